@@ -1,0 +1,33 @@
+"""Whose network each session of a Cowrie honeypot came from, at the time of the attack."""
+
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
+from snapshots.container import open_service
+from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.summary import SessionSummary
+
+__all__ = [
+    "EventKind",
+    "Gap",
+    "InvalidAddress",
+    "InvalidEvent",
+    "IpAddress",
+    "IpSnapshot",
+    "IpType",
+    "Method",
+    "SessionAggregate",
+    "SessionEvent",
+    "SessionSummary",
+    "SettingRefused",
+    "SnapshotService",
+    "SnapshotsError",
+    "SourceUnreadable",
+    "StoreBusy",
+    "StoreUnavailable",
+    "open_service",
+]

@@ -1,0 +1,1 @@
+"""One folder for each thing outside; they never import each other."""

@@ -1,0 +1,48 @@
+"""What the commands work with."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.app.load import LoadReport
+from snapshots.app.ports import LogSource
+from snapshots.app.progress import LoadObserver
+from snapshots.app.report import Reports
+
+
+class FoundLogs(Protocol):
+    """The contents to load, and the files that were passed over."""
+
+    @property
+    def contents(self) -> Sequence[LogSource]:
+        """Return what to read, the oldest first."""
+        ...
+
+    @property
+    def skipped(self) -> Sequence[Path]:
+        """Return the files of folders that are no logs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """
+    Everything behind the commands.
+
+    Attributes:
+        load: Loads contents and tells an observer.
+        find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
+        reports: Answers questions.
+        shown_database: The database without its password.
+    """
+
+    load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
+    find_logs: Callable[[Sequence[str], str | None], FoundLogs]
+    reports: Reports
+    shown_database: str
+
+
+OpenApplication = Callable[[Settings], AbstractContextManager[Application]]

@@ -1,0 +1,237 @@
+"""The commands: what a user may ask for, and with which words."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from snapshots.adapters.cli import render, shapes
+from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.progress import LoadBar
+from snapshots.adapters.cli.settings import Settings
+from snapshots.app.load import LoadReport
+from snapshots.app.ports import LogSource
+from snapshots.domain.policy import Requirement
+
+FOUND_SOMETHING = 3
+"""The exit code of a verification that did not pass."""
+
+PIPE_WIDTH = 140
+
+Command = Callable[..., Any]
+
+
+def _database_option(command: Command) -> Command:
+    return click.option(
+        "--db",
+        envvar="SNAPSHOTS_DB",
+        metavar="URL",
+        help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
+    )(command)
+
+
+def _format_option(command: Command) -> Command:
+    choice = click.Choice(["table", "json"])
+    return click.option("--format", "output", type=choice, default="table", show_default=True)(command)
+
+
+def _output_options(command: Command) -> Command:
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON."),
+    ):
+        command = option(command)
+    return command
+
+
+def _facts_options(command: Command) -> Command:
+    for option in (
+        click.option(
+            "--max-type-lag",
+            "max_type_lag_days",
+            type=float,
+            metavar="DAYS",
+            help="Take no IP type stated longer than this after the attack.",
+        ),
+        click.option(
+            "--max-lag",
+            "max_lag_days",
+            type=float,
+            metavar="DAYS",
+            help="Take no fact stated longer than this after the attack.",
+        ),
+        click.option(
+            "--requires",
+            type=click.Choice([r.value for r in Requirement]),
+            help="Which facts a snapshot must state.  [default: asn_or_country]",
+        ),
+        click.option(
+            "--mmdb",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="An MMDB file to look addresses up in, before the bundled table. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="snapshots")
+def cli() -> None:
+    """Whose network did each session of a Cowrie honeypot come from, at the time of the attack?"""
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True)
+@_database_option
+@_facts_options
+@_output_options
+@click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
+@click.pass_obj
+def load(
+    open_application: OpenApplication, /, paths: tuple[str, ...], sensor: str | None, *, quiet: bool, **options: Any
+) -> None:
+    """
+    Load Cowrie logs, and give every session its snapshot.
+
+    PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. What was
+    loaded before is not loaded again, whatever the file is called by now.
+    """
+    with _opened(open_application, options) as application:
+        report = _load(application, paths, sensor, quiet=quiet)
+        if not quiet:
+            render.show_load(_stdout(), report)
+
+
+@cli.command()
+@_database_option
+@_format_option
+@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many lines a table has.")
+@click.pass_obj
+def report(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
+    """Show who attacked: networks, countries, types, days, and how much is known."""
+    with _opened(open_application, options) as application:
+        found = application.reports.report(top=top)
+    if output == "json":
+        click.echo(shapes.to_json(shapes.report_document(found)))
+    else:
+        render.show_report(_stdout(), found)
+
+
+@cli.command()
+@_database_option
+@_format_option
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 3 unless snapshot, ASN and country each cover this share of the sessions.",
+)
+@click.pass_obj
+def verify(open_application: OpenApplication, /, output: str, target: float | None, **options: Any) -> None:
+    """
+    Show how many sessions carry a snapshot, by field, and why the others do not.
+
+    Sessions from an address that nobody on the internet owns count in no share.
+    """
+    with _opened(open_application, options) as application:
+        found = application.reports.coverage()
+    met = target is None or found.sessions.meets(target / 100)
+    if output == "json":
+        click.echo(shapes.to_json(shapes.coverage_document(found) | {"target": target, "met": met}))
+    else:
+        render.show_coverage(_stdout(), found)
+    if not met:
+        click.echo(f"Coverage is below the target of {target:g} %.", err=True)
+        click.get_current_context().exit(FOUND_SOMETHING)
+
+
+@cli.command()
+@click.argument("session")
+@_database_option
+@_format_option
+@click.pass_obj
+def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
+    """Show what led to what SESSION holds: its address, its snapshot, and who said so when."""
+    with _opened(open_application, options) as application:
+        found = application.reports.explain(session)
+        if found is None:
+            raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
+    if output == "json":
+        click.echo(shapes.to_json(shapes.explanation_document(found)))
+    else:
+        render.show_explanation(_stdout(), found)
+
+
+@cli.command()
+@_database_option
+@_output_options
+@click.pass_obj
+def demo(open_application: OpenApplication, /, *, quiet: bool, **options: Any) -> None:
+    """
+    Load a real log that comes with this program, show the report, load it again, and verify.
+
+    Without --db, the database is thrown away at the end.
+    """
+    console = _stdout()
+    with _demo_database(options["db"]) as url, _opened(open_application, {**options, "db": url}) as application:
+        log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")
+        with resources.as_file(log) as path:
+            steps = (
+                ("A log of a real Cowrie 3.1.4, attacked for this demonstration:", "load"),
+                ("The same log once more:", "load"),
+            )
+            for title, _ in steps:
+                console.print(f"\n{title}\n", style="bold")
+                render.show_load(console, _load(application, [str(path)], None, quiet=quiet))
+                if title == steps[0][0]:
+                    console.print()
+                    render.show_report(console, application.reports.report(top=8))
+        coverage = application.reports.coverage()
+        console.print("\nEvery session that can be covered is:", style="bold")
+        render.show_coverage(console, coverage)
+        if not coverage.sessions.meets(0.95):
+            click.get_current_context().exit(FOUND_SOMETHING)
+
+
+@contextmanager
+def _opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Iterator[Application]:
+    with open_application(Settings.of(**options)) as application:
+        yield application
+
+
+@contextmanager
+def _demo_database(url: str | None) -> Iterator[str]:
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="snapshots-demo-") as folder:
+        yield f"sqlite:///{folder}/demo.db"
+
+
+def _load(application: Application, paths: Sequence[str], sensor: str | None, *, quiet: bool) -> LoadReport:
+    stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    found = application.find_logs(paths, sensor)
+    if found.skipped:
+        stderr.print(render.skipped(found.skipped))
+    with LoadBar(stderr, _total_size(found.contents)) as bar:
+        return application.load(found.contents, bar)
+
+
+def _total_size(contents: Sequence[LogSource]) -> int | None:
+    sizes = [content.size for content in contents]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _stdout() -> Console:
+    """Return the console for results; a pipe gets lines as wide as they are useful."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console

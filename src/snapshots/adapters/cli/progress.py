@@ -1,0 +1,60 @@
+"""A progress bar for a load, on a terminal only."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from snapshots.adapters.cli.printable import printable
+from snapshots.app.progress import BatchLoaded
+
+
+class LoadBar:
+    """
+    Shows how far the files of a load are read; silent where stderr is no terminal.
+
+    Args:
+        console: Where the bar is drawn.
+        total: Bytes of all files; None if a stream is among them.
+    """
+
+    def __init__(self, console: Console, total: int | None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TextColumn("{task.fields[events]} events"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total, events="0")
+        self._read = 0
+        self._size = 0
+        self._events = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def source_opened(self, name: str, size: int | None) -> None:
+        """Name the file, and count those before it as read."""
+        self._read += self._size
+        self._size = size or 0
+        self._progress.update(self._task, description=printable(name, 40).plain, completed=self._read)
+
+    def bytes_read(self, count: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=self._read + count)
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """Count the events."""
+        self._events += batch.events
+        self._progress.update(self._task, events=f"{self._events:,}")

@@ -1,0 +1,188 @@
+"""Answers as tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from snapshots.adapters.cli.printable import printable
+from snapshots.app.load import LoadReport
+from snapshots.app.report import CoverageReport, Explanation, LagSpread, Report, Tally
+from snapshots.domain.coverage import Coverage
+
+BAR = 24
+
+
+def show_load(console: Console, report: LoadReport) -> None:
+    """Print what a load did."""
+    if not report.events and not report.dead_letters:
+        console.print(f"Nothing new in {_count(report.sources, 'source')}: every event is stored already.")
+    else:
+        console.print(
+            f"Read {_count(report.lines, 'line')} in {_count(report.sources, 'source')}: "
+            f"{_count(report.events, 'new event')}, {_count(report.sessions_added, 'new session')}, "
+            f"{report.sessions_changed:,} grown, {report.sealed:,} sealed with a snapshot."
+        )
+    notes = (
+        (report.repeated, "stored before and counted once"),
+        (report.dead_letters, "set aside as dead letters"),
+        (report.reused_ids, "sessions renamed, because their id belongs to another session"),
+        (report.late_sightings, "sealed sessions had an earlier sighting, which changes nothing"),
+    )
+    for count, text in notes:
+        if count:
+            console.print(f"  {count:,} {text}")
+
+
+def skipped(paths: Sequence[Path]) -> Text:
+    """Return the sentence about files of a folder that are no logs; it names the first of them."""
+    names = printable(", ".join(path.name for path in paths[:5]), 200)
+    return Text(f"Passed over {_count(len(paths), 'file')} without Cowrie events: ") + names
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Print who attacked."""
+    if not report.coverage.sessions.total:
+        console.print("No session is stored yet. `snapshots load PATH` loads Cowrie logs.")
+        return
+    console.print(
+        f"{_count(report.coverage.sessions.total, 'session')} from "
+        f"{_count(report.coverage.addresses.total, 'address', 'addresses')}, "
+        f"{report.first_event_at:%Y-%m-%d} to {report.last_event_at:%Y-%m-%d}: "
+        f"{_count(report.events, 'event')}, {_count(report.logins, 'login')}, "
+        f"{_count(report.commands, 'command')}, {_count(report.downloads, 'download')}."
+    )
+    total = report.coverage.sessions.total
+    networks = [
+        (Text(f"AS{t.value}" if t.value else "not known") + "  " + printable(t.name or "", 40), t)
+        for t in report.networks
+    ]
+    _table(console, "Network", networks, total)
+    _table(console, "Country", _labelled(report.countries), total)
+    _table(console, "IP type", _labelled(report.types), total)
+    _table(console, "Day (UTC)", _labelled(report.days), total)
+    show_coverage(console, report.coverage)
+    if report.dead_letters:
+        found = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead_letters.items()))
+        console.print(f"Dead letters: {found}.")
+    console.print("\nSources of facts:")
+    for source in report.sources:
+        console.print(Text("  ") + printable(f"{source.label}: {source.licence}", 160))
+
+
+def show_coverage(console: Console, report: CoverageReport) -> None:
+    """Print how many sessions and addresses carry a snapshot, and why the others do not."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("Coverage")
+    table.add_column("sessions", justify="right")
+    table.add_column("addresses", justify="right")
+    sessions, addresses = report.sessions, report.addresses
+    for name, count, among in (
+        ("snapshot", sessions.sealed, addresses.sealed),
+        ("ASN", sessions.asn, addresses.asn),
+        ("country", sessions.country, addresses.country),
+        ("IP type", sessions.ip_type, addresses.ip_type),
+    ):
+        table.add_row(name, _share(sessions, count), _share(addresses, among))
+    console.print()
+    console.print(table)
+    console.print("Shares are of what has a routable address, or none; the rest is not_routable.", style="dim")
+    for method, count in sessions.by_method.items():
+        meaning = "stated by the time of the attack" if method.value == "asof" else "stated only after the attack"
+        console.print(f"  {method.value}: {_count(count, 'session')} with facts {meaning}")
+    if report.lag is not None:
+        console.print(f"  lag of the facts behind the attack: {_lag(report.lag)}")
+    for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
+        if gap is not None:
+            console.print(f"  open, {gap.value}: {_count(count, 'session')}. {gap.explanation}")
+
+
+def show_explanation(console: Console, explanation: Explanation) -> None:
+    """Print what led to what a session holds."""
+    session, snapshot = explanation.session, explanation.session.snapshot
+    sighting = session.sighting
+    rows: list[tuple[str, Text | str]] = [
+        ("session", printable(session.session_id)),
+        ("sensor", printable(session.sensor or "not known")),
+        ("events", f"{session.event_count:,}, {_moment(session.first_event_at)} to {_moment(session.last_event_at)}"),
+    ]
+    if explanation.namesakes:
+        rows.append(("same id", printable(", ".join(explanation.namesakes), 300)))
+    if sighting is None:
+        rows.append(("source IP", "none"))
+    else:
+        rows.append(
+            (
+                "source IP",
+                f"{sighting.address.text}, seen {_moment(sighting.seen_at)} by {_SEEN_BY[sighting.kind.name]}",
+            )
+        )
+    if snapshot is not None:
+        rows += [
+            ("ASN", Text(f"{snapshot.asn or 'not known'}  ") + printable(explanation.organization or "")),
+            ("country", snapshot.country or "not known"),
+            ("IP type", snapshot.ip_type.value if snapshot.ip_type else "not known"),
+            ("facts of", f"{_moment(snapshot.enrichment_at)} ({snapshot.method.value})"),
+            ("stated by", printable(snapshot.source, 200)),
+            ("sealed by run", str(explanation.run)),
+        ]
+    elif session.gap is not None:
+        rows.append(("open", f"{session.gap.value}: {session.gap.explanation}"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(Text(name, style="dim"), value)
+    console.print(table)
+    for said in explanation.history:
+        facts = said.facts
+        stated = [
+            f"AS{facts.asn}" if facts.asn else "",
+            facts.country or "",
+            *sorted(kind.value for kind in facts.ip_types),
+        ]
+        text = " ".join(word for word in stated if word) or "does not know the address"
+        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {text}")
+
+
+_SEEN_BY = {
+    "CONNECT": "its connect",
+    "OTHER": "another event, no connect was read",
+    "FORWARD": "a forwarded connection, nothing else was read",
+}
+
+
+def _labelled(tallies: Iterable[Tally]) -> list[tuple[Text, Tally]]:
+    return [(printable(tally.value or "not known"), tally) for tally in tallies]
+
+
+def _table(console: Console, title: str, rows: Sequence[tuple[Text, Tally]], total: int) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(title, min_width=28)
+    table.add_column("sessions", justify="right")
+    table.add_column("addresses", justify="right")
+    table.add_column("")
+    for label, tally in rows:
+        bar = "█" * round(BAR * tally.sessions / total) if total else ""
+        table.add_row(label, f"{tally.sessions:,}", f"{tally.addresses:,}", Text(bar or "▏", style="cyan"))
+    console.print()
+    console.print(table)
+
+
+def _share(coverage: Coverage, count: int) -> str:
+    share = coverage.share(count)
+    return "-" if share is None else f"{count:,} of {coverage.reachable:,}  {share:7.2%}"
+
+
+def _lag(lag: LagSpread) -> str:
+    days = [span / timedelta(days=1) for span in (lag.least, lag.median, lag.greatest)]
+    return "least {:,.1f}, median {:,.1f}, greatest {:,.1f} days".format(*days)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _count(count: int, noun: str, plural: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

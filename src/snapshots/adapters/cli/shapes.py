@@ -1,0 +1,140 @@
+"""Answers as JSON: plain names, ISO dates, numbers; absent facts are null."""
+
+import json
+from dataclasses import asdict
+from datetime import date, timedelta
+from enum import Enum
+from typing import Any
+
+from snapshots.app.report import CoverageReport, Explanation, LagSpread, Report
+from snapshots.domain.coverage import Coverage
+from snapshots.domain.observation import IpObservation
+
+
+def to_json(document: dict[str, Any]) -> str:
+    """Return *document* as indented JSON in ASCII, so that no terminal obeys what is in it."""
+    return json.dumps(document, indent=2, default=_plain)
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """Return a report; the counts that `verify` prints are under "coverage"."""
+    return {
+        "sessions": report.coverage.sessions.total,
+        "addresses": report.coverage.addresses.total,
+        "events": report.events,
+        "logins": report.logins,
+        "commands": report.commands,
+        "downloads": report.downloads,
+        "first_event_at": report.first_event_at,
+        "last_event_at": report.last_event_at,
+        "coverage": coverage_document(report.coverage),
+        "networks": [
+            {
+                "asn": int(tally.value) if tally.value is not None else None,
+                "organization": tally.name,
+                "sessions": tally.sessions,
+                "addresses": tally.addresses,
+            }
+            for tally in report.networks
+        ],
+        "countries": _tallies("country", report.countries),
+        "types": _tallies("ip_type", report.types),
+        "days": _tallies("day", report.days),
+        "dead_letters": dict(report.dead_letters),
+        "sources": [asdict(source) for source in report.sources],
+    }
+
+
+def coverage_document(report: CoverageReport) -> dict[str, Any]:
+    """Return coverage by session and by address; shares are of what is reachable, null if nothing is."""
+    return {
+        "sessions": _coverage(report.sessions),
+        "addresses": _coverage(report.addresses),
+        "lag_days": _lag(report.lag),
+    }
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """Return what led to what a session holds."""
+    session, snapshot = explanation.session, explanation.session.snapshot
+    sighting = session.sighting
+    return {
+        "session_id": session.session_id,
+        "logged_id": session.logged_id or session.session_id,
+        "namesakes": list(explanation.namesakes),
+        "sensor": session.sensor,
+        "sensor_id": session.sensor_id,
+        "first_event_at": session.first_event_at,
+        "last_event_at": session.last_event_at,
+        "events": session.event_count,
+        "logins": session.login_attempts,
+        "commands": session.command_count,
+        "downloads": session.file_downloads,
+        "source_ip": sighting.address.text if sighting else None,
+        "source_port": sighting.port if sighting else None,
+        "seen_at": sighting.seen_at if sighting else None,
+        "seen_by": sighting.kind.name.lower() if sighting else None,
+        "snapshot": {
+            "asn": snapshot.asn,
+            "organization": explanation.organization,
+            "country": snapshot.country,
+            "ip_type": snapshot.ip_type,
+            "enrichment_at": snapshot.enrichment_at,
+            "method": snapshot.method,
+            "source": snapshot.source,
+            "run": explanation.run,
+        }
+        if snapshot
+        else None,
+        "gap": session.gap,
+        "gap_explanation": session.gap.explanation if session.gap else None,
+        "observations": [_observation(said) for said in explanation.history],
+    }
+
+
+def _observation(said: IpObservation) -> dict[str, Any]:
+    return {
+        "source": said.source,
+        "observed_at": said.observed_at,
+        "confirmed_until": said.confirmed_until,
+        "asn": said.facts.asn,
+        "country": said.facts.country,
+        "ip_types": sorted(kind.value for kind in said.facts.ip_types),
+    }
+
+
+def _coverage(coverage: Coverage) -> dict[str, Any]:
+    fields = {
+        "snapshot": coverage.sealed,
+        "asn": coverage.asn,
+        "country": coverage.country,
+        "ip_type": coverage.ip_type,
+    }
+    return {
+        "total": coverage.total,
+        "reachable": coverage.reachable,
+        "fields": {name: {"count": count, "share": coverage.share(count)} for name, count in fields.items()},
+        "by_method": {method.value: count for method, count in coverage.by_method.items()},
+        "by_gap": {gap.value if gap else "not_judged": count for gap, count in coverage.by_gap.items()},
+    }
+
+
+def _lag(lag: LagSpread | None) -> dict[str, float] | None:
+    if lag is None:
+        return None
+    return {
+        name: round(span / timedelta(days=1), 3)
+        for name, span in (("least", lag.least), ("median", lag.median), ("greatest", lag.greatest))
+    }
+
+
+def _tallies(key: str, tallies: Any) -> list[dict[str, Any]]:
+    return [{key: t.value, "sessions": t.sessions, "addresses": t.addresses} for t in tallies]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,1 @@
+"""Cowrie's JSON logs: lines, contents and folders."""

@@ -1,0 +1,238 @@
+"""The lines of one content: a file, compressed or not, or a stream."""
+
+import bz2
+import gzip
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from hashlib import blake2b
+from io import BufferedIOBase
+from pathlib import Path
+from typing import cast
+
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.app.errors import SourceUnreadable
+from snapshots.app.ports import BadLine, LogEvent, Mark, Reason
+
+HEAD = 64 * 1024
+CHUNK = 1024 * 1024
+LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_PAYLOAD = 64 * 1024
+
+BLANK = b" \t\r\n\x0b\x0c"
+DAMAGED = (EOFError, OSError, ValueError, zlib.error)
+"""What the readers of compressed files raise where the data is cut or wrong."""
+
+
+class LogContent:
+    """
+    The lines of a file or a stream.
+
+    A file is known again by its head, the bytes up to the end of the first line that is an event, and by
+    a hash of everything before each mark.
+
+    Args:
+        path: The file; None for standard input.
+        decoder: Turns lines into events.
+    """
+
+    def __init__(self, path: Path | None, decoder: LineDecoder) -> None:
+        self._path = path
+        self._decoder = decoder
+        self._raw: BufferedIOBase | None = None
+        self._stream: BufferedIOBase | None = None
+        self._hash = blake2b(digest_size=16)
+        self._buffer = b""
+        self._buffer_at = 0
+        self._offset = 0
+
+    @property
+    def name(self) -> str:
+        """Return the path as it was given, or "-"."""
+        return str(self._path) if self._path is not None else "-"
+
+    @property
+    def size(self) -> int | None:
+        """Return the file's size in bytes; None for a stream."""
+        return self._path.stat().st_size if self._path is not None and self._path.is_file() else None
+
+    @property
+    def head(self) -> str:
+        """Return a hash of the bytes up to the end of the first event; "" for a stream, or if there is none."""
+        return self._beginning[0]
+
+    @property
+    def first_event_at(self) -> datetime | None:
+        """Return the time of the first line that is an event, if one is found near the beginning."""
+        return self._beginning[1]
+
+    @cached_property
+    def _beginning(self) -> tuple[str, datetime | None]:
+        if self._path is None or not self._path.is_file():
+            return "", None
+        content = LogContent(self._path, self._decoder)
+        beginning = b""
+        try:
+            stream = content._open()
+            while len(beginning) < HEAD and (chunk := stream.read1(HEAD - len(beginning))):
+                beginning += chunk
+        except DAMAGED:
+            pass  # what could be read before the damage is the beginning
+        finally:
+            content._close()
+        end = 0
+        for line in beginning.split(b"\n"):
+            end += len(line) + 1
+            said = self._decoder.decode(line.strip(BLANK + b"\x00"))
+            if isinstance(said, LogEvent):
+                known = beginning[: end - 1].rstrip(BLANK + b"\x00")
+                return blake2b(known, digest_size=16).hexdigest(), said.event.at
+        return "", None
+
+    def resume(self, marks: Sequence[Mark]) -> int:
+        """Go to the last mark before which every byte is as it was."""
+        fitting = self._last_fitting(marks)
+        self._close()
+        if fitting is not None:
+            self._skip(self._open(), fitting.offset)
+        return self._offset
+
+    def lines(self) -> Iterator[LogEvent | BadLine]:
+        """Yield what every line says; a damaged or unreadable end becomes a BadLine."""
+        stream = self._stream or self._open()
+        try:
+            yield from self._lines(stream)
+        finally:
+            self._close(keep_mark=True)
+
+    def mark(self) -> Mark:
+        """Return the mark behind what was yielded."""
+        digest = self._hash.copy()
+        digest.update(memoryview(self._buffer)[: self._offset - self._buffer_at])
+        return Mark(self._offset, digest.hexdigest())
+
+    def progress(self) -> int:
+        """Return how many bytes of the file were read; of a stream, how many of its content."""
+        if self._raw is None or self._raw.closed or self._path is None:
+            return self.size or self._offset
+        return self._raw.tell()
+
+    def _open(self) -> BufferedIOBase:
+        try:
+            self._raw = cast(BufferedIOBase, sys.stdin.buffer if self._path is None else self._path.open("rb"))
+            magic = cast(bytes, self._raw.peek(3)[:3])  # type: ignore[attr-defined]  # both are BufferedReader
+        except OSError as exc:
+            raise SourceUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
+        if magic[:2] == b"\x1f\x8b":
+            self._stream = gzip.GzipFile(fileobj=self._raw)
+        elif magic == b"BZh":
+            self._stream = bz2.BZ2File(self._raw)
+        else:
+            self._stream = self._raw
+        return self._stream
+
+    def _close(self, *, keep_mark: bool = False) -> None:
+        if self._raw is not None and self._path is not None:
+            self._raw.close()
+        self._raw = self._stream = None
+        if not keep_mark:
+            self._hash = blake2b(digest_size=16)
+            self._buffer, self._buffer_at, self._offset = b"", 0, 0
+
+    def _last_fitting(self, marks: Sequence[Mark]) -> Mark | None:
+        fitting = None
+        if marks:
+            stream = self._open()
+            for mark in marks:
+                self._skip(stream, mark.offset)
+                if self.mark() != mark:
+                    break
+                fitting = mark
+        return fitting
+
+    def _skip(self, stream: BufferedIOBase, offset: int) -> None:
+        """Read up to *offset*, or to the end, and remember only the hash."""
+        while self._offset < offset:
+            try:
+                chunk = stream.read1(min(CHUNK, offset - self._offset))
+            except DAMAGED:
+                return
+            if not chunk:
+                return
+            self._hash.update(chunk)
+            self._offset += len(chunk)
+            self._buffer_at = self._offset
+
+    def _lines(self, stream: BufferedIOBase) -> Iterator[LogEvent | BadLine]:
+        decode = self._decoder.decode
+        rest = b""
+        damage = None
+        while True:
+            try:
+                chunk = stream.read1(CHUNK)
+            except DAMAGED as exc:
+                damage = f"{type(exc).__name__}: {exc}".encode("utf-8", "replace")
+                break
+            if not chunk:
+                break
+            self._buffer = rest + chunk
+            for line in self._buffer.split(b"\n")[:-1]:
+                start = self._offset
+                self._offset += len(line) + 1
+                text = line.strip(BLANK)
+                said = decode(text)
+                if isinstance(said, LogEvent):
+                    yield said
+                elif text:
+                    yield from self._odd(text, said, start)
+            used = self._offset - self._buffer_at
+            self._hash.update(memoryview(self._buffer)[:used])
+            rest = self._buffer[used:]
+            self._buffer, self._buffer_at = rest, self._offset
+            if len(rest) > LONGEST_LINE:
+                yield BadLine(Reason.TOO_LONG, rest[:LONGEST_PAYLOAD], self._offset)
+                rest = self._skip_line(stream, rest)
+        end = self._offset + len(rest)
+        yield from self._last(rest)
+        if damage is not None:
+            yield BadLine(Reason.DAMAGED_FILE, damage, end)
+
+    def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
+        """Take the event out of a block of NULs, which a loss of power leaves in front of it."""
+        if b"\x00" not in (line[:1], line[-1:]):
+            yield BadLine(reason, line[:LONGEST_PAYLOAD], start)
+            return
+        salvaged = self._decoder.decode(line.strip(BLANK + b"\x00"))
+        yield BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start)
+        if isinstance(salvaged, LogEvent):
+            yield salvaged
+
+    def _skip_line(self, stream: BufferedIOBase, rest: bytes) -> bytes:
+        """Pass over the remainder of a line that is too long, and return what follows it."""
+        while True:
+            self._hash.update(rest)
+            self._offset += len(rest)
+            try:
+                rest = stream.read1(CHUNK)
+            except DAMAGED:
+                rest = b""
+            line, newline, after = rest.partition(b"\n")
+            if newline or not rest:
+                self._hash.update(line + newline)
+                self._offset += len(line) + len(newline)
+                self._buffer, self._buffer_at = after, self._offset
+                return after
+
+    def _last(self, rest: bytes) -> Iterator[LogEvent | BadLine]:
+        """Take a last line without its newline if it is whole; else leave the mark before it."""
+        line = rest.strip(BLANK)
+        if not line:
+            return
+        said = self._decoder.decode(line)
+        if isinstance(said, LogEvent):
+            self._offset += len(rest)
+            yield said
+        else:
+            yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], self._offset)

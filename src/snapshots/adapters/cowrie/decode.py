@@ -1,0 +1,155 @@
+"""What one line of a Cowrie log says."""
+
+import json
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from snapshots.adapters.cowrie.timestamps import moment
+from snapshots.app.ports import LogEvent, Reason
+from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.reuse import QUALIFIER
+from snapshots.domain.session import EventKind, SessionEvent
+from snapshots.domain.source_ip import IpAddress
+
+LONGEST_SESSION_ID = 40
+"""Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
+
+LONGEST_SENSOR = 255
+
+KINDS = {
+    "cowrie.session.connect": EventKind.CONNECT,
+    "cowrie.command.input": EventKind.COMMAND,
+    "cowrie.login.success": EventKind.LOGIN,
+    "cowrie.login.failed": EventKind.LOGIN,
+    "cowrie.session.file_download": EventKind.DOWNLOAD,
+}
+FORWARDED = "cowrie.direct-tcpip."
+
+
+class _Fields(msgspec.Struct):
+    """The fields that are needed, as Cowrie writes them."""
+
+    session: str
+    timestamp: str
+    eventid: str = ""
+    src_ip: str | None = None
+    src_port: int | None = None
+    sensor: str | None = None
+    uuid: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Fields).decode
+
+
+class LineDecoder:
+    """
+    Turns lines into events.
+
+    Args:
+        sensor: The honeypot's name, in place of what the lines say; None to believe them.
+    """
+
+    def __init__(self, sensor: str | None = None) -> None:
+        self._sensor = clean(sensor, LONGEST_SENSOR) if sensor else None
+
+    def decode(self, line: bytes) -> LogEvent | Reason:
+        """
+        Return the event in a line without white space around it, or why it is none.
+
+        An unknown or missing `eventid` is an event all the same, and an address that cannot be read is
+        left out. The fingerprint is a hash of the line's bytes.
+        """
+        try:
+            fields = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            lenient = _leniently(line)
+            if isinstance(lenient, Reason):
+                return lenient
+            fields = lenient
+        at = moment(fields.timestamp)
+        if at is None:
+            return Reason.NO_TIME
+        session = fields.session
+        if not session.isalnum() or len(session) > LONGEST_SESSION_ID:
+            session = clean(session, None).strip()
+            if not session:
+                return Reason.NO_SESSION
+            if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
+                session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
+        kind = KINDS.get(fields.eventid)
+        if kind is None:
+            kind = EventKind.FORWARD if fields.eventid.startswith(FORWARDED) else EventKind.OTHER
+        port = fields.src_port if kind is EventKind.CONNECT else None
+        return LogEvent(
+            session,
+            SessionEvent(
+                int.from_bytes(blake2b(line, digest_size=8).digest(), "big"),
+                at,
+                kind,
+                _address(fields.src_ip) if fields.src_ip else None,
+                port if port is not None and 0 <= port <= 65535 else None,
+                self._sensor or (_name(fields.sensor) if fields.sensor else None),
+                _name(fields.uuid) if fields.uuid else None,
+            ),
+        )
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str, longest: int | None) -> str:
+    """Return *text* as both databases can hold it: without NUL and lone surrogates, and not too long."""
+    return _UNSTORABLE.sub("\ufffd", text)[:longest]
+
+
+@lru_cache(maxsize=65_536)
+def _address(text: str) -> IpAddress | None:
+    try:
+        return IpAddress.parse(text)
+    except InvalidAddress:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str | None:
+    return clean(text, LONGEST_SENSOR) or None
+
+
+def _hash(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _leniently(line: bytes) -> _Fields | Reason:
+    """Read what the fast decoder refuses: odd types, lone surrogates, NaN, bytes that are not UTF-8."""
+    try:
+        found: Any = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return Reason.NOT_JSON
+    if not isinstance(found, dict):
+        return Reason.NOT_AN_OBJECT
+    session = found.get("session")
+    if not isinstance(session, str) or not session.strip():
+        return Reason.NO_SESSION
+    return _Fields(
+        session=session,
+        timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() takes anything
+        eventid=_text(found.get("eventid")) or "",
+        src_ip=_text(found.get("src_ip")),
+        src_port=_port(found.get("src_port")),
+        sensor=_text(found.get("sensor")),
+        uuid=_text(found.get("uuid")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _port(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:6])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

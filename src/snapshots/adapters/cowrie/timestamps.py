@@ -1,0 +1,44 @@
+"""The forms in which Cowrie and its operators write a moment."""
+
+from datetime import UTC, datetime
+
+MILLISECONDS_FROM = 100_000_000_000
+"""A number this large counts milliseconds: as seconds it would lie in the year 5138."""
+
+
+def moment(value: object) -> datetime | None:
+    """
+    Return the moment that a `timestamp` field names, in UTC to the microsecond.
+
+    Args:
+        value: ISO 8601 with `Z`, an offset with or without a colon, or none (read as UTC), with or
+            without a fraction; or seconds or milliseconds since 1970 as a number or its text.
+
+    Returns:
+        None if it names no moment from the year 1 to 9999.
+    """
+    try:
+        if isinstance(value, str):
+            return _of_text(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _of_number(value)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None
+
+
+def _of_text(text: str) -> datetime:
+    if len(text) == 27 and text[26] == "Z":
+        return datetime.fromisoformat(text)
+    text = text.strip()
+    if text.replace(".", "", 1).isdigit():
+        return _of_number(float(text))
+    if len(text) < len("2026-01-01T00"):
+        raise ValueError("a day is no moment")
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def _of_number(number: float) -> datetime:
+    seconds = number / 1000 if number >= MILLISECONDS_FROM else number
+    return datetime.fromtimestamp(seconds, UTC)

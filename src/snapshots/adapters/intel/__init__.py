@@ -1,0 +1,1 @@
+"""Where facts about addresses come from."""

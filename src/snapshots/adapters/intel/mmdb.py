@@ -1,0 +1,134 @@
+"""Facts from a MaxMind DB file, whoever made it."""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import maxminddb
+
+from snapshots.app.errors import SourceUnreadable
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts, SourceBuild
+from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES
+from snapshots.domain.source_ip import IpAddress
+
+UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
+
+FLAGS = {
+    "is_anonymous_vpn": IpType.VPN,
+    "is_tor_exit_node": IpType.TOR,
+    "is_public_proxy": IpType.PROXY,
+    "is_residential_proxy": IpType.PROXY,
+    "is_hosting_provider": IpType.DATACENTER,
+    "vpn": IpType.VPN,
+    "tor": IpType.TOR,
+    "proxy": IpType.PROXY,
+    "relay": IpType.PROXY,
+    "hosting": IpType.DATACENTER,
+}
+"""Yes-or-no fields of anonymous-IP databases, of MaxMind and of IPinfo."""
+
+
+class MmdbSource:
+    """
+    One MMDB file: GeoLite2, DB-IP and IPinfo shapes of ASN, country, city and anonymous-IP databases.
+
+    Args:
+        build: Which build the file is.
+        reader: The opened file.
+    """
+
+    def __init__(self, build: SourceBuild, reader: maxminddb.Reader) -> None:
+        self._build = build
+        self._reader = reader
+
+    @property
+    def build(self) -> SourceBuild:
+        """Return name, date and licence of the file."""
+        return self._build
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        """Return what the file says; the addresses that it does not hold are absent."""
+        found = {}
+        for address in addresses:
+            try:
+                record = self._reader.get(address.text)
+            except maxminddb.InvalidDatabaseError as exc:
+                raise SourceUnreadable(f"{self._build.origin} is damaged: {exc}") from exc
+            except ValueError:
+                continue  # an IPv6 address, and a table of IPv4
+            if isinstance(record, dict):
+                found[address] = facts_in(record)
+        return found
+
+
+def open_mmdb(path: Path) -> MmdbSource:
+    """
+    Open an operator's own file. Its name as a source is its `database_type`, its date its build date.
+
+    Raises:
+        SourceUnreadable: The file is missing, or no MMDB.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        reader = maxminddb.open_database(path)
+    except OSError as exc:
+        raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    except maxminddb.InvalidDatabaseError as exc:
+        raise SourceUnreadable(f"{path} is no MMDB file: {exc}") from exc
+    metadata = reader.metadata()
+    name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
+    build = SourceBuild(
+        name=name[:64],
+        built_at=datetime.fromtimestamp(metadata.build_epoch, UTC),
+        licence=metadata.description.get("en") or UNKNOWN_LICENCE,
+        sha256=digest,
+        origin=str(path),
+    )
+    return MmdbSource(build, reader)
+
+
+def facts_in(record: Mapping[str, Any]) -> IpFacts:
+    """Return the facts in a record; what is out of range or no fact is left out."""
+    asn, organization = _network_in(record)
+    return IpFacts(asn=asn, organization=organization, country=_country_in(record), ip_types=_types_in(record))
+
+
+def _network_in(record: Mapping[str, Any]) -> tuple[int | None, str | None]:
+    traits = record.get("traits")
+    holders = [record, traits] if isinstance(traits, Mapping) else [record]
+    for holder in holders:
+        asn = _asn(holder.get("autonomous_system_number", holder.get("asn")))
+        if asn is not None:
+            names = (holder.get(key) for key in ("autonomous_system_organization", "as_name", "name"))
+            return asn, next((name for name in names if isinstance(name, str) and name), None)
+    return None, None
+
+
+def _asn(value: object) -> int | None:
+    """Return an AS number that is written as 64500, "64500" or "AS64500"."""
+    digits = re.fullmatch(r"(?:AS)?(\d{1,10})", str(value), re.ASCII | re.IGNORECASE)
+    number = int(digits[1]) if digits else 0
+    return number if 1 <= number <= LARGEST_ASN else None
+
+
+def _country_in(record: Mapping[str, Any]) -> str | None:
+    for key in ("country", "country_code"):
+        value = record.get(key)
+        code = value.get("iso_code") if isinstance(value, Mapping) else value
+        if isinstance(code, str) and re.fullmatch("[A-Za-z]{2}", code) and code.upper() not in PSEUDO_COUNTRIES:
+            return code.upper()
+    return None
+
+
+def _types_in(record: Mapping[str, Any]) -> frozenset[IpType]:
+    traits = record.get("traits")
+    holders = [record, traits] if isinstance(traits, Mapping) else [record]
+    flags = {kind for holder in holders for flag, kind in FLAGS.items() if holder.get(flag) in (True, "true", "1")}
+    words = [holder.get("user_type") for holder in holders]
+    named = (IpType.named(word) for word in words if isinstance(word, str))
+    return frozenset(flags.union(kind for kind in named if kind is not None))

@@ -1,0 +1,51 @@
+"""IP types from the published ranges of cloud, VPN and Tor operators that `iporigin` collects."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import resources
+from importlib.metadata import version
+
+import iporigin
+
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts, SourceBuild
+from snapshots.domain.source_ip import IpAddress
+
+RELAY = "Apple Private Relay"
+"""Listed as a VPN; by what it does it is a proxy, and other providers say so."""
+
+
+class IporiginSource:
+    """The ranges in the installed `iporigin` package."""
+
+    @cached_property
+    def build(self) -> SourceBuild:
+        """Return the date of the ranges, and the hash of their file."""
+        built_at = datetime.fromtimestamp(int(iporigin.dataset_info()["built_at"]), UTC)  # type: ignore[no-untyped-call]  # it states no types
+        return SourceBuild(
+            name="iporigin",
+            built_at=built_at,
+            licence=f"iporigin {version('iporigin')}, MIT, with its NOTICE of the operators' feeds",
+            sha256=_hash_of_data(),
+            origin="bundled",
+        )
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        """Return the type of each address that stands in a known range."""
+        found = {}
+        for address in addresses:
+            origin = iporigin.classify(address.text)  # type: ignore[no-untyped-call]  # it states no types
+            kind = IpType.PROXY if origin.provider == RELAY else IpType.named(origin.kind)
+            if kind is not None:
+                found[address] = IpFacts(ip_types=frozenset({kind}))
+        return found
+
+
+def _hash_of_data() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(resources.files("iporigin").joinpath("data").iterdir(), key=lambda f: f.name):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

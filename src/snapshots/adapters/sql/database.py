@@ -1,0 +1,159 @@
+"""One database, and what is stored in it within a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateTable
+
+from snapshots.adapters.sql import dialects
+from snapshots.adapters.sql.inventory import SqlIpInventory
+from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
+from snapshots.adapters.sql.sessions import SqlSessionStore
+from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.tables import metadata
+from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
+
+
+class SqlStores:
+    """Everything that is stored, over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def inventory(self) -> SqlIpInventory:
+        """Return the addresses."""
+        return SqlIpInventory(self._connection)
+
+    @cached_property
+    def sessions(self) -> SqlSessionStore:
+        """Return the sessions."""
+        return SqlSessionStore(self._connection)
+
+    @cached_property
+    def dead_letters(self) -> SqlDeadLetters:
+        """Return the lines that could not be loaded."""
+        return SqlDeadLetters(self._connection)
+
+    @cached_property
+    def bookmarks(self) -> SqlBookmarks:
+        """Return how far contents were read."""
+        return SqlBookmarks(self._connection)
+
+    @cached_property
+    def runs(self) -> SqlRuns:
+        """Return the executions."""
+        return SqlRuns(self._connection)
+
+
+class SqlDatabase:
+    """
+    A database under a SQLAlchemy URL. Nothing is opened before it is used.
+
+    Args:
+        url: Such as "sqlite:///snapshots.db".
+
+    Raises:
+        SettingRefused: The URL is no database URL, or its driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._url: URL = make_url(url)
+            self.engine: Engine = _engine(self._url)
+        except (NoSuchModuleError, ModuleNotFoundError) as exc:
+            raise SettingRefused(f"the driver of {_shown(url)} is not installed: {exc}") from exc
+        except ArgumentError as exc:
+            raise SettingRefused(f"{_shown(url)} is no database URL; try sqlite:///snapshots.db") from exc
+        self._is_prepared = False
+
+    def __str__(self) -> str:
+        """Return the URL without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self, connection: object | None = None) -> Iterator[SqlStores]:
+        """Open a transaction of its own, or a savepoint on the caller's connection."""
+        with self._translated():
+            if connection is None:
+                self._prepare()
+                with self.engine.connect() as own, own.begin():
+                    dialects.lock_for_writing(own)
+                    yield self._stores(own)
+                return
+            if not isinstance(connection, Connection):
+                raise SettingRefused(f"{type(connection).__name__} is no SQLAlchemy connection")
+            dialects.begin_if_idle(connection)
+            with connection.begin_nested():
+                metadata.create_all(connection)
+                yield self._stores(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """
+        Open a connection for queries, on one consistent state.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self._translated():
+            if (
+                self._url.get_backend_name() == "sqlite"
+                and self._url.database
+                and not Path(self._url.database).exists()
+            ):
+                raise StoreUnavailable(f"there is no database {self}; `snapshots load` makes it")
+            with self.engine.connect() as connection, connection.begin():
+                dialects.begin_reading(connection)
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def _prepare(self) -> None:
+        if self._is_prepared:
+            return
+        with self.engine.connect() as connection, connection.begin():
+            dialects.lock_for_writing(connection)
+            metadata.create_all(connection)
+        self._is_prepared = True
+
+    @staticmethod
+    def _stores(connection: Connection) -> SqlStores:
+        for stage in stages.sorted_tables:
+            connection.execute(CreateTable(stage, if_not_exists=True))
+        return SqlStores(connection)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as exc:
+            if dialects.is_busy(exc.orig):
+                raise StoreBusy(f"another process is writing to {self}; try again when it is done") from exc
+            raise StoreUnavailable(f"the database {self} failed: {exc.orig}") from exc
+        except SQLAlchemyError as exc:
+            raise StoreUnavailable(f"the database {self} failed: {exc}") from exc
+
+
+def _engine(url: URL) -> Engine:
+    engine = (
+        create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if dialects.is_in_memory(url)
+        else create_engine(url)
+    )
+    dialects.prepare(engine)
+    return engine
+
+
+def _shown(url: str) -> str:
+    """Return a text that may be a URL without what may be its password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,103 @@
+"""Everything in which SQLite and PostgreSQL differ."""
+
+import json
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, String, Table, column, event, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.sql.elements import BindParameter
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another process before it gives up."""
+
+
+def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """Return the INSERT of this connection's dialect, which knows ON CONFLICT."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]]:
+    """Return a query for *texts* that is one parameter however many there are."""
+    if connection.dialect.name == "postgresql":
+        rows = func.unnest(BindParameter(None, list(texts), type_=postgresql.ARRAY(postgresql.TEXT)))
+        return select(rows.column_valued("value"))
+    rows = func.json_each(BindParameter(None, json.dumps(list(texts))))
+    return select(rows.table_valued(column("value")).c.value)
+
+
+def lock_for_writing(connection: Connection) -> None:
+    """Begin the transaction so that no other writer works at the same time."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots'))"))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def begin_if_idle(connection: Connection) -> None:
+    """
+    Begin the transaction that a caller's connection is said to be in.
+
+    Python's sqlite3 begins only before the first change; a savepoint would else be the transaction
+    itself, and its end a commit.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    if not connection.in_transaction():
+        connection.begin()
+    if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]  # sqlite3's
+        connection.exec_driver_sql("BEGIN")
+
+
+def begin_reading(connection: Connection) -> None:
+    """Begin a transaction in which every query sees the same state."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def seconds_between(connection: Connection, start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return how many seconds *end* lies after *start*, to about a millisecond."""
+    if connection.dialect.name == "postgresql":
+        return func.extract("epoch", end - start)
+    return (func.julianday(end) - func.julianday(start)) * 86400.0
+
+
+def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the day of a moment in UTC as YYYY-MM-DD."""
+    if connection.dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD")
+    return func.substr(moment, 1, 10, type_=String)
+
+
+def prepare(engine: Engine) -> None:
+    """Set up every connection that the engine makes from now on."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether a driver's error means that another process holds the lock."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether a URL names a database that ends with its connection."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers work beside the writer; foreign keys are off unless they are asked for."""
+    connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
+    for pragma in (
+        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+        "cache_size = -65536",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

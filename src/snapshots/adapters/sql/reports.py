@@ -1,0 +1,200 @@
+"""Answers from the stored sessions, in SQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, or_, select
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.dialects import day_of, seconds_between
+from snapshots.adapters.sql.rows import observation_in, summary_in
+from snapshots.adapters.sql.tables import (
+    asn_inventory,
+    dead_letters,
+    fact_sources,
+    ip_observations,
+    session_summaries,
+)
+from snapshots.app.report import CoverageReport, Explanation, KnownSource, LagSpread, Report, Tally
+from snapshots.domain.coverage import Coverage, CoverageCase
+from snapshots.domain.gap import Gap
+from snapshots.domain.observation import label_of
+from snapshots.domain.snapshot import Method
+
+S = session_summaries.c
+
+
+class SqlReports:
+    """Answers by queries over `session_summaries`; none of them joins the inventory."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def report(self, *, top: int) -> Report:
+        """Return who attacked."""
+        with self._database.reading() as connection:
+            totals = connection.execute(
+                select(
+                    func.coalesce(func.sum(S.event_count), 0),
+                    func.coalesce(func.sum(S.login_attempts), 0),
+                    func.coalesce(func.sum(S.command_count), 0),
+                    func.coalesce(func.sum(S.file_downloads), 0),
+                    func.min(S.first_event_at),
+                    func.max(S.last_event_at),
+                )
+            ).one()
+            events, logins, commands, downloads, first, last = totals
+            return Report(
+                events=int(events),
+                logins=int(logins),
+                commands=int(commands),
+                downloads=int(downloads),
+                first_event_at=first,
+                last_event_at=last,
+                coverage=_coverage(connection),
+                networks=_networks(connection, top),
+                countries=_tallies(connection, S.snapshot_country, top),
+                types=_tallies(connection, S.snapshot_ip_type, top),
+                days=sorted(
+                    _tallies(connection, day_of(connection, S.first_event_at), top, newest=True),
+                    key=lambda tally: tally.value or "",
+                ),
+                dead_letters=_dead_letters(connection),
+                sources=_sources(connection),
+            )
+
+    def coverage(self) -> CoverageReport:
+        """Return how many sessions and addresses carry a snapshot."""
+        with self._database.reading() as connection:
+            return _coverage(connection)
+
+    def explain(self, session_id: str) -> Explanation | None:
+        """Return what led to what a session holds."""
+        with self._database.reading() as connection:
+            query = (
+                select(session_summaries, asn_inventory.c.organization_name)
+                .join(asn_inventory, asn_inventory.c.asn_number == S.snapshot_asn, isouter=True)
+                .where(S.session_id == session_id)
+            )
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            session = summary_in(row)
+            logged_id = session.logged_id or session.session_id
+            said = (
+                select(ip_observations)
+                .where(ip_observations.c.ip_address == row["source_ip"])
+                .order_by(ip_observations.c.source, ip_observations.c.observed_at)
+            )
+            namesakes = (
+                select(S.session_id)
+                .where(or_(S.logged_id == logged_id, S.session_id == logged_id), S.session_id != session_id)
+                .order_by(S.session_id)
+            )
+            return Explanation(
+                session=session,
+                organization=row["organization_name"],
+                run=row["snapshot_run"],
+                history=[observation_in(found) for found in connection.execute(said).mappings()],
+                namesakes=list(connection.execute(namesakes).scalars()),
+            )
+
+
+def _coverage(connection: Connection) -> CoverageReport:
+    facts = (S.snapshot_asn, S.snapshot_country, S.snapshot_ip_type)
+    has = [case((fact.is_not(None), 1), else_=0) for fact in facts]
+    by_session = select(
+        *has, S.snapshot_method, case((S.enrichment_at.is_(None), S.snapshot_gap)), func.count()
+    ).group_by(*has, S.snapshot_method, case((S.enrichment_at.is_(None), S.snapshot_gap)))
+    each = (
+        select(
+            func.min(has[0]).label("asn"),
+            func.min(has[1]).label("country"),
+            func.min(has[2]).label("type"),
+            case((func.count(S.enrichment_at) == func.count(), func.max(S.snapshot_method))).label("method"),
+            func.min(S.snapshot_gap).label("gap"),
+        )
+        .where(S.source_ip.is_not(None))
+        .group_by(S.source_ip)
+        .subquery()
+    )
+    by_address = select(*each.c, func.count()).group_by(*each.c)
+    return CoverageReport(
+        sessions=_cases(connection, by_session),
+        addresses=_cases(connection, by_address),
+        lag=_lag(connection),
+    )
+
+
+def _cases(connection: Connection, query: Select[Any]) -> Coverage:
+    return Coverage.of(
+        CoverageCase(
+            count=count,
+            has_asn=bool(asn),
+            has_country=bool(country),
+            has_type=bool(ip_type),
+            method=Method(method) if method is not None else None,
+            gap=Gap(gap) if gap is not None else None,
+        )
+        for asn, country, ip_type, method, gap, count in connection.execute(query)
+    )
+
+
+def _lag(connection: Connection) -> LagSpread | None:
+    lag = seconds_between(connection, S.source_ip_seen_at, S.enrichment_at)
+    sealed = select(lag).where(S.enrichment_at.is_not(None), S.source_ip_seen_at.is_not(None))
+    values = sealed.subquery().c[0]
+    count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()
+    if not count:
+        return None
+    median = connection.execute(sealed.order_by(lag).limit(1).offset((count - 1) // 2)).scalar_one()
+    return LagSpread(
+        least=timedelta(seconds=float(least)),
+        median=timedelta(seconds=float(median)),
+        greatest=timedelta(seconds=float(greatest)),
+    )
+
+
+def _tallies(connection: Connection, value: ColumnElement[Any], top: int, *, newest: bool = False) -> Sequence[Tally]:
+    sessions = func.count().label("sessions")
+    order = value.desc() if newest else sessions.desc()
+    query = select(value, sessions, func.count(distinct(S.source_ip))).group_by(value).order_by(order, value).limit(top)
+    return [
+        Tally(value=None if found is None else str(found), sessions=count, addresses=addresses)
+        for found, count, addresses in connection.execute(query)
+    ]
+
+
+def _networks(connection: Connection, top: int) -> Sequence[Tally]:
+    tallies = _tallies(connection, S.snapshot_asn, top)
+    numbers = [int(tally.value) for tally in tallies if tally.value is not None]
+    named = select(asn_inventory).where(asn_inventory.c.asn_number.in_(numbers))
+    names = {row.asn_number: row.organization_name for row in connection.execute(named)}
+    return [
+        Tally(
+            value=tally.value,
+            name=names.get(int(tally.value)) if tally.value is not None else None,
+            sessions=tally.sessions,
+            addresses=tally.addresses,
+        )
+        for tally in tallies
+    ]
+
+
+def _dead_letters(connection: Connection) -> Mapping[str, int]:
+    query = select(dead_letters.c.reason, func.count()).group_by(dead_letters.c.reason)
+    return dict(tuple(row) for row in connection.execute(query))
+
+
+def _sources(connection: Connection) -> Sequence[KnownSource]:
+    query = select(fact_sources).order_by(fact_sources.c.source, fact_sources.c.built_at)
+    return [
+        KnownSource(
+            label=label_of(row.source, row.built_at),
+            built_on=row.built_at.date(),
+            licence=row.licence,
+            origin=row.origin,
+        )
+        for row in connection.execute(query)
+    ]

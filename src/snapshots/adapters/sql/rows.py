@@ -1,0 +1,127 @@
+"""How sessions and observations are written as rows, and read back."""
+
+from array import array
+from collections.abc import Mapping
+from datetime import datetime
+from sys import byteorder
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts, IpObservation
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.summary import SessionSummary
+
+
+def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
+    """Return the row of a session, as it would be inserted."""
+    sighting, snapshot = summary.sighting, summary.snapshot
+    return {
+        "session_id": summary.session_id,
+        "logged_id": summary.logged_id,
+        "source_ip": sighting.address.text if sighting else None,
+        "source_port": sighting.port if sighting else None,
+        "source_ip_rank": int(sighting.kind) if sighting else None,
+        "source_ip_seen_at": sighting.seen_at if sighting else None,
+        "first_event_at": summary.first_event_at,
+        "last_event_at": summary.last_event_at,
+        "event_count": summary.event_count,
+        "command_count": summary.command_count,
+        "file_downloads": summary.file_downloads,
+        "login_attempts": summary.login_attempts,
+        "forward_count": summary.forward_count,
+        "matcher": summary.sensor,
+        "sensor_id": summary.sensor_id,
+        "snapshot_asn": snapshot.asn if snapshot else None,
+        "snapshot_country": snapshot.country if snapshot else None,
+        "snapshot_ip_type": snapshot.ip_type.value if snapshot and snapshot.ip_type else None,
+        "enrichment_at": snapshot.enrichment_at if snapshot else None,
+        "snapshot_method": snapshot.method.value if snapshot else None,
+        "snapshot_source": snapshot.source if snapshot else None,
+        "snapshot_run": run if snapshot else None,
+        "snapshot_gap": summary.gap.value if summary.gap else None,
+        "gap_checked_at": saved_at if summary.gap else None,
+        "created_at": saved_at,
+        "updated_at": saved_at,
+        "event_fingerprints": packed(summary.fingerprints),
+    }
+
+
+def summary_in(row: RowMapping) -> SessionSummary:
+    """Return the session in a row."""
+    return SessionSummary(
+        session_id=row["session_id"],
+        logged_id=row["logged_id"],
+        sighting=_sighting_in(row),
+        first_event_at=row["first_event_at"],
+        last_event_at=row["last_event_at"],
+        event_count=row["event_count"],
+        command_count=row["command_count"],
+        file_downloads=row["file_downloads"],
+        login_attempts=row["login_attempts"],
+        forward_count=row["forward_count"],
+        sensor=row["matcher"],
+        sensor_id=row["sensor_id"],
+        fingerprints=unpacked(row["event_fingerprints"]),
+        snapshot=snapshot_in(row),
+        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None else None,
+    )
+
+
+def _sighting_in(row: RowMapping) -> Sighting | None:
+    if row["source_ip"] is None:
+        return None
+    return Sighting(
+        address=IpAddress(row["source_ip"]),
+        seen_at=row["source_ip_seen_at"],
+        kind=SightingKind(row["source_ip_rank"]),
+        port=row["source_port"],
+    )
+
+
+def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
+    """Return the snapshot in a row; None if the session is open."""
+    if row["enrichment_at"] is None:
+        return None
+    return IpSnapshot(
+        asn=row["snapshot_asn"],
+        country=row["snapshot_country"],
+        ip_type=IpType(row["snapshot_ip_type"]) if row["snapshot_ip_type"] is not None else None,
+        enrichment_at=row["enrichment_at"],
+        method=Method(row["snapshot_method"]),
+        source=row["snapshot_source"],
+    )
+
+
+def observation_in(row: RowMapping) -> IpObservation:
+    """Return the observation in a row."""
+    return IpObservation(
+        address=IpAddress(row["ip_address"]),
+        source=row["source"],
+        observed_at=row["observed_at"],
+        confirmed_until=row["confirmed_until"],
+        facts=IpFacts(
+            asn=row["asn"],
+            country=row["country"],
+            ip_types=frozenset(IpType(word) for word in row["ip_types"].split()),
+        ),
+    )
+
+
+def packed(fingerprints: frozenset[int]) -> bytes:
+    """Return fingerprints as 8 bytes each, ascending, the most significant byte first."""
+    numbers = array("Q", sorted(fingerprints))
+    if byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def unpacked(data: bytes) -> frozenset[int]:
+    """Return the fingerprints that `packed` wrote."""
+    numbers = array("Q", data)
+    if byteorder == "little":
+        numbers.byteswap()
+    return frozenset(numbers)

@@ -1,0 +1,93 @@
+"""The sessions, in SQL."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    case,
+    delete,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy import (
+    insert as plain_insert,
+)
+
+from snapshots.adapters.sql.dialects import each_of, insert
+from snapshots.adapters.sql.rows import row_of, summary_in
+from snapshots.adapters.sql.stage import stage_of
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
+from snapshots.domain.gap import Gap
+from snapshots.domain.source_ip import SightingKind
+from snapshots.domain.summary import SessionSummary
+
+STAGE: Table = stage_of(session_summaries)
+
+
+class SqlSessionStore:
+    """Sessions as rows of `session_summaries`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
+        """Return every session stored under each id of the log, in one query."""
+        sessions = session_summaries.c
+        wanted = each_of(self._connection, logged_ids).cte("wanted")
+        query = union_all(
+            select(session_summaries).join(wanted, sessions.session_id == wanted.c.value),
+            select(session_summaries).join(wanted, sessions.logged_id == wanted.c.value),
+        )
+        found: defaultdict[str, list[SessionSummary]] = defaultdict(list)
+        for row in self._connection.execute(query).mappings():
+            summary = summary_in(row)
+            found[summary.logged_id or summary.session_id].append(summary)
+        return dict(found)
+
+    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
+        """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
+        if not summaries:
+            return
+        rows = [row_of(summary, run=run, saved_at=saved_at) for summary in summaries]
+        self._connection.execute(delete(STAGE))
+        self._connection.execute(plain_insert(STAGE), rows)
+        staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
+        statement = insert(self._connection, session_summaries).from_select(session_summaries.columns.keys(), staged)
+        held, offered = session_summaries.c, statement.excluded
+        is_sealed = held.enrichment_at.is_not(None)
+        kept = {name: case((is_sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
+        replaced = {
+            column.name: offered[column.name]
+            for column in session_summaries.columns
+            if column.name not in (*SNAPSHOT_COLUMNS, "session_id", "logged_id", "created_at")
+        }
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[held.session_id],
+                set_=replaced
+                | kept
+                | {
+                    "snapshot_gap": case((is_sealed, None), else_=offered.snapshot_gap),
+                    "gap_checked_at": case((is_sealed, None), else_=offered.gap_checked_at),
+                },
+            )
+        )
+
+    def waiting(self, *, after: str, limit: int) -> Sequence[SessionSummary]:
+        """Return a page of open sessions without a connect that nobody judged yet."""
+        sessions = session_summaries.c
+        query = (
+            select(session_summaries)
+            .where(
+                sessions.snapshot_gap == Gap.NEVER_LOOKED_UP.value,
+                sessions.source_ip_rank > int(SightingKind.CONNECT),
+                sessions.session_id > after,
+            )
+            .order_by(sessions.session_id)
+            .limit(limit)
+        )
+        return [summary_in(row) for row in self._connection.execute(query).mappings()]

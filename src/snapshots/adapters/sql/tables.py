@@ -1,0 +1,208 @@
+"""The tables."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC, to the microsecond. SQLite keeps a text that sorts as time does."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a zone, and write it in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's
+        """Return what is stored as an aware moment in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def name(length: int) -> String:
+    """Return a text type that sorts by bytes on both databases."""
+    return String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+metadata = MetaData()
+
+ip_inventory = Table(
+    "ip_inventory",
+    metadata,
+    Column("ip_address", name(45), primary_key=True),
+    Column("current_asn", BigInteger),
+    Column("current_country", String(2)),
+    Column("current_ip_type", String(16)),
+    Column("enrichment_updated_at", UtcDateTime),
+    Column("first_seen", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False),
+    Column("session_count", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("session_count >= 0", name="session_count_is_no_debt"),
+)
+
+asn_inventory = Table(
+    "asn_inventory",
+    metadata,
+    Column("asn_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("organization_name", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+ip_observations = Table(
+    "ip_observations",
+    metadata,
+    Column("ip_address", name(45), ForeignKey("ip_inventory.ip_address"), primary_key=True),
+    Column("source", name(64), primary_key=True),
+    Column("observed_at", UtcDateTime, primary_key=True),
+    Column("confirmed_until", UtcDateTime, nullable=False),
+    Column("learned_at", UtcDateTime, nullable=False),
+    Column("asn", BigInteger),
+    Column("country", String(2)),
+    Column("ip_types", String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+fact_sources = Table(
+    "fact_sources",
+    metadata,
+    Column("source", name(64), primary_key=True),
+    Column("built_at", UtcDateTime, primary_key=True),
+    Column("licence", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("registered_at", UtcDateTime, nullable=False),
+)
+
+session_summaries = Table(
+    "session_summaries",
+    metadata,
+    Column("session_id", name(64), primary_key=True),
+    Column("logged_id", name(64)),
+    Column("source_ip", name(45), ForeignKey("ip_inventory.ip_address")),
+    Column("source_port", Integer),
+    Column("source_ip_rank", SmallInteger),
+    Column("source_ip_seen_at", UtcDateTime),
+    Column("first_event_at", UtcDateTime, nullable=False),
+    Column("last_event_at", UtcDateTime, nullable=False),
+    Column("event_count", BigInteger, nullable=False),
+    Column("command_count", BigInteger, nullable=False),
+    Column("file_downloads", BigInteger, nullable=False),
+    Column("login_attempts", BigInteger, nullable=False),
+    Column("forward_count", BigInteger, nullable=False),
+    Column("matcher", String(255)),
+    Column("sensor_id", String(255)),
+    Column("snapshot_asn", BigInteger),
+    Column("snapshot_country", String(2)),
+    Column("snapshot_ip_type", String(16)),
+    Column("enrichment_at", UtcDateTime),
+    Column("snapshot_method", String(16)),
+    Column("snapshot_source", String(255)),
+    Column("snapshot_run", String(36)),
+    Column("snapshot_gap", String(20)),
+    Column("gap_checked_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("event_fingerprints", LargeBinary, nullable=False),
+    CheckConstraint(
+        "(enrichment_at IS NULL AND snapshot_asn IS NULL AND snapshot_country IS NULL"
+        " AND snapshot_ip_type IS NULL AND snapshot_method IS NULL)"
+        " OR (enrichment_at IS NOT NULL AND snapshot_method IS NOT NULL AND source_ip IS NOT NULL AND"
+        " (snapshot_asn IS NOT NULL OR snapshot_country IS NOT NULL OR snapshot_ip_type IS NOT NULL))",
+        name="snapshot_is_whole",
+    ),
+    CheckConstraint("enrichment_at IS NULL OR snapshot_gap IS NULL", name="sealed_or_gap"),
+)
+Index("ix_session_summaries_source_ip", session_summaries.c.source_ip)
+Index(
+    "ix_session_summaries_logged_id",
+    session_summaries.c.logged_id,
+    sqlite_where=session_summaries.c.logged_id.is_not(None),
+    postgresql_where=session_summaries.c.logged_id.is_not(None),
+)
+Index(
+    "ix_session_summaries_gap",
+    session_summaries.c.snapshot_gap,
+    session_summaries.c.session_id,
+    sqlite_where=session_summaries.c.snapshot_gap.is_not(None),
+    postgresql_where=session_summaries.c.snapshot_gap.is_not(None),
+)
+
+SNAPSHOT_COLUMNS: Sequence[str] = (
+    "source_ip",
+    "source_port",
+    "source_ip_rank",
+    "source_ip_seen_at",
+    "snapshot_asn",
+    "snapshot_country",
+    "snapshot_ip_type",
+    "enrichment_at",
+    "snapshot_method",
+    "snapshot_source",
+    "snapshot_run",
+)
+"""What a sealed row keeps for good, together."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("counts", Text),
+)
+
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("head", String(32), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(32), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("put_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("identity", String(32), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("kept_at", UtcDateTime, nullable=False),
+)

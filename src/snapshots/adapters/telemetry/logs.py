@@ -1,0 +1,49 @@
+"""One structured line for each batch, on stderr."""
+
+import logging
+import sys
+from dataclasses import asdict
+
+import structlog
+
+from snapshots.app.progress import BatchLoaded, LoadObserver
+
+
+def configure_logs(*, verbose: bool) -> None:
+    """Write log lines as JSON to stderr: all of them if *verbose*, else only warnings."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+class LoggedLoad:
+    """
+    Logs every batch, and tells another observer.
+
+    Args:
+        next_observer: Who is told too.
+    """
+
+    def __init__(self, next_observer: LoadObserver) -> None:
+        self._next = next_observer
+        self._log = structlog.get_logger("snapshots")
+
+    def source_opened(self, name: str, size: int | None) -> None:
+        """Pass on."""
+        self._next.source_opened(name, size)
+
+    def bytes_read(self, count: int) -> None:
+        """Pass on."""
+        self._next.bytes_read(count)
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """Log one line with the batch's counts."""
+        self._log.info("batch_loaded", **asdict(batch))
+        self._next.batch_loaded(batch)

@@ -1,0 +1,23 @@
+"""What can go wrong in a use case, named for the condition."""
+
+from snapshots.domain.errors import SnapshotsError
+
+
+class StoreUnavailable(SnapshotsError):
+    """The database did not do what it was asked; the transaction in hand was rolled back."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Another process holds the database's write lock; the same call may work later."""
+
+
+class SourceUnreadable(SnapshotsError):
+    """A source of facts, or of log lines, cannot be read."""
+
+
+class NothingToRead(SnapshotsError):
+    """No file was found to load."""
+
+
+class SettingRefused(SnapshotsError):
+    """A setting has a value that cannot be used."""

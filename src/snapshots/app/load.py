@@ -1,0 +1,298 @@
+"""Load log lines: count them into sessions, and give every session its snapshot."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.ports import (
+    BadLine,
+    Clock,
+    Database,
+    DeadLetter,
+    LogEvent,
+    LogSource,
+    Mark,
+    RunKind,
+    RunState,
+    SessionChange,
+    Stores,
+)
+from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.domain.reuse import tell_apart
+from snapshots.domain.session import SessionAggregate
+from snapshots.domain.summary import SessionSummary
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSize:
+    """
+    When a batch is stored: as soon as one of these is reached.
+
+    Attributes:
+        lines: Lines read.
+        seconds: Time since the batch began.
+    """
+
+    lines: int = 50_000
+    seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """
+    What a load did.
+
+    Attributes:
+        run: The run that wrote.
+        sources: Files and streams read.
+        unchanged: Those in which there was nothing new to read.
+        lines: Lines read.
+        events: Events that were new.
+        repeated: Events that were stored before.
+        sessions_added: Sessions that were new.
+        sessions_changed: Sessions that were stored before and grew.
+        sealed: Sessions that received their snapshot.
+        dead_letters: Lines set aside for the first time.
+        reused_ids: Sessions stored under a qualified name, because their id belonged to another.
+        late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
+    """
+
+    run: str
+    sources: int = 0
+    unchanged: int = 0
+    lines: int = 0
+    events: int = 0
+    repeated: int = 0
+    sessions_added: int = 0
+    sessions_changed: int = 0
+    sealed: int = 0
+    dead_letters: int = 0
+    reused_ids: int = 0
+    late_sightings: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return every count by its name."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "run"}
+
+    def __add__(self, other: "LoadReport") -> "LoadReport":
+        return replace(self, **{name: count + getattr(other, name) for name, count in self.counts().items()})
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What was read and is not stored yet."""
+
+    started_at: float
+    pending: dict[str, SessionAggregate] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
+    lines: int = 0
+    events: int = 0
+
+    def take(self, source: LogSource, line: LogEvent | BadLine) -> None:
+        self.lines += 1
+        if isinstance(line, BadLine):
+            self.letters.append(_letter(source, line))
+            return
+        logged_id, event = line
+        aggregate = self.pending.get(logged_id)
+        if aggregate is None:
+            aggregate = self.pending[logged_id] = SessionAggregate.of(logged_id)
+        aggregate.add(event)
+        self.events += 1
+
+    def set_mark(self, source: LogSource) -> None:
+        if source.head:
+            self.marks.append((source, source.mark()))
+
+
+class BulkLoader:
+    """
+    Loads contents of log lines, each from where it was left, in batches of one transaction each.
+
+    What a line says is counted once, however often and in whatever file it is read; so a load that was
+    interrupted is simply started again.
+
+    Args:
+        database: Where everything is stored.
+        service: Gives the snapshots.
+        clock: Tells when things were stored.
+        stopwatch: Returns seconds from an arbitrary start, for batches and rates.
+        new_run: Makes the name of a run.
+        size: When a batch is stored.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        service: SnapshotService,
+        *,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        new_run: Callable[[], str],
+        size: BatchSize | None = None,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._new_run = new_run
+        self._size = size or BatchSize()
+
+    def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
+        """
+        Read every source to its end, and store what is new.
+
+        Sessions without a connect receive their snapshot when all sources are read, because a connect
+        in a later file would name their address with more authority.
+
+        Args:
+            sources: What to read, the oldest first.
+            observer: Is told about each batch.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreUnavailable: The database failed; whole batches are stored, and the same call goes on.
+            SourceUnreadable: A source of facts failed; likewise.
+        """
+        run = self._new_run()
+        with self._database.transaction() as stores:
+            stores.runs.begin(run, RunKind.LOAD, at=self._clock.now())
+            self._service.register_sources(stores)
+        report = LoadReport(run=run)
+        state = RunState.FAILED
+        try:
+            for step in self._steps(run, sources, observer):
+                report += step
+            state = RunState.DONE
+        finally:
+            with self._database.transaction() as stores:
+                stores.runs.note(run, report.counts())
+                stores.runs.end(run, state, at=self._clock.now())
+        return report
+
+    def _steps(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
+        batch = _Batch(self._stopwatch())
+        name = "-"
+        for source in sources:
+            name = source.name
+            observer.source_opened(name, source.size)
+            self._resume(source, batch)
+            was_read = False
+            for line in source.lines():
+                was_read = True
+                batch.take(source, line)
+                if batch.lines & 1023:
+                    continue
+                observer.bytes_read(source.progress())
+                if batch.lines >= self._size.lines or self._stopwatch() - batch.started_at >= self._size.seconds:
+                    batch.set_mark(source)
+                    yield self._store(run, batch, name, observer)
+                    batch = _Batch(self._stopwatch())
+            observer.bytes_read(source.progress())
+            if was_read:
+                batch.set_mark(source)
+            yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
+        yield self._store(run, batch, name, observer)
+        yield from self._seal_waiting(run)
+
+    def _resume(self, source: LogSource, batch: _Batch) -> None:
+        """Go to where the content was left; a line that was cut there is read again, so its letter is withdrawn."""
+        marks: Sequence[Mark] = ()
+        if source.head:
+            with self._database.transaction() as stores:
+                marks = stores.bookmarks.marks_of(source.head)
+        offset = source.resume(marks)
+        batch.withdrawn += [_identity(key, offset) for key in (source.head, source.name) if key]
+
+    def _store(self, run: str, batch: _Batch, name: str, observer: LoadObserver) -> LoadReport:
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            held = stores.sessions.find(batch.pending)
+            new = [
+                aggregate.summary(logged_id)
+                for logged_id, logged in batch.pending.items()
+                for aggregate in tell_apart(logged, held.get(logged_id, ()))
+            ]
+            offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
+            by_name = {summary.session_id: summary for found in held.values() for summary in found}
+            changes = [_change(by_name, summary) for summary in offered]
+            self._save(stores, changes, run)
+            stores.dead_letters.withdraw(set(batch.withdrawn) - {letter.identity for letter in batch.letters})
+            letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
+            for source, mark in batch.marks:
+                stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
+        report = LoadReport(
+            run=run,
+            lines=batch.lines,
+            events=sum(summary.event_count for summary in new),
+            repeated=batch.events - sum(summary.event_count for summary in new),
+            sessions_added=sum(change.held is None for change in changes),
+            sessions_changed=sum(change.held is not None for change in changes),
+            sealed=_newly_sealed(changes),
+            dead_letters=letters,
+            reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
+            late_sightings=sum(
+                new.comes_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
+            ),
+        )
+        observer.batch_loaded(
+            BatchLoaded(
+                source=name,
+                events=report.events,
+                repeated=report.repeated,
+                sessions=len(changes),
+                sealed=report.sealed,
+                dead_letters=letters,
+                seconds=self._stopwatch() - batch.started_at,
+            )
+        )
+        return report
+
+    def _seal_waiting(self, run: str) -> Iterable[LoadReport]:
+        """Judge the sessions whose connect was in none of the sources, also those an interrupted run left."""
+        after = ""
+        while True:
+            with self._database.transaction() as stores:
+                waiting = stores.sessions.waiting(after=after, limit=PAGE)
+                judged = self._service.offer(waiting, stores)
+                changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
+                self._save(stores, changes, run)
+            if not waiting:
+                return
+            after = waiting[-1].session_id
+            yield LoadReport(run=run, sealed=_newly_sealed(changes))
+
+    def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
+        now = self._clock.now()
+        stores.inventory.count_sessions(changes, seen_at=now)
+        stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+
+
+def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
+    found = held.get(offered.session_id)
+    return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
+
+
+def _newly_sealed(changes: Iterable[SessionChange]) -> int:
+    return sum(c.kept.is_sealed and not (c.held is not None and c.held.is_sealed) for c in changes)
+
+
+def _letter(source: LogSource, line: BadLine) -> DeadLetter:
+    return DeadLetter(
+        identity=_identity(source.head or source.name, line.offset),
+        source=source.name,
+        offset=line.offset,
+        reason=line.reason,
+        payload=line.payload,
+    )
+
+
+def _identity(key: str, offset: int) -> str:
+    return blake2b(f"{offset} {key}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

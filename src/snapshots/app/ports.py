@@ -1,0 +1,392 @@
+"""What the use cases need from the world. Every port takes a whole batch, so that nothing is asked in a loop."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
+from snapshots.domain.session import SessionEvent
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.domain.summary import SessionSummary
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+        ...
+
+
+class FactSource(Protocol):
+    """
+    One build of one source of facts about addresses.
+
+    Every implementation passes tests/contracts/test_fact_source.py.
+    """
+
+    @property
+    def build(self) -> SourceBuild:
+        """Return which build this is."""
+        ...
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        """
+        Return what the build says of each address; an address it does not know is absent.
+
+        Raises:
+            SourceUnreadable: The data cannot be read.
+        """
+        ...
+
+
+class IpInventory(Protocol):
+    """
+    Every address seen, and everything that sources said of it.
+
+    Every implementation passes tests/contracts/test_ip_inventory.py.
+    """
+
+    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
+        """
+        Return all observations of each address, in one query whatever their number.
+
+        An address that nobody looked up is absent.
+
+        Raises:
+            StoreUnavailable: The inventory did not answer. Nothing was changed.
+        """
+        ...
+
+    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> None:
+        """Add the addresses that the inventory does not hold, still without sessions."""
+        ...
+
+    def learn(
+        self,
+        observations: Collection[IpObservation],
+        organizations: Mapping[int, str],
+        newest: Mapping[IpAddress, IpSnapshot],
+        *,
+        learned_at: datetime,
+    ) -> None:
+        """
+        Add observations, or lengthen those held under the same address, source and observed_at.
+
+        Facts, once stored, never change.
+
+        Args:
+            observations: What was said of registered addresses.
+            organizations: Names of autonomous systems by their numbers.
+            newest: The newest facts of each address.
+            learned_at: The present moment.
+        """
+        ...
+
+    def register_source(self, build: SourceBuild, *, registered_at: datetime) -> None:
+        """Record a build of a source; one that is recorded already stays as it is."""
+        ...
+
+    def count_sessions(self, changes: Sequence["SessionChange"], *, seen_at: datetime) -> None:
+        """
+        Keep first_seen, last_seen and session_count of addresses true to the sessions.
+
+        Args:
+            changes: What becomes of each session; not saved yet, its address registered.
+            seen_at: The present moment.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChange:
+    """A session as it is stored, None if it is new, and as it will be."""
+
+    held: SessionSummary | None
+    kept: SessionSummary
+
+
+class SessionStore(Protocol):
+    """
+    The sessions, one row each.
+
+    Every implementation passes tests/contracts/test_session_store.py.
+    """
+
+    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
+        """
+        Return every session stored under each id of the log, in one query.
+
+        An id without a session is absent.
+        """
+        ...
+
+    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
+        """
+        Store each summary as it is, but for one rule: a held snapshot and its sighting stay whole.
+
+        Args:
+            summaries: Each session at most once.
+            run: The run that writes.
+            saved_at: The present moment.
+        """
+        ...
+
+    def waiting(self, *, after: str, limit: int) -> Sequence[SessionSummary]:
+        """
+        Return open sessions without a connect that nobody judged yet, in the order of their names.
+
+        Args:
+            after: The name to start behind; "" for the first page.
+            limit: How many at most.
+        """
+        ...
+
+
+class Reason(Enum):
+    """Why a line of a log is no event."""
+
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    NO_SESSION = "no_session"
+    NO_TIME = "no_time"
+    NUL_BLOCK = "nul_block"
+    TOO_LONG = "too_long"
+    UNFINISHED_LINE = "unfinished_line"
+    DAMAGED_FILE = "damaged_file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """
+    A line that could not be loaded, kept so that nothing is lost.
+
+    Attributes:
+        identity: The same whenever the same line of the same content is read, in hexadecimal.
+        source: The file as it was named, or "-".
+        offset: Where the line starts, in bytes of the decompressed content.
+        reason: What is wrong with it.
+        payload: The line, at most 64 KiB of it.
+    """
+
+    identity: str
+    source: str
+    offset: int
+    reason: Reason
+    payload: bytes
+
+
+class DeadLetters(Protocol):
+    """
+    The lines that could not be loaded.
+
+    Every implementation passes tests/contracts/test_dead_letters.py.
+    """
+
+    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+        """
+        Store each letter, and return how many were new.
+
+        One that is stored already takes the reason and payload of the new: a line may have grown.
+        """
+        ...
+
+    def withdraw(self, identities: Collection[str]) -> None:
+        """Remove letters whose lines were completed since."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """
+    A place in a source of lines up to which everything was loaded.
+
+    Attributes:
+        offset: How many bytes of the decompressed content come before it.
+        digest: A hash of every byte before it, so that the content is known again.
+    """
+
+    offset: int
+    digest: str
+
+
+class Bookmarks(Protocol):
+    """
+    How far each content was read; a content is known by its head, not by a path.
+
+    Every implementation passes tests/contracts/test_bookmarks.py.
+    """
+
+    def marks_of(self, head: str) -> Sequence[Mark]:
+        """Return every mark ever set in contents with this head, by ascending offset."""
+        ...
+
+    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
+        """Set a mark; marks are never removed."""
+        ...
+
+
+class RunKind(Enum):
+    """What a run does."""
+
+    LOAD = "load"
+    ENRICH = "enrich"
+
+
+class RunState(Enum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Runs(Protocol):
+    """
+    The executions that write.
+
+    Every implementation passes tests/contracts/test_runs.py.
+    """
+
+    def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
+        """Record that a run begins."""
+        ...
+
+    def note(self, run: str, counts: Mapping[str, int]) -> None:
+        """Replace the counts of a run."""
+        ...
+
+    def end(self, run: str, state: RunState, *, at: datetime) -> None:
+        """Record that a run ended."""
+        ...
+
+
+class Stores(Protocol):
+    """Everything that is stored, within one transaction."""
+
+    @property
+    def inventory(self) -> IpInventory:
+        """Return the addresses."""
+        ...
+
+    @property
+    def sessions(self) -> SessionStore:
+        """Return the sessions."""
+        ...
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Return the lines that could not be loaded."""
+        ...
+
+    @property
+    def bookmarks(self) -> Bookmarks:
+        """Return how far contents were read."""
+        ...
+
+    @property
+    def runs(self) -> Runs:
+        """Return the executions."""
+        ...
+
+
+class Database(Protocol):
+    """Where everything is stored."""
+
+    def transaction(self, connection: object | None = None) -> AbstractContextManager[Stores]:
+        """
+        Open a transaction that is committed at the end of the block, and rolled back if the block raises.
+
+        Args:
+            connection: A caller's connection to the same database. The block then works under a
+                savepoint there and never commits: that stays with the caller.
+
+        Raises:
+            StoreUnavailable: The database did not answer, or refused; nothing of the block is stored.
+            StoreBusy: Another process held the write lock for too long.
+        """
+        ...
+
+
+class LogEvent(NamedTuple):
+    """An event under the session id that was logged. A tuple, because there is one for each line."""
+
+    logged_id: str
+    event: SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """
+    A line that is no event.
+
+    Attributes:
+        reason: What is wrong with it.
+        payload: The line, at most 64 KiB of it.
+        offset: Where it starts, in bytes of the decompressed content.
+    """
+
+    reason: Reason
+    payload: bytes
+    offset: int
+
+
+class LogSource(Protocol):
+    """
+    One content of log lines: a file, or a stream that can be read once.
+
+    Every implementation passes tests/contracts/test_log_source.py.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the source as a user knows it."""
+        ...
+
+    @property
+    def head(self) -> str:
+        """Return what its beginning is known by, in hexadecimal; "" if it cannot be known again."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Return its bytes as it lies, compressed or not; None for a stream."""
+        ...
+
+    def resume(self, marks: Sequence[Mark]) -> int:
+        """
+        Go to the last of *marks* up to which this content is byte for byte what was read then.
+
+        Args:
+            marks: By ascending offset.
+
+        Returns:
+            The offset to go on from; 0 if not even the first mark fits.
+
+        Raises:
+            SourceUnreadable: The content cannot be read.
+        """
+        ...
+
+    def lines(self) -> Iterator[LogEvent | BadLine]:
+        """
+        Yield what every line says, from where `resume` went or else from the beginning.
+
+        A content that breaks off in the middle, such as a damaged archive, ends with a BadLine.
+
+        Raises:
+            SourceUnreadable: The content cannot be read at all.
+        """
+        ...
+
+    def mark(self) -> Mark:
+        """Return the mark behind the last line that `lines` yielded; before it, if that was unfinished."""
+        ...
+
+    def progress(self) -> int:
+        """Return how many of `size` bytes were read."""
+        ...

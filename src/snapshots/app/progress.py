@@ -1,0 +1,57 @@
+"""What a use case tells while it works."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLoaded:
+    """
+    One batch was stored.
+
+    Attributes:
+        source: What was being read.
+        events: New events in it.
+        repeated: Events that were stored before.
+        sessions: Sessions that were added or changed.
+        sealed: Sessions that received their snapshot.
+        dead_letters: Lines that were set aside, new ones only.
+        seconds: How long reading and storing took.
+    """
+
+    source: str
+    events: int
+    repeated: int
+    sessions: int
+    sealed: int
+    dead_letters: int
+    seconds: float
+
+
+class LoadObserver(Protocol):
+    """Is told how a load goes on; must not raise."""
+
+    def source_opened(self, name: str, size: int | None) -> None:
+        """A file or stream is read from now on; *size* in bytes, None if it is not known."""
+        ...
+
+    def bytes_read(self, count: int) -> None:
+        """How many bytes of the source were read so far."""
+        ...
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """A batch was committed."""
+        ...
+
+
+class Unobserved:
+    """Tells nobody."""
+
+    def source_opened(self, name: str, size: int | None) -> None:
+        """Do nothing."""
+
+    def bytes_read(self, count: int) -> None:
+        """Do nothing."""
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """Do nothing."""

@@ -1,0 +1,137 @@
+"""What is asked of the stored sessions, and in which shape it is answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from snapshots.domain.coverage import Coverage
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.summary import SessionSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """
+    How many sessions and addresses one value of a fact stands for.
+
+    Attributes:
+        value: An ASN, a country, a type or a day, as text; None where it is not known.
+        name: The organization behind an ASN, where it is known.
+        sessions: Sessions that hold it.
+        addresses: Distinct addresses among them.
+    """
+
+    value: str | None
+    name: str | None = None
+    sessions: int
+    addresses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LagSpread:
+    """How long after the sighting the newest part of the snapshots was stated; negative means before."""
+
+    least: timedelta
+    median: timedelta
+    greatest: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSource:
+    """A registered build of a source of facts."""
+
+    label: str
+    built_on: date
+    licence: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageReport:
+    """
+    How many sessions and addresses carry a snapshot.
+
+    An address counts as covered in a field if every session of it is.
+
+    Attributes:
+        sessions: Of all sessions.
+        addresses: Of all distinct canonical addresses.
+        lag: Of the sealed sessions; None if there are none.
+    """
+
+    sessions: Coverage
+    addresses: Coverage
+    lag: LagSpread | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    Who attacked.
+
+    Attributes:
+        events: All events of all sessions.
+        logins: Attempts to log in, successful or not.
+        commands: Commands entered.
+        downloads: Files fetched.
+        first_event_at: The earliest event; None without sessions.
+        last_event_at: The latest event; None without sessions.
+        coverage: How many sessions and addresses carry a snapshot.
+        networks: The networks with most sessions.
+        countries: The countries with most sessions.
+        types: Sessions by IP type.
+        days: Sessions by the day of their first event in UTC, the last ones, in order.
+        dead_letters: Lines set aside, by reason.
+        sources: Where the facts come from.
+    """
+
+    events: int
+    logins: int
+    commands: int
+    downloads: int
+    first_event_at: datetime | None
+    last_event_at: datetime | None
+    coverage: CoverageReport
+    networks: Sequence[Tally]
+    countries: Sequence[Tally]
+    types: Sequence[Tally]
+    days: Sequence[Tally]
+    dead_letters: Mapping[str, int]
+    sources: Sequence[KnownSource]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """
+    Everything that led to what one session holds.
+
+    Attributes:
+        session: As it is stored.
+        organization: Who the snapshot's ASN belongs to, where it is known.
+        run: The run that sealed it.
+        history: Everything that sources said of its address.
+        namesakes: Other sessions under the same id of the log.
+    """
+
+    session: SessionSummary
+    organization: str | None
+    run: str | None
+    history: Sequence[IpObservation]
+    namesakes: Sequence[str]
+
+
+class Reports(Protocol):
+    """Answers from the stored sessions. Each is one consistent state of the database."""
+
+    def report(self, *, top: int) -> Report:
+        """Return who attacked; *top* is how many networks, countries and days are listed, at least 1."""
+        ...
+
+    def coverage(self) -> CoverageReport:
+        """Return how many sessions and addresses carry a snapshot, and why the others do not."""
+        ...
+
+    def explain(self, session_id: str) -> Explanation | None:
+        """Return what led to what a session holds; None if there is no such session."""
+        ...

@@ -1,0 +1,31 @@
+"""Why a session holds no snapshot."""
+
+from enum import Enum
+
+
+class Gap(Enum):
+    """The reason, stored on every open session."""
+
+    NO_SOURCE_IP = "no_source_ip"
+    NOT_ROUTABLE = "not_routable"
+    NEVER_LOOKED_UP = "never_looked_up"
+    NOTHING_KNOWN = "nothing_known"
+    EXPIRED = "expired"
+    TOO_LATE = "too_late"
+    PARTIAL = "partial"
+
+    @property
+    def explanation(self) -> str:
+        """Return one sentence for an operator."""
+        return _EXPLANATIONS[self]
+
+
+_EXPLANATIONS = {
+    Gap.NO_SOURCE_IP: "No event of the session names a valid source address.",
+    Gap.NOT_ROUTABLE: "The address is private, shared, reserved or multicast: nobody on the internet owns it.",
+    Gap.NEVER_LOOKED_UP: "No source has been asked about the address yet.",
+    Gap.NOTHING_KNOWN: "Every source was asked about the address, and none knows it.",
+    Gap.EXPIRED: "What was known of the address was too old at the time of the attack.",
+    Gap.TOO_LATE: "What is known of the address was learned too long after the attack.",
+    Gap.PARTIAL: "Something is known of the address, but not the facts that the policy requires.",
+}

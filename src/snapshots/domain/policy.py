@@ -1,0 +1,93 @@
+"""Which snapshot a session keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.gap import Gap
+from snapshots.domain.reading import IpReading
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import Sighting
+
+
+class Requirement(Enum):
+    """Which facts a snapshot must state to be kept."""
+
+    ASN_OR_COUNTRY = "asn_or_country"
+    ASN = "asn"
+    COUNTRY = "country"
+    ASN_AND_COUNTRY = "asn_and_country"
+    ANY = "any"
+
+    def is_met_by(self, snapshot: IpSnapshot) -> bool:
+        """Whether *snapshot* states enough."""
+        has_asn, has_country = snapshot.asn is not None, snapshot.country is not None
+        return {
+            Requirement.ASN_OR_COUNTRY: has_asn or has_country,
+            Requirement.ASN: has_asn,
+            Requirement.COUNTRY: has_country,
+            Requirement.ASN_AND_COUNTRY: has_asn and has_country,
+            Requirement.ANY: True,
+        }[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPolicy:
+    """
+    Decides which snapshot a session keeps: the first acceptable one, whole, for good.
+
+    Attributes:
+        requires: Which facts a snapshot must state.
+        max_lag: How long after a sighting its newest part may have been stated; None for no bound.
+
+    Raises:
+        InvalidPolicy: max_lag is negative.
+    """
+
+    requires: Requirement = Requirement.ASN_OR_COUNTRY
+    max_lag: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_lag is not None and self.max_lag < timedelta(0):
+            raise InvalidPolicy("max_lag is not negative")
+
+    def keep(self, held: IpSnapshot | None, offered: IpSnapshot | None, *, seen_at: datetime) -> IpSnapshot | None:
+        """
+        Return the snapshot that the session holds from now on.
+
+        A fact that the held snapshot lacks is never filled in from a later one, or the row would
+        describe an address as it was at no time.
+        """
+        if held is not None:
+            return held
+        if offered is None or self._objection(offered, seen_at) is not None:
+            return None
+        return offered
+
+    def verdict(self, sighting: Sighting | None, reading: IpReading | None) -> IpSnapshot | Gap:
+        """
+        Return the snapshot that an open session may be sealed with, or why it stays open.
+
+        Args:
+            sighting: The session's canonical sighting, if it has one.
+            reading: What was read of its address; None if nothing could be read.
+        """
+        if sighting is None:
+            return Gap.NO_SOURCE_IP
+        if not sighting.address.is_routable:
+            return Gap.NOT_ROUTABLE
+        if reading is None or not reading.was_looked_up:
+            return Gap.NEVER_LOOKED_UP
+        if reading.snapshot is not None:
+            return self._objection(reading.snapshot, sighting.seen_at) or reading.snapshot
+        if reading.is_too_late:
+            return Gap.TOO_LATE
+        return Gap.EXPIRED if reading.has_expired else Gap.NOTHING_KNOWN
+
+    def _objection(self, offered: IpSnapshot, seen_at: datetime) -> Gap | None:
+        if not self.requires.is_met_by(offered):
+            return Gap.PARTIAL
+        if self.max_lag is not None and offered.lag_behind(seen_at) > self.max_lag:
+            return Gap.TOO_LATE
+        return None

@@ -1,0 +1,211 @@
+"""Which facts are chosen for one address at one sighting, each from its source."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.ip_type import IpType, IpTypePriority
+from snapshots.domain.observation import IpObservation, label_of
+from snapshots.domain.snapshot import IpSnapshot, Method
+
+Fact = TypeVar("Fact")
+
+TYPE_MAX_AGE: Mapping[IpType, timedelta] = MappingProxyType(
+    {
+        IpType.VPN: timedelta(days=14),
+        IpType.TOR: timedelta(days=14),
+        IpType.PROXY: timedelta(days=14),
+        IpType.DATACENTER: timedelta(days=120),
+        IpType.RESIDENTIAL: timedelta(days=120),
+        IpType.MOBILE: timedelta(days=120),
+    }
+)
+"""How long a type is still believed after it was last stated: Tor exits come and go, buildings stay."""
+
+NETWORK_MAX_AGE = timedelta(days=400)
+"""How long an ASN or a country is still believed after it was last stated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpReading:
+    """
+    What reading an address's history gave.
+
+    Attributes:
+        snapshot: The facts chosen, ready to be written; None if there are none.
+        was_looked_up: Whether any source was ever asked.
+        has_expired: Whether a fact was stated before the sighting, but too long before.
+        is_too_late: Whether a fact was stated after the sighting, but too long after.
+    """
+
+    snapshot: IpSnapshot | None
+    was_looked_up: bool
+    has_expired: bool = False
+    is_too_late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOfReader:
+    """
+    Reads an address's history as of a moment.
+
+    For each fact, every source answers once: with its newest observation at or before the moment if the
+    fact is not older than its greatest age ("as of"), else with its oldest observation after it, if that
+    is near enough ("inferred"). An answer as of the moment beats every inferred one; among equals the
+    first source in the order of precedence wins. Types are united over the sources before they are ranked.
+
+    Attributes:
+        precedence: Names of sources, the most trusted first; sources not named follow in alphabetical order.
+        network_max_age: The greatest age of an ASN or a country.
+        type_max_age: The greatest age of each type.
+        max_lag: How long after the moment a fact may have been stated; None for no bound.
+        max_type_lag: The same for types; None for no bound but max_lag.
+        ranking: Which type is said of an address that has several.
+
+    Raises:
+        InvalidPolicy: A type has no greatest age, or a time span is negative.
+    """
+
+    precedence: tuple[str, ...] = ()
+    network_max_age: timedelta = NETWORK_MAX_AGE
+    type_max_age: Mapping[IpType, timedelta] = field(default_factory=lambda: TYPE_MAX_AGE)
+    max_lag: timedelta | None = None
+    max_type_lag: timedelta | None = None
+    ranking: IpTypePriority = field(default_factory=IpTypePriority)
+
+    def __post_init__(self) -> None:
+        if set(self.type_max_age) != set(IpType):
+            raise InvalidPolicy("every IP type needs a greatest age")
+        spans = (self.network_max_age, self.max_lag, self.max_type_lag, *self.type_max_age.values())
+        if any(span is not None and span < timedelta(0) for span in spans):
+            raise InvalidPolicy("ages and lags are not negative")
+
+    def read(self, history: Collection[IpObservation], *, at: datetime) -> IpReading:
+        """
+        Choose what was known at a moment.
+
+        Args:
+            history: Every observation of ONE address, in any order, of any sources.
+            at: The time of the sighting, in UTC.
+
+        Returns:
+            The reading; its snapshot is "inferred" if any chosen fact is.
+        """
+        sources = [_Source([o for o in history if o.source == name], at) for name in self._order(history)]
+        asn: _Answer[int] | None = self._choose(sources, _asns, self._network_age, self.max_lag, _first)
+        country: _Answer[str] | None = self._choose(sources, _countries, self._network_age, self.max_lag, _first)
+        ip_type = self._choose(sources, _types, self._type_age, self._type_lag(), self.ranking.most_telling)
+        snapshot = None
+        if asn is not None or country is not None or ip_type is not None:
+            parts = [answer for answer in (asn, country, ip_type) if answer is not None]
+            inferred = [part.said for part in parts if part.is_inferred]
+            snapshot = IpSnapshot(
+                asn=asn.fact if asn is not None else None,
+                country=country.fact if country is not None else None,
+                ip_type=ip_type.fact if ip_type is not None else None,
+                enrichment_at=(
+                    max(said.observed_at for said in inferred)
+                    if inferred
+                    else max(s.before.heard_at(at) for s in sources if s.before is not None)
+                ),
+                method=Method.INFERRED if inferred else Method.ASOF,
+                source=" ".join(dict.fromkeys(_label(part.said, at) for part in parts)),
+            )
+        return IpReading(
+            snapshot=snapshot,
+            was_looked_up=bool(history),
+            has_expired=any(_states_a_fact(source.before) for source in sources),
+            is_too_late=any(_states_a_fact(source.after) for source in sources),
+        )
+
+    def newest(self, history: Collection[IpObservation]) -> IpSnapshot | None:
+        """Return what is known by the newest observation of *history*, which is not empty."""
+        return self.read(history, at=max(said.confirmed_until for said in history)).snapshot
+
+    def _order(self, history: Collection[IpObservation]) -> list[str]:
+        names = {observation.source for observation in history}
+        trusted = [name for name in self.precedence if name in names]
+        return trusted + sorted(names - set(trusted))
+
+    def _network_age(self, _fact: object) -> timedelta:
+        return self.network_max_age
+
+    def _type_age(self, fact: object) -> timedelta:
+        """Return how long a type is believed; for silence about types, as long as any type."""
+        return self.type_max_age[fact] if isinstance(fact, IpType) else max(self.type_max_age.values())
+
+    def _type_lag(self) -> timedelta | None:
+        return min((lag for lag in (self.max_lag, self.max_type_lag) if lag is not None), default=None)
+
+    def _choose(
+        self,
+        sources: Iterable["_Source"],
+        facts_of: Callable[[IpObservation], Collection[Fact]],
+        max_age: Callable[[object], timedelta],
+        max_lag: timedelta | None,
+        choose: Callable[[Collection[Fact]], Fact | None],
+    ) -> "_Answer[Fact] | None":
+        stated: dict[Fact, IpObservation] = {}
+        inferred: dict[Fact, IpObservation] = {}
+        for source in sources:
+            if source.before is not None:
+                facts = facts_of(source.before)
+                believed = [fact for fact in facts if source.age <= max_age(fact)]
+                for fact in believed:
+                    stated.setdefault(fact, source.before)
+                if believed or (not facts and source.age <= max_age(None)):
+                    continue
+            if source.after is not None and (max_lag is None or source.lag <= max_lag):
+                for fact in facts_of(source.after):
+                    inferred.setdefault(fact, source.after)
+        for pile, is_inferred in ((stated, False), (inferred, True)):
+            best = choose(pile)
+            if best is not None:
+                return _Answer(best, pile[best], is_inferred)
+        return None
+
+
+class _Source:
+    """The two observations of one source that stand next to a moment."""
+
+    def __init__(self, history: Collection[IpObservation], at: datetime) -> None:
+        self.before = max((o for o in history if o.observed_at <= at), key=lambda o: o.observed_at, default=None)
+        self.after = min((o for o in history if o.observed_at > at), key=lambda o: o.observed_at, default=None)
+        self.age = timedelta(0)
+        if self.before is not None and self.before.confirmed_until < at:
+            self.age = at - self.before.confirmed_until
+        self.lag = self.after.observed_at - at if self.after is not None else timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer(Generic[Fact]):
+    fact: Fact
+    said: IpObservation
+    is_inferred: bool
+
+
+def _asns(said: IpObservation) -> Collection[int]:
+    return () if said.facts.asn is None else (said.facts.asn,)
+
+
+def _countries(said: IpObservation) -> Collection[str]:
+    return () if said.facts.country is None else (said.facts.country,)
+
+
+def _types(said: IpObservation) -> Collection[IpType]:
+    return said.facts.ip_types
+
+
+def _first(facts: Collection[Fact]) -> Fact | None:
+    return next(iter(facts), None)
+
+
+def _label(said: IpObservation, at: datetime) -> str:
+    return label_of(said.source, said.heard_at(at))
+
+
+def _states_a_fact(said: IpObservation | None) -> bool:
+    return said is not None and bool(_asns(said) or _countries(said) or _types(said))

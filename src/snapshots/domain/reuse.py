@@ -1,0 +1,151 @@
+"""Which session an event belongs to when Cowrie gave one id to several."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.summary import SessionSummary
+
+QUALIFIER = "~"
+
+
+def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> list[SessionAggregate]:
+    """
+    Return the sessions that share one logged id, each with its events that were not stored before.
+
+    Cowrie's ids are random and short, and in one version a whole process shared one. Two connects with
+    another address, port or time are two sessions, and so are two sensors; the same connect logged by
+    two sensors' names is one. An event without a connect of its own belongs to the newest connect at or
+    before it, of its sensor and if possible of its address. The first session of an id keeps the id;
+    another is named by the id, `~` and a hash of its connect, so that it gets the same name each time.
+
+    Args:
+        logged: The events that were read under one logged id, under that id.
+        held: What is stored under this id, under every name.
+
+    Returns:
+        Sessions with at least one new event each; stored names for stored sessions.
+    """
+    known = frozenset[int]().union(*(summary.fingerprints for summary in held))
+    new = (
+        [event for mark, event in logged.events.items() if mark not in known] if held else list(logged.events.values())
+    )
+    if not new:
+        return []
+    if not held and _is_one_session(new):
+        return [logged]
+    incarnations = [_Incarnation.of(summary) for summary in held]
+    _add_connects(incarnations, [event for event in new if event.kind is EventKind.CONNECT])
+    for event in sorted((e for e in new if e.kind is not EventKind.CONNECT), key=lambda e: (e.at, e.fingerprint)):
+        _owner(incarnations, event).events.append(event)
+    _give_names(logged.session_id, incarnations)
+    return [SessionAggregate.of(i.name, i.events) for i in incarnations if i.events]
+
+
+def _is_one_session(events: Collection[SessionEvent]) -> bool:
+    connects = {_connect_of(event) for event in events if event.kind is EventKind.CONNECT}
+    sensors = {event.sensor for event in events} - {None}
+    return len(connects) <= 1 and len(sensors) <= 1
+
+
+Connect = tuple[datetime, str, int]
+
+
+def _connect_of(event: SessionEvent) -> Connect:
+    return (event.at, event.address.text if event.address else "", -1 if event.port is None else event.port)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Incarnation:
+    """One of the sessions behind an id, as far as it is known."""
+
+    name: str = ""
+    connect: Connect | None
+    address: IpAddress | None
+    sensor: str | None
+    begins_at: datetime
+    events: list[SessionEvent] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, held: SessionSummary) -> "_Incarnation":
+        return cls(
+            name=held.session_id,
+            connect=_connect_seen(held.sighting),
+            address=held.source_ip,
+            sensor=held.sensor,
+            begins_at=held.first_event_at,
+        )
+
+    def may_be_of(self, sensor: str | None) -> bool:
+        return self.sensor is None or sensor is None or self.sensor == sensor
+
+
+def _connect_seen(sighting: Sighting | None) -> Connect | None:
+    if sighting is None or sighting.kind is not SightingKind.CONNECT:
+        return None
+    return (sighting.seen_at, sighting.address.text, -1 if sighting.port is None else sighting.port)
+
+
+def _add_connects(incarnations: list[_Incarnation], connects: Iterable[SessionEvent]) -> None:
+    """Give each connect its session: the stored one with the same connect, one that lacks it, or a new one."""
+    lacking = [i for i in incarnations if i.connect is None]
+    fresh: list[_Incarnation] = []
+    for event in sorted(connects, key=lambda e: (_connect_of(e), e.fingerprint)):
+        connect = _connect_of(event)
+        same = next((i for i in (*incarnations, *fresh) if i.connect == connect), None)
+        if same is None:
+            same = _Incarnation(connect=connect, address=event.address, sensor=event.sensor, begins_at=event.at)
+            fresh.append(same)
+        same.sensor = same.sensor or event.sensor
+        same.events.append(event)
+    for one in sorted(lacking, key=lambda i: (i.begins_at, i.name)):
+        nameless = [i for i in fresh if not i.name and i.may_be_of(one.sensor)]
+        if nameless:
+            own = min(nameless, key=lambda i: _distance(i, one.address, one.begins_at))
+            own.name, own.sensor = one.name, own.sensor or one.sensor
+            incarnations.remove(one)
+    incarnations.extend(fresh)
+
+
+def _owner(incarnations: list[_Incarnation], event: SessionEvent) -> _Incarnation:
+    """Return the session of an event that is no connect; a new one if its sensor has none."""
+    candidates = [i for i in incarnations if i.may_be_of(event.sensor)]
+    if not candidates:
+        incarnations.append(_Incarnation(connect=None, address=event.address, sensor=event.sensor, begins_at=event.at))
+        return incarnations[-1]
+    if len(candidates) == 1:
+        return candidates[0]
+    return min(candidates, key=lambda i: _distance(i, event.address, event.at))
+
+
+def _distance(
+    incarnation: _Incarnation, address: IpAddress | None, at: datetime
+) -> tuple[bool, bool, bool, timedelta, Connect | tuple[()]]:
+    """Order sessions for what happened at a moment: with a connect, of its address, begun before it, the newest."""
+    return (
+        incarnation.connect is None,
+        address is not None and incarnation.address != address,
+        incarnation.begins_at > at,
+        abs(at - incarnation.begins_at),
+        incarnation.connect or (),
+    )
+
+
+def _give_names(logged_id: str, incarnations: Sequence[_Incarnation]) -> None:
+    taken = {i.name for i in incarnations}
+    unnamed = [i for i in incarnations if not i.name]
+    for one in sorted(unnamed, key=lambda i: (i.connect is None, i.begins_at, i.sensor or "", i.connect or ())):
+        one.name = logged_id if logged_id not in taken else f"{logged_id}{QUALIFIER}{_qualifier(one)}"
+        taken.add(one.name)
+
+
+def _qualifier(incarnation: _Incarnation) -> str:
+    if incarnation.connect is None:
+        origin = f"{incarnation.sensor}"
+    else:
+        at, address, port = incarnation.connect
+        origin = f"{at.isoformat()} {address} {port}"
+    return blake2b(origin.encode(), digest_size=6).hexdigest()

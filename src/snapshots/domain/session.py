@@ -1,0 +1,179 @@
+"""What the events of a session add up to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from hashlib import blake2b
+from typing import NamedTuple, NewType, Self
+
+from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
+from snapshots.domain.summary import SessionSummary, bounded
+
+SessionId = NewType("SessionId", str)
+"""A session's name in the store: the id that Cowrie logged, or that id with `~` and a qualifier."""
+
+
+class EventKind(Enum):
+    """What an event counts as."""
+
+    CONNECT = "connect"
+    COMMAND = "command"
+    LOGIN = "login"
+    DOWNLOAD = "download"
+    FORWARD = "forward"
+    OTHER = "other"
+
+    @property
+    def sighting_kind(self) -> SightingKind:
+        """Return how far the event is trusted about the address."""
+        return _SIGHTING_KINDS.get(self, SightingKind.OTHER)
+
+
+_SIGHTING_KINDS = {EventKind.CONNECT: SightingKind.CONNECT, EventKind.FORWARD: SightingKind.FORWARD}
+
+
+class SessionEvent(NamedTuple):
+    """
+    One thing that happened in a session. A tuple, because there is one for each line of a log.
+
+    Attributes:
+        fingerprint: 64 bits that tell this event from every other of its session, the same wherever
+            the event is read again.
+        at: When it happened, in UTC.
+        kind: What it counts as.
+        address: The address it names as the session's source, if it names a valid one.
+        port: The attacker's port, 0 to 65535; only on a connect.
+        sensor: The honeypot that logged it.
+        sensor_id: The honeypot's UUID, where the log has one.
+    """
+
+    fingerprint: int
+    at: datetime
+    kind: EventKind
+    address: IpAddress | None = None
+    port: int | None = None
+    sensor: str | None = None
+    sensor_id: str | None = None
+
+    @property
+    def sighting(self) -> Sighting | None:
+        """Return what the event says of the session's address; None if it names none."""
+        if self.address is None:
+            return None
+        return Sighting(address=self.address, seen_at=self.at, kind=self.kind.sighting_kind, port=self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAggregate:
+    """
+    The events of one session that were read so far, each once.
+
+    It is a set of events: adding one again changes nothing, and `merge` is associative, commutative and
+    idempotent, so neither order nor batches nor copies of a log change what it adds up to.
+
+    Attributes:
+        session_id: The session's name.
+        events: The events by their fingerprints.
+    """
+
+    session_id: SessionId
+    events: dict[int, SessionEvent]
+
+    @classmethod
+    def of(cls, session_id: str, events: Iterable[SessionEvent] = ()) -> Self:
+        """Return the aggregate of *events*.
+
+        Raises:
+            InvalidEvent: *session_id* is empty.
+        """
+        if not session_id:
+            raise InvalidEvent("a session has a name")
+        aggregate = cls(SessionId(session_id), {})
+        for event in events:
+            aggregate.add(event)
+        return aggregate
+
+    @classmethod
+    def sighted(cls, session_id: str, source_ip: str, at: datetime) -> Self:
+        """
+        Return the aggregate of a session of which another loader knows only where it came from.
+
+        Args:
+            session_id: The session's name.
+            source_ip: The address that connected, in any form.
+            at: When it connected; aware, in any zone.
+
+        Raises:
+            InvalidAddress: *source_ip* is no IP address.
+            InvalidEvent: *session_id* is empty, or *at* has no zone or falls out of the calendar in UTC.
+        """
+        address = IpAddress.parse(source_ip)
+        seen_at = in_utc(at)
+        mark = blake2b(f"{address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
+        return cls.of(session_id, [SessionEvent(int.from_bytes(mark, "big"), seen_at, EventKind.CONNECT, address)])
+
+    def add(self, event: SessionEvent) -> None:
+        """Count *event*, unless it was counted before."""
+        self.events.setdefault(event.fingerprint, event)
+
+    def merge(self, other: "SessionAggregate") -> "SessionAggregate":
+        """
+        Return what both read.
+
+        Raises:
+            InvalidEvent: *other* is of another session.
+        """
+        if other.session_id != self.session_id:
+            raise InvalidEvent(f"{other.session_id!r} is another session than {self.session_id!r}")
+        return SessionAggregate(self.session_id, other.events | self.events)
+
+    def summary(self, logged_id: str | None = None) -> SessionSummary:
+        """
+        Return what the events add up to, still without a snapshot.
+
+        Args:
+            logged_id: The id in the log, where it is not the session's name.
+
+        Raises:
+            InvalidEvent: There are no events.
+        """
+        if not self.events:
+            raise InvalidEvent(f"session {self.session_id!r} has no events")
+        events = self.events.values()
+        kinds = [event.kind for event in events]
+        forwards = kinds.count(EventKind.FORWARD)
+        sightings = (event.sighting for event in events)
+        return SessionSummary(
+            session_id=self.session_id,
+            logged_id=logged_id if logged_id != self.session_id else None,
+            sighting=CanonicalIpSelector().choose(
+                (s for s in sightings if s is not None), only_forwards=forwards == len(kinds)
+            ),
+            first_event_at=min(event.at for event in events),
+            last_event_at=max(event.at for event in events),
+            event_count=len(kinds),
+            command_count=kinds.count(EventKind.COMMAND),
+            file_downloads=kinds.count(EventKind.DOWNLOAD),
+            login_attempts=kinds.count(EventKind.LOGIN),
+            forward_count=forwards,
+            sensor=min((event.sensor for event in events if event.sensor is not None), default=None),
+            sensor_id=min((event.sensor_id for event in events if event.sensor_id is not None), default=None),
+            fingerprints=bounded(frozenset(self.events)),
+        )
+
+
+def in_utc(moment: datetime) -> datetime:
+    """
+    Return *moment* in UTC.
+
+    Raises:
+        InvalidEvent: It has no zone, or falls out of the calendar in UTC.
+    """
+    if moment.tzinfo is None:
+        raise InvalidEvent(f"{moment!r} has no zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise InvalidEvent(f"{moment!r} falls out of the calendar in UTC") from exc

@@ -1,0 +1,79 @@
+"""What was known about an address at one moment."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from snapshots.domain.errors import InvalidFact
+from snapshots.domain.ip_type import IpType
+
+LARGEST_ASN = 2**32 - 1
+PSEUDO_COUNTRIES = frozenset({"XX", "ZZ", "EU", "AP"})
+"""Codes that registries and databases use for "somewhere"; they name no country."""
+
+
+class Method(Enum):
+    """How near the facts of a snapshot are to the attack."""
+
+    ASOF = "asof"
+    """Every fact was stated at or before the sighting."""
+    INFERRED = "inferred"
+    """A fact was stated only after the sighting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpSnapshot:
+    """
+    What was known about one address at one moment.
+
+    The facts were chosen together, so they are kept or dropped together. A fact nobody knew is None; a
+    snapshot of three Nones cannot be built.
+
+    Attributes:
+        asn: Autonomous system number, 1 to 4294967295.
+        country: ISO 3166-1 alpha-2, upper case, such as "DE"; never a pseudo code such as "XX".
+        ip_type: The most telling type, as IpTypePriority ranks them.
+        enrichment_at: The newest date among its parts, in UTC.
+        method: Whether all facts were stated by the time of the sighting.
+        source: The builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05".
+
+    Raises:
+        InvalidFact: A fact is out of range, there is none, or enrichment_at is not in UTC.
+    """
+
+    asn: int | None
+    country: str | None
+    ip_type: IpType | None
+    enrichment_at: datetime
+    method: Method
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.asn is None and self.country is None and self.ip_type is None:
+            raise InvalidFact("a snapshot states at least one fact")
+        check_asn(self.asn)
+        check_country(self.country)
+        check_utc(self.enrichment_at)
+
+    def lag_behind(self, moment: datetime) -> timedelta:
+        """Return how long after *moment* the newest part was stated; negative if before."""
+        return self.enrichment_at - moment
+
+
+def check_asn(asn: int | None) -> None:
+    """Raise InvalidFact unless *asn* is None or from 1 to LARGEST_ASN."""
+    if asn is not None and not 1 <= asn <= LARGEST_ASN:
+        raise InvalidFact(f"ASN {asn} is not in 1..{LARGEST_ASN}")
+
+
+def check_country(country: str | None) -> None:
+    """Raise InvalidFact unless *country* is None or an alpha-2 code of a country."""
+    if country is not None and (country in PSEUDO_COUNTRIES or not re.fullmatch("[A-Z]{2}", country)):
+        raise InvalidFact(f"{country[:20]!r} is no alpha-2 country code")
+
+
+def check_utc(moment: datetime) -> None:
+    """Raise InvalidFact unless *moment* is aware and in UTC."""
+    if moment.utcoffset() != timedelta(0):
+        raise InvalidFact(f"{moment!r} is not in UTC")

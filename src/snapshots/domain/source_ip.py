@@ -1,0 +1,156 @@
+"""Which address a session came from: the canonical source IP."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Self
+
+from snapshots.domain.errors import InvalidAddress
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IpAddress:
+    """
+    An IP address in its one text form, made by `IpAddress.parse`.
+
+    Attributes:
+        text: Dotted IPv4, or compressed lower-case IPv6. An IPv4-mapped address is written as IPv4.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read an address in any of its usual forms; the zone of a link-local IPv6 address is dropped.
+
+        Raises:
+            InvalidAddress: *text* is no IPv4 or IPv6 address.
+        """
+        try:
+            return cls(str(_without_mapping(ip_address(text.strip().partition("%")[0]))))
+        except ValueError as exc:
+            raise InvalidAddress(f"{text[:80]!r} is no IP address") from exc
+
+    @property
+    def is_routable(self) -> bool:
+        """Whether packets to it may cross the public internet, as IANA's special-purpose registries say."""
+        return _is_routable(self.text)
+
+
+@lru_cache(maxsize=65_536)
+def _is_routable(text: str) -> bool:
+    address = ip_address(text)
+    if isinstance(address, IPv4Address):
+        return address in _V4_EXCEPTIONS or not any(address in net for net in _V4_NOT_ROUTABLE)
+    if not any(address in net for net in _V6_ROUTABLE):
+        return False
+    return any(address in net for net in _V6_EXCEPTIONS) or not any(address in net for net in _V6_NOT_ROUTABLE)
+
+
+def _without_mapping(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+# https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry, "Globally Reachable".
+# Written out, because the answers of Python's `is_global` changed between its releases.
+_V4_NOT_ROUTABLE = tuple(
+    IPv4Network(net)
+    for net in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)
+_V4_EXCEPTIONS = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
+_V6_ROUTABLE = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
+_V6_NOT_ROUTABLE = tuple(IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
+_V6_EXCEPTIONS = tuple(
+    IPv6Network(net)
+    for net in (
+        "2001:1::1/128",
+        "2001:1::2/128",
+        "2001:1::3/128",
+        "2001:3::/32",
+        "2001:4:112::/48",
+        "2001:20::/28",
+        "2001:30::/28",
+    )
+)
+
+
+class SightingKind(IntEnum):
+    """By what an address was seen, the most trustworthy first."""
+
+    CONNECT = 0
+    OTHER = 1
+    FORWARD = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """
+    An address, seen at a moment, by a kind of event.
+
+    Attributes:
+        address: The address that the event names as the session's source.
+        seen_at: The time of the event, in UTC.
+        kind: The kind of the event.
+        port: The attacker's port, 0 to 65535, where the event is a connect and states it.
+    """
+
+    address: IpAddress
+    seen_at: datetime
+    kind: SightingKind = SightingKind.OTHER
+    port: int | None = None
+
+    def precedes(self, other: "Sighting") -> bool:
+        """Whether this sighting comes before *other* in the order of the canonical source IP."""
+        return self.rank < other.rank
+
+    @property
+    def rank(self) -> tuple[int, datetime, str, int]:
+        """Return its place in that order; the smallest gives the address."""
+        return (self.kind, self.seen_at, self.address.text, -1 if self.port is None else self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalIpSelector:
+    """
+    Chooses the canonical source IP of a session: the address of its earliest sighting.
+
+    `cowrie.session.connect` comes before every other event, then the earlier time, then the smaller
+    address text. Where a line stands in a file plays no part. An address in a `direct-tcpip` event was
+    claimed by the client in older Cowries, so it counts only if the session consists of nothing else.
+    """
+
+    def choose(self, sightings: Iterable[Sighting], *, only_forwards: bool) -> Sighting | None:
+        """
+        Return the sighting whose address is the session's.
+
+        Args:
+            sightings: What was seen in one session, in any order.
+            only_forwards: Whether every event of the session is a `direct-tcpip` event.
+
+        Returns:
+            The first sighting in the order above; None if none may count.
+        """
+        counting = (s for s in sightings if only_forwards or s.kind is not SightingKind.FORWARD)
+        return min(counting, key=lambda s: s.rank, default=None)

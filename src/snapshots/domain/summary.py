@@ -1,0 +1,145 @@
+"""One stored line for each session, and how two of them become one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.gap import Gap
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+
+LARGEST_FINGERPRINT_SET = 65_536
+"""How many events of one session are known again; half a megabyte in its row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummary:
+    """
+    What is stored of a session: what its events add up to, and the snapshot it holds or why not.
+
+    Attributes:
+        session_id: The session's name in the store.
+        logged_id: The id in the log, where it is not the session's name (Cowrie's ids are reused).
+        sighting: The canonical sighting; its address is the session's source IP.
+        first_event_at: The earliest event's time, in UTC.
+        last_event_at: The latest event's time, in UTC.
+        event_count: Events, each counted once.
+        command_count: `cowrie.command.input` events.
+        file_downloads: `cowrie.session.file_download` events.
+        login_attempts: `cowrie.login.success` and `cowrie.login.failed` events.
+        forward_count: `cowrie.direct-tcpip` events.
+        sensor: The honeypot's name.
+        sensor_id: The honeypot's UUID.
+        fingerprints: Which events were counted, so that none is counted again; for a session of more
+            than LARGEST_FINGERPRINT_SET events, the smallest ones.
+        snapshot: What was known of the address; None while the session is open.
+        gap: Why the session is open; None when it is sealed, or nobody judged it yet.
+    """
+
+    session_id: str
+    logged_id: str | None = None
+    sighting: Sighting | None = None
+    first_event_at: datetime
+    last_event_at: datetime
+    event_count: int
+    command_count: int = 0
+    file_downloads: int = 0
+    login_attempts: int = 0
+    forward_count: int = 0
+    sensor: str | None = None
+    sensor_id: str | None = None
+    fingerprints: frozenset[int] = frozenset()
+    snapshot: IpSnapshot | None = None
+    gap: Gap | None = None
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the session holds its snapshot for good."""
+        return self.snapshot is not None
+
+    @property
+    def source_ip(self) -> IpAddress | None:
+        """Return the canonical source IP."""
+        return self.sighting.address if self.sighting is not None else None
+
+    @property
+    def connect_was_seen(self) -> bool:
+        """Whether the address comes from `cowrie.session.connect`, so that nothing can take its place."""
+        return self.sighting is not None and self.sighting.kind is SightingKind.CONNECT
+
+    def judged(self, verdict: IpSnapshot | Gap) -> "SessionSummary":
+        """Return the summary sealed, or left open for a reason; a sealed one stays as it is."""
+        if self.is_sealed:
+            return self
+        if isinstance(verdict, Gap):
+            return replace(self, gap=verdict)
+        return replace(self, snapshot=verdict, gap=None)
+
+    def awaiting_connect(self) -> "SessionSummary":
+        """Return the summary left open if its connect may still be read; its address may then be another."""
+        if self.snapshot is None or self.connect_was_seen:
+            return self
+        return replace(self, snapshot=None, gap=Gap.NEVER_LOOKED_UP)
+
+    def merge(self, later: "SessionSummary") -> "SessionSummary":
+        """
+        Return this stored summary with what *later* adds.
+
+        The two count different events. A sealed summary keeps its sighting and its snapshot, whatever
+        *later* says. An open one takes the sighting that comes first, with the snapshot or gap that
+        was judged for it.
+
+        Raises:
+            InvalidEvent: *later* is of another session.
+        """
+        if later.session_id != self.session_id:
+            raise InvalidEvent(f"{later.session_id!r} is another session than {self.session_id!r}")
+        first = self if self.is_sealed or not _wins(later, self) else later
+        both = SessionSummary(
+            session_id=self.session_id,
+            logged_id=self.logged_id,
+            sighting=first.sighting,
+            first_event_at=min(self.first_event_at, later.first_event_at),
+            last_event_at=max(self.last_event_at, later.last_event_at),
+            event_count=self.event_count + later.event_count,
+            command_count=self.command_count + later.command_count,
+            file_downloads=self.file_downloads + later.file_downloads,
+            login_attempts=self.login_attempts + later.login_attempts,
+            forward_count=self.forward_count + later.forward_count,
+            sensor=_smaller(self.sensor, later.sensor),
+            sensor_id=_smaller(self.sensor_id, later.sensor_id),
+            fingerprints=bounded(self.fingerprints | later.fingerprints),
+            snapshot=first.snapshot,
+            gap=first.gap,
+        )
+        return both if self.is_sealed else both._without_claimed_address()
+
+    def comes_too_late_for(self, held: "SessionSummary") -> bool:
+        """Whether this summary names an earlier sighting than the one *held* is sealed with."""
+        if not held.is_sealed or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
+            return False
+        return held.sighting is None or self.sighting.precedes(held.sighting)
+
+    def _without_claimed_address(self) -> "SessionSummary":
+        """A forwarded connection names the session's address only where there is nothing else."""
+        is_claimed = self.sighting is not None and self.sighting.kind is SightingKind.FORWARD
+        if not is_claimed or self.forward_count == self.event_count:
+            return self
+        return replace(self, sighting=None, snapshot=None, gap=Gap.NO_SOURCE_IP)
+
+
+def _wins(later: SessionSummary, held: SessionSummary) -> bool:
+    if later.sighting is None:
+        return False
+    return held.sighting is None or later.sighting.precedes(held.sighting)
+
+
+def _smaller(one: str | None, other: str | None) -> str | None:
+    return min((text for text in (one, other) if text is not None), default=None)
+
+
+def bounded(fingerprints: frozenset[int]) -> frozenset[int]:
+    """Return at most LARGEST_FINGERPRINT_SET fingerprints, the same ones whatever order they came in."""
+    if len(fingerprints) <= LARGEST_FINGERPRINT_SET:
+        return fingerprints
+    return frozenset(sorted(fingerprints)[:LARGEST_FINGERPRINT_SET])

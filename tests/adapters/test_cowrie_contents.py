@@ -1,0 +1,245 @@
+"""The lines of files and streams."""
+
+import bz2
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from snapshots.adapters.cowrie import content as content_module
+from snapshots.adapters.cowrie.content import LogContent
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.app.errors import SourceUnreadable
+from snapshots.app.ports import BadLine, LogEvent, Mark, Reason
+
+
+def line(number: int, **fields: object) -> bytes:
+    event = {"session": f"s{number}", "timestamp": f"2026-03-01T12:00:{number % 60:02}Z", "number": number}
+    return json.dumps(event | fields).encode()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "cowrie.json"
+
+
+def read(path: Path | None) -> list[str | tuple[Reason, int]]:
+    """Return the session of each event, and reason and place of each bad line."""
+    return [shown(found) for found in LogContent(path, LineDecoder()).lines()]
+
+
+def shown(found: LogEvent | BadLine) -> str | tuple[Reason, int]:
+    return (found.reason, found.offset) if isinstance(found, BadLine) else found.logged_id
+
+
+def test_every_line_is_read_in_order(log: Path) -> None:
+    """Unix and Windows ends of lines, and blank lines."""
+    log.write_bytes(line(1) + b"\n\r\n  \n" + line(2) + b"\r\n" + line(3))
+
+    assert read(log) == ["s1", "s2", "s3"]
+
+
+def test_an_empty_file_is_no_error(log: Path) -> None:
+    """Rotation makes one every night."""
+    log.write_bytes(b"")
+
+    assert (read(log), LogContent(log, LineDecoder()).head) == ([], "")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_a_compressed_file_is_known_by_its_content(log: Path, compress: object) -> None:
+    """Whatever it is called."""
+    log.write_bytes(compress(line(1) + b"\n" + line(2) + b"\n"))  # type: ignore[operator]  # a function of bytes
+
+    assert read(log) == ["s1", "s2"]
+
+
+def test_several_compressed_parts_are_one_content(log: Path) -> None:
+    """`cat a.gz b.gz` is a valid archive."""
+    log.write_bytes(gzip.compress(line(1) + b"\n") + gzip.compress(line(2) + b"\n"))
+
+    assert read(log) == ["s1", "s2"]
+
+
+def test_a_bad_line_stands_where_it_stands(log: Path) -> None:
+    """Its offset is in bytes of the decompressed content."""
+    log.write_bytes(gzip.compress(line(1) + b"\nbad\n" + line(2)))
+
+    assert read(log) == ["s1", (Reason.NOT_JSON, len(line(1)) + 1), "s2"]
+
+
+def test_an_event_behind_a_block_of_nuls_is_saved(log: Path) -> None:
+    """Power was lost; the block is a dead letter, the event behind it is not."""
+    log.write_bytes(line(1) + b"\n" + b"\x00" * 900 + line(2) + b"\n" + b"\x00" * 9 + b"\n" + b"\x00bad\n")
+
+    assert [found for found in read(log) if isinstance(found, str)] == ["s1", "s2"]
+    assert [found[0] for found in read(log) if isinstance(found, tuple)] == [Reason.NUL_BLOCK] * 3
+
+
+def test_a_line_that_was_cut_at_the_end_waits(log: Path) -> None:
+    """The mark stays before it, so that it is read again when it is whole."""
+    log.write_bytes(line(1) + b"\n" + line(2)[:20])
+    content = LogContent(log, LineDecoder())
+
+    assert [shown(found) for found in content.lines()] == ["s1", (Reason.UNFINISHED_LINE, len(line(1)) + 1)]
+    assert content.mark().offset == len(line(1)) + 1
+
+
+def test_a_last_line_without_a_newline_counts_if_it_is_whole(log: Path) -> None:
+    """And is the same content when its newline comes."""
+    log.write_bytes(line(1))
+    before = LogContent(log, LineDecoder())
+    assert [shown(found) for found in before.lines()] == ["s1"]
+    mark = before.mark()
+
+    log.write_bytes(line(1) + b"\n" + line(2) + b"\n")
+    after = LogContent(log, LineDecoder())
+
+    assert after.head == before.head
+    assert after.resume([mark]) == len(line(1))
+    assert [shown(found) for found in after.lines()] == ["s2"]
+
+
+def test_a_line_without_end_is_set_aside(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded, and what follows is read."""
+    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 300)
+    long = b'{"x":"' + b"y" * 5000
+    log.write_bytes(line(1) + b"\n" + long + b"\n" + line(2) + b"\n" + long)
+    content = LogContent(log, LineDecoder())
+
+    found = [shown(said) for said in content.lines()]
+
+    end = len(line(1)) + 1 + len(long) + 1
+    assert found == ["s1", (Reason.TOO_LONG, len(line(1)) + 1), "s2", (Reason.TOO_LONG, end + len(line(2)) + 1)]
+    assert content.mark().offset == log.stat().st_size
+    again = LogContent(log, LineDecoder())
+    assert (again.resume([content.mark()]), list(again.lines())) == (log.stat().st_size, [])
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_what_can_be_read_of_a_cut_archive_is_read(log: Path, compress: object) -> None:
+    """And the damage is told."""
+    whole = compress(b"\n".join(line(n, noise=os.urandom(50).hex()) for n in range(9000)))  # type: ignore[operator]  # a function of bytes
+    log.write_bytes(whole[: len(whole) * 9 // 10])
+
+    found = read(log)
+
+    assert found[:100] == [f"s{n}" for n in range(100)]
+    assert isinstance(found[-1], tuple)
+    assert found[-1][0] is Reason.DAMAGED_FILE
+
+
+def test_a_damaged_line_without_end_ends(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both faults at once."""
+    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
+    whole = gzip.compress(b"{" + os.urandom(600_000).hex().encode())
+    log.write_bytes(whole[: len(whole) // 2])
+
+    assert (Reason.TOO_LONG, 0) in read(log)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """In one sentence."""
+    with pytest.raises(SourceUnreadable, match=r"gone\.json cannot be read"):
+        read(tmp_path / "gone.json")
+
+
+def marks_after(path: Path, steps: Iterator[int]) -> list[Mark]:
+    content = LogContent(path, LineDecoder())
+    wanted = set(steps)
+    return [content.mark() for number, _ in enumerate(content.lines(), 1) if number in wanted]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_reading_goes_on_at_the_last_mark_that_fits(log: Path, compress: object) -> None:
+    """Plain or compressed, the same content."""
+    content = b"".join(line(n) + b"\n" for n in range(10))
+    log.write_bytes(content)
+    marks = marks_after(log, iter([3, 6, 10]))
+    log.write_bytes(compress(content[:-5] + b"OTHER" + line(11)))  # type: ignore[operator]  # a function of bytes
+    changed = LogContent(log, LineDecoder())
+
+    offset = changed.resume(marks)
+
+    assert offset == marks[1].offset
+    assert shown(next(iter(changed.lines()))) == "s6"
+
+
+def test_an_older_copy_is_read_from_its_last_mark(log: Path) -> None:
+    """It ends before the others."""
+    log.write_bytes(b"".join(line(n) + b"\n" for n in range(10)))
+    marks = marks_after(log, iter([3, 10]))
+    log.write_bytes(b"".join(line(n) + b"\n" for n in range(5)))
+    older = LogContent(log, LineDecoder())
+
+    assert older.resume(marks) == marks[0].offset
+    assert [shown(found) for found in older.lines()] == ["s3", "s4"]
+
+
+def test_a_damaged_archive_goes_on_where_it_can(log: Path) -> None:
+    """Its marks lie behind the damage."""
+    content = b"".join(line(n, noise=os.urandom(50).hex()) + b"\n" for n in range(9000))
+    log.write_bytes(content)
+    marks = marks_after(log, iter([10, 9000]))
+    log.write_bytes(gzip.compress(content)[:-200_000])
+
+    damaged = LogContent(log, LineDecoder())
+
+    assert damaged.resume(marks) == marks[0].offset
+    assert shown(next(iter(list(damaged.lines())))) == "s10"
+
+
+def test_two_contents_that_begin_alike_have_one_head_and_others_do_not(log: Path, tmp_path: Path) -> None:
+    """The head is what lies up to the first event."""
+    other = tmp_path / "other.json"
+    log.write_bytes(b"bad\n" + line(1) + b"\n" + line(2))
+    other.write_bytes(b"bad\n" + line(1) + b"\n" + line(3))
+    heads = {LogContent(path, LineDecoder()).head for path in (log, other)}
+    other.write_bytes(b"worse\n" + line(1) + b"\n")
+
+    assert len(heads) == 1
+    assert LogContent(other, LineDecoder()).head not in heads | {""}
+
+
+def test_a_content_without_an_event_has_no_head(log: Path) -> None:
+    """So it is read from its beginning each time."""
+    log.write_bytes(b"bad\n" * 50_000)
+
+    assert LogContent(log, LineDecoder()).head == ""
+
+
+def test_the_head_of_a_damaged_archive_is_what_could_be_read(log: Path) -> None:
+    """Its beginning is whole."""
+    log.write_bytes(gzip.compress(line(1) + b"\n" + os.urandom(9000).hex().encode())[:-4000])
+
+    assert LogContent(log, LineDecoder()).head != ""
+
+
+def test_standard_input_is_read_once_and_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream has no place to go back to."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(line(1) + b"\n"))))
+    content = LogContent(None, LineDecoder())
+
+    assert (content.name, content.head, content.size, content.first_event_at) == ("-", "", None, None)
+    assert content.resume([]) == 0
+    assert [shown(found) for found in content.lines()] == ["s1"]
+    assert content.progress() == len(line(1)) + 1
+
+
+def test_progress_is_in_bytes_of_the_file(log: Path) -> None:
+    """A bar over compressed files is honest."""
+    log.write_bytes(gzip.compress(b"".join(line(n) + b"\n" for n in range(10))))
+    content = LogContent(log, LineDecoder())
+    lines = content.lines()
+    next(lines)
+
+    assert content.size == log.stat().st_size
+    assert 0 < content.progress() <= log.stat().st_size
+    assert len(list(lines)) == 9
+    assert content.progress() == log.stat().st_size

@@ -1,0 +1,187 @@
+"""One database, its transactions, and how often it is asked."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
+
+from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, metadata, session_summaries
+from snapshots.app.enrich import SnapshotService
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from tests.fakes import DictSource, FixedClock
+from tests.strategies import NOON
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+    made = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    yield made
+    made.close()
+
+
+def service(database: SqlDatabase, facts: dict[str, IpFacts] | None = None) -> SnapshotService:
+    source = DictSource("a", NOON, facts or {"8.8.8.8": IpFacts(asn=15169, country="US")})
+    return SnapshotService(database, [source], AsOfReader(), SnapshotPolicy(), FixedClock())
+
+
+def statements(engine: Engine) -> list[str]:
+    heard: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        heard.append(statement)
+
+    event.listen(engine, "before_cursor_execute", hear)
+    return heard
+
+
+@pytest.mark.parametrize("sessions", [1, 2000])
+def test_one_batch_asks_the_inventory_once(database: SqlDatabase, sessions: int) -> None:
+    """And sends no more statements for many sessions than for one."""
+    with database.transaction():
+        pass
+    heard = statements(database.engine)
+
+    service(database).enrich(
+        [SessionAggregate.sighted(f"s{n}", f"8.8.{n // 250}.{n % 250}", NOON) for n in range(sessions)]
+    )
+
+    assert len([statement for statement in heard if statement.lstrip().startswith(("SELECT", "WITH"))]) == 1
+    assert len(heard) <= 8
+
+
+def test_two_hundred_thousand_addresses_fit_in_one_batch(database: SqlDatabase) -> None:
+    """Past every limit on parameters."""
+    texts = [f"{11 + n // 65536}.{n // 256 % 256}.{n % 256}.1" for n in range(200_000)]
+    facts = {address: IpFacts(asn=64500) for address in texts}
+
+    summaries = service(database, facts).enrich([SessionAggregate.sighted(address, address, NOON) for address in texts])
+
+    assert all(summary.is_sealed for summary in summaries)
+    with database.reading() as connection:
+        assert len(connection.execute(select(ip_inventory.c.ip_address)).all()) == 200_000
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[Engine]:
+    """Another loader's engine, as SQLAlchemy makes it."""
+    engine = create_engine(f"sqlite:///{tmp_path}/theirs.db")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+    yield engine
+    engine.dispose()
+
+
+def test_on_a_callers_connection_nothing_is_committed(database: SqlDatabase, theirs: Engine) -> None:
+    """That stays with the caller: a rollback takes everything back."""
+    with theirs.connect() as connection:
+        summaries = service(database).enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
+        assert observed(connection) == 1
+        connection.rollback()
+        assert observed(connection) == 0
+
+    assert summaries[0].is_sealed
+
+
+def test_on_a_callers_connection_the_caller_commits(database: SqlDatabase, theirs: Engine) -> None:
+    """Together with its own rows, which may refer to the address."""
+    with theirs.begin() as connection:
+        connection.execute(text("CREATE TABLE mine (ip TEXT REFERENCES ip_inventory (ip_address))"))
+        service(database).enrich([SessionAggregate.sighted("s", "10.0.0.1", NOON)], connection)
+        connection.execute(text("INSERT INTO mine VALUES ('10.0.0.1')"))
+
+    with theirs.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM mine JOIN ip_inventory ON ip = ip_address")).scalar() == 1
+
+
+def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
+    database: SqlDatabase, theirs: Engine
+) -> None:
+    """Only the savepoint is rolled back."""
+    broken = DictSource("a", NOON, {})
+    broken.look_up = lambda _: 1 / 0  # type: ignore[assignment, method-assign, return-value]  # it fails
+    service = SnapshotService(database, [broken], AsOfReader(), SnapshotPolicy(), FixedClock())
+    with theirs.begin() as connection:
+        connection.execute(text("CREATE TABLE mine (ip TEXT)"))
+        connection.execute(text("INSERT INTO mine VALUES ('x')"))
+        with pytest.raises(ZeroDivisionError):
+            service.enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
+        assert connection.execute(text("SELECT count(*) FROM mine")).scalar() == 1
+        assert connection.execute(select(ip_inventory)).all() == []
+
+
+def observed(connection: Connection) -> int:
+    return len(connection.execute(select(ip_observations)).all())
+
+
+def test_what_is_no_connection_is_refused(database: SqlDatabase) -> None:
+    """A DBAPI connection is not SQLAlchemy's."""
+    with pytest.raises(SettingRefused, match="str is no SQLAlchemy connection"):
+        service(database).enrich([], "connection")
+
+
+def test_the_service_is_opened_by_a_url(tmp_path: Path) -> None:
+    """Three lines in another loader, with the bundled tables."""
+    with open_service(f"sqlite:///{tmp_path}/test.db") as opened:
+        (summary,) = opened.enrich([SessionAggregate.sighted("s", "8.8.8.8", datetime(2026, 11, 1, tzinfo=UTC))])
+
+    assert summary.snapshot is not None
+    assert (summary.snapshot.asn, summary.snapshot.country) == (15169, "US")
+    with pytest.raises(SettingRefused), open_service("sqlite://", requires="nonsense"):
+        pass
+
+
+def test_the_check_of_the_table_refuses_a_torn_row(database: SqlDatabase) -> None:
+    """Facts without a time, a time without facts: neither can be stored."""
+    whole = dict.fromkeys(("event_count", "command_count", "file_downloads", "login_attempts", "forward_count"), 1)
+    whole |= dict.fromkeys(("first_event_at", "last_event_at", "created_at", "updated_at"), NOON)  # type: ignore[arg-type]  # of several types
+    row = {"session_id": "s", "event_fingerprints": b"", **whole}
+    for torn in ({"snapshot_asn": 1}, {"enrichment_at": NOON, "snapshot_method": "asof"}, {"snapshot_country": "DE"}):
+        with pytest.raises(StoreUnavailable, match="snapshot_is_whole"), database.transaction() as stores:
+            stores._connection.execute(session_summaries.insert(), row | torn)
+
+
+def test_a_writer_that_waits_too_long_is_told(
+    database: SqlDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy database is another error than a broken one."""
+    monkeypatch.setattr("snapshots.adapters.sql.dialects.BUSY_SECONDS", 0)
+    with database.transaction():
+        pass
+    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusy), database.transaction():
+        pass
+    other.close()
+
+
+def test_readers_work_beside_a_writer(database: SqlDatabase) -> None:
+    """A report while a load is under way."""
+    with database.transaction() as stores:
+        stores.bookmarks.marks_of("x")
+        with database.reading() as connection:
+            assert connection.execute(select(ip_inventory)).all() == []
+
+
+def test_a_database_is_shown_without_its_password() -> None:
+    """In errors and logs."""
+    with pytest.raises(SettingRefused) as refused:
+        SqlDatabase("nobody://me:secret@host/db")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_moment_without_a_zone_is_not_stored() -> None:
+    """It would be read back as another."""
+    kind, dialect = UtcDateTime(), create_engine("sqlite://").dialect
+    berlin = datetime(2026, 3, 1, 13, tzinfo=timezone(timedelta(hours=1)))
+
+    assert kind.process_bind_param(berlin, dialect) == NOON.replace(tzinfo=None)
+    with pytest.raises(ValueError, match="has no zone"):
+        kind.process_bind_param(NOON.replace(tzinfo=None), dialect)

@@ -1,0 +1,173 @@
+"""The service that gives snapshots."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from snapshots.app.enrich import SnapshotService
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import Method
+from tests.fakes import DictSource, FixedClock, InMemoryDatabase
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+FACTS = {HOME.text: IpFacts(asn=15169, organization="Google", country="US")}
+
+
+def service(database: InMemoryDatabase, *sources: DictSource) -> SnapshotService:
+    return SnapshotService(database, sources, AsOfReader(), SnapshotPolicy(), FixedClock())
+
+
+def table(facts: Mapping[str, IpFacts] = FACTS, name: str = "a", at: datetime = NOON - DAY) -> DictSource:
+    return DictSource(name, at, facts)
+
+
+def sighted(name: str, address: str = HOME.text, at: datetime = NOON) -> SessionAggregate:
+    return SessionAggregate.sighted(name, address, at)
+
+
+def test_a_session_gets_what_was_known_of_its_address() -> None:
+    """The whole purpose."""
+    (summary,) = service(InMemoryDatabase(), table()).enrich([sighted("s")])
+
+    assert summary.snapshot is not None
+    assert (summary.snapshot.asn, summary.snapshot.country) == (15169, "US")
+    assert (summary.snapshot.method, summary.snapshot.source) == (Method.ASOF, "a@2026-02-28")
+
+
+def test_missing_and_unknown_addresses_are_gaps_and_no_errors() -> None:
+    """Every one says why."""
+    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER)])
+    aggregates = [nowhere, sighted("p", "10.0.0.1"), sighted("u", OTHER.text)]
+
+    summaries = service(InMemoryDatabase(), table()).enrich(aggregates)
+
+    assert [s.gap for s in summaries] == [Gap.NO_SOURCE_IP, Gap.NOT_ROUTABLE, Gap.NOTHING_KNOWN]
+    assert [s.snapshot for s in summaries] == [None, None, None]
+
+
+def test_without_any_source_the_address_was_never_looked_up() -> None:
+    """That is another gap than being unknown."""
+    (summary,) = service(InMemoryDatabase()).enrich([sighted("s")])
+
+    assert summary.gap is Gap.NEVER_LOOKED_UP
+
+
+def test_nobody_is_asked_about_an_address_that_nobody_owns() -> None:
+    """Private, shared and mapped ones alike."""
+    source = table()
+
+    service(InMemoryDatabase(), source).enrich([sighted("a", "100.64.0.1"), sighted("b", "::ffff:192.168.0.1")])
+
+    assert source.asked == []
+
+
+def test_one_batch_is_one_query_and_each_address_is_looked_up_once() -> None:
+    """Never one query for a session."""
+    database, source = InMemoryDatabase(), table()
+    sessions = [sighted(f"s{n}", at=NOON + timedelta(seconds=n)) for n in range(50)]
+
+    service(database, source).enrich(sessions)
+
+    assert database.stores.inventory.queries == 1
+    assert source.asked == [HOME]
+
+
+def test_what_was_learned_is_not_asked_again() -> None:
+    """Also that nothing is known is remembered."""
+    database, source = InMemoryDatabase(), table()
+    service(database, source).enrich([sighted("s"), sighted("t", OTHER.text)])
+    source.asked.clear()
+
+    (one, other) = service(database, source).enrich([sighted("u"), sighted("v", OTHER.text)])
+
+    assert source.asked == []
+    assert (one.is_sealed, other.gap) == (True, Gap.NOTHING_KNOWN)
+
+
+def test_a_newer_build_is_asked_about_known_addresses() -> None:
+    """It may say otherwise, and does."""
+    database = InMemoryDatabase()
+    service(database, table()).enrich([sighted("s")])
+    moved = table({HOME.text: IpFacts(asn=64500, country="DE")}, at=NOON + DAY)
+
+    (before, after) = service(database, moved).enrich([sighted("t"), sighted("u", at=NOON + 2 * DAY)])
+
+    assert before.snapshot is not None
+    assert after.snapshot is not None
+    assert (before.snapshot.asn, after.snapshot.asn) == (15169, 64500)
+
+
+def test_the_inventory_shows_the_newest_facts_and_names_the_network() -> None:
+    """Then and now, side by side."""
+    database = InMemoryDatabase()
+    tor = table({HOME.text: IpFacts(ip_types=frozenset({IpType.TOR}))}, name="b", at=NOON)
+
+    service(database, table(), tor, table({}, name="c")).enrich([sighted("s")])
+
+    newest = database.memory.addresses[HOME].newest
+    assert newest is not None
+    assert (newest.asn, newest.country, newest.ip_type) == (15169, "US", IpType.TOR)
+    assert database.memory.organizations == {15169: "Google"}
+
+
+def test_summaries_come_in_the_order_of_the_aggregates() -> None:
+    """So that a loader may zip them."""
+    names = [f"s{n}" for n in range(20)]
+
+    summaries = service(InMemoryDatabase(), table()).enrich([sighted(name) for name in names])
+
+    assert [s.session_id for s in summaries] == names
+
+
+def test_a_held_snapshot_is_not_judged_again() -> None:
+    """A summary that is sealed passes through untouched."""
+    database = InMemoryDatabase()
+    (sealed,) = service(database, table()).enrich([sighted("s")])
+    gone = service(database, table({}, at=NOON + DAY))
+
+    with database.transaction() as stores:
+        assert gone.offer([sealed], stores) == [sealed]
+
+
+def test_sources_are_registered_once() -> None:
+    """With date, licence and hash."""
+    database = InMemoryDatabase()
+    with database.transaction() as stores:
+        service(database, table(), table(name="b")).register_sources(stores)
+        service(database, table()).register_sources(stores)
+
+    assert [build.label for build in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
+
+
+def test_a_failing_source_leaves_nothing_learned() -> None:
+    """All or nothing, also here."""
+    database = InMemoryDatabase()
+
+    class Broken(DictSource):
+        def look_up(self, addresses: object) -> Mapping[object, IpFacts]:  # type: ignore[override]  # it always fails
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        service(database, table(), Broken("b", NOON, {})).enrich([sighted("s")])
+
+    assert (database.memory.addresses, database.memory.observations) == ({}, {})
+
+
+def test_an_organization_is_no_fact_of_its_own() -> None:
+    """A new name for the same network does not begin a new run of observations."""
+    database = InMemoryDatabase()
+    service(database, table()).enrich([sighted("s")])
+    renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
+
+    service(database, table(renamed, at=NOON)).enrich([sighted("t")])
+
+    (said,) = database.memory.observations.values()
+    assert (said.observed_at, said.confirmed_until) == (NOON - DAY, NOON)
+    assert database.memory.organizations == {15169: "Alphabet"}

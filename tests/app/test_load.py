@@ -1,0 +1,185 @@
+"""Loading, over stores in memory."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import SourceUnreadable
+from snapshots.app.load import BatchSize, BulkLoader, LoadReport
+from snapshots.app.ports import BadLine, LogEvent, Reason, RunState
+from snapshots.app.progress import Unobserved
+from snapshots.domain.gap import Gap
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import EventKind, SessionEvent
+from tests.fakes import DictSource, FixedClock, InMemoryDatabase, ListSource, Told
+from tests.strategies import HOME, NOON, OTHER
+
+FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13335, country="AU")}
+
+
+def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0) -> BulkLoader:
+    source = DictSource("a", NOON, FACTS)
+    ticks, runs = count(), count(1)
+    return BulkLoader(
+        database,
+        SnapshotService(database, [source], AsOfReader(), SnapshotPolicy(), FixedClock()),
+        clock=FixedClock(),
+        stopwatch=lambda: next(ticks) * step,
+        new_run=lambda: f"run{next(runs)}",
+        size=BatchSize(lines=1024, seconds=seconds),
+    )
+
+
+def said(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: object) -> LogEvent:
+    at = NOON + timedelta(seconds=mark)
+    return LogEvent(session, SessionEvent(**{"fingerprint": mark, "at": at, "kind": kind, "address": HOME, **parts}))  # type: ignore[arg-type]  # a builder
+
+
+def load(database: InMemoryDatabase, *sources: ListSource) -> LoadReport:
+    return loader(database).load(sources, Unobserved())
+
+
+CONNECT = EventKind.CONNECT
+
+
+def test_a_log_becomes_sealed_sessions_and_a_run() -> None:
+    """Counted, snapshotted, and accounted for."""
+    database = InMemoryDatabase()
+
+    report = load(
+        database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, EventKind.LOGIN), said("t", 3, CONNECT)])
+    )
+
+    assert (report.events, report.sessions_added, report.sealed) == (3, 2, 2)
+    assert database.memory.sessions["s"].login_attempts == 1
+    assert database.memory.runs == {"run1": RunState.DONE}
+    assert database.memory.counts["run1"] == report.counts()
+    assert database.memory.addresses[HOME].session_count == 2
+
+
+def test_the_same_content_again_is_not_even_read() -> None:
+    """Its mark says that all of it is stored."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    before = dict(database.memory.sessions)
+
+    report = load(database, ListSource("log", [said("s", 1, CONNECT)]))
+
+    assert (report.unchanged, report.lines, database.memory.sessions) == (1, 0, before)
+
+
+def test_the_same_events_under_another_content_count_once() -> None:
+    """A copy that cannot be known again is read, and adds nothing."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2)]))
+
+    report = load(database, ListSource("copy", [said("s", 2), said("s", 1, CONNECT), said("s", 3)], head=""))
+
+    assert (report.events, report.repeated, report.sessions_changed) == (1, 2, 1)
+    assert database.memory.sessions["s"].event_count == 3
+
+
+def test_a_session_without_a_connect_is_sealed_when_all_is_read() -> None:
+    """Not before: its connect may stand in the next file."""
+    database = InMemoryDatabase()
+
+    load(
+        database,
+        ListSource("new", [said("s", 9, address=OTHER), said("t", 8)]),
+        ListSource("old", [said("s", 1, CONNECT)]),
+    )
+
+    sessions = database.memory.sessions
+    assert sessions["s"].source_ip == HOME
+    assert (sessions["s"].snapshot and sessions["s"].snapshot.asn, sessions["t"].is_sealed) == (15169, True)
+
+
+def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
+    """Nothing waits for ever."""
+    database = InMemoryDatabase()
+
+    def broken() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", n) for n in range(1024)])
+        raise SourceUnreadable("log2 cannot be read")
+
+    with pytest.raises(SourceUnreadable):
+        loader(database).load(broken(), Unobserved())
+    assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.NEVER_LOOKED_UP, RunState.FAILED)
+
+    report = loader(database).load([], Unobserved())
+
+    assert (report.sealed, database.memory.sessions["s"].is_sealed) == (1, True)
+
+
+def test_a_late_connect_does_not_change_a_sealed_session() -> None:
+    """It is counted and reported."""
+    database = InMemoryDatabase()
+    load(database, ListSource("new", [said("s", 9, address=OTHER)]))
+
+    report = load(database, ListSource("old", [said("s", 1, CONNECT)]))
+
+    assert report.late_sightings == 1
+    assert database.memory.sessions["s"].source_ip == OTHER
+
+
+def test_a_second_connect_under_one_id_is_another_session() -> None:
+    """And the report says that ids were reused."""
+    database = InMemoryDatabase()
+
+    report = load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, CONNECT, address=OTHER)]))
+
+    assert (report.sessions_added, report.reused_ids) == (2, 1)
+    assert {s.logged_id for s in database.memory.sessions.values()} == {None, "s"}
+
+
+def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
+    """With where it stands and what is wrong with it."""
+    database = InMemoryDatabase()
+    lines: list[LogEvent | BadLine] = [BadLine(Reason.NOT_JSON, b"{", 0), said("s", 1, CONNECT)]
+
+    first, second = (load(database, ListSource(name, lines, head="")) for name in ("log", "log"))
+
+    assert (first.dead_letters, second.dead_letters, first.sealed) == (1, 0, 1)
+    (letter,) = database.memory.letters.values()
+    assert (letter.source, letter.offset, letter.reason, letter.payload) == ("log", 0, Reason.NOT_JSON, b"{")
+
+
+def test_a_line_that_was_completed_since_is_no_dead_letter_any_more() -> None:
+    """The honeypot was still writing it."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [BadLine(Reason.UNFINISHED_LINE, b"{", 0)], head=""))
+
+    load(database, ListSource("log", [said("s", 1)], head="found"))
+
+    assert database.memory.letters == {}
+
+
+def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
+    """Each with its mark, so that a crash loses one batch of work and no event."""
+    database, told = InMemoryDatabase(), Told()
+
+    loader(database).load(
+        [ListSource("log", [said("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], told
+    )
+
+    assert [batch.events for batch in told.batches] == [1024, 1024, 452]
+    assert {mark.offset for mark in database.memory.marks["log"]} == {1024, 2048, 2500}
+    assert database.memory.sessions["s"].event_count == 2500
+    assert (told.opened, told.read[-1]) == (["log"], 2500)
+
+
+def test_a_batch_is_stored_when_it_took_long_enough() -> None:
+    """A slow stream is not kept waiting."""
+    database, told = InMemoryDatabase(), Told()
+    slow = loader(database, seconds=1, step=1)
+    slow._size = BatchSize(lines=10_000, seconds=2)
+
+    slow.load([ListSource("-", [said("s", n) for n in range(2500)], head="")], told)
+
+    assert [batch.events for batch in told.batches] == [2048, 452]
+    assert database.memory.marks == {}

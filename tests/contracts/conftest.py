@@ -1,0 +1,20 @@
+"""Every store in every kind of database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.ports import Database
+from tests.fakes import InMemoryDatabase
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "memory":
+        yield InMemoryDatabase()
+        return
+    sqlite = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    yield sqlite
+    sqlite.close()

@@ -1,0 +1,130 @@
+"""What every inventory promises."""
+
+from datetime import datetime, timedelta
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.tables import ip_inventory
+from snapshots.app.ports import Database, SessionChange
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpObservation, SourceBuild
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.domain.summary import SessionSummary
+from tests.fakes import InMemoryDatabase
+from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+
+
+def learn(database: Database, *observations: IpObservation) -> None:
+    with database.transaction() as stores:
+        stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
+        stores.inventory.learn(observations, {64500: "Example"}, {HOME: snapshot()}, learned_at=NOON)
+
+
+def history(database: Database, *addresses: IpAddress) -> list[IpObservation]:
+    with database.transaction() as stores:
+        found = stores.inventory.history_of(addresses or [HOME])
+    return sorted((said for said_of in found.values() for said in said_of), key=lambda said: said.observed_at)
+
+
+def test_what_was_learned_is_told(database: Database) -> None:
+    """Every fact, and silence too."""
+    said = [
+        observed("a", NOON, asn=4_294_967_295, country="DE", types=frozenset({IpType.TOR, IpType.DATACENTER})),
+        observed("a", NOON + timedelta(microseconds=1)),
+    ]
+    learn(database, *said)
+
+    assert history(database) == said
+
+
+def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
+    """Also when there are more of them than a statement may have parameters."""
+    learn(database, observed("a", NOON, asn=1))
+    many = [IpAddress.parse(f"2001:4860::{n // 9999 + 1}:{n % 9999}") for n in range(70_000)]
+
+    assert history(database, HOME, *many) == [observed("a", NOON, asn=1)]
+    with database.transaction() as stores:
+        assert stores.inventory.history_of([]) == {}
+
+
+def test_an_observation_can_be_confirmed_but_not_changed(database: Database) -> None:
+    """Its facts never change, and its end only grows."""
+    learn(database, observed("a", NOON, asn=1))
+
+    learn(database, observed("a", NOON, asn=2, until=NOON + 2 * DAY))
+    learn(database, observed("a", NOON, asn=1, until=NOON + DAY))
+
+    assert history(database) == [observed("a", NOON, asn=1, until=NOON + 2 * DAY)]
+
+
+def test_a_source_is_registered_once(database: Database) -> None:
+    """The same build under another path stays what it was."""
+    build = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="bundled")
+    with database.transaction() as stores:
+        stores.inventory.register_source(build, registered_at=NOON)
+        stores.inventory.register_source(build, registered_at=NOON)
+
+
+def session(name: str, address: IpAddress | None, at: datetime, mark: int = 1) -> SessionSummary:
+    return SessionAggregate.of(name, [SessionEvent(mark, at, EventKind.OTHER, address)]).summary()
+
+
+def test_counts_follow_the_sessions(database: Database) -> None:
+    """Also when a session turns out to come from another address."""
+    one, two = session("one", HOME, NOON), session("two", HOME, NOON + DAY)
+    moved = session("two", OTHER, NOON - DAY, mark=2).merge(session("two", None, NOON, mark=3))
+    change(database, SessionChange(held=None, kept=one), SessionChange(held=None, kept=two))
+    assert counted(database) == {HOME.text: (2, NOON, NOON + DAY)}
+
+    change(database, SessionChange(held=two, kept=moved))
+
+    assert counted(database) == {HOME.text: (1, NOON, NOON), OTHER.text: (1, NOON - DAY, NOON)}
+
+
+def test_an_address_that_lost_its_last_session_stays(database: Database) -> None:
+    """It was seen, and counts none."""
+    one = session("one", HOME, NOON)
+    change(database, SessionChange(held=None, kept=one))
+
+    change(database, SessionChange(held=one, kept=session("one", OTHER, NOON)))
+
+    assert counted(database) == {HOME.text: (0, NOON, NOON), OTHER.text: (1, NOON, NOON)}
+
+
+def test_a_session_that_grows_is_not_counted_again(database: Database) -> None:
+    """Only its time reaches further."""
+    one = session("one", HOME, NOON)
+    change(database, SessionChange(held=None, kept=one))
+
+    change(database, SessionChange(held=one, kept=one.merge(session("one", HOME, NOON + DAY, mark=2))))
+
+    assert counted(database) == {HOME.text: (1, NOON, NOON + DAY)}
+
+
+def test_a_registered_address_takes_its_times_from_its_first_session(database: Database) -> None:
+    """Another loader asked about it before."""
+    with database.transaction() as stores:
+        stores.inventory.register([Sighting(address=HOME, seen_at=NOON + 9 * DAY)], registered_at=NOON)
+
+    change(database, SessionChange(held=None, kept=session("one", HOME, NOON)))
+
+    assert counted(database) == {HOME.text: (1, NOON, NOON)}
+
+
+def change(database: Database, *changes: SessionChange) -> None:
+    with database.transaction() as stores:
+        sightings = [c.kept.sighting for c in changes if c.kept.sighting]
+        stores.inventory.register(sightings, registered_at=NOON)
+        stores.inventory.count_sessions(changes, seen_at=NOON)
+        stores.sessions.save([c.kept for c in changes], run="run", saved_at=NOON)
+
+
+def counted(database: Database) -> dict[str, tuple[int, datetime, datetime]]:
+    """Read the counts behind the port's back: it has no question for them yet."""
+    if isinstance(database, InMemoryDatabase):
+        known = database.memory.addresses.items()
+        return {a.text: (k.session_count, k.first_seen, k.last_seen) for a, k in known}
+    assert isinstance(database, SqlDatabase)
+    with database.reading() as connection:
+        rows = connection.execute(ip_inventory.select()).all()
+    return {row.ip_address: (row.session_count, row.first_seen, row.last_seen) for row in rows}

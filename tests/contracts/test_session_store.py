@@ -1,0 +1,161 @@
+"""What every session store promises."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.ports import Database
+from snapshots.domain.gap import Gap
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.summary import SessionSummary
+from tests.strategies import HOME, NOON, events, ip_snapshots, snapshot
+
+RUN = "run"
+
+verdicts = st.one_of(ip_snapshots, st.sampled_from(Gap))
+
+
+@st.composite
+def summaries(draw: st.DrawFn, name: str = "s") -> SessionSummary:
+    found = draw(st.lists(events(), min_size=1, max_size=5))
+    summary = SessionAggregate.of(name, found).summary()
+    return summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else draw(verdicts))
+
+
+def one_event(mark: int = 1, kind: EventKind = EventKind.OTHER, name: str = "s") -> SessionSummary:
+    at = NOON + timedelta(seconds=mark)
+    return SessionAggregate.of(name, [SessionEvent(mark, at, kind, HOME)]).summary()
+
+
+def save(database: Database, *saved: SessionSummary) -> None:
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in saved if s.sighting], registered_at=NOON)
+        stores.sessions.save(saved, run=RUN, saved_at=NOON)
+
+
+def found(database: Database, name: str = "s") -> list[SessionSummary]:
+    with database.transaction() as stores:
+        return list(stores.sessions.find([name]).get(name, ()))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(summary=summaries(name="t"))
+def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSummary) -> None:
+    """To the microsecond, and with every fingerprint."""
+    with database.transaction() as stores:
+        name = f"t{abs(hash(summary))}"
+        mine = replace(summary, session_id=name)
+        stores.inventory.register([s for s in [mine.sighting] if s], registered_at=NOON)
+        stores.sessions.save([mine], run=RUN, saved_at=NOON)
+
+        assert stores.sessions.find([name]) == {name: [mine]}
+
+
+def test_an_unknown_id_is_absent(database: Database) -> None:
+    """Absence is no error, and no None."""
+    with database.transaction() as stores:
+        assert stores.sessions.find(["nobody"]) == {}
+        assert stores.sessions.find([]) == {}
+
+
+def test_all_sessions_of_a_logged_id_are_found(database: Database) -> None:
+    """Also those under a qualified name."""
+    second = replace(one_event(2, name="s~1"), logged_id="s")
+    save(database, one_event(), second, one_event(name="other"))
+
+    assert sorted(s.session_id for s in found(database)) == ["s", "s~1"]
+
+
+def test_a_held_snapshot_stays_whole_whatever_is_saved(database: Database) -> None:
+    """The guard of the store itself, should a caller be wrong."""
+    held = one_event().judged(snapshot(country=None))
+    save(database, held)
+
+    save(database, replace(one_event(2, EventKind.CONNECT), event_count=9).judged(snapshot(asn=1, country="DE")))
+
+    (kept,) = found(database)
+    assert (kept.snapshot, kept.sighting, kept.event_count) == (held.snapshot, held.sighting, 9)
+
+
+def test_a_gap_never_takes_a_snapshot_away(database: Database) -> None:
+    """An open session offered later does not unseal."""
+    save(database, one_event().judged(snapshot()))
+
+    save(database, one_event().judged(Gap.NOTHING_KNOWN))
+
+    assert [(s.snapshot, s.gap) for s in found(database)] == [(snapshot(), None)]
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    """A batch is stored whole or not at all."""
+
+    def interrupted() -> None:
+        with database.transaction() as stores:
+            stores.inventory.register([s for s in [one_event().sighting] if s], registered_at=NOON)
+            stores.sessions.save([one_event()], run=RUN, saved_at=NOON)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert found(database) == []
+
+
+def test_waiting_sessions_come_in_pages(database: Database) -> None:
+    """Those without a connect that nobody judged, each once."""
+    waiting = [one_event(name=f"s{n}").judged(Gap.NEVER_LOOKED_UP) for n in range(5)]
+    with_connect = one_event(kind=EventKind.CONNECT, name="s5").judged(Gap.NEVER_LOOKED_UP)
+    save(database, *waiting, with_connect, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
+
+    with database.transaction() as stores:
+        first = stores.sessions.waiting(after="", limit=3)
+        rest = stores.sessions.waiting(after=first[-1].session_id, limit=3)
+
+    assert [s.session_id for s in [*first, *rest]] == ["s0", "s1", "s2", "s3", "s4"]
+
+
+class StoreAgainstOracle(RuleBasedStateMachine):
+    """A session that is merged and saved, against a list of everything that was said of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database = SqlDatabase("sqlite://")
+        self.counted: set[int] = set()
+        self.sealed_with: IpSnapshot | None = None
+        self.sealed_sighting: object = None
+
+    @rule(found=st.lists(events(), min_size=1, max_size=4), verdict=verdicts)
+    def load(self, found: list[SessionEvent], verdict: IpSnapshot | Gap) -> None:
+        with self.database.transaction() as stores:
+            held = {s.session_id: s for s in stores.sessions.find(["s"]).get("s", ())}.get("s")
+            new = [e for e in found if held is None or e.fingerprint not in held.fingerprints]
+            if not new:
+                return
+            offered = SessionAggregate.of("s", new).summary()
+            offered = offered.judged(Gap.NO_SOURCE_IP if offered.sighting is None else verdict)
+            kept = offered if held is None else held.merge(offered)
+            stores.inventory.register([s for s in [kept.sighting] if s], registered_at=NOON)
+            stores.sessions.save([kept], run=RUN, saved_at=NOON)
+        self.counted |= {e.fingerprint for e in new}
+        if self.sealed_with is None:
+            self.sealed_with, self.sealed_sighting = kept.snapshot, kept.sighting
+
+    @invariant()
+    def every_event_counts_once_and_the_first_snapshot_stays(self) -> None:
+        with self.database.transaction() as stores:
+            stored = stores.sessions.find(["s"]).get("s", ())
+        assert sum(s.event_count for s in stored) == len(self.counted)
+        if self.sealed_with is not None:
+            assert [(s.snapshot, s.sighting) for s in stored] == [(self.sealed_with, self.sealed_sighting)]
+
+    def teardown(self) -> None:
+        self.database.close()
+
+
+TestStoreAgainstOracle = StoreAgainstOracle.TestCase
+TestStoreAgainstOracle.settings = settings(max_examples=25, stateful_step_count=12)

@@ -1,0 +1,121 @@
+"""What a session keeps."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.errors import InvalidFact, InvalidPolicy
+from snapshots.domain.gap import Gap
+from snapshots.domain.policy import Requirement, SnapshotPolicy
+from snapshots.domain.reading import IpReading
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import IpAddress, Sighting
+from tests.strategies import DAY, HOME, NOON, ip_snapshots, moments, snapshot
+
+POLICY = SnapshotPolicy(max_lag=30 * DAY)
+SEEN = Sighting(address=HOME, seen_at=NOON)
+
+
+@given(offers=st.lists(st.none() | ip_snapshots), seen_at=moments)
+@example(offers=[snapshot(enrichment_at=NOON + 30 * DAY)], seen_at=NOON)  # the last moment that is near enough
+@example(offers=[snapshot(enrichment_at=NOON + 31 * DAY), snapshot()], seen_at=NOON)
+def test_the_first_near_enough_snapshot_stays_whole(offers: list[IpSnapshot | None], seen_at: datetime) -> None:
+    """However often a session is offered snapshots, it keeps the first good one untouched."""
+    held = None
+    for offered in offers:
+        held = POLICY.keep(held, offered, seen_at=seen_at)
+
+    good = (o for o in offers if o and o.enrichment_at <= seen_at + 30 * DAY)
+    assert held is next(good, None)
+
+
+def test_a_held_snapshot_is_not_completed_from_another() -> None:
+    """The ASN of one day and the country of another would describe the address at no time."""
+    held = snapshot(country=None)
+
+    assert POLICY.keep(held, snapshot(country="DE"), seen_at=NOON) is held
+
+
+@pytest.mark.parametrize(
+    ("requires", "asn", "country", "enough"),
+    [
+        (Requirement.ASN_OR_COUNTRY, 1, None, True),
+        (Requirement.ASN_OR_COUNTRY, None, "DE", True),
+        (Requirement.ASN_OR_COUNTRY, None, None, False),
+        (Requirement.ASN, None, "DE", False),
+        (Requirement.COUNTRY, 1, None, False),
+        (Requirement.ASN_AND_COUNTRY, 1, None, False),
+        (Requirement.ASN_AND_COUNTRY, 1, "DE", True),
+        (Requirement.ANY, None, None, True),
+    ],
+)
+def test_a_policy_says_which_facts_are_enough(
+    requires: Requirement, asn: int | None, country: str | None, enough: bool
+) -> None:
+    """A snapshot of a type alone is not kept unless the operator says so."""
+    offered = snapshot(asn=asn, country=country)
+
+    kept = SnapshotPolicy(requires=requires).keep(None, offered, seen_at=NOON)
+
+    assert (kept is offered) is enough
+
+
+@pytest.mark.parametrize(
+    ("sighting", "reading", "verdict"),
+    [
+        (None, None, Gap.NO_SOURCE_IP),
+        (Sighting(address=IpAddress("10.0.0.1"), seen_at=NOON), None, Gap.NOT_ROUTABLE),
+        (SEEN, None, Gap.NEVER_LOOKED_UP),
+        (SEEN, IpReading(snapshot=None, was_looked_up=False), Gap.NEVER_LOOKED_UP),
+        (SEEN, IpReading(snapshot=None, was_looked_up=True), Gap.NOTHING_KNOWN),
+        (SEEN, IpReading(snapshot=None, was_looked_up=True, has_expired=True), Gap.EXPIRED),
+        (SEEN, IpReading(snapshot=None, was_looked_up=True, is_too_late=True), Gap.TOO_LATE),
+        (SEEN, IpReading(snapshot=snapshot(enrichment_at=NOON + 31 * DAY), was_looked_up=True), Gap.TOO_LATE),
+        (SEEN, IpReading(snapshot=snapshot(asn=None), was_looked_up=True), Gap.PARTIAL),
+        (SEEN, IpReading(snapshot=snapshot(), was_looked_up=True), snapshot()),
+    ],
+)
+def test_every_gap_has_its_reason(
+    sighting: Sighting | None, reading: IpReading | None, verdict: IpSnapshot | Gap
+) -> None:
+    """An operator sees why a session has no snapshot, and what would help."""
+    assert POLICY.verdict(sighting, reading) == verdict
+
+
+def test_every_gap_is_explained() -> None:
+    """In one sentence."""
+    assert all(gap.explanation.endswith(".") for gap in Gap)
+
+
+def test_a_negative_lag_is_refused() -> None:
+    """It would refuse what was known by then."""
+    with pytest.raises(InvalidPolicy):
+        SnapshotPolicy(max_lag=-DAY)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"asn": None},
+        {"asn": 0},
+        {"asn": 2**32},
+        {"country": "XX"},
+        {"country": "de"},
+        {"enrichment_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - without a zone
+    ],
+)
+def test_a_snapshot_that_makes_no_sense_cannot_be_built(wrong: dict[str, object]) -> None:
+    """Three unknown facts are no snapshot, and a moment has a zone."""
+    values = {
+        "asn": 1,
+        "country": None,
+        "ip_type": None,
+        "enrichment_at": NOON,
+        "method": Method.ASOF,
+        "source": "a",
+        **wrong,
+    }
+    with pytest.raises(InvalidFact):
+        IpSnapshot(**values)  # type: ignore[arg-type]  # that is the point

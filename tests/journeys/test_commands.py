@@ -1,0 +1,311 @@
+"""What a user sees."""
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from snapshots import __main__ as program
+from tests.adapters.test_intel import mmdb
+from tests.journeys.conftest import Run
+
+
+def test_a_folder_becomes_sessions_with_networks(run: Run, logs: Path) -> None:
+    """One command, and every session carries what is known."""
+    code, out, err = run("load", logs)
+
+    assert (code, err) == (0, "")
+    assert "981 new events, 162 new sessions" in out.replace("\n", " ")
+    code, out, _ = run("verify", "--target", "95", "--format", "json")
+    coverage = json.loads(out)["sessions"]
+    assert code == 0
+    assert coverage["fields"]["asn"]["share"] >= 0.95
+    assert coverage["fields"]["country"]["share"] >= 0.95
+
+
+def test_the_same_folder_again_changes_nothing(run: Run, logs: Path, tmp_path: Path) -> None:
+    """Not one byte of a row."""
+    run("load", logs)
+    before = rows(tmp_path / "test.db")
+
+    code, out, _ = run("load", logs)
+
+    assert (code, out) == (0, "Nothing new in 2 sources: every event is stored already.\n")
+    assert rows(tmp_path / "test.db") == before
+
+
+def rows(database: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(database) as connection:
+        found = [
+            row
+            for table in ("session_summaries", "ip_inventory", "ip_observations", "bookmarks", "dead_letters")
+            for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
+        ]
+    connection.close()
+    return found
+
+
+def test_the_report_says_who_attacked(run: Run, logs: Path) -> None:
+    """As a table, and with the same numbers as JSON."""
+    run("load", logs)
+
+    _, table, _ = run("report", "--top", "3")
+    _, text, _ = run("report", "--format", "json", "--top", "3")
+
+    report = json.loads(text)
+    assert (report["sessions"], report["events"], report["logins"]) == (162, 981, 162)
+    assert (report["commands"], report["downloads"]) == (70, 10)
+    assert report["networks"][0]["asn"] == 4134
+    assert "AS4134  Chinanet" in table
+    assert "IP Geolocation by DB-IP (https://db-ip.com)" in table
+    assert [len(report[part]) for part in ("networks", "countries", "sources")] == [3, 3, 3]
+    assert sum(day["sessions"] for day in report["days"]) == 162
+
+
+def test_a_session_is_explained(run: Run, logs: Path, tmp_path: Path) -> None:
+    """Its address, its snapshot, and who said so when."""
+    run("load", logs)
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        (session,) = connection.execute(
+            "SELECT min(session_id) FROM session_summaries WHERE snapshot_asn = 4134"
+        ).fetchone()
+    connection.close()
+
+    code, table, _ = run("explain", session)
+    _, text, _ = run("explain", session, "--format", "json")
+
+    explained = json.loads(text)
+    assert code == 0
+    assert (explained["snapshot"]["asn"], explained["snapshot"]["country"]) == (4134, "CN")
+    assert explained["snapshot"]["source"].startswith("dbip@2026-09-01")
+    assert {said["source"] for said in explained["observations"]} == {"dbip", "origin-asn", "iporigin"}
+    for word in (session, explained["source_ip"], "Chinanet", "asof", "by its connect"):
+        assert word in table
+
+
+def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
+    """Why there is no snapshot, and who else had the id."""
+    log = tmp_path / "odd.json"
+    connect = {"eventid": "cowrie.session.connect", "session": "a", "src_port": 1}
+    log.write_text(
+        "\n".join(
+            json.dumps(event)
+            for event in (
+                connect | {"timestamp": "2026-03-01T12:00:00Z", "src_ip": "10.0.0.1"},
+                connect | {"timestamp": "2026-03-01T12:01:00Z", "src_ip": "10.0.0.2"},
+                {"session": "b", "timestamp": "2026-03-01T12:00:00Z", "sensor": "\x1b[2Jpot"},
+            )
+        )
+    )
+
+    code, out, _ = run("load", log)
+    assert (code, "1 sessions renamed" in out) == (0, True)
+
+    _, explained, _ = run("explain", "a")
+    assert "not_routable: The address is private" in explained
+    assert "same id" in explained
+    _, explained, _ = run("explain", "b")
+    assert "no_source_ip" in explained
+    assert "\\x1b[2Jpot" in explained
+    _, coverage, _ = run("verify")
+    assert "open, not_routable: 2 sessions" in coverage
+    assert json.loads(run("explain", "b", "--format", "json")[1])["gap"] == "no_source_ip"
+
+
+def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
+    """A script can act on it."""
+    log = tmp_path / "a.json"
+    log.write_text('{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
+    run("load", log)
+
+    code, _, err = run("verify", "--target", "95")
+
+    assert (code, err) == (3, "Coverage is below the target of 95 %.\n")
+    assert run("verify")[0] == 0
+
+
+def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
+    """In the load's summary, and in the report."""
+    log = tmp_path / "a.json"
+    log.write_bytes(b'nonsense\n{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n[]\n{"ses')
+
+    _, out, _ = run("load", log)
+
+    assert "3 set aside as dead letters" in out
+    _, report, _ = run("report")
+    assert "Dead letters: 1 not_an_object, 1 not_json, 1 unfinished_line." in report
+    _, again, _ = run("load", log)
+    assert again.startswith("Nothing new")
+
+
+def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: Path) -> None:
+    """Nothing was attacked yet."""
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(b"")
+    assert run("load", log)[0] == 0
+
+    assert run("report")[1].startswith("No session is stored yet.")
+    assert run("verify", "--target", "0")[0] == 3
+    assert json.loads(run("report", "--format", "json")[1])["first_event_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["load", "gone.json"], 1, "Error: there is no file or folder gone.json"),
+        (["load"], 2, "Missing argument 'PATHS...'"),
+        (["load", ".", "--max-lag", "-1"], 1, "max_lag_days: Input should be greater than or equal to 0"),
+        (["load", ".", "--mmdb", "gone.mmdb"], 1, "gone.mmdb cannot be read"),
+        (["report", "--db", "sqlite:////nowhere/x.db"], 1, "there is no database sqlite:////nowhere/x.db"),
+        (["load", ".ci", "--db", "nonsense"], 1, "nonsense is no database URL"),
+        (["report", "--db", "oracle9://me:secret@host/x"], 1, "the driver of oracle9://host/x is not installed"),
+        (["report", "--format", "xml"], 2, "'xml' is not one of"),
+        (["verify", "--target", "101"], 2, "101.0 is not in the range"),
+        (["explain", "nobody"], 1, "there is no session 'nobody'"),
+        (["explore"], 2, "No such command 'explore'"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(run: Run, logs: Path, arguments: list[str], code: int, message: str) -> None:
+    """Never a traceback, never a password."""
+    run("load", logs, "-q")
+
+    got, _, err = run(*arguments)
+
+    assert (got, message in err, "Traceback" in err, "secret" in err) == (code, True, False, False), err
+
+
+def test_a_load_into_a_folder_that_is_not_there_says_so(run: Run, logs: Path) -> None:
+    """The database cannot be made."""
+    code, _, err = run("load", logs, "--db", "sqlite:////nowhere/x.db")
+
+    assert (code, "unable to open database file" in err) == (1, True)
+
+
+def test_help_and_version_are_no_errors(run: Run) -> None:
+    """And name every command."""
+    code, out, _ = run("--help")
+
+    assert code == 0
+    assert all(command in out for command in ("load", "report", "verify", "explain", "demo"))
+    assert run("--version")[0] == 0
+
+
+def test_quiet_prints_nothing_and_verbose_logs_each_batch(run: Run, logs: Path) -> None:
+    """Results to stdout, logs to stderr."""
+    assert run("load", logs, "-q") == (0, "", "")
+    _, _, err = run("load", logs, "-v", "--db", "sqlite://")
+    assert json.loads(err.splitlines()[0]) | {"seconds": 0, "timestamp": 0, "source": 0} == {
+        "event": "batch_loaded",
+        "level": "info",
+        "events": 981,
+        "repeated": 0,
+        "sessions": 162,
+        "sealed": 162,
+        "dead_letters": 0,
+        "seconds": 0,
+        "timestamp": 0,
+        "source": 0,
+    }
+
+
+def test_an_operators_own_table_comes_first(run: Run, tmp_path: Path) -> None:
+    """Where it spoke by the time of the attack, its word is taken before the bundled one."""
+    everywhere = {half: {"autonomous_system_number": 64511} for half in ("0.0.0.0/1", "128.0.0.0/1")}
+    table = mmdb(tmp_path / "own.mmdb", everywhere, version=4, kind="Own")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    log = tmp_path / "tomorrow.json"
+    log.write_text(json.dumps({"session": "a", "timestamp": tomorrow, "src_ip": "8.8.8.8"}))
+
+    code, _, err = run("load", log, "--mmdb", table, "--requires", "asn")
+
+    assert (code, err) == (0, "")
+    snapshot = json.loads(run("explain", "a", "--format", "json")[1])["snapshot"]
+    assert (snapshot["asn"], snapshot["source"][:4]) == (64511, "own@")
+    assert "own@" in run("report")[1]
+
+
+def test_a_file_that_is_no_log_is_passed_over_and_said(run: Run, logs: Path) -> None:
+    """Nothing is dropped in silence."""
+    (logs / "notes.txt").write_text("nothing")
+
+    _, _, err = run("load", logs)
+
+    assert err == "Passed over 1 file without Cowrie events: notes.txt\n"
+
+
+def test_the_demonstration_shows_the_whole_job(run: Run) -> None:
+    """Load, report, load again, verify; with a database of its own or a given one."""
+    code, out, _ = run("demo")
+
+    assert code == 0
+    assert "509 new events, 83 new sessions" in out
+    assert "Nothing new in 1 source: every event is stored already." in out
+    assert "asof: 83 sessions" in out
+    assert run("demo", "--db", "sqlite://")[0] == 0
+
+
+def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with 130."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "open_application", interrupted)
+    code, _, err = run("load", logs)
+
+    assert (code, err) == (130, "\nInterrupted. What was loaded is stored; the same command goes on from there.\n")
+
+
+def test_a_database_in_use_is_said_to_be(run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process is writing for too long."""
+    run("load", logs, "-q")
+    monkeypatch.setattr("snapshots.adapters.sql.dialects.BUSY_SECONDS", 0)
+    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    code, _, err = run("load", logs)
+
+    other.close()
+    assert (code, "another process is writing to sqlite:///" in err) == (1, True)
+
+
+def test_a_file_that_is_no_database_is_told(run: Run, logs: Path, tmp_path: Path) -> None:
+    """And is not touched."""
+    (tmp_path / "test.db").write_text("this is no database" * 99)
+
+    code, _, err = run("load", logs)
+
+    assert (code, "file is not a database" in err) == (1, True)
+    assert run("report")[0] == 1
+
+
+def test_standard_input_is_loaded(tmp_path: Path) -> None:
+    """As a filter, in a pipe."""
+    log = gzip.decompress(Path("tests/data/cowrie-2.8.1.json.gz").read_bytes())
+    command = [sys.executable, "-m", "snapshots", "load", "-", "--db", f"sqlite:///{tmp_path}/test.db"]
+
+    done = subprocess.run(command, input=log, capture_output=True, check=True)
+
+    assert b"472 new events, 79 new sessions" in done.stdout
+    again = subprocess.run(command, input=log, capture_output=True, check=True)
+    assert again.stdout.startswith(b"Nothing new in 1 source")
+
+
+def test_a_reader_that_goes_away_is_no_traceback(logs: Path, tmp_path: Path) -> None:
+    """`snapshots report | head -1`."""
+    database = f"sqlite:///{tmp_path}/test.db"
+    subprocess.run([sys.executable, "-m", "snapshots", "load", str(logs), "-q", "--db", database], check=True)
+    read, write = os.pipe()
+    os.close(read)
+
+    command = [sys.executable, "-m", "snapshots", "report", "--db", database]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+
+    os.close(write)
+    assert b"Traceback" not in done.stderr

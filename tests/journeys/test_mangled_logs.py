@@ -1,0 +1,213 @@
+"""Logs that everything happened to, against a slow and obvious reading of them."""
+
+import gzip
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from snapshots.adapters.clock import SystemClock, new_run, stopwatch
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.files import find_logs
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.tables import ip_inventory, session_summaries
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.load import BatchSize, BulkLoader, LoadReport
+from snapshots.app.progress import Unobserved
+from snapshots.domain.observation import IpFacts, SourceBuild
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.source_ip import IpAddress
+from tests.mangle import in_files, mangled
+from tests.oracle import rows_of
+
+SEEDS = range(6)
+COUNTED = [
+    "first_event_at",
+    "last_event_at",
+    "event_count",
+    "command_count",
+    "login_attempts",
+    "file_downloads",
+]
+
+
+class KnowsEverybody:
+    """A source that states one network for every address."""
+
+    build = SourceBuild(name="all", built_at=datetime(2026, 1, 1, tzinfo=UTC), licence="", sha256="", origin="bundled")
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        return {address: IpFacts(asn=64500, country="DE") for address in addresses}
+
+
+def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -> LoadReport:
+    service = SnapshotService(database, [KnowsEverybody()], AsOfReader(), SnapshotPolicy(), SystemClock())
+    loader = BulkLoader(
+        database,
+        service,
+        clock=SystemClock(),
+        stopwatch=stopwatch,
+        new_run=new_run,
+        size=BatchSize(lines=lines, seconds=1000),
+    )
+    return loader.load(find_logs([str(path) for path in paths], LineDecoder()).contents, Unobserved())
+
+
+def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:
+    """Return the rows as the oracle would."""
+    with database.reading() as connection:
+        found = connection.execute(select(session_summaries)).mappings().all()
+    rows = {}
+    for row in found:
+        has_connect = row["source_ip_rank"] == 0
+        connect = (row["source_ip_seen_at"], row["source_ip"], row["source_port"]) if has_connect else None
+        rows[row["logged_id"] or row["session_id"], connect] = {
+            "source_ip": row["source_ip"],
+            "sealed": row["enrichment_at"] is not None,
+            **{name: row[name] for name in COUNTED},
+        }
+    assert len(rows) == len(found), "two rows are one session"
+    return rows
+
+
+def exact(database: SqlDatabase) -> list[dict[str, Any]]:
+    """Return the rows with everything but when and by which run they were written."""
+    volatile = {"snapshot_run", "created_at", "updated_at", "gap_checked_at"}
+    with database.reading() as connection:
+        found = connection.execute(select(session_summaries).order_by("session_id")).mappings().all()
+    return [{name: value for name, value in row.items() if name not in volatile} for row in found]
+
+
+def true_inventory(database: SqlDatabase) -> bool:
+    """Whether every address counts its sessions, and knows when they were."""
+    rows = [row for row in exact(database) if row["source_ip"] is not None]
+    with database.reading() as connection:
+        known = connection.execute(select(ip_inventory)).mappings().all()
+    for address in known:
+        own = [row for row in rows if row["source_ip"] == address["ip_address"]]
+        if len(own) != address["session_count"]:
+            return False
+        if own and (
+            min(row["first_event_at"] for row in own) != address["first_seen"]
+            or max(row["last_event_at"] for row in own) != address["last_seen"]
+        ):
+            return False
+    return True
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Any:
+    made = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_file_is_stored_as_the_oracle_says(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
+    """Second addresses, claimed ones, reused ids, equal times, zones, NULs: every row is right."""
+    lines = mangled(seed)
+    (tmp_path / "cowrie.json").write_bytes(b"\n".join(lines))
+
+    load(database, [tmp_path / "cowrie.json"])
+
+    assert stored(database) == rows_of(lines)
+    assert true_inventory(database)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_files_cut_shuffled_and_overlapping_give_the_same_rows(tmp_path: Path, seed: int) -> None:
+    """However the same events lie on the disk, and in whatever order they are named, also twice."""
+    lines = mangled(seed)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "cowrie.json").write_bytes(b"\n".join(lines))
+    one, many = SqlDatabase(f"sqlite:///{tmp_path}/one.db"), SqlDatabase(f"sqlite:///{tmp_path}/many.db")
+    load(one, [whole])
+
+    paths = in_files(lines, tmp_path, seed)
+    load(many, paths)
+    first = exact(many)
+    again = load(many, paths[::-1])
+
+    assert first == exact(one)
+    assert exact(many) == first
+    assert (again.events, again.dead_letters, again.sealed) == (0, 0, 0)
+    assert true_inventory(many)
+    one.close()
+    many.close()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_small_batches_give_the_same_rows(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
+    """A session that spans batches, in chronological order as Cowrie writes, ends the same."""
+    lines = mangled(seed, reused_ids=False) * 4
+    (tmp_path / "cowrie.json").write_bytes(b"\n".join(lines))
+
+    load(database, [tmp_path / "cowrie.json"], lines=1024)
+
+    assert stored(database) == rows_of(lines)
+    assert true_inventory(database)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_files_loaded_one_by_one_in_any_order_count_the_same(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
+    """A session that was sealed before its connect was read stays as it is; what it counts is exact all the same."""
+    lines = mangled(seed, reused_ids=False)
+
+    for path in in_files(lines, tmp_path, seed):
+        load(database, [path])
+
+    assert counted(stored(database)) == counted(rows_of(lines))
+    assert true_inventory(database)
+
+
+def counted(rows: Mapping[tuple[str, Any], Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[column] for column in COUNTED] for (name, _), row in rows.items()}
+
+
+def test_a_file_that_grows_in_any_steps_is_stored_as_a_whole(database: SqlDatabase, tmp_path: Path) -> None:
+    """Cut inside lines and sessions, loaded after each step."""
+    lines = mangled(99, reused_ids=False)
+    content = b"\n".join(lines)
+    random = Random(99)
+    path = tmp_path / "cowrie.json"
+
+    for end in [*sorted(random.sample(range(len(content)), 8)), len(content)]:
+        path.write_bytes(content[:end])
+        load(database, [path])
+
+    assert counted(stored(database)) == counted(rows_of(lines))
+    with database.reading() as connection:
+        reasons = connection.exec_driver_sql("SELECT DISTINCT reason FROM dead_letters").scalars().all()
+    assert "unfinished_line" not in reasons
+
+
+def test_a_damaged_copy_read_first_hides_nothing_of_the_whole_one(database: SqlDatabase, tmp_path: Path) -> None:
+    """The same beginning, the same length, the same end: only the middle was lost, and comes back."""
+    content = b"\n".join(mangled(7, reused_ids=False)) + b"\n"
+    path = tmp_path / "cowrie.json"
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + b"\x00" * 4096 + content[middle + 4096 :])
+    load(database, [path])
+
+    path.write_bytes(content)
+    load(database, [path])
+
+    assert counted(stored(database)) == counted(rows_of(content.split(b"\n")))
+
+
+def test_compressed_copies_are_known_again(database: SqlDatabase, tmp_path: Path) -> None:
+    """Compressed after it was read, a file is the same content."""
+    content = b"\n".join(mangled(3)) + b"\n"
+    (tmp_path / "cowrie.json").write_bytes(content)
+    load(database, [tmp_path / "cowrie.json"])
+    (tmp_path / "old.gz").write_bytes(gzip.compress(content))
+
+    report = load(database, [tmp_path / "old.gz"])
+
+    assert (report.unchanged, report.lines) == (1, 0)

@@ -1,0 +1,102 @@
+"""Values of the domain, from small sets, so that collisions happen."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts, IpObservation
+from snapshots.domain.session import EventKind, SessionEvent
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+HOME = IpAddress("8.8.8.8")
+OTHER = IpAddress("1.1.1.1")
+
+addresses = st.sampled_from([HOME, OTHER, IpAddress("2001:4860:4860::8888"), IpAddress("10.0.0.1")])
+moments = st.integers(-5, 5).map(lambda n: NOON + n * DAY)
+ip_types = st.sampled_from(IpType)
+type_sets = st.frozensets(ip_types)
+
+sightings = st.builds(
+    Sighting,
+    address=addresses,
+    seen_at=moments,
+    kind=st.sampled_from(SightingKind),
+    port=st.none() | st.sampled_from([0, 22, 65535]),
+)
+
+facts = st.builds(
+    IpFacts,
+    asn=st.none() | st.sampled_from([1, 64500, 4_294_967_295]),
+    country=st.none() | st.sampled_from(["DE", "FR"]),
+    ip_types=type_sets,
+)
+
+ip_snapshots = st.builds(
+    IpSnapshot,
+    asn=st.sampled_from([64500, 4_294_967_295]),
+    country=st.none() | st.sampled_from(["DE", "FR"]),
+    ip_type=st.none() | ip_types,
+    enrichment_at=moments,
+    method=st.sampled_from(Method),
+    source=st.sampled_from(["dbip@2026-09-01", "a@2026-01-01 b@2026-01-02"]),
+)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> SessionEvent:
+    """An event whose fingerprint is a function of what it says, as in a log."""
+    kind = draw(st.sampled_from(EventKind))
+    at = draw(moments)
+    address = draw(st.none() | addresses)
+    port = draw(st.none() | st.sampled_from([1, 2])) if kind is EventKind.CONNECT else None
+    sensor = draw(st.sampled_from([None, "a", "b"]))
+    mark = hash((at, kind.value, address, port, sensor)) % 2**64
+    return SessionEvent(mark, at, kind, address, port, sensor)
+
+
+@st.composite
+def histories(draw: st.DrawFn, address: IpAddress = HOME) -> list[IpObservation]:
+    """What up to three sources said of one address; one source says one thing at a time."""
+    said = {}
+    for source in draw(st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)):
+        at = draw(moments)
+        said[source, at] = IpObservation(
+            address=address, source=source, observed_at=at, confirmed_until=at, facts=draw(facts)
+        )
+    return list(said.values())
+
+
+def observed(
+    source: str,
+    at: datetime,
+    *,
+    asn: int | None = None,
+    country: str | None = None,
+    types: frozenset[IpType] = frozenset(),
+    until: datetime | None = None,
+) -> IpObservation:
+    """An observation of HOME."""
+    return IpObservation(
+        address=HOME,
+        source=source,
+        observed_at=at,
+        confirmed_until=until or at,
+        facts=IpFacts(asn=asn, country=country, ip_types=types),
+    )
+
+
+def snapshot(*, enrichment_at: datetime = NOON, asn: int | None = 64500, country: str | None = None) -> IpSnapshot:
+    """A snapshot of which only a part matters."""
+    return IpSnapshot(
+        asn=asn,
+        country=country,
+        ip_type=None if asn or country else IpType.TOR,
+        enrichment_at=enrichment_at,
+        method=Method.ASOF,
+        source="a@2026-03-01",
+    )
