@@ -15,6 +15,7 @@ from snapshots.adapters.intel.mmdb import open_mmdb
 from snapshots.adapters.intel.types import IporiginSource
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.reports import SqlReports
+from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.load import BulkLoader, LoadReport
@@ -22,6 +23,9 @@ from snapshots.app.ports import FactSource, LogSource
 from snapshots.app.progress import LoadObserver
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
+
+TRIAL = "trial"
+"""In place of a URL: a PostgreSQL server that lasts as long as the command."""
 
 
 def _sources(settings: Settings) -> Sequence[FactSource]:
@@ -71,6 +75,10 @@ class Container(containers.DeclarativeContainer):
 @contextmanager
 def open_application(settings: Settings) -> Iterator[Application]:
     """Open what the commands work with, and close its database at the end of the block."""
+    if settings.db == TRIAL:
+        with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
+            yield application
+        return
     container = Container(settings=settings)
 
     def load(sources: Sequence[LogSource], observer: LoadObserver) -> LoadReport:

@@ -10,11 +10,12 @@ from snapshots.app.ports import Database
 from tests.fakes import InMemoryDatabase
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "memory":
         yield InMemoryDatabase()
         return
-    sqlite = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
-    yield sqlite
-    sqlite.close()
+    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
+    made = SqlDatabase(url)
+    yield made
+    made.close()

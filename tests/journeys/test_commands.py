@@ -250,6 +250,13 @@ def test_the_demonstration_shows_the_whole_job(run: Run) -> None:
     assert run("demo", "--db", "sqlite://")[0] == 0
 
 
+def test_the_demonstration_is_the_same_on_postgresql(run: Run) -> None:
+    """On a server of its own, which is gone afterwards."""
+    on_sqlite, on_postgresql = run("demo"), run("demo", "--db", "trial")
+
+    assert on_postgresql == on_sqlite
+
+
 def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with 130."""
 

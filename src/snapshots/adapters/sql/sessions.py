@@ -38,9 +38,15 @@ class SqlSessionStore:
         """Return every session stored under each id of the log, in one query."""
         sessions = session_summaries.c
         wanted = each_of(self._connection, logged_ids).cte("wanted")
-        query = union_all(
-            select(session_summaries).join(wanted, sessions.session_id == wanted.c.value),
-            select(session_summaries).join(wanted, sessions.logged_id == wanted.c.value),
+        names = union_all(
+            select(sessions.session_id).join(wanted, sessions.session_id == wanted.c.value),
+            select(sessions.session_id).join(wanted, sessions.logged_id == wanted.c.value),
+        )
+        query = (
+            select(session_summaries)
+            .where(sessions.session_id.in_(names))
+            .order_by(sessions.session_id)
+            .with_for_update()  # on PostgreSQL; on SQLite the whole transaction has the write lock
         )
         found: defaultdict[str, list[SessionSummary]] = defaultdict(list)
         for row in self._connection.execute(query).mappings():

