@@ -89,7 +89,13 @@ def open_application(settings: Settings) -> Iterator[Application]:
 
     database = container.database()
     try:
-        yield Application(load=load, find_logs=find, reports=container.reports(), shown_database=str(database))
+        yield Application(
+            load=load,
+            find_logs=find,
+            reports=container.reports(),
+            migrate=database.migrate,
+            shown_database=str(database),
+        )
     finally:
         database.close()
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, metadata, session_summaries
+from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, session_summaries
 from snapshots.app.enrich import SnapshotService
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.policy import SnapshotPolicy
@@ -72,9 +72,9 @@ def test_two_hundred_thousand_addresses_fit_in_one_batch(database: SqlDatabase) 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Iterator[Engine]:
     """Another loader's engine, as SQLAlchemy makes it."""
-    engine = create_engine(f"sqlite:///{tmp_path}/theirs.db")
-    with engine.begin() as connection:
-        metadata.create_all(connection)
+    url = f"sqlite:///{tmp_path}/theirs.db"
+    SqlDatabase(url).migrate()
+    engine = create_engine(url)
     yield engine
     engine.dispose()
 

@@ -49,13 +49,14 @@ def test_without_binaries_one_sentence_says_what_to_do(monkeypatch: pytest.Monke
 def test_binaries_may_be_named_or_stand_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And what is wrong with them is told."""
     monkeypatch.setattr(trial, "find_spec", lambda _: None)
-    initdb = tmp_path / "initdb"
+    initdb = tmp_path / "pg" / "bin" / "initdb"
+    initdb.parent.mkdir(parents=True)
     initdb.write_text("#!/bin/sh\necho no such thing >&2\nexit 1\n")
     initdb.chmod(0o755)
     monkeypatch.setattr("shutil.which", lambda _: str(initdb))
     with pytest.raises(StoreUnavailable, match="initdb failed: no such thing"), trial_server():
         pass
 
-    monkeypatch.setenv("SNAPSHOTS_PG_BIN", str(tmp_path))
+    monkeypatch.setenv("SNAPSHOTS_PG_BIN", str(initdb.parent))
     with pytest.raises(StoreUnavailable, match="initdb failed: no such thing"), trial_server():
         pass

@@ -36,12 +36,14 @@ class Application:
         load: Loads contents and tells an observer.
         find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
         reports: Answers questions.
+        migrate: Brings the tables to a version, and returns the one before and the one after.
         shown_database: The database without its password.
     """
 
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
     find_logs: Callable[[Sequence[str], str | None], FoundLogs]
     reports: Reports
+    migrate: Callable[[str], tuple[str | None, str | None]]
     shown_database: str
 
 

@@ -171,6 +171,24 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
 
 @cli.command()
 @_database_option
+@click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
+@click.pass_obj
+def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> None:
+    """
+    Bring the tables of the database to the version that this program works with; their rows stay.
+
+    A load does it for a new database. Going back to an older version loses what only the newer one holds.
+    """
+    with _opened(open_application, options) as application:
+        before, after = application.migrate(to)
+        if before == after:
+            click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
+        else:
+            click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
+
+
+@cli.command()
+@_database_option
 @_output_options
 @click.pass_obj
 def demo(open_application: OpenApplication, /, *, quiet: bool, **options: Any) -> None:

@@ -5,18 +5,18 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
-from snapshots.adapters.sql import dialects
+from snapshots.adapters.sql import dialects, schema
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.stage import stages
-from snapshots.adapters.sql.tables import metadata
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
 
 
@@ -91,7 +91,9 @@ class SqlDatabase:
                 raise SettingRefused(f"{type(connection).__name__} is no SQLAlchemy connection")
             dialects.begin_if_idle(connection)
             with connection.begin_nested():
-                metadata.create_all(connection)
+                if schema.version(connection) is None:
+                    schema.upgrade(connection)
+                self._refuse_other_versions(connection)
                 yield self._stores(connection)
 
     @contextmanager
@@ -111,7 +113,35 @@ class SqlDatabase:
                 raise StoreUnavailable(f"there is no database {self}; `snapshots load` makes it")
             with self.engine.connect() as connection, connection.begin():
                 dialects.begin_reading(connection)
+                self._refuse_other_versions(connection)
                 yield connection
+
+    def migrate(self, to: str = "head") -> tuple[str | None, str | None]:
+        """
+        Bring the tables to a version, forwards or backwards, and keep their rows.
+
+        Args:
+            to: "head" for what this program works with, "base" for no tables, or a version such as "0001".
+
+        Returns:
+            The version before and after; None for no tables.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was changed.
+            SettingRefused: There is no such version.
+        """
+        with self._translated(), self.engine.connect() as connection, connection.begin():
+            dialects.lock_for_writing(connection)
+            before = schema.version(connection)
+            try:
+                if to != "head" and (to == "base" or (before or "") > to):
+                    schema.downgrade(connection, to)
+                else:
+                    schema.upgrade(connection, to)
+            except CommandError as exc:
+                raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
+            self._is_prepared = False
+            return before, schema.version(connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -122,8 +152,22 @@ class SqlDatabase:
             return
         with self.engine.connect() as connection, connection.begin():
             dialects.lock_for_writing(connection)
-            metadata.create_all(connection)
+            if schema.version(connection) is None:
+                schema.upgrade(connection)
+            self._refuse_other_versions(connection)
         self._is_prepared = True
+
+    def _refuse_other_versions(self, connection: Connection) -> None:
+        found = schema.version(connection)
+        if found is None:
+            raise StoreUnavailable(
+                f"the database {self} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
+            )
+        if found != schema.newest():
+            raise StoreUnavailable(
+                f"the tables of {self} have version {found}, this program works with {schema.newest()}:"
+                " run `snapshots migrate`"
+            )
 
     @staticmethod
     def _stores(connection: Connection) -> SqlStores:

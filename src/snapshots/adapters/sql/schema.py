@@ -1,0 +1,38 @@
+"""Which version of the tables a database has, and how it gets another."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def newest() -> str:
+    """Return the version that this program works with."""
+    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+
+
+def version(connection: Connection) -> str | None:
+    """Return the version of the tables; None if there are none of ours."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Bring the tables to a version, within the caller's transaction; their rows stay."""
+    command.upgrade(_config(connection), to)
+
+
+def downgrade(connection: Connection, to: str) -> None:
+    """Take the tables back to an older version, "base" for none; what only the newer one holds is lost."""
+    command.downgrade(_config(connection), to)
+
+
+def _config(connection: Connection) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

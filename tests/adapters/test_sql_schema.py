@@ -1,0 +1,98 @@
+"""The tables, from version to version, with rows in them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select
+
+from snapshots import SettingRefused, StoreUnavailable
+from snapshots.adapters.sql import schema
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.tables import metadata, session_summaries
+from snapshots.domain.session import SessionAggregate
+from snapshots.domain.summary import SessionSummary
+from tests.strategies import NOON, snapshot
+
+VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()][::-1]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
+    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
+    made = SqlDatabase(url)
+    yield made
+    made.close()
+
+
+def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:
+    """Nothing is missing, nothing is left over."""
+    database.migrate()
+
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
+    """What both versions know is the same afterwards."""
+    database.migrate()
+    save(database, SessionAggregate.sighted("s", "8.8.8.8", NOON).summary().judged(snapshot()))
+    before = core_of_rows(database)
+
+    for to in VERSIONS[::-1]:
+        database.migrate(to)
+    assert database.migrate() == (VERSIONS[0], VERSIONS[-1])
+
+    assert core_of_rows(database) == before
+
+
+def save(database: SqlDatabase, summary: SessionSummary) -> None:
+    with database.transaction() as stores:
+        stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+        stores.sessions.save([summary], run="run", saved_at=NOON)
+
+
+def core_of_rows(database: SqlDatabase) -> list[tuple[object, ...]]:
+    names = ("session_id", "source_ip", "snapshot_asn", "enrichment_at", "snapshot_source", "event_count")
+    with database.reading() as connection:
+        return [tuple(row) for row in connection.execute(select(*(session_summaries.c[name] for name in names)))]
+
+
+def test_all_the_way_down_leaves_no_table(database: SqlDatabase) -> None:
+    """And all the way up makes them again."""
+    database.migrate()
+
+    assert database.migrate("base") == (VERSIONS[-1], None)
+
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+    assert database.migrate() == (None, VERSIONS[-1])
+    assert database.migrate() == (VERSIONS[-1], VERSIONS[-1])
+
+
+def test_a_version_that_does_not_exist_is_refused(database: SqlDatabase) -> None:
+    """And nothing is changed."""
+    with pytest.raises(SettingRefused, match="there is no version 9999"):
+        database.migrate("9999")
+
+
+def test_tables_of_another_version_are_not_touched(database: SqlDatabase) -> None:
+    """The message says what to do."""
+    database.migrate()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+
+    with pytest.raises(StoreUnavailable, match=r"have version 0000.*run `snapshots migrate`"), database.reading():
+        pass
+    with pytest.raises(StoreUnavailable, match="run `snapshots migrate`"), database.transaction():
+        pass
+
+
+def test_a_database_without_tables_has_nothing_to_report(database: SqlDatabase) -> None:
+    """It is one sentence, not an error of the database."""
+    with database.engine.connect():
+        pass
+    with pytest.raises(StoreUnavailable, match=r"no sessions yet|there is no database"), database.reading():
+        pass
