@@ -2,12 +2,14 @@
 
 from array import array
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 from sys import byteorder
 from typing import Any
 
 from sqlalchemy import RowMapping
 
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, IpObservation
@@ -19,7 +21,7 @@ from snapshots.domain.summary import SessionSummary
 def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
     """Return the row of a session, as it would be inserted."""
     sighting, snapshot = summary.sighting, summary.snapshot
-    return {
+    row = {
         "session_id": summary.session_id,
         "logged_id": summary.logged_id,
         "source_ip": sighting.address.text if sighting else None,
@@ -48,6 +50,28 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "updated_at": saved_at,
         "event_fingerprints": packed(summary.fingerprints),
     }
+    return row | {"snapshot_seal": seal_of(row) if snapshot else None}
+
+
+SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")
+
+
+def seal_of(row: Mapping[str, Any] | RowMapping) -> str:
+    """
+    Return a hash over what a sealed row keeps, by which a change behind the guard's back is seen.
+
+    It has no key: it is evidence of accidents and of careless hands, not against one who computes it again.
+    """
+    text = "|".join(_canonical(row[column]) for column in SEALED)
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _canonical(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(" ", "microseconds")
+    return str(value)
 
 
 def summary_in(row: RowMapping) -> SessionSummary:

@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from snapshots.adapters.sql import guard
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -22,12 +24,16 @@ def version(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:
-    """Bring the tables to a version, within the caller's transaction; their rows stay."""
+    """Bring the tables to a version, within the caller's transaction; their rows stay, and are guarded again."""
+    guard.remove(connection)
     command.upgrade(_config(connection), to)
+    if version(connection) == newest():
+        guard.install(connection)
 
 
 def downgrade(connection: Connection, to: str) -> None:
     """Take the tables back to an older version, "base" for none; what only the newer one holds is lost."""
+    guard.remove(connection)
     command.downgrade(_config(connection), to)
 
 

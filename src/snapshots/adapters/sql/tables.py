@@ -128,6 +128,7 @@ session_summaries = Table(
     Column("snapshot_method", String(16)),
     Column("snapshot_source", String(255)),
     Column("snapshot_run", String(36)),
+    Column("snapshot_seal", String(32)),
     Column("snapshot_gap", String(20)),
     Column("gap_checked_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
@@ -169,8 +170,40 @@ SNAPSHOT_COLUMNS: Sequence[str] = (
     "snapshot_method",
     "snapshot_source",
     "snapshot_run",
+    "snapshot_seal",
 )
 """What a sealed row keeps for good, together."""
+
+snapshot_corrections = Table(
+    "snapshot_corrections",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("session_id", name(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    *(
+        Column(f"{when}_{column}", session_summaries.c[column].type)
+        for when in ("old", "new")
+        for column in SNAPSHOT_COLUMNS
+    ),
+    CheckConstraint("length(reason) > 0", name="correction_has_a_reason"),
+    CheckConstraint("old_enrichment_at IS NOT NULL", name="correction_is_of_a_sealed_session"),
+    sqlite_autoincrement=True,
+)
+Index("ix_snapshot_corrections_session_id", snapshot_corrections.c.session_id, snapshot_corrections.c.id)
+
+snapshot_prunings = Table(
+    "snapshot_prunings",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("before", UtcDateTime, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("sessions", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
 
 runs = Table(
     "runs",

@@ -85,6 +85,54 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run"),
     )
     op.create_table(
+        "snapshot_corrections",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("session_id", name(64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("run", sa.String(length=36), nullable=False),
+        sa.Column("made_at", moment(), nullable=False),
+        sa.Column("old_source_ip", name(45), nullable=True),
+        sa.Column("old_source_port", sa.Integer(), nullable=True),
+        sa.Column("old_source_ip_rank", sa.SmallInteger(), nullable=True),
+        sa.Column("old_source_ip_seen_at", moment(), nullable=True),
+        sa.Column("old_snapshot_asn", sa.BigInteger(), nullable=True),
+        sa.Column("old_snapshot_country", sa.String(length=2), nullable=True),
+        sa.Column("old_snapshot_ip_type", sa.String(length=16), nullable=True),
+        sa.Column("old_enrichment_at", moment(), nullable=True),
+        sa.Column("old_snapshot_method", sa.String(length=16), nullable=True),
+        sa.Column("old_snapshot_source", sa.String(length=255), nullable=True),
+        sa.Column("old_snapshot_run", sa.String(length=36), nullable=True),
+        sa.Column("old_snapshot_seal", sa.String(length=32), nullable=True),
+        sa.Column("new_source_ip", name(45), nullable=True),
+        sa.Column("new_source_port", sa.Integer(), nullable=True),
+        sa.Column("new_source_ip_rank", sa.SmallInteger(), nullable=True),
+        sa.Column("new_source_ip_seen_at", moment(), nullable=True),
+        sa.Column("new_snapshot_asn", sa.BigInteger(), nullable=True),
+        sa.Column("new_snapshot_country", sa.String(length=2), nullable=True),
+        sa.Column("new_snapshot_ip_type", sa.String(length=16), nullable=True),
+        sa.Column("new_enrichment_at", moment(), nullable=True),
+        sa.Column("new_snapshot_method", sa.String(length=16), nullable=True),
+        sa.Column("new_snapshot_source", sa.String(length=255), nullable=True),
+        sa.Column("new_snapshot_run", sa.String(length=36), nullable=True),
+        sa.Column("new_snapshot_seal", sa.String(length=32), nullable=True),
+        sa.CheckConstraint("length(reason) > 0", name="correction_has_a_reason"),
+        sa.CheckConstraint("old_enrichment_at IS NOT NULL", name="correction_is_of_a_sealed_session"),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_snapshot_corrections_session_id", "snapshot_corrections", ["session_id", "id"], unique=False)
+    op.create_table(
+        "snapshot_prunings",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("before", moment(), nullable=False),
+        sa.Column("run", sa.String(length=36), nullable=False),
+        sa.Column("made_at", moment(), nullable=False),
+        sa.Column("sessions", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "ip_observations",
         sa.Column("ip_address", name(45), nullable=False),
         sa.Column("source", name(64), nullable=False),
@@ -122,6 +170,7 @@ def upgrade() -> None:
         sa.Column("snapshot_method", sa.String(length=16), nullable=True),
         sa.Column("snapshot_source", sa.String(length=255), nullable=True),
         sa.Column("snapshot_run", sa.String(length=36), nullable=True),
+        sa.Column("snapshot_seal", sa.String(length=32), nullable=True),
         sa.Column("snapshot_gap", sa.String(length=20), nullable=True),
         sa.Column("gap_checked_at", moment(), nullable=True),
         sa.Column("created_at", moment(), nullable=False),
@@ -173,6 +222,9 @@ def downgrade() -> None:
     )
     op.drop_table("session_summaries")
     op.drop_table("ip_observations")
+    op.drop_table("snapshot_prunings")
+    op.drop_index("ix_snapshot_corrections_session_id", table_name="snapshot_corrections")
+    op.drop_table("snapshot_corrections")
     op.drop_table("runs")
     op.drop_table("ip_inventory")
     op.drop_table("fact_sources")
