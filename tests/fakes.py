@@ -6,7 +6,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from snapshots.app.ports import BadLine, DeadLetter, LogEvent, Mark, RunKind, RunState, SessionChange
+from snapshots.app.lines import BadLine, LogEvent, Mark
+from snapshots.app.ports import DeadLetter, Pruned, RunKind, RunState, SessionChange
 from snapshots.app.progress import BatchLoaded
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
@@ -39,6 +40,7 @@ class Memory:
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    corrections: list[tuple[str, IpSnapshot | None, IpSnapshot, str]] = field(default_factory=list)
 
 
 class InMemoryInventory:
@@ -178,6 +180,35 @@ class InMemoryRuns:
         self.memory.runs[run] = state
 
 
+class InMemoryAudit:
+    """Corrections and prunings in lists."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
+        held = self.memory.sessions[session_id]
+        self.memory.corrections.append((session_id, held.snapshot, snapshot, reason))
+        self.memory.sessions[session_id] = replace(held, snapshot=snapshot)
+
+    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
+        pruned = self.would_prune(before)
+        staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
+        self.memory.sessions.clear()
+        self.memory.sessions.update(staying)
+        for address, known in self.memory.addresses.items():
+            own = [session for session in staying.values() if session.source_ip == address]
+            known.session_count = len(own)
+            if own:
+                known.first_seen = min(session.first_event_at for session in own)
+                known.last_seen = max(session.last_event_at for session in own)
+        return pruned
+
+    def would_prune(self, before: datetime) -> Pruned:
+        going = [session for session in self.memory.sessions.values() if session.last_event_at < before]
+        return Pruned(sessions=len(going), events=sum(session.event_count for session in going))
+
+
 class InMemoryStores:
     """Everything that is stored, within one transaction."""
 
@@ -187,6 +218,7 @@ class InMemoryStores:
         self.dead_letters = InMemoryDeadLetters(memory)
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
+        self.audit = InMemoryAudit(memory)
 
 
 class InMemoryDatabase:

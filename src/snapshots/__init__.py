@@ -1,8 +1,9 @@
 """Whose network each session of a Cowrie honeypot came from, at the time of the attack."""
 
+from typing import TYPE_CHECKING
+
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
-from snapshots.container import open_service
 from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
@@ -10,6 +11,9 @@ from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
+
+if TYPE_CHECKING:
+    from snapshots.container import open_service
 
 __all__ = [
     "EventKind",
@@ -31,3 +35,12 @@ __all__ = [
     "StoreUnavailable",
     "open_service",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs the libraries only when it is asked for, so that the rules alone stay light."""
+    if name == "open_service":
+        from snapshots.container import open_service  # noqa: PLC0415 - see above
+
+        return open_service
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,15 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-import click
-
-from snapshots.adapters.cli.commands import cli
-from snapshots.adapters.telemetry.logs import configure_logs
-from snapshots.container import open_application
+from snapshots.app.errors import SettingRefused
 from snapshots.domain.errors import SnapshotsError
 
-COULD_NOT = 1
-INTERRUPTED = 130
+DONE, COULD_NOT, ASKED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,22 +18,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 could not, 2 asked wrongly, 3 verification found something, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except SettingRefused as exc:
+        sys.stderr.write(f"Error: {exc}\n")
+        return ASKED_WRONGLY
+    except SnapshotsError as exc:
+        sys.stderr.write(f"Error: {exc}\n")
+        return COULD_NOT
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. What was loaded is stored; the same command goes on from there.\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _run(arguments: list[str]) -> int:
+    """Import the libraries here, where an interruption is expected, and run the command."""
+    import click  # noqa: PLC0415 - see above
+
+    from snapshots.adapters.cli.commands import cli  # noqa: PLC0415
+    from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415
+    from snapshots.container import open_application  # noqa: PLC0415
+
     configure_logs(verbose="-v" in arguments or "--verbose" in arguments)
     try:
         outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_application)
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except SnapshotsError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        return COULD_NOT
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted. What was loaded is stored; the same command goes on from there.", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return COULD_NOT
-    return outcome if isinstance(outcome, int) else 0
+    except click.Abort as exc:
+        raise KeyboardInterrupt from exc
+    sys.stdout.flush()
+    return outcome if isinstance(outcome, int) else DONE
 
 
 if __name__ == "__main__":

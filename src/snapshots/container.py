@@ -17,9 +17,11 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad
+from snapshots.app.audit import AuditedChanges
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader, LoadReport
-from snapshots.app.ports import FactSource, LogSource
+from snapshots.app.ports import FactSource
 from snapshots.app.progress import LoadObserver
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
@@ -69,7 +71,8 @@ class Container(containers.DeclarativeContainer):
         stopwatch=providers.Object(stopwatch),
         new_run=providers.Object(new_run),
     )
-    reports = providers.Singleton(SqlReports, database=database)
+    changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
+    reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
 
 
 @contextmanager
@@ -93,6 +96,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             load=load,
             find_logs=find,
             reports=container.reports(),
+            changes=container.changes(),
             migrate=database.migrate,
             shown_database=str(database),
         )

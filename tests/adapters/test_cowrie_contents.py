@@ -15,7 +15,7 @@ from snapshots.adapters.cowrie import content as content_module
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.ports import BadLine, LogEvent, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 
 
 def line(number: int, **fields: object) -> bytes:

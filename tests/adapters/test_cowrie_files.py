@@ -53,12 +53,13 @@ def test_a_folder_is_searched_for_logs_under_any_name(tmp_path: Path) -> None:
     write(tmp_path / ".hidden" / "cowrie.json", 2)
     write(tmp_path / ".cowrie.json", 2)
     (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "own.json.db").write_bytes(b"SQLite format 3\x00")
     os.mkfifo(tmp_path / "pipe.json")
 
     logs = find_logs([str(tmp_path)], LineDecoder())
 
     assert [Path(content.name).name for content in logs.contents] == ["renamed.txt"]
-    assert [path.name for path in logs.skipped] == ["notes.txt", "pipe.json"]
+    assert [path.name for path in logs.skipped] == ["notes.txt", "own.json.db", "pipe.json"]
 
 
 def test_a_file_is_read_once_however_often_it_is_named(tmp_path: Path) -> None:
@@ -102,5 +103,5 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(13, "Permission denied", "secret")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceUnreadable, match="secret cannot be read: Permission denied"):
+    with pytest.raises(SourceUnreadable, match="secret cannot be read: Permission denied; nothing was loaded"):
         found(tmp_path)

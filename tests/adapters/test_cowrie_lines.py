@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.timestamps import moment
-from snapshots.app.ports import LogEvent, Reason
+from snapshots.app.lines import LogEvent, Reason
 from snapshots.domain.session import EventKind, SessionEvent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -73,7 +73,9 @@ def test_two_hundred_thousand_addresses_fit_in_one_batch(database: SqlDatabase) 
 def theirs(tmp_path: Path) -> Iterator[Engine]:
     """Another loader's engine, as SQLAlchemy makes it."""
     url = f"sqlite:///{tmp_path}/theirs.db"
-    SqlDatabase(url).migrate()
+    made = SqlDatabase(url)
+    made.migrate()
+    made.close()
     engine = create_engine(url)
     yield engine
     engine.dispose()
@@ -123,7 +125,7 @@ def observed(connection: Connection) -> int:
 
 def test_what_is_no_connection_is_refused(database: SqlDatabase) -> None:
     """A DBAPI connection is not SQLAlchemy's."""
-    with pytest.raises(SettingRefused, match="str is no SQLAlchemy connection"):
+    with pytest.raises(SettingRefused, match=r"pass a sqlalchemy\.Connection.*got builtins\.str"):
         service(database).enrich([], "connection")
 
 

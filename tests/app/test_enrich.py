@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from snapshots.app.enrich import SnapshotService
+from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
@@ -134,6 +135,13 @@ def test_a_held_snapshot_is_not_judged_again() -> None:
 
     with database.transaction() as stores:
         assert gone.offer([sealed], stores) == [sealed]
+
+
+@pytest.mark.parametrize("wrong", [sighted("s"), ["8.8.8.8"], [None]])
+def test_what_is_no_list_of_aggregates_is_refused(wrong: object) -> None:
+    """The commonest mistakes of a new loader."""
+    with pytest.raises(InvalidEvent, match="takes a list of SessionAggregate"):
+        service(InMemoryDatabase()).enrich(wrong)  # type: ignore[arg-type]  # that is the point
 
 
 def test_sources_are_registered_once() -> None:

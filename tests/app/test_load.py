@@ -8,8 +8,9 @@ import pytest
 
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import SourceUnreadable
+from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BatchSize, BulkLoader, LoadReport
-from snapshots.app.ports import BadLine, LogEvent, Reason, RunState
+from snapshots.app.ports import RunState
 from snapshots.app.progress import Unobserved
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpObservation
-from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader
+from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader, ExpiredType
 from snapshots.domain.snapshot import IpSnapshot, Method
 from tests.strategies import DAY, NOON, histories, moments, observed
 
@@ -79,6 +79,14 @@ def test_a_fact_that_is_too_old_is_not_believed() -> None:
     assert read(last_believed).ip_type is IpType.TOR
     reading = READER.read([too_old], at=NOON)
     assert (reading.snapshot, reading.has_expired) == (None, True)
+
+
+def test_a_type_that_was_left_out_for_its_age_is_told() -> None:
+    """An operator sees why a known Tor exit is not called one."""
+    old = observed("a", NOON - 20 * DAY, types=frozenset({IpType.TOR, IpType.DATACENTER}))
+    later = observed("b", NOON + DAY, types=frozenset({IpType.VPN}))
+
+    assert READER.expired_types([old, later], at=NOON) == [ExpiredType(IpType.TOR, 20 * DAY, 14 * DAY)]
 
 
 def test_of_several_types_only_the_ones_still_believed_count() -> None:

@@ -164,6 +164,11 @@ def test_another_loader_needs_only_an_id_an_address_and_a_time() -> None:
     assert (sighting.address, sighting.seen_at, sighting.kind) == (HOME, NOON, SightingKind.CONNECT)
 
 
+def test_another_loader_may_not_know_the_address() -> None:
+    """NULL in its table is a gap, and no error."""
+    assert SessionAggregate.sighted("s", None, NOON).summary().sighting is None
+
+
 def test_wrong_values_are_refused_by_name() -> None:
     """A loader's mistake is told at once."""
     with pytest.raises(InvalidEvent):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from snapshots import __main__ as program
 from tests.adapters.test_intel import mmdb
 from tests.journeys.conftest import Run
 
@@ -105,7 +104,7 @@ def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
     )
 
     code, out, _ = run("load", log)
-    assert (code, "1 sessions renamed" in out) == (0, True)
+    assert (code, "1 stored under a name of their own" in out) == (0, True)
 
     _, explained, _ = run("explain", "a")
     assert "not_routable: The address is private" in explained
@@ -114,8 +113,28 @@ def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
     assert "no_source_ip" in explained
     assert "\\x1b[2Jpot" in explained
     _, coverage, _ = run("verify")
-    assert "open, not_routable: 2 sessions" in coverage
+    assert "without a snapshot, not_routable: 2 sessions" in coverage
     assert json.loads(run("explain", "b", "--format", "json")[1])["gap"] == "no_source_ip"
+
+
+def test_a_tor_exit_that_is_too_old_to_be_believed_is_explained(run: Run, logs: Path, tmp_path: Path) -> None:
+    """Who reads the observations must not wonder why the type is not known."""
+    run("load", logs)
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        query = "SELECT min(session_id) FROM session_summaries WHERE source_ip = '185.220.101.1'"
+        (session,) = connection.execute(query).fetchone()
+    connection.close()
+
+    assert "TOR was 50 days old at the attack, and is believed for 14" in run("explain", session)[1]
+
+
+def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: Path) -> None:
+    """And where to see why."""
+    _, out, _ = run("load", logs, "--requires", "asn", "--max-lag", "0")
+    assert "without a snapshot" not in out
+
+    _, out, _ = run("load", "src/snapshots/adapters/intel/types.py", "--db", "sqlite://")
+    assert "Not one line is an event: is it a Cowrie log?" in out
 
 
 def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
@@ -137,9 +156,9 @@ def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
 
     _, out, _ = run("load", log)
 
-    assert "3 set aside as dead letters" in out
+    assert "3 no events; kept in the table dead_letters" in out
     _, report, _ = run("report")
-    assert "Dead letters: 1 not_an_object, 1 not_json, 1 unfinished_line." in report
+    assert "in the table dead_letters: 1 not_an_object, 1 not_json, 1 unfinished_line." in report
     _, again, _ = run("load", log)
     assert again.startswith("Nothing new")
 
@@ -160,11 +179,15 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
     [
         (["load", "gone.json"], 1, "Error: there is no file or folder gone.json"),
         (["load"], 2, "Missing argument 'PATHS...'"),
-        (["load", ".", "--max-lag", "-1"], 1, "max_lag_days: Input should be greater than or equal to 0"),
+        (["load", ".", "--max-lag", "-1"], 2, "Invalid value for '--max-lag'"),
+        (["load", "src/snapshots/adapters/intel/data/dbip-lite.mmdb.xz"], 1, "is compressed with xz"),
+        (["prune", "--before", "yesterday"], 2, "Invalid value for '--before'"),
+        (["correct", "nobody", "--reason", "x", "--asn", "1"], 1, "there is no sealed session 'nobody'"),
+        (["migrate", "--to", "9999"], 2, "there is no version 9999"),
         (["load", ".", "--mmdb", "gone.mmdb"], 1, "gone.mmdb cannot be read"),
         (["report", "--db", "sqlite:////nowhere/x.db"], 1, "there is no database sqlite:////nowhere/x.db"),
-        (["load", ".ci", "--db", "nonsense"], 1, "nonsense is no database URL"),
-        (["report", "--db", "oracle9://me:secret@host/x"], 1, "the driver of oracle9://host/x is not installed"),
+        (["load", ".ci", "--db", "my.db"], 2, "my.db is no database URL; try sqlite:///my.db"),
+        (["report", "--db", "oracle9://me:secret@host/x"], 2, "the driver of oracle9://host/x is not installed"),
         (["report", "--format", "xml"], 2, "'xml' is not one of"),
         (["verify", "--target", "101"], 2, "101.0 is not in the range"),
         (["explain", "nobody"], 1, "there is no session 'nobody'"),
@@ -184,7 +207,7 @@ def test_a_load_into_a_folder_that_is_not_there_says_so(run: Run, logs: Path) ->
     """The database cannot be made."""
     code, _, err = run("load", logs, "--db", "sqlite:////nowhere/x.db")
 
-    assert (code, "unable to open database file" in err) == (1, True)
+    assert (code, "unable to open database file; the folder /nowhere does not exist" in err) == (1, True)
 
 
 def test_help_and_version_are_no_errors(run: Run) -> None:
@@ -263,7 +286,7 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program, "open_application", interrupted)
+    monkeypatch.setattr("snapshots.container.open_application", interrupted)
     code, _, err = run("load", logs)
 
     assert (code, err) == (130, "\nInterrupted. What was loaded is stored; the same command goes on from there.\n")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from snapshots.app.ports import Clock, Database, FactSource, IpInventory, Stores
+from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import NOTHING, IpObservation, SourceBuild, extended
 from snapshots.domain.policy import SnapshotPolicy
@@ -61,10 +62,12 @@ class SnapshotService:
             fact, or address, is never an error.
 
         Raises:
-            InvalidEvent: An aggregate has no events.
+            InvalidEvent: An aggregate has no events, or is no SessionAggregate.
             StoreUnavailable: The database did not answer; nothing was learned.
             SourceUnreadable: A source of facts cannot be read; nothing was learned.
         """
+        if isinstance(aggregates, SessionAggregate) or not all(isinstance(a, SessionAggregate) for a in aggregates):
+            raise InvalidEvent("enrich takes a list of SessionAggregate")
         summaries = [aggregate.summary() for aggregate in aggregates]
         with self._database.transaction(connection) as stores:
             return self.offer(summaries, stores)

@@ -19,5 +19,9 @@ class NothingToRead(SnapshotsError):
     """No file was found to load."""
 
 
+class NoSuchSession(SnapshotsError):
+    """There is no session of that name, or it is not sealed."""
+
+
 class SettingRefused(SnapshotsError):
     """A setting has a value that cannot be used."""

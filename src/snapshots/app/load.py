@@ -5,19 +5,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.ports import (
-    BadLine,
-    Clock,
-    Database,
-    DeadLetter,
-    LogEvent,
-    LogSource,
-    Mark,
-    RunKind,
-    RunState,
-    SessionChange,
-    Stores,
-)
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.ports import Clock, Database, DeadLetter, RunKind, RunState, SessionChange, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.session import SessionAggregate
@@ -55,6 +44,7 @@ class LoadReport:
         sessions_added: Sessions that were new.
         sessions_changed: Sessions that were stored before and grew.
         sealed: Sessions that received their snapshot.
+        left_open: Sessions that were read and hold no snapshot.
         dead_letters: Lines set aside for the first time.
         reused_ids: Sessions stored under a qualified name, because their id belonged to another.
         late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
@@ -69,6 +59,7 @@ class LoadReport:
     sessions_added: int = 0
     sessions_changed: int = 0
     sealed: int = 0
+    left_open: int = 0
     dead_letters: int = 0
     reused_ids: int = 0
     late_sightings: int = 0
@@ -236,6 +227,7 @@ class BulkLoader:
             sessions_added=sum(change.held is None for change in changes),
             sessions_changed=sum(change.held is not None for change in changes),
             sealed=_newly_sealed(changes),
+            left_open=sum(not change.kept.is_sealed for change in changes),
             dead_letters=letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
@@ -267,7 +259,8 @@ class BulkLoader:
             if not waiting:
                 return
             after = waiting[-1].session_id
-            yield LoadReport(run=run, sealed=_newly_sealed(changes))
+            sealed = _newly_sealed(changes)
+            yield LoadReport(run=run, sealed=sealed, left_open=-sealed)
 
     def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
         now = self._clock.now()

@@ -1,14 +1,14 @@
 """What the use cases need from the world. Every port takes a whole batch, so that nothing is asked in a loop."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from snapshots.app.lines import Mark, Reason
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.session import SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
@@ -147,17 +147,37 @@ class SessionStore(Protocol):
         ...
 
 
-class Reason(Enum):
-    """Why a line of a log is no event."""
+class Audit(Protocol):
+    """
+    The only doors through which sealed sessions change or go, each with its record.
 
-    NOT_JSON = "not_json"
-    NOT_AN_OBJECT = "not_an_object"
-    NO_SESSION = "no_session"
-    NO_TIME = "no_time"
-    NUL_BLOCK = "nul_block"
-    TOO_LONG = "too_long"
-    UNFINISHED_LINE = "unfinished_line"
-    DAMAGED_FILE = "damaged_file"
+    Every implementation passes tests/contracts/test_audit.py.
+    """
+
+    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
+        """
+        Replace the snapshot of a sealed session, and record what it was.
+
+        Raises:
+            StoreUnavailable: The session is open, or not there; nothing was changed.
+        """
+        ...
+
+    def prune(self, before: datetime, *, run: str, made_at: datetime) -> "Pruned":
+        """Delete the sessions that ended before a moment, and record how many they were."""
+        ...
+
+    def would_prune(self, before: datetime) -> "Pruned":
+        """Count what `prune` would delete."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many sessions went, or would go, and how many events they had."""
+
+    sessions: int
+    events: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,20 +220,6 @@ class DeadLetters(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """
-    A place in a source of lines up to which everything was loaded.
-
-    Attributes:
-        offset: How many bytes of the decompressed content come before it.
-        digest: A hash of every byte before it, so that the content is known again.
-    """
-
-    offset: int
-    digest: str
-
-
 class Bookmarks(Protocol):
     """
     How far each content was read; a content is known by its head, not by a path.
@@ -234,7 +240,8 @@ class RunKind(Enum):
     """What a run does."""
 
     LOAD = "load"
-    ENRICH = "enrich"
+    CORRECT = "correct"
+    PRUNE = "prune"
 
 
 class RunState(Enum):
@@ -293,6 +300,11 @@ class Stores(Protocol):
         """Return the executions."""
         ...
 
+    @property
+    def audit(self) -> Audit:
+        """Return the doors to sealed sessions."""
+        ...
+
 
 class Database(Protocol):
     """Where everything is stored."""
@@ -309,84 +321,4 @@ class Database(Protocol):
             StoreUnavailable: The database did not answer, or refused; nothing of the block is stored.
             StoreBusy: Another process held the write lock for too long.
         """
-        ...
-
-
-class LogEvent(NamedTuple):
-    """An event under the session id that was logged. A tuple, because there is one for each line."""
-
-    logged_id: str
-    event: SessionEvent
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """
-    A line that is no event.
-
-    Attributes:
-        reason: What is wrong with it.
-        payload: The line, at most 64 KiB of it.
-        offset: Where it starts, in bytes of the decompressed content.
-    """
-
-    reason: Reason
-    payload: bytes
-    offset: int
-
-
-class LogSource(Protocol):
-    """
-    One content of log lines: a file, or a stream that can be read once.
-
-    Every implementation passes tests/contracts/test_log_source.py.
-    """
-
-    @property
-    def name(self) -> str:
-        """Return the source as a user knows it."""
-        ...
-
-    @property
-    def head(self) -> str:
-        """Return what its beginning is known by, in hexadecimal; "" if it cannot be known again."""
-        ...
-
-    @property
-    def size(self) -> int | None:
-        """Return its bytes as it lies, compressed or not; None for a stream."""
-        ...
-
-    def resume(self, marks: Sequence[Mark]) -> int:
-        """
-        Go to the last of *marks* up to which this content is byte for byte what was read then.
-
-        Args:
-            marks: By ascending offset.
-
-        Returns:
-            The offset to go on from; 0 if not even the first mark fits.
-
-        Raises:
-            SourceUnreadable: The content cannot be read.
-        """
-        ...
-
-    def lines(self) -> Iterator[LogEvent | BadLine]:
-        """
-        Yield what every line says, from where `resume` went or else from the beginning.
-
-        A content that breaks off in the middle, such as a damaged archive, ends with a BadLine.
-
-        Raises:
-            SourceUnreadable: The content cannot be read at all.
-        """
-        ...
-
-    def mark(self) -> Mark:
-        """Return the mark behind the last line that `lines` yielded; before it, if that was unfinished."""
-        ...
-
-    def progress(self) -> int:
-        """Return how many of `size` bytes were read."""
         ...

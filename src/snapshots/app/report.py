@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Protocol
 
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpObservation
+from snapshots.domain.reading import ExpiredType
 from snapshots.domain.summary import SessionSummary
 
 
@@ -81,7 +83,7 @@ class Report:
         networks: The networks with most sessions.
         countries: The countries with most sessions.
         types: Sessions by IP type.
-        days: Sessions by the day of their first event in UTC, the last ones, in order.
+        days: Sessions by the day of their first event in UTC, the last fourteen of them, in order.
         dead_letters: Lines set aside, by reason.
         sources: Where the facts come from.
     """
@@ -112,6 +114,7 @@ class Explanation:
         run: The run that sealed it.
         history: Everything that sources said of its address.
         namesakes: Other sessions under the same id of the log.
+        expired: Types that were stated, but too long before the attack.
     """
 
     session: SessionSummary
@@ -119,17 +122,81 @@ class Explanation:
     run: str | None
     history: Sequence[IpObservation]
     namesakes: Sequence[str]
+    expired: Sequence[ExpiredType] = ()
+
+
+class Invariant(Enum):
+    """What must be true of every stored session, or of the database itself."""
+
+    WHOLE = "whole"
+    IN_RANGE = "in_range"
+    UNCHANGED = "unchanged"
+    GUARDED = "guarded"
+
+    @property
+    def broken(self) -> str:
+        """Return what it means that it does not hold, in a few words."""
+        return _BROKEN[self]
+
+
+_BROKEN = {
+    Invariant.WHOLE: "torn: facts without a time or a method, a time without facts, or both a snapshot and a gap",
+    Invariant.IN_RANGE: "out of range: a fact that no network, country or type has",
+    Invariant.UNCHANGED: "changed without audit: not what was sealed",
+    Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """
+    An invariant that does not hold.
+
+    Attributes:
+        invariant: Which one.
+        where: The session's name, or the column that the guard did not protect.
+    """
+
+    invariant: Invariant
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """
+    What looking at every sealed session found.
+
+    Attributes:
+        sealed: How many sealed or torn sessions were looked at.
+        corrections: How many corrections are on record.
+        violations: What does not hold, at most as many as were asked for.
+        violation_count: How many there are.
+    """
+
+    sealed: int
+    corrections: int
+    violations: Sequence[Violation]
+    violation_count: int
 
 
 class Reports(Protocol):
     """Answers from the stored sessions. Each is one consistent state of the database."""
 
     def report(self, *, top: int) -> Report:
-        """Return who attacked; *top* is how many networks, countries and days are listed, at least 1."""
+        """Return who attacked; *top* is how many networks and countries are listed, at least 1."""
         ...
 
     def coverage(self) -> CoverageReport:
         """Return how many sessions and addresses carry a snapshot, and why the others do not."""
+        ...
+
+    def inspect(self, *, show: int) -> Inspection:
+        """
+        Look at every sealed session, and try the guard in a transaction that is rolled back.
+
+        Args:
+            show: How many violations to name, at least 1.
+        """
         ...
 
     def explain(self, session_id: str) -> Explanation | None:

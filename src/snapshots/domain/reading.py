@@ -121,6 +121,17 @@ class AsOfReader:
             is_too_late=any(_states_a_fact(source.after) for source in sources),
         )
 
+    def expired_types(self, history: Collection[IpObservation], *, at: datetime) -> list["ExpiredType"]:
+        """Return the types that a source stated last by a moment, but too long before it to be believed then."""
+        own = {name: [said for said in history if said.source == name] for name in self._order(history)}
+        return [
+            ExpiredType(ip_type, source.age, self.type_max_age[ip_type])
+            for source in (_Source(said, at) for said in own.values())
+            if source.before is not None
+            for ip_type in sorted(source.before.facts.ip_types, key=lambda kind: kind.value)
+            if source.age > self.type_max_age[ip_type]
+        ]
+
     def newest(self, history: Collection[IpObservation]) -> IpSnapshot | None:
         """Return what is known by the newest observation of *history*, which is not empty."""
         return self.read(history, at=max(said.confirmed_until for said in history)).snapshot
@@ -166,6 +177,15 @@ class AsOfReader:
             if best is not None:
                 return _Answer(best, pile[best], is_inferred)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredType:
+    """A type that was stated too long before a moment."""
+
+    ip_type: IpType
+    age: timedelta
+    max_age: timedelta
 
 
 class _Source:

@@ -96,22 +96,22 @@ class SessionAggregate:
         return aggregate
 
     @classmethod
-    def sighted(cls, session_id: str, source_ip: str, at: datetime) -> Self:
+    def sighted(cls, session_id: str, source_ip: str | None, at: datetime) -> Self:
         """
         Return the aggregate of a session of which another loader knows only where it came from.
 
         Args:
             session_id: The session's name.
-            source_ip: The address that connected, in any form.
+            source_ip: The address that connected, in any form; None if it is not known.
             at: When it connected; aware, in any zone.
 
         Raises:
             InvalidAddress: *source_ip* is no IP address.
             InvalidEvent: *session_id* is empty, or *at* has no zone or falls out of the calendar in UTC.
         """
-        address = IpAddress.parse(source_ip)
+        address = IpAddress.parse(source_ip) if source_ip is not None else None
         seen_at = in_utc(at)
-        mark = blake2b(f"{address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
+        mark = blake2b(f"{address and address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
         return cls.of(session_id, [SessionEvent(int.from_bytes(mark, "big"), seen_at, EventKind.CONNECT, address)])
 
     def add(self, event: SessionEvent) -> None:

@@ -20,6 +20,8 @@ class Method(Enum):
     """Every fact was stated at or before the sighting."""
     INFERRED = "inferred"
     """A fact was stated only after the sighting."""
+    CORRECTED = "corrected"
+    """An operator stated a fact, through the audit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,32 @@ class IpSnapshot:
         check_asn(self.asn)
         check_country(self.country)
         check_utc(self.enrichment_at)
+
+    def corrected(
+        self, *, asn: int | None = None, country: str | None = None, ip_type: IpType | None = None, at: datetime
+    ) -> "IpSnapshot":
+        """
+        Return the snapshot with what an operator states; what is None stays.
+
+        Args:
+            asn: The right ASN.
+            country: The right country.
+            ip_type: The right type.
+            at: The present moment, in UTC.
+
+        Raises:
+            InvalidFact: Nothing is stated, or a fact is out of range.
+        """
+        if asn is None and country is None and ip_type is None:
+            raise InvalidFact("a correction states at least one fact")
+        return IpSnapshot(
+            asn=self.asn if asn is None else asn,
+            country=self.country if country is None else country,
+            ip_type=self.ip_type if ip_type is None else ip_type,
+            enrichment_at=at,
+            method=Method.CORRECTED,
+            source=f"operator@{at:%Y-%m-%d}",
+        )
 
     def lag_behind(self, moment: datetime) -> timedelta:
         """Return how long after *moment* the newest part was stated; negative if before."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from snapshots.adapters.cli.settings import Settings
+from snapshots.app.audit import AuditedChanges
+from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
-from snapshots.app.ports import LogSource
 from snapshots.app.progress import LoadObserver
 from snapshots.app.report import Reports
 
@@ -36,6 +37,7 @@ class Application:
         load: Loads contents and tells an observer.
         find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
         reports: Answers questions.
+        changes: Corrects and prunes sealed sessions, on the record.
         migrate: Brings the tables to a version, and returns the one before and the one after.
         shown_database: The database without its password.
     """
@@ -43,6 +45,7 @@ class Application:
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
     find_logs: Callable[[Sequence[str], str | None], FoundLogs]
     reports: Reports
+    changes: AuditedChanges
     migrate: Callable[[str], tuple[str | None, str | None]]
     shown_database: str
 

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.progress import LoadBar
 from snapshots.adapters.cli.settings import Settings
+from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
-from snapshots.app.ports import LogSource
+from snapshots.domain.ip_type import IpType
 from snapshots.domain.policy import Requirement
 
 FOUND_SOMETHING = 3
 """The exit code of a verification that did not pass."""
 
 PIPE_WIDTH = 140
+SHOWN_VIOLATIONS = 100
 
 Command = Callable[..., Any]
 
@@ -54,14 +57,14 @@ def _facts_options(command: Command) -> Command:
         click.option(
             "--max-type-lag",
             "max_type_lag_days",
-            type=float,
+            type=click.FloatRange(0, 100_000),
             metavar="DAYS",
             help="Take no IP type stated longer than this after the attack.",
         ),
         click.option(
             "--max-lag",
             "max_lag_days",
-            type=float,
+            type=click.FloatRange(0, 100_000),
             metavar="DAYS",
             help="Take no fact stated longer than this after the attack.",
         ),
@@ -87,7 +90,7 @@ def cli() -> None:
     """Whose network did each session of a Cowrie honeypot come from, at the time of the attack?"""
 
 
-@cli.command()
+@cli.command(short_help="Load Cowrie logs.")
 @click.argument("paths", nargs=-1, required=True)
 @_database_option
 @_facts_options
@@ -109,10 +112,12 @@ def load(
             render.show_load(_stdout(), report)
 
 
-@cli.command()
+@cli.command(short_help="Show who attacked.")
 @_database_option
 @_format_option
-@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many lines a table has.")
+@click.option(
+    "--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many networks and countries."
+)
 @click.pass_obj
 def report(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
     """Show who attacked: networks, countries, types, days, and how much is known."""
@@ -124,7 +129,7 @@ def report(open_application: OpenApplication, /, output: str, top: int, **option
         render.show_report(_stdout(), found)
 
 
-@cli.command()
+@cli.command(short_help="Check coverage and that nothing changed.")
 @_database_option
 @_format_option
 @click.option(
@@ -136,23 +141,28 @@ def report(open_application: OpenApplication, /, output: str, top: int, **option
 @click.pass_obj
 def verify(open_application: OpenApplication, /, output: str, target: float | None, **options: Any) -> None:
     """
-    Show how many sessions carry a snapshot, by field, and why the others do not.
+    Show how many sessions carry a snapshot, and check that none was changed.
 
-    Sessions from an address that nobody on the internet owns count in no share.
+    Sessions from an address that nobody on the internet owns count in no share. Every sealed session is looked
+    at, and a forbidden change is tried in a transaction that is rolled back.
     """
     with _opened(open_application, options) as application:
         found = application.reports.coverage()
+        inspection = application.reports.inspect(show=SHOWN_VIOLATIONS)
     met = target is None or found.sessions.meets(target / 100)
     if output == "json":
-        click.echo(shapes.to_json(shapes.coverage_document(found) | {"target": target, "met": met}))
+        verdict = {"target": target, "met": met, "invariants": shapes.inspection_document(inspection)}
+        click.echo(shapes.to_json(shapes.coverage_document(found) | verdict))
     else:
         render.show_coverage(_stdout(), found)
+        render.show_inspection(_stdout(), inspection)
     if not met:
         click.echo(f"Coverage is below the target of {target:g} %.", err=True)
+    if not met or inspection.violation_count:
         click.get_current_context().exit(FOUND_SOMETHING)
 
 
-@cli.command()
+@cli.command(short_help="Show one session, and who said what of it.")
 @click.argument("session")
 @_database_option
 @_format_option
@@ -169,7 +179,49 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
         render.show_explanation(_stdout(), found)
 
 
-@cli.command()
+@cli.command(short_help="Correct a sealed session, on the record.")
+@click.argument("session")
+@_database_option
+@click.option("--reason", required=True, help="Why; it is kept with the correction.")
+@click.option("--asn", type=int, help="The right ASN.")
+@click.option("--country", help="The right country, such as DE.")
+@click.option("--ip-type", type=click.Choice([t.value for t in IpType], case_sensitive=False), help="The right type.")
+@click.pass_obj
+def correct(
+    open_application: OpenApplication,
+    /,
+    session: str,
+    *,
+    reason: str,
+    asn: int | None,
+    country: str | None,
+    ip_type: str | None,
+    **options: Any,
+) -> None:
+    """Correct facts of a sealed SESSION through the audit, which keeps what they were."""
+    with _opened(open_application, options) as application:
+        before, after = application.changes.correct(
+            session, reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
+        )
+    render.show_correction(_stdout(), before, after)
+
+
+@cli.command(short_help="Delete old sessions, on the record.")
+@_database_option
+@click.option(
+    "--before", required=True, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The first day to keep."
+)
+@click.option("--dry-run", is_flag=True, help="Only say how many sessions it would delete.")
+@click.pass_obj
+def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bool, **options: Any) -> None:
+    """Delete the sessions that ended before a day (UTC); how many they were stays on record."""
+    with _opened(open_application, options) as application:
+        pruned = application.changes.prune(before.replace(tzinfo=UTC), dry_run=dry_run)
+    said = "would be" if dry_run else "were"
+    click.echo(f"{pruned.sessions:,} sessions with {pruned.events:,} events {said} deleted.")
+
+
+@cli.command(short_help="Bring the tables up to date.")
 @_database_option
 @click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
 @click.pass_obj
@@ -187,18 +239,13 @@ def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> No
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
 
 
-@cli.command()
-@_database_option
-@_output_options
+@cli.command(short_help="Load a real log that comes along, and show everything.")
+@click.option("--db", metavar="URL", help="Keep the demonstration in this database; else it is thrown away.")
 @click.pass_obj
-def demo(open_application: OpenApplication, /, *, quiet: bool, **options: Any) -> None:
-    """
-    Load a real log that comes with this program, show the report, load it again, and verify.
-
-    Without --db, the database is thrown away at the end.
-    """
+def demo(open_application: OpenApplication, /, db: str | None) -> None:
+    """Load a real log that comes with this program, show the report, load it again, and verify."""
     console = _stdout()
-    with _demo_database(options["db"]) as url, _opened(open_application, {**options, "db": url}) as application:
+    with _demo_database(db) as url, _opened(open_application, {"db": url}) as application:
         log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")
         with resources.as_file(log) as path:
             steps = (
@@ -207,7 +254,7 @@ def demo(open_application: OpenApplication, /, *, quiet: bool, **options: Any) -
             )
             for title, _ in steps:
                 console.print(f"\n{title}\n", style="bold")
-                render.show_load(console, _load(application, [str(path)], None, quiet=quiet))
+                render.show_load(console, _load(application, [str(path)], None, quiet=False))
                 if title == steps[0][0]:
                     console.print()
                     render.show_report(console, application.reports.report(top=8))

@@ -1,5 +1,6 @@
 """A progress bar for a load, on a terminal only."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,16 +25,14 @@ class LoadBar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
-            TextColumn("{task.fields[events]} events"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=total, events="0")
+        self._task = self._progress.add_task("", total=total)
         self._read = 0
         self._size = 0
-        self._events = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -48,13 +47,11 @@ class LoadBar:
         """Name the file, and count those before it as read."""
         self._read += self._size
         self._size = size or 0
-        self._progress.update(self._task, description=printable(name, 40).plain, completed=self._read)
+        self._progress.update(self._task, description=printable(Path(name).name, 28).plain, completed=self._read)
 
     def bytes_read(self, count: int) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=self._read + count)
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
-        """Count the events."""
-        self._events += batch.events
-        self._progress.update(self._task, events=f"{self._events:,}")
+        """Do nothing: the bar shows bytes."""

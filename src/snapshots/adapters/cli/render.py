@@ -10,8 +10,10 @@ from rich.text import Text
 
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.load import LoadReport
-from snapshots.app.report import CoverageReport, Explanation, LagSpread, Report, Tally
+from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.snapshot import IpSnapshot, Method
 
 BAR = 24
 
@@ -24,17 +26,20 @@ def show_load(console: Console, report: LoadReport) -> None:
         console.print(
             f"Read {_count(report.lines, 'line')} in {_count(report.sources, 'source')}: "
             f"{_count(report.events, 'new event')}, {_count(report.sessions_added, 'new session')}, "
-            f"{report.sessions_changed:,} grown, {report.sealed:,} sealed with a snapshot."
+            f"{report.sealed:,} received a snapshot."
         )
     notes = (
-        (report.repeated, "stored before and counted once"),
-        (report.dead_letters, "set aside as dead letters"),
-        (report.reused_ids, "sessions renamed, because their id belongs to another session"),
-        (report.late_sightings, "sealed sessions had an earlier sighting, which changes nothing"),
+        (report.repeated, "events were stored before, and count once"),
+        (report.left_open, "without a snapshot; `snapshots verify` says why"),
+        (report.dead_letters, "no events; kept in the table dead_letters with file, offset and reason"),
+        (report.reused_ids, "stored under a name of their own, because their id belongs to another session"),
+        (report.late_sightings, "had an earlier sighting after they were sealed, which changes nothing"),
     )
     for count, text in notes:
         if count:
             console.print(f"  {count:,} {text}")
+    if report.lines and not report.events and not report.repeated:
+        console.print("  Not one line is an event: is it a Cowrie log?")
 
 
 def skipped(paths: Sequence[Path]) -> Text:
@@ -47,6 +52,7 @@ def show_report(console: Console, report: Report) -> None:
     """Print who attacked."""
     if not report.coverage.sessions.total:
         console.print("No session is stored yet. `snapshots load PATH` loads Cowrie logs.")
+        _show_dead_letters(console, report)
         return
     console.print(
         f"{_count(report.coverage.sessions.total, 'session')} from "
@@ -63,14 +69,18 @@ def show_report(console: Console, report: Report) -> None:
     _table(console, "Network", networks, total)
     _table(console, "Country", _labelled(report.countries), total)
     _table(console, "IP type", _labelled(report.types), total)
-    _table(console, "Day (UTC)", _labelled(report.days), total)
+    _table(console, "Last days (UTC)", _labelled(report.days), total)
     show_coverage(console, report.coverage)
-    if report.dead_letters:
-        found = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead_letters.items()))
-        console.print(f"Dead letters: {found}.")
+    _show_dead_letters(console, report)
     console.print("\nSources of facts:")
     for source in report.sources:
         console.print(Text("  ") + printable(f"{source.label}: {source.licence}", 160))
+
+
+def _show_dead_letters(console: Console, report: Report) -> None:
+    if report.dead_letters:
+        found = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead_letters.items()))
+        console.print(f"Lines that are no events, in the table dead_letters: {found}.")
 
 
 def show_coverage(console: Console, report: CoverageReport) -> None:
@@ -89,15 +99,42 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
         table.add_row(name, _share(sessions, count), _share(addresses, among))
     console.print()
     console.print(table)
-    console.print("Shares are of what has a routable address, or none; the rest is not_routable.", style="dim")
+    console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
     for method, count in sessions.by_method.items():
-        meaning = "stated by the time of the attack" if method.value == "asof" else "stated only after the attack"
-        console.print(f"  {method.value}: {_count(count, 'session')} with facts {meaning}")
+        console.print(f"  {method.value}: {_count(count, 'session')} with facts {_STATED[method]}")
     if report.lag is not None:
-        console.print(f"  lag of the facts behind the attack: {_lag(report.lag)}")
+        console.print(f"  {_lag(report.lag)}")
     for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
         if gap is not None:
-            console.print(f"  open, {gap.value}: {_count(count, 'session')}. {gap.explanation}")
+            console.print(f"  without a snapshot, {gap.value}: {_count(count, 'session')}. {gap.explanation}")
+
+
+def show_inspection(console: Console, inspection: Inspection) -> None:
+    """Print whether every invariant holds, and which does not."""
+    console.print()
+    if not inspection.violation_count:
+        console.print(
+            f"{_count(inspection.sealed, 'sealed session')} looked at, none changed without audit, the guard holds; "
+            f"{_count(inspection.corrections, 'correction')} on record."
+        )
+        return
+    console.print(f"{_count(inspection.violation_count, 'violation')} found:")
+    for violation in inspection.violations:
+        console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")
+    if inspection.violation_count > len(inspection.violations):
+        console.print(f"  and {inspection.violation_count - len(inspection.violations):,} more")
+
+
+def show_correction(console: Console, before: IpSnapshot, after: IpSnapshot) -> None:
+    """Print what a correction changed."""
+    for name, was, now in (
+        ("ASN", before.asn, after.asn),
+        ("country", before.country, after.country),
+        ("IP type", before.ip_type and before.ip_type.value, after.ip_type and after.ip_type.value),
+    ):
+        if was != now:
+            console.print(f"{name}: {was or 'not known'} -> {now}")
+    console.print(f"stated by: {before.source} -> {after.source}")
 
 
 def show_explanation(console: Console, explanation: Explanation) -> None:
@@ -130,27 +167,40 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
             ("sealed by run", str(explanation.run)),
         ]
     elif session.gap is not None:
-        rows.append(("open", f"{session.gap.value}: {session.gap.explanation}"))
+        rows.append(("no snapshot", f"{session.gap.value}: {session.gap.explanation}"))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(Text(name, style="dim"), value)
     console.print(table)
     for said in explanation.history:
-        facts = said.facts
-        stated = [
-            f"AS{facts.asn}" if facts.asn else "",
-            facts.country or "",
-            *sorted(kind.value for kind in facts.ip_types),
-        ]
-        text = " ".join(word for word in stated if word) or "does not know the address"
-        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {text}")
+        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {_facts(said.facts)}")
+    for expired in explanation.expired:
+        age, most = expired.age / timedelta(days=1), expired.max_age / timedelta(days=1)
+        console.print(
+            f"  {expired.ip_type.value} was {age:,.0f} days old at the attack, and is believed for {most:,.0f}"
+        )
 
+
+_STATED = {
+    Method.ASOF: "stated by the time of the attack",
+    Method.INFERRED: "stated only after the attack",
+    Method.CORRECTED: "stated by an operator, through the audit",
+}
 
 _SEEN_BY = {
     "CONNECT": "its connect",
-    "OTHER": "another event, no connect was read",
-    "FORWARD": "a forwarded connection, nothing else was read",
+    "OTHER": "another event; no connect was read before it was sealed",
+    "FORWARD": "a forwarded connection; nothing else was read before it was sealed",
 }
+
+
+def _facts(facts: IpFacts) -> str:
+    stated = (
+        f"AS{facts.asn}" if facts.asn else "",
+        facts.country or "",
+        *sorted(kind.value for kind in facts.ip_types),
+    )
+    return " ".join(word for word in stated if word) or "does not know the address"
 
 
 def _labelled(tallies: Iterable[Tally]) -> list[tuple[Text, Tally]]:
@@ -177,7 +227,7 @@ def _share(coverage: Coverage, count: int) -> str:
 
 def _lag(lag: LagSpread) -> str:
     days = [span / timedelta(days=1) for span in (lag.least, lag.median, lag.greatest)]
-    return "least {:,.1f}, median {:,.1f}, greatest {:,.1f} days".format(*days)
+    return "days from the attack to the facts: least {:,.1f}, median {:,.1f}, greatest {:,.1f}".format(*days)
 
 
 def _moment(at: datetime) -> str:

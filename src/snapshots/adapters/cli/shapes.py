@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from enum import Enum
 from typing import Any
 
-from snapshots.app.report import CoverageReport, Explanation, LagSpread, Report
+from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpObservation
 
@@ -51,6 +51,16 @@ def coverage_document(report: CoverageReport) -> dict[str, Any]:
         "sessions": _coverage(report.sessions),
         "addresses": _coverage(report.addresses),
         "lag_days": _lag(report.lag),
+    }
+
+
+def inspection_document(inspection: Inspection) -> dict[str, Any]:
+    """Return what looking at every sealed session found; at most some of the violations are named."""
+    return {
+        "sealed": inspection.sealed,
+        "corrections": inspection.corrections,
+        "violation_count": inspection.violation_count,
+        "violations": [{"invariant": v.invariant, "where": v.where} for v in inspection.violations],
     }
 
 

@@ -14,7 +14,7 @@ from typing import cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.ports import BadLine, LogEvent, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 
 HEAD = 64 * 1024
 CHUNK = 1024 * 1024
@@ -22,8 +22,21 @@ LONGEST_LINE = 16 * 1024 * 1024
 LONGEST_PAYLOAD = 64 * 1024
 
 BLANK = b" \t\r\n\x0b\x0c"
+FOREIGN = {
+    b"SQLite format 3": "a SQLite database",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"PK\x03\x04": "a zip archive",
+    b"\x7fELF": "a program",
+}
+"""What a file that is no log begins with."""
+
 DAMAGED = (EOFError, OSError, ValueError, zlib.error)
 """What the readers of compressed files raise where the data is cut or wrong."""
+
+
+class ForeignFile(SourceUnreadable):
+    """A file is of a kind that holds no lines of a log."""
 
 
 class LogContent:
@@ -122,16 +135,23 @@ class LogContent:
     def _open(self) -> BufferedIOBase:
         try:
             self._raw = cast(BufferedIOBase, sys.stdin.buffer if self._path is None else self._path.open("rb"))
-            magic = cast(bytes, self._raw.peek(3)[:3])  # type: ignore[attr-defined]  # both are BufferedReader
+            magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise SourceUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
         if magic[:2] == b"\x1f\x8b":
             self._stream = gzip.GzipFile(fileobj=self._raw)
-        elif magic == b"BZh":
+        elif magic[:3] == b"BZh":
             self._stream = bz2.BZ2File(self._raw)
         else:
+            self._refuse_foreign(magic)
             self._stream = self._raw
         return self._stream
+
+    def _refuse_foreign(self, magic: bytes) -> None:
+        for start, kind in FOREIGN.items():
+            if magic.startswith(start):
+                self._close()
+                raise ForeignFile(f"{self.name} is {kind}; plain, gzip and bzip2 logs are read")
 
     def _close(self, *, keep_mark: bool = False) -> None:
         if self._raw is not None and self._path is not None:

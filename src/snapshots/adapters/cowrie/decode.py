@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from snapshots.adapters.cowrie.timestamps import moment
-from snapshots.app.ports import LogEvent, Reason
+from snapshots.app.lines import LogEvent, Reason
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
 from snapshots.domain.session import EventKind, SessionEvent

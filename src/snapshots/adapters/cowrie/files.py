@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snapshots.adapters.cowrie.content import LogContent
+from snapshots.adapters.cowrie.content import ForeignFile, LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.errors import NothingToRead, SourceUnreadable
 
@@ -80,7 +80,9 @@ def _expanded(text: str) -> list[Path]:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        raise SourceUnreadable(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise SourceUnreadable(
+            f"{error.filename} cannot be read: {error.strerror}; nothing was loaded, name the other files to load them"
+        ) from error
 
     for where, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in NOT_LOGS)
@@ -89,7 +91,10 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def _is_log(content: LogContent) -> bool:
     file = Path(content.name)
-    return file.is_file() and (".json" in file.name or content.first_event_at is not None)
+    try:
+        return file.is_file() and (content.first_event_at is not None or ".json" in file.name)
+    except ForeignFile:
+        return False
 
 
 def _age(content: LogContent) -> tuple[datetime, str, bool, int, str]:

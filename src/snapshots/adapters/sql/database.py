@@ -1,5 +1,6 @@
 """One database, and what is stored in it within a transaction."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,6 +14,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql import dialects, schema
+from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.sessions import SqlSessionStore
@@ -51,6 +53,11 @@ class SqlStores:
         """Return the executions."""
         return SqlRuns(self._connection)
 
+    @cached_property
+    def audit(self) -> SqlAudit:
+        """Return the doors to sealed sessions."""
+        return SqlAudit(self._connection)
+
 
 class SqlDatabase:
     """
@@ -66,11 +73,12 @@ class SqlDatabase:
     def __init__(self, url: str) -> None:
         try:
             self._url: URL = make_url(url)
-            self.engine: Engine = _engine(self._url)
+            self.engine: Engine = _engine(dialects.readable_only(self._url) or self._url)
         except (NoSuchModuleError, ModuleNotFoundError) as exc:
             raise SettingRefused(f"the driver of {_shown(url)} is not installed: {exc}") from exc
         except ArgumentError as exc:
-            raise SettingRefused(f"{_shown(url)} is no database URL; try sqlite:///snapshots.db") from exc
+            hint = f"sqlite:///{url}" if "://" not in url else "sqlite:///snapshots.db"
+            raise SettingRefused(f"{_shown(url)} is no database URL; try {hint}") from exc
         self._is_prepared = False
 
     def __str__(self) -> str:
@@ -88,7 +96,10 @@ class SqlDatabase:
                     yield self._stores(own)
                 return
             if not isinstance(connection, Connection):
-                raise SettingRefused(f"{type(connection).__name__} is no SQLAlchemy connection")
+                kind = type(connection)
+                raise SettingRefused(
+                    f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
+                )
             dialects.begin_if_idle(connection)
             with connection.begin_nested():
                 if schema.version(connection) is None:
@@ -115,6 +126,24 @@ class SqlDatabase:
                 dialects.begin_reading(connection)
                 self._refuse_other_versions(connection)
                 yield connection
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Connection]:
+        """
+        Open a transaction for writing that is always rolled back.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self.reading():
+            pass
+        with self._translated(), self.engine.connect() as connection:
+            transaction = connection.begin()
+            dialects.lock_for_writing(connection)
+            try:
+                yield connection
+            finally:
+                transaction.rollback()
 
     def migrate(self, to: str = "head") -> tuple[str | None, str | None]:
         """
@@ -157,6 +186,15 @@ class SqlDatabase:
             self._refuse_other_versions(connection)
         self._is_prepared = True
 
+    def _advice(self) -> str:
+        """Return what may be wrong with the folder of a SQLite file."""
+        if self._url.get_backend_name() != "sqlite" or not self._url.database:
+            return ""
+        folder = Path(self._url.database).absolute().parent
+        if not folder.is_dir():
+            return f"; the folder {folder} does not exist"
+        return "" if os.access(folder, os.W_OK) else f"; the folder {folder} cannot be written to"
+
     def _refuse_other_versions(self, connection: Connection) -> None:
         found = schema.version(connection)
         if found is None:
@@ -182,7 +220,7 @@ class SqlDatabase:
         except DatabaseError as exc:
             if dialects.is_busy(exc.orig):
                 raise StoreBusy(f"another process is writing to {self}; try again when it is done") from exc
-            raise StoreUnavailable(f"the database {self} failed: {exc.orig}") from exc
+            raise StoreUnavailable(f"the database {self} failed: {exc.orig}{self._advice()}") from exc
         except SQLAlchemyError as exc:
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc
 

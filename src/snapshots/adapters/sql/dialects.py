@@ -1,9 +1,13 @@
 """Everything in which SQLite and PostgreSQL differ."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, String, Table, column, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -84,6 +88,16 @@ def is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
+def readable_only(url: URL) -> URL | None:
+    """Return how to open a SQLite file that this process may not write; None if it may, or if there is no file."""
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():
+        return None
+    path = Path(url.database).absolute()
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
+
+
 def is_in_memory(url: URL) -> bool:
     """Whether a URL names a database that ends with its connection."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
@@ -92,9 +106,10 @@ def is_in_memory(url: URL) -> bool:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """WAL lets readers work beside the writer; foreign keys are off unless they are asked for."""
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    with suppress(sqlite3.OperationalError):  # of a file for reading only
+        connection.execute("PRAGMA journal_mode = WAL")
     for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
         "temp_store = MEMORY",

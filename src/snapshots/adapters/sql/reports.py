@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, 
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
+from snapshots.adapters.sql.inspection import inspect
 from snapshots.adapters.sql.rows import observation_in, summary_in
 from snapshots.adapters.sql.tables import (
     asn_inventory,
@@ -16,20 +17,30 @@ from snapshots.adapters.sql.tables import (
     ip_observations,
     session_summaries,
 )
-from snapshots.app.report import CoverageReport, Explanation, KnownSource, LagSpread, Report, Tally
+from snapshots.app.report import CoverageReport, Explanation, Inspection, KnownSource, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import label_of
+from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 
 S = session_summaries.c
+LAST_DAYS = 14
+"""How many days a report lists."""
 
 
 class SqlReports:
-    """Answers by queries over `session_summaries`; none of them joins the inventory."""
+    """
+    Answers by queries over `session_summaries`; none of them joins the inventory.
 
-    def __init__(self, database: SqlDatabase) -> None:
+    Args:
+        database: Where the sessions are.
+        reader: Says what was believed at a moment.
+    """
+
+    def __init__(self, database: SqlDatabase, reader: AsOfReader) -> None:
         self._database = database
+        self._reader = reader
 
     def report(self, *, top: int) -> Report:
         """Return who attacked."""
@@ -57,7 +68,7 @@ class SqlReports:
                 countries=_tallies(connection, S.snapshot_country, top),
                 types=_tallies(connection, S.snapshot_ip_type, top),
                 days=sorted(
-                    _tallies(connection, day_of(connection, S.first_event_at), top, newest=True),
+                    _tallies(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest=True),
                     key=lambda tally: tally.value or "",
                 ),
                 dead_letters=_dead_letters(connection),
@@ -68,6 +79,11 @@ class SqlReports:
         """Return how many sessions and addresses carry a snapshot."""
         with self._database.reading() as connection:
             return _coverage(connection)
+
+    def inspect(self, *, show: int) -> Inspection:
+        """Look at every sealed session, and try the guard in a transaction that is rolled back."""
+        with self._database.rehearsal() as connection:
+            return inspect(connection, show=show)
 
     def explain(self, session_id: str) -> Explanation | None:
         """Return what led to what a session holds."""
@@ -92,11 +108,14 @@ class SqlReports:
                 .where(or_(S.logged_id == logged_id, S.session_id == logged_id), S.session_id != session_id)
                 .order_by(S.session_id)
             )
+            history = [observation_in(found) for found in connection.execute(said).mappings()]
+            sighting = session.sighting
             return Explanation(
                 session=session,
                 organization=row["organization_name"],
                 run=row["snapshot_run"],
-                history=[observation_in(found) for found in connection.execute(said).mappings()],
+                history=history,
+                expired=self._reader.expired_types(history, at=sighting.seen_at) if sighting is not None else (),
                 namesakes=list(connection.execute(namesakes).scalars()),
             )
 

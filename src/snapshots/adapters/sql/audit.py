@@ -1,0 +1,83 @@
+"""The doors to sealed sessions, in SQL: rows whose triggers do what they say."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, literal, select, update
+
+from snapshots.adapters.sql.dialects import each_of
+from snapshots.adapters.sql.rows import seal_of
+from snapshots.adapters.sql.tables import (
+    SNAPSHOT_COLUMNS,
+    ip_inventory,
+    session_summaries,
+    snapshot_corrections,
+    snapshot_prunings,
+)
+from snapshots.app.ports import Pruned
+from snapshots.domain.snapshot import IpSnapshot
+
+S = session_summaries.c
+
+
+class SqlAudit:
+    """Rows of `snapshot_corrections` and `snapshot_prunings`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
+        """Insert the correction that makes the change."""
+        query = select(session_summaries).where(S.session_id == session_id).with_for_update()
+        held = self._connection.execute(query).mappings().one()
+        row = dict(held) | {
+            "snapshot_asn": snapshot.asn,
+            "snapshot_country": snapshot.country,
+            "snapshot_ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
+            "enrichment_at": snapshot.enrichment_at,
+            "snapshot_method": snapshot.method.value,
+            "snapshot_source": snapshot.source,
+            "snapshot_run": run,
+        }
+        row["snapshot_seal"] = seal_of(row)
+        self._connection.execute(
+            snapshot_corrections.insert(),
+            {
+                "session_id": session_id,
+                "reason": reason,
+                "run": run,
+                "made_at": made_at,
+                **{f"old_{column}": held[column] for column in SNAPSHOT_COLUMNS},
+                **{f"new_{column}": row[column] for column in SNAPSHOT_COLUMNS},
+            },
+        )
+
+    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
+        """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
+        pruned = self.would_prune(before)
+        going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
+        addresses = self._connection.execute(going).scalars().all()
+        self._connection.execute(
+            snapshot_prunings.insert(),
+            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": pruned.events},
+        )
+        own = session_summaries.alias()
+        staying = own.c.source_ip == ip_inventory.c.ip_address
+        first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()
+        last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
+        self._connection.execute(
+            update(ip_inventory)
+            .where(ip_inventory.c.ip_address.in_(each_of(self._connection, addresses)))
+            .values(
+                session_count=select(func.count()).select_from(own).where(staying).scalar_subquery(),
+                first_seen=func.coalesce(first, ip_inventory.c.first_seen),
+                last_seen=func.coalesce(last, ip_inventory.c.last_seen),
+                updated_at=literal(made_at, ip_inventory.c.updated_at.type),
+            )
+        )
+        return pruned
+
+    def would_prune(self, before: datetime) -> Pruned:
+        """Count the sessions that ended before a moment."""
+        query = select(func.count(), func.coalesce(func.sum(S.event_count), 0)).where(S.last_event_at < before)
+        sessions, events = self._connection.execute(query).one()
+        return Pruned(sessions=sessions, events=int(events))

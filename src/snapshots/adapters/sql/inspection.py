@@ -1,0 +1,111 @@
+"""Whether what was sealed is still what it was, and whether the guard stands."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy.exc import DatabaseError
+
+from snapshots.adapters.sql.guard import PROTECTED
+from snapshots.adapters.sql.rows import seal_of, snapshot_in
+from snapshots.adapters.sql.tables import ip_inventory, session_summaries, snapshot_corrections
+from snapshots.app.report import Inspection, Invariant, Violation
+from snapshots.domain.errors import InvalidFact
+from snapshots.domain.source_ip import SightingKind
+
+S = session_summaries.c
+FACTS = ("snapshot_asn", "snapshot_country", "snapshot_ip_type")
+PAGE = 10_000
+
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+FORBIDDEN: dict[ColumnElement[Any], object] = {
+    S.session_id: "forbidden~",
+    S.logged_id: "forbidden~",
+    S.source_port: -1,
+    S.source_ip_rank: -1,
+    S.source_ip_seen_at: LONG_AGO,
+    S.snapshot_asn: -1,
+    S.snapshot_country: "??",
+    S.snapshot_ip_type: "forbidden",
+    S.enrichment_at: LONG_AGO,
+    S.snapshot_method: "forbidden",
+    S.snapshot_source: "forbidden",
+    S.snapshot_run: "forbidden",
+    S.snapshot_seal: "forbidden",
+}
+"""A change of each protected column that no guard may let pass; of source_ip, any other address."""
+
+
+def inspect(connection: Connection, *, show: int) -> Inspection:
+    """Look at every sealed or torn row, and try the guard; the caller rolls the transaction back."""
+    is_of_interest = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
+    columns = [column for column in session_summaries.columns if column.name != "event_fingerprints"]
+    query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    sealed, found = 0, []
+    for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
+        sealed += 1
+        found += [Violation(invariant=broken, where=row["session_id"]) for broken in _broken(row)]
+    found += [Violation(invariant=Invariant.GUARDED, where=column) for column in _unguarded(connection)]
+    return Inspection(
+        sealed=sealed,
+        corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
+        violations=found[:show],
+        violation_count=len(found),
+    )
+
+
+def _broken(row: RowMapping) -> Iterator[Invariant]:
+    if not _is_whole(row):
+        yield Invariant.WHOLE
+        return
+    if not _is_in_range(row):
+        yield Invariant.IN_RANGE
+    if seal_of(row) != row["snapshot_seal"]:
+        yield Invariant.UNCHANGED
+
+
+def _is_whole(row: RowMapping) -> bool:
+    needed = ("enrichment_at", "snapshot_method", "snapshot_source", "source_ip", "source_ip_rank", "source_ip_seen_at")
+    return (
+        all(row[column] is not None for column in needed)
+        and any(row[fact] is not None for fact in FACTS)
+        and row["snapshot_gap"] is None
+    )
+
+
+def _is_in_range(row: RowMapping) -> bool:
+    try:
+        snapshot_in(row)
+        SightingKind(row["source_ip_rank"])
+    except (InvalidFact, ValueError):
+        return False
+    return True
+
+
+def _unguarded(connection: Connection) -> list[str]:
+    """Try a forbidden change of each protected column of one sealed row, each under a savepoint."""
+    sealed = select(S.session_id, S.source_ip).where(S.enrichment_at.is_not(None)).limit(1)
+    found = connection.execute(sealed).one_or_none()
+    if found is None:
+        return []
+    name, source_ip = found
+    # An address that is not in the inventory would be refused by the foreign key, not by the guard.
+    another = select(func.min(ip_inventory.c.ip_address)).where(ip_inventory.c.ip_address != source_ip)
+    forbidden = FORBIDDEN | {S.source_ip: connection.execute(another).scalar()}
+    let_pass = []
+    for column in PROTECTED:
+        if column == "source_ip" and forbidden[S.source_ip] is None:
+            continue
+        attempt = connection.begin_nested()
+        try:
+            connection.execute(
+                update(session_summaries).where(S.session_id == name).values({column: forbidden[S[column]]})
+            )
+        except DatabaseError as refusal:
+            if "sealed" not in str(refusal.orig):
+                let_pass.append(column)
+        else:
+            let_pass.append(column)
+        attempt.rollback()
+    return let_pass

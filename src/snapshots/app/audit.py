@@ -1,0 +1,87 @@
+"""Change or delete sealed sessions, on the record."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from snapshots.app.errors import NoSuchSession
+from snapshots.app.ports import Clock, Database, Pruned, RunKind, RunState, Stores
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.snapshot import IpSnapshot
+
+
+class AuditedChanges:
+    """
+    What an operator may do to sealed sessions. Each act is a run, and leaves a row that cannot be changed.
+
+    Args:
+        database: Where the sessions are.
+        clock: Tells when it was done.
+        new_run: Makes the name of a run.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, new_run: Callable[[], str]) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_run = new_run
+
+    def correct(
+        self,
+        session_id: str,
+        *,
+        reason: str,
+        asn: int | None = None,
+        country: str | None = None,
+        ip_type: IpType | None = None,
+    ) -> tuple[IpSnapshot, IpSnapshot]:
+        """
+        State facts of a sealed session anew; what is None stays as it is.
+
+        Returns:
+            The snapshot before and after.
+
+        Raises:
+            NoSuchSession: There is none of that name, or it is open.
+            InvalidFact: Nothing is stated, or a fact is out of range.
+            StoreUnavailable: The database refused; nothing was changed.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores, self._run(stores, RunKind.CORRECT, now) as run:
+            before = self._held(stores, session_id)
+            after = before.corrected(asn=asn, country=country, ip_type=ip_type, at=now)
+            stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
+        return before, after
+
+    def prune(self, before: datetime, *, dry_run: bool) -> Pruned:
+        """
+        Delete the sessions that ended before a moment; addresses and counts of what went stay.
+
+        Args:
+            before: Aware, in UTC.
+            dry_run: Only count.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was deleted.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            if dry_run:
+                return stores.audit.would_prune(before)
+            with self._run(stores, RunKind.PRUNE, now) as run:
+                return stores.audit.prune(before, run=run, made_at=now)
+
+    @contextmanager
+    def _run(self, stores: Stores, kind: RunKind, now: datetime) -> Iterator[str]:
+        run = self._new_run()
+        stores.runs.begin(run, kind, at=now)
+        yield run
+        stores.runs.end(run, RunState.DONE, at=now)
+
+    @staticmethod
+    def _held(stores: Stores, session_id: str) -> IpSnapshot:
+        logged_id = session_id.partition("~")[0]
+        found = stores.sessions.find({session_id, logged_id}).values()
+        for session in (summary for summaries in found for summary in summaries):
+            if session.session_id == session_id and session.snapshot is not None:
+                return session.snapshot
+        raise NoSuchSession(f"there is no sealed session {session_id!r}")

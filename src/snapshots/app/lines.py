@@ -1,0 +1,115 @@
+"""What a content of log lines is, and what its lines say."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from snapshots.domain.session import SessionEvent
+
+
+class Reason(Enum):
+    """Why a line of a log is no event."""
+
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    NO_SESSION = "no_session"
+    NO_TIME = "no_time"
+    NUL_BLOCK = "nul_block"
+    TOO_LONG = "too_long"
+    UNFINISHED_LINE = "unfinished_line"
+    DAMAGED_FILE = "damaged_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """
+    A place in a source of lines up to which everything was loaded.
+
+    Attributes:
+        offset: How many bytes of the decompressed content come before it.
+        digest: A hash of every byte before it, so that the content is known again.
+    """
+
+    offset: int
+    digest: str
+
+
+class LogEvent(NamedTuple):
+    """An event under the session id that was logged. A tuple, because there is one for each line."""
+
+    logged_id: str
+    event: SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """
+    A line that is no event.
+
+    Attributes:
+        reason: What is wrong with it.
+        payload: The line, at most 64 KiB of it.
+        offset: Where it starts, in bytes of the decompressed content.
+    """
+
+    reason: Reason
+    payload: bytes
+    offset: int
+
+
+class LogSource(Protocol):
+    """
+    One content of log lines: a file, or a stream that can be read once.
+
+    Every implementation passes tests/contracts/test_log_source.py.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the source as a user knows it."""
+        ...
+
+    @property
+    def head(self) -> str:
+        """Return what its beginning is known by, in hexadecimal; "" if it cannot be known again."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """Return its bytes as it lies, compressed or not; None for a stream."""
+        ...
+
+    def resume(self, marks: Sequence[Mark]) -> int:
+        """
+        Go to the last of *marks* up to which this content is byte for byte what was read then.
+
+        Args:
+            marks: By ascending offset.
+
+        Returns:
+            The offset to go on from; 0 if not even the first mark fits.
+
+        Raises:
+            SourceUnreadable: The content cannot be read.
+        """
+        ...
+
+    def lines(self) -> Iterator[LogEvent | BadLine]:
+        """
+        Yield what every line says, from where `resume` went or else from the beginning.
+
+        A content that breaks off in the middle, such as a damaged archive, ends with a BadLine.
+
+        Raises:
+            SourceUnreadable: The content cannot be read at all.
+        """
+        ...
+
+    def mark(self) -> Mark:
+        """Return the mark behind the last line that `lines` yielded; before it, if that was unfinished."""
+        ...
+
+    def progress(self) -> int:
+        """Return how many of `size` bytes were read."""
+        ...

@@ -1,0 +1,63 @@
+"""What an operator may do to sealed sessions."""
+
+import pytest
+
+from snapshots.app.audit import AuditedChanges
+from snapshots.app.errors import NoSuchSession
+from snapshots.app.ports import Pruned, RunState
+from snapshots.domain.errors import InvalidFact
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.session import SessionAggregate
+from snapshots.domain.snapshot import Method
+from tests.fakes import FixedClock, InMemoryDatabase
+from tests.strategies import DAY, HOME, NOON, snapshot
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    made = InMemoryDatabase()
+    sealed = SessionAggregate.sighted("s~1", HOME.text, NOON).summary("s").judged(snapshot())
+    still_open = SessionAggregate.sighted("o", HOME.text, NOON).summary().judged(Gap.NOTHING_KNOWN)
+    made.memory.sessions.update({"s~1": sealed, "o": still_open})
+    return made
+
+
+def changes(database: InMemoryDatabase) -> AuditedChanges:
+    return AuditedChanges(database, clock=FixedClock(), new_run=lambda: "run")
+
+
+def test_a_correction_states_facts_and_keeps_the_rest(database: InMemoryDatabase) -> None:
+    """With who said so, and when."""
+    before, after = changes(database).correct("s~1", reason="a typo", country="FR", ip_type=IpType.TOR)
+
+    assert before == snapshot()
+    assert (after.asn, after.country, after.ip_type) == (64500, "FR", IpType.TOR)
+    assert (after.method, after.source, after.enrichment_at) == (Method.CORRECTED, "operator@2026-03-01", NOON)
+    assert database.memory.corrections == [("s~1", before, after, "a typo")]
+    assert database.memory.runs == {"run": RunState.DONE}
+
+
+@pytest.mark.parametrize("name", ["o", "nobody", "s"])
+def test_only_a_sealed_session_can_be_corrected(database: InMemoryDatabase, name: str) -> None:
+    """An open one has nothing to correct."""
+    with pytest.raises(NoSuchSession):
+        changes(database).correct(name, reason="x", asn=1)
+
+
+@pytest.mark.parametrize("stated", [{}, {"asn": 0}, {"country": "XX"}])
+def test_a_correction_states_a_fact(database: InMemoryDatabase, stated: dict[str, int]) -> None:
+    """And what is refused leaves no run behind."""
+    with pytest.raises(InvalidFact):
+        changes(database).correct("s~1", reason="x", **stated)  # type: ignore[arg-type]  # that is the point
+    assert database.memory.runs == {}
+
+
+def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
+    """The forecast is what then happens."""
+    later = NOON + DAY
+
+    assert changes(database).prune(later, dry_run=True) == Pruned(sessions=2, events=2)
+    assert len(database.memory.sessions) == 2
+    assert changes(database).prune(later, dry_run=False) == Pruned(sessions=2, events=2)
+    assert database.memory.sessions == {}

@@ -1,0 +1,46 @@
+"""What every audit promises."""
+
+from snapshots.app.ports import Database, Pruned, SessionChange
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.summary import SessionSummary
+from tests.contracts.test_ip_inventory import counted
+from tests.strategies import DAY, HOME, NOON, snapshot
+
+
+def session(name: str, day: int) -> SessionSummary:
+    event = SessionEvent(day, NOON + day * DAY, EventKind.CONNECT, HOME)
+    return SessionAggregate.of(name, [event]).summary().judged(snapshot())
+
+
+def save(database: Database, *sessions: SessionSummary) -> None:
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.inventory.count_sessions([SessionChange(held=None, kept=s) for s in sessions], seen_at=NOON)
+        stores.sessions.save(sessions, run="run", saved_at=NOON)
+
+
+def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
+    """And keeps its address and its counts."""
+    save(database, session("s", 0))
+    stated = snapshot().corrected(asn=1, at=NOON + DAY)
+
+    with database.transaction() as stores:
+        stores.audit.correct("s", stated, reason="wrong", run="r", made_at=NOON)
+        (kept,) = stores.sessions.find(["s"])["s"]
+
+    assert (kept.snapshot, kept.sighting, kept.event_count) == (stated, session("s", 0).sighting, 1)
+
+
+def test_a_pruning_takes_what_ended_before_its_moment(database: Database) -> None:
+    """The addresses stay, and count what is left."""
+    save(database, session("a", 0), session("b", 1), session("c", 2))
+
+    with database.transaction() as stores:
+        assert stores.audit.would_prune(NOON + DAY) == Pruned(sessions=1, events=1)
+        assert stores.audit.prune(NOON + DAY, run="r", made_at=NOON) == Pruned(sessions=1, events=1)
+        assert sorted(stores.sessions.find(["a", "b", "c"])) == ["b", "c"]
+    assert counted(database) == {HOME.text: (2, NOON + DAY, NOON + 2 * DAY)}
+
+    with database.transaction() as stores:
+        stores.audit.prune(NOON + 9 * DAY, run="r", made_at=NOON)
+    assert counted(database) == {HOME.text: (0, NOON + DAY, NOON + 2 * DAY)}

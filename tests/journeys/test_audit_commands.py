@@ -1,0 +1,190 @@
+"""Correcting, pruning and verifying, as an operator does."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from snapshots.adapters.sql import guard
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.inspection import FORBIDDEN
+from snapshots.adapters.sql.tables import session_summaries
+from tests.journeys.conftest import Run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A loaded database, which every command of the test uses."""
+    made = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/a.db"
+    monkeypatch.setenv("SNAPSHOTS_DB", made)
+    run("load", logs)
+    return made
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """Somebody's own way into it."""
+    made = create_engine(url)
+    yield made
+    made.dispose()
+
+
+def some_session(engine: Engine) -> str:
+    with engine.connect() as connection:
+        query = "SELECT min(session_id) FROM session_summaries WHERE snapshot_asn = 4134"
+        return str(connection.execute(text(query)).scalar_one())
+
+
+def test_a_correction_is_made_recorded_and_explained(run: Run, engine: Engine) -> None:
+    """The old value stays readable, and the session verifies."""
+    session = some_session(engine)
+
+    code, out, _ = run("correct", session, "--reason", "wrong table", "--asn", "64500", "--ip-type", "tor")
+
+    assert (code, out.splitlines()[:2]) == (0, ["ASN: 4134 -> 64500", "IP type: not known -> TOR"])
+    snapshot = json.loads(run("explain", session, "--format", "json")[1])["snapshot"]
+    assert (snapshot["asn"], snapshot["country"], snapshot["method"]) == (64500, "CN", "corrected")
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT old_snapshot_asn, reason FROM snapshot_corrections")).one()
+    assert tuple(row) == (4134, "wrong table")
+    code, out, _ = run("verify")
+    assert (code, "none changed without audit, the guard holds; 1 correction on record" in out) == (0, True)
+
+
+def test_pruning_says_first_what_it_will_do(run: Run, engine: Engine) -> None:
+    """And then does exactly that."""
+    assert run("prune", "--before", "2026-11-24") == (0, "0 sessions with 0 events were deleted.\n", "")
+
+    forecast = run("prune", "--before", "2026-11-25", "--dry-run")[1]
+    done = run("prune", "--before", "2026-11-25")[1]
+
+    assert forecast == "162 sessions with 981 events would be deleted.\n"
+    assert done == "162 sessions with 981 events were deleted.\n"
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT sum(session_count) FROM ip_inventory")).scalar_one() == 0
+        assert connection.execute(text("SELECT max(sessions), max(events) FROM snapshot_prunings")).one() == (162, 981)
+
+
+def damage(engine: Engine, *statements: str) -> None:
+    """Change rows as somebody who switched the guard off, and on again."""
+    with engine.begin() as connection:
+        guard.remove(connection)
+        for statement in statements:
+            connection.execute(text(statement))
+    with engine.begin() as connection:
+        guard.install(connection)
+
+
+def test_rows_that_were_changed_behind_the_guards_back_are_named(run: Run, engine: Engine) -> None:
+    """Each with what is wrong with it."""
+    with engine.connect() as connection:
+        query = "SELECT session_id FROM session_summaries ORDER BY session_id LIMIT 4"
+        changed, ranged, torn, fine = connection.execute(text(query)).scalars().all()
+    damage(
+        engine,
+        f"UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = '{changed}'",
+        f"UPDATE session_summaries SET snapshot_country = 'XX' WHERE session_id = '{ranged}'",
+        f"UPDATE session_summaries SET snapshot_source = NULL WHERE session_id = '{torn}'",
+    )
+
+    code, out, _ = run("verify")
+    found = json.loads(run("verify", "--format", "json")[1])["invariants"]
+
+    assert (code, found["violation_count"]) == (3, 4)
+    assert [(v["invariant"], v["where"]) for v in found["violations"]] == [
+        ("unchanged", changed),
+        ("in_range", ranged),
+        ("unchanged", ranged),
+        ("whole", torn),
+    ]
+    assert f"{changed}  changed without audit" in out
+    assert fine not in out
+
+
+def test_a_guard_that_is_gone_is_noticed(run: Run, engine: Engine) -> None:
+    """Each column that it does not protect."""
+    with engine.begin() as connection:
+        guard.remove(connection)
+
+    code, out, _ = run("verify")
+
+    assert code == 3
+    for column in ("snapshot_asn", "enrichment_at", "source_ip", "session_id", "snapshot_seal"):
+        assert f"{column}  unguarded" in out
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM session_summaries WHERE snapshot_asn = -1")).scalar() == 0
+
+
+def test_a_forbidden_change_of_every_protected_column_is_tried() -> None:
+    """A new column must not be forgotten."""
+    assert {column.name for column in FORBIDDEN} | {"source_ip"} == set(guard.PROTECTED)
+    assert set(guard.PROTECTED) <= set(session_summaries.columns.keys())
+
+
+def test_many_violations_are_counted_and_some_are_named(run: Run, engine: Engine) -> None:
+    """A hundred names are enough to see what happened."""
+    damage(engine, "UPDATE session_summaries SET snapshot_asn = 1")
+
+    _, out, _ = run("verify")
+
+    assert "162 violations found:" in out
+    assert "and 62 more" in out
+
+
+def test_a_database_without_sessions_verifies_and_is_empty(run: Run, tmp_path: Path) -> None:
+    """There is nothing to try the guard on."""
+    log = tmp_path / "cowrie.json"
+    log.write_text("")
+    database = f"sqlite:///{tmp_path}/empty.db"
+    run("load", log, "--db", database)
+
+    code, out, _ = run("verify", "--db", database)
+
+    assert (code, "0 sealed sessions looked at" in out) == (0, True)
+
+
+def test_a_lone_sealed_session_is_guarded_too(run: Run, tmp_path: Path) -> None:
+    """There is no other address to try."""
+    log = tmp_path / "cowrie.json"
+    log.write_text('{"session":"a","timestamp":"2026-11-01T00:00:00Z","src_ip":"8.8.8.8"}\n')
+    database = f"sqlite:///{tmp_path}/one.db"
+    run("load", log, "--db", database)
+
+    assert run("verify", "--db", database)[0] == 0
+
+
+def test_tables_come_and_go_by_command(run: Run, tmp_path: Path) -> None:
+    """And the program says from where to where."""
+    database = f"sqlite:///{tmp_path}/new.db"
+
+    assert "from version none to 0001" in run("migrate", "--db", database)[1]
+    assert "have version 0001 already" in run("migrate", "--db", database)[1]
+    assert "from version 0001 to none" in run("migrate", "--db", database, "--to", "base")[1]
+    assert "no sessions yet" in run("report", "--db", database)[2]
+
+
+def test_a_file_that_may_not_be_written_can_be_read(
+    run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report needs no right to write, and a load says what is missing."""
+    run("load", logs, "-q")
+    allowed = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not str(path).startswith(str(tmp_path)) and allowed(path, mode)
+    )
+
+    assert run("report")[0] == 0
+    code, _, err = run("load", logs)
+    assert (code, "readonly database" in err, "cannot be written to" in err) == (1, True, True)
+
+
+def test_a_migration_leaves_the_guard_standing(url: str, run: Run) -> None:
+    """Tables first, triggers after."""
+    database = SqlDatabase(url)
+    database.migrate()
+    database.close()
+
+    assert run("verify")[0] == 0
