@@ -40,6 +40,8 @@ class Memory:
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    heard: dict[str, datetime] = field(default_factory=dict)
+    judged_by: dict[str, str] = field(default_factory=dict)
     corrections: list[tuple[str, IpSnapshot | None, IpSnapshot, str]] = field(default_factory=list)
 
 
@@ -120,8 +122,14 @@ class InMemorySessions:
             if held is not None and held.is_sealed:
                 kept = replace(kept, snapshot=held.snapshot, sighting=held.sighting, gap=None)
             self.memory.sessions[summary.session_id] = kept
+            self.memory.judged_by[summary.session_id] = run
 
-    def waiting(self, *, after: str, limit: int) -> Sequence[SessionSummary]:
+    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
+        at_work = {
+            name
+            for name, state in self.memory.runs.items()
+            if state is RunState.RUNNING and self.memory.heard[name] > silent_since and name != run
+        }
         waiting = [
             session
             for session in self.memory.sessions.values()
@@ -129,6 +137,7 @@ class InMemorySessions:
             and session.sighting is not None
             and not session.connect_was_seen
             and session.session_id > after
+            and self.memory.judged_by[session.session_id] not in at_work
         ]
         return sorted(waiting, key=lambda session: session.session_id)[:limit]
 
@@ -172,9 +181,11 @@ class InMemoryRuns:
 
     def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
         self.memory.runs[run] = RunState.RUNNING
+        self.memory.heard[run] = at
 
-    def note(self, run: str, counts: Mapping[str, int]) -> None:
+    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
         self.memory.counts[run] = counts
+        self.memory.heard[run] = at
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:
         self.memory.runs[run] = state

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from snapshots.app.errors import SettingRefused
 from snapshots.domain.errors import SnapshotsError
@@ -30,8 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("Interrupted. What was loaded is stored; the same command goes on from there.\n")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
+    except OSError as exc:
+        _drop_output()
+        sys.stderr.write(f"Error: the output cannot be written: {exc.strerror or exc}\n")
+        return COULD_NOT
+
+
+def _drop_output() -> None:
+    """Let nothing more be written, or Python would try again at the end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:
@@ -42,6 +52,8 @@ def _run(arguments: list[str]) -> int:
     from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415
     from snapshots.container import open_application  # noqa: PLC0415
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show what is in a log
     configure_logs(verbose="-v" in arguments or "--verbose" in arguments)
     try:
         outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_application)

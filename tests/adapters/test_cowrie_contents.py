@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -243,3 +244,89 @@ def test_progress_is_in_bytes_of_the_file(log: Path) -> None:
     assert 0 < content.progress() <= log.stat().st_size
     assert len(list(lines)) == 9
     assert content.progress() == log.stat().st_size
+
+
+def test_lines_behind_a_line_without_end_are_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They used to come in the same chunk, and to be taken for one unfinished line."""
+    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 1200)
+    log.write_bytes(b"x" * 1300 + b"\n" + line(1) + b"\n" + line(2) + b"\n")
+
+    assert read(log) == [(Reason.TOO_LONG, 0), "s1", "s2"]
+
+
+@pytest.mark.parametrize("size", [900, 1300, 5000])
+def test_events_behind_a_hole_of_nuls_are_read(log: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A file that was truncated while it was written begins with a hole as large as it was."""
+    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 300)
+    log.write_bytes(b"\x00" * size + line(1) + b"\n" + line(2) + b"\n")
+
+    assert [found for found in read(log) if isinstance(found, str)] == ["s1", "s2"]
+    assert read(log)[0] == (Reason.NUL_BLOCK, 0)
+
+
+def test_a_mark_between_a_block_of_nuls_and_its_event_does_not_pass_over_the_event(log: Path) -> None:
+    """The process may die just there."""
+    log.write_bytes(b"\x00" * 9 + line(1) + b"\n")
+    content = LogContent(log, LineDecoder())
+    lines = content.lines()
+
+    assert isinstance(next(lines), BadLine)
+    assert content.mark().offset == 0
+    assert shown(next(lines)) == "s1"
+    assert list(lines) == []
+    assert content.mark().offset == log.stat().st_size
+
+
+def test_a_whole_event_behind_nuls_at_the_very_end_is_read(log: Path) -> None:
+    """Without its newline."""
+    log.write_bytes(b"\x00" * 9 + line(1))
+
+    assert read(log) == [(Reason.NUL_BLOCK, 0), "s1"]
+
+
+def test_the_mark_that_some_editors_put_first_is_no_part_of_the_line(log: Path) -> None:
+    """A byte order mark."""
+    log.write_bytes(b"\xef\xbb\xbf" + line(1) + b"\n")
+
+    assert read(log) == ["s1"]
+
+
+def test_blank_lines_cost_nothing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty megabytes of newlines are twenty kilobytes of an archive."""
+    log.write_bytes(b"\n" * 100_000)
+    monkeypatch.setattr(LineDecoder, "decode", lambda *_: pytest.fail("a blank line was decoded"))
+
+    assert list(LogContent(log, LineDecoder()).lines()) == []
+
+
+def test_a_pipe_is_read_as_a_stream(tmp_path: Path) -> None:
+    """It has a name, and no place to go back to."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = LogContent(pipe, LineDecoder())
+    writer = Thread(target=pipe.write_bytes, args=(b"".join(line(n) + b"\n" for n in range(3)),))
+    writer.start()
+    lines = content.lines()
+
+    assert shown(next(lines)) == "s0"
+    assert content.progress() == len(line(0)) + 1
+    assert (len(list(lines)), content.head, content.size) == (2, "", None)
+    writer.join()
+
+
+def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`snapshots load - <&-`."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    with pytest.raises(SourceUnreadable, match="standard input is closed"):
+        read(None)
+
+
+def test_a_name_that_is_no_text_is_escaped() -> None:
+    """A database takes only text."""
+    content = LogContent(Path(os.fsdecode(b"\xff.json")), LineDecoder())
+
+    assert content.name == "\\xff.json"
+    assert content.path is not None

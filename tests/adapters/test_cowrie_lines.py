@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshots.adapters.cowrie import decode as decode_module
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.timestamps import moment
 from snapshots.app.lines import LogEvent, Reason
@@ -162,6 +163,17 @@ def test_a_port_in_quotes_is_a_port() -> None:
 def test_what_is_no_address_is_none(address: object) -> None:
     """And the event is kept."""
     assert said(line(src_ip=address)).address is None
+
+
+def test_what_an_attacker_makes_long_is_not_remembered() -> None:
+    """A megabyte in an address field of every line would fill the memory."""
+    decode_module._address.cache_clear()
+
+    for n in range(9):
+        assert said(line(src_ip=f"{n}" * 1_000_000)).address is None
+
+    assert decode_module._address.cache_info().currsize == 0
+    assert said(line(sensor="x" * 1_000_000)).sensor == "x" * 255
 
 
 @pytest.mark.parametrize("sensor", ["", None, 17, {"a": 1}])

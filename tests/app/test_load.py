@@ -23,7 +23,7 @@ from tests.strategies import HOME, NOON, OTHER
 FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13335, country="AU")}
 
 
-def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0) -> BulkLoader:
+def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0, name: str = "run") -> BulkLoader:
     source = DictSource("a", NOON, FACTS)
     ticks, runs = count(), count(1)
     return BulkLoader(
@@ -31,7 +31,7 @@ def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0
         SnapshotService(database, [source], AsOfReader(), SnapshotPolicy(), FixedClock()),
         clock=FixedClock(),
         stopwatch=lambda: next(ticks) * step,
-        new_run=lambda: f"run{next(runs)}",
+        new_run=lambda: f"{name}{next(runs)}",
         size=BatchSize(lines=1024, seconds=seconds),
     )
 
@@ -160,6 +160,66 @@ def test_a_line_that_was_completed_since_is_no_dead_letter_any_more() -> None:
     assert database.memory.letters == {}
 
 
+def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
+    """Two pipes, or two files that begin alike, with another bad line at the same place."""
+    database = InMemoryDatabase()
+    for text in (b"one", b"two", b"one"):
+        load(database, ListSource("-", [BadLine(Reason.NOT_JSON, text, 0)], head=""))
+
+    assert sorted(letter.payload for letter in database.memory.letters.values()) == [b"one", b"two"]
+
+
+def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
+    """A shorter copy that ends just there says nothing of the line."""
+    database = InMemoryDatabase()
+    shorter = [said("s", 1, CONNECT)]
+    longer: list[LogEvent | BadLine] = [*shorter, BadLine(Reason.NOT_JSON, b"bad", 1), said("s", 2)]
+    for _ in range(2):
+        load(database, ListSource("log", shorter), ListSource("log", longer))
+
+    assert [letter.payload for letter in database.memory.letters.values()] == [b"bad"]
+
+
+def test_the_letter_of_a_damaged_archive_goes_when_it_is_whole() -> None:
+    """It was copied again."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1), BadLine(Reason.DAMAGED_FILE, b"EOFError", 7)]))
+    assert len(database.memory.letters) == 1
+
+    again = ListSource("log", [said("s", 1), said("s", 2), said("s", 3)])
+    load(database, again)
+
+    assert database.memory.letters == {}
+
+
+def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
+    """Two processes at once: the connect stands further down in the other's file."""
+    database = InMemoryDatabase()
+
+    def slow() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", n, address=OTHER) for n in range(1024)])
+        load(database, ListSource("another", [said("t", 1)]))
+        assert database.memory.sessions["t"].is_sealed
+        assert not database.memory.sessions["s"].is_sealed
+        yield ListSource("rest", [said("s", 5000, CONNECT)])
+
+    loader(database, name="slow").load(slow(), Unobserved())
+
+    assert database.memory.sessions["s"].source_ip == HOME
+
+
+def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
+    """Garbage must not fill the memory."""
+    database, told = InMemoryDatabase(), Told()
+    garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
+    small = loader(database)
+    small._size = BatchSize(bytes=100_000)
+
+    small.load([ListSource("log", garbage)], told)
+
+    assert [batch.dead_letters for batch in told.batches] == [4, 4, 2]
+
+
 def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
     """Each with its mark, so that a crash loses one batch of work and no event."""
     database, told = InMemoryDatabase(), Told()
@@ -178,7 +238,7 @@ def test_a_batch_is_stored_when_it_took_long_enough() -> None:
     """A slow stream is not kept waiting."""
     database, told = InMemoryDatabase(), Told()
     slow = loader(database, seconds=1, step=1)
-    slow._size = BatchSize(lines=10_000, seconds=2)
+    slow._size = BatchSize(lines=10_000, seconds=8)
 
     slow.load([ListSource("-", [said("s", n) for n in range(2500)], head="")], told)
 

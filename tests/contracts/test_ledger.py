@@ -46,5 +46,5 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
     """So that it can be looked up."""
     with database.transaction() as stores:
         stores.runs.begin("run", RunKind.LOAD, at=NOON)
-        stores.runs.note("run", {"events": 3})
+        stores.runs.note("run", {"events": 3}, at=NOON)
         stores.runs.end("run", RunState.DONE, at=NOON)

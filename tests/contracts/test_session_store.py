@@ -1,7 +1,7 @@
 """What every session store promises."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.ports import Database
+from snapshots.app.ports import Database, RunKind, RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
-from tests.strategies import HOME, NOON, events, ip_snapshots, snapshot
+from tests.strategies import DAY, HOME, NOON, events, ip_snapshots, snapshot
 
 RUN = "run"
 
@@ -113,10 +113,35 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
     save(database, *waiting, with_connect, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
 
     with database.transaction() as stores:
-        first = stores.sessions.waiting(after="", limit=3)
-        rest = stores.sessions.waiting(after=first[-1].session_id, limit=3)
+        first = stores.sessions.waiting(run="me", silent_since=NOON, after="", limit=3)
+        rest = stores.sessions.waiting(run="me", silent_since=NOON, after=first[-1].session_id, limit=3)
 
     assert [s.session_id for s in [*first, *rest]] == ["s0", "s1", "s2", "s3", "s4"]
+
+
+@pytest.mark.parametrize(
+    ("asks", "silent_since", "state", "found"),
+    [
+        ("me", NOON - DAY, None, 0),  # the other run is at work
+        (RUN, NOON - DAY, None, 1),  # it asks itself
+        ("me", NOON, None, 1),  # it was not heard of since
+        ("me", NOON - DAY, RunState.FAILED, 1),  # it has ended
+    ],
+)
+def test_what_another_run_is_waiting_for_is_left_to_it(
+    database: Database, asks: str, silent_since: datetime, state: RunState | None, found: int
+) -> None:
+    """It may still read the connect; if it has died, somebody else judges."""
+    with database.transaction() as stores:
+        stores.runs.begin(RUN, RunKind.LOAD, at=NOON)
+        if state is not None:
+            stores.runs.end(RUN, state, at=NOON)
+    save(database, one_event().judged(Gap.NEVER_LOOKED_UP))
+
+    with database.transaction() as stores:
+        waiting = stores.sessions.waiting(run=asks, silent_since=silent_since, after="", limit=9)
+
+    assert len(waiting) == found
 
 
 class StoreAgainstOracle(RuleBasedStateMachine):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.summary import SessionSummary
-from tests.strategies import HOME, NOON, OTHER, events
+from tests.strategies import HOME, NOON, OTHER, events, snapshot
 
 
 def event(mark: int, kind: EventKind = EventKind.OTHER, *, after: int = 0, **parts: object) -> SessionEvent:
@@ -98,6 +98,36 @@ def test_a_connect_joins_the_stored_session_that_lacks_one() -> None:
     sessions = tell_apart(logged(connect(1)), [stored(event(2, after=1))])
 
     assert [s.session_id for s in sessions] == ["id"]
+
+
+def test_a_sealed_session_without_a_connect_does_not_take_every_later_one() -> None:
+    """Its id was given to somebody else since."""
+    sealed = stored(event(1)).judged(snapshot())
+
+    late = tell_apart(logged(connect(2, after=3600)), [sealed])
+    too_late = tell_apart(logged(connect(2, after=3601)), [sealed])
+
+    assert [s.session_id for s in late] == ["id"]
+    assert [s.session_id[:3] for s in too_late] == ["id~"]
+
+
+def test_events_find_their_session_among_many() -> None:
+    """A whole process shared one id; each event still follows its own connect."""
+    connects = [connect(n, after=10 * n, port=n) for n in range(1, 300)]
+    others = [event(1000 + n, after=10 * n + 5) for n in range(1, 300)]
+
+    sessions = tell_apart(logged(*connects, *others), [])
+
+    assert sorted(map(sorted, marks(sessions))) == [[n, 1000 + n] for n in range(1, 300)]
+
+
+def test_a_stored_session_begins_with_its_connect() -> None:
+    """An event that came before it does not make it the newest."""
+    held = [stored(connect(1), event(2, after=-50)), stored(connect(3, after=-10, port=3), name="id~1")]
+
+    sessions = tell_apart(logged(event(4, after=-5)), held)
+
+    assert [s.session_id for s in sessions] == ["id~1"]
 
 
 def test_of_two_connects_the_one_of_its_address_joins_the_session_that_lacks_one() -> None:

@@ -327,6 +327,38 @@ def test_standard_input_is_loaded(tmp_path: Path) -> None:
     assert again.stdout.startswith(b"Nothing new in 1 source")
 
 
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
+def test_a_terminal_that_cannot_show_everything_is_no_reason_to_fail(
+    logs: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """What it cannot show is escaped."""
+    database = f"sqlite:///{tmp_path}/test.db"
+    subprocess.run([sys.executable, "-m", "snapshots", "load", str(logs), "-q", "--db", database], check=True)
+
+    command = [sys.executable, "-m", "snapshots", "report", "--db", database]
+    done = subprocess.run(command, capture_output=True, env=os.environ | environment, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    """The disk is full."""
+    command = [sys.executable, "-m", "snapshots", "demo"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
+
+
+def test_bytes_that_are_no_text_are_no_traceback(run: Run, tmp_path: Path) -> None:
+    """In the name of a file, or of a session."""
+    log = tmp_path / os.fsdecode(b"\xff.json")
+    log.write_bytes(b'bad\n{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
+
+    assert run("load", log)[0] == 0
+    assert "there is no session" in run("explain", os.fsdecode(b"\xff"))[2]
+
+
 def test_a_reader_that_goes_away_is_no_traceback(logs: Path, tmp_path: Path) -> None:
     """`snapshots report | head -1`."""
     database = f"sqlite:///{tmp_path}/test.db"

@@ -77,7 +77,7 @@ def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:
 
 def exact(database: SqlDatabase) -> list[dict[str, Any]]:
     """Return the rows with everything but when and by which run they were written."""
-    volatile = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at"}
+    volatile = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
     with database.reading() as connection:
         found = connection.execute(select(session_summaries).order_by("session_id")).mappings().all()
     return [{name: value for name, value in row.items() if name not in volatile} for row in found]
@@ -172,7 +172,7 @@ def counted(rows: Mapping[tuple[str, Any], Mapping[str, Any]]) -> dict[str, list
 
 
 VOLATILE = {"run", "snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "learned_at"}
-VOLATILE |= {"registered_at", "began_at", "ended_at", "put_at", "kept_at"}
+VOLATILE |= {"gap_run", "heard_at", "registered_at", "began_at", "ended_at", "put_at", "kept_at"}
 
 
 def test_both_databases_hold_the_same_rows(tmp_path: Path, postgresql: str) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from hashlib import blake2b
 
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
 from snapshots.app.ports import Clock, Database, DeadLetter, RunKind, RunState, SessionChange, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.domain.reuse import tell_apart
@@ -13,6 +14,13 @@ from snapshots.domain.session import SessionAggregate
 from snapshots.domain.summary import SessionSummary
 
 PAGE = 1000
+
+SIGN_OF_LIFE = timedelta(minutes=10)
+"""A load that was not heard of for so long has died, and others may judge what it left waiting."""
+
+
+LINES_BETWEEN_LOOKS = 255
+"""A file is read this many lines on (a power of two, less one) before the time is looked at again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +30,12 @@ class BatchSize:
 
     Attributes:
         lines: Lines read.
+        bytes: Bytes of lines that are no events.
         seconds: Time since the batch began.
     """
 
     lines: int = 50_000
+    bytes: int = 16 * 1024 * 1024
     seconds: float = 5.0
 
 
@@ -83,11 +93,13 @@ class _Batch:
     marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
     lines: int = 0
     events: int = 0
+    bytes: int = 0
 
     def take(self, source: LogSource, line: LogEvent | BadLine) -> None:
         self.lines += 1
         if isinstance(line, BadLine):
             self.letters.append(_letter(source, line))
+            self.bytes += len(line.payload)
             return
         logged_id, event = line
         aggregate = self.pending.get(logged_id)
@@ -164,7 +176,7 @@ class BulkLoader:
             state = RunState.DONE
         finally:
             with self._database.transaction() as stores:
-                stores.runs.note(run, report.counts())
+                stores.runs.note(run, report.counts(), at=self._clock.now())
                 stores.runs.end(run, state, at=self._clock.now())
         return report
 
@@ -174,33 +186,39 @@ class BulkLoader:
         for source in sources:
             name = source.name
             observer.source_opened(name, source.size)
-            self._resume(source, batch)
+            outdated = self._resume(source)
             was_read = False
+            is_stream = source.size is None
             for line in source.lines():
                 was_read = True
                 batch.take(source, line)
-                if batch.lines & 1023:
+                is_full = batch.lines >= self._size.lines or batch.bytes >= self._size.bytes
+                if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
                     continue
                 observer.bytes_read(source.progress())
-                if batch.lines >= self._size.lines or self._stopwatch() - batch.started_at >= self._size.seconds:
+                if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
                     batch.set_mark(source)
                     yield self._store(run, batch, name, observer)
                     batch = _Batch(self._stopwatch())
             observer.bytes_read(source.progress())
             if was_read:
                 batch.set_mark(source)
+                batch.withdrawn += outdated
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
         yield self._store(run, batch, name, observer)
         yield from self._seal_waiting(run)
 
-    def _resume(self, source: LogSource, batch: _Batch) -> None:
-        """Go to where the content was left; a line that was cut there is read again, so its letter is withdrawn."""
+    def _resume(self, source: LogSource) -> list[str]:
+        """Go to where the content was left, and return the letters that reading on may show to be out of date."""
         marks: Sequence[Mark] = ()
         if source.head:
             with self._database.transaction() as stores:
                 marks = stores.bookmarks.marks_of(source.head)
         offset = source.resume(marks)
-        batch.withdrawn += [_identity(key, offset) for key in (source.head, source.name) if key]
+        keys = [key for key in (source.head, source.name) if key]
+        return [_provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys] + [
+            _provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
+        ]
 
     def _store(self, run: str, batch: _Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()
@@ -219,6 +237,7 @@ class BulkLoader:
             letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
+            stores.runs.note(run, {}, at=now)
         report = LoadReport(
             run=run,
             lines=batch.lines,
@@ -252,7 +271,8 @@ class BulkLoader:
         after = ""
         while True:
             with self._database.transaction() as stores:
-                waiting = stores.sessions.waiting(after=after, limit=PAGE)
+                silent_since = self._clock.now() - SIGN_OF_LIFE
+                waiting = stores.sessions.waiting(run=run, silent_since=silent_since, after=after, limit=PAGE)
                 judged = self._service.offer(waiting, stores)
                 changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
                 self._save(stores, changes, run)
@@ -278,8 +298,15 @@ def _newly_sealed(changes: Iterable[SessionChange]) -> int:
 
 
 def _letter(source: LogSource, line: BadLine) -> DeadLetter:
+    key = source.head or source.name
+    if line.reason is Reason.UNFINISHED_LINE:
+        identity = _provisional(key, line.reason, line.offset)
+    elif line.reason is Reason.DAMAGED_FILE:
+        identity = _provisional(key, line.reason, 0)
+    else:
+        identity = _identity(f"{line.reason.value} {line.offset} {key}", line.payload)
     return DeadLetter(
-        identity=_identity(source.head or source.name, line.offset),
+        identity=identity,
         source=source.name,
         offset=line.offset,
         reason=line.reason,
@@ -287,5 +314,10 @@ def _letter(source: LogSource, line: BadLine) -> DeadLetter:
     )
 
 
-def _identity(key: str, offset: int) -> str:
-    return blake2b(f"{offset} {key}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+def _provisional(key: str, reason: Reason, offset: int) -> str:
+    """Name the letter of what may still be completed: the same however far it was written."""
+    return _identity(f"{reason.value} {offset} {key}", b"")
+
+
+def _identity(text: str, payload: bytes) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape") + b"\0" + payload, digest_size=16).hexdigest()

@@ -136,11 +136,15 @@ class SessionStore(Protocol):
         """
         ...
 
-    def waiting(self, *, after: str, limit: int) -> Sequence[SessionSummary]:
+    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
         """
-        Return open sessions without a connect that nobody judged yet, in the order of their names.
+        Return open sessions without a connect that wait to be judged, in the order of their names.
+
+        Those that another run has left waiting and may still read more of are not among them.
 
         Args:
+            run: The run that asks.
+            silent_since: A run that was not heard of since then has died.
             after: The name to start behind; "" for the first page.
             limit: How many at most.
         """
@@ -263,8 +267,8 @@ class Runs(Protocol):
         """Record that a run begins."""
         ...
 
-    def note(self, run: str, counts: Mapping[str, int]) -> None:
-        """Replace the counts of a run."""
+    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
+        """Replace the counts of a run, and record that it is alive."""
         ...
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:

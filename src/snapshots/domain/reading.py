@@ -37,8 +37,8 @@ class IpReading:
     Attributes:
         snapshot: The facts chosen, ready to be written; None if there are none.
         was_looked_up: Whether any source was ever asked.
-        has_expired: Whether a fact was stated before the sighting, but too long before.
-        is_too_late: Whether a fact was stated after the sighting, but too long after.
+        has_expired: Whether there is no snapshot, but a fact was stated too long before the sighting.
+        is_too_late: Whether there is no snapshot, but a fact was stated too long after the sighting.
     """
 
     snapshot: IpSnapshot | None
@@ -94,7 +94,7 @@ class AsOfReader:
         Returns:
             The reading; its snapshot is "inferred" if any chosen fact is.
         """
-        sources = [_Source([o for o in history if o.source == name], at) for name in self._order(history)]
+        sources = self._sources(history, at)
         asn: _Answer[int] | None = self._choose(sources, _asns, self._network_age, self.max_lag, _first)
         country: _Answer[str] | None = self._choose(sources, _countries, self._network_age, self.max_lag, _first)
         ip_type = self._choose(sources, _types, self._type_age, self._type_lag(), self.ranking.most_telling)
@@ -117,16 +117,15 @@ class AsOfReader:
         return IpReading(
             snapshot=snapshot,
             was_looked_up=bool(history),
-            has_expired=any(_states_a_fact(source.before) for source in sources),
-            is_too_late=any(_states_a_fact(source.after) for source in sources),
+            has_expired=snapshot is None and any(_states_a_fact(source.before) for source in sources),
+            is_too_late=snapshot is None and any(_states_a_fact(source.after) for source in sources),
         )
 
     def expired_types(self, history: Collection[IpObservation], *, at: datetime) -> list["ExpiredType"]:
         """Return the types that a source stated last by a moment, but too long before it to be believed then."""
-        own = {name: [said for said in history if said.source == name] for name in self._order(history)}
         return [
             ExpiredType(ip_type, source.age, self.type_max_age[ip_type])
-            for source in (_Source(said, at) for said in own.values())
+            for source in self._sources(history, at)
             if source.before is not None
             for ip_type in sorted(source.before.facts.ip_types, key=lambda kind: kind.value)
             if source.age > self.type_max_age[ip_type]
@@ -136,10 +135,15 @@ class AsOfReader:
         """Return what is known by the newest observation of *history*, which is not empty."""
         return self.read(history, at=max(said.confirmed_until for said in history)).snapshot
 
-    def _order(self, history: Collection[IpObservation]) -> list[str]:
-        names = {observation.source for observation in history}
-        trusted = [name for name in self.precedence if name in names]
-        return trusted + sorted(names - set(trusted))
+    def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
+        """Return what stands next to a moment, of each source, the most trusted first."""
+        sources: dict[str, _Source] = {}
+        for said in history:
+            if said.source not in sources:
+                sources[said.source] = _Source(at)
+            sources[said.source].hear(said)
+        trusted = [sources.pop(name) for name in self.precedence if name in sources]
+        return trusted + [sources[name] for name in sorted(sources)]
 
     def _network_age(self, _fact: object) -> timedelta:
         return self.network_max_age
@@ -191,13 +195,32 @@ class ExpiredType:
 class _Source:
     """The two observations of one source that stand next to a moment."""
 
-    def __init__(self, history: Collection[IpObservation], at: datetime) -> None:
-        self.before = max((o for o in history if o.observed_at <= at), key=lambda o: o.observed_at, default=None)
-        self.after = min((o for o in history if o.observed_at > at), key=lambda o: o.observed_at, default=None)
-        self.age = timedelta(0)
-        if self.before is not None and self.before.confirmed_until < at:
-            self.age = at - self.before.confirmed_until
-        self.lag = self.after.observed_at - at if self.after is not None else timedelta(0)
+    __slots__ = ("_at", "after", "before")
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self.before: IpObservation | None = None
+        self.after: IpObservation | None = None
+
+    def hear(self, said: IpObservation) -> None:
+        """Take an observation that stands nearer."""
+        if said.observed_at > self._at:
+            if self.after is None or said.observed_at < self.after.observed_at:
+                self.after = said
+        elif self.before is None or said.observed_at > self.before.observed_at:
+            self.before = said
+
+    @property
+    def age(self) -> timedelta:
+        """Return how long before the moment the source last said what it said before it."""
+        if self.before is None or self.before.confirmed_until >= self._at:
+            return timedelta(0)
+        return self._at - self.before.confirmed_until
+
+    @property
+    def lag(self) -> timedelta:
+        """Return how long after the moment the source first said what it said after it."""
+        return self.after.observed_at - self._at if self.after is not None else timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

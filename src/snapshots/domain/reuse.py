@@ -1,5 +1,6 @@
 """Which session an event belongs to when Cowrie gave one id to several."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,9 @@ from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
 
 QUALIFIER = "~"
+
+LATEST_CONNECT = timedelta(hours=1)
+"""How long after the last event of a session that was sealed without its connect a connect may still be its own."""
 
 
 def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> list[SessionAggregate]:
@@ -39,8 +43,10 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
         return [logged]
     incarnations = [_Incarnation.of(summary) for summary in held]
     _add_connects(incarnations, [event for event in new if event.kind is EventKind.CONNECT])
+    index = _Index(incarnations)
     for event in sorted((e for e in new if e.kind is not EventKind.CONNECT), key=lambda e: (e.at, e.fingerprint)):
-        _owner(incarnations, event).events.append(event)
+        index.owner_of(event).events.append(event)
+    incarnations = index.incarnations
     _give_names(logged.session_id, incarnations)
     return [SessionAggregate.of(i.name, i.events) for i in incarnations if i.events]
 
@@ -67,17 +73,25 @@ class _Incarnation:
     address: IpAddress | None
     sensor: str | None
     begins_at: datetime
+    sealed_until: datetime | None = None
     events: list[SessionEvent] = field(default_factory=list)
 
     @classmethod
     def of(cls, held: SessionSummary) -> "_Incarnation":
+        connect = _connect_seen(held.sighting)
         return cls(
             name=held.session_id,
-            connect=_connect_seen(held.sighting),
+            connect=connect,
             address=held.source_ip,
             sensor=held.sensor,
-            begins_at=held.first_event_at,
+            begins_at=connect[0] if connect is not None else held.first_event_at,
+            sealed_until=held.last_event_at if held.is_sealed and connect is None else None,
         )
+
+    def may_have_begun_with(self, other: "_Incarnation") -> bool:
+        """Whether a connect may be the one that this session lacks; sealed, it does not wait for ever."""
+        in_time = self.sealed_until is None or other.begins_at <= self.sealed_until + LATEST_CONNECT
+        return in_time and other.may_be_of(self.sensor)
 
     def may_be_of(self, sensor: str | None) -> bool:
         return self.sensor is None or sensor is None or self.sensor == sensor
@@ -91,18 +105,20 @@ def _connect_seen(sighting: Sighting | None) -> Connect | None:
 
 def _add_connects(incarnations: list[_Incarnation], connects: Iterable[SessionEvent]) -> None:
     """Give each connect its session: the stored one with the same connect, one that lacks it, or a new one."""
+    known = {i.connect: i for i in incarnations if i.connect is not None}
     lacking = [i for i in incarnations if i.connect is None]
     fresh: list[_Incarnation] = []
     for event in sorted(connects, key=lambda e: (_connect_of(e), e.fingerprint)):
         connect = _connect_of(event)
-        same = next((i for i in (*incarnations, *fresh) if i.connect == connect), None)
+        same = known.get(connect)
         if same is None:
             same = _Incarnation(connect=connect, address=event.address, sensor=event.sensor, begins_at=event.at)
+            known[connect] = same
             fresh.append(same)
         same.sensor = same.sensor or event.sensor
         same.events.append(event)
     for one in sorted(lacking, key=lambda i: (i.begins_at, i.name)):
-        nameless = [i for i in fresh if not i.name and i.may_be_of(one.sensor)]
+        nameless = [i for i in fresh if not i.name and one.may_have_begun_with(i)]
         if nameless:
             own = min(nameless, key=lambda i: _distance(i, one.address, one.begins_at))
             own.name, own.sensor = one.name, own.sensor or one.sensor
@@ -110,15 +126,50 @@ def _add_connects(incarnations: list[_Incarnation], connects: Iterable[SessionEv
     incarnations.extend(fresh)
 
 
-def _owner(incarnations: list[_Incarnation], event: SessionEvent) -> _Incarnation:
-    """Return the session of an event that is no connect; a new one if its sensor has none."""
-    candidates = [i for i in incarnations if i.may_be_of(event.sensor)]
-    if not candidates:
-        incarnations.append(_Incarnation(connect=None, address=event.address, sensor=event.sensor, begins_at=event.at))
-        return incarnations[-1]
-    if len(candidates) == 1:
-        return candidates[0]
-    return min(candidates, key=lambda i: _distance(i, event.address, event.at))
+class _Index:
+    """The sessions behind an id, so that an event finds its own without looking at all of them."""
+
+    def __init__(self, incarnations: list[_Incarnation]) -> None:
+        self.incarnations = incarnations
+        begun = sorted((i for i in incarnations if i.connect is not None), key=lambda i: (i.begins_at, i.connect))
+        self._all = _Pool(begun)
+        own: dict[IpAddress | None, list[_Incarnation]] = {}
+        for incarnation in begun:
+            own.setdefault(incarnation.address, []).append(incarnation)
+        self._of_address = {address: _Pool(pool) for address, pool in own.items()}
+
+    def owner_of(self, event: SessionEvent) -> _Incarnation:
+        """Return the session of an event that is no connect; a new one if its sensor has none."""
+        own = self._of_address.get(event.address) if event.address is not None else None
+        found = (own and own.nearest(event)) or self._all.nearest(event) or self._without_connect(event)
+        if found is None:
+            found = _Incarnation(connect=None, address=event.address, sensor=event.sensor, begins_at=event.at)
+            self.incarnations.append(found)
+        return found
+
+    def _without_connect(self, event: SessionEvent) -> _Incarnation | None:
+        candidates = [i for i in self.incarnations if i.connect is None and i.may_be_of(event.sensor)]
+        return min(candidates, key=lambda i: _distance(i, event.address, event.at), default=None)
+
+
+class _Pool:
+    """Sessions in the order of their connects."""
+
+    def __init__(self, begun: Sequence[_Incarnation]) -> None:
+        self._begun = begun
+        self._times = [incarnation.begins_at for incarnation in begun]
+
+    def nearest(self, event: SessionEvent) -> _Incarnation | None:
+        """Return the newest session begun by an event's time, else the first after it, that may be its sensor's."""
+        after = bisect_right(self._times, event.at)
+        before = (self._begun[at] for at in range(after - 1, -1, -1))
+        later = (self._begun[at] for at in range(after, len(self._begun)))
+        found = next((i for i in before if i.may_be_of(event.sensor)), None)
+        if found is None:
+            return next((i for i in later if i.may_be_of(event.sensor)), None)
+        first = bisect_left(self._times, found.begins_at)
+        ties = (self._begun[at] for at in range(first, after))
+        return next(i for i in ties if i.may_be_of(event.sensor))
 
 
 def _distance(

@@ -8,8 +8,8 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 
-LARGEST_FINGERPRINT_SET = 65_536
-"""How many events of one session are known again; half a megabyte in its row."""
+LARGEST_FINGERPRINT_SET = 1_048_576
+"""How many events of one session are known again; eight megabytes in its row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The commands: what a user may ask for, and with which words."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -170,7 +171,7 @@ def verify(open_application: OpenApplication, /, output: str, target: float | No
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
     """Show what led to what SESSION holds: its address, its snapshot, and who said so when."""
     with _opened(open_application, options) as application:
-        found = application.reports.explain(session)
+        found = application.reports.explain(_valid_text(session))
         if found is None:
             raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
     if output == "json":
@@ -201,7 +202,7 @@ def correct(
     """Correct facts of a sealed SESSION through the audit, which keeps what they were."""
     with _opened(open_application, options) as application:
         before, after = application.changes.correct(
-            session, reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
+            _valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
         )
     render.show_correction(_stdout(), before, after)
 
@@ -292,6 +293,11 @@ def _load(application: Application, paths: Sequence[str], sensor: str | None, *,
 def _total_size(contents: Sequence[LogSource]) -> int | None:
     sizes = [content.size for content in contents]
     return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _valid_text(argument: str) -> str:
+    """Return an argument as text that a database takes, whatever bytes the shell passed."""
+    return os.fsencode(argument).decode("utf-8", "backslashreplace")
 
 
 def _stdout() -> Console:

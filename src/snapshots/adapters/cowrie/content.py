@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -63,8 +64,13 @@ class LogContent:
 
     @property
     def name(self) -> str:
-        """Return the path as it was given, or "-"."""
-        return str(self._path) if self._path is not None else "-"
+        """Return the path as it was given, with what is no UTF-8 in it escaped, or "-"."""
+        return os.fsencode(self._path).decode("utf-8", "backslashreplace") if self._path is not None else "-"
+
+    @property
+    def path(self) -> Path | None:
+        """Return the file; None for standard input."""
+        return self._path
 
     @property
     def size(self) -> int | None:
@@ -98,7 +104,7 @@ class LogContent:
         end = 0
         for line in beginning.split(b"\n"):
             end += len(line) + 1
-            said = self._decoder.decode(line.strip(BLANK + b"\x00"))
+            said = self._decoder.decode(_salvaged(line))
             if isinstance(said, LogEvent):
                 known = beginning[: end - 1].rstrip(BLANK + b"\x00")
                 return blake2b(known, digest_size=16).hexdigest(), said.event.at
@@ -128,13 +134,13 @@ class LogContent:
 
     def progress(self) -> int:
         """Return how many bytes of the file were read; of a stream, how many of its content."""
-        if self._raw is None or self._raw.closed or self._path is None:
+        if self._raw is None:
             return self.size or self._offset
-        return self._raw.tell()
+        return self._raw.tell() if self.size is not None else self._offset
 
     def _open(self) -> BufferedIOBase:
         try:
-            self._raw = cast(BufferedIOBase, sys.stdin.buffer if self._path is None else self._path.open("rb"))
+            self._raw = self._path.open("rb") if self._path is not None else _standard_input()
             magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise SourceUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
@@ -187,7 +193,8 @@ class LogContent:
 
     def _lines(self, stream: BufferedIOBase) -> Iterator[LogEvent | BadLine]:
         decode = self._decoder.decode
-        rest = b""
+        rest: list[bytes] = []  # the beginning of a line, as it came; joined once, when the line ends
+        size = 0
         damage = None
         while True:
             try:
@@ -197,62 +204,99 @@ class LogContent:
                 break
             if not chunk:
                 break
-            self._buffer = rest + chunk
+            rest.append(chunk)
+            size += len(chunk)
+            if b"\n" not in chunk and size <= LONGEST_LINE:
+                continue
+            self._buffer = b"".join(rest)
+            if b"\n" not in chunk:
+                yield self._too_long()
+                after = self._skip_line(stream, self._buffer)
+                self._buffer, self._buffer_at = after, self._offset
             for line in self._buffer.split(b"\n")[:-1]:
                 start = self._offset
                 self._offset += len(line) + 1
                 text = line.strip(BLANK)
+                if not text:
+                    continue
                 said = decode(text)
                 if isinstance(said, LogEvent):
                     yield said
-                elif text:
+                else:
                     yield from self._odd(text, said, start)
             used = self._offset - self._buffer_at
             self._hash.update(memoryview(self._buffer)[:used])
-            rest = self._buffer[used:]
-            self._buffer, self._buffer_at = rest, self._offset
-            if len(rest) > LONGEST_LINE:
-                yield BadLine(Reason.TOO_LONG, rest[:LONGEST_PAYLOAD], self._offset)
-                rest = self._skip_line(stream, rest)
-        end = self._offset + len(rest)
-        yield from self._last(rest)
+            self._buffer, self._buffer_at = self._buffer[used:], self._offset
+            rest, size = [self._buffer], len(self._buffer)
+        self._buffer = b"".join(rest)
+        end = self._offset + len(self._buffer)
+        yield from self._last(self._buffer)
         if damage is not None:
             yield BadLine(Reason.DAMAGED_FILE, damage, end)
 
-    def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
-        """Take the event out of a block of NULs, which a loss of power leaves in front of it."""
-        if b"\x00" not in (line[:1], line[-1:]):
-            yield BadLine(reason, line[:LONGEST_PAYLOAD], start)
-            return
-        salvaged = self._decoder.decode(line.strip(BLANK + b"\x00"))
-        yield BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start)
-        if isinstance(salvaged, LogEvent):
-            yield salvaged
+    def _too_long(self) -> BadLine:
+        """Say what is wrong with the line in hand; a hole of NULs is no line, and an event may stand behind it."""
+        is_hole = not self._buffer.strip(b"\x00")
+        reason = Reason.NUL_BLOCK if is_hole else Reason.TOO_LONG
+        return BadLine(reason, self._buffer[:LONGEST_PAYLOAD], self._offset)
 
-    def _skip_line(self, stream: BufferedIOBase, rest: bytes) -> bytes:
-        """Pass over the remainder of a line that is too long, and return what follows it."""
+    def _skip_line(self, stream: BufferedIOBase, line: bytes) -> bytes:
+        """Pass over a line that is too long, and return what follows it; of a hole, pass over the NULs."""
+        is_hole = not line.strip(b"\x00")
         while True:
-            self._hash.update(rest)
-            self._offset += len(rest)
+            self._hash.update(line)
+            self._offset += len(line)
+            self._buffer, self._buffer_at = b"", self._offset
             try:
-                rest = stream.read1(CHUNK)
+                line = stream.read1(CHUNK)
             except DAMAGED:
-                rest = b""
-            line, newline, after = rest.partition(b"\n")
-            if newline or not rest:
-                self._hash.update(line + newline)
-                self._offset += len(line) + len(newline)
-                self._buffer, self._buffer_at = after, self._offset
+                return b""
+            if is_hole:
+                after = line.lstrip(b"\x00")
+                passed = line[: len(line) - len(after)]
+            else:
+                head, newline, after = line.partition(b"\n")
+                passed = head + newline
+            if after or not line or (not is_hole and passed.endswith(b"\n")):
+                self._hash.update(passed)
+                self._offset += len(passed)
                 return after
+
+    def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
+        """Take the event out of what a loss of power or an editor left around it."""
+        salvaged = self._decoder.decode(_salvaged(line))
+        if not isinstance(salvaged, LogEvent):
+            yield BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
+            return
+        if _has_nuls(line):
+            end, self._offset = self._offset, start  # a mark that is set now must not pass over the event
+            yield BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start)
+            self._offset = end
+        yield salvaged
 
     def _last(self, rest: bytes) -> Iterator[LogEvent | BadLine]:
         """Take a last line without its newline if it is whole; else leave the mark before it."""
         line = rest.strip(BLANK)
         if not line:
             return
-        said = self._decoder.decode(line)
-        if isinstance(said, LogEvent):
+        start = self._offset
+        if isinstance(self._decoder.decode(_salvaged(line)), LogEvent):
             self._offset += len(rest)
-            yield said
+            yield from self._odd(line, Reason.UNFINISHED_LINE, start)
         else:
-            yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], self._offset)
+            yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], start)
+
+
+def _has_nuls(line: bytes) -> bool:
+    return b"\x00" in (line[:1], line[-1:])
+
+
+def _salvaged(line: bytes) -> bytes:
+    """Return a line without NULs and white space around it, and without the mark that some editors put first."""
+    return line.strip(BLANK + b"\x00").removeprefix(b"\xef\xbb\xbf")
+
+
+def _standard_input() -> BufferedIOBase:
+    if sys.stdin is None:
+        raise SourceUnreadable("standard input is closed")
+    return cast(BufferedIOBase, sys.stdin.buffer)

@@ -19,6 +19,8 @@ LONGEST_SESSION_ID = 40
 """Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
 
 LONGEST_SENSOR = 255
+LONGEST_ADDRESS = 80
+"""An IPv6 address has 45 characters at most, and a zone behind it; what is longer is not looked at."""
 
 KINDS = {
     "cowrie.session.connect": EventKind.CONNECT,
@@ -75,7 +77,7 @@ class LineDecoder:
             return Reason.NO_TIME
         session = fields.session
         if not session.isalnum() or len(session) > LONGEST_SESSION_ID:
-            session = clean(session, None).strip()
+            session = clean(session[:1_000_000], None).strip()
             if not session:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
@@ -90,10 +92,10 @@ class LineDecoder:
                 int.from_bytes(blake2b(line, digest_size=8).digest(), "big"),
                 at,
                 kind,
-                _address(fields.src_ip) if fields.src_ip else None,
+                _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
                 port if port is not None and 0 <= port <= 65535 else None,
-                self._sensor or (_name(fields.sensor) if fields.sensor else None),
-                _name(fields.uuid) if fields.uuid else None,
+                self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
+                _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
             ),
         )
 

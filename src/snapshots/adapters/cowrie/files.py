@@ -63,8 +63,8 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
             if not logs:
                 raise NothingToRead(f"there is no Cowrie log in the folder {path}")
             for content in logs:
-                contents.setdefault(Path(content.name).resolve(), content)
-            skipped += [Path(content.name) for content in below if content not in logs]
+                contents.setdefault(_path(content).resolve(), content)
+            skipped += [_path(content) for content in below if content not in logs]
     return FoundLogs(tuple(sorted(contents.values(), key=_age)), tuple(skipped))
 
 
@@ -90,11 +90,15 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _is_log(content: LogContent) -> bool:
-    file = Path(content.name)
+    file = _path(content)
     try:
         return file.is_file() and (content.first_event_at is not None or ".json" in file.name)
     except ForeignFile:
         return False
+
+
+def _path(content: LogContent) -> Path:
+    return content.path or Path("-")
 
 
 def _age(content: LogContent) -> tuple[datetime, str, bool, int, str]:

@@ -20,12 +20,13 @@ class SqlRuns:
 
     def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
         """Insert a run that is under way."""
-        row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at}
+        row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heard_at": at}
         self._connection.execute(runs.insert(), row)
 
-    def note(self, run: str, counts: Mapping[str, int]) -> None:
-        """Replace the counts."""
-        self._connection.execute(update(runs).where(runs.c.run == run).values(counts=json.dumps(dict(counts))))
+    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
+        """Replace the counts, and write that the run was heard of."""
+        values = {"counts": json.dumps(dict(counts)), "heard_at": at}
+        self._connection.execute(update(runs).where(runs.c.run == run).values(values))
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:
         """Write how it ended, and when."""

@@ -46,6 +46,7 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "snapshot_run": run if snapshot else None,
         "snapshot_gap": summary.gap.value if summary.gap else None,
         "gap_checked_at": saved_at if summary.gap else None,
+        "gap_run": run if summary.gap else None,
         "created_at": saved_at,
         "updated_at": saved_at,
         "event_fingerprints": packed(summary.fingerprints),

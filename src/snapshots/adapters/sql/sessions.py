@@ -20,7 +20,8 @@ from sqlalchemy import (
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.stage import stage_of
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, runs, session_summaries
+from snapshots.app.ports import RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
@@ -79,19 +80,24 @@ class SqlSessionStore:
                 | {
                     "snapshot_gap": case((is_sealed, None), else_=offered.snapshot_gap),
                     "gap_checked_at": case((is_sealed, None), else_=offered.gap_checked_at),
+                    "gap_run": case((is_sealed, None), else_=offered.gap_run),
                 },
             )
         )
 
-    def waiting(self, *, after: str, limit: int) -> Sequence[SessionSummary]:
-        """Return a page of open sessions without a connect that nobody judged yet."""
+    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
+        """Return a page of open sessions without a connect that nobody else will judge."""
         sessions = session_summaries.c
+        at_work = select(runs.c.run).where(
+            runs.c.state == RunState.RUNNING.value, runs.c.heard_at > silent_since, runs.c.run != run
+        )
         query = (
             select(session_summaries)
             .where(
                 sessions.snapshot_gap == Gap.NEVER_LOOKED_UP.value,
                 sessions.source_ip_rank > int(SightingKind.CONNECT),
                 sessions.session_id > after,
+                sessions.gap_run.not_in(at_work),
             )
             .order_by(sessions.session_id)
             .limit(limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -21,7 +22,21 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+
+class _MomentAsText(sqlite.DATETIME):
+    """A DATETIME column of SQLite whose values are texts on both sides."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Leave the text as it is."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Leave the text as it is."""
+
+
+_AS_TEXT = _MomentAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -30,20 +45,26 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Keep the text that process_bind_param makes, where the database has no type for a moment."""
+        return dialect.type_descriptor(_AS_TEXT if dialect.name == "sqlite" else self.impl_instance)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         """Refuse a moment without a zone, and write it in UTC."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no zone")
         value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+        return value.isoformat(" ", "microseconds")[:26] if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return what is stored as an aware moment in UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return cast(datetime, value).astimezone(UTC)
 
 
 def name(length: int) -> String:
@@ -131,6 +152,7 @@ session_summaries = Table(
     Column("snapshot_seal", String(32)),
     Column("snapshot_gap", String(20)),
     Column("gap_checked_at", UtcDateTime),
+    Column("gap_run", String(36)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("event_fingerprints", LargeBinary, nullable=False),
@@ -212,6 +234,7 @@ runs = Table(
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("began_at", UtcDateTime, nullable=False),
+    Column("heard_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("counts", Text),
 )
