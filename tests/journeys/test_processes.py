@@ -1,0 +1,110 @@
+"""Several processes at once, and processes that die."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy import select
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.tables import session_summaries
+from tests.mangle import LOGS
+
+ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
+VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql"))
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Both real logs many times over, each time an hour later: long enough to be interrupted."""
+    lines = [line for path in LOGS for line in gzip.decompress(path.read_bytes()).splitlines(keepends=True)]
+    many = (line.replace(b'"session":"', b'"session":"%x' % n) for n in range(12) for line in lines)
+    path = tmp_path / "cowrie.json"
+    path.write_bytes(b"".join(many))
+    return path
+
+
+def start(url: str, *paths: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "snapshots", "load", "-q", "--db", url, *map(str, paths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(*processes: subprocess.Popen[bytes]) -> None:
+    for process in processes:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+
+
+def rows(url: str) -> list[dict[str, object]]:
+    database = SqlDatabase(url)
+    with database.reading() as connection:
+        found = connection.execute(select(session_summaries).order_by("session_id")).mappings().all()
+    database.close()
+    return [{name: value for name, value in row.items() if name not in VOLATILE} for row in found]
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path, log: Path) -> list[dict[str, object]]:
+    finish(start(f"sqlite:///{tmp_path}/undisturbed.db", log))
+    return rows(f"sqlite:///{tmp_path}/undisturbed.db")
+
+
+def test_loaders_of_the_same_and_of_other_files_at_once_store_each_event_once(
+    url: str, log: Path, tmp_path: Path, undisturbed: list[dict[str, object]]
+) -> None:
+    """They wait for each other and finish: no deadlock, no lost row, no doubled event."""
+    content = log.read_bytes().splitlines(keepends=True)
+    halves = [tmp_path / "one.json", tmp_path / "two.json"]
+    halves[0].write_bytes(b"".join(content[: len(content) // 2 + 500]))
+    halves[1].write_bytes(b"".join(content[len(content) // 2 - 500 :]))
+
+    finish(start(url, log), start(url, *halves), start(url, halves[1]))
+
+    assert [(row["session_id"], row["event_count"]) for row in rows(url)] == [
+        (row["session_id"], row["event_count"]) for row in undisturbed
+    ]
+
+
+def test_after_a_kill_the_next_load_completes_the_rows(
+    url: str, log: Path, undisturbed: list[dict[str, object]]
+) -> None:
+    """At any moment, as often as it happens. SNAPSHOTS_KILLS says how often."""
+    random = Random(5)
+    for _ in range(ROUNDS):
+        process = start(url, log)
+        time.sleep(random.uniform(0.3, 1.6))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    finish(start(url, log))
+
+    assert rows(url) == undisturbed
+
+
+def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
+    url: str, log: Path, undisturbed: list[dict[str, object]]
+) -> None:
+    """Ctrl-C."""
+    process = start(url, log)
+    time.sleep(0.8)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode in {0, 130}, said
+    assert b"Traceback" not in said
+
+    finish(start(url, log))
+
+    assert rows(url) == undisturbed
