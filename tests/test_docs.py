@@ -1,6 +1,7 @@
 """What the documents promise."""
 
 import re
+import sqlite3
 import subprocess
 import tomllib
 from pathlib import Path
@@ -27,6 +28,25 @@ def test_the_readmes_program_runs_as_it_stands(
     exec(compile(program, "README.md", "exec"), {})
 
     assert "0a1b2c3d4e5f IpSnapshot(asn=15169, country='US'" in capsys.readouterr().out
+
+
+def test_the_worked_example_for_other_loaders_runs_and_keeps_what_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, and what the first time wrote is still there after the second."""
+    (program,) = re.findall(r"```python\n(.*?)```", Path("docs/other-loaders.md").read_text(), re.DOTALL)
+    later = program.replace('"8.8.8.8"', '"1.1.1.1"')
+    monkeypatch.chdir(tmp_path)
+
+    for text in (program, later):
+        names: dict[str, object] = {}
+        exec(compile(text, "other-loaders.md", "exec"), names)
+        names["engine"].dispose()  # type: ignore[attr-defined]  # a SQLAlchemy engine
+
+    with sqlite3.connect(tmp_path / "sessions.db") as connection:
+        rows = connection.execute("SELECT id, ip, asn, country, gap FROM my_sessions ORDER BY id").fetchall()
+    connection.close()
+    assert rows == [("0a1b2c3d4e5f", "8.8.8.8", 15169, "US", None), ("1b2c3d4e5f60", None, None, None, "no_source_ip")]
 
 
 def test_the_readme_names_every_command_option_gap_and_exit_code() -> None:
