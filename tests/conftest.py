@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
+from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.trial import trial_server
 
 NUMBERS = count(1)
@@ -40,3 +42,19 @@ def postgresql(server: str) -> Iterator[str]:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgresql"))
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def sql_database(sql_url: str) -> Iterator[SqlDatabase]:
+    """An empty database of each kind."""
+    made = SqlDatabase(sql_url)
+    yield made
+    made.close()

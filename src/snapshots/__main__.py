@@ -48,9 +48,9 @@ def _run(arguments: list[str]) -> int:
     """Import the libraries here, where an interruption is expected, and run the command."""
     import click  # noqa: PLC0415 - see above
 
-    from snapshots.adapters.cli.commands import cli  # noqa: PLC0415
-    from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415
-    from snapshots.container import open_application  # noqa: PLC0415
+    from snapshots.adapters.cli.commands import cli  # noqa: PLC0415 - see above
+    from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
+    from snapshots.container import open_application  # noqa: PLC0415 - see above
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show what is in a log

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,16 +20,13 @@ SEALED = SessionAggregate.sighted("sealed", "8.8.8.8", NOON).summary().judged(sn
 OPEN = SessionAggregate.sighted("open", "1.1.1.1", NOON).summary().judged(Gap.NOTHING_KNOWN)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
-    made = SqlDatabase(url)
-    with made.transaction() as stores:
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    with sql_database.transaction() as stores:
         stores.inventory.register([s.sighting for s in (SEALED, OPEN) if s.sighting], registered_at=NOON)
         stores.sessions.save([SEALED, OPEN], run="run", saved_at=NOON)
         stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
-    yield made
-    made.close()
+    return sql_database
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """The tables, from version to version, with rows in them."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -20,12 +17,9 @@ from tests.strategies import NOON, snapshot
 VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()][::-1]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
-    made = SqlDatabase(url)
-    yield made
-    made.close()
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    return sql_database
 
 
 def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:

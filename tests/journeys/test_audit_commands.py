@@ -15,13 +15,12 @@ from snapshots.adapters.sql.tables import session_summaries
 from tests.journeys.conftest import Run
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture
+def url(sql_url: str, run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A loaded database, which every command of the test uses."""
-    made = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/a.db"
-    monkeypatch.setenv("SNAPSHOTS_DB", made)
+    monkeypatch.setenv("SNAPSHOTS_DB", sql_url)
     run("load", logs)
-    return made
+    return sql_url
 
 
 @pytest.fixture

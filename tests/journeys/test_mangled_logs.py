@@ -1,7 +1,7 @@
 """Logs that everything happened to, against a slow and obvious reading of them."""
 
 import gzip
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -100,12 +100,9 @@ def true_inventory(database: SqlDatabase) -> bool:
     return True
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlDatabase]:
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
-    made = SqlDatabase(url)
-    yield made
-    made.close()
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    return sql_database
 
 
 @pytest.mark.parametrize("seed", SEEDS)

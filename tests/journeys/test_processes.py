@@ -20,13 +20,6 @@ ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
 VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgresql"))
-    return f"sqlite:///{tmp_path}/test.db"
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """Both real logs many times over, each time an hour later: long enough to be interrupted."""
@@ -63,7 +56,7 @@ def undisturbed(tmp_path: Path, log: Path) -> list[dict[str, object]]:
 
 
 def test_loaders_of_the_same_and_of_other_files_at_once_store_each_event_once(
-    url: str, log: Path, tmp_path: Path, undisturbed: list[dict[str, object]]
+    sql_url: str, log: Path, tmp_path: Path, undisturbed: list[dict[str, object]]
 ) -> None:
     """They wait for each other and finish: no deadlock, no lost row, no doubled event."""
     content = log.read_bytes().splitlines(keepends=True)
@@ -71,40 +64,40 @@ def test_loaders_of_the_same_and_of_other_files_at_once_store_each_event_once(
     halves[0].write_bytes(b"".join(content[: len(content) // 2 + 500]))
     halves[1].write_bytes(b"".join(content[len(content) // 2 - 500 :]))
 
-    finish(start(url, log), start(url, *halves), start(url, halves[1]))
+    finish(start(sql_url, log), start(sql_url, *halves), start(sql_url, halves[1]))
 
-    assert [(row["session_id"], row["event_count"]) for row in rows(url)] == [
+    assert [(row["session_id"], row["event_count"]) for row in rows(sql_url)] == [
         (row["session_id"], row["event_count"]) for row in undisturbed
     ]
 
 
 def test_after_a_kill_the_next_load_completes_the_rows(
-    url: str, log: Path, undisturbed: list[dict[str, object]]
+    sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
     """At any moment, as often as it happens. SNAPSHOTS_KILLS says how often."""
     random = Random(5)
     for _ in range(ROUNDS):
-        process = start(url, log)
+        process = start(sql_url, log)
         time.sleep(random.uniform(0.3, 1.6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
-    finish(start(url, log))
+    finish(start(sql_url, log))
 
-    assert rows(url) == undisturbed
+    assert rows(sql_url) == undisturbed
 
 
 def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
-    url: str, log: Path, undisturbed: list[dict[str, object]]
+    sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
     """Ctrl-C."""
-    process = start(url, log)
+    process = start(sql_url, log)
     time.sleep(0.8)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode in {0, 130}, said
     assert b"Traceback" not in said
 
-    finish(start(url, log))
+    finish(start(sql_url, log))
 
-    assert rows(url) == undisturbed
+    assert rows(sql_url) == undisturbed
