@@ -11,7 +11,7 @@ from snapshots.app.ports import DeadLetter, Pruned, RunKind, RunState, SessionCh
 from snapshots.app.progress import BatchLoaded
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
 from tests.strategies import NOON
@@ -99,6 +99,9 @@ class InMemoryInventory:
             if address in touched and own:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)
+
+    def recount_networks(self, *, counted_at: datetime) -> None:
+        pass  # networks are not kept apart from their addresses
 
 
 class InMemorySessions:
@@ -202,6 +205,12 @@ class InMemoryAudit:
         self.memory.corrections.append((session_id, held.snapshot, snapshot, reason))
         self.memory.sessions[session_id] = replace(held, snapshot=snapshot)
 
+    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
+        return 0  # summaries cannot hold one
+
+    def count_sentinels(self) -> int:
+        return 0
+
     def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
         pruned = self.would_prune(before)
         staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
@@ -230,6 +239,7 @@ class InMemoryStores:
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
         self.audit = InMemoryAudit(memory)
+        self.largest_asn = LARGEST_ASN
 
 
 class InMemoryDatabase:

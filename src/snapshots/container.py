@@ -13,11 +13,14 @@ from snapshots.adapters.cowrie.files import FoundLogs, find_logs
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.mmdb import open_mmdb
 from snapshots.adapters.intel.types import IporiginSource
+from snapshots.adapters.sql.adoption import SqlAdoption
+from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader, LoadReport
@@ -72,6 +75,7 @@ class Container(containers.DeclarativeContainer):
         new_run=providers.Object(new_run),
     )
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
+    adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
 
 
@@ -90,6 +94,13 @@ def open_application(settings: Settings) -> Iterator[Application]:
     def find(paths: Sequence[str], sensor: str | None) -> FoundLogs:
         return find_logs(paths, LineDecoder(sensor))
 
+    def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
+        target = SqlDatabase(url)
+        try:
+            return copy_database(database, target, observer)
+        finally:
+            target.close()
+
     database = container.database()
     try:
         yield Application(
@@ -97,6 +108,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
             find_logs=find,
             reports=container.reports(),
             changes=container.changes(),
+            copy=copy,
+            adoption=container.adoption(),
             migrate=database.migrate,
             shown_database=str(database),
         )

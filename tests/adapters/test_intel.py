@@ -1,12 +1,9 @@
 """Sources of facts."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mmdb_writer import MMDBWriter
-from netaddr import IPSet
 
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.mmdb import MmdbSource, facts_in, open_mmdb
@@ -16,17 +13,10 @@ from snapshots.app.ports import FactSource
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.source_ip import IpAddress
+from tests.tables import mmdb
 
 GOOGLE, DNS6 = IpAddress("8.8.8.8"), IpAddress("2001:4860:4860::8888")
 TOR = IpAddress("185.220.101.1")
-
-
-def mmdb(path: Path, networks: Mapping[str, dict[str, Any]], version: int = 6, kind: str = "GeoLite2-ASN") -> Path:
-    writer = MMDBWriter(ip_version=version, ipv4_compatible=version == 6, database_type=kind, int_type="u32")
-    for network, record in networks.items():
-        writer.insert_network(IPSet([network]), record)
-    writer.to_db_file(str(path))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -203,7 +203,8 @@ def test_a_correction_that_does_not_fit_changes_nothing(hand: Connection) -> Non
         ({"old_snapshot_asn": 5}, "does not match"),
         ({"session_id": "nobody"}, "does not match"),
         ({"session_id": "open"}, "does not match"),
-        ({"old_enrichment_at": None}, "correction_is_of_a_sealed_session"),
+        ({"old_enrichment_at": None}, "does not match"),
+        ({"old_enrichment_at": None, "old_snapshot_asn": None}, "correction_is_of_a_sealed_session|does not match"),
         ({"reason": ""}, "correction_has_a_reason"),
         ({"new_enrichment_at": None}, "snapshot_is_whole"),
     ):

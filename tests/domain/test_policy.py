@@ -129,3 +129,13 @@ def test_a_snapshot_that_makes_no_sense_cannot_be_built(wrong: dict[str, object]
     }
     with pytest.raises(InvalidFact):
         IpSnapshot(**values)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(("asn", "is_kept"), [(2**31 - 1, True), (2**31, False)])
+def test_a_network_number_that_the_store_cannot_hold_leaves_the_session_open(asn: int, *, is_kept: bool) -> None:
+    """Whole or not at all: a snapshot is not written without the ASN that was known."""
+    reading = IpReading(snapshot=snapshot(asn=asn), was_looked_up=True)
+
+    verdict = SnapshotPolicy().verdict(SEEN, reading, largest_asn=2**31 - 1)
+
+    assert verdict == (reading.snapshot if is_kept else Gap.ASN_TOO_LARGE)

@@ -1,5 +1,6 @@
 """Sessions that share one id."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -182,3 +183,43 @@ def test_the_order_of_reading_changes_nothing_and_nothing_is_lost(found: list[Se
 
     assert {s.session_id: s.events for s in one} == {s.session_id: s.events for s in other}
     assert sorted(m for s in one for m in s.events) == sorted({e.fingerprint for e in found})
+
+
+def theirs(*found: SessionEvent, until: int, name: str = "id", sensor: str | None = "their-name") -> SessionSummary:
+    """A session of which another loader counted the events up to some seconds after noon."""
+    counted = SessionAggregate.of(name, found).summary("id")
+    return replace(
+        counted, fingerprints=frozenset(), sensor=sensor, counted_until=NOON + timedelta(seconds=until), logged_id=None
+    )
+
+
+def test_what_another_loader_counted_adds_nothing_and_later_events_count() -> None:
+    """Its rows do not say which events they count, but until when; and its name for the honeypot is its own."""
+    held = theirs(event(1), event(2, after=5), until=5)
+
+    (session,) = tell_apart(logged(connect(1, sensor="s"), event(2, after=5), event(3, after=6, sensor="s")), [held])
+    merged = held.merge(session.summary("id"))
+
+    assert (session.session_id, set(session.events)) == ("id", {1, 2, 3})
+    assert (merged.event_count, merged.sensor, merged.counted_until) == (3, "their-name", held.counted_until)
+    assert tell_apart(logged(connect(1), event(2, after=5), event(3, after=6)), [merged]) == []
+
+
+def test_what_it_counted_still_tells_the_address() -> None:
+    """Its daily loader wrote none."""
+    held = replace(theirs(event(1, address=None), until=5), sighting=None)
+
+    (session,) = tell_apart(logged(connect(2, after=4), connect(1)), [held])
+
+    assert session.summary().event_count == 0
+    assert held.merge(session.summary("id")).sighting == connect(1).sighting
+
+
+def test_a_connect_after_what_another_loader_counted_begins_another_session() -> None:
+    """The first connect of a session comes before its other events."""
+    held = theirs(event(1), until=5)
+
+    sessions = tell_apart(logged(connect(2, after=9), event(3, after=10)), [held])
+
+    assert [len(s.session_id) > 2 for s in sessions] == [True]
+    assert marks(sessions) == [{2, 3}]

@@ -1,5 +1,6 @@
 """What events add up to, whatever the order."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from snapshots.domain.errors import InvalidAddress, InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import Method
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary, bounded
 from tests.strategies import DAY, HOME, NOON, OTHER, events, snapshot
@@ -192,3 +194,12 @@ def test_a_huge_session_remembers_the_same_events_in_any_order() -> None:
     marks = range(LARGEST_FINGERPRINT_SET + 10)
 
     assert bounded(frozenset(marks)) == frozenset(range(LARGEST_FINGERPRINT_SET))
+
+
+def test_the_same_address_seen_again_is_not_late_for_what_another_loader_sealed() -> None:
+    """When that loader saw the address is not known, so every connect would come before it."""
+    adopted = replace(snapshot(), method=Method.ADOPTED)
+    held = session(event(1)).summary().judged(adopted)
+
+    assert not session(event(2, EventKind.CONNECT)).summary().comes_too_late_for(held)
+    assert session(event(2, EventKind.CONNECT, address=OTHER)).summary().comes_too_late_for(held)

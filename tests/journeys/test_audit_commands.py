@@ -159,9 +159,10 @@ def test_tables_come_and_go_by_command(run: Run, tmp_path: Path) -> None:
     """And the program says from where to where."""
     database = f"sqlite:///{tmp_path}/new.db"
 
-    assert "from version none to 0001" in run("migrate", "--db", database)[1]
-    assert "have version 0001 already" in run("migrate", "--db", database)[1]
-    assert "from version 0001 to none" in run("migrate", "--db", database, "--to", "base")[1]
+    assert "from version none to 0001" in run("migrate", "--db", database, "--to", "0001")[1]
+    assert "from version 0001 to" in run("migrate", "--db", database)[1]
+    assert "already" in run("migrate", "--db", database)[1]
+    assert "to none" in run("migrate", "--db", database, "--to", "base")[1]
     assert "no sessions yet" in run("report", "--db", database)[2]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.test_intel import mmdb
 from tests.journeys.conftest import Run
+from tests.tables import mmdb
 
 
 def test_a_folder_becomes_sessions_with_networks(run: Run, logs: Path) -> None:

@@ -52,6 +52,27 @@ class AuditedChanges:
             stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
         return before, after
 
+    def take_out_sentinels(self, *, reason: str, dry_run: bool) -> int:
+        """
+        Take out what another loader wrote for facts that it did not know, such as the country "XX".
+
+        Args:
+            reason: Why; it is kept with each correction.
+            dry_run: Only count.
+
+        Returns:
+            How many sessions were corrected, or would be; those without any other fact are open then.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was changed.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            if dry_run:
+                return stores.audit.count_sentinels()
+            with self._run(stores, RunKind.CORRECT, now) as run:
+                return stores.audit.take_out_sentinels(reason=reason, run=run, made_at=now)
+
     def prune(self, before: datetime, *, dry_run: bool) -> Pruned:
         """
         Delete the sessions that ended before a moment; addresses and counts of what went stay.

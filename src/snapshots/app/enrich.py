@@ -78,7 +78,8 @@ class SnapshotService:
         routable = {s.address for s in sightings if s.address.is_routable}
         stores.inventory.register(sightings, registered_at=self._clock.now())
         histories = self._histories(routable, stores.inventory)
-        return [summary.judged(self._verdict(summary.sighting, histories)) for summary in summaries]
+        largest = stores.largest_asn
+        return [summary.judged(self._verdict(summary.sighting, histories, largest)) for summary in summaries]
 
     def register_sources(self, stores: Stores) -> None:
         """Record every build that addresses are looked up in."""
@@ -86,12 +87,12 @@ class SnapshotService:
             stores.inventory.register_source(source.build, registered_at=self._clock.now())
 
     def _verdict(
-        self, sighting: Sighting | None, histories: Mapping[IpAddress, Sequence[IpObservation]]
+        self, sighting: Sighting | None, histories: Mapping[IpAddress, Sequence[IpObservation]], largest_asn: int
     ) -> IpSnapshot | Gap:
         if sighting is None or sighting.address not in histories:
             return self._policy.verdict(sighting, None)
         reading = self._reader.read(histories[sighting.address], at=sighting.seen_at)
-        return self._policy.verdict(sighting, reading)
+        return self._policy.verdict(sighting, reading, largest_asn=largest_asn)
 
     def _histories(
         self, addresses: AbstractSet[IpAddress], inventory: IpInventory

@@ -176,6 +176,7 @@ class BulkLoader:
             state = RunState.DONE
         finally:
             with self._database.transaction() as stores:
+                stores.inventory.recount_networks(counted_at=self._clock.now())
                 stores.runs.note(run, report.counts(), at=self._clock.now())
                 stores.runs.end(run, state, at=self._clock.now())
         return report

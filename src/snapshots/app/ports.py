@@ -101,6 +101,10 @@ class IpInventory(Protocol):
         """
         ...
 
+    def recount_networks(self, *, counted_at: datetime) -> None:
+        """Make first and last seen and the counts of every network those of the addresses that are in it now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChange:
@@ -165,6 +169,21 @@ class Audit(Protocol):
         Raises:
             StoreUnavailable: The session is open, or not there; nothing was changed.
         """
+        ...
+
+    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
+        """
+        Replace pseudo codes that another loader wrote for facts by nothing, and record what they were.
+
+        A session that holds no other fact is open then.
+
+        Returns:
+            How many sessions were corrected.
+        """
+        ...
+
+    def count_sentinels(self) -> int:
+        """Count what `take_out_sentinels` would correct."""
         ...
 
     def prune(self, before: datetime, *, run: str, made_at: datetime) -> "Pruned":
@@ -278,6 +297,11 @@ class Runs(Protocol):
 
 class Stores(Protocol):
     """Everything that is stored, within one transaction."""
+
+    @property
+    def largest_asn(self) -> int:
+        """Return the largest number of a network that a session can hold; less than any in an adopted database."""
+        ...
 
     @property
     def inventory(self) -> IpInventory:

@@ -131,6 +131,7 @@ class Invariant(Enum):
     WHOLE = "whole"
     IN_RANGE = "in_range"
     UNCHANGED = "unchanged"
+    NO_SENTINEL = "no_sentinel"
     GUARDED = "guarded"
 
     @property
@@ -143,6 +144,7 @@ _BROKEN = {
     Invariant.WHOLE: "torn: facts without a time or a method, a time without facts, or both a snapshot and a gap",
     Invariant.IN_RANGE: "out of range: a fact that no network, country or type has",
     Invariant.UNCHANGED: "changed without audit: not what was sealed",
+    Invariant.NO_SENTINEL: "sentinel: a code for nowhere stands for a fact; `correct --sentinels` takes it out",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
 }
 
@@ -169,12 +171,16 @@ class Inspection:
     Attributes:
         sealed: How many sealed or torn sessions were looked at.
         corrections: How many corrections are on record.
+        adopted: How many of them another loader wrote; they carry no seal, so a change cannot be seen.
+        put_back: How often the guard put back what another loader filled into a sealed session.
         violations: What does not hold, at most as many as were asked for.
         violation_count: How many there are.
     """
 
     sealed: int
     corrections: int
+    adopted: int = 0
+    put_back: int = 0
     violations: Sequence[Violation]
     violation_count: int
 

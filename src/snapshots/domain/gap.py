@@ -13,6 +13,7 @@ class Gap(Enum):
     EXPIRED = "expired"
     TOO_LATE = "too_late"
     PARTIAL = "partial"
+    ASN_TOO_LARGE = "asn_too_large"
 
     @property
     def explanation(self) -> str:
@@ -27,5 +28,6 @@ _EXPLANATIONS = {
     Gap.NOTHING_KNOWN: "Every source was asked about the address, and none knows it.",
     Gap.EXPIRED: "What was known of the address was too old at the time of the attack.",
     Gap.TOO_LATE: "What is known of the address was learned too long after the attack.",
+    Gap.ASN_TOO_LARGE: "The network's number does not fit a 32-bit column; `snapshots adopt --widen` widens it.",
     Gap.PARTIAL: "Something is known of the address, but not the facts that the policy requires.",
 }

@@ -7,7 +7,7 @@ from enum import Enum
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.reading import IpReading
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
 from snapshots.domain.source_ip import Sighting
 
 
@@ -65,13 +65,16 @@ class SnapshotPolicy:
             return None
         return offered
 
-    def verdict(self, sighting: Sighting | None, reading: IpReading | None) -> IpSnapshot | Gap:
+    def verdict(
+        self, sighting: Sighting | None, reading: IpReading | None, *, largest_asn: int = LARGEST_ASN
+    ) -> IpSnapshot | Gap:
         """
         Return the snapshot that an open session may be sealed with, or why it stays open.
 
         Args:
             sighting: The session's canonical sighting, if it has one.
             reading: What was read of its address; None if nothing could be read.
+            largest_asn: The largest number of a network that the store can hold.
         """
         if sighting is None:
             return Gap.NO_SOURCE_IP
@@ -80,14 +83,16 @@ class SnapshotPolicy:
         if reading is None or not reading.was_looked_up:
             return Gap.NEVER_LOOKED_UP
         if reading.snapshot is not None:
-            return self._objection(reading.snapshot, sighting.seen_at) or reading.snapshot
+            return self._objection(reading.snapshot, sighting.seen_at, largest_asn) or reading.snapshot
         if reading.is_too_late:
             return Gap.TOO_LATE
         return Gap.EXPIRED if reading.has_expired else Gap.NOTHING_KNOWN
 
-    def _objection(self, offered: IpSnapshot, seen_at: datetime) -> Gap | None:
+    def _objection(self, offered: IpSnapshot, seen_at: datetime, largest_asn: int = LARGEST_ASN) -> Gap | None:
         if not self.requires.is_met_by(offered):
             return Gap.PARTIAL
         if self.max_lag is not None and offered.lag_behind(seen_at) > self.max_lag:
             return Gap.TOO_LATE
+        if offered.asn is not None and offered.asn > largest_asn:
+            return Gap.ASN_TOO_LARGE
         return None

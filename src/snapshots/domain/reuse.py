@@ -28,7 +28,8 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
 
     Args:
         logged: The events that were read under one logged id, under that id.
-        held: What is stored under this id, under every name.
+        held: What is stored under this id, under every name. What another loader counted of a session stays
+            there: events at or before its `counted_until` are that session's, whoever connected.
 
     Returns:
         Sessions with at least one new event each; stored names for stored sessions.
@@ -42,13 +43,14 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
     if not held and _is_one_session(new):
         return [logged]
     incarnations = [_Incarnation.of(summary) for summary in held]
+    new = _without_counted(incarnations, new)
     _add_connects(incarnations, [event for event in new if event.kind is EventKind.CONNECT])
     index = _Index(incarnations)
     for event in sorted((e for e in new if e.kind is not EventKind.CONNECT), key=lambda e: (e.at, e.fingerprint)):
         index.owner_of(event).events.append(event)
     incarnations = index.incarnations
     _give_names(logged.session_id, incarnations)
-    return [SessionAggregate.of(i.name, i.events) for i in incarnations if i.events]
+    return [SessionAggregate.of(i.name, i.events, counted_until=i.counted_until) for i in incarnations if i.events]
 
 
 def _is_one_session(events: Collection[SessionEvent]) -> bool:
@@ -74,6 +76,7 @@ class _Incarnation:
     sensor: str | None
     begins_at: datetime
     sealed_until: datetime | None = None
+    counted_until: datetime | None = None
     events: list[SessionEvent] = field(default_factory=list)
 
     @classmethod
@@ -83,15 +86,17 @@ class _Incarnation:
             name=held.session_id,
             connect=connect,
             address=held.source_ip,
-            sensor=held.sensor,
+            # Another loader's word for the honeypot is not the log's, so its session may be of any.
+            sensor=held.sensor if held.counted_until is None else None,
             begins_at=connect[0] if connect is not None else held.first_event_at,
             sealed_until=held.last_event_at if held.is_sealed and connect is None else None,
+            counted_until=held.counted_until,
         )
 
     def may_have_begun_with(self, other: "_Incarnation") -> bool:
         """Whether a connect may be the one that this session lacks; sealed, it does not wait for ever."""
         in_time = self.sealed_until is None or other.begins_at <= self.sealed_until + LATEST_CONNECT
-        return in_time and other.may_be_of(self.sensor)
+        return self.counted_until is None and in_time and other.may_be_of(self.sensor)
 
     def may_be_of(self, sensor: str | None) -> bool:
         return self.sensor is None or sensor is None or self.sensor == sensor
@@ -101,6 +106,21 @@ def _connect_seen(sighting: Sighting | None) -> Connect | None:
     if sighting is None or sighting.kind is not SightingKind.CONNECT:
         return None
     return (sighting.seen_at, sighting.address.text, -1 if sighting.port is None else sighting.port)
+
+
+def _without_counted(incarnations: list[_Incarnation], events: Sequence[SessionEvent]) -> list[SessionEvent]:
+    """Give the sessions of another loader the events that it counted, and return the others."""
+    counted = sorted((i for i in incarnations if i.counted_until is not None), key=lambda i: i.begins_at)
+    others = []
+    for event in events:
+        own = next((i for i in counted if i.counted_until is not None and event.at <= i.counted_until), None)
+        if own is None:
+            others.append(event)
+            continue
+        own.events.append(event)
+        if event.kind is EventKind.CONNECT and (own.connect is None or _connect_of(event) < own.connect):
+            own.connect, own.address, own.begins_at = _connect_of(event), event.address, event.at
+    return others
 
 
 def _add_connects(incarnations: list[_Incarnation], connects: Iterable[SessionEvent]) -> None:

@@ -76,13 +76,16 @@ class SessionAggregate:
     Attributes:
         session_id: The session's name.
         events: The events by their fingerprints.
+        counted_until: Events at or before it were counted by another loader, and only tell the address;
+            None if there was none.
     """
 
     session_id: SessionId
     events: dict[int, SessionEvent]
+    counted_until: datetime | None = None
 
     @classmethod
-    def of(cls, session_id: str, events: Iterable[SessionEvent] = ()) -> Self:
+    def of(cls, session_id: str, events: Iterable[SessionEvent] = (), *, counted_until: datetime | None = None) -> Self:
         """Return the aggregate of *events*.
 
         Raises:
@@ -90,7 +93,7 @@ class SessionAggregate:
         """
         if not session_id:
             raise InvalidEvent("a session has a name")
-        aggregate = cls(SessionId(session_id), {})
+        aggregate = cls(SessionId(session_id), {}, counted_until)
         for event in events:
             aggregate.add(event)
         return aggregate
@@ -127,7 +130,7 @@ class SessionAggregate:
         """
         if other.session_id != self.session_id:
             raise InvalidEvent(f"{other.session_id!r} is another session than {self.session_id!r}")
-        return SessionAggregate(self.session_id, other.events | self.events)
+        return SessionAggregate(self.session_id, other.events | self.events, self.counted_until)
 
     def summary(self, logged_id: str | None = None) -> SessionSummary:
         """
@@ -142,14 +145,15 @@ class SessionAggregate:
         if not self.events:
             raise InvalidEvent(f"session {self.session_id!r} has no events")
         events = self.events.values()
-        kinds = [event.kind for event in events]
-        forwards = kinds.count(EventKind.FORWARD)
+        until = self.counted_until
+        kinds = [event.kind for event in events if until is None or event.at > until]
         sightings = (event.sighting for event in events)
         return SessionSummary(
             session_id=self.session_id,
             logged_id=logged_id if logged_id != self.session_id else None,
             sighting=CanonicalIpSelector().choose(
-                (s for s in sightings if s is not None), only_forwards=forwards == len(kinds)
+                (s for s in sightings if s is not None),
+                only_forwards=all(event.kind is EventKind.FORWARD for event in events),
             ),
             first_event_at=min(event.at for event in events),
             last_event_at=max(event.at for event in events),
@@ -157,7 +161,7 @@ class SessionAggregate:
             command_count=kinds.count(EventKind.COMMAND),
             file_downloads=kinds.count(EventKind.DOWNLOAD),
             login_attempts=kinds.count(EventKind.LOGIN),
-            forward_count=forwards,
+            forward_count=kinds.count(EventKind.FORWARD),
             sensor=min((event.sensor for event in events if event.sensor is not None), default=None),
             sensor_id=min((event.sensor_id for event in events if event.sensor_id is not None), default=None),
             fingerprints=bounded(frozenset(self.events)),

@@ -22,6 +22,8 @@ class Method(Enum):
     """A fact was stated only after the sighting."""
     CORRECTED = "corrected"
     """An operator stated a fact, through the audit."""
+    ADOPTED = "adopted"
+    """Another loader wrote the facts before its database was adopted; when they were stated is its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

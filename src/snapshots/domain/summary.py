@@ -5,7 +5,7 @@ from datetime import datetime
 
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 
 LARGEST_FINGERPRINT_SET = 1_048_576
@@ -34,6 +34,7 @@ class SessionSummary:
             than LARGEST_FINGERPRINT_SET events, the smallest ones.
         snapshot: What was known of the address; None while the session is open.
         gap: Why the session is open; None when it is sealed, or nobody judged it yet.
+        counted_until: Events at or before it were counted by another loader; None if there was none.
     """
 
     session_id: str
@@ -51,6 +52,7 @@ class SessionSummary:
     fingerprints: frozenset[int] = frozenset()
     snapshot: IpSnapshot | None = None
     gap: Gap | None = None
+    counted_until: datetime | None = None
 
     @property
     def is_sealed(self) -> bool:
@@ -106,18 +108,21 @@ class SessionSummary:
             file_downloads=self.file_downloads + later.file_downloads,
             login_attempts=self.login_attempts + later.login_attempts,
             forward_count=self.forward_count + later.forward_count,
-            sensor=_smaller(self.sensor, later.sensor),
+            sensor=_smaller(self.sensor, later.sensor) if self.counted_until is None else self.sensor or later.sensor,
             sensor_id=_smaller(self.sensor_id, later.sensor_id),
             fingerprints=bounded(self.fingerprints | later.fingerprints),
             snapshot=first.snapshot,
             gap=first.gap,
+            counted_until=self.counted_until,
         )
         return both if self.is_sealed else both._without_claimed_address()
 
     def comes_too_late_for(self, held: "SessionSummary") -> bool:
         """Whether this summary names an earlier sighting than the one *held* is sealed with."""
-        if not held.is_sealed or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
+        if held.snapshot is None or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
             return False
+        if held.snapshot.method is Method.ADOPTED and held.source_ip == self.source_ip:
+            return False  # when another loader saw the address is not known, so no time is earlier
         return held.sighting is None or self.sighting.precedes(held.sighting)
 
     def _without_claimed_address(self) -> "SessionSummary":

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from snapshots.adapters.cli.settings import Settings
+from snapshots.app.adoption import Adoption
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
 from snapshots.app.progress import LoadObserver
@@ -38,6 +40,8 @@ class Application:
         find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
         reports: Answers questions.
         changes: Corrects and prunes sealed sessions, on the record.
+        adoption: Takes over a database of cowrieprocessor.
+        copy: Copies the database to the one under another URL, and tells an observer.
         migrate: Brings the tables to a version, and returns the one before and the one after.
         shown_database: The database without its password.
     """
@@ -46,6 +50,8 @@ class Application:
     find_logs: Callable[[Sequence[str], str | None], FoundLogs]
     reports: Reports
     changes: AuditedChanges
+    adoption: Adoption
+    copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
     migrate: Callable[[str], tuple[str | None, str | None]]
     shown_database: str
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
-from snapshots.adapters.cli.progress import LoadBar
+from snapshots.adapters.cli.progress import CopyBar, LoadBar
 from snapshots.adapters.cli.settings import Settings
 from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
@@ -181,8 +181,10 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
 
 
 @cli.command(short_help="Correct a sealed session, on the record.")
-@click.argument("session")
+@click.argument("session", required=False)
 @_database_option
+@click.option("--sentinels", is_flag=True, help="Take out the XX and AS0 that another loader wrote for unknown facts.")
+@click.option("--dry-run", is_flag=True, help="With --sentinels: only say how many sessions it would correct.")
 @click.option("--reason", required=True, help="Why; it is kept with the correction.")
 @click.option("--asn", type=int, help="The right ASN.")
 @click.option("--country", help="The right country, such as DE.")
@@ -191,8 +193,10 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
 def correct(
     open_application: OpenApplication,
     /,
-    session: str,
+    session: str | None,
     *,
+    sentinels: bool,
+    dry_run: bool,
     reason: str,
     asn: int | None,
     country: str | None,
@@ -200,6 +204,14 @@ def correct(
     **options: Any,
 ) -> None:
     """Correct facts of a sealed SESSION through the audit, which keeps what they were."""
+    if sentinels == (session is not None) or (dry_run and not sentinels):
+        raise click.UsageError("name a SESSION, or say --sentinels (with or without --dry-run)")
+    if session is None:
+        with _opened(open_application, options) as application:
+            count = application.changes.take_out_sentinels(reason=reason, dry_run=dry_run)
+        said = "hold a code for nowhere" if dry_run else "held a code for nowhere, which was taken out"
+        click.echo(f"{count:,} sessions {said}.")
+        return
     with _opened(open_application, options) as application:
         before, after = application.changes.correct(
             _valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
@@ -238,6 +250,46 @@ def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> No
             click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
         else:
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
+
+
+@cli.command(short_help="Copy everything to another database.")
+@_database_option
+@click.option("--to", "target", required=True, metavar="URL", help="An empty database, such as one of PostgreSQL.")
+@click.pass_obj
+def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
+    """
+    Copy the whole database to another one, and compare every row.
+
+    Interrupted, the same command goes on. The other database can be used when all is copied and compared.
+    """
+    stderr = Console(stderr=True, markup=False, highlight=False)
+    with _opened(open_application, options) as application, CopyBar(stderr) as bar:
+        copied = application.copy(target, bar)
+    for table in copied:
+        click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
+
+
+@cli.command(short_help="Take over a database of cowrieprocessor.")
+@_database_option
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+@click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
+@click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
+@click.pass_obj
+def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, widen: bool, **options: Any) -> None:
+    """
+    Take over a database of cowrieprocessor (versions 15 to 17) as it is.
+
+    Columns, tables, triggers and indexes are added; no row is written, and its own loader keeps working.
+    """
+    if undo and widen:
+        raise click.UsageError("--undo and --widen exclude each other")
+    with _opened(open_application, options) as application:
+        adoption = application.adoption
+        if undo:
+            plan = adoption.plan_undo() if dry_run else adoption.undo()
+        else:
+            plan = adoption.plan(widen=widen) if dry_run else adoption.adopt(widen=widen)
+    render.show_plan(_stdout(), plan, is_done=not dry_run)
 
 
 @cli.command(short_help="Load a real log that comes along, and show everything.")

@@ -1,11 +1,11 @@
-"""A progress bar for a load, on a terminal only."""
+"""Progress bars, on a terminal only."""
 
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.progress import BatchLoaded
@@ -55,3 +55,41 @@ class LoadBar:
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Do nothing: the bar shows bytes."""
+
+
+class CopyBar:
+    """
+    Shows how far each table is copied; silent where stderr is no terminal.
+
+    Args:
+        console: Where the bars are drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def table_opened(self, table: str, rows: int) -> None:
+        """Begin a bar."""
+        self._progress.update(self._task, description=table, total=rows, completed=0)
+
+    def rows_copied(self, count: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=count)

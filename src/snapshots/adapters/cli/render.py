@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.printable import printable
+from snapshots.app.adoption import AdoptionPlan, Lock
 from snapshots.app.load import LoadReport
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage
@@ -112,6 +113,12 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
 def show_inspection(console: Console, inspection: Inspection) -> None:
     """Print whether every invariant holds, and which does not."""
     console.print()
+    if inspection.adopted:
+        adopted = _count(inspection.adopted, "session")
+        console.print(f"Another loader wrote {adopted} of them: without a seal, a change of theirs cannot be seen.")
+    if inspection.put_back:
+        times = _count(inspection.put_back, "time")
+        console.print(f"The guard put back {times} what another loader filled into a sealed session.")
     if not inspection.violation_count:
         console.print(
             f"{_count(inspection.sealed, 'sealed session')} looked at, none changed without audit, the guard holds; "
@@ -123,6 +130,21 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
         console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")
     if inspection.violation_count > len(inspection.violations):
         console.print(f"  and {inspection.violation_count - len(inspection.violations):,} more")
+
+
+def show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
+    """Print what adopting a database does to it, or did."""
+    console.print(f"Found: {plan.found}, {_count(plan.sessions, 'session')}.")
+    for step in plan.steps:
+        size = f", over {step.bytes:,} bytes" if step.bytes else ""
+        lock = "" if step.lock is Lock.NONE else f"; locks {step.lock.value}"
+        console.print(f"  {step.table}: {step.what}{size}{lock}", soft_wrap=True)
+    for note in plan.notes:
+        console.print(f"Note: {note}.", soft_wrap=True)
+    if not plan.steps:
+        console.print("Nothing is left to do.")
+    else:
+        console.print("Done." if is_done else "Nothing was changed: this was a dry run.")
 
 
 def show_correction(console: Console, before: IpSnapshot, after: IpSnapshot) -> None:
@@ -185,6 +207,7 @@ _STATED = {
     Method.ASOF: "stated by the time of the attack",
     Method.INFERRED: "stated only after the attack",
     Method.CORRECTED: "stated by an operator, through the audit",
+    Method.ADOPTED: "that another loader wrote before the database was adopted",
 }
 
 _SEEN_BY = {

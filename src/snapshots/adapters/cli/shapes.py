@@ -59,6 +59,8 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     return {
         "sealed": inspection.sealed,
         "corrections": inspection.corrections,
+        "adopted": inspection.adopted,
+        "put_back": inspection.put_back,
         "violation_count": inspection.violation_count,
         "violations": [{"invariant": v.invariant, "where": v.where} for v in inspection.violations],
     }

@@ -2,16 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select, update
 
 from snapshots.adapters.sql.dialects import each_of
-from snapshots.adapters.sql.rows import seal_of
+from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of
 from snapshots.adapters.sql.tables import (
+    FACTS,
     SNAPSHOT_COLUMNS,
     ip_inventory,
+    is_sealed,
     session_summaries,
     snapshot_corrections,
     snapshot_prunings,
+    states,
 )
 from snapshots.app.ports import Pruned
 from snapshots.domain.snapshot import IpSnapshot
@@ -51,6 +54,31 @@ class SqlAudit:
             },
         )
 
+    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
+        """Insert the corrections in one statement, each made from the row as it stands."""
+        sentinels = self.count_sentinels()
+        new = {
+            "source_ip": case((S.source_ip != UNKNOWN_ADDRESS, S.source_ip)),
+            **{fact: case((states(fact), S[fact])) for fact in FACTS},
+            "enrichment_at": case((is_sealed(), S.enrichment_at)),
+        }
+        columns = {
+            "session_id": S.session_id,
+            "reason": literal(reason),
+            "run": literal(run),
+            "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
+            **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
+            **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
+        }
+        held = select(*columns.values()).where(_holds_a_sentinel()).order_by(S.session_id)
+        self._connection.execute(snapshot_corrections.insert().from_select(list(columns), held))
+        return sentinels
+
+    def count_sentinels(self) -> int:
+        """Count the sessions in which a pseudo code stands for a fact."""
+        query = select(func.count()).select_from(session_summaries).where(_holds_a_sentinel())
+        return self._connection.execute(query).scalar_one()
+
     def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
         """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
         pruned = self.would_prune(before)
@@ -81,3 +109,10 @@ class SqlAudit:
         query = select(func.count(), func.coalesce(func.sum(S.event_count), 0)).where(S.last_event_at < before)
         sessions, events = self._connection.execute(query).one()
         return Pruned(sessions=sessions, events=int(events))
+
+
+def _holds_a_sentinel() -> ColumnElement[bool]:
+    """Whether another loader wrote a code for nowhere, AS0 or no address, in a row with a snapshot."""
+    has_facts = or_(*(S[fact].is_not(None) for fact in FACTS))
+    says_nothing = or_(*(and_(S[fact].is_not(None), not_(states(fact))) for fact in FACTS))
+    return and_(S.snapshot_method.is_(None), has_facts, or_(says_nothing, S.source_ip == UNKNOWN_ADDRESS))

@@ -1,7 +1,7 @@
 """One database, and what is stored in it within a transaction."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,30 +13,38 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLA
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
-from snapshots.adapters.sql import dialects, schema
+from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.sessions import SqlSessionStore
+from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
 
 
 class SqlStores:
     """Everything that is stored, over one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._shape = shape
+
+    @property
+    def largest_asn(self) -> int:
+        """Return the largest number of a network that a session can hold."""
+        return self._shape.largest_asn(session_summaries)
 
     @cached_property
     def inventory(self) -> SqlIpInventory:
         """Return the addresses."""
-        return SqlIpInventory(self._connection)
+        return SqlIpInventory(self._connection, self._shape)
 
     @cached_property
     def sessions(self) -> SqlSessionStore:
         """Return the sessions."""
-        return SqlSessionStore(self._connection)
+        return SqlSessionStore(self._connection, self._shape)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:
@@ -80,6 +88,7 @@ class SqlDatabase:
             hint = f"sqlite:///{url}" if "://" not in url else "sqlite:///snapshots.db"
             raise SettingRefused(f"{_shown(url)} is no database URL; try {hint}") from exc
         self._is_prepared = False
+        self._shape: Shape | None = None
 
     def __str__(self) -> str:
         """Return the URL without its password."""
@@ -115,6 +124,18 @@ class SqlDatabase:
         Raises:
             StoreUnavailable: There is no such database, or it does not answer.
         """
+        with self.looking() as connection:
+            self._refuse_other_versions(connection)
+            yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """
+        Open a connection for queries, whatever tables there are.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
         with self._translated():
             if (
                 self._url.get_backend_name() == "sqlite"
@@ -124,7 +145,6 @@ class SqlDatabase:
                 raise StoreUnavailable(f"there is no database {self}; `snapshots load` makes it")
             with self.engine.connect() as connection, connection.begin():
                 dialects.begin_reading(connection)
-                self._refuse_other_versions(connection)
                 yield connection
 
     @contextmanager
@@ -159,8 +179,7 @@ class SqlDatabase:
             StoreUnavailable: The database refused; nothing was changed.
             SettingRefused: There is no such version.
         """
-        with self._translated(), self.engine.connect() as connection, connection.begin():
-            dialects.lock_for_writing(connection)
+        with self.changing_tables() as connection:
             before = schema.version(connection)
             try:
                 if to != "head" and (to == "base" or (before or "") > to):
@@ -169,8 +188,37 @@ class SqlDatabase:
                     schema.upgrade(connection, to)
             except CommandError as exc:
                 raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
-            self._is_prepared = False
-            return before, schema.version(connection)
+            after = schema.version(connection)
+        if after == schema.newest():
+            self.build_indexes()
+        return before, after
+
+    @contextmanager
+    def changing_tables(self) -> Iterator[Connection]:
+        """
+        Open a transaction that changes tables, whatever version they have.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was changed.
+            StoreBusy: Others held the tables for too long; likewise.
+        """
+        with self._translated(), self.engine.connect() as connection, connection.begin():
+            dialects.lock_for_changing(connection)
+            yield connection
+        self._is_prepared, self._shape = False, None
+
+    def build_indexes(self, others: Sequence[str] = ()) -> None:
+        """
+        Build the indexes that are not there, beside writers where the database can.
+
+        Args:
+            others: Definitions of indexes that are not ours.
+
+        Raises:
+            StoreUnavailable: The database refused; those before are built.
+        """
+        with self._translated():
+            indexes.build(self.engine, others)
 
     def close(self) -> None:
         """Close every connection."""
@@ -207,11 +255,12 @@ class SqlDatabase:
                 " run `snapshots migrate`"
             )
 
-    @staticmethod
-    def _stores(connection: Connection) -> SqlStores:
+    def _stores(self, connection: Connection) -> SqlStores:
         for stage in stages.sorted_tables:
             connection.execute(CreateTable(stage, if_not_exists=True))
-        return SqlStores(connection)
+        if self._shape is None:
+            self._shape = shape_of(connection)
+        return SqlStores(connection, self._shape)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -40,6 +40,22 @@ def lock_for_writing(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def lock_for_changing(connection: Connection) -> None:
+    """Begin the transaction as for writing, and rather give up than stand in a queue that keeps everybody waiting."""
+    lock_for_writing(connection)
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+
+
+def size_of(connection: Connection, table: str) -> int:
+    """Return the bytes of a table and its indexes; on SQLite those of the whole file."""
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT pg_total_relation_size(to_regclass(:name))")
+        return int(connection.execute(query, {"name": table}).scalar() or 0)
+    pages, page = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size"))
+    return int(pages) * int(page)
+
+
 def begin_if_idle(connection: Connection) -> None:
     """
     Begin the transaction that a caller's connection is said to be in.
@@ -83,8 +99,14 @@ def prepare(engine: Engine) -> None:
         event.listen(engine, "connect", _prepare_sqlite)
 
 
+PASSING = frozenset({"55P03", "40P01", "40001"})
+"""What PostgreSQL says of a lock that was not to be had, a deadlock, and a serialization failure."""
+
+
 def is_busy(error: BaseException | None) -> bool:
-    """Whether a driver's error means that another process holds the lock."""
+    """Whether a driver's error means that another process stood in the way."""
+    if getattr(error, "sqlstate", None) in PASSING:
+        return True
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 

@@ -4,13 +4,17 @@ How the database itself refuses to change a sealed session.
 The guard is a set of triggers, made anew after every migration. The only doors are two tables: a row
 inserted into `snapshot_corrections` makes the change that it describes, once, and a row inserted into
 `snapshot_prunings` lets sessions that ended before its date be deleted in the same transaction.
+
+In an adopted database another loader goes on writing, column by column. Where it would fill what a sealed
+row lacks, the guard puts the row back and counts that, so that its load goes on; where it would change a
+fact, the guard refuses as everywhere.
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
+from snapshots.adapters.sql.tables import HOLDS_A_FACT, SNAPSHOT_COLUMNS, adoptions
 
 PROTECTED = ("session_id", "logged_id", *SNAPSHOT_COLUMNS)
 OBSERVED = ("ip_address", "source", "observed_at", "learned_at", "asn", "country", "ip_types")
@@ -18,6 +22,9 @@ OBSERVED = ("ip_address", "source", "observed_at", "learned_at", "asn", "country
 SEALED = "snapshot is sealed: change it by inserting into snapshot_corrections"
 NO_MATCH = "correction does not match the session as it stands: nothing changed"
 NO_DELETE = "snapshot is sealed: delete it by prune"
+
+IS_SEALED = HOLDS_A_FACT.format(row="OLD.")
+FILLABLE = tuple(column for column in PROTECTED if column != "session_id")
 
 APPEND_ONLY = ("snapshot_corrections", "snapshot_prunings")
 
@@ -29,12 +36,13 @@ OWN = frozenset({"snapshot_door", "snapshot_probe", "txid"})
 def install(connection: Connection) -> None:
     """Make the triggers, in the caller's transaction."""
     remove(connection)
+    is_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     if connection.dialect.name != "postgresql":
-        for statement in _SQLITE:
+        for statement in (*_SQLITE, _SQLITE_GUARD.format(otherwise=_PUT_BACK if is_adopted else "")):
             connection.exec_driver_sql(statement)
         return
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
-    for statement in _POSTGRESQL:
+    for statement in (*_POSTGRESQL, *(_POSTGRESQL_PUT_BACK if is_adopted else ())):
         # A temporary table of the same name would else stand before the real one and open the guard.
         connection.exec_driver_sql(statement.replace("@SCHEMA@", schema).replace("%", "%%"))
 
@@ -73,20 +81,32 @@ END"""
 # above replaces the row in snapshot_probe exactly when the outer statement is an INSERT OR REPLACE, which
 # would destroy a sealed row without firing any trigger for UPDATE or DELETE.
 
-_SQLITE = (
-    "CREATE TABLE snapshot_door (correction_id BIGINT)",
-    "CREATE TABLE snapshot_probe (k INTEGER PRIMARY KEY, replaced INTEGER NOT NULL)",
-    "INSERT INTO snapshot_probe VALUES (1, 0)",
+_SQLITE_GUARD = (
     f"""
 CREATE TRIGGER snapshot_guard AFTER UPDATE OF {_of("", PROTECTED)} ON session_summaries
-WHEN OLD.enrichment_at IS NOT NULL
+WHEN {IS_SEALED}
  AND ({_of("OLD.", PROTECTED)}) IS NOT ({_of("NEW.", PROTECTED)})
  AND NOT EXISTS (
    SELECT 1 FROM snapshot_door d JOIN snapshot_corrections c ON c.id = d.correction_id
    WHERE c.session_id = OLD.session_id AND NEW.session_id = OLD.session_id AND NEW.logged_id IS OLD.logged_id
      AND ({_of("c.old_")}) IS ({_of("OLD.")})
      AND ({_of("c.new_")}) IS ({_of("NEW.")}))
-BEGIN SELECT RAISE(ABORT, '{SEALED}'); END""",
+BEGIN SELECT RAISE(ABORT, '{SEALED}')"""
+    "{otherwise}; END"
+)
+
+_PUT_BACK = f"""
+    WHERE NOT ({" AND ".join(f"(OLD.{c} IS NULL OR OLD.{c} IS NEW.{c})" for c in PROTECTED)});
+  UPDATE session_summaries SET ({_of("", FILLABLE)}) = ({_of("OLD.", FILLABLE)}) WHERE session_id = OLD.session_id;
+  INSERT INTO snapshot_put_backs (session_id, times, last_at)
+    VALUES (OLD.session_id, 1, strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')
+    ON CONFLICT (session_id) DO UPDATE SET times = times + 1, last_at = excluded.last_at"""
+# SQLite's triggers do not fire themselves again unless recursive_triggers is on, and then this one refuses.
+
+_SQLITE = (
+    "CREATE TABLE snapshot_door (correction_id BIGINT)",
+    "CREATE TABLE snapshot_probe (k INTEGER PRIMARY KEY, replaced INTEGER NOT NULL)",
+    "INSERT INTO snapshot_probe VALUES (1, 0)",
     f"""
 CREATE TRIGGER snapshot_correction_apply AFTER INSERT ON snapshot_corrections
 BEGIN
@@ -100,14 +120,14 @@ END""",
 CREATE TRIGGER snapshot_door_newest BEFORE INSERT ON snapshot_door
 WHEN NEW.correction_id IS NOT (SELECT max(id) FROM snapshot_corrections)
 BEGIN SELECT RAISE(ABORT, 'snapshot_door opens for the newest correction only'); END""",
-    """
+    f"""
 CREATE TRIGGER snapshot_no_replace_by_update BEFORE UPDATE OF session_id ON session_summaries
 WHEN NEW.session_id IS NOT OLD.session_id
- AND EXISTS (SELECT 1 FROM session_summaries s WHERE s.session_id = NEW.session_id AND s.enrichment_at IS NOT NULL)
+ AND EXISTS (SELECT 1 FROM session_summaries s WHERE s.session_id = NEW.session_id AND {HOLDS_A_FACT.format(row="s.")})
 BEGIN SELECT RAISE(ABORT, 'snapshot is sealed: another session cannot take its id'); END""",
     f"""
 CREATE TRIGGER snapshot_no_delete BEFORE DELETE ON session_summaries
-WHEN OLD.enrichment_at IS NOT NULL AND NOT EXISTS (
+WHEN {IS_SEALED} AND NOT EXISTS (
    SELECT 1 FROM snapshot_prunings WHERE sessions < 0 AND OLD.last_event_at < before)
 BEGIN SELECT RAISE(ABORT, '{NO_DELETE}'); END""",
     """
@@ -143,27 +163,52 @@ BEGIN SELECT RAISE(ABORT, 'of an observation only confirmed_until may grow'); EN
     ),
 )
 
+_CORRECTED = f"""
+    SELECT 1 FROM (SELECT * FROM snapshot_corrections WHERE session_id = OLD.session_id ORDER BY id DESC LIMIT 1) c
+    WHERE c.txid = pg_current_xact_id()::text AND NEW.session_id = OLD.session_id
+      AND NEW.logged_id IS NOT DISTINCT FROM OLD.logged_id
+      AND ROW({_of("c.old_")}) IS NOT DISTINCT FROM ROW({_of("OLD.")})
+      AND ROW({_of("c.new_")}) IS NOT DISTINCT FROM ROW({_of("NEW.")})"""
+"""Finds the correction that is being applied to a row."""
+
+_POSTGRESQL_PUT_BACK = (
+    f"""
+CREATE FUNCTION snapshot_put_back() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = @SCHEMA@, pg_temp AS $$
+BEGIN
+  IF EXISTS ({_CORRECTED}) THEN
+    RETURN NEW;
+  END IF;
+  {" ".join(f"IF OLD.{c} IS NULL THEN NEW.{c} := NULL; END IF;" for c in FILLABLE)}
+  INSERT INTO snapshot_put_backs AS p (session_id, times, last_at) VALUES (OLD.session_id, 1, clock_timestamp())
+    ON CONFLICT (session_id) DO UPDATE SET times = p.times + 1, last_at = excluded.last_at;
+  RETURN NEW;
+END $$""",
+    f"""
+CREATE TRIGGER snapshot_put_back BEFORE UPDATE ON session_summaries FOR EACH ROW
+WHEN ({IS_SEALED}
+  AND ({" OR ".join(f"OLD.{c} IS NULL AND NEW.{c} IS NOT NULL" for c in FILLABLE)}))
+EXECUTE FUNCTION snapshot_put_back()""",
+    "ALTER TABLE session_summaries ENABLE ALWAYS TRIGGER snapshot_put_back",
+)
+
 _RAISES = "USING ERRCODE = 'integrity_constraint_violation'"
 
 _POSTGRESQL = (
     "ALTER TABLE snapshot_corrections ADD COLUMN IF NOT EXISTS txid TEXT NOT NULL DEFAULT pg_current_xact_id()::text",
     "ALTER TABLE snapshot_prunings ADD COLUMN IF NOT EXISTS txid TEXT NOT NULL DEFAULT pg_current_xact_id()::text",
     f"""
-CREATE FUNCTION snapshot_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = @SCHEMA@, pg_temp AS $$
+CREATE FUNCTION snapshot_guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = @SCHEMA@, pg_temp AS $$
 BEGIN
-  IF NOT EXISTS (
-    SELECT 1 FROM (SELECT * FROM snapshot_corrections WHERE session_id = OLD.session_id ORDER BY id DESC LIMIT 1) c
-    WHERE c.txid = pg_current_xact_id()::text AND NEW.session_id = OLD.session_id
-      AND NEW.logged_id IS NOT DISTINCT FROM OLD.logged_id
-      AND ROW({_of("c.old_")}) IS NOT DISTINCT FROM ROW({_of("OLD.")})
-      AND ROW({_of("c.new_")}) IS NOT DISTINCT FROM ROW({_of("NEW.")})) THEN
+  IF NOT EXISTS ({_CORRECTED}) THEN
     RAISE EXCEPTION '{SEALED}' {_RAISES}, DETAIL = 'session ' || OLD.session_id;
   END IF;
   RETURN NULL;
 END $$""",
     f"""
 CREATE TRIGGER snapshot_guard AFTER UPDATE ON session_summaries FOR EACH ROW
-WHEN (OLD.enrichment_at IS NOT NULL
+WHEN ({IS_SEALED}
   AND ROW({_of("OLD.", PROTECTED)}) IS DISTINCT FROM ROW({_of("NEW.", PROTECTED)}))
 EXECUTE FUNCTION snapshot_guard()""",
     """
@@ -197,7 +242,7 @@ BEGIN
   RETURN OLD;
 END $$""",
     "CREATE TRIGGER snapshot_no_delete BEFORE DELETE ON session_summaries FOR EACH ROW"
-    " WHEN (OLD.enrichment_at IS NOT NULL) EXECUTE FUNCTION snapshot_no_delete()",
+    f" WHEN ({IS_SEALED}) EXECUTE FUNCTION snapshot_no_delete()",
     f"""
 CREATE FUNCTION snapshot_pruning_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = @SCHEMA@, pg_temp AS $$
 DECLARE n bigint;

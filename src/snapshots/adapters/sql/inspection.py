@@ -8,14 +8,24 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select,
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.sql.guard import PROTECTED
-from snapshots.adapters.sql.rows import seal_of, snapshot_in
-from snapshots.adapters.sql.tables import ip_inventory, session_summaries, snapshot_corrections
+from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, snapshot_in
+from snapshots.adapters.sql.tables import (
+    FACTS,
+    adoptions,
+    ip_inventory,
+    is_sealed,
+    session_summaries,
+    snapshot_corrections,
+    snapshot_put_backs,
+)
 from snapshots.app.report import Inspection, Invariant, Violation
 from snapshots.domain.errors import InvalidFact
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import NOTHING, IpFacts
+from snapshots.domain.snapshot import PSEUDO_COUNTRIES
 from snapshots.domain.source_ip import SightingKind
 
 S = session_summaries.c
-FACTS = ("snapshot_asn", "snapshot_country", "snapshot_ip_type")
 PAGE = 10_000
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -39,17 +49,23 @@ FORBIDDEN: dict[ColumnElement[Any], object] = {
 
 def inspect(connection: Connection, *, show: int) -> Inspection:
     """Look at every sealed or torn row, and try the guard; the caller rolls the transaction back."""
+    may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     is_of_interest = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
     columns = [column for column in session_summaries.columns if column.name != "event_fingerprints"]
     query = select(*columns).where(is_of_interest).order_by(S.session_id)
-    sealed, found = 0, []
+    sealed, adopted, found = 0, 0, []
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         sealed += 1
-        found += [Violation(invariant=broken, where=row["session_id"]) for broken in _broken(row)]
+        is_adopted = may_be_adopted and row["snapshot_method"] is None
+        adopted += is_adopted
+        broken = _broken_of_another_loader(row) if is_adopted else _broken(row)
+        found += [Violation(invariant=invariant, where=row["session_id"]) for invariant in broken]
     found += [Violation(invariant=Invariant.GUARDED, where=column) for column in _unguarded(connection)]
     return Inspection(
         sealed=sealed,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
+        adopted=adopted,
+        put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
         violations=found[:show],
         violation_count=len(found),
     )
@@ -63,6 +79,22 @@ def _broken(row: RowMapping) -> Iterator[Invariant]:
         yield Invariant.IN_RANGE
     if seal_of(row) != row["snapshot_seal"]:
         yield Invariant.UNCHANGED
+
+
+def _broken_of_another_loader(row: RowMapping) -> Iterator[Invariant]:
+    asn, country = row["snapshot_asn"], row["snapshot_country"]
+    if country in PSEUDO_COUNTRIES or asn == 0 or row["source_ip"] == UNKNOWN_ADDRESS:
+        yield Invariant.NO_SENTINEL
+    try:
+        facts = IpFacts(asn=asn or None, country=None if country in PSEUDO_COUNTRIES else country)
+        holds_facts = facts != NOTHING or row["snapshot_ip_type"] is not None
+        if row["snapshot_ip_type"] is not None:
+            IpType(row["snapshot_ip_type"])
+    except (InvalidFact, ValueError):
+        yield Invariant.IN_RANGE
+        return
+    if holds_facts and (row["enrichment_at"] is None or row["source_ip"] is None):
+        yield Invariant.WHOLE
 
 
 def _is_whole(row: RowMapping) -> bool:
@@ -85,7 +117,7 @@ def _is_in_range(row: RowMapping) -> bool:
 
 def _unguarded(connection: Connection) -> list[str]:
     """Try a forbidden change of each protected column of one sealed row, each under a savepoint."""
-    sealed = select(S.session_id, S.source_ip).where(S.enrichment_at.is_not(None)).limit(1)
+    sealed = select(S.session_id, S.source_ip).where(is_sealed()).limit(1)
     found = connection.execute(sealed).one_or_none()
     if found is None:
         return []
@@ -97,15 +129,15 @@ def _unguarded(connection: Connection) -> list[str]:
     for column in PROTECTED:
         if column == "source_ip" and forbidden[S.source_ip] is None:
             continue
+        value = forbidden[S[column]]
         attempt = connection.begin_nested()
         try:
-            connection.execute(
-                update(session_summaries).where(S.session_id == name).values({column: forbidden[S[column]]})
-            )
+            connection.execute(update(session_summaries).where(S.session_id == name).values({column: value}))
         except DatabaseError as refusal:
             if "sealed" not in str(refusal.orig):
                 let_pass.append(column)
-        else:
-            let_pass.append(column)
+        else:  # the guard of an adopted database may have put it back
+            if connection.execute(select(S.session_id).where(S[column] == value)).first() is not None:
+                let_pass.append(column)
         attempt.rollback()
     return let_pass

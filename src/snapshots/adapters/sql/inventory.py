@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select, update
 
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.rows import observation_in
+from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.tables import (
     asn_inventory,
     fact_sources,
@@ -25,8 +26,11 @@ from snapshots.domain.source_ip import IpAddress, Sighting
 class SqlIpInventory:
     """Addresses as rows of `ip_inventory`, what was said of them as rows of `ip_observations`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._addresses = shape.into(ip_inventory)
+        self._networks = shape.into(asn_inventory)
+        self._largest_asn = min(shape.largest_asn(ip_inventory), shape.largest_asn(asn_inventory))
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """Return all observations of each address, in one query."""
@@ -57,7 +61,7 @@ class SqlIpInventory:
             for address, (first, last) in sorted(spans.items())
         ]
         if rows:
-            self._connection.execute(insert(self._connection, ip_inventory).on_conflict_do_nothing(), rows)
+            self._connection.execute(insert(self._connection, self._addresses).on_conflict_do_nothing(), rows)
 
     def learn(
         self,
@@ -68,8 +72,8 @@ class SqlIpInventory:
         learned_at: datetime,
     ) -> None:
         """Insert observations, or let their confirmed_until grow; show the newest facts on the address."""
-        if organizations:
-            self._name_networks(organizations, learned_at)
+        networks = {said.asn: None for said in newest.values() if said.asn is not None} | dict(organizations)
+        self._name_networks(networks, learned_at)
         if observations:
             self._insert(observations, learned_at)
         if newest:
@@ -108,6 +112,45 @@ class SqlIpInventory:
             self._take_away(address, names, seen_at)
         self._add(spans, more, seen_at)
 
+    def recount_networks(self, *, counted_at: datetime) -> None:
+        """Count the addresses by network in one statement, and write what differs."""
+        own, row = ip_inventory.c, asn_inventory.c
+        counts = (
+            select(
+                own.current_asn.label("asn"),
+                func.min(own.first_seen).label("first"),
+                func.max(own.last_seen).label("last"),
+                func.count().label("addresses"),
+                func.sum(own.session_count).label("sessions"),
+            )
+            .where(own.current_asn.is_not(None))
+            .group_by(own.current_asn)
+            .subquery()
+        )
+        differs = or_(
+            row.first_seen.is_distinct_from(counts.c.first),
+            row.last_seen.is_distinct_from(counts.c.last),
+            row.unique_ip_count != counts.c.addresses,
+            row.total_session_count != counts.c.sessions,
+        )
+        self._connection.execute(
+            update(asn_inventory)
+            .where(row.asn_number == counts.c.asn, differs)
+            .values(
+                first_seen=counts.c.first,
+                last_seen=counts.c.last,
+                unique_ip_count=counts.c.addresses,
+                total_session_count=counts.c.sessions,
+                updated_at=literal(counted_at, row.updated_at.type),
+            )
+        )
+        empty = row.asn_number.not_in(select(own.current_asn).where(own.current_asn.is_not(None)))
+        self._connection.execute(
+            update(asn_inventory)
+            .where(empty, row.unique_ip_count > 0)
+            .values(unique_ip_count=0, total_session_count=0, updated_at=literal(counted_at, row.updated_at.type))
+        )
+
     def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
         if not spans:
             return
@@ -145,20 +188,27 @@ class SqlIpInventory:
             values |= {"first_seen": first, "last_seen": last}
         self._connection.execute(update(ip_inventory).where(ip_inventory.c.ip_address == address).values(values))
 
-    def _name_networks(self, organizations: Mapping[int, str], now: datetime) -> None:
-        statement = insert(self._connection, asn_inventory)
+    def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
+        """Insert the networks that are not there, with their names; another loader's row may point to any of them."""
+        rows = [
+            {"asn_number": number, "organization_name": text, "first_seen": now, "last_seen": now}
+            | {"created_at": now, "updated_at": now}
+            for number, text in sorted(organizations.items())
+            if number <= self._largest_asn
+        ]
+        if not rows:
+            return
+        statement = insert(self._connection, self._networks)
+        name = statement.excluded.organization_name
         self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[asn_inventory.c.asn_number],
                 set_={
-                    "organization_name": statement.excluded.organization_name,
+                    "organization_name": func.coalesce(name, asn_inventory.c.organization_name),
                     "updated_at": statement.excluded.updated_at,
                 },
             ),
-            [
-                {"asn_number": number, "organization_name": text, "created_at": now, "updated_at": now}
-                for number, text in sorted(organizations.items())
-            ],
+            rows,
         )
 
     def _insert(self, observations: Collection[IpObservation], learned_at: datetime) -> None:
@@ -199,7 +249,7 @@ class SqlIpInventory:
             [
                 {
                     "address": address.text,
-                    "asn": snapshot.asn,
+                    "asn": snapshot.asn if (snapshot.asn or 0) <= self._largest_asn else None,
                     "country": snapshot.country,
                     "type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
                     "at": snapshot.enrichment_at,

@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, not_, or_, select
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
 from snapshots.adapters.sql.inspection import inspect
 from snapshots.adapters.sql.rows import observation_in, summary_in
 from snapshots.adapters.sql.tables import (
+    FACTS,
     asn_inventory,
     dead_letters,
     fact_sources,
     ip_observations,
+    is_sealed,
     session_summaries,
+    states,
 )
 from snapshots.app.report import CoverageReport, Explanation, Inspection, KnownSource, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage, CoverageCase
@@ -65,7 +68,7 @@ class SqlReports:
                 last_event_at=last,
                 coverage=_coverage(connection),
                 networks=_networks(connection, top),
-                countries=_tallies(connection, S.snapshot_country, top),
+                countries=_tallies(connection, case((states("snapshot_country"), S.snapshot_country)), top),
                 types=_tallies(connection, S.snapshot_ip_type, top),
                 days=sorted(
                     _tallies(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest=True),
@@ -121,18 +124,18 @@ class SqlReports:
 
 
 def _coverage(connection: Connection) -> CoverageReport:
-    facts = (S.snapshot_asn, S.snapshot_country, S.snapshot_ip_type)
-    has = [case((fact.is_not(None), 1), else_=0) for fact in facts]
-    by_session = select(
-        *has, S.snapshot_method, case((S.enrichment_at.is_(None), S.snapshot_gap)), func.count()
-    ).group_by(*has, S.snapshot_method, case((S.enrichment_at.is_(None), S.snapshot_gap)))
+    has = [case((states(fact), 1), else_=0) for fact in FACTS]
+    sealed = is_sealed()
+    method = case((sealed, func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
+    gap = case((not_(sealed), S.snapshot_gap))
+    by_session = select(*has, method, gap, func.count()).group_by(*has, method, gap)
     each = (
         select(
             func.min(has[0]).label("asn"),
             func.min(has[1]).label("country"),
             func.min(has[2]).label("type"),
-            case((func.count(S.enrichment_at) == func.count(), func.max(S.snapshot_method))).label("method"),
-            func.min(S.snapshot_gap).label("gap"),
+            case((func.count(method) == func.count(), func.max(method))).label("method"),
+            func.min(gap).label("gap"),
         )
         .where(S.source_ip.is_not(None))
         .group_by(S.source_ip)
@@ -162,7 +165,7 @@ def _cases(connection: Connection, query: Select[Any]) -> Coverage:
 
 def _lag(connection: Connection) -> LagSpread | None:
     lag = seconds_between(connection, S.source_ip_seen_at, S.enrichment_at)
-    sealed = select(lag).where(S.enrichment_at.is_not(None), S.source_ip_seen_at.is_not(None))
+    sealed = select(lag).where(is_sealed(), S.enrichment_at.is_not(None), S.source_ip_seen_at.is_not(None))
     values = sealed.subquery().c[0]
     count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()
     if not count:
@@ -186,7 +189,7 @@ def _tallies(connection: Connection, value: ColumnElement[Any], top: int, *, new
 
 
 def _networks(connection: Connection, top: int) -> Sequence[Tally]:
-    tallies = _tallies(connection, S.snapshot_asn, top)
+    tallies = _tallies(connection, case((states("snapshot_asn"), S.snapshot_asn)), top)
     numbers = [int(tally.value) for tally in tallies if tally.value is not None]
     named = select(asn_inventory).where(asn_inventory.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}

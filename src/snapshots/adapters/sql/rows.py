@@ -1,19 +1,22 @@
 """How sessions and observations are written as rows, and read back."""
 
+import re
 from array import array
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from sys import byteorder
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import RowMapping
 
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
+from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.gap import Gap
-from snapshots.domain.ip_type import IpType
+from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
-from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
 
@@ -47,6 +50,7 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "snapshot_gap": summary.gap.value if summary.gap else None,
         "gap_checked_at": saved_at if summary.gap else None,
         "gap_run": run if summary.gap else None,
+        "counted_until": summary.counted_until,
         "created_at": saved_at,
         "updated_at": saved_at,
         "event_fingerprints": packed(summary.fingerprints),
@@ -76,13 +80,19 @@ def _canonical(value: object) -> str:
 
 
 def summary_in(row: RowMapping) -> SessionSummary:
-    """Return the session in a row."""
+    """
+    Return the session in a row.
+
+    A row of another loader may lack its times; the nearest that it has stands for them then.
+    """
+    first = row["first_event_at"] or row["last_event_at"] or row["created_at"]
+    snapshot = snapshot_in(row)
     return SessionSummary(
         session_id=row["session_id"],
         logged_id=row["logged_id"],
         sighting=_sighting_in(row),
-        first_event_at=row["first_event_at"],
-        last_event_at=row["last_event_at"],
+        first_event_at=first,
+        last_event_at=row["last_event_at"] or first,
         event_count=row["event_count"],
         command_count=row["command_count"],
         file_downloads=row["file_downloads"],
@@ -90,27 +100,57 @@ def summary_in(row: RowMapping) -> SessionSummary:
         forward_count=row["forward_count"],
         sensor=row["matcher"],
         sensor_id=row["sensor_id"],
-        fingerprints=unpacked(row["event_fingerprints"]),
-        snapshot=snapshot_in(row),
-        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None else None,
+        fingerprints=unpacked(row["event_fingerprints"] or b""),
+        snapshot=snapshot,
+        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and snapshot is None else None,
+        counted_until=_counted_until(row),
     )
 
 
+def _counted_until(row: RowMapping) -> datetime | None:
+    """Return until when another loader counted: it knows no fingerprints, and writes nothing before it happens."""
+    if row["counted_until"] is not None or row["event_fingerprints"] or not row["event_count"]:
+        return cast("datetime | None", row["counted_until"])
+    return cast(datetime, row["last_event_at"] or row["updated_at"])
+
+
 def _sighting_in(row: RowMapping) -> Sighting | None:
-    if row["source_ip"] is None:
+    """Return the sighting; where another loader did not write its time or kind, the least that can be said."""
+    address = _address(row["source_ip"])
+    if address is None:
         return None
+    times = (row[column] for column in ("source_ip_seen_at", "first_event_at", "last_event_at", "created_at"))
+    rank = row["source_ip_rank"]
     return Sighting(
-        address=IpAddress(row["source_ip"]),
-        seen_at=row["source_ip_seen_at"],
-        kind=SightingKind(row["source_ip_rank"]),
+        address=address,
+        seen_at=next(at for at in times if at is not None),
+        kind=SightingKind(rank) if rank is not None else SightingKind.OTHER,
         port=row["source_port"],
     )
 
 
-def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
-    """Return the snapshot in a row; None if the session is open."""
-    if row["enrichment_at"] is None:
+@lru_cache(maxsize=65_536)
+def _address(text: str | None) -> IpAddress | None:
+    """Return an address of a row in its one form: other loaders write it in others, or write none."""
+    try:
+        return IpAddress.parse(text) if text and text != UNKNOWN_ADDRESS else None
+    except InvalidAddress:
         return None
+
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what some loaders write for an address they do not know
+
+
+def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
+    """
+    Return the snapshot in a row; None if the session is open.
+
+    Raises:
+        InvalidFact: A fact that this program wrote is out of range.
+        ValueError: A type or method that it wrote has no meaning.
+    """
+    if row["snapshot_method"] is None:
+        return _adopted_in(row)
     return IpSnapshot(
         asn=row["snapshot_asn"],
         country=row["snapshot_country"],
@@ -119,6 +159,30 @@ def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
         method=Method(row["snapshot_method"]),
         source=row["snapshot_source"],
     )
+
+
+def _adopted_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
+    """Return what another loader wrote, as far as it can be read; pseudo codes and unknown words are no facts."""
+    asn, country = row["snapshot_asn"], (row["snapshot_country"] or "").strip().upper()
+    is_country = re.fullmatch("[A-Z]{2}", country) and country not in PSEUDO_COUNTRIES
+    ip_type = IpTypePriority().most_telling(types_in(row["snapshot_ip_type"]))
+    asn = asn if asn is not None and 1 <= asn <= LARGEST_ASN else None
+    if asn is None and not is_country and ip_type is None:
+        return None
+    return IpSnapshot(
+        asn=asn,
+        country=country if is_country else None,
+        ip_type=ip_type,
+        enrichment_at=row["enrichment_at"] or row["updated_at"],
+        method=Method.ADOPTED,
+        source=Method.ADOPTED.value,
+    )
+
+
+def types_in(text: str | None) -> frozenset[IpType]:
+    """Return the types that a word names, or the words of a JSON list such as '["RESIDENTIAL", "VPN"]'."""
+    named = (IpType.named(word) for word in re.findall(r"[^\[\]\",{}]+", text or ""))
+    return frozenset(kind for kind in named if kind is not None)
 
 
 def observation_in(row: RowMapping) -> IpObservation:

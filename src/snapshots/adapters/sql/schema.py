@@ -37,6 +37,19 @@ def downgrade(connection: Connection, to: str) -> None:
     command.downgrade(_config(connection), to)
 
 
+def stamp(connection: Connection) -> None:
+    """Say that the tables have the newest version, because they were made otherwise; and guard them."""
+    command.stamp(_config(connection), "head")
+    guard.install(connection)
+
+
+def forget(connection: Connection) -> None:
+    """Take away the guard, and what says that there is a version."""
+    guard.remove(connection)
+    command.stamp(_config(connection), "base")
+    connection.exec_driver_sql("DROP TABLE IF EXISTS alembic_version")
+
+
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

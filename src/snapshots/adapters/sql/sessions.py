@@ -19,8 +19,9 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.rows import row_of, summary_in
+from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stage_of
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, runs, session_summaries
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, runs, session_summaries
 from snapshots.app.ports import RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
@@ -32,8 +33,9 @@ STAGE: Table = stage_of(session_summaries)
 class SqlSessionStore:
     """Sessions as rows of `session_summaries`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._table = shape.into(session_summaries)
 
     def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
         """Return every session stored under each id of the log, in one query."""
@@ -63,10 +65,10 @@ class SqlSessionStore:
         self._connection.execute(delete(STAGE))
         self._connection.execute(plain_insert(STAGE), rows)
         staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
-        statement = insert(self._connection, session_summaries).from_select(session_summaries.columns.keys(), staged)
+        statement = insert(self._connection, self._table).from_select(session_summaries.columns.keys(), staged)
         held, offered = session_summaries.c, statement.excluded
-        is_sealed = held.enrichment_at.is_not(None)
-        kept = {name: case((is_sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
+        sealed = is_sealed()
+        kept = {name: case((sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
         replaced = {
             column.name: offered[column.name]
             for column in session_summaries.columns
@@ -78,9 +80,9 @@ class SqlSessionStore:
                 set_=replaced
                 | kept
                 | {
-                    "snapshot_gap": case((is_sealed, None), else_=offered.snapshot_gap),
-                    "gap_checked_at": case((is_sealed, None), else_=offered.gap_checked_at),
-                    "gap_run": case((is_sealed, None), else_=offered.gap_run),
+                    "snapshot_gap": case((sealed, None), else_=offered.snapshot_gap),
+                    "gap_checked_at": case((sealed, None), else_=offered.gap_checked_at),
+                    "gap_run": case((sealed, None), else_=offered.gap_run),
                 },
             )
         )

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -20,10 +22,15 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
+    func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
+
+from snapshots.domain.snapshot import PSEUDO_COUNTRIES
 
 
 class _MomentAsText(sqlite.DATETIME):
@@ -63,7 +70,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+            moment = datetime.fromisoformat(value)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return cast(datetime, value).astimezone(UTC)
 
 
@@ -95,6 +103,10 @@ asn_inventory = Table(
     metadata,
     Column("asn_number", BigInteger, primary_key=True, autoincrement=False),
     Column("organization_name", Text),
+    Column("first_seen", UtcDateTime),
+    Column("last_seen", UtcDateTime),
+    Column("unique_ip_count", Integer, nullable=False, server_default=text("0")),
+    Column("total_session_count", Integer, nullable=False, server_default=text("0")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
 )
@@ -139,7 +151,7 @@ session_summaries = Table(
     Column("command_count", BigInteger, nullable=False),
     Column("file_downloads", BigInteger, nullable=False),
     Column("login_attempts", BigInteger, nullable=False),
-    Column("forward_count", BigInteger, nullable=False),
+    Column("forward_count", BigInteger, nullable=False, server_default=text("0")),
     Column("matcher", String(255)),
     Column("sensor_id", String(255)),
     Column("snapshot_asn", BigInteger),
@@ -153,6 +165,7 @@ session_summaries = Table(
     Column("snapshot_gap", String(20)),
     Column("gap_checked_at", UtcDateTime),
     Column("gap_run", String(36)),
+    Column("counted_until", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("event_fingerprints", LargeBinary, nullable=False),
@@ -196,6 +209,29 @@ SNAPSHOT_COLUMNS: Sequence[str] = (
 )
 """What a sealed row keeps for good, together."""
 
+NO_COUNTRIES = ", ".join(f"'{code}'" for code in sorted(PSEUDO_COUNTRIES))
+
+FACTS = {
+    "snapshot_asn": "{row}snapshot_asn <> 0",
+    "snapshot_country": f"{{row}}snapshot_country NOT IN ({NO_COUNTRIES})",
+    "snapshot_ip_type": "{row}snapshot_ip_type IS NOT NULL",
+}
+"""When a column of facts states one: other loaders write pseudo codes and zeros. {row} is a prefix."""
+
+HOLDS_A_FACT = f"({' OR '.join(FACTS.values())})"
+"""Whether a row is sealed, of ours or of another loader's."""
+
+
+def is_sealed(row: str = "session_summaries.") -> ColumnElement[bool]:
+    """Return the condition that a session holds its snapshot for good; never NULL."""
+    return func.coalesce(literal_column(HOLDS_A_FACT.format(row=row), Boolean), false())
+
+
+def states(fact: str) -> ColumnElement[bool]:
+    """Return the condition that a session's column *fact* states something; never NULL."""
+    return func.coalesce(literal_column(FACTS[fact].format(row="session_summaries."), Boolean), false())
+
+
 snapshot_corrections = Table(
     "snapshot_corrections",
     metadata,
@@ -210,7 +246,11 @@ snapshot_corrections = Table(
         for column in SNAPSHOT_COLUMNS
     ),
     CheckConstraint("length(reason) > 0", name="correction_has_a_reason"),
-    CheckConstraint("old_enrichment_at IS NOT NULL", name="correction_is_of_a_sealed_session"),
+    CheckConstraint(
+        "old_enrichment_at IS NOT NULL OR old_snapshot_asn IS NOT NULL OR old_snapshot_country IS NOT NULL"
+        " OR old_snapshot_ip_type IS NOT NULL",
+        name="correction_is_of_a_sealed_session",
+    ),
     sqlite_autoincrement=True,
 )
 Index("ix_snapshot_corrections_session_id", snapshot_corrections.c.session_id, snapshot_corrections.c.id)
@@ -226,6 +266,26 @@ snapshot_prunings = Table(
     Column("events", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
+
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("adopted_at", UtcDateTime, nullable=False),
+    Column("version", String(16), nullable=False),
+    Column("state_before", Text, nullable=False),
+    CheckConstraint("id = 1", name="adopted_once"),
+)
+"""One row in a database that another loader made: what was there before, by which adopting it is undone."""
+
+snapshot_put_backs = Table(
+    "snapshot_put_backs",
+    metadata,
+    Column("session_id", name(64), primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+"""Sealed sessions of an adopted database that another loader tried to fill: the guard put them back."""
 
 runs = Table(
     "runs",

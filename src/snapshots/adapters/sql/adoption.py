@@ -1,0 +1,172 @@
+"""Taking over a database of cowrieprocessor, and giving it back."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+
+from snapshots.adapters.sql import guard, schema
+from snapshots.adapters.sql.ancestor import Ancestor, recognised
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.dialects import size_of
+from snapshots.adapters.sql.indexes import missing
+from snapshots.adapters.sql.tables import (
+    adoptions,
+    bookmarks,
+    dead_letters,
+    ip_observations,
+    metadata,
+    session_summaries,
+    snapshot_corrections,
+)
+from snapshots.app.adoption import AdoptionPlan, Lock, Step
+from snapshots.app.errors import StoreUnavailable
+from snapshots.app.ports import Clock
+
+S = session_summaries.c
+
+
+class SqlAdoption:
+    """
+    Adds what a database of cowrieprocessor lacks: columns, tables, triggers and indexes; never a row of its tables.
+
+    Args:
+        database: The database.
+        clock: Tells when it was adopted.
+    """
+
+    def __init__(self, database: SqlDatabase, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def plan(self, *, widen: bool) -> AdoptionPlan:
+        """Say what `adopt` would do."""
+        with self._database.looking() as connection:
+            return _plan(connection, _look(connection, widen=widen))
+
+    def adopt(self, *, widen: bool) -> AdoptionPlan:
+        """Add what is missing: the tables in one transaction, then the indexes, each beside writers."""
+        with self._database.changing_tables() as connection:
+            found = _look(connection, widen=widen)
+            plan = _plan(connection, found)
+            guard.remove(connection)  # a column that a trigger looks at cannot be widened
+            for change in found.changes:
+                for statement in change.statements:
+                    connection.exec_driver_sql(statement.replace("%", "%%"))
+            if _record(connection) is None:
+                self._write_record(connection, found)
+            schema.stamp(connection)
+            lost = [*_known(connection)["lost"], *(index for change in found.changes for index in change.lost)]
+        self._database.build_indexes(lost)
+        return plan
+
+    def plan_undo(self) -> AdoptionPlan:
+        """Say what `undo` would do."""
+        with self._database.looking() as connection:
+            return _plan_undo(connection, _known(connection))
+
+    def undo(self) -> AdoptionPlan:
+        """Take away what adopting added, in one transaction."""
+        with self._database.changing_tables() as connection:
+            before = _known(connection)
+            plan = _plan_undo(connection, before)
+            schema.forget(connection)
+            for table in reversed(metadata.sorted_tables):
+                if table.name not in before["columns"]:
+                    table.drop(connection, checkfirst=True)
+                    continue
+                for index in table.indexes:
+                    if index.name not in before["indexes"][table.name]:
+                        index.drop(connection, checkfirst=True)
+                for name in _added(table, before):
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN {name}")
+        return plan
+
+    def _write_record(self, connection: Connection, found: Ancestor) -> None:
+        columns = {name: list(there) for name, there in found.columns.items()}
+        lost = [index for change in found.changes for index in change.lost]
+        connection.execute(
+            adoptions.insert(),
+            {
+                "id": 1,
+                "adopted_at": self._clock.now(),
+                "version": found.version,
+                "state_before": json.dumps({"columns": columns, "indexes": found.indexes, "lost": lost}),
+            },
+        )
+
+
+def _look(connection: Connection, *, widen: bool) -> Ancestor:
+    is_ours = schema.version(connection) is not None
+    is_adopted = is_ours and _record(connection) is not None
+    if is_ours and not is_adopted:
+        raise StoreUnavailable("this database was made by snapshots: there is nothing to adopt")
+    return recognised(connection, is_adopted=is_adopted, widen=widen)
+
+
+def _record(connection: Connection) -> str | None:
+    return connection.execute(select(adoptions.c.state_before)).scalar()
+
+
+def _known(connection: Connection) -> dict[str, Any]:
+    """Return what was there before the database was adopted."""
+    state = _record(connection) if schema.version(connection) is not None else None
+    if state is None:
+        raise StoreUnavailable("this database was never adopted")
+    return dict(json.loads(state))
+
+
+def _plan(connection: Connection, found: Ancestor) -> AdoptionPlan:
+    is_adopted = schema.version(connection) is not None
+    steps = [change.step for change in found.changes]
+    if not is_adopted:
+        steps.append(Step(what="guard what is sealed, by triggers", table=session_summaries.name, lock=Lock.MOMENT))
+    lock = Lock.NONE if connection.dialect.name == "postgresql" else Lock.WRITES
+    steps += [
+        Step(what=f"build the index {index.name}", table=name, lock=lock, bytes=size_of(connection, name))
+        for name, index in missing(connection)
+    ]
+    notes = list(found.notes)
+    if connection.dialect.name != "postgresql":
+        notes.append("times without a zone are read as UTC; a sensor that wrote local time is off by its zone")
+    return AdoptionPlan(
+        found=f"cowrieprocessor, version {found.version}" + (", adopted already" if is_adopted else ""),
+        sessions=connection.execute(select(func.count()).select_from(session_summaries)).scalar_one(),
+        steps=steps,
+        notes=notes,
+    )
+
+
+def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
+    def count(table: Table, *where: Any) -> int:
+        return connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+
+    sealed = count(session_summaries, S.snapshot_method.is_not(None))
+    loaded = count(session_summaries, S.event_fingerprints.is_not(None))
+    losses = {table.name: count(table) for table in (snapshot_corrections, ip_observations, dead_letters, bookmarks)}
+    steps = [Step(what="take away the guard", table=session_summaries.name, lock=Lock.MOMENT)]
+    for table in reversed(metadata.sorted_tables):
+        if table.name not in before["columns"]:
+            steps.append(Step(what="drop the table", table=table.name, lock=Lock.NONE))
+        elif names := _added(table, before):
+            what = f"drop the columns {', '.join(names)}, and indexes on them"
+            steps.append(Step(what=what, table=table.name, lock=Lock.MOMENT))
+    return AdoptionPlan(
+        found=f"cowrieprocessor, adopted at version {connection.execute(select(adoptions.c.version)).scalar_one()}",
+        sessions=count(session_summaries),
+        steps=steps,
+        notes=[
+            (
+                f"{sealed:,} sessions that were sealed since keep source_ip, ASN, country, type and enrichment_at;"
+                " who said so, and that they must not change, is forgotten"
+            ),
+            f"{loaded:,} sessions with events that snapshots loaded stay, with their counters",
+            "lost: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in losses.items()),
+            "columns that were widened to 64 bits, or made anew empty, stay as they are",
+        ],
+    )
+
+
+def _added(table: Table, before: dict[str, Any]) -> Sequence[str]:
+    return [column.name for column in table.columns if column.name not in before["columns"][table.name]]

@@ -1,0 +1,214 @@
+"""What a database of cowrieprocessor looks like, and what it lacks to be worked with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, Table, column, inspect, select, table, text
+from sqlalchemy.schema import CreateColumn, CreateTable
+
+from snapshots.adapters.sql.dialects import size_of
+from snapshots.adapters.sql.shape import ASN_COLUMNS, is_narrow
+from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
+from snapshots.app.adoption import Lock, Step
+from snapshots.app.errors import StoreUnavailable
+
+VERSIONS = ("15", "16", "17")
+"""The versions in its table `schema_state` whose tables are known."""
+
+SHARED = (session_summaries.name, ip_inventory.name, asn_inventory.name)
+"""Its tables that are ours too; any other table of ours must be new."""
+
+Columns = dict[str, Any]
+"""Reflected columns by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A step, and the statements that take it.
+
+    Attributes:
+        step: What is done.
+        statements: By which it is done, in the transaction that adopts.
+        lost: Definitions of the other loader's indexes that go with it, to be built again afterwards.
+    """
+
+    step: Step
+    statements: Sequence[str]
+    lost: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """
+    A database of cowrieprocessor.
+
+    Attributes:
+        version: What its `schema_state` says.
+        columns: The columns of the shared tables, as reflected, by table and name.
+        indexes: The indexes of the shared tables, by table.
+        changes: What must be done so that this program can work with it.
+        notes: What an operator should know before.
+    """
+
+    version: str
+    columns: Mapping[str, Columns]
+    indexes: Mapping[str, Sequence[str]]
+    changes: Sequence[Change] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ancestor:
+    """
+    Look at a database.
+
+    Args:
+        connection: To it.
+        is_adopted: Whether tables of ours may be there already.
+        widen: Whether tables may be rewritten.
+
+    Raises:
+        StoreUnavailable: It is none of cowrieprocessor's, or of a version or shape that is not known.
+    """
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    version = _version(connection, tables)
+    ours = {found.name for found in metadata.sorted_tables} - set(SHARED)
+    if not is_adopted and tables & ours:
+        raise StoreUnavailable(f"the database has tables of its own called {', '.join(sorted(tables & ours))}")
+    columns = {
+        name: {found["name"]: found for found in inspector.get_columns(name)} for name in SHARED if name in tables
+    }
+    indexes = {name: [str(found["name"]) for found in inspector.get_indexes(name)] for name in columns}
+    notes: list[str] = []
+    changes = list(_changes(connection, tables, columns, notes, widen=widen))
+    return Ancestor(version, columns, indexes, changes, notes)
+
+
+def _version(connection: Connection, tables: set[str]) -> str:
+    if not {"schema_state", session_summaries.name} <= tables:
+        raise StoreUnavailable(
+            "this is no database of cowrieprocessor: schema_state and session_summaries are not there"
+        )
+    state = table("schema_state", column("key"), column("value"))
+    found = connection.execute(select(state.c.value).where(state.c.key == "schema_version")).scalar()
+    version = str(found).strip('" ')
+    if version not in VERSIONS:
+        raise StoreUnavailable(
+            f"this database of cowrieprocessor has version {version[:20]}; {', '.join(VERSIONS)} can be adopted"
+        )
+    return version
+
+
+def _changes(
+    connection: Connection, tables: set[str], columns: Mapping[str, Columns], notes: list[str], *, widen: bool
+) -> Iterator[Change]:
+    is_postgresql = connection.dialect.name == "postgresql"
+    if is_postgresql:
+        yield from _types_in_an_array(connection, columns[session_summaries.name], widen=widen)
+    for ours in metadata.sorted_tables:
+        if ours.name not in tables:
+            step = Step(what="make the table", table=ours.name, lock=Lock.NONE)
+            yield Change(step, [str(CreateTable(ours).compile(dialect=connection.dialect))])
+            continue
+        there = columns.get(ours.name, ours.columns)
+        lacking = [c for c in ours.columns if c.name not in there]
+        if lacking:
+            yield _add_columns(connection, ours, lacking)
+    if is_postgresql:
+        yield from _wider_names(columns)
+        for ours, name in ASN_COLUMNS:
+            if is_narrow(columns.get(ours.name, {}).values(), name):
+                yield from _wider_numbers(connection, ours, name, notes, widen=widen)
+
+
+def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[Any]]) -> Change:
+    """Add columns that may be NULL or have a constant default: a change of the catalogue, whatever the table's size."""
+    definitions = []
+    for found in lacking:
+        nullable = found.nullable or found.server_default is None
+        copy = Column(found.name, found.type, nullable=nullable, server_default=found.server_default)
+        Table(ours.name, MetaData(), copy)
+        definitions.append(f"ADD COLUMN {CreateColumn(copy).compile(dialect=connection.dialect)}")
+    names = ", ".join(found.name for found in lacking)
+    step = Step(what=f"add the columns {names}", table=ours.name, lock=Lock.MOMENT)
+    together = [", ".join(definitions)] if connection.dialect.name == "postgresql" else definitions
+    return Change(step, [f"ALTER TABLE {ours.name} {definition}" for definition in together])
+
+
+def _wider_names(columns: Mapping[str, Columns]) -> Iterator[Change]:
+    """Let a honeypot's name be as long as in our tables; a VARCHAR grows without being rewritten."""
+    length = getattr(columns[session_summaries.name]["matcher"]["type"], "length", None)
+    wanted = getattr(session_summaries.c.matcher.type, "length", None)
+    if length is not None and length < (wanted or 0):
+        step = Step(what=f"let matcher hold {wanted} characters", table=session_summaries.name, lock=Lock.MOMENT)
+        yield Change(step, [f"ALTER TABLE session_summaries ALTER COLUMN matcher TYPE VARCHAR({wanted})"])
+
+
+def _wider_numbers(
+    connection: Connection, ours: Table, name: str, notes: list[str], *, widen: bool
+) -> Iterator[Change]:
+    """Make room for AS numbers above 2^31: for nothing where there are no values, else only if it is asked for."""
+    rewrite = f"ALTER TABLE {ours.name} ALTER COLUMN {name} TYPE BIGINT"
+    if ours is session_summaries and not _has_values(connection, ours.name, name):
+        step = Step(what=f"make the empty column {name} anew, with 64 bits", table=ours.name, lock=Lock.MOMENT)
+        statement = f"ALTER TABLE {ours.name} DROP COLUMN {name}, ADD COLUMN {name} BIGINT"
+        yield Change(step, [statement], _indexes_on(connection, ours.name, name))
+    elif widen:
+        size = size_of(connection, ours.name)
+        yield Change(Step(what=f"widen {name} to 64 bits", table=ours.name, lock=Lock.ALL, bytes=size), [rewrite])
+    else:
+        consequence = (
+            "sessions from networks above AS2147483647 stay open (asn_too_large)"
+            if ours is session_summaries
+            else "numbers above AS2147483647 are not shown there"
+        )
+        notes.append(f"{ours.name}.{name} has 32 bits and holds values: {consequence}, until `adopt --widen`")
+
+
+def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -> Iterator[Change]:
+    """Turn the array of types of an older shape into the text of the newer one, if it holds any."""
+    if "snapshot_ip_type" in there or "snapshot_ip_types" not in there:
+        return
+    if not _has_values(connection, session_summaries.name, "snapshot_ip_types"):
+        return
+    there["snapshot_ip_type"] = there.pop("snapshot_ip_types")
+    size = size_of(connection, session_summaries.name)
+    if not widen:
+        raise StoreUnavailable(
+            "snapshot_ip_types is an array that holds types; `adopt --widen` turns it into the text snapshot_ip_type,"
+            f" and keeps readers and writers out while it rewrites {size:,} bytes"
+        )
+    step = Step(
+        what="turn snapshot_ip_types into the text snapshot_ip_type",
+        table=session_summaries.name,
+        lock=Lock.ALL,
+        bytes=size,
+    )
+    yield Change(
+        step,
+        [
+            "ALTER TABLE session_summaries ALTER COLUMN snapshot_ip_types DROP DEFAULT",
+            (
+                "ALTER TABLE session_summaries ALTER COLUMN snapshot_ip_types TYPE TEXT"
+                " USING NULLIF(array_to_string(snapshot_ip_types, ','), '')"
+            ),
+            "ALTER TABLE session_summaries RENAME COLUMN snapshot_ip_types TO snapshot_ip_type",
+        ],
+    )
+
+
+def _has_values(connection: Connection, name: str, of: str) -> bool:
+    found = table(name, column(of))
+    return connection.execute(select(found.c[of]).where(found.c[of].is_not(None)).limit(1)).first() is not None
+
+
+def _indexes_on(connection: Connection, name: str, of: str) -> Sequence[str]:
+    """Return the definitions of the indexes that a column stands in."""
+    query = text(
+        "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
+        " WHERE i.indrelid = to_regclass(:table) AND a.attname = :column ORDER BY 1"
+    )
+    return list(connection.execute(query, {"table": name, "column": of}).scalars())

@@ -1,0 +1,359 @@
+"""Taking over a database of cowrieprocessor, living beside its loader, cutting over, and giving it back."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from snapshots.adapters.cowrie.content import LogContent
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.app.lines import LogEvent
+from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
+from tests.journeys.conftest import NEW, OLD, Run
+from tests.tables import mmdb
+
+BEFORE = "2026-03-01 11:00:00.000000"
+SHAPES = [
+    Ancestor(dialect="sqlite"),
+    Ancestor(dialect="sqlite", version=16),
+    Ancestor(dialect="sqlite", version=15, by_migrations=True, types=""),
+    Ancestor(dialect="postgresql"),
+    Ancestor(dialect="postgresql", version=16, types="array"),
+    Ancestor(dialect="postgresql", by_migrations=True, json="JSONB"),
+    Ancestor(dialect="postgresql", version=15, by_migrations=True, types="", json="JSONB"),
+]
+ROWS: dict[str, dict[str, Any]] = {
+    "open": {},
+    "sealed": {"source_ip": "8.8.8.8", "snapshot_asn": 15169, "snapshot_country": "US", "enrichment_at": BEFORE},
+    "partial": {"source_ip": "8.8.8.8", "snapshot_asn": 64500, "enrichment_at": BEFORE},
+    "sentinel": {"source_ip": "8.8.8.8", "snapshot_country": "XX", "enrichment_at": BEFORE},
+    "mixed": {"source_ip": "8.8.8.8", "snapshot_asn": 64500, "snapshot_country": "XX", "enrichment_at": BEFORE},
+    "list": {"source_ip": "8.8.8.8", "snapshot_ip_type": '["VPN"]', "enrichment_at": BEFORE},
+    "torn": {"source_ip": "8.8.8.8", "snapshot_country": "FR"},
+    "timeless": {"first_event_at": None, "last_event_at": None},
+}
+
+
+class Adopted:
+    """A database of cowrieprocessor, and somebody's own way into it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def rows(self, table: str = "session_summaries", columns: str = "*") -> list[dict[str, Any]]:
+        order = {"session_summaries": "session_id", "ip_inventory": "ip_address"}.get(table, "1")
+        with self.engine.connect() as connection:
+            found = connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY {order}")).mappings()
+            return [dict(row) for row in found]
+
+    def row(self, session_id: str) -> dict[str, Any]:
+        (found,) = (row for row in self.rows() if row["session_id"] == session_id)
+        return found
+
+    def shape(self) -> dict[str, tuple[list[str], list[str]]]:
+        seen = inspect(self.engine)
+        return {
+            name: (
+                sorted(column["name"] for column in seen.get_columns(name)),
+                sorted(str(index["name"]) for index in seen.get_indexes(name)),
+            )
+            for name in seen.get_table_names()
+        }
+
+
+@pytest.fixture(params=SHAPES, ids=lambda s: f"{s.dialect}-{s.version}-{'migrated' if s.by_migrations else 'orm'}")
+def shape(request: pytest.FixtureRequest) -> Ancestor:
+    return request.param  # type: ignore[no-any-return]  # one of SHAPES
+
+
+Make = Callable[[Ancestor], Adopted]
+
+
+@pytest.fixture
+def make(run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Make a database of a shape, which every command of the test uses after `run` named one."""
+    engines: list[Engine] = []
+
+    def _make(shape: Ancestor) -> Adopted:
+        is_postgresql = shape.dialect == "postgresql"
+        url = request.getfixturevalue("postgresql") if is_postgresql else f"sqlite:///{tmp_path}/theirs.db"
+        monkeypatch.setenv("SNAPSHOTS_DB", url)
+        engines.append(create_engine(url))
+        with engines[0].begin() as connection:
+            shape.make(connection)
+        return Adopted(engines[0])
+
+    assert callable(run)
+    yield _make
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def theirs(shape: Ancestor, make: Make) -> Adopted:
+    """Each shape, with what rows it can hold."""
+    database = make(shape)
+    columns = database.shape()["session_summaries"][0]
+    with database.engine.begin() as connection:
+        for name, values in ROWS.items():
+            if set(values) <= set(columns):
+                put_session(connection, name, **values)
+    return database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def newest(make: Make, request: pytest.FixtureRequest) -> Adopted:
+    """The newest shape, still without rows."""
+    return make(Ancestor(dialect=request.param, by_migrations=request.param == "postgresql"))
+
+
+def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs: Adopted, run: Run) -> None:
+    """What stood there stands there, and everything of ours works beside it."""
+    names = ", ".join(theirs.shape()["session_summaries"][0])
+    before = theirs.rows(columns=names)
+
+    code, out, err = run("adopt")
+
+    assert (code, out.splitlines()[-1], err) == (0, "Done.", "")
+    assert theirs.rows(columns=names) == before
+    assert "received a snapshot" in run("load", OLD)[1]
+    assert [row for row in theirs.rows(columns=names) if row["session_id"] in ROWS] == before
+    assert run("report")[0] == 0
+    assert run("explain", "open")[0] == 0
+
+
+def test_a_dry_run_of_adopting_changes_nothing_and_names_locks_and_sizes(theirs: Adopted, run: Run) -> None:
+    """And the same words come again when it is done."""
+    before = theirs.shape()
+
+    forecast = run("adopt", "--dry-run")[1].splitlines()
+
+    assert theirs.shape() == before
+    assert forecast[-1] == "Nothing was changed: this was a dry run."
+    assert any("session_summaries: add the columns" in line and "locks a moment" in line for line in forecast)
+    assert forecast[:-1] == run("adopt")[1].splitlines()[:-1]
+
+
+def test_adopting_again_does_nothing(theirs: Adopted, run: Run) -> None:
+    """It can be interrupted and repeated."""
+    run("adopt")
+    shape = theirs.shape()
+
+    code, out, _ = run("adopt")
+
+    assert (code, "Nothing is left to do." in out) == (0, True)
+    assert theirs.shape() == shape
+
+
+def test_adopting_is_undone_to_the_column(theirs: Adopted, run: Run) -> None:
+    """And the undo says what becomes of what was filled since."""
+    before, rows = theirs.shape(), theirs.rows("session_summaries")
+    run("adopt")
+    run("load", OLD)
+
+    forecast = run("adopt", "--undo", "--dry-run")[1]
+    code, out, _ = run("adopt", "--undo")
+
+    assert code == 0
+    assert "79 sessions that were sealed since keep source_ip" in forecast
+    assert forecast.splitlines()[:-1] == out.splitlines()[:-1]
+    after = theirs.shape()
+    assert set(after) == set(before) | ({"ip_inventory", "asn_inventory"} & set(after))
+    assert after["session_summaries"] == before["session_summaries"]
+    assert [row for row in theirs.rows() if row["session_id"] in ROWS] == rows
+    assert "was never adopted" in run("adopt", "--undo")[2]
+
+
+def test_what_is_no_database_of_cowrieprocessor_is_not_adopted(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """One sentence says why, and nothing is changed."""
+    ours = f"sqlite:///{tmp_path}/ours.db"
+    run("migrate", "--db", ours)
+    assert "made by snapshots" in run("adopt", "--db", ours)[2]
+
+    with newest.engine.begin() as connection:
+        connection.execute(text("UPDATE schema_state SET value = '9'"))
+    assert "has version 9; 15, 16, 17 can be adopted" in run("adopt")[2]
+
+    with newest.engine.begin() as connection:
+        connection.execute(text("UPDATE schema_state SET value = '17'"))
+        connection.execute(text("CREATE TABLE runs (id INTEGER)"))
+    assert "tables of its own called runs" in run("adopt")[2]
+
+    with newest.engine.begin() as connection:
+        connection.execute(text("DROP TABLE schema_state"))
+    assert "no database of cowrieprocessor" in run("adopt")[2]
+
+
+def put_rows(database: Adopted) -> None:
+    with database.engine.begin() as connection:
+        for name, values in ROWS.items():
+            put_session(connection, name, **values)
+
+
+def an_event(name: str) -> LogEvent:
+    line = f'{{"session":"{name}","timestamp":"2026-03-01T12:10:00Z","eventid":"cowrie.command.input"}}'
+    event = LineDecoder().decode(line.encode())
+    assert isinstance(event, LogEvent)
+    return event
+
+
+def test_the_other_loader_goes_on_writing_and_never_aborts(newest: Adopted, run: Run) -> None:
+    """Its upsert fills NULLs column by column: on a sealed session the guard puts them back, and counts it."""
+    put_rows(newest)
+    run("adopt")
+    before = {row["session_id"]: row for row in newest.rows()}
+    # Its COALESCE keeps what is there, and fills what is not from whatever it knows today.
+    facts = {"source_ip": "8.8.8.8", "snapshot_asn": 1, "snapshot_country": "DE", "snapshot_ip_type": "TOR"}
+    facts["enrichment_at"] = BEFORE
+
+    with newest.engine.begin() as connection:
+        load_as_cowrieprocessor(connection, [an_event(name) for name in [*ROWS, "new"]], facts)
+
+    after = {row["session_id"]: row for row in newest.rows()}
+    assert {name: after[name]["event_count"] for name in ROWS} == dict.fromkeys(ROWS, 6)
+    columns = ("source_ip", "snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at")
+    for name in ("sealed", "partial", "mixed", "list", "torn"):
+        assert [after[name][c] for c in columns] == [before[name][c] for c in columns], name
+    assert (after["open"]["snapshot_asn"], after["new"]["snapshot_country"]) == (1, "DE")
+    assert "The guard put back 5 times" in run("verify")[1]
+
+
+def test_a_change_of_a_fact_by_the_other_loader_is_refused(newest: Adopted, run: Run) -> None:
+    """Filling is put back, changing is an error: nothing of ours or theirs is overwritten."""
+    put_rows(newest)
+    run("adopt")
+
+    with newest.engine.connect() as connection, pytest.raises(DatabaseError, match="sealed"):
+        connection.execute(text("UPDATE session_summaries SET snapshot_country = 'DE' WHERE session_id = 'sealed'"))
+
+    assert newest.row("sealed")["snapshot_country"] == "US"
+
+
+def test_verify_names_torn_and_sentinel_rows_and_correct_opens_them(newest: Adopted, run: Run) -> None:
+    """XX alone is no fact: taken out through the audit, the session is open again; a fact beside it stays."""
+    put_rows(newest)
+    run("adopt")
+
+    found = json.loads(run("verify", "--format", "json")[1])["invariants"]["violations"]
+    assert [(v["invariant"], v["where"]) for v in found] == [
+        ("in_range", "list"),
+        ("no_sentinel", "mixed"),
+        ("no_sentinel", "sentinel"),
+        ("whole", "torn"),
+    ]
+
+    assert run("correct", "--sentinels", "--reason", "no facts", "--dry-run")[1].startswith("2 sessions hold")
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions held")
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("0 sessions held")
+    opened, mixed = newest.row("sentinel"), newest.row("mixed")
+    assert (opened["snapshot_country"], opened["enrichment_at"]) == (None, None)
+    assert (mixed["snapshot_country"], mixed["snapshot_asn"], mixed["enrichment_at"] is None) == (None, 64500, False)
+    assert [row["old_snapshot_country"] for row in newest.rows("snapshot_corrections")] == ["XX", "XX"]
+
+
+def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
+    """Asked for both or neither, it does nothing."""
+    assert run("correct", "--reason", "x")[0] == 2
+    assert run("correct", "s", "--sentinels", "--reason", "x")[0] == 2
+    assert run("correct", "s", "--dry-run", "--reason", "x")[0] == 2
+    assert run("adopt", "--undo", "--widen")[0] == 2
+
+
+def events_of(path: Path) -> list[LogEvent]:
+    return [line for line in LogContent(path, LineDecoder()).lines() if isinstance(line, LogEvent)]
+
+
+COUNTERS = "session_id, event_count, command_count, login_attempts, file_downloads, matcher"
+
+
+def test_cutting_over_neither_doubles_nor_loses(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """What its loader counted adds nothing, whatever its sensor is called; of 100 new lines, 100 count."""
+    with newest.engine.begin() as connection:
+        load_as_cowrieprocessor(connection, events_of(NEW))
+    counted = newest.rows(columns=COUNTERS)
+    run("adopt")
+
+    report = run("load", NEW)[1]
+
+    assert newest.rows(columns=COUNTERS) == counted
+    assert "509 events were stored before" in report
+
+    log = tmp_path / "cowrie.json"
+    last = max(line.event.at for line in events_of(NEW))
+    names = sorted({line.logged_id for line in events_of(NEW)})[:20]
+    log.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "session": names[n % 20] if n < 60 else f"new{n % 20}",
+                    "timestamp": (last + timedelta(seconds=n + 1)).isoformat(),
+                    "eventid": "cowrie.command.input",
+                }
+            )
+            + "\n"
+            for n in range(100)
+        )
+    )
+    assert "100 new events, 20 new sessions" in run("load", log)[1]
+    assert "Nothing new" in run("load", log)[1]
+    assert "Nothing new" in run("load", NEW)[1]
+    total = sum(row["event_count"] for row in newest.rows())
+    assert total == 509 + 100
+    assert {row["matcher"] for row in newest.rows() if row["session_id"] in names} == {"their-name-for-it"}
+
+
+def test_loading_again_after_cutting_over_gives_the_addresses_that_its_loader_never_wrote(
+    newest: Adopted, run: Run
+) -> None:
+    """The delta loader stored sessions without source_ip and snapshot; their log lines tell both."""
+    with newest.engine.begin() as connection:
+        load_as_cowrieprocessor(connection, events_of(NEW))
+    run("adopt")
+
+    run("load", NEW)
+
+    assert all(row["source_ip"] and row["snapshot_asn"] for row in newest.rows())
+    assert run("verify", "--target", "95")[0] == 0
+
+
+def test_a_network_number_that_does_not_fit_leaves_the_session_open_until_the_column_is_widened(
+    make: Make, run: Run, tmp_path: Path
+) -> None:
+    """AS4200000000 in a 32-bit column once aborted a whole batch."""
+    database = make(Ancestor(dialect="postgresql"))
+    put_rows(database)
+    table = mmdb(tmp_path / "large.mmdb", {"8.8.0.0/16": {"asn": 4_200_000_000, "country": "US"}})
+    log = tmp_path / "cowrie.json"
+    log.write_text(
+        '{"session":"a","timestamp":"2027-01-01T00:00:00Z","src_ip":"8.8.8.8","eventid":"cowrie.session.connect"}\n'
+    )
+    run("adopt")
+
+    code, _, err = run("load", log, "--mmdb", table)
+
+    assert (code, err) == (0, "")
+    assert database.row("a")["snapshot_gap"] == "asn_too_large"
+
+    assert "widen snapshot_asn to 64 bits, over" in run("adopt", "--widen")[1]
+    log.write_text(log.read_text().replace('"a"', '"b"'))
+    run("load", log, "--mmdb", table)
+    assert database.row("b")["snapshot_asn"] == 4_200_000_000
+
+
+def test_an_array_of_types_is_turned_into_text_only_if_that_is_asked_for(make: Make, run: Run) -> None:
+    """It rewrites the table, so the message says how much."""
+    database = make(Ancestor(dialect="postgresql", version=16, types="array"))
+    with database.engine.begin() as connection:
+        put_session(connection, "typed", source_ip="8.8.8.8", snapshot_ip_types=["RESIDENTIAL", "vpn"])
+
+    code, _, err = run("adopt")
+    assert (code, "`adopt --widen` turns it into the text" in err) == (1, True)
+
+    assert run("adopt", "--widen")[0] == 0
+    assert database.row("typed")["snapshot_ip_type"] == "RESIDENTIAL,vpn"
+    assert json.loads(run("explain", "typed", "--format", "json")[1])["snapshot"]["ip_type"] == "VPN"

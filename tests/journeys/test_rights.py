@@ -1,0 +1,53 @@
+"""What each command needs on PostgreSQL is what the manual says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from tests.journeys.conftest import NEW, OLD, Run
+
+GRANTS = re.findall(r"```sql\n(.*?)```", Path("docs/operations.md").read_text(), re.DOTALL)[0]
+
+
+@pytest.fixture
+def url(postgresql: str, run: Run) -> str:
+    """A loaded database with the roles of the manual, which belong to the server and so may be there already."""
+    assert run("load", OLD, "--db", postgresql)[0] == 0
+    engine = create_engine(postgresql, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        roles = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+        for statement in GRANTS.split(";"):
+            bare = re.sub(r"--.*", "", statement).strip()
+            made = re.match(r"CREATE ROLE (\w+)", bare)
+            if bare and not (made and made[1] in roles):
+                connection.execute(text(bare))
+    return postgresql
+
+
+def as_role(url: str, role: str) -> str:
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
+
+
+def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
+    """Each role does what is said of it."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        session = connection.execute(text("SELECT min(session_id) FROM session_summaries")).scalar_one()
+    reader, loader, auditor = (as_role(url, f"snapshots_{name}") for name in ("reader", "loader", "auditor"))
+
+    assert run("report", "--db", reader)[0] == 0
+    assert run("explain", session, "--db", reader)[0] == 0
+    assert run("load", NEW, "--db", loader)[0] == 0
+    assert run("verify", "--db", loader)[0] == 0
+    assert run("correct", session, "--asn", "1", "--reason", "wrong", "--db", auditor)[0] == 0
+    assert run("prune", "--before", "2027-01-01", "--db", auditor)[0] == 0
+
+
+def test_who_may_not_is_told_so_and_changes_nothing(url: str, run: Run) -> None:
+    """A reader does not load, a loader does not correct."""
+    code, _, err = run("load", NEW, "--db", as_role(url, "snapshots_reader"))
+    assert (code, "permission denied" in err) == (1, True)
+
+    code, _, err = run("prune", "--before", "2027-01-01", "--db", as_role(url, "snapshots_loader"))
+    assert (code, "permission denied" in err) == (1, True)
