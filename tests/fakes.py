@@ -4,13 +4,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import count
 
+from snapshots.app.complete import LateCompletion
+from snapshots.app.enrich import SnapshotService
 from snapshots.app.lines import BadLine, LogEvent, Mark
-from snapshots.app.ports import DeadLetter, Pruned, RunKind, RunState, SessionChange
+from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Clock, Database, DeadLetter, Document, RunKind, RunState, Shelf
 from snapshots.app.progress import BatchLoaded
+from snapshots.app.session_ports import Judged, OpenSession, Pruned, SessionChange
 from snapshots.domain.gap import Gap
+from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
@@ -23,8 +31,11 @@ class KnownAddress:
 
     first_seen: datetime
     last_seen: datetime
+    registered_at: datetime = NOON
     session_count: int = 0
     newest: IpSnapshot | None = None
+    looked_up_until: int = 0
+    learned_at: datetime | None = None
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Memory:
     addresses: dict[IpAddress, KnownAddress] = field(default_factory=dict)
     observations: dict[tuple[IpAddress, str, datetime], IpObservation] = field(default_factory=dict)
     organizations: dict[int, str] = field(default_factory=dict)
-    sources: dict[tuple[str, datetime], SourceBuild] = field(default_factory=dict)
+    sources: dict[int, RegisteredBuild] = field(default_factory=dict)
     sessions: dict[str, SessionSummary] = field(default_factory=dict)
     letters: dict[str, DeadLetter] = field(default_factory=dict)
     marks: dict[str, set[Mark]] = field(default_factory=dict)
@@ -42,6 +53,8 @@ class Memory:
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
     heard: dict[str, datetime] = field(default_factory=dict)
     judged_by: dict[str, str] = field(default_factory=dict)
+    judged_at: dict[str, datetime] = field(default_factory=dict)
+    documents: list[Document] = field(default_factory=list)
     corrections: list[tuple[str, IpSnapshot | None, IpSnapshot, str]] = field(default_factory=list)
 
 
@@ -52,20 +65,51 @@ class InMemoryInventory:
         self.memory = memory
         self.queries = 0
 
-    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
+    def as_of(
+        self, sightings: Collection[Sighting], *, known_by_then: bool = False
+    ) -> Mapping[Sighting, Sequence[IpObservation]]:
         self.queries += 1
+        calendar = BuildCalendar.of(self.memory.sources.values())
+        histories = self.history_of({sighting.address for sighting in sightings})
+        return {
+            s: calendar.nearest(histories[s.address], s.seen_at, known_by_then=known_by_then)
+            for s in sightings
+            if s.address in histories
+        }
+
+    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         found: dict[IpAddress, list[IpObservation]] = {}
         for observation in self.memory.observations.values():
             if observation.address in addresses:
                 found.setdefault(observation.address, []).append(observation)
         return found
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> None:
+    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
         new: dict[IpAddress, list[datetime]] = {}
         for sighting in sightings:
             new.setdefault(sighting.address, []).append(sighting.seen_at)
         for address, moments in new.items():
-            self.memory.addresses.setdefault(address, KnownAddress(min(moments), max(moments)))
+            self.memory.addresses.setdefault(address, KnownAddress(min(moments), max(moments), registered_at))
+        return {address: number for address, number in self._behind().items() if address in new}
+
+    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        return sorted(address for address in self.memory.addresses if address.text > after)[:limit]
+
+    def documents(self, *, after: str, limit: int) -> Sequence[Document]:
+        found = [d for d in self.memory.documents if d.address.text > after]
+        return sorted(found, key=lambda document: document.address.text)[:limit]
+
+    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
+        def urgency(item: tuple[IpAddress, int]) -> tuple[bool, float, str]:
+            address, number = item
+            return number > 0, -self.memory.addresses[address].last_seen.timestamp(), address.text
+
+        return dict(sorted(self._behind().items(), key=urgency)[:limit])
+
+    def _behind(self) -> Mapping[IpAddress, int]:
+        newest = max(self.memory.sources, default=0)
+        known = self.memory.addresses.items()
+        return {a: one.looked_up_until for a, one in known if one.looked_up_until < newest}
 
     def learn(
         self,
@@ -74,20 +118,29 @@ class InMemoryInventory:
         newest: Mapping[IpAddress, IpSnapshot],
         *,
         learned_at: datetime,
+        looked_up: Collection[IpAddress] = (),
+        since: int = 0,
+        until: int = 0,
     ) -> None:
         for said in observations:
             key = (said.address, said.source, said.observed_at)
-            held = self.memory.observations.get(key, said)
-            until = max(held.confirmed_until, said.confirmed_until)
+            held = self.memory.observations.get(key, replace(said, learned_at=learned_at))
+            last = max(held.confirmed_until, said.confirmed_until)
             self.memory.observations[key] = replace(
-                held, confirmed_until=until, facts=replace(held.facts, organization=None)
+                held, confirmed_until=last, facts=replace(held.facts, organization=None)
             )
+            self.memory.addresses[said.address].learned_at = learned_at
+        for address in looked_up:
+            known = self.memory.addresses[address]
+            if known.looked_up_until >= since:
+                known.looked_up_until = max(known.looked_up_until, until)
         self.memory.organizations.update(organizations)
         for address, snapshot in newest.items():
             self.memory.addresses[address].newest = snapshot
 
-    def register_source(self, build: SourceBuild, *, registered_at: datetime) -> None:
-        self.memory.sources.setdefault((build.name, build.built_at), build)
+    def forget_newest(self, addresses: Collection[IpAddress]) -> None:
+        for address in addresses:
+            self.memory.addresses[address].newest = None
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
         after = self.memory.sessions | {change.kept.session_id: change.kept for change in changes}
@@ -126,6 +179,7 @@ class InMemorySessions:
                 kept = replace(kept, snapshot=held.snapshot, sighting=held.sighting, gap=None)
             self.memory.sessions[summary.session_id] = kept
             self.memory.judged_by[summary.session_id] = run
+            self.memory.judged_at[summary.session_id] = saved_at
 
     def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
         at_work = {
@@ -143,6 +197,82 @@ class InMemorySessions:
             and self.memory.judged_by[session.session_id] not in at_work
         ]
         return sorted(waiting, key=lambda session: session.session_id)[:limit]
+
+
+class InMemorySources:
+    """Builds in a dict."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def registered(self) -> Sequence[RegisteredBuild]:
+        return [self.memory.sources[number] for number in sorted(self.memory.sources)]
+
+    def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
+        for known in self.memory.sources.values():
+            if (known.build.name, known.build.built_at) == (build.name, build.built_at):
+                return known
+        number = max(self.memory.sources, default=0) + 1
+        self.memory.sources[number] = RegisteredBuild(number=number, build=build)
+        return self.memory.sources[number]
+
+    def retract(self, number: int, *, retracted_at: datetime) -> int:
+        build = self.memory.sources[number].build
+        self.memory.sources[number] = replace(self.memory.sources[number], is_retracted=True)
+        dates = BuildCalendar.of(self.memory.sources.values()).dates[build.name]
+        again = next((at for at in dates if at > build.built_at), None)
+        held = self.memory.observations
+        begun = [o for o in held.values() if (o.source, o.observed_at) == (build.name, build.built_at)]
+        for said in begun:
+            own = [o.observed_at for o in held.values() if (o.address, o.source) == (said.address, said.source)]
+            if again is None or said.confirmed_until < again or any(build.built_at < at <= again for at in own):
+                continue
+            repeated = replace(said, observed_at=again, learned_at=retracted_at)
+            held[said.address, said.source, again] = repeated
+        return len(begun)
+
+
+class InMemoryOpenSessions:
+    """The sessions without a snapshot, in the dict of all sessions."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def learned_since(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[OpenSession]:
+        found = []
+        for name, session in sorted(self.memory.sessions.items()):
+            known = self.memory.addresses.get(session.source_ip) if session.source_ip else None
+            if (
+                session.gap is None
+                or not session.gap.may_close
+                or name <= after
+                or known is None
+                or known.learned_at is None
+            ):
+                continue
+            judge = self.memory.judged_by[name]
+            at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > silent_since
+            awaits = session.gap is Gap.NEVER_LOOKED_UP and not session.connect_was_seen and at_work and judge != run
+            if known.learned_at > self.memory.judged_at[name] and not awaits:
+                found.append(OpenSession(session_id=name, sighting=session.sighting))
+        return found[:limit]
+
+    def may_have_learned(self, *, since: datetime) -> bool:
+        return any(
+            known.learned_at is not None and known.learned_at >= since > known.registered_at
+            for known in self.memory.addresses.values()
+        )
+
+    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> int:
+        written = 0
+        for each in judged:
+            held = self.memory.sessions[each.session.session_id]
+            if not held.is_sealed:
+                kept = replace(held, sighting=each.session.sighting, gap=None).judged(each.verdict)
+                self.memory.sessions[held.session_id] = kept
+                self.memory.judged_by[held.session_id], self.memory.judged_at[held.session_id] = run, settled_at
+                written += 1
+        return written
 
 
 class InMemoryDeadLetters:
@@ -234,7 +364,9 @@ class InMemoryStores:
 
     def __init__(self, memory: Memory) -> None:
         self.inventory = InMemoryInventory(memory)
+        self.sources = InMemorySources(memory)
         self.sessions = InMemorySessions(memory)
+        self.open_sessions = InMemoryOpenSessions(memory)
         self.dead_letters = InMemoryDeadLetters(memory)
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
@@ -259,6 +391,17 @@ class InMemoryDatabase:
             raise
 
 
+class TickingClock:
+    """A second later each time that it is asked."""
+
+    def __init__(self) -> None:
+        self._at = NOON
+
+    def now(self) -> datetime:
+        self._at += timedelta(seconds=1)
+        return self._at
+
+
 class FixedClock:
     """Always the same moment."""
 
@@ -271,12 +414,28 @@ class DictSource:
 
     def __init__(self, name: str, built_at: datetime, facts: Mapping[str, IpFacts]) -> None:
         self.build = SourceBuild(name=name, built_at=built_at, licence="MIT", sha256="00", origin="bundled")
+        self.versions = frozenset({4, 6})
         self.facts = facts
         self.asked: list[IpAddress] = []
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         self.asked += addresses
         return {address: self.facts[address.text] for address in addresses if address.text in self.facts}
+
+
+class FakeShelf:
+    """Sources that are at hand, and those that were once."""
+
+    def __init__(self, *sources: DictSource) -> None:
+        self.sources = list(sources)
+        self.imported: list[DictSource] = []
+
+    def current(self) -> Sequence[DictSource]:
+        return self.sources
+
+    def open(self, build: SourceBuild) -> DictSource | None:
+        at_hand = [*self.sources, *self.imported]
+        return next((s for s in at_hand if (s.build.name, s.build.built_at) == (build.name, build.built_at)), None)
 
 
 class ListSource:
@@ -321,3 +480,17 @@ class Told:
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         self.batches.append(batch)
+
+
+def snapshot_service(database: Database, shelf: Shelf, *, clock: Clock | None = None) -> SnapshotService:
+    """The service over sources that a test has at hand."""
+    reader, ticks = AsOfReader(), clock or FixedClock()
+    return SnapshotService(database, Lookups(shelf, reader, ticks), reader, SnapshotPolicy(), ticks)
+
+
+def late_completion(database: Database, service: SnapshotService, *, clock: Clock | None = None) -> LateCompletion:
+    """What follows a load."""
+    return LateCompletion(database, service, clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}")
+
+
+RUNS = count(1)

@@ -2,49 +2,58 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 
 from dependency_injector import containers, providers
 
 from snapshots.adapters.cli.application import Application
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.clock import SystemClock, new_run, stopwatch
+from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
-from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
-from snapshots.adapters.intel.mmdb import open_mmdb
-from snapshots.adapters.intel.types import IporiginSource
+from snapshots.adapters.intel.enrichment import facts_in_document
+from snapshots.adapters.intel.shelf import SourceShelf
+from snapshots.adapters.intel.tables import Wish, open_table, tables_below
 from snapshots.adapters.sql.adoption import SqlAdoption
 from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
-from snapshots.adapters.telemetry.logs import LoggedLoad
+from snapshots.adapters.telemetry.logs import LoggedLoad, warn
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.complete import LateCompletion
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import NothingToRead
+from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader, LoadReport
-from snapshots.app.ports import FactSource
+from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
+from snapshots.domain.ip_type import IpType
 from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import AsOfReader
+from snapshots.domain.reading import NETWORK_MAX_AGE, AsOfReader
 
 TRIAL = "trial"
 """In place of a URL: a PostgreSQL server that lasts as long as the command."""
 
 
-def _sources(settings: Settings) -> Sequence[FactSource]:
-    """Open every source of facts, the most trusted first."""
-    return [
-        *(open_mmdb(path) for path in settings.mmdb),
-        *(open_bundled(table) for table in BUNDLED),
-        IporiginSource(),
-    ]
+def _shelf(settings: Settings) -> SourceShelf:
+    return SourceShelf(settings.mmdb, warn)
 
 
-def _reader(settings: Settings, sources: Sequence[FactSource]) -> AsOfReader:
+def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
+    """Trust the operator's files first, then what was imported, then what comes with the program."""
+    names = [source.build.name for source in shelf.current()]
+    own = len(settings.mmdb)
     return AsOfReader(
-        precedence=tuple(source.build.name for source in sources),
+        precedence=tuple(names[:own]),
+        fallbacks=tuple(names[own:]),
+        asn_precedence=settings.prefer_for_asn,
+        country_precedence=settings.prefer_for_country,
+        network_max_age=settings.max_age or NETWORK_MAX_AGE,
         max_lag=settings.max_lag,
         max_type_lag=settings.max_type_lag,
     )
@@ -60,19 +69,35 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     clock = providers.Singleton(SystemClock)
     database = providers.Singleton(SqlDatabase, url=settings.provided.db)
-    sources = providers.Singleton(_sources, settings=settings)
-    reader = providers.Singleton(_reader, settings=settings, sources=sources)
+    shelf = providers.Singleton(_shelf, settings=settings)
+    reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
     policy = providers.Singleton(_policy, settings=settings)
+    lookups = providers.Singleton(
+        Lookups, shelf=shelf, reader=reader, clock=clock, facts_in=providers.Object(facts_in_document)
+    )
     service = providers.Singleton(
-        SnapshotService, database=database, sources=sources, reader=reader, policy=policy, clock=clock
+        SnapshotService, database=database, lookups=lookups, reader=reader, policy=policy, clock=clock
+    )
+    completion = providers.Singleton(
+        LateCompletion, database=database, service=service, clock=clock, new_run=providers.Object(new_run)
+    )
+    keeper = providers.Singleton(
+        InventoryKeeper,
+        database=database,
+        lookups=lookups,
+        completion=completion,
+        clock=clock,
+        new_run=providers.Object(new_run),
     )
     loader = providers.Singleton(
         BulkLoader,
         database=database,
         service=service,
+        completion=completion,
         clock=clock,
         stopwatch=providers.Object(stopwatch),
         new_run=providers.Object(new_run),
+        sleep=providers.Object(pause),
     )
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
@@ -101,6 +126,18 @@ def open_application(settings: Settings) -> Iterator[Application]:
         finally:
             target.close()
 
+    def find_tables(paths: Sequence[Path]) -> Sequence[Path]:
+        found = [file for path in paths for file in (tables_below(path) if path.is_dir() else [path])]
+        if not found:
+            raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
+        return found
+
+    def import_table(
+        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: Told
+    ) -> tuple[str, int, LookedUp]:
+        source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
+        return source.build.label, source.unread, container.keeper().import_table(source, told)
+
     database = container.database()
     try:
         yield Application(
@@ -108,6 +145,11 @@ def open_application(settings: Settings) -> Iterator[Application]:
             find_logs=find,
             reports=container.reports(),
             changes=container.changes(),
+            inventory=SqlInventoryReports(database),
+            keeper=container.keeper(),
+            find_tables=find_tables,
+            import_table=import_table,
+            now=container.clock().now,
             copy=copy,
             adoption=container.adoption(),
             migrate=database.migrate,

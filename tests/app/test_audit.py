@@ -4,7 +4,8 @@ import pytest
 
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.errors import NoSuchSession
-from snapshots.app.ports import Pruned, RunState
+from snapshots.app.ports import RunState
+from snapshots.app.session_ports import Pruned
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType

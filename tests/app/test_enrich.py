@@ -11,18 +11,16 @@ from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import Method
-from tests.fakes import DictSource, FixedClock, InMemoryDatabase
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, snapshot_service
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 FACTS = {HOME.text: IpFacts(asn=15169, organization="Google", country="US")}
 
 
 def service(database: InMemoryDatabase, *sources: DictSource) -> SnapshotService:
-    return SnapshotService(database, sources, AsOfReader(), SnapshotPolicy(), FixedClock())
+    return snapshot_service(database, FakeShelf(*sources))
 
 
 def table(facts: Mapping[str, IpFacts] = FACTS, name: str = "a", at: datetime = NOON - DAY) -> DictSource:
@@ -151,7 +149,7 @@ def test_sources_are_registered_once() -> None:
         service(database, table(), table(name="b")).register_sources(stores)
         service(database, table()).register_sources(stores)
 
-    assert [build.label for build in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
+    assert [known.build.label for known in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
 
 
 def test_a_failing_source_leaves_nothing_learned() -> None:

@@ -1,23 +1,31 @@
 """Loading, over stores in memory."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
 
 import pytest
 
-from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import SourceUnreadable
+from snapshots.app.errors import SourceUnreadable, StoreBusy
 from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BatchSize, BulkLoader, LoadReport
 from snapshots.app.ports import RunState
 from snapshots.app.progress import Unobserved
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionEvent
-from tests.fakes import DictSource, FixedClock, InMemoryDatabase, ListSource, Told
+from tests.fakes import (
+    DictSource,
+    FakeShelf,
+    FixedClock,
+    InMemoryDatabase,
+    InMemoryStores,
+    ListSource,
+    Told,
+    late_completion,
+    snapshot_service,
+)
 from tests.strategies import HOME, NOON, OTHER
 
 FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13335, country="AU")}
@@ -26,12 +34,15 @@ FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13
 def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0, name: str = "run") -> BulkLoader:
     source = DictSource("a", NOON, FACTS)
     ticks, runs = count(), count(1)
+    service = snapshot_service(database, FakeShelf(source))
     return BulkLoader(
         database,
-        SnapshotService(database, [source], AsOfReader(), SnapshotPolicy(), FixedClock()),
+        service,
+        late_completion(database, service),
         clock=FixedClock(),
         stopwatch=lambda: next(ticks) * step,
         new_run=lambda: f"{name}{next(runs)}",
+        sleep=lambda _: None,
         size=BatchSize(lines=1024, seconds=seconds),
     )
 
@@ -244,3 +255,33 @@ def test_a_batch_is_stored_when_it_took_long_enough() -> None:
 
     assert [batch.events for batch in told.batches] == [2048, 452]
     assert database.memory.marks == {}
+
+
+class InTheWay(InMemoryDatabase):
+    """A database in which another program stands in the way some times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    @contextmanager
+    def transaction(self, connection: object | None = None) -> Iterator[InMemoryStores]:
+        with super().transaction(connection) as stores:
+            yield stores
+            if stores.sessions.memory.sessions and self.times:
+                self.times -= 1
+                raise StoreBusy("a deadlock")
+
+
+@pytest.mark.parametrize(("times", "is_stored"), [(4, True), (99, False)])
+def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored: bool) -> None:
+    """A deadlock with another loader once ended the load; tried too often, it says so and nothing of it is stored."""
+    database = InTheWay(times)
+
+    if is_stored:
+        load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    else:
+        with pytest.raises(StoreBusy):
+            load(database, ListSource("log", [said("s", 1, CONNECT)]))
+
+    assert bool(database.memory.sessions) == is_stored

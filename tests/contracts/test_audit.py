@@ -1,7 +1,9 @@
 """What every audit promises."""
 
-from snapshots.app.ports import Database, Pruned, SessionChange
+from snapshots.app.ports import Database
+from snapshots.app.session_ports import Pruned, SessionChange
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
 from tests.contracts.test_ip_inventory import counted
 from tests.strategies import DAY, HOME, NOON, snapshot
@@ -22,7 +24,7 @@ def save(database: Database, *sessions: SessionSummary) -> None:
 def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
     """And keeps its address and its counts."""
     save(database, session("s", 0))
-    stated = snapshot().corrected(asn=1, at=NOON + DAY)
+    stated = IpSnapshot.corrected(snapshot(), asn=1, at=NOON + DAY)
 
     with database.transaction() as stores:
         stores.audit.correct("s", stated, reason="wrong", run="r", made_at=NOON)

@@ -1,10 +1,12 @@
 """What every inventory promises."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import ip_inventory
-from snapshots.app.ports import Database, SessionChange
+from snapshots.app.ports import Database
+from snapshots.app.session_ports import SessionChange
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpObservation, SourceBuild
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
@@ -61,8 +63,11 @@ def test_a_source_is_registered_once(database: Database) -> None:
     """The same build under another path stays what it was."""
     build = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="bundled")
     with database.transaction() as stores:
-        stores.inventory.register_source(build, registered_at=NOON)
-        stores.inventory.register_source(build, registered_at=NOON)
+        first = stores.sources.register(build, registered_at=NOON)
+        again = stores.sources.register(replace(build, origin="/elsewhere"), registered_at=NOON)
+
+        assert first == again
+        assert list(stores.sources.registered()) == [first]
 
 
 def session(name: str, address: IpAddress | None, at: datetime, mark: int = 1) -> SessionSummary:

@@ -3,50 +3,13 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from snapshots.domain.errors import InvalidFact
-from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild, extended
-from tests.strategies import DAY, HOME, NOON, observed
+from snapshots.domain.observation import IpFacts, SourceBuild
 
 
 def build(at: datetime) -> SourceBuild:
     return SourceBuild(name="a", built_at=at, licence="MIT", sha256="00", origin="bundled")
-
-
-def test_a_newer_build_that_says_the_same_confirms() -> None:
-    """A run of equal builds is one row."""
-    held = observed("a", NOON, asn=1)
-
-    assert extended([held], HOME, held.facts, build=build(NOON + DAY)) == observed("a", NOON, asn=1, until=NOON + DAY)
-
-
-def test_a_newer_build_that_says_otherwise_begins_a_new_run() -> None:
-    """The network moved."""
-    said = extended([observed("a", NOON, asn=1)], HOME, IpFacts(asn=2), build=build(NOON + DAY))
-
-    assert said == observed("a", NOON + DAY, asn=2)
-
-
-def test_an_older_build_adds_what_it_says() -> None:
-    """Tables may come in any order of dates."""
-    said = extended([observed("a", NOON, asn=1)], HOME, IpFacts(asn=1), build=build(NOON - DAY))
-
-    assert said == observed("a", NOON - DAY, asn=1)
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([1, 2])), unique_by=lambda pair: pair[0]))
-def test_builds_read_in_order_of_date_are_remembered_exactly(builds: list[tuple[int, int]]) -> None:
-    """Whatever the runs, each build's answer can be read back."""
-    history: list[IpObservation] = []
-    for day, asn in sorted(builds):
-        newest = extended(history, HOME, IpFacts(asn=asn), build=build(NOON + day * DAY))
-        history = [*(o for o in history if not o.is_same_run_as(newest)), newest]
-
-    assert {day: [o.facts.asn for o in history if o.covers(NOON + day * DAY)] for day, _ in builds} == {
-        day: [asn] for day, asn in builds
-    }
 
 
 def test_a_build_is_named_by_source_and_day() -> None:

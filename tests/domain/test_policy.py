@@ -86,12 +86,12 @@ def test_every_gap_has_its_reason(
 
 def test_an_operator_corrects_facts_and_keeps_the_rest() -> None:
     """With the date and the word of the operator."""
-    corrected = snapshot(country="DE").corrected(country="FR", at=NOON + DAY)
+    corrected = IpSnapshot.corrected(snapshot(country="DE"), country="FR", at=NOON + DAY)
 
     assert (corrected.asn, corrected.country, corrected.method) == (64500, "FR", Method.CORRECTED)
     assert (corrected.enrichment_at, corrected.source) == (NOON + DAY, "operator@2026-03-02")
     with pytest.raises(InvalidFact):
-        snapshot().corrected(at=NOON)
+        IpSnapshot.corrected(snapshot(), at=NOON)
 
 
 def test_every_gap_is_explained() -> None:

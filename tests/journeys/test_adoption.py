@@ -160,7 +160,8 @@ def test_adopting_is_undone_to_the_column(theirs: Adopted, run: Run) -> None:
     code, out, _ = run("adopt", "--undo")
 
     assert code == 0
-    assert "79 sessions that were sealed since keep source_ip" in forecast
+    assert "79 sessions that were sealed since keep" in forecast
+    assert ("lost with the columns" in forecast) == ("snapshot_ip_type" not in before["session_summaries"][0])
     assert forecast.splitlines()[:-1] == out.splitlines()[:-1]
     after = theirs.shape()
     assert set(after) == set(before) | ({"ip_inventory", "asn_inventory"} & set(after))
@@ -357,3 +358,161 @@ def test_an_array_of_types_is_turned_into_text_only_if_that_is_asked_for(make: M
     assert run("adopt", "--widen")[0] == 0
     assert database.row("typed")["snapshot_ip_type"] == "RESIDENTIAL,vpn"
     assert json.loads(run("explain", "typed", "--format", "json")[1])["snapshot"]["ip_type"] == "VPN"
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "counters": {"event_count": None, "command_count": None},
+    "lower": {"source_ip": "8.8.8.8", "snapshot_country": "xx", "enrichment_at": BEFORE},
+    "empty": {"source_ip": "8.8.8.8", "snapshot_country": "", "snapshot_ip_type": "[]", "enrichment_at": BEFORE},
+    "word": {"source_ip": "8.8.8.8", "snapshot_ip_type": "scanner", "enrichment_at": BEFORE},
+    "negative": {"source_ip": "8.8.8.8", "snapshot_asn": -1, "enrichment_at": BEFORE},
+    "upper": {"source_ip": "2001:4860:4860::8888", "snapshot_asn": 15169, "enrichment_at": "2026-03-01T11:00:00+00:00"},
+}
+
+
+def test_odd_rows_stop_nothing_and_can_be_corrected(make: Make, run: Run, tmp_path: Path) -> None:
+    """NULL counters, times in other forms, words without a meaning, addresses that are in no inventory."""
+    database = make(Ancestor(dialect="sqlite", by_migrations=True))
+    with database.engine.begin() as connection:
+        for name, values in ODD.items():
+            if name == "counters":
+                connection.execute(text("PRAGMA ignore_check_constraints = ON"))
+                continue
+            put_session(connection, name, **values)
+        put_session(connection, "orphan", snapshot_asn=64500, snapshot_country="XX", enrichment_at=BEFORE)
+        put_session(connection, "timeless", snapshot_asn=64500, enrichment_at="unknown")
+        connection.execute(text("UPDATE session_summaries SET source_ip = '9.9.9.9' WHERE session_id = 'orphan'"))
+    run("adopt")
+    log = tmp_path / "cowrie.json"
+    log.write_text(
+        "".join(
+            f'{{"session":"{name}","timestamp":"2026-03-01T12:10:00Z","src_ip":"1.1.1.1","eventid":"cowrie.session.connect"}}\n'
+            for name in [*ODD, "orphan", "timeless"]
+        )
+    )
+    before = {row["session_id"]: row for row in database.rows()}
+
+    code, _, err = run("load", log)
+
+    assert (code, err) == (0, "")
+    after = {row["session_id"]: row for row in database.rows()}
+    for name in ("word", "negative", "upper", "orphan", "timeless"):
+        assert after[name]["snapshot_run"] is None, name
+        assert after[name]["snapshot_asn"] == before[name]["snapshot_asn"], name
+    assert "guard" not in run("verify")[1].partition("violations")[2]
+    assert run("explain", "timeless")[0] == 0
+    for name in ("word", "upper", "orphan", "negative"):
+        assert run("correct", name, "--reason", "by hand", "--asn", "64501")[:1] == (0,), name
+        assert database.row(name)["snapshot_asn"] == 64501
+
+
+def test_the_text_of_a_list_fits_into_the_audit(newest: Adopted, run: Run) -> None:
+    """One such row once kept every sentinel from being taken out."""
+    listed = {"source_ip": "8.8.8.8", "snapshot_ip_type": '["RESIDENTIAL", "VPN"]', "enrichment_at": BEFORE}
+    with newest.engine.begin() as connection:
+        put_session(connection, "listed", **listed, snapshot_country="XX")
+        put_session(connection, "plain", source_ip="8.8.8.8", snapshot_country="XX", enrichment_at=BEFORE)
+    run("adopt")
+
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions held")
+    assert run("correct", "listed", "--ip-type", "VPN", "--reason", "the list says so")[0] == 0
+    assert newest.row("listed")["snapshot_ip_type"] == "VPN"
+
+
+def test_an_adopted_database_is_not_taken_back_by_migrate(newest: Adopted, run: Run) -> None:
+    """That would drop tables that are not ours, and forget what was there before."""
+    put_rows(newest)
+    run("adopt")
+
+    for version in ("base", "0001"):
+        assert "adopt --undo" in run("migrate", "--to", version)[2]
+    assert len(newest.rows()) == len(ROWS)
+
+
+def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """Theirs went on after ours had read a part; then ours reads all."""
+    run("adopt")
+    lines = [
+        f'{{"session":"a","timestamp":"2026-03-01T12:0{n}:00Z","src_ip":"8.8.8.8","eventid":"cowrie.login.failed"}}\n'
+        for n in range(4)
+    ]
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(lines[:2]))
+    run("load", log)
+    log.write_text("".join(lines))
+    with newest.engine.begin() as connection:
+        load_as_cowrieprocessor(connection, events_of(log)[2:])
+
+    run("load", log)
+
+    assert (newest.row("a")["event_count"], newest.row("a")["login_attempts"]) == (4, 4)
+
+
+def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """Undoing drops the column that says which id they share."""
+    lines = [
+        f'{{"session":"dup","timestamp":"2026-03-01T1{n}:00:00Z","src_ip":"8.8.8.{n}","eventid":"cowrie.session.connect"}}\n'
+        for n in range(2)
+    ]
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(lines))
+    run("adopt")
+    run("load", log)
+    before = newest.rows(columns=COUNTERS)
+    run("adopt", "--undo")
+    run("adopt")
+
+    assert "Nothing new" in run("load", log)[1]
+    assert newest.rows(columns=COUNTERS) == before
+
+
+def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
+    """Indexes by an expression or a condition are built again, also by an undo; a view or constraint is left alone."""
+    database = make(Ancestor(dialect="postgresql"))
+    with database.engine.begin() as connection:
+        connection.execute(text("CREATE INDEX p1 ON session_summaries (matcher) WHERE snapshot_asn IS NOT NULL"))
+        connection.execute(text("CREATE INDEX p2 ON session_summaries ((snapshot_asn % 10))"))
+        connection.execute(text("CREATE VIEW v AS SELECT matcher FROM session_summaries"))
+    before = database.shape()["session_summaries"]
+
+    assert run("adopt")[0] == 0
+    assert set(before[1]) <= set(database.shape()["session_summaries"][1])
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP INDEX p1"))  # as if adopting had been killed before it was built again
+    assert run("adopt", "--undo")[0] == 0
+    assert database.shape()["session_summaries"] == before
+
+
+def test_a_column_that_a_constraint_stands_on_is_not_made_anew(make: Make, run: Run) -> None:
+    """The constraint would go with it."""
+    database = make(Ancestor(dialect="postgresql"))
+    with database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE session_summaries ADD CONSTRAINT c CHECK (snapshot_asn > 0)"))
+
+    assert "constraint c" in run("adopt")[1]
+
+
+def test_what_its_enrichment_knows_seals_sessions(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """With the date at which it was written; read again, it adds nothing."""
+    log = tmp_path / "cowrie.json"
+    log.write_text(
+        '{"session":"a","timestamp":"2026-03-01T12:00:00Z","src_ip":"192.88.98.1","eventid":"cowrie.session.connect"}\n'
+    )
+    document = json.dumps({"maxmind": {"asn": 64500, "country": "fr"}, "spur": {"client": {"types": ["VPN"]}}})
+    with newest.engine.begin() as connection:
+        put_session(connection, "theirs", source_ip="192.88.98.1")
+        is_postgresql = connection.dialect.name == "postgresql"
+        value = "CAST(:document AS JSON)" if is_postgresql else ":document"
+        connection.execute(
+            text(f"UPDATE ip_inventory SET enrichment = {value}, enrichment_updated_at = '{BEFORE}'"),
+            {"document": document},
+        )
+    run("adopt")
+
+    assert "4 observations added" in run("inventory", "refresh")[1]  # three of the bundled tables
+    assert "0 observations added" in run("inventory", "refresh")[1]
+    run("load", log)
+
+    row = newest.row("a")
+    assert (row["snapshot_asn"], row["snapshot_country"], row["snapshot_ip_type"]) == (64500, "FR", "VPN")
+    assert (row["snapshot_method"], row["snapshot_source"]) == ("asof", "cowrieprocessor@2026-03-01")

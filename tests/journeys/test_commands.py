@@ -302,7 +302,7 @@ def test_a_database_in_use_is_said_to_be(run: Run, logs: Path, tmp_path: Path, m
     code, _, err = run("load", logs)
 
     other.close()
-    assert (code, "another process is writing to sqlite:///" in err) == (1, True)
+    assert (code, "another process stands in the way at sqlite:///" in err) == (1, True)
 
 
 def test_a_file_that_is_no_database_is_told(run: Run, logs: Path, tmp_path: Path) -> None:

@@ -15,13 +15,11 @@ from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import find_logs
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
-from snapshots.app.enrich import SnapshotService
 from snapshots.app.load import BatchSize, BulkLoader, LoadReport
 from snapshots.app.progress import Unobserved
 from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import AsOfReader
 from snapshots.domain.source_ip import IpAddress
+from tests.fakes import late_completion, snapshot_service
 from tests.mangle import in_files, mangled
 from tests.oracle import rows_of
 
@@ -41,18 +39,32 @@ class KnowsEverybody:
 
     build = SourceBuild(name="all", built_at=datetime(2026, 1, 1, tzinfo=UTC), licence="", sha256="", origin="bundled")
 
+    versions = frozenset({4, 6})
+
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         return {address: IpFacts(asn=64500, organization="Example", country="DE") for address in addresses}
 
 
+class EverybodysShelf:
+    """Has that source only."""
+
+    def current(self) -> Sequence[KnowsEverybody]:
+        return [KnowsEverybody()]
+
+    def open(self, build: SourceBuild) -> KnowsEverybody:
+        return KnowsEverybody()
+
+
 def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -> LoadReport:
-    service = SnapshotService(database, [KnowsEverybody()], AsOfReader(), SnapshotPolicy(), SystemClock())
+    service = snapshot_service(database, EverybodysShelf(), clock=SystemClock())
     loader = BulkLoader(
         database,
         service,
+        late_completion(database, service, clock=SystemClock()),
         clock=SystemClock(),
         stopwatch=stopwatch,
         new_run=new_run,
+        sleep=lambda _: None,
         size=BatchSize(lines=lines, seconds=1000),
     )
     return loader.load(find_logs([str(path) for path in paths], LineDecoder()).contents, Unobserved())

@@ -18,6 +18,11 @@ def stopwatch() -> float:
     return time.monotonic()
 
 
+def pause(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)
+
+
 def new_run() -> str:
     """Return a name for a run that no other run has."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{token_hex(3)}"

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from snapshots.app.errors import NoSuchSession
-from snapshots.app.ports import Clock, Database, Pruned, RunKind, RunState, Stores
+from snapshots.app.ports import Clock, Database, RunKind, RunState, Stores
+from snapshots.app.session_ports import Pruned
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import IpSnapshot
 
@@ -33,12 +34,12 @@ class AuditedChanges:
         asn: int | None = None,
         country: str | None = None,
         ip_type: IpType | None = None,
-    ) -> tuple[IpSnapshot, IpSnapshot]:
+    ) -> tuple[IpSnapshot | None, IpSnapshot]:
         """
         State facts of a sealed session anew; what is None stays as it is.
 
         Returns:
-            The snapshot before and after.
+            The snapshot before and after; before is None if it is another loader's and cannot be read.
 
         Raises:
             NoSuchSession: There is none of that name, or it is open.
@@ -48,7 +49,7 @@ class AuditedChanges:
         now = self._clock.now()
         with self._database.transaction() as stores, self._run(stores, RunKind.CORRECT, now) as run:
             before = self._held(stores, session_id)
-            after = before.corrected(asn=asn, country=country, ip_type=ip_type, at=now)
+            after = IpSnapshot.corrected(before, asn=asn, country=country, ip_type=ip_type, at=now)
             stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
         return before, after
 
@@ -99,10 +100,10 @@ class AuditedChanges:
         stores.runs.end(run, RunState.DONE, at=now)
 
     @staticmethod
-    def _held(stores: Stores, session_id: str) -> IpSnapshot:
+    def _held(stores: Stores, session_id: str) -> IpSnapshot | None:
         logged_id = session_id.partition("~")[0]
         found = stores.sessions.find({session_id, logged_id}).values()
         for session in (summary for summaries in found for summary in summaries):
-            if session.session_id == session_id and session.snapshot is not None:
+            if session.session_id == session_id and session.is_sealed:
                 return session.snapshot
         raise NoSuchSession(f"there is no sealed session {session_id!r}")

@@ -1,17 +1,16 @@
 """Give sessions the snapshot of what was known of their address."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Mapping
 
-from snapshots.app.ports import Clock, Database, FactSource, IpInventory, Stores
+from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Clock, Database, Stores
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
-from snapshots.domain.observation import NOTHING, IpObservation, SourceBuild, extended
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.domain.source_ip import Sighting
 from snapshots.domain.summary import SessionSummary
 
 
@@ -21,7 +20,7 @@ class SnapshotService:
 
     Args:
         database: Where the inventory is.
-        sources: The builds to look up addresses in that the inventory does not know.
+        lookups: Looks addresses up that lack a registered build.
         reader: How facts are chosen as of a sighting.
         policy: Which snapshot a session may keep.
         clock: Tells when something was learned.
@@ -30,13 +29,13 @@ class SnapshotService:
     def __init__(
         self,
         database: Database,
-        sources: Sequence[FactSource],
+        lookups: Lookups,
         reader: AsOfReader,
         policy: SnapshotPolicy,
         clock: Clock,
     ) -> None:
         self._database = database
-        self._sources = sources
+        self._lookups = lookups
         self._reader = reader
         self._policy = policy
         self._clock = clock
@@ -74,51 +73,27 @@ class SnapshotService:
 
     def offer(self, summaries: Collection[SessionSummary], stores: Stores) -> list[SessionSummary]:
         """Do what `enrich` does for summaries, within a transaction that is open already."""
+        self.register_sources(stores)  # a file of facts may have been replaced since
         sightings = [s.sighting for s in summaries if s.sighting is not None]
-        routable = {s.address for s in sightings if s.address.is_routable}
-        stores.inventory.register(sightings, registered_at=self._clock.now())
-        histories = self._histories(routable, stores.inventory)
+        behind = stores.inventory.register(sightings, registered_at=self._clock.now())
+        self._lookups.catch_up(behind, stores)
+        verdicts = self.judge(sightings, stores)
+        return [
+            summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else verdicts[summary.sighting])
+            for summary in summaries
+        ]
+
+    def judge(self, sightings: Collection[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
+        """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
+        said = stores.inventory.as_of([s for s in sightings if s.address.is_routable])
         largest = stores.largest_asn
-        return [summary.judged(self._verdict(summary.sighting, histories, largest)) for summary in summaries]
+        verdicts = {}
+        for sighting in sightings:
+            history = said.get(sighting)
+            reading = self._reader.read(history, at=sighting.seen_at) if history else None
+            verdicts[sighting] = self._policy.verdict(sighting, reading, largest_asn=largest)
+        return verdicts
 
     def register_sources(self, stores: Stores) -> None:
-        """Record every build that addresses are looked up in."""
-        for source in self._sources:
-            stores.inventory.register_source(source.build, registered_at=self._clock.now())
-
-    def _verdict(
-        self, sighting: Sighting | None, histories: Mapping[IpAddress, Sequence[IpObservation]], largest_asn: int
-    ) -> IpSnapshot | Gap:
-        if sighting is None or sighting.address not in histories:
-            return self._policy.verdict(sighting, None)
-        reading = self._reader.read(histories[sighting.address], at=sighting.seen_at)
-        return self._policy.verdict(sighting, reading, largest_asn=largest_asn)
-
-    def _histories(
-        self, addresses: AbstractSet[IpAddress], inventory: IpInventory
-    ) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        """Ask the inventory once, and every source about the addresses that it did not cover."""
-        histories = {address: list(history) for address, history in inventory.history_of(addresses).items()}
-        learned: list[IpObservation] = []
-        organizations: dict[int, str] = {}
-        for source in self._sources:
-            build = source.build
-            unknown = [a for a in addresses if not _covers(histories.get(a, ()), build)]
-            said = source.look_up(unknown) if unknown else {}
-            for address in unknown:
-                facts = said.get(address, NOTHING)
-                if facts.asn is not None and facts.organization is not None:
-                    organizations[facts.asn] = facts.organization
-                history = histories.setdefault(address, [])
-                own = [o for o in history if o.source == build.name]
-                newest = extended(own, address, facts, build=build)
-                history[:] = [*(o for o in history if not o.is_same_run_as(newest)), newest]
-                learned.append(newest)
-        shown = {said.address: self._reader.newest(histories[said.address]) for said in learned}
-        known = {address: snapshot for address, snapshot in shown.items() if snapshot is not None}
-        inventory.learn(learned, organizations, known, learned_at=self._clock.now())
-        return histories
-
-
-def _covers(history: Iterable[IpObservation], build: SourceBuild) -> bool:
-    return any(o.source == build.name and o.covers(build.built_at) for o in history)
+        """Record the builds that come with the program and the settings."""
+        self._lookups.register(stores)

@@ -23,5 +23,9 @@ class NoSuchSession(SnapshotsError):
     """There is no session of that name, or it is not sealed."""
 
 
+class NoSuchBuild(SnapshotsError):
+    """There is no such build of a source of facts."""
+
+
 class SettingRefused(SnapshotsError):
     """A setting has a value that cannot be used."""

@@ -2,22 +2,23 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from hashlib import blake2b
 
+from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import StoreBusy
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
-from snapshots.app.ports import Clock, Database, DeadLetter, RunKind, RunState, SessionChange, Stores
+from snapshots.app.ports import Clock, Database, DeadLetter, RunKind, RunState, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.session_ports import SessionChange
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.summary import SessionSummary
 
 PAGE = 1000
 
-SIGN_OF_LIFE = timedelta(minutes=10)
-"""A load that was not heard of for so long has died, and others may judge what it left waiting."""
-
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
 
 LINES_BETWEEN_LOOKS = 255
 """A file is read this many lines on (a power of two, less one) before the time is looked at again."""
@@ -58,6 +59,7 @@ class LoadReport:
         dead_letters: Lines set aside for the first time.
         reused_ids: Sessions stored under a qualified name, because their id belonged to another.
         late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
+        completed: Sessions stored before that received their snapshot, because their address learned something.
     """
 
     run: str
@@ -73,6 +75,7 @@ class LoadReport:
     dead_letters: int = 0
     reused_ids: int = 0
     late_sightings: int = 0
+    completed: int = 0
 
     def counts(self) -> dict[str, int]:
         """Return every count by its name."""
@@ -123,9 +126,11 @@ class BulkLoader:
     Args:
         database: Where everything is stored.
         service: Gives the snapshots.
+        completion: Judges sessions again whose address learned something.
         clock: Tells when things were stored.
         stopwatch: Returns seconds from an arbitrary start, for batches and rates.
         new_run: Makes the name of a run.
+        sleep: Waits for some seconds.
         size: When a batch is stored.
     """
 
@@ -133,17 +138,21 @@ class BulkLoader:
         self,
         database: Database,
         service: SnapshotService,
+        completion: LateCompletion,
         *,
         clock: Clock,
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
+        sleep: Callable[[float], None],
         size: BatchSize | None = None,
     ) -> None:
         self._database = database
         self._service = service
+        self._completion = completion
         self._clock = clock
         self._stopwatch = stopwatch
         self._new_run = new_run
+        self._sleep = sleep
         self._size = size or BatchSize()
 
     def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
@@ -164,9 +173,9 @@ class BulkLoader:
             StoreUnavailable: The database failed; whole batches are stored, and the same call goes on.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        run = self._new_run()
+        run, began_at = self._new_run(), self._clock.now()
         with self._database.transaction() as stores:
-            stores.runs.begin(run, RunKind.LOAD, at=self._clock.now())
+            stores.runs.begin(run, RunKind.LOAD, at=began_at)
             self._service.register_sources(stores)
         report = LoadReport(run=run)
         state = RunState.FAILED
@@ -179,7 +188,7 @@ class BulkLoader:
                 stores.inventory.recount_networks(counted_at=self._clock.now())
                 stores.runs.note(run, report.counts(), at=self._clock.now())
                 stores.runs.end(run, state, at=self._clock.now())
-        return report
+        return replace(report, completed=self._completion.complete(learned_from=began_at).sealed)
 
     def _steps(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
         batch = _Batch(self._stopwatch())
@@ -199,14 +208,14 @@ class BulkLoader:
                 observer.bytes_read(source.progress())
                 if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
                     batch.set_mark(source)
-                    yield self._store(run, batch, name, observer)
+                    yield self._store_at_last(run, batch, name, observer)
                     batch = _Batch(self._stopwatch())
             observer.bytes_read(source.progress())
             if was_read:
                 batch.set_mark(source)
                 batch.withdrawn += outdated
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
-        yield self._store(run, batch, name, observer)
+        yield self._store_at_last(run, batch, name, observer)
         yield from self._seal_waiting(run)
 
     def _resume(self, source: LogSource) -> list[str]:
@@ -220,6 +229,15 @@ class BulkLoader:
         return [_provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys] + [
             _provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
         ]
+
+    def _store_at_last(self, run: str, batch: _Batch, name: str, observer: LoadObserver) -> LoadReport:
+        """Store a batch, and if others stood in the way try again, each time after a longer pause."""
+        for pause in PAUSES:
+            try:
+                return self._store(run, batch, name, observer)
+            except StoreBusy:
+                self._sleep(pause)
+        return self._store(run, batch, name, observer)
 
     def _store(self, run: str, batch: _Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()

@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Protocol
 
 from snapshots.app.lines import Mark, Reason
+from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore
+from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
-from snapshots.domain.summary import SessionSummary
 
 
 class Clock(Protocol):
@@ -34,6 +35,11 @@ class FactSource(Protocol):
         """Return which build this is."""
         ...
 
+    @property
+    def versions(self) -> frozenset[int]:
+        """Return of which versions of IP it speaks: 4, 6 or both."""
+        ...
+
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """
         Return what the build says of each address; an address it does not know is absent.
@@ -44,12 +50,50 @@ class FactSource(Protocol):
         ...
 
 
+class Shelf(Protocol):
+    """Where the data of builds stands."""
+
+    def current(self) -> Sequence[FactSource]:
+        """
+        Return the builds that come with the program and the settings, the most trusted first.
+
+        A file that was replaced is opened anew; one that cannot be read any more is told once, and the
+        build that was read before stays.
+        """
+        ...
+
+    def open(self, build: SourceBuild) -> FactSource | None:
+        """Return a registered build to look addresses up in; None, told once, if its file is gone or another."""
+        ...
+
+
 class IpInventory(Protocol):
     """
     Every address seen, and everything that sources said of it.
 
     Every implementation passes tests/contracts/test_ip_inventory.py.
     """
+
+    def as_of(
+        self, sightings: Collection[Sighting], *, known_by_then: bool = False
+    ) -> Mapping[Sighting, Sequence[IpObservation]]:
+        """
+        Return what sources said next to each sighting, in one query whatever their number.
+
+        Args:
+            sightings: A whole batch; may be empty.
+            known_by_then: Leave out what was learned only after the sighting: what was known then, and
+                not what was true then.
+
+        Returns:
+            For each sighting, of every source its newest build at or before it and its oldest after it,
+            as an observation of that one build; retracted builds say nothing. A sighting whose address
+            nobody looked up is absent.
+
+        Raises:
+            StoreUnavailable: The inventory did not answer. Nothing was changed.
+        """
+        ...
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """
@@ -62,8 +106,26 @@ class IpInventory(Protocol):
         """
         ...
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> None:
-        """Add the addresses that the inventory does not hold, still without sessions."""
+    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
+        """
+        Add the addresses that the inventory does not hold, still without sessions.
+
+        Returns:
+            The addresses that were not looked up in the newest registered build, each with the number of
+            the build up to which it was; 0 for a new address.
+        """
+        ...
+
+    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        """Return addresses in the order of their texts, behind *after*; "" for the first page."""
+        ...
+
+    def documents(self, *, after: str, limit: int) -> Sequence["Document"]:
+        """Return what another loader's enrichment left of addresses, in the order of their texts; none in our own."""
+        ...
+
+    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
+        """Return as `register` does the first addresses that lack builds: never looked up, then seen last, first."""
         ...
 
     def learn(
@@ -73,6 +135,9 @@ class IpInventory(Protocol):
         newest: Mapping[IpAddress, IpSnapshot],
         *,
         learned_at: datetime,
+        looked_up: Collection[IpAddress] = (),
+        since: int = 0,
+        until: int = 0,
     ) -> None:
         """
         Add observations, or lengthen those held under the same address, source and observed_at.
@@ -84,11 +149,14 @@ class IpInventory(Protocol):
             organizations: Names of autonomous systems by their numbers.
             newest: The newest facts of each address.
             learned_at: The present moment.
+            looked_up: Addresses that were looked up in the builds behind *since* up to *until*.
+            since: The number of a registered build; an address that lacks an older one still lacks it.
+            until: The number of a registered build.
         """
         ...
 
-    def register_source(self, build: SourceBuild, *, registered_at: datetime) -> None:
-        """Record a build of a source; one that is recorded already stays as it is."""
+    def forget_newest(self, addresses: Collection[IpAddress]) -> None:
+        """Show no facts of these addresses, until `learn` shows them again."""
         ...
 
     def count_sessions(self, changes: Sequence["SessionChange"], *, seen_at: datetime) -> None:
@@ -107,100 +175,44 @@ class IpInventory(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionChange:
-    """A session as it is stored, None if it is new, and as it will be."""
-
-    held: SessionSummary | None
-    kept: SessionSummary
-
-
-class SessionStore(Protocol):
+class Document:
     """
-    The sessions, one row each.
+    What another loader's enrichment wrote of an address.
 
-    Every implementation passes tests/contracts/test_session_store.py.
+    Attributes:
+        address: The address.
+        content: A decoded JSON document, of any shape.
+        written_at: When it was written last, in UTC; None if that is not known.
     """
 
-    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
-        """
-        Return every session stored under each id of the log, in one query.
-
-        An id without a session is absent.
-        """
-        ...
-
-    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
-        """
-        Store each summary as it is, but for one rule: a held snapshot and its sighting stay whole.
-
-        Args:
-            summaries: Each session at most once.
-            run: The run that writes.
-            saved_at: The present moment.
-        """
-        ...
-
-    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
-        """
-        Return open sessions without a connect that wait to be judged, in the order of their names.
-
-        Those that another run has left waiting and may still read more of are not among them.
-
-        Args:
-            run: The run that asks.
-            silent_since: A run that was not heard of since then has died.
-            after: The name to start behind; "" for the first page.
-            limit: How many at most.
-        """
-        ...
+    address: IpAddress
+    content: object
+    written_at: datetime | None
 
 
-class Audit(Protocol):
+class FactSources(Protocol):
     """
-    The only doors through which sealed sessions change or go, each with its record.
+    The builds that addresses are looked up in.
 
-    Every implementation passes tests/contracts/test_audit.py.
+    Every implementation passes tests/contracts/test_fact_sources.py.
     """
 
-    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
-        """
-        Replace the snapshot of a sealed session, and record what it was.
-
-        Raises:
-            StoreUnavailable: The session is open, or not there; nothing was changed.
-        """
+    def registered(self) -> Sequence[RegisteredBuild]:
+        """Return every build in the order of its registration, retracted ones too."""
         ...
 
-    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
-        """
-        Replace pseudo codes that another loader wrote for facts by nothing, and record what they were.
+    def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
+        """Record a build, unless one of this name and date is recorded; return what is recorded."""
+        ...
 
-        A session that holds no other fact is open then.
+    def retract(self, number: int, *, retracted_at: datetime) -> int:
+        """
+        Withdraw a build: what it said counts no more, and what later builds repeated counts from them.
 
         Returns:
-            How many sessions were corrected.
+            How many observations began with it.
         """
         ...
-
-    def count_sentinels(self) -> int:
-        """Count what `take_out_sentinels` would correct."""
-        ...
-
-    def prune(self, before: datetime, *, run: str, made_at: datetime) -> "Pruned":
-        """Delete the sessions that ended before a moment, and record how many they were."""
-        ...
-
-    def would_prune(self, before: datetime) -> "Pruned":
-        """Count what `prune` would delete."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """How many sessions went, or would go, and how many events they had."""
-
-    sessions: int
-    events: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +275,10 @@ class RunKind(Enum):
     """What a run does."""
 
     LOAD = "load"
+    IMPORT = "import"
+    REFRESH = "refresh"
+    RETRACT = "retract"
+    LATE = "late"
     CORRECT = "correct"
     PRUNE = "prune"
 
@@ -309,8 +325,18 @@ class Stores(Protocol):
         ...
 
     @property
+    def sources(self) -> FactSources:
+        """Return the builds of sources."""
+        ...
+
+    @property
     def sessions(self) -> SessionStore:
         """Return the sessions."""
+        ...
+
+    @property
+    def open_sessions(self) -> OpenSessions:
+        """Return the sessions without a snapshot."""
         ...
 
     @property

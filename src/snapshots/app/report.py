@@ -9,6 +9,7 @@ from typing import Protocol
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.reading import ExpiredType
+from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
 
 
@@ -113,6 +114,8 @@ class Explanation:
         organization: Who the snapshot's ASN belongs to, where it is known.
         run: The run that sealed it.
         history: Everything that sources said of its address.
+        considered: Of each source the newest build at or before its sighting, and the oldest after it.
+        known_then: The snapshot it would hold by what this program had learned by the time of the sighting.
         namesakes: Other sessions under the same id of the log.
         expired: Types that were stated, but too long before the attack.
     """
@@ -122,6 +125,8 @@ class Explanation:
     run: str | None
     history: Sequence[IpObservation]
     namesakes: Sequence[str]
+    considered: Sequence[IpObservation] = ()
+    known_then: IpSnapshot | None = None
     expired: Sequence[ExpiredType] = ()
 
 

@@ -16,6 +16,11 @@ class Gap(Enum):
     ASN_TOO_LARGE = "asn_too_large"
 
     @property
+    def may_close(self) -> bool:
+        """Whether what is learned of the address may close it."""
+        return self not in (Gap.NO_SOURCE_IP, Gap.NOT_ROUTABLE)
+
+    @property
     def explanation(self) -> str:
         """Return one sentence for an operator."""
         return _EXPLANATIONS[self]

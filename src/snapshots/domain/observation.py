@@ -1,7 +1,6 @@
 """What one build of one source says of one address."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from snapshots.domain.ip_type import IpType
@@ -33,6 +32,10 @@ class IpFacts:
         check_asn(self.asn)
         check_country(self.country)
 
+    def equal(self, other: "IpFacts") -> bool:
+        """Whether both say the same of the address; what its network is called makes no difference."""
+        return (self.asn, self.country, self.ip_types) == (other.asn, other.country, other.ip_types)
+
 
 NOTHING = IpFacts()
 """The address was looked up, and the source does not know it."""
@@ -49,6 +52,7 @@ class SourceBuild:
         licence: Under which terms the data may be used, with the attribution they ask for.
         sha256: The hash of the data, in hexadecimal.
         origin: A file's path, or "bundled".
+        form: How the file is read again, such as "mmdb", "ranges" or "list TOR"; "" if it comes with the program.
     """
 
     name: str
@@ -56,6 +60,7 @@ class SourceBuild:
     licence: str
     sha256: str
     origin: str
+    form: str = ""
 
     def __post_init__(self) -> None:
         check_utc(self.built_at)
@@ -85,6 +90,7 @@ class IpObservation:
         observed_at: The date of the first build that said so, in UTC.
         confirmed_until: The date of the last build in the run that said the same.
         facts: What was said.
+        learned_at: When it was first stored; None if it was not stored yet. It makes no difference to what was said.
     """
 
     address: IpAddress
@@ -92,41 +98,8 @@ class IpObservation:
     observed_at: datetime
     confirmed_until: datetime
     facts: IpFacts
-
-    def covers(self, moment: datetime) -> bool:
-        """Whether the source is known to have said this at *moment*."""
-        return self.observed_at <= moment <= self.confirmed_until
-
-    def is_same_run_as(self, other: "IpObservation") -> bool:
-        """Whether both are the same run of builds of one source, perhaps known up to different dates."""
-        return (self.address, self.source, self.observed_at) == (other.address, other.source, other.observed_at)
+    learned_at: datetime | None = field(default=None, compare=False)
 
     def heard_at(self, moment: datetime) -> datetime:
         """Return the date of the newest build at or before *moment* known to have said this, else of the first."""
         return self.confirmed_until if self.confirmed_until <= moment else self.observed_at
-
-
-def extended(
-    history: Collection[IpObservation], address: IpAddress, facts: IpFacts, *, build: SourceBuild
-) -> IpObservation:
-    """
-    Return the observation that adds to *history* what *build* says.
-
-    Args:
-        history: What is held of this address from this source; no observation covers the build.
-        address: The address that was looked up.
-        facts: What the build says of it.
-        build: The build, older or newer than what is held.
-
-    Returns:
-        The observation before it, confirmed until the build, if that said the same; else a new one.
-    """
-    at = build.built_at
-    before = max((o for o in history if o.observed_at < at), key=lambda o: o.observed_at, default=None)
-    if before is not None and _same(before.facts, facts):
-        return replace(before, confirmed_until=at)
-    return IpObservation(address=address, source=build.name, observed_at=at, confirmed_until=at, facts=facts)
-
-
-def _same(one: IpFacts, other: IpFacts) -> bool:
-    return (one.asn, one.country, one.ip_types) == (other.asn, other.country, other.ip_types)

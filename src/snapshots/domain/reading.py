@@ -59,6 +59,9 @@ class AsOfReader:
 
     Attributes:
         precedence: Names of sources, the most trusted first; sources not named follow in alphabetical order.
+        fallbacks: Names of sources that come after all others, the most trusted first.
+        asn_precedence: Names of sources that come before all others for the ASN.
+        country_precedence: Names of sources that come before all others for the country.
         network_max_age: The greatest age of an ASN or a country.
         type_max_age: The greatest age of each type.
         max_lag: How long after the moment a fact may have been stated; None for no bound.
@@ -70,6 +73,9 @@ class AsOfReader:
     """
 
     precedence: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    asn_precedence: tuple[str, ...] = ()
+    country_precedence: tuple[str, ...] = ()
     network_max_age: timedelta = NETWORK_MAX_AGE
     type_max_age: Mapping[IpType, timedelta] = field(default_factory=lambda: TYPE_MAX_AGE)
     max_lag: timedelta | None = None
@@ -95,8 +101,9 @@ class AsOfReader:
             The reading; its snapshot is "inferred" if any chosen fact is.
         """
         sources = self._sources(history, at)
-        asn: _Answer[int] | None = self._choose(sources, _asns, self._network_age, self.max_lag, _first)
-        country: _Answer[str] | None = self._choose(sources, _countries, self._network_age, self.max_lag, _first)
+        of_asn, of_country = _first_of(sources, self.asn_precedence), _first_of(sources, self.country_precedence)
+        asn: _Answer[int] | None = self._choose(of_asn, _asns, self._network_age, self.max_lag, _first)
+        country: _Answer[str] | None = self._choose(of_country, _countries, self._network_age, self.max_lag, _first)
         ip_type = self._choose(sources, _types, self._type_age, self._type_lag(), self.ranking.most_telling)
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:
@@ -131,19 +138,18 @@ class AsOfReader:
             if source.age > self.type_max_age[ip_type]
         ]
 
-    def newest(self, history: Collection[IpObservation]) -> IpSnapshot | None:
-        """Return what is known by the newest observation of *history*, which is not empty."""
-        return self.read(history, at=max(said.confirmed_until for said in history)).snapshot
-
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
         """Return what stands next to a moment, of each source, the most trusted first."""
         sources: dict[str, _Source] = {}
         for said in history:
             if said.source not in sources:
-                sources[said.source] = _Source(at)
+                sources[said.source] = _Source(said.source, at)
             sources[said.source].hear(said)
+        if len(sources) == 1:
+            return list(sources.values())
         trusted = [sources.pop(name) for name in self.precedence if name in sources]
-        return trusted + [sources[name] for name in sorted(sources)]
+        fallbacks = [sources.pop(name) for name in self.fallbacks if name in sources]
+        return [*trusted, *(sources[name] for name in sorted(sources)), *fallbacks]
 
     def _network_age(self, _fact: object) -> timedelta:
         return self.network_max_age
@@ -195,9 +201,10 @@ class ExpiredType:
 class _Source:
     """The two observations of one source that stand next to a moment."""
 
-    __slots__ = ("_at", "after", "before")
+    __slots__ = ("_at", "after", "before", "name")
 
-    def __init__(self, at: datetime) -> None:
+    def __init__(self, name: str, at: datetime) -> None:
+        self.name = name
         self._at = at
         self.before: IpObservation | None = None
         self.after: IpObservation | None = None
@@ -228,6 +235,11 @@ class _Answer(Generic[Fact]):
     fact: Fact
     said: IpObservation
     is_inferred: bool
+
+
+def _first_of(sources: list[_Source], names: tuple[str, ...]) -> list[_Source]:
+    """Return sources with the named ones first, in the order of the names."""
+    return sorted(sources, key=lambda s: names.index(s.name) if s.name in names else len(names)) if names else sources
 
 
 def _asns(said: IpObservation) -> Collection[int]:

@@ -11,6 +11,8 @@ from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
 
 QUALIFIER = "~"
+QUALIFIER_DIGITS = 12
+"""How long a qualifier is."""
 
 LATEST_CONNECT = timedelta(hours=1)
 """How long after the last event of a session that was sealed without its connect a connect may still be its own."""
@@ -219,4 +221,4 @@ def _qualifier(incarnation: _Incarnation) -> str:
     else:
         at, address, port = incarnation.connect
         origin = f"{at.isoformat()} {address} {port}"
-    return blake2b(origin.encode(), digest_size=6).hexdigest()
+    return blake2b(origin.encode(), digest_size=QUALIFIER_DIGITS // 2).hexdigest()

@@ -60,13 +60,21 @@ class IpSnapshot:
         check_country(self.country)
         check_utc(self.enrichment_at)
 
+    @classmethod
     def corrected(
-        self, *, asn: int | None = None, country: str | None = None, ip_type: IpType | None = None, at: datetime
+        cls,
+        held: "IpSnapshot | None",
+        *,
+        asn: int | None = None,
+        country: str | None = None,
+        ip_type: IpType | None = None,
+        at: datetime,
     ) -> "IpSnapshot":
         """
-        Return the snapshot with what an operator states; what is None stays.
+        Return a held snapshot with what an operator states; what is None stays.
 
         Args:
+            held: The snapshot; None if it is another loader's and cannot be read.
             asn: The right ASN.
             country: The right country.
             ip_type: The right type.
@@ -77,10 +85,10 @@ class IpSnapshot:
         """
         if asn is None and country is None and ip_type is None:
             raise InvalidFact("a correction states at least one fact")
-        return IpSnapshot(
-            asn=self.asn if asn is None else asn,
-            country=self.country if country is None else country,
-            ip_type=self.ip_type if ip_type is None else ip_type,
+        return cls(
+            asn=held.asn if asn is None and held is not None else asn,
+            country=held.country if country is None and held is not None else country,
+            ip_type=held.ip_type if ip_type is None and held is not None else ip_type,
             enrichment_at=at,
             method=Method.CORRECTED,
             source=f"operator@{at:%Y-%m-%d}",

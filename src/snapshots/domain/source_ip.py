@@ -36,6 +36,11 @@ class IpAddress:
             raise InvalidAddress(f"{text[:80]!r} is no IP address") from exc
 
     @property
+    def version(self) -> int:
+        """Return 4 or 6."""
+        return 6 if ":" in self.text else 4
+
+    @property
     def is_routable(self) -> bool:
         """Whether packets to it may cross the public internet, as IANA's special-purpose registries say."""
         return _is_routable(self.text)

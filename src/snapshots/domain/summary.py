@@ -34,6 +34,7 @@ class SessionSummary:
             than LARGEST_FINGERPRINT_SET events, the smallest ones.
         snapshot: What was known of the address; None while the session is open.
         gap: Why the session is open; None when it is sealed, or nobody judged it yet.
+        is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.
         counted_until: Events at or before it were counted by another loader; None if there was none.
     """
 
@@ -52,12 +53,13 @@ class SessionSummary:
     fingerprints: frozenset[int] = frozenset()
     snapshot: IpSnapshot | None = None
     gap: Gap | None = None
+    is_unreadable: bool = False
     counted_until: datetime | None = None
 
     @property
     def is_sealed(self) -> bool:
         """Whether the session holds its snapshot for good."""
-        return self.snapshot is not None
+        return self.snapshot is not None or self.is_unreadable
 
     @property
     def source_ip(self) -> IpAddress | None:
@@ -113,6 +115,7 @@ class SessionSummary:
             fingerprints=bounded(self.fingerprints | later.fingerprints),
             snapshot=first.snapshot,
             gap=first.gap,
+            is_unreadable=self.is_unreadable,
             counted_until=self.counted_until,
         )
         return both if self.is_sealed else both._without_claimed_address()

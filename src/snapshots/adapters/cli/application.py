@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.app.adoption import Adoption
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.copying import CopyObserver, TableCopied
+from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
+from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
 from snapshots.app.progress import LoadObserver
@@ -41,6 +44,12 @@ class Application:
         reports: Answers questions.
         changes: Corrects and prunes sealed sessions, on the record.
         adoption: Takes over a database of cowrieprocessor.
+        inventory: Answers questions about addresses.
+        keeper: Imports, refreshes and withdraws what sources said.
+        find_tables: Finds the files of facts that paths name.
+        import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
+            build's label, how many of its lines could not be read, and what was done.
+        now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
         migrate: Brings the tables to a version, and returns the one before and the one after.
         shown_database: The database without its password.
@@ -51,6 +60,11 @@ class Application:
     reports: Reports
     changes: AuditedChanges
     adoption: Adoption
+    inventory: InventoryReports
+    keeper: InventoryKeeper
+    find_tables: Callable[[Sequence[Path]], Sequence[Path]]
+    import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]
+    now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
     migrate: Callable[[str], tuple[str | None, str | None]]
     shown_database: str

@@ -2,11 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,75 +13,17 @@ from rich.console import Console
 
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.inventory import drift, inventory, sources
+from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, output_options, stdout
 from snapshots.adapters.cli.progress import CopyBar, LoadBar
-from snapshots.adapters.cli.settings import Settings
 from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
 from snapshots.domain.ip_type import IpType
-from snapshots.domain.policy import Requirement
 
 FOUND_SOMETHING = 3
 """The exit code of a verification that did not pass."""
 
-PIPE_WIDTH = 140
 SHOWN_VIOLATIONS = 100
-
-Command = Callable[..., Any]
-
-
-def _database_option(command: Command) -> Command:
-    return click.option(
-        "--db",
-        envvar="SNAPSHOTS_DB",
-        metavar="URL",
-        help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
-    )(command)
-
-
-def _format_option(command: Command) -> Command:
-    choice = click.Choice(["table", "json"])
-    return click.option("--format", "output", type=choice, default="table", show_default=True)(command)
-
-
-def _output_options(command: Command) -> Command:
-    for option in (
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
-        click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON."),
-    ):
-        command = option(command)
-    return command
-
-
-def _facts_options(command: Command) -> Command:
-    for option in (
-        click.option(
-            "--max-type-lag",
-            "max_type_lag_days",
-            type=click.FloatRange(0, 100_000),
-            metavar="DAYS",
-            help="Take no IP type stated longer than this after the attack.",
-        ),
-        click.option(
-            "--max-lag",
-            "max_lag_days",
-            type=click.FloatRange(0, 100_000),
-            metavar="DAYS",
-            help="Take no fact stated longer than this after the attack.",
-        ),
-        click.option(
-            "--requires",
-            type=click.Choice([r.value for r in Requirement]),
-            help="Which facts a snapshot must state.  [default: asn_or_country]",
-        ),
-        click.option(
-            "--mmdb",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="An MMDB file to look addresses up in, before the bundled table. May be repeated.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -91,11 +32,16 @@ def cli() -> None:
     """Whose network did each session of a Cowrie honeypot come from, at the time of the attack?"""
 
 
+cli.add_command(inventory)
+cli.add_command(sources)
+cli.add_command(drift)
+
+
 @cli.command(short_help="Load Cowrie logs.")
 @click.argument("paths", nargs=-1, required=True)
-@_database_option
-@_facts_options
-@_output_options
+@database_option
+@facts_options
+@output_options
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
 @click.pass_obj
 def load(
@@ -107,32 +53,32 @@ def load(
     PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. What was
     loaded before is not loaded again, whatever the file is called by now.
     """
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         report = _load(application, paths, sensor, quiet=quiet)
         if not quiet:
-            render.show_load(_stdout(), report)
+            render.show_load(stdout(), report)
 
 
 @cli.command(short_help="Show who attacked.")
-@_database_option
-@_format_option
+@database_option
+@format_option
 @click.option(
     "--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many networks and countries."
 )
 @click.pass_obj
 def report(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
     """Show who attacked: networks, countries, types, days, and how much is known."""
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         found = application.reports.report(top=top)
     if output == "json":
         click.echo(shapes.to_json(shapes.report_document(found)))
     else:
-        render.show_report(_stdout(), found)
+        render.show_report(stdout(), found)
 
 
 @cli.command(short_help="Check coverage and that nothing changed.")
-@_database_option
-@_format_option
+@database_option
+@format_option
 @click.option(
     "--target",
     type=click.FloatRange(0, 100),
@@ -147,7 +93,7 @@ def verify(open_application: OpenApplication, /, output: str, target: float | No
     Sessions from an address that nobody on the internet owns count in no share. Every sealed session is looked
     at, and a forbidden change is tried in a transaction that is rolled back.
     """
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         found = application.reports.coverage()
         inspection = application.reports.inspect(show=SHOWN_VIOLATIONS)
     met = target is None or found.sessions.meets(target / 100)
@@ -155,8 +101,8 @@ def verify(open_application: OpenApplication, /, output: str, target: float | No
         verdict = {"target": target, "met": met, "invariants": shapes.inspection_document(inspection)}
         click.echo(shapes.to_json(shapes.coverage_document(found) | verdict))
     else:
-        render.show_coverage(_stdout(), found)
-        render.show_inspection(_stdout(), inspection)
+        render.show_coverage(stdout(), found)
+        render.show_inspection(stdout(), inspection)
     if not met:
         click.echo(f"Coverage is below the target of {target:g} %.", err=True)
     if not met or inspection.violation_count:
@@ -165,24 +111,24 @@ def verify(open_application: OpenApplication, /, output: str, target: float | No
 
 @cli.command(short_help="Show one session, and who said what of it.")
 @click.argument("session")
-@_database_option
-@_format_option
+@database_option
+@format_option
 @click.pass_obj
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
     """Show what led to what SESSION holds: its address, its snapshot, and who said so when."""
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         found = application.reports.explain(_valid_text(session))
         if found is None:
             raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
     if output == "json":
         click.echo(shapes.to_json(shapes.explanation_document(found)))
     else:
-        render.show_explanation(_stdout(), found)
+        render.show_explanation(stdout(), found)
 
 
 @cli.command(short_help="Correct a sealed session, on the record.")
 @click.argument("session", required=False)
-@_database_option
+@database_option
 @click.option("--sentinels", is_flag=True, help="Take out the XX and AS0 that another loader wrote for unknown facts.")
 @click.option("--dry-run", is_flag=True, help="With --sentinels: only say how many sessions it would correct.")
 @click.option("--reason", required=True, help="Why; it is kept with the correction.")
@@ -207,20 +153,20 @@ def correct(
     if sentinels == (session is not None) or (dry_run and not sentinels):
         raise click.UsageError("name a SESSION, or say --sentinels (with or without --dry-run)")
     if session is None:
-        with _opened(open_application, options) as application:
+        with opened(open_application, options) as application:
             count = application.changes.take_out_sentinels(reason=reason, dry_run=dry_run)
         said = "hold a code for nowhere" if dry_run else "held a code for nowhere, which was taken out"
         click.echo(f"{count:,} sessions {said}.")
         return
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         before, after = application.changes.correct(
             _valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
         )
-    render.show_correction(_stdout(), before, after)
+    render.show_correction(stdout(), before, after)
 
 
 @cli.command(short_help="Delete old sessions, on the record.")
-@_database_option
+@database_option
 @click.option(
     "--before", required=True, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The first day to keep."
 )
@@ -228,14 +174,14 @@ def correct(
 @click.pass_obj
 def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bool, **options: Any) -> None:
     """Delete the sessions that ended before a day (UTC); how many they were stays on record."""
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         pruned = application.changes.prune(before.replace(tzinfo=UTC), dry_run=dry_run)
     said = "would be" if dry_run else "were"
     click.echo(f"{pruned.sessions:,} sessions with {pruned.events:,} events {said} deleted.")
 
 
 @cli.command(short_help="Bring the tables up to date.")
-@_database_option
+@database_option
 @click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
 @click.pass_obj
 def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> None:
@@ -244,7 +190,7 @@ def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> No
 
     A load does it for a new database. Going back to an older version loses what only the newer one holds.
     """
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         before, after = application.migrate(to)
         if before == after:
             click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
@@ -253,7 +199,7 @@ def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> No
 
 
 @cli.command(short_help="Copy everything to another database.")
-@_database_option
+@database_option
 @click.option("--to", "target", required=True, metavar="URL", help="An empty database, such as one of PostgreSQL.")
 @click.pass_obj
 def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
@@ -263,14 +209,14 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
     Interrupted, the same command goes on. The other database can be used when all is copied and compared.
     """
     stderr = Console(stderr=True, markup=False, highlight=False)
-    with _opened(open_application, options) as application, CopyBar(stderr) as bar:
+    with opened(open_application, options) as application, CopyBar(stderr) as bar:
         copied = application.copy(target, bar)
     for table in copied:
         click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
 
 
 @cli.command(short_help="Take over a database of cowrieprocessor.")
-@_database_option
+@database_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
 @click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
@@ -283,13 +229,13 @@ def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, wi
     """
     if undo and widen:
         raise click.UsageError("--undo and --widen exclude each other")
-    with _opened(open_application, options) as application:
+    with opened(open_application, options) as application:
         adoption = application.adoption
         if undo:
             plan = adoption.plan_undo() if dry_run else adoption.undo()
         else:
             plan = adoption.plan(widen=widen) if dry_run else adoption.adopt(widen=widen)
-    render.show_plan(_stdout(), plan, is_done=not dry_run)
+    render.show_plan(stdout(), plan, is_done=not dry_run)
 
 
 @cli.command(short_help="Load a real log that comes along, and show everything.")
@@ -297,8 +243,8 @@ def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, wi
 @click.pass_obj
 def demo(open_application: OpenApplication, /, db: str | None) -> None:
     """Load a real log that comes with this program, show the report, load it again, and verify."""
-    console = _stdout()
-    with _demo_database(db) as url, _opened(open_application, {"db": url}) as application:
+    console = stdout()
+    with _demo_database(db) as url, opened(open_application, {"db": url}) as application:
         log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")
         with resources.as_file(log) as path:
             steps = (
@@ -316,12 +262,6 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
         render.show_coverage(console, coverage)
         if not coverage.sessions.meets(0.95):
             click.get_current_context().exit(FOUND_SOMETHING)
-
-
-@contextmanager
-def _opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Iterator[Application]:
-    with open_application(Settings.of(**options)) as application:
-        yield application
 
 
 @contextmanager
@@ -350,11 +290,3 @@ def _total_size(contents: Sequence[LogSource]) -> int | None:
 def _valid_text(argument: str) -> str:
     """Return an argument as text that a database takes, whatever bytes the shell passed."""
     return os.fsencode(argument).decode("utf-8", "backslashreplace")
-
-
-def _stdout() -> Console:
-    """Return the console for results; a pipe gets lines as wide as they are useful."""
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    return console

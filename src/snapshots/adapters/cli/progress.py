@@ -93,3 +93,36 @@ class CopyBar:
     def rows_copied(self, count: int) -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=count)
+
+
+class CountBar:
+    """
+    Counts what has no known end; silent where stderr is no terminal. Called with how many were done so far.
+
+    Args:
+        console: Where it is drawn.
+        title: What is counted.
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.completed:,.0f}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(printable(title, 40).plain, total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, count: int) -> None:
+        """Show a count."""
+        self._progress.update(self._task, completed=count)

@@ -13,7 +13,7 @@ from snapshots.app.adoption import AdoptionPlan, Lock
 from snapshots.app.load import LoadReport
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage
-from snapshots.domain.observation import IpFacts
+from snapshots.domain.observation import IpFacts, label_of
 from snapshots.domain.snapshot import IpSnapshot, Method
 
 BAR = 24
@@ -34,6 +34,7 @@ def show_load(console: Console, report: LoadReport) -> None:
         (report.left_open, "without a snapshot; `snapshots verify` says why"),
         (report.dead_letters, "no events; kept in the table dead_letters with file, offset and reason"),
         (report.reused_ids, "stored under a name of their own, because their id belongs to another session"),
+        (report.completed, "stored before received a snapshot, because their address learned something"),
         (report.late_sightings, "had an earlier sighting after they were sealed, which changes nothing"),
     )
     for count, text in notes:
@@ -147,16 +148,19 @@ def show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
         console.print("Done." if is_done else "Nothing was changed: this was a dry run.")
 
 
-def show_correction(console: Console, before: IpSnapshot, after: IpSnapshot) -> None:
+def show_correction(console: Console, before: IpSnapshot | None, after: IpSnapshot) -> None:
     """Print what a correction changed."""
-    for name, was, now in (
-        ("ASN", before.asn, after.asn),
-        ("country", before.country, after.country),
-        ("IP type", before.ip_type and before.ip_type.value, after.ip_type and after.ip_type.value),
-    ):
+    for (name, was), (_, now) in zip(_named_facts(before), _named_facts(after), strict=True):
         if was != now:
             console.print(f"{name}: {was or 'not known'} -> {now}")
-    console.print(f"stated by: {before.source} -> {after.source}")
+    console.print(f"stated by: {before.source if before else 'another loader'} -> {after.source}")
+
+
+def _named_facts(snapshot: IpSnapshot | None) -> list[tuple[str, int | str | None]]:
+    if snapshot is None:
+        return [("ASN", None), ("country", None), ("IP type", None)]
+    ip_type = snapshot.ip_type.value if snapshot.ip_type else None
+    return [("ASN", snapshot.asn), ("country", snapshot.country), ("IP type", ip_type)]
 
 
 def show_explanation(console: Console, explanation: Explanation) -> None:
@@ -194,8 +198,15 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     for name, value in rows:
         table.add_row(Text(name, style="dim"), value)
     console.print(table)
-    for said in explanation.history:
-        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {_facts(said.facts)}")
+    seen_at = sighting.seen_at if sighting is not None else session.first_event_at
+    for said in sorted(explanation.considered, key=lambda said: (said.source, said.observed_at)):
+        when = "by then" if said.observed_at <= seen_at else "after"
+        label = label_of(said.source, said.observed_at)
+        taken = "; taken" if snapshot is not None and label in snapshot.source.split() else ""
+        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {facts_text(said.facts)} ({when}{taken})")
+    if snapshot is not None:
+        known = explanation.known_then
+        console.print(f"  learned here by then: {'nothing' if known is None else _snapshot_text(known)}")
     for expired in explanation.expired:
         age, most = expired.age / timedelta(days=1), expired.max_age / timedelta(days=1)
         console.print(
@@ -217,7 +228,13 @@ _SEEN_BY = {
 }
 
 
-def _facts(facts: IpFacts) -> str:
+def _snapshot_text(snapshot: IpSnapshot) -> str:
+    types = frozenset({snapshot.ip_type} if snapshot.ip_type is not None else ())
+    return facts_text(IpFacts(asn=snapshot.asn, country=snapshot.country, ip_types=types))
+
+
+def facts_text(facts: IpFacts) -> str:
+    """Return facts in a few words."""
     stated = (
         f"AS{facts.asn}" if facts.asn else "",
         facts.country or "",

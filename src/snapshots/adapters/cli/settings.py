@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +20,8 @@ class Settings(BaseModel):
         requires: Which facts a snapshot must state.
         max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
         max_type_lag_days: The same for IP types.
+        max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
+        prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +31,9 @@ class Settings(BaseModel):
     requires: Requirement = Requirement.ASN_OR_COUNTRY
     max_lag_days: float | None = Field(default=None, ge=0, le=100_000)
     max_type_lag_days: float | None = Field(default=None, ge=0, le=100_000)
+
+    max_age_days: float | None = Field(default=None, ge=0, le=100_000)
+    prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
     @classmethod
     def of(cls, **values: object) -> Self:
@@ -48,6 +53,24 @@ class Settings(BaseModel):
     def max_lag(self) -> timedelta | None:
         """Return the greatest lag of any fact."""
         return None if self.max_lag_days is None else timedelta(days=self.max_lag_days)
+
+    @property
+    def max_age(self) -> timedelta | None:
+        """Return how old an ASN or a country may be at a sighting."""
+        return None if self.max_age_days is None else timedelta(days=self.max_age_days)
+
+    @property
+    def prefer_for_asn(self) -> tuple[str, ...]:
+        """Return the sources that come first for the ASN."""
+        return self._preferred("asn=")
+
+    @property
+    def prefer_for_country(self) -> tuple[str, ...]:
+        """Return the sources that come first for the country."""
+        return self._preferred("country=")
+
+    def _preferred(self, fact: str) -> tuple[str, ...]:
+        return tuple(words.removeprefix(fact) for words in self.prefer if words.startswith(fact))
 
     @property
     def max_type_lag(self) -> timedelta | None:

@@ -11,7 +11,7 @@ from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpObservation
 
 
-def to_json(document: dict[str, Any]) -> str:
+def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
     """Return *document* as indented JSON in ASCII, so that no terminal obeys what is in it."""
     return json.dumps(document, indent=2, default=_plain)
 
@@ -100,11 +100,20 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         else None,
         "gap": session.gap,
         "gap_explanation": session.gap.explanation if session.gap else None,
-        "observations": [_observation(said) for said in explanation.history],
+        "observations": [observation_document(said) for said in explanation.history],
+        "considered": [observation_document(said) for said in explanation.considered],
+        "known_then": {
+            "asn": explanation.known_then.asn,
+            "country": explanation.known_then.country,
+            "ip_type": explanation.known_then.ip_type,
+        }
+        if explanation.known_then
+        else None,
     }
 
 
-def _observation(said: IpObservation) -> dict[str, Any]:
+def observation_document(said: IpObservation) -> dict[str, Any]:
+    """Return what one source said from one build to another."""
     return {
         "source": said.source,
         "observed_at": said.observed_at,

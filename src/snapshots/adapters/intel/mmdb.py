@@ -9,10 +9,10 @@ from typing import Any
 
 import maxminddb
 
+from snapshots.adapters.intel.words import asn_in, country_in
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES
 from snapshots.domain.source_ip import IpAddress
 
 UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
@@ -41,6 +41,9 @@ class MmdbSource:
         reader: The opened file.
     """
 
+    unread = 0
+    """An MMDB file is read as a whole or not at all."""
+
     def __init__(self, build: SourceBuild, reader: maxminddb.Reader) -> None:
         self._build = build
         self._reader = reader
@@ -49,6 +52,15 @@ class MmdbSource:
     def build(self) -> SourceBuild:
         """Return name, date and licence of the file."""
         return self._build
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Return 4 and, if the file has it, 6."""
+        return frozenset({4, self._reader.metadata().ip_version})
+
+    def renamed(self, build: SourceBuild) -> "MmdbSource":
+        """Return the same file under another name or date."""
+        return MmdbSource(build, self._reader)
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """Return what the file says; the addresses that it does not hold are absent."""
@@ -65,9 +77,13 @@ class MmdbSource:
         return found
 
 
-def open_mmdb(path: Path) -> MmdbSource:
+def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
     """
     Open an operator's own file. Its name as a source is its `database_type`, its date its build date.
+
+    Args:
+        path: The file.
+        in_memory: Read it as a whole first, so that it may be overwritten.
 
     Raises:
         SourceUnreadable: The file is missing, or no MMDB.
@@ -75,7 +91,7 @@ def open_mmdb(path: Path) -> MmdbSource:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        reader = maxminddb.open_database(path)
+        reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY if in_memory else maxminddb.MODE_AUTO)
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except maxminddb.InvalidDatabaseError as exc:
@@ -87,7 +103,8 @@ def open_mmdb(path: Path) -> MmdbSource:
         built_at=datetime.fromtimestamp(metadata.build_epoch, UTC),
         licence=metadata.description.get("en") or UNKNOWN_LICENCE,
         sha256=digest,
-        origin=str(path),
+        origin=str(path.absolute()),
+        form="mmdb",
     )
     return MmdbSource(build, reader)
 
@@ -102,26 +119,19 @@ def _network_in(record: Mapping[str, Any]) -> tuple[int | None, str | None]:
     traits = record.get("traits")
     holders = [record, traits] if isinstance(traits, Mapping) else [record]
     for holder in holders:
-        asn = _asn(holder.get("autonomous_system_number", holder.get("asn")))
+        asn = asn_in(holder.get("autonomous_system_number", holder.get("asn")))
         if asn is not None:
             names = (holder.get(key) for key in ("autonomous_system_organization", "as_name", "name"))
             return asn, next((name for name in names if isinstance(name, str) and name), None)
     return None, None
 
 
-def _asn(value: object) -> int | None:
-    """Return an AS number that is written as 64500, "64500" or "AS64500"."""
-    digits = re.fullmatch(r"(?:AS)?(\d{1,10})", str(value), re.ASCII | re.IGNORECASE)
-    number = int(digits[1]) if digits else 0
-    return number if 1 <= number <= LARGEST_ASN else None
-
-
 def _country_in(record: Mapping[str, Any]) -> str | None:
     for key in ("country", "country_code"):
         value = record.get(key)
         code = value.get("iso_code") if isinstance(value, Mapping) else value
-        if isinstance(code, str) and re.fullmatch("[A-Za-z]{2}", code) and code.upper() not in PSEUDO_COUNTRIES:
-            return code.upper()
+        if country_in(code) is not None:
+            return country_in(code)
     return None
 
 

@@ -32,6 +32,11 @@ class IporiginSource:
             origin="bundled",
         )
 
+    @property
+    def versions(self) -> frozenset[int]:
+        """Return both."""
+        return frozenset({4, 6})
+
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """Return the type of each address that stands in a known range."""
         found = {}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, update
 
 from snapshots.adapters.sql import guard, schema
 from snapshots.adapters.sql.ancestor import Ancestor, recognised
@@ -12,6 +12,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import size_of
 from snapshots.adapters.sql.indexes import missing
 from snapshots.adapters.sql.tables import (
+    FACTS,
     adoptions,
     bookmarks,
     dead_letters,
@@ -23,6 +24,7 @@ from snapshots.adapters.sql.tables import (
 from snapshots.app.adoption import AdoptionPlan, Lock, Step
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports import Clock
+from snapshots.domain.reuse import QUALIFIER, QUALIFIER_DIGITS
 
 S = session_summaries.c
 
@@ -56,6 +58,7 @@ class SqlAdoption:
                     connection.exec_driver_sql(statement.replace("%", "%%"))
             if _record(connection) is None:
                 self._write_record(connection, found)
+                _name_ids_again(connection)
             schema.stamp(connection)
             lost = [*_known(connection)["lost"], *(index for change in found.changes for index in change.lost)]
         self._database.build_indexes(lost)
@@ -81,6 +84,7 @@ class SqlAdoption:
                         index.drop(connection, checkfirst=True)
                 for name in _added(table, before):
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN {name}")
+        self._database.build_indexes(before["lost"], only_others=True)
         return plan
 
     def _write_record(self, connection: Connection, found: Ancestor) -> None:
@@ -95,6 +99,14 @@ class SqlAdoption:
                 "state_before": json.dumps({"columns": columns, "indexes": found.indexes, "lost": lost}),
             },
         )
+
+
+def _name_ids_again(connection: Connection) -> None:
+    """Say of sessions under a qualified name which id they share: an earlier adoption that was undone forgot it."""
+    qualified = S.session_id.like(f"%{QUALIFIER}{'_' * QUALIFIER_DIGITS}")
+    for name in connection.execute(select(S.session_id).where(qualified, S.logged_id.is_(None))).scalars().all():
+        logged_id = str(name).rpartition(QUALIFIER)[0]
+        connection.execute(update(session_summaries).where(S.session_id == name).values(logged_id=logged_id))
 
 
 def _look(connection: Connection, *, widen: bool) -> Ancestor:
@@ -145,6 +157,9 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
     sealed = count(session_summaries, S.snapshot_method.is_not(None))
     loaded = count(session_summaries, S.event_fingerprints.is_not(None))
     losses = {table.name: count(table) for table in (snapshot_corrections, ip_observations, dead_letters, bookmarks)}
+    facts = ("source_ip", *FACTS, "enrichment_at")
+    kept = [name for name in facts if name in before["columns"][session_summaries.name]]
+    gone = [name for name in facts if name not in kept]
     steps = [Step(what="take away the guard", table=session_summaries.name, lock=Lock.MOMENT)]
     for table in reversed(metadata.sorted_tables):
         if table.name not in before["columns"]:
@@ -157,13 +172,12 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
         sessions=count(session_summaries),
         steps=steps,
         notes=[
-            (
-                f"{sealed:,} sessions that were sealed since keep source_ip, ASN, country, type and enrichment_at;"
-                " who said so, and that they must not change, is forgotten"
-            ),
+            f"{sealed:,} sessions that were sealed since keep {', '.join(kept) or 'nothing of it'}",
+            "who said so, and that sealed sessions must not change, is forgotten",
+            *([f"lost with the columns that adopting added: {', '.join(gone)}"] if gone else []),
             f"{loaded:,} sessions with events that snapshots loaded stay, with their counters",
             "lost: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in losses.items()),
-            "columns that were widened to 64 bits, or made anew empty, stay as they are",
+            "columns that were widened to 64 bits, made anew empty, or turned into text, stay as they are",
         ],
     )
 

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, column, inspect, sel
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from snapshots.adapters.sql.dialects import size_of
-from snapshots.adapters.sql.shape import ASN_COLUMNS, is_narrow
+from snapshots.adapters.sql.shape import ASN_COLUMNS, is_narrow, must_be_given, nothing
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
 from snapshots.app.adoption import Lock, Step
 from snapshots.app.errors import StoreUnavailable
@@ -81,7 +81,14 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
         name: {found["name"]: found for found in inspector.get_columns(name)} for name in SHARED if name in tables
     }
     indexes = {name: [str(found["name"]) for found in inspector.get_indexes(name)] for name in columns}
-    notes: list[str] = []
+    notes = [
+        f"{name}.{found['name']} must be given a value of a kind that cannot be guessed: loading will fail"
+        for name in columns
+        for found in columns[name].values()
+        if found["name"] not in metadata.tables[name].columns
+        and must_be_given(found)
+        and nothing(found["type"]) is None
+    ]
     changes = list(_changes(connection, tables, columns, notes, widen=widen))
     return Ancestor(version, columns, indexes, changes, notes)
 
@@ -117,7 +124,7 @@ def _changes(
         if lacking:
             yield _add_columns(connection, ours, lacking)
     if is_postgresql:
-        yield from _wider_names(columns)
+        yield from _wider_names(connection, columns)
         for ours, name in ASN_COLUMNS:
             if is_narrow(columns.get(ours.name, {}).values(), name):
                 yield from _wider_numbers(connection, ours, name, notes, widen=widen)
@@ -137,8 +144,10 @@ def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[A
     return Change(step, [f"ALTER TABLE {ours.name} {definition}" for definition in together])
 
 
-def _wider_names(columns: Mapping[str, Columns]) -> Iterator[Change]:
+def _wider_names(connection: Connection, columns: Mapping[str, Columns]) -> Iterator[Change]:
     """Let a honeypot's name be as long as in our tables; a VARCHAR grows without being rewritten."""
+    if _dependents(connection, session_summaries.name, "matcher").others:
+        return  # such as a view: the names stay as short as they were
     length = getattr(columns[session_summaries.name]["matcher"]["type"], "length", None)
     wanted = getattr(session_summaries.c.matcher.type, "length", None)
     if length is not None and length < (wanted or 0):
@@ -151,10 +160,11 @@ def _wider_numbers(
 ) -> Iterator[Change]:
     """Make room for AS numbers above 2^31: for nothing where there are no values, else only if it is asked for."""
     rewrite = f"ALTER TABLE {ours.name} ALTER COLUMN {name} TYPE BIGINT"
-    if ours is session_summaries and not _has_values(connection, ours.name, name):
+    dependents = _dependents(connection, ours.name, name)
+    if ours is session_summaries and not dependents.others and not _has_values(connection, ours.name, name):
         step = Step(what=f"make the empty column {name} anew, with 64 bits", table=ours.name, lock=Lock.MOMENT)
         statement = f"ALTER TABLE {ours.name} DROP COLUMN {name}, ADD COLUMN {name} BIGINT"
-        yield Change(step, [statement], _indexes_on(connection, ours.name, name))
+        yield Change(step, [statement], dependents.indexes)
     elif widen:
         size = size_of(connection, ours.name)
         yield Change(Step(what=f"widen {name} to 64 bits", table=ours.name, lock=Lock.ALL, bytes=size), [rewrite])
@@ -164,15 +174,21 @@ def _wider_numbers(
             if ours is session_summaries
             else "numbers above AS2147483647 are not shown there"
         )
-        notes.append(f"{ours.name}.{name} has 32 bits and holds values: {consequence}, until `adopt --widen`")
+        if dependents.others and ours is session_summaries:
+            consequence += f"; {', '.join(dependents.others)} depend on it"
+        notes.append(f"{ours.name}.{name} has 32 bits: {consequence}, until `adopt --widen`")
 
 
 def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -> Iterator[Change]:
     """Turn the array of types of an older shape into the text of the newer one, if it holds any."""
     if "snapshot_ip_type" in there or "snapshot_ip_types" not in there:
         return
-    if not _has_values(connection, session_summaries.name, "snapshot_ip_types"):
+    if not _has_values(connection, session_summaries.name, "snapshot_ip_types", "cardinality(snapshot_ip_types) > 0"):
         return
+    dependents = _dependents(connection, session_summaries.name, "snapshot_ip_types")
+    if dependents.others or dependents.indexes:
+        named = ", ".join((*dependents.others, *dependents.indexes))
+        raise StoreUnavailable(f"snapshot_ip_types holds types and cannot be turned into text: drop first {named}")
     there["snapshot_ip_type"] = there.pop("snapshot_ip_types")
     size = size_of(connection, session_summaries.name)
     if not widen:
@@ -199,16 +215,37 @@ def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -
     )
 
 
-def _has_values(connection: Connection, name: str, of: str) -> bool:
+def _has_values(connection: Connection, name: str, of: str, condition: str = "TRUE") -> bool:
     found = table(name, column(of))
-    return connection.execute(select(found.c[of]).where(found.c[of].is_not(None)).limit(1)).first() is not None
+    query = select(found.c[of]).where(found.c[of].is_not(None), text(condition)).limit(1)
+    return connection.execute(query).first() is not None
 
 
-def _indexes_on(connection: Connection, name: str, of: str) -> Sequence[str]:
-    """Return the definitions of the indexes that a column stands in."""
+@dataclass(frozen=True, slots=True)
+class _Dependents:
+    """
+    What else a column stands in.
+
+    Attributes:
+        indexes: Definitions of indexes, also by an expression or a condition.
+        others: Names of constraints, views and whatever else is not built again as easily.
+    """
+
+    indexes: Sequence[str]
+    others: Sequence[str]
+
+
+def _dependents(connection: Connection, name: str, of: str) -> _Dependents:
     query = text(
-        "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i"
-        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)"
-        " WHERE i.indrelid = to_regclass(:table) AND a.attname = :column ORDER BY 1"
+        "SELECT CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(d.objid) END AS definition,"
+        " pg_describe_object(d.classid, d.objid, d.objsubid) AS what"
+        " FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+        " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+        " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(:table) AND a.attname = :column"
+        " AND d.deptype IN ('n', 'a') AND d.classid NOT IN ('pg_attrdef'::regclass, 'pg_trigger'::regclass)"
+        " ORDER BY 1, 2"
     )
-    return list(connection.execute(query, {"table": name, "column": of}).scalars())
+    rows = connection.execute(query, {"table": name, "column": of}).all()
+    indexes = dict.fromkeys(row.definition for row in rows if row.definition is not None)
+    others = dict.fromkeys(str(row.what) for row in rows if row.definition is None)
+    return _Dependents(list(indexes), list(others))

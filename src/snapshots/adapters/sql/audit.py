@@ -1,11 +1,14 @@
 """The doors to sealed sessions, in SQL: rows whose triggers do what they say."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select, update
 
 from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of
+from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -16,7 +19,7 @@ from snapshots.adapters.sql.tables import (
     snapshot_prunings,
     states,
 )
-from snapshots.app.ports import Pruned
+from snapshots.app.session_ports import Pruned
 from snapshots.domain.snapshot import IpSnapshot
 
 S = session_summaries.c
@@ -25,8 +28,9 @@ S = session_summaries.c
 class SqlAudit:
     """Rows of `snapshot_corrections` and `snapshot_prunings`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._addresses = shape.into(ip_inventory)
 
     def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
         """Insert the correction that makes the change."""
@@ -42,17 +46,49 @@ class SqlAudit:
             "snapshot_run": run,
         }
         row["snapshot_seal"] = seal_of(row)
-        self._connection.execute(
-            snapshot_corrections.insert(),
-            {
-                "session_id": session_id,
-                "reason": reason,
-                "run": run,
-                "made_at": made_at,
-                **{f"old_{column}": held[column] for column in SNAPSHOT_COLUMNS},
-                **{f"new_{column}": row[column] for column in SNAPSHOT_COLUMNS},
-            },
+        changed = ("snapshot_seal", *(column for column in SNAPSHOT_COLUMNS if row[column] != held[column]))
+        new = {column: literal(row[column], S[column].type) for column in changed}
+        self._insert_corrections(new, S.session_id == session_id, reason=reason, run=run, made_at=made_at)
+
+    def _insert_corrections(
+        self,
+        new: Mapping[str, ColumnElement[Any]],
+        which: ColumnElement[bool],
+        *,
+        reason: str,
+        run: str,
+        made_at: datetime,
+    ) -> None:
+        """Insert corrections made from the rows as they stand, so that even values of odd form are met exactly."""
+        columns = {
+            "session_id": S.session_id,
+            "reason": literal(reason),
+            "run": literal(run),
+            "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
+            **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
+            **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
+        }
+        self._register_addresses(which, made_at)
+        held = select(*columns.values()).where(which).order_by(S.session_id)
+        self._connection.execute(snapshot_corrections.insert().from_select(list(columns), held))
+
+    def _register_addresses(self, which: ColumnElement[bool], now: datetime) -> None:
+        """Put addresses into the inventory that another loader's rows name and it lacks, before they are checked."""
+        lacking = select(S.source_ip, func.min(S.created_at)).where(
+            which, S.source_ip.is_not(None), S.source_ip.not_in(select(ip_inventory.c.ip_address))
         )
+        rows = [
+            {
+                "ip_address": address,
+                "first_seen": at or now,
+                "last_seen": at or now,
+                "created_at": now,
+                "updated_at": now,
+            }
+            for address, at in self._connection.execute(lacking.group_by(S.source_ip))
+        ]
+        if rows:
+            self._connection.execute(self._addresses.insert(), rows)
 
     def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
         """Insert the corrections in one statement, each made from the row as it stands."""
@@ -62,16 +98,7 @@ class SqlAudit:
             **{fact: case((states(fact), S[fact])) for fact in FACTS},
             "enrichment_at": case((is_sealed(), S.enrichment_at)),
         }
-        columns = {
-            "session_id": S.session_id,
-            "reason": literal(reason),
-            "run": literal(run),
-            "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
-            **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
-            **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
-        }
-        held = select(*columns.values()).where(_holds_a_sentinel()).order_by(S.session_id)
-        self._connection.execute(snapshot_corrections.insert().from_select(list(columns), held))
+        self._insert_corrections(new, _holds_a_sentinel(), reason=reason, run=run, made_at=made_at)
         return sentinels
 
     def count_sentinels(self) -> int:

@@ -17,8 +17,10 @@ from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
+from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
+from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
@@ -42,9 +44,19 @@ class SqlStores:
         return SqlIpInventory(self._connection, self._shape)
 
     @cached_property
+    def sources(self) -> SqlFactSources:
+        """Return the builds of sources."""
+        return SqlFactSources(self._connection)
+
+    @cached_property
     def sessions(self) -> SqlSessionStore:
         """Return the sessions."""
         return SqlSessionStore(self._connection, self._shape)
+
+    @cached_property
+    def open_sessions(self) -> SqlOpenSessions:
+        """Return the sessions without a snapshot."""
+        return SqlOpenSessions(self._connection)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:
@@ -64,7 +76,7 @@ class SqlStores:
     @cached_property
     def audit(self) -> SqlAudit:
         """Return the doors to sealed sessions."""
-        return SqlAudit(self._connection)
+        return SqlAudit(self._connection, self._shape)
 
 
 class SqlDatabase:
@@ -183,6 +195,10 @@ class SqlDatabase:
             before = schema.version(connection)
             try:
                 if to != "head" and (to == "base" or (before or "") > to):
+                    if schema.is_adopted(connection):
+                        raise SettingRefused(
+                            "an adopted database goes back by `snapshots adopt --undo`, not by migrate"
+                        )
                     schema.downgrade(connection, to)
                 else:
                     schema.upgrade(connection, to)
@@ -207,18 +223,20 @@ class SqlDatabase:
             yield connection
         self._is_prepared, self._shape = False, None
 
-    def build_indexes(self, others: Sequence[str] = ()) -> None:
+    def build_indexes(self, others: Sequence[str] = (), *, only_others: bool = False) -> None:
         """
         Build the indexes that are not there, beside writers where the database can.
 
         Args:
             others: Definitions of indexes that are not ours.
+            only_others: Build none of ours.
 
         Raises:
             StoreUnavailable: The database refused; those before are built.
+            StoreBusy: A transaction elsewhere did not end in time; likewise.
         """
         with self._translated():
-            indexes.build(self.engine, others)
+            indexes.build(self.engine, others, only_others=only_others)
 
     def close(self) -> None:
         """Close every connection."""
@@ -268,7 +286,7 @@ class SqlDatabase:
             yield
         except DatabaseError as exc:
             if dialects.is_busy(exc.orig):
-                raise StoreBusy(f"another process is writing to {self}; try again when it is done") from exc
+                raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{self._advice()}") from exc
         except SQLAlchemyError as exc:
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,10 @@ from urllib.parse import quote
 from sqlalchemy import ColumnElement, Connection, Engine, Select, String, Table, column, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import BindParameter
+
+from snapshots.adapters.sql.tables import moment_text
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
@@ -32,11 +36,32 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
     return select(rows.table_valued(column("value")).c.value)
 
 
+def each_span(
+    connection: Connection, spans: Collection[tuple[str, datetime, datetime]]
+) -> Select[tuple[str, datetime, datetime]]:
+    """Return a query for addresses, each with a first and a last moment, as one parameter for each column."""
+    if connection.dialect.name == "postgresql":
+        moments = postgresql.ARRAY(postgresql.TIMESTAMP(timezone=True))
+        arrays: list[BindParameter[Any]] = [
+            BindParameter(None, [span[0] for span in spans], type_=postgresql.ARRAY(postgresql.TEXT)),
+            BindParameter(None, [span[1] for span in spans], type_=moments),
+            BindParameter(None, [span[2] for span in spans], type_=moments),
+        ]
+        rows = func.unnest(*arrays).table_valued("address", "first", "last", name="spans").render_derived()
+        return select(rows.c.address, rows.c.first, rows.c.last)
+    texts = [[ip, *(moment_text(at) for at in (first, last))] for ip, first, last in spans]
+    each = func.json_each(BindParameter(None, json.dumps(texts))).table_valued("value", name="spans")
+    parts = (func.json_extract(each.c.value, f"$[{n}]") for n in range(3))
+    return select(*(part.label(name) for part, name in zip(parts, ("address", "first", "last"), strict=True)))
+
+
 def lock_for_writing(connection: Connection) -> None:
-    """Begin the transaction so that no other writer works at the same time."""
+    """Begin the transaction so that no other writer works at the same time; WAL lets readers work beside it."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots'))"))
     else:
+        with suppress(OperationalError):  # of a file for reading only
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -126,11 +151,9 @@ def is_in_memory(url: URL) -> bool:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """WAL lets readers work beside the writer; foreign keys are off unless they are asked for."""
+    """Foreign keys are off unless they are asked for."""
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    with suppress(sqlite3.OperationalError):  # of a file for reading only
-        connection.execute("PRAGMA journal_mode = WAL")
     for pragma in (
         "synchronous = NORMAL",
         "foreign_keys = ON",

@@ -38,7 +38,7 @@ def install(connection: Connection) -> None:
     remove(connection)
     is_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     if connection.dialect.name != "postgresql":
-        for statement in (*_SQLITE, _SQLITE_GUARD.format(otherwise=_PUT_BACK if is_adopted else "")):
+        for statement in (*_SQLITE, _SQLITE_GUARD.replace("@OTHERWISE@", _PUT_BACK if is_adopted else "")):
             connection.exec_driver_sql(statement)
         return
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
@@ -92,7 +92,7 @@ WHEN {IS_SEALED}
      AND ({_of("c.old_")}) IS ({_of("OLD.")})
      AND ({_of("c.new_")}) IS ({_of("NEW.")}))
 BEGIN SELECT RAISE(ABORT, '{SEALED}')"""
-    "{otherwise}; END"
+    "@OTHERWISE@; END"
 )
 
 _PUT_BACK = f"""

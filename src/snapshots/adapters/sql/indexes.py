@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, Index, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
+from snapshots.adapters.sql.dialects import BUSY_SECONDS
 from snapshots.adapters.sql.tables import metadata
 
 
@@ -24,21 +25,24 @@ def missing(connection: Connection) -> Sequence[tuple[str, Index]]:
     ]
 
 
-def build(engine: Engine, others: Sequence[str] = ()) -> None:
+def build(engine: Engine, others: Sequence[str] = (), *, only_others: bool = False) -> None:
     """
     Build what is missing, each on its own, and on PostgreSQL without keeping writers out.
 
     Args:
         engine: The database.
         others: Definitions of indexes that are not ours, to be built if they are not there.
+        only_others: Build none of ours.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for _, index in missing(connection)]
+        ours = [] if only_others else ours
         if connection.dialect.name != "postgresql":
             for statement in ours:
                 connection.exec_driver_sql(statement)
             return
-        known = " ".join((*ours, *others))
+        known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
+        connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
         for name in (name for name in _half_built(connection) if name in known):
             connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
         for statement in (*ours, *others):

@@ -117,12 +117,17 @@ def _is_in_range(row: RowMapping) -> bool:
 
 def _unguarded(connection: Connection) -> list[str]:
     """Try a forbidden change of each protected column of one sealed row, each under a savepoint."""
-    sealed = select(S.session_id, S.source_ip).where(is_sealed()).limit(1)
+    # An address that is not in the inventory would be refused by the foreign key.
+    sealed = (
+        select(S.session_id, S.source_ip)
+        .join(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
+        .where(is_sealed())
+        .limit(1)
+    )
     found = connection.execute(sealed).one_or_none()
     if found is None:
         return []
     name, source_ip = found
-    # An address that is not in the inventory would be refused by the foreign key, not by the guard.
     another = select(func.min(ip_inventory.c.ip_address)).where(ip_inventory.c.ip_address != source_ip)
     forbidden = FORBIDDEN | {S.source_ip: connection.execute(another).scalar()}
     let_pass = []
@@ -137,7 +142,8 @@ def _unguarded(connection: Connection) -> list[str]:
             if "sealed" not in str(refusal.orig):
                 let_pass.append(column)
         else:  # the guard of an adopted database may have put it back
-            if connection.execute(select(S.session_id).where(S[column] == value)).first() is not None:
+            changed = value if column == "session_id" else name
+            if connection.execute(select(S.session_id).where(S.session_id == changed, S[column] == value)).first():
                 let_pass.append(column)
         attempt.rollback()
     return let_pass

@@ -1,15 +1,30 @@
 """The inventory of addresses, in SQL."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
-from snapshots.adapters.sql.dialects import each_of, insert
+from snapshots.adapters.sql.dialects import each_of, each_span, insert
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
+from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
     asn_inventory,
     fact_sources,
@@ -17,8 +32,10 @@ from snapshots.adapters.sql.tables import (
     ip_observations,
     session_summaries,
 )
-from snapshots.app.ports import SessionChange
-from snapshots.domain.observation import IpObservation, SourceBuild
+from snapshots.app.ports import Document
+from snapshots.app.session_ports import SessionChange
+from snapshots.domain.history import BuildCalendar
+from snapshots.domain.observation import IpObservation
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 
@@ -30,20 +47,70 @@ class SqlIpInventory:
         self._connection = connection
         self._addresses = shape.into(ip_inventory)
         self._networks = shape.into(asn_inventory)
+        self._has_documents = shape.has_documents
         self._largest_asn = min(shape.largest_asn(ip_inventory), shape.largest_asn(asn_inventory))
+
+    def as_of(
+        self, sightings: Collection[Sighting], *, known_by_then: bool = False
+    ) -> Mapping[Sighting, Sequence[IpObservation]]:
+        """
+        Return what sources said next to each sighting, in one query.
+
+        The addresses of a batch are far fewer than its sightings. For each address and source the runs are read
+        from the last that begins before its first sighting to the first that begins after its last one.
+        """
+        if not sightings:
+            return {}
+        spans: dict[str, tuple[datetime, datetime]] = {}
+        for sighting in sightings:
+            at = sighting.seen_at
+            first, last = spans.get(sighting.address.text, (at, at))
+            spans[sighting.address.text] = (min(first, at), max(last, at))
+        registered = SqlFactSources(self._connection).registered()
+        said = self._runs_between([(address, *span) for address, span in spans.items()])
+        calendar = BuildCalendar.of(registered)
+        return {
+            sighting: calendar.nearest(said[sighting.address], sighting.seen_at, known_by_then=known_by_then)
+            for sighting in sightings
+            if sighting.address in said
+        }
+
+    def _runs_between(
+        self, spans: Sequence[tuple[str, datetime, datetime]]
+    ) -> Mapping[IpAddress, Sequence[IpObservation]]:
+        wanted = each_span(self._connection, spans).cte("wanted")
+        own = ip_observations.alias("own")
+        live = ~exists().where(
+            fact_sources.c.source == own.c.source,
+            fact_sources.c.built_at == own.c.observed_at,
+            fact_sources.c.retracted_at.is_not(None),
+        )
+        of_source = and_(own.c.ip_address == wanted.c.address, own.c.source == ip_observations.c.source, live)
+        newest = select(func.max(own.c.observed_at)).where(of_source, own.c.observed_at <= wanted.c.first)
+        oldest = select(func.min(own.c.observed_at)).where(of_source, own.c.observed_at > wanted.c.last)
+        at = ip_observations.c.observed_at
+        query = select(ip_observations).join_from(
+            wanted, ip_observations, ip_observations.c.ip_address == wanted.c.address
+        )
+        query = query.where(
+            at >= func.coalesce(newest.scalar_subquery(), at), at <= func.coalesce(oldest.scalar_subquery(), at)
+        )
+        return self._observations(query)
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """Return all observations of each address, in one query."""
         wanted = each_of(self._connection, [address.text for address in addresses]).cte("wanted")
-        query = select(ip_observations).join(wanted, ip_observations.c.ip_address == wanted.c.value)
+        return self._observations(select(ip_observations).join(wanted, ip_observations.c.ip_address == wanted.c.value))
+
+    def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         histories: defaultdict[IpAddress, list[IpObservation]] = defaultdict(list)
         for row in self._connection.execute(query).mappings():
             observation = observation_in(row)
             histories[observation.address].append(observation)
         return dict(histories)
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> None:
-        """Insert the addresses that are not there, without sessions."""
+    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
+        """Insert the addresses that are not there, without sessions, and tell which lack builds."""
         spans: dict[str, tuple[datetime, datetime]] = {}
         for sighting in sightings:
             at = sighting.seen_at
@@ -60,8 +127,45 @@ class SqlIpInventory:
             }
             for address, (first, last) in sorted(spans.items())
         ]
-        if rows:
-            self._connection.execute(insert(self._connection, self._addresses).on_conflict_do_nothing(), rows)
+        if not rows:
+            return {}
+        self._connection.execute(insert(self._connection, self._addresses).on_conflict_do_nothing(), rows)
+        wanted = each_of(self._connection, list(spans)).cte("wanted")
+        return self._behind(select(wanted.c.value))
+
+    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        """Return addresses in the order of their texts."""
+        row = ip_inventory.c
+        query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
+        return [IpAddress(text) for text in self._connection.execute(query).scalars()]
+
+    def documents(self, *, after: str, limit: int) -> Sequence[Document]:
+        """Return what stands in another loader's column `enrichment`."""
+        if not self._has_documents:
+            return []
+        row = ip_inventory.c
+        content = literal_column("ip_inventory.enrichment")
+        query = select(row.ip_address, content, row.enrichment_updated_at, row.updated_at)
+        found = self._connection.execute(query.where(row.ip_address > after).order_by(row.ip_address).limit(limit))
+        return [
+            Document(address=IpAddress(text), content=_decoded(content), written_at=written_at or updated_at)
+            for text, content, written_at, updated_at in found
+        ]
+
+    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
+        """Return the first addresses that lack builds."""
+        return self._behind(None, limit=limit)
+
+    def _behind(self, among: Select[tuple[str]] | None, *, limit: int | None = None) -> Mapping[IpAddress, int]:
+        row = ip_inventory.c
+        newest = select(func.max(fact_sources.c.number)).scalar_subquery()
+        query = select(row.ip_address, row.looked_up_until).where(row.looked_up_until < newest)
+        if among is not None:
+            query = query.where(row.ip_address.in_(among))
+        if limit is not None:
+            was_looked_up = case((row.looked_up_until > 0, 1), else_=0)
+            query = query.order_by(was_looked_up, row.last_seen.desc(), row.ip_address).limit(limit)
+        return {IpAddress(text): number for text, number in self._connection.execute(query)}
 
     def learn(
         self,
@@ -70,28 +174,37 @@ class SqlIpInventory:
         newest: Mapping[IpAddress, IpSnapshot],
         *,
         learned_at: datetime,
+        looked_up: Collection[IpAddress] = (),
+        since: int = 0,
+        until: int = 0,
     ) -> None:
         """Insert observations, or let their confirmed_until grow; show the newest facts on the address."""
         networks = {said.asn: None for said in newest.values() if said.asn is not None} | dict(organizations)
         self._name_networks(networks, learned_at)
         if observations:
             self._insert(observations, learned_at)
+            row = ip_inventory.c
+            texts = each_of(self._connection, list({said.address.text for said in observations}))
+            self._connection.execute(
+                update(ip_inventory).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
+            )
         if newest:
             self._show(newest, learned_at)
+        if looked_up:
+            row = ip_inventory.c
+            texts = each_of(self._connection, [address.text for address in looked_up])
+            self._connection.execute(
+                update(ip_inventory)
+                .where(row.ip_address.in_(texts), row.looked_up_until.between(since, until - 1))
+                .values(looked_up_until=until)
+            )
 
-    def register_source(self, build: SourceBuild, *, registered_at: datetime) -> None:
-        """Insert the build, unless it is there."""
-        self._connection.execute(
-            insert(self._connection, fact_sources).on_conflict_do_nothing(),
-            {
-                "source": build.name,
-                "built_at": build.built_at,
-                "licence": build.licence,
-                "sha256": build.sha256,
-                "origin": build.origin,
-                "registered_at": registered_at,
-            },
-        )
+    def forget_newest(self, addresses: Collection[IpAddress]) -> None:
+        """Set the newest facts to NULL."""
+        row = ip_inventory.c
+        texts = each_of(self._connection, [address.text for address in addresses])
+        nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "enrichment_updated_at"))
+        self._connection.execute(update(ip_inventory).where(row.ip_address.in_(texts)).values(**nothing))
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
         """Add what the changes add; only an address that loses a session is counted anew."""
@@ -258,3 +371,13 @@ class SqlIpInventory:
                 for address, snapshot in newest.items()
             ],
         )
+
+
+def _decoded(content: object) -> object:
+    """Return a JSON document that a database may keep as text; None for what is none."""
+    if not isinstance(content, str | bytes):
+        return content
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
 from snapshots.adapters.sql.inspection import inspect
 from snapshots.adapters.sql.rows import observation_in, summary_in
+from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
     FACTS,
     asn_inventory,
@@ -23,7 +24,8 @@ from snapshots.adapters.sql.tables import (
 from snapshots.app.report import CoverageReport, Explanation, Inspection, KnownSource, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
-from snapshots.domain.observation import label_of
+from snapshots.domain.history import BuildCalendar
+from snapshots.domain.observation import IpObservation, label_of
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 
@@ -113,12 +115,21 @@ class SqlReports:
             )
             history = [observation_in(found) for found in connection.execute(said).mappings()]
             sighting = session.sighting
+            considered: list[IpObservation] = []
+            known: list[IpObservation] = []
+            if sighting is not None:
+                calendar = BuildCalendar.of(SqlFactSources(connection).registered())
+                considered = calendar.nearest(history, sighting.seen_at)
+                known = calendar.nearest(history, sighting.seen_at, known_by_then=True)
+            at = sighting.seen_at if sighting is not None else session.first_event_at
             return Explanation(
                 session=session,
                 organization=row["organization_name"],
                 run=row["snapshot_run"],
                 history=history,
-                expired=self._reader.expired_types(history, at=sighting.seen_at) if sighting is not None else (),
+                considered=considered,
+                known_then=self._reader.read(known, at=at).snapshot,
+                expired=self._reader.expired_types(considered, at=at),
                 namesakes=list(connection.execute(namesakes).scalars()),
             )
 

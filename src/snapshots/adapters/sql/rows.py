@@ -18,7 +18,7 @@ from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
 from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
-from snapshots.domain.summary import SessionSummary
+from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 
 def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
@@ -27,10 +27,6 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
     row = {
         "session_id": summary.session_id,
         "logged_id": summary.logged_id,
-        "source_ip": sighting.address.text if sighting else None,
-        "source_port": sighting.port if sighting else None,
-        "source_ip_rank": int(sighting.kind) if sighting else None,
-        "source_ip_seen_at": sighting.seen_at if sighting else None,
         "first_event_at": summary.first_event_at,
         "last_event_at": summary.last_event_at,
         "event_count": summary.event_count,
@@ -40,13 +36,7 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "forward_count": summary.forward_count,
         "matcher": summary.sensor,
         "sensor_id": summary.sensor_id,
-        "snapshot_asn": snapshot.asn if snapshot else None,
-        "snapshot_country": snapshot.country if snapshot else None,
-        "snapshot_ip_type": snapshot.ip_type.value if snapshot and snapshot.ip_type else None,
-        "enrichment_at": snapshot.enrichment_at if snapshot else None,
-        "snapshot_method": snapshot.method.value if snapshot else None,
-        "snapshot_source": snapshot.source if snapshot else None,
-        "snapshot_run": run if snapshot else None,
+        **snapshot_columns(sighting, snapshot, run),
         "snapshot_gap": summary.gap.value if summary.gap else None,
         "gap_checked_at": saved_at if summary.gap else None,
         "gap_run": run if summary.gap else None,
@@ -56,6 +46,23 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "event_fingerprints": packed(summary.fingerprints),
     }
     return row | {"snapshot_seal": seal_of(row) if snapshot else None}
+
+
+def snapshot_columns(sighting: Sighting | None, snapshot: IpSnapshot | None, run: str) -> dict[str, Any]:
+    """Return the columns that a sealed row keeps for good, but for the seal over them."""
+    return {
+        "source_ip": sighting.address.text if sighting else None,
+        "source_port": sighting.port if sighting else None,
+        "source_ip_rank": int(sighting.kind) if sighting else None,
+        "source_ip_seen_at": sighting.seen_at if sighting else None,
+        "snapshot_asn": snapshot.asn if snapshot else None,
+        "snapshot_country": snapshot.country if snapshot else None,
+        "snapshot_ip_type": snapshot.ip_type.value if snapshot and snapshot.ip_type else None,
+        "enrichment_at": snapshot.enrichment_at if snapshot else None,
+        "snapshot_method": snapshot.method.value if snapshot else None,
+        "snapshot_source": snapshot.source if snapshot else None,
+        "snapshot_run": run if snapshot else None,
+    }
 
 
 SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")
@@ -86,35 +93,48 @@ def summary_in(row: RowMapping) -> SessionSummary:
     A row of another loader may lack its times; the nearest that it has stands for them then.
     """
     first = row["first_event_at"] or row["last_event_at"] or row["created_at"]
-    snapshot = snapshot_in(row)
+    snapshot, is_sealed = snapshot_in(row), holds_a_fact(row)
     return SessionSummary(
         session_id=row["session_id"],
         logged_id=row["logged_id"],
-        sighting=_sighting_in(row),
+        sighting=sighting_in(row),
         first_event_at=first,
         last_event_at=row["last_event_at"] or first,
-        event_count=row["event_count"],
-        command_count=row["command_count"],
-        file_downloads=row["file_downloads"],
-        login_attempts=row["login_attempts"],
-        forward_count=row["forward_count"],
+        event_count=row["event_count"] or 0,
+        command_count=row["command_count"] or 0,
+        file_downloads=row["file_downloads"] or 0,
+        login_attempts=row["login_attempts"] or 0,
+        forward_count=row["forward_count"] or 0,
         sensor=row["matcher"],
         sensor_id=row["sensor_id"],
         fingerprints=unpacked(row["event_fingerprints"] or b""),
         snapshot=snapshot,
-        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and snapshot is None else None,
+        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and not is_sealed else None,
+        is_unreadable=is_sealed and snapshot is None,
         counted_until=_counted_until(row),
     )
 
 
 def _counted_until(row: RowMapping) -> datetime | None:
     """Return until when another loader counted: it knows no fingerprints, and writes nothing before it happens."""
-    if row["counted_until"] is not None or row["event_fingerprints"] or not row["event_count"]:
+    known = len(row["event_fingerprints"] or b"") // 8
+    counts_all = (row["event_count"] or 0) <= known or known == LARGEST_FINGERPRINT_SET
+    if row["counted_until"] is not None or counts_all:
         return cast("datetime | None", row["counted_until"])
     return cast(datetime, row["last_event_at"] or row["updated_at"])
 
 
-def _sighting_in(row: RowMapping) -> Sighting | None:
+def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
+    """Whether a row is sealed: what `tables.is_sealed` says in SQL, for a row that was read."""
+    asn, country, ip_type = (row[f"snapshot_{name}"] for name in ("asn", "country", "ip_type"))
+    return (
+        (asn is not None and asn != 0)
+        or (country is not None and country.upper() not in {*PSEUDO_COUNTRIES, ""})
+        or (ip_type is not None and ip_type not in {"", "null", "[]", "{}"})
+    )
+
+
+def sighting_in(row: RowMapping) -> Sighting | None:
     """Return the sighting; where another loader did not write its time or kind, the least that can be said."""
     address = _address(row["source_ip"])
     if address is None:
@@ -197,6 +217,7 @@ def observation_in(row: RowMapping) -> IpObservation:
             country=row["country"],
             ip_types=frozenset(IpType(word) for word in row["ip_types"].split()),
         ),
+        learned_at=row["learned_at"],
     )
 
 

@@ -6,9 +6,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, select
 
 from snapshots.adapters.sql import guard
+from snapshots.adapters.sql.tables import adoptions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -35,6 +36,12 @@ def downgrade(connection: Connection, to: str) -> None:
     """Take the tables back to an older version, "base" for none; what only the newer one holds is lost."""
     guard.remove(connection)
     command.downgrade(_config(connection), to)
+
+
+def is_adopted(connection: Connection) -> bool:
+    """Whether another loader made the tables."""
+    known = inspect(connection).has_table(adoptions.name)
+    return known and connection.execute(select(adoptions.c.id)).first() is not None
 
 
 def stamp(connection: Connection) -> None:

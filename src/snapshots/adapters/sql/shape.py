@@ -5,7 +5,21 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Integer, MetaData, Numeric, Table, func, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    func,
+    select,
+)
 from sqlalchemy import inspect as inspected
 from sqlalchemy.types import TypeEngine
 
@@ -24,10 +38,12 @@ class Shape:
     Attributes:
         tables: Tables with columns beside ours that must be given a value, by name.
         narrow: Tables whose column of AS numbers has 32 bits, with a sign.
+        has_documents: Whether addresses have a document of another loader's enrichment.
     """
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     narrow: frozenset[str] = frozenset()
+    has_documents: bool = False
 
     def into(self, table: Table) -> Table:
         """Return what to insert rows of *table* into: itself, or a wider one that fills what it must."""
@@ -49,7 +65,7 @@ def shape_of(connection: Connection) -> Shape:
     found = {table.name: inspector.get_columns(table.name) for table, _ in ASN_COLUMNS}
     wider = {}
     for table, _ in ASN_COLUMNS:
-        filled = {c["name"]: c["type"] for c in found[table.name] if _must_be_given(c)}
+        filled = {c["name"]: c["type"] for c in found[table.name] if must_be_given(c)}
         ours = {column.name: column for column in table.columns}
         # A column that ours leaves to the database is given a value too: another loader's table may have no default.
         left = [name for name in filled if name not in ours or ours[name].server_default is not None]
@@ -58,7 +74,7 @@ def shape_of(connection: Connection) -> Shape:
             table.name,
             MetaData(),
             *(
-                Column(name, kind, default=_nothing(kind))
+                Column(name, kind, default=nothing(kind))
                 if name in left
                 else Column(name, kind, primary_key=ours[name].primary_key)
                 for name, kind in kinds.items()
@@ -69,7 +85,8 @@ def shape_of(connection: Connection) -> Shape:
         for table, name in ASN_COLUMNS
         if connection.dialect.name == "postgresql" and is_narrow(found[table.name], name)
     }
-    return Shape(wider, frozenset(narrow))
+    has_documents = any(column["name"] == "enrichment" for column in found[ip_inventory.name])
+    return Shape(wider, frozenset(narrow), has_documents)
 
 
 def is_narrow(columns: Any, name: str) -> bool:
@@ -77,16 +94,21 @@ def is_narrow(columns: Any, name: str) -> bool:
     return any(column["name"] == name and str(column["type"]).upper() == "INTEGER" for column in columns)
 
 
-def _must_be_given(column: Any) -> bool:
-    return not column["nullable"] and column["default"] is None and not column.get("computed")
+def must_be_given(column: Any) -> bool:
+    """Whether a reflected column takes no row without a value for it."""
+    fills_itself = column["default"] is not None or column.get("computed") or column.get("identity")
+    return not column["nullable"] and not fills_itself
 
 
-def _nothing(kind: TypeEngine[Any]) -> object:
-    """Return the value of a type that says nothing."""
-    if isinstance(kind, JSON):
-        return {}
-    if isinstance(kind, Boolean):
-        return False
-    if isinstance(kind, Integer | Numeric):
-        return 0
-    return func.now() if isinstance(kind, DateTime) else ""
+def nothing(kind: TypeEngine[Any]) -> object:
+    """Return the value of a type that says nothing; None for a type of which none is known."""
+    for known, value in (
+        (JSON, {}),
+        (Boolean, False),
+        (Integer | Numeric, 0),
+        (Date | DateTime, func.now()),
+        (String, ""),
+    ):
+        if isinstance(kind, known):
+            return value
+    return None

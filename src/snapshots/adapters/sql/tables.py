@@ -33,6 +33,11 @@ from sqlalchemy.types import TypeEngine
 from snapshots.domain.snapshot import PSEUDO_COUNTRIES
 
 
+def moment_text(moment: datetime) -> str:
+    """Return how SQLite keeps an aware moment: a text that sorts as time does."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+
 class _MomentAsText(sqlite.DATETIME):
     """A DATETIME column of SQLite whose values are texts on both sides."""
 
@@ -62,15 +67,17 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no zone")
-        value = value.astimezone(UTC)
-        return value.isoformat(" ", "microseconds")[:26] if dialect.name == "sqlite" else value
+        return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return what is stored as an aware moment in UTC."""
         if value is None:
             return None
         if dialect.name == "sqlite":
-            moment = datetime.fromisoformat(value)
+            try:
+                moment = datetime.fromisoformat(value)
+            except (TypeError, ValueError):
+                return None  # another loader's column holds what is no time
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return cast(datetime, value).astimezone(UTC)
 
@@ -93,6 +100,8 @@ ip_inventory = Table(
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
     Column("session_count", Integer, nullable=False, server_default=text("0")),
+    Column("looked_up_until", Integer, nullable=False, server_default=text("0")),
+    Column("learned_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     CheckConstraint("session_count >= 0", name="session_count_is_no_debt"),
@@ -130,6 +139,9 @@ fact_sources = Table(
     metadata,
     Column("source", name(64), primary_key=True),
     Column("built_at", UtcDateTime, primary_key=True),
+    Column("number", Integer, nullable=False, server_default=text("0")),
+    Column("form", String(32), nullable=False, server_default=""),
+    Column("retracted_at", UtcDateTime),
     Column("licence", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("origin", Text, nullable=False),
@@ -213,10 +225,10 @@ NO_COUNTRIES = ", ".join(f"'{code}'" for code in sorted(PSEUDO_COUNTRIES))
 
 FACTS = {
     "snapshot_asn": "{row}snapshot_asn <> 0",
-    "snapshot_country": f"{{row}}snapshot_country NOT IN ({NO_COUNTRIES})",
-    "snapshot_ip_type": "{row}snapshot_ip_type IS NOT NULL",
+    "snapshot_country": f"upper({{row}}snapshot_country) NOT IN ({NO_COUNTRIES}, '')",
+    "snapshot_ip_type": "{row}snapshot_ip_type NOT IN ('', 'null', '[]', '{{}}')",
 }
-"""When a column of facts states one: other loaders write pseudo codes and zeros. {row} is a prefix."""
+"""When a column of facts states one: other loaders write pseudo codes, zeros and empty lists. {row} is a prefix."""
 
 HOLDS_A_FACT = f"({' OR '.join(FACTS.values())})"
 """Whether a row is sealed, of ours or of another loader's."""
@@ -241,7 +253,8 @@ snapshot_corrections = Table(
     Column("run", String(36), nullable=False),
     Column("made_at", UtcDateTime, nullable=False),
     *(
-        Column(f"{when}_{column}", session_summaries.c[column].type)
+        # Another loader's type may be the text of a list.
+        Column(f"{when}_{column}", Text if column == "snapshot_ip_type" else session_summaries.c[column].type)
         for when in ("old", "new")
         for column in SNAPSHOT_COLUMNS
     ),

@@ -23,6 +23,11 @@ def configure_logs(*, verbose: bool) -> None:
     )
 
 
+def warn(sentence: str) -> None:
+    """Tell an operator something on stderr, in a sentence."""
+    sys.stderr.write(f"Warning: {sentence}\n")
+
+
 class LoggedLoad:
     """
     Logs every batch, and tells another observer.

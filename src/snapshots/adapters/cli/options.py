@@ -1,0 +1,104 @@
+"""Options that several commands take, and how a command opens what it works with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.settings import Settings
+from snapshots.domain.policy import Requirement
+
+PIPE_WIDTH = 140
+
+Command = Callable[..., Any]
+
+
+def database_option(command: Command) -> Command:
+    """Add `--db`."""
+    return click.option(
+        "--db",
+        envvar="SNAPSHOTS_DB",
+        metavar="URL",
+        help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
+    )(command)
+
+
+def format_option(command: Command) -> Command:
+    """Add `--format`."""
+    choice = click.Choice(["table", "json"])
+    return click.option("--format", "output", type=choice, default="table", show_default=True)(command)
+
+
+def output_options(command: Command) -> Command:
+    """Add `-q` and `-v`."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON."),
+    ):
+        command = option(command)
+    return command
+
+
+def facts_options(command: Command) -> Command:
+    """Add what says which facts a snapshot may hold."""
+    for option in (
+        click.option(
+            "--max-type-lag",
+            "max_type_lag_days",
+            type=click.FloatRange(0, 100_000),
+            metavar="DAYS",
+            help="Take no IP type stated longer than this after the attack.",
+        ),
+        click.option(
+            "--max-lag",
+            "max_lag_days",
+            type=click.FloatRange(0, 100_000),
+            metavar="DAYS",
+            help="Take no fact stated longer than this after the attack.",
+        ),
+        click.option(
+            "--requires",
+            type=click.Choice([r.value for r in Requirement]),
+            help="Which facts a snapshot must state.  [default: asn_or_country]",
+        ),
+        click.option(
+            "--max-age",
+            "max_age_days",
+            type=click.FloatRange(0, 100_000),
+            metavar="DAYS",
+            help="Believe no ASN or country older than this at the attack.  [default: 400]",
+        ),
+        click.option(
+            "--prefer",
+            multiple=True,
+            metavar="FACT=SOURCE",
+            help="Believe this source first for asn or country, such as country=geolite2-country. May be repeated.",
+        ),
+        click.option(
+            "--mmdb",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="An MMDB file to look addresses up in, before the bundled table. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Iterator[Application]:
+    """Open what a command works with, as its options say."""
+    with open_application(Settings.of(**options)) as application:
+        yield application
+
+
+def stdout() -> Console:
+    """Return the console for results; a pipe gets lines as wide as they are useful."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console

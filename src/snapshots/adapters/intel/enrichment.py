@@ -1,0 +1,55 @@
+"""Facts in the documents that cowrieprocessor's enrichment left, in all of their shapes."""
+
+from collections.abc import Iterator, Mapping
+
+from snapshots.adapters.intel.words import asn_in, country_in
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpFacts
+
+SPUR_AS, SPUR_TYPES = 0, 9
+"""Where the organization and the client's types stand in the list that its SPUR writer makes."""
+
+
+def facts_in_document(document: object) -> IpFacts:
+    """
+    Return what a document says of its address; what cannot be read is left out.
+
+    Its keys are sources, the first that states a fact wins: for the country `maxmind`, `cymru`, `dshield`; for the
+    ASN `maxmind`, `cymru`, `dshield` (whose number is called `asn`, `as` or `asnum`). Types are united from `spur`
+    (a list of 18, a mapping or a word), `ip_types` and `ip_classification`.
+    """
+    if not isinstance(document, Mapping):
+        return IpFacts()
+    maxmind, cymru = _part(document, "maxmind"), _part(document, "cymru")
+    dshield = _part(_part(document, "dshield"), "ip") or _part(document, "dshield")
+    asns = [maxmind.get("asn"), cymru.get("asn"), *(dshield.get(key) for key in ("asn", "as", "asnum"))]
+    countries = [maxmind.get("country"), cymru.get("country"), dshield.get("ascountry")]
+    names = [maxmind.get("asn_org"), cymru.get("asn_org"), dshield.get("asname")]
+    asn = next((number for value in asns if (number := asn_in(value)) is not None), None)
+    return IpFacts(
+        asn=asn,
+        organization=next((n for n in names if isinstance(n, str) and n), None) if asn is not None else None,
+        country=next((code for value in countries if (code := country_in(value)) is not None), None),
+        ip_types=frozenset(_types_in(document)),
+    )
+
+
+def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
+    spur = document.get("spur")
+    if isinstance(spur, list):
+        said = [spur[SPUR_TYPES]] if len(spur) > SPUR_TYPES else list(spur)
+    elif isinstance(spur, Mapping):
+        said = [_part(spur, "client").get("types"), spur.get("types")]
+    else:
+        said = [spur]
+    said += [document.get("ip_types"), document.get("ip_type"), _part(document, "ip_classification").get("ip_type")]
+    for words in said:
+        for word in words if isinstance(words, list) else str(words or "").split(","):
+            kind = IpType.named(word) if isinstance(word, str) else None
+            if kind is not None:
+                yield kind
+
+
+def _part(document: Mapping[object, object], key: str) -> Mapping[object, object]:
+    part = document.get(key)
+    return part if isinstance(part, Mapping) else {}

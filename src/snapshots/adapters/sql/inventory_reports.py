@@ -1,0 +1,150 @@
+"""Answers from the inventory, in SQL."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, and_, case, distinct, func, select
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.rows import observation_in
+from snapshots.adapters.sql.sources import SqlFactSources
+from snapshots.adapters.sql.tables import (
+    asn_inventory,
+    fact_sources,
+    ip_inventory,
+    ip_observations,
+    is_sealed,
+    session_summaries,
+)
+from snapshots.app.inventory_report import (
+    Drift,
+    Freshness,
+    InventoryStatus,
+    KnownAddress,
+    Move,
+    SourceState,
+    freshness_of,
+)
+from snapshots.domain.history import BuildCalendar
+from snapshots.domain.ip_type import IpType
+
+S, A = session_summaries.c, ip_inventory.c
+THEN_AND_NOW = {
+    "asn": (S.snapshot_asn, A.current_asn),
+    "country": (S.snapshot_country, A.current_country),
+    "ip_type": (S.snapshot_ip_type, A.current_ip_type),
+}
+
+
+class SqlInventoryReports:
+    """
+    Answers by queries over `ip_inventory`, `ip_observations` and `fact_sources`.
+
+    Args:
+        database: Where the inventory is.
+    """
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def status(self, *, now: datetime) -> InventoryStatus:
+        """Return how well addresses are known at a moment."""
+        with self._database.reading() as connection:
+            newest = select(func.max(fact_sources.c.number)).scalar_subquery()
+            behind = case((A.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
+            totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(ip_inventory)
+            addresses, lacking = connection.execute(totals).one()
+            states: Counter[Freshness] = Counter()
+            ages = select(A.enrichment_updated_at, A.current_ip_type, func.count()).group_by(
+                A.enrichment_updated_at, A.current_ip_type
+            )
+            for at, word, count in connection.execute(ages):
+                age = max(now - at, timedelta(0)) if at is not None else None
+                states[freshness_of(age, IpType(word) if word else None)] += count
+            return InventoryStatus(
+                addresses=addresses, behind=int(lacking), by_freshness=states, sources=_sources(connection)
+            )
+
+    def address(self, text: str) -> KnownAddress | None:
+        """Return everything known of an address."""
+        with self._database.reading() as connection:
+            query = (
+                select(ip_inventory, asn_inventory.c.organization_name)
+                .join(asn_inventory, asn_inventory.c.asn_number == A.current_asn, isouter=True)
+                .where(A.ip_address == text)
+            )
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            said = (
+                select(ip_observations)
+                .where(ip_observations.c.ip_address == text)
+                .order_by(ip_observations.c.source, ip_observations.c.observed_at)
+            )
+            return KnownAddress(
+                address=text,
+                first_seen=row["first_seen"],
+                last_seen=row["last_seen"],
+                sessions=row["session_count"],
+                asn=row["current_asn"],
+                organization=row["organization_name"],
+                country=row["current_country"],
+                ip_type=row["current_ip_type"],
+                history=[observation_in(found) for found in connection.execute(said).mappings()],
+                retracted=BuildCalendar.of(SqlFactSources(connection).registered()).retracted,
+            )
+
+    def drift(self, *, top: int) -> Drift:
+        """Return then against now."""
+        with self._database.reading() as connection:
+            known = and_(is_sealed(), A.enrichment_updated_at.is_not(None))
+            joined = session_summaries.join(ip_inventory, A.ip_address == S.source_ip)
+            differs = {name: then.is_distinct_from(now) for name, (then, now) in THEN_AND_NOW.items()}
+            changed = [func.coalesce(func.sum(case((each, 1), else_=0)), 0) for each in differs.values()]
+            sessions, addresses, *counts = connection.execute(
+                select(func.count(), func.count(distinct(S.source_ip)), *changed).select_from(joined).where(known)
+            ).one()
+            moves = {}
+            for name, (then, now) in THEN_AND_NOW.items():
+                many = func.count().label("sessions")
+                query = (
+                    select(then, now, many, func.count(distinct(S.source_ip)))
+                    .select_from(joined)
+                    .where(known, differs[name])
+                    .group_by(then, now)
+                    .order_by(many.desc(), then, now)
+                    .limit(top)
+                )
+                moves[name] = [
+                    Move(then=_text(one), now=_text(other), sessions=count, addresses=from_)
+                    for one, other, count, from_ in connection.execute(query)
+                ]
+            return Drift(
+                sessions=sessions,
+                addresses=addresses,
+                changed=dict(zip(THEN_AND_NOW, map(int, counts), strict=True)),
+                moves=moves,
+            )
+
+
+def _sources(connection: Connection) -> Sequence[SourceState]:
+    begun = select(ip_observations.c.source, ip_observations.c.observed_at, func.count()).group_by(
+        ip_observations.c.source, ip_observations.c.observed_at
+    )
+    counts = {(source, at): count for source, at, count in connection.execute(begun)}
+    registered = SqlFactSources(connection).registered()
+    by_date = sorted(registered, key=lambda b: b.build.built_at)
+    newest = {b.build.name: b.build.built_at for b in by_date if not b.is_retracted}
+    return [
+        SourceState(
+            registered=b,
+            observations=counts.get((b.build.name, b.build.built_at), 0),
+            is_newest=newest.get(b.build.name) == b.build.built_at,
+        )
+        for b in registered
+    ]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

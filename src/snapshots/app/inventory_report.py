@@ -1,0 +1,156 @@
+"""What can be asked of the inventory, and in which shape it is answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol
+
+from snapshots.domain.history import RegisteredBuild
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE
+
+
+class Freshness(Enum):
+    """How far what is known of something can be believed today."""
+
+    FRESH = "fresh"
+    AGEING = "ageing"
+    EXPIRED = "expired"
+    UNKNOWN = "never looked up"
+
+
+FRESH_FOR = timedelta(days=30)
+"""How old facts may be before a newer build should be had."""
+
+FRESH_FOR_TYPE: Mapping[IpType, timedelta] = dict.fromkeys(
+    (IpType.VPN, IpType.TOR, IpType.DATACENTER), timedelta(days=7)
+)
+"""The same for types that change quickly."""
+
+
+def freshness_of(age: timedelta | None, ip_type: IpType | None) -> Freshness:
+    """Return how far facts of an age can be believed; an age of None means that there are none."""
+    if age is None:
+        return Freshness.UNKNOWN
+    fresh_for = FRESH_FOR_TYPE.get(ip_type, FRESH_FOR) if ip_type is not None else FRESH_FOR
+    if age <= fresh_for:
+        return Freshness.FRESH
+    return Freshness.AGEING if age <= (TYPE_MAX_AGE[ip_type] if ip_type else NETWORK_MAX_AGE) else Freshness.EXPIRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """
+    A registered build, and how many observations begin with it.
+
+    Attributes:
+        registered: Which build.
+        observations: How many observations begin with it.
+        is_newest: Whether no newer build of its source counts.
+    """
+
+    registered: RegisteredBuild
+    observations: int
+    is_newest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryStatus:
+    """
+    How well the addresses of the inventory are known today.
+
+    Attributes:
+        addresses: How many there are.
+        behind: How many of them lack a registered build.
+        by_freshness: How many there are of each state.
+        sources: Every registered build.
+    """
+
+    addresses: int
+    behind: int
+    by_freshness: Mapping[Freshness, int]
+    sources: Sequence[SourceState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAddress:
+    """
+    Everything that is known of one address.
+
+    Attributes:
+        address: In its one text form.
+        first_seen: The first event of its sessions.
+        last_seen: The last event of its sessions.
+        sessions: How many sessions came from it.
+        asn: Its newest ASN.
+        organization: What the ASN is called.
+        country: Its newest country.
+        ip_type: Its newest type.
+        history: What sources said of it, by source and date.
+        retracted: The source and first build of observations that do not count any more.
+    """
+
+    address: str
+    first_seen: datetime
+    last_seen: datetime
+    sessions: int
+    asn: int | None
+    organization: str | None
+    country: str | None
+    ip_type: str | None
+    history: Sequence[IpObservation]
+    retracted: frozenset[tuple[str, datetime]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """
+    A fact that is another today than it was then.
+
+    Attributes:
+        then: What the snapshots say; None where they say nothing.
+        now: What the inventory says.
+        sessions: How many sealed sessions.
+        addresses: From how many addresses.
+    """
+
+    then: str | None
+    now: str | None
+    sessions: int
+    addresses: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """
+    Then against now: what the snapshots of sealed sessions say, and what is known of their addresses today.
+
+    Attributes:
+        sessions: Sealed sessions whose address is known today.
+        addresses: Their addresses.
+        changed: How many sessions differ in each of asn, country and ip_type.
+        moves: The moves of each fact with most sessions.
+    """
+
+    sessions: int
+    addresses: int
+    changed: Mapping[str, int]
+    moves: Mapping[str, Sequence[Move]]
+
+
+class InventoryReports(Protocol):
+    """Answers from the inventory. Each is one consistent state of the database."""
+
+    def status(self, *, now: datetime) -> InventoryStatus:
+        """Return how well addresses are known at a moment."""
+        ...
+
+    def address(self, text: str) -> KnownAddress | None:
+        """Return everything known of an address in its one text form; None if it was never seen."""
+        ...
+
+    def drift(self, *, top: int) -> Drift:
+        """Return then against now; of each fact at most *top* moves."""
+        ...

@@ -1,0 +1,149 @@
+"""What every store of builds and of what they said promises."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Database
+from snapshots.domain.observation import IpFacts, SourceBuild
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.source_ip import IpAddress, Sighting
+from tests.domain.test_history import obvious
+from tests.fakes import DictSource, FakeShelf, TickingClock
+from tests.strategies import DAY, NOON
+
+ADDRESSES = [IpAddress(f"8.8.{n // 250}.{n % 250}") for n in range(20_000)]
+EXAMPLES = count(10)
+FACTS = [IpFacts(asn=1), IpFacts(asn=2), IpFacts()]
+
+
+def build(day: int, name: str = "a") -> SourceBuild:
+    return SourceBuild(name=name, built_at=NOON + day * DAY, licence="MIT", sha256="00", origin="x", form="mmdb")
+
+
+def register(database: Database, *builds: SourceBuild) -> list[int]:
+    with database.transaction() as stores:
+        return [stores.sources.register(build, registered_at=NOON).number for build in builds]
+
+
+def test_builds_are_numbered_in_the_order_of_their_registration(database: Database) -> None:
+    """By that number an address is known to lack them."""
+    assert register(database, build(5), build(0), build(5)) == [1, 2, 1]
+
+    with database.transaction() as stores:
+        assert [(b.number, b.build, b.is_retracted) for b in stores.sources.registered()] == [
+            (1, build(5), False),
+            (2, build(0), False),
+        ]
+
+
+def test_addresses_lack_the_builds_that_were_registered_since(database: Database) -> None:
+    """New ones lack all; those never looked up and then the newest attackers come first."""
+    register(database, build(0))
+    seen = [Sighting(address=a, seen_at=NOON + n * DAY) for n, a in enumerate(ADDRESSES[:3])]
+    with database.transaction() as stores:
+        assert stores.inventory.register(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[:3], 0)
+        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:1], until=1)
+        assert stores.inventory.register(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[1:3], 0)
+    register(database, build(1))
+
+    with database.transaction() as stores:
+        assert list(stores.inventory.behind(limit=9).items()) == [
+            (ADDRESSES[2], 0),
+            (ADDRESSES[1], 0),
+            (ADDRESSES[0], 1),
+        ]
+        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:3], since=1, until=2)
+        assert stores.inventory.behind(limit=9) == dict.fromkeys(ADDRESSES[1:3], 0)
+        assert stores.inventory.behind(limit=1) == {ADDRESSES[2]: 0}
+
+
+def test_addresses_come_in_pages(database: Database) -> None:
+    """In the order of their texts, each once."""
+    with database.transaction() as stores:
+        stores.inventory.register([Sighting(address=a, seen_at=NOON) for a in ADDRESSES[:5]], registered_at=NOON)
+        first = stores.inventory.page(after="", limit=3)
+        rest = stores.inventory.page(after=first[-1].text, limit=3)
+
+    assert [*first, *rest] == sorted(ADDRESSES[:5])
+
+
+worlds = st.dictionaries(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 6)), st.sampled_from(FACTS), min_size=1, max_size=9
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
+@given(world=worlds, order=st.randoms(use_true_random=False), data=st.data())
+def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retracted(
+    database: Database, world: Mapping[tuple[str, int], IpFacts], order: object, data: st.DataObject
+) -> None:
+    """Tables before and after the address, older after newer, a build withdrawn: the answer is the obvious one."""
+    keys = list(world)
+    order.shuffle(keys)  # type: ignore[attr-defined]  # a random.Random
+    number = next(EXAMPLES)  # the database is the same for all examples, so each has an address and sources of its own
+    address, tag = ADDRESSES[number], f"{number}-"
+    withdrawn = frozenset(data.draw(st.sets(st.sampled_from(keys), max_size=2)))
+    shelf = FakeShelf()
+    lookups = Lookups(shelf, AsOfReader(), TickingClock())
+    sightings = [Sighting(address=address, seen_at=NOON + timedelta(hours=h)) for h in (-9, 12, 36, 60, 96, 130, 190)]
+
+    def import_(source: str, day: int) -> None:
+        facts = {address.text: world[source, day]} if world[source, day] != IpFacts() else {}
+        shelf.imported.append(DictSource(f"{tag}{source}", NOON + day * DAY, facts))
+        with database.transaction() as stores:
+            stores.sources.register(shelf.imported[-1].build, registered_at=NOON)
+
+    half = data.draw(st.integers(0, len(keys)))
+    for key in keys[:half]:
+        import_(*key)
+    with database.transaction() as stores:
+        lookups.catch_up(stores.inventory.register(sightings, registered_at=NOON), stores)
+    for key in keys[half:]:
+        import_(*key)
+        with database.transaction() as stores:
+            lookups.catch_up(stores.inventory.register(sightings, registered_at=NOON), stores)
+    with database.transaction() as stores:
+        for known in stores.sources.registered():
+            if any(known.build == shelf.imported[keys.index(key)].build for key in withdrawn):
+                stores.sources.retract(known.number, retracted_at=NOON)
+
+        found = stores.inventory.as_of(sightings)
+
+    for sighting in sightings:
+        mine = [o for o in found.get(sighting, ()) if o.source.startswith(tag)]
+        said = {(o.source.removeprefix(tag), o.observed_at <= sighting.seen_at): (o.observed_at, o.facts) for o in mine}
+        assert said == obvious(dict(world), sighting.seen_at, withdrawn)
+
+
+def test_what_was_known_then_leaves_out_what_was_learned_later(database: Database) -> None:
+    """For an audit of what this program could have said at the time."""
+    sighting = Sighting(address=ADDRESSES[0], seen_at=NOON + DAY)
+    shelf = FakeShelf(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
+
+    class Later(TickingClock):
+        def __init__(self) -> None:
+            super().__init__()
+            self._at = NOON + 9 * DAY
+
+    lookups = Lookups(shelf, AsOfReader(), Later())
+    with database.transaction() as stores:
+        lookups.register(stores)
+        lookups.catch_up(stores.inventory.register([sighting], registered_at=NOON), stores)
+
+        assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
+        assert list(stores.inventory.as_of([sighting], known_by_then=True).get(sighting, ())) == []
+
+
+@pytest.mark.parametrize("known_by_then", [False, True])
+def test_nothing_is_asked_of_nothing(database: Database, *, known_by_then: bool) -> None:
+    """An empty batch costs nothing, and an address nobody looked up is absent."""
+    with database.transaction() as stores:
+        assert stores.inventory.as_of([], known_by_then=known_by_then) == {}
+        nobody = Sighting(address=IpAddress("9.9.9.9"), seen_at=NOON)
+        assert stores.inventory.as_of([nobody], known_by_then=known_by_then) == {}

@@ -1,0 +1,180 @@
+"""Dated tables, history and drift, as an operator uses them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import Run
+from tests.tables import mmdb
+
+ATTACKER = "185.220.101.1"
+
+
+@pytest.fixture(autouse=True)
+def _database(sql_url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callable(run)
+    monkeypatch.setenv("SNAPSHOTS_DB", sql_url)
+
+
+def log(path: Path, *days: str) -> Path:
+    path.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "session": f"s{day}",
+                    "timestamp": f"{day}T12:00:00Z",
+                    "src_ip": ATTACKER,
+                    "src_port": 5,
+                    "eventid": "cowrie.session.connect",
+                }
+            )
+            + "\n"
+            for day in days
+        )
+    )
+    return path
+
+
+def table(path: Path, asn: int) -> Path:
+    path.write_text(f"185.220.101.0,185.220.101.255,{asn},Name of {asn}\n")
+    return path
+
+
+def snapshot(run: Run, day: str) -> dict[str, object]:
+    explained = json.loads(run("explain", f"s{day}", "--format", "json")[1])
+    return dict(explained["snapshot"] or {"gap": explained["gap"]})
+
+
+@pytest.mark.parametrize("tables_first", [True, False])
+def test_each_session_gets_what_the_table_of_its_time_says(run: Run, tmp_path: Path, *, tables_first: bool) -> None:
+    """Whatever comes first, tables or logs, and in which order the tables come."""
+    tables = [table(tmp_path / f"asn-{day}.csv", asn) for day, asn in (("2026-06-17", 2), ("2025-04-11", 1))]
+    days = ("2025-01-01", "2026-03-20", "2026-07-01")
+    imports = [("inventory", "import", path, "--max-lag", "0") for path in tables]
+    load = ("load", log(tmp_path / "cowrie.json", *days), "--max-lag", "0")
+    for command in [*imports, load] if tables_first else [load, *imports]:
+        assert run(*command)[0] == 0
+
+    answers = [snapshot(run, day) for day in days]
+
+    assert answers[0] == {"gap": "too_late"}
+    assert [(a["asn"], a["method"]) for a in answers[1:]] == [(1, "asof"), (2, "asof")]
+    assert answers[1]["source"] == "asn@2025-04-11"
+
+
+@pytest.mark.parametrize("list_first", [True, False])
+def test_a_dated_list_of_tor_exits_tells_for_its_days_and_not_a_year_later(
+    run: Run, tmp_path: Path, *, list_first: bool
+) -> None:
+    """Believed for a fortnight, whatever came first."""
+    exits = tmp_path / "tor-exits-2025-03-01.txt"
+    exits.write_text(f"{ATTACKER}\n9.9.9.9\n")
+    lines = log(tmp_path / "cowrie.json", "2025-03-01", "2025-03-14", "2026-03-01")
+    commands = [("inventory", "import", exits, "--type", "tor"), ("load", lines)]
+    for command in commands if list_first else commands[::-1]:
+        assert run(*command, "--requires", "any", "--max-lag", "0")[0] == 0
+
+    assert [snapshot(run, day).get("ip_type") for day in ("2025-03-01", "2025-03-14")] == ["TOR", "TOR"]
+    assert snapshot(run, "2026-03-01").get("ip_type") is None
+
+
+def test_a_folder_is_imported_and_listed_with_its_licences(run: Run, tmp_path: Path) -> None:
+    """Importing it again adds nothing."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    table(folder / "asn-2025-04-11.csv", 1)
+    mmdb(folder / "geo.mmdb", {"185.220.101.0/24": {"country": {"iso_code": "DE"}}}, kind="GeoLite2-Country")
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
+
+    first = run("inventory", "import", folder)
+    again = run("inventory", "import", folder)
+
+    assert "asn@2025-04-11: 1 addresses looked up, 1 observations added" in first[1]
+    assert "1 addresses looked up, 0 observations added" in again[1]
+    listed = json.loads(run("sources", "--format", "json")[1])
+    assert {source["source"] for source in listed} >= {"asn", "geolite2-country", "dbip", "origin-asn", "iporigin"}
+    assert "IP Geolocation by DB-IP" in run("sources")[1]
+
+
+def test_a_wrong_table_is_withdrawn(run: Run, tmp_path: Path) -> None:
+    """The session that it sealed stays as it is, the next one is judged without it."""
+    run("inventory", "import", table(tmp_path / "asn-2025-04-11.csv", 1))
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
+    assert snapshot(run, "2026-03-20")["asn"] == 1
+
+    code, out, _ = run("inventory", "retract", "asn@2025-04-11")
+
+    assert (code, out) == (0, "asn@2025-04-11 is retracted; 1 observations began with it.\n")
+    run("load", log(tmp_path / "cowrie.json", "2026-03-21"))
+    assert snapshot(run, "2026-03-20")["asn"] == 1
+    assert snapshot(run, "2026-03-21")["asn"] != 1
+    assert "(retracted)" in run("inventory", "show", ATTACKER)[1]
+    assert "retracted" in run("sources")[1]
+    code, _, err = run("inventory", "import", tmp_path / "asn-2025-04-11.csv")
+    assert (code, "was retracted" in err) == (2, True)
+    assert "there is no build" in run("inventory", "retract", "asn@1999-01-01")[2]
+
+
+def test_then_against_now(run: Run, tmp_path: Path) -> None:
+    """As a table, as JSON and as CSV."""
+    run("inventory", "import", table(tmp_path / "asn-2025-04-11.csv", 1))
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20", "2026-03-21"))
+    run("inventory", "import", table(tmp_path / "asn-2026-11-01.csv", 2))
+
+    assert "  1 -> 2: 2 sessions, 1 addresses" in run("drift")[1]
+    found = json.loads(run("drift", "--format", "json")[1])
+    assert (found["sessions"], found["addresses"], found["changed"]["asn"]) == (2, 1, 2)
+    assert "asn,1,2,2,1\n" in run("drift", "--format", "csv")[1]
+
+
+def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:
+    """In any of its forms; one that was never seen is an error."""
+    run("inventory", "import", table(tmp_path / "asn-2025-04-11.csv", 1))
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
+
+    assert "  2025-04-11 asn: AS1" in run("inventory", "show", f"::ffff:{ATTACKER}")[1]
+    found = json.loads(run("inventory", "show", ATTACKER, "--format", "json")[1])
+    assert {said["source"] for said in found["observations"]} == {"asn", "dbip", "origin-asn", "iporigin"}
+    assert "was never seen" in run("inventory", "show", "9.9.9.9")[2]
+    assert run("inventory", "show", "nonsense")[0] == 2
+
+
+def test_how_fresh_the_inventory_is(run: Run, tmp_path: Path) -> None:
+    """In words and as JSON."""
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
+
+    assert run("inventory", "status")[1].startswith("1 addresses; 0 lack a registered build")
+    found = json.loads(run("inventory", "status", "--format", "json")[1])
+    assert (found["addresses"], found["behind"], sum(found["by_freshness"].values())) == (1, 0, 1)
+    assert run("inventory", "refresh")[1].startswith("0 addresses looked up")
+
+
+def test_a_source_can_be_preferred_for_one_fact_and_old_facts_refused(run: Run, tmp_path: Path) -> None:
+    """The order of trust is the operator's."""
+    run("inventory", "import", table(tmp_path / "asn-2026-10-01.csv", 1))
+    for n, options in enumerate(((), ("--prefer", "asn=dbip"), ("--max-age", "1"))):
+        day = f"2026-11-0{n + 1}"
+        run("load", log(tmp_path / "cowrie.json", day), *options)
+
+    assert snapshot(run, "2026-11-01")["asn"] == 1
+    assert snapshot(run, "2026-11-02")["asn"] != 1
+    assert snapshot(run, "2026-11-03") == {"gap": "expired"}
+    assert run("load", tmp_path / "cowrie.json", "--prefer", "nonsense")[0] == 2
+
+
+def test_lines_that_cannot_be_read_are_counted(run: Run, tmp_path: Path) -> None:
+    """And the others are imported."""
+    path = tmp_path / "vpn-2026-01-01.txt"
+    path.write_text("1.2.3.0/24\nnonsense\n")
+
+    code, out, err = run("inventory", "import", path, "--type", "VPN")
+
+    assert (code, err) == (0, f"Warning: 1 lines of {path} could not be read and were passed over\n")
+    assert out.startswith("vpn@2026-01-01: ")
+    assert "there is no table" in run("inventory", "import", _empty(tmp_path))[2]
+
+
+def _empty(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
