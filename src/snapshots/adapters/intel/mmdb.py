@@ -17,6 +17,9 @@ from snapshots.domain.source_ip import IpAddress
 
 UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
 
+MOST_KNOWN = 100_000
+"""How many different records are remembered of a file."""
+
 FLAGS = {
     "is_anonymous_vpn": IpType.VPN,
     "is_tor_exit_node": IpType.TOR,
@@ -47,6 +50,7 @@ class MmdbSource:
     def __init__(self, build: SourceBuild, reader: maxminddb.Reader) -> None:
         self._build = build
         self._reader = reader
+        self._known: dict[tuple[tuple[str, Any], ...], IpFacts] = {}
 
     @property
     def build(self) -> SourceBuild:
@@ -73,8 +77,21 @@ class MmdbSource:
             except ValueError:
                 continue  # an IPv6 address, and a table of IPv4
             if isinstance(record, dict):
-                found[address] = facts_in(record)
+                found[address] = self._facts_in(record)
         return found
+
+    def _facts_in(self, record: Mapping[str, Any]) -> IpFacts:
+        """Return the facts in a record; records of a small table are few, and are read once."""
+        try:
+            key = tuple(record.items())
+            facts = self._known.get(key)
+        except TypeError:  # a record with records in it
+            return facts_in(record)
+        if facts is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            facts = self._known[key] = facts_in(record)
+        return facts
 
 
 def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:

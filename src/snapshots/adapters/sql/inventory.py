@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     and_,
@@ -144,12 +145,12 @@ class SqlIpInventory:
         if not self._has_documents:
             return []
         row = ip_inventory.c
-        content = literal_column("ip_inventory.enrichment")
-        query = select(row.ip_address, content, row.enrichment_updated_at, row.updated_at)
+        content: ColumnElement[Any] = literal_column("ip_inventory.enrichment")
+        query = select(row.ip_address, content, row.enrichment_updated_at, row.created_at)
         found = self._connection.execute(query.where(row.ip_address > after).order_by(row.ip_address).limit(limit))
         return [
-            Document(address=IpAddress(text), content=_decoded(content), written_at=written_at or updated_at)
-            for text, content, written_at, updated_at in found
+            Document(address=IpAddress(text), content=_decoded(content), written_at=written_at or created_at)
+            for text, content, written_at, created_at in found
         ]
 
     def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
@@ -203,7 +204,7 @@ class SqlIpInventory:
         """Set the newest facts to NULL."""
         row = ip_inventory.c
         texts = each_of(self._connection, [address.text for address in addresses])
-        nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "enrichment_updated_at"))
+        nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "newest_at"))
         self._connection.execute(update(ip_inventory).where(row.ip_address.in_(texts)).values(**nothing))
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
@@ -356,7 +357,9 @@ class SqlIpInventory:
                 current_asn=bindparam("asn"),
                 current_country=bindparam("country"),
                 current_ip_type=bindparam("type"),
-                enrichment_updated_at=bindparam("at", type_=row.enrichment_updated_at.type),
+                newest_at=bindparam("at", type_=row.newest_at.type),
+                # In an adopted database the other loader's own date stays: it tells how old its document is.
+                **({} if self._has_documents else {"enrichment_updated_at": bindparam("at", type_=row.newest_at.type)}),
                 updated_at=bindparam("now", type_=row.updated_at.type),
             ),
             [

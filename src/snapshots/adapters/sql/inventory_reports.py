@@ -56,9 +56,7 @@ class SqlInventoryReports:
             totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(ip_inventory)
             addresses, lacking = connection.execute(totals).one()
             states: Counter[Freshness] = Counter()
-            ages = select(A.enrichment_updated_at, A.current_ip_type, func.count()).group_by(
-                A.enrichment_updated_at, A.current_ip_type
-            )
+            ages = select(A.newest_at, A.current_ip_type, func.count()).group_by(A.newest_at, A.current_ip_type)
             for at, word, count in connection.execute(ages):
                 age = max(now - at, timedelta(0)) if at is not None else None
                 states[freshness_of(age, IpType(word) if word else None)] += count
@@ -98,7 +96,7 @@ class SqlInventoryReports:
     def drift(self, *, top: int) -> Drift:
         """Return then against now."""
         with self._database.reading() as connection:
-            known = and_(is_sealed(), A.enrichment_updated_at.is_not(None))
+            known = and_(is_sealed(), A.newest_at.is_not(None))
             joined = session_summaries.join(ip_inventory, A.ip_address == S.source_ip)
             differs = {name: then.is_distinct_from(now) for name, (then, now) in THEN_AND_NOW.items()}
             changed = [func.coalesce(func.sum(case((each, 1), else_=0)), 0) for each in differs.values()]

@@ -102,6 +102,7 @@ ip_inventory = Table(
     Column("session_count", Integer, nullable=False, server_default=text("0")),
     Column("looked_up_until", Integer, nullable=False, server_default=text("0")),
     Column("learned_at", UtcDateTime),
+    Column("newest_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     CheckConstraint("session_count >= 0", name="session_count_is_no_debt"),

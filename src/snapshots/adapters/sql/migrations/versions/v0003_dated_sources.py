@@ -19,7 +19,9 @@ def upgrade() -> None:
         " WHERE other.registered_at < fact_sources.registered_at"
         " OR (other.registered_at = fact_sources.registered_at AND other.source <= fact_sources.source))"
     )
-    op.add_column("ip_inventory", sa.Column("learned_at", sa.DateTime(timezone=True), nullable=True))
+    for column in ("learned_at", "newest_at"):
+        op.add_column("ip_inventory", sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.execute("UPDATE ip_inventory SET newest_at = enrichment_updated_at")
     op.add_column(
         "ip_inventory", sa.Column("looked_up_until", sa.Integer(), nullable=False, server_default=sa.text("0"))
     )
@@ -36,6 +38,7 @@ def _type_as(kind: "sa.types.TypeEngine[str]", *, was: "sa.types.TypeEngine[str]
 
 def downgrade() -> None:
     _type_as(sa.String(length=16), was=sa.Text())
+    op.drop_column("ip_inventory", "newest_at")
     op.drop_column("ip_inventory", "learned_at")
     op.drop_column("ip_inventory", "looked_up_until")
     op.execute("DELETE FROM fact_sources WHERE retracted_at IS NOT NULL")
