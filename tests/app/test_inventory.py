@@ -10,13 +10,14 @@ from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.inventory import InventoryKeeper
 from snapshots.app.inventory_report import Freshness, freshness_of
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import RunState
+from snapshots.app.ports import Document, RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
+from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock
 from tests.strategies import DAY, HOME, NOON, OTHER
@@ -188,3 +189,19 @@ def test_how_fresh_something_is_depends_on_what_it_is(
 ) -> None:
     """Tor exits come and go, networks stay."""
     assert freshness_of(None if days is None else timedelta(days=days), ip_type) is state
+
+
+def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
+    """With its own date for each address; what says nothing is left out."""
+    world = World()
+    world.store(HOME.text, OTHER.text, "10.0.0.1")
+    world.database.memory.documents += [
+        Document(address=address, content=content, written_at=NOON)
+        for address, content in ((HOME, "known"), (OTHER, "empty"), (IpAddress("10.0.0.1"), "known"))
+    ]
+    facts = {"known": IpFacts(asn=1, organization="Example"), "empty": IpFacts()}
+    lookups = Lookups(world.shelf, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
+    keeper = InventoryKeeper(world.database, lookups, world.completion, clock=TickingClock(), new_run=world.new_run)
+
+    assert [keeper.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
+    assert world.database.memory.organizations == {1: "Example"}

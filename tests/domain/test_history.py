@@ -154,3 +154,12 @@ def test_a_run_whose_end_was_withdrawn_does_not_begin_again_there() -> None:
     told.builds[1] = replace(told.builds[1], is_retracted=True)
 
     assert told.look_up(5, IpFacts(asn=2)) == [observed("a", NOON + 5 * DAY, asn=2)]
+
+
+def test_a_run_that_was_parted_already_does_not_begin_again_twice() -> None:
+    """The next build has a word of its own."""
+    told = Remembered()
+    for day, asn in ((0, 1), (9, 1), (5, 2)):
+        told.look_up(day, IpFacts(asn=asn))
+
+    assert told.look_up(3, IpFacts(asn=3)) == [observed("a", NOON + 3 * DAY, asn=3)]

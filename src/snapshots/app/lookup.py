@@ -79,27 +79,34 @@ class Lookups:
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
         """Learn what another loader's enrichment says of addresses, and return how many observations were added."""
         calendar = BuildCalendar.of(stores.sources.registered())
-        routable = [d for d in documents if d.address.is_routable and d.written_at is not None]
-        held = stores.inventory.history_of({document.address for document in routable})
-        learned, organizations, shown = [], {}, {}
-        for document in routable:
-            facts = self._facts_in(document.content)
-            history = [*held.get(document.address, ())]
-            if facts == NOTHING or document.written_at is None:
-                continue
-            at = document.written_at
-            if any((said.source, said.observed_at) == (ENRICHMENT, at) for said in history):
-                continue
-            new = IpObservation(
-                address=document.address, source=ENRICHMENT, observed_at=at, confirmed_until=at, facts=facts
+        said = [
+            (
+                IpObservation(
+                    address=document.address,
+                    source=ENRICHMENT,
+                    observed_at=document.written_at,
+                    confirmed_until=document.written_at,
+                    facts=self._facts_in(document.content),
+                )
             )
-            learned.append(new)
-            if facts.asn is not None and facts.organization is not None:
-                organizations[facts.asn] = facts.organization
-            newest = self._newest([*history, new], calendar)
-            if newest is not None:
-                shown[document.address] = newest
-        stores.inventory.learn(learned, organizations, shown, learned_at=self._clock.now())
+            for document in documents
+            if document.address.is_routable
+        ]
+        held = stores.inventory.history_of({each.address for each in said})
+        known = {(o.address, o.source, o.observed_at) for history in held.values() for o in history}
+        learned = [
+            each
+            for each in said
+            if each.facts != NOTHING and (each.address, each.source, each.observed_at) not in known
+        ]
+        named = [(each.facts.asn, each.facts.organization) for each in learned]
+        shown = {each.address: self._newest([*held.get(each.address, ()), each], calendar) for each in learned}
+        stores.inventory.learn(
+            learned,
+            {asn: organization for asn, organization in named if asn is not None and organization is not None},
+            {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
+            learned_at=self._clock.now(),
+        )
         return len(learned)
 
     def show_again(self, addresses: Collection[IpAddress], stores: Stores) -> None:

@@ -182,12 +182,12 @@ class Document:
     Attributes:
         address: The address.
         content: A decoded JSON document, of any shape.
-        written_at: When it was written last, in UTC; None if that is not known.
+        written_at: When it was written last, in UTC.
     """
 
     address: IpAddress
     content: object
-    written_at: datetime | None
+    written_at: datetime
 
 
 class FactSources(Protocol):
