@@ -14,6 +14,7 @@ from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, DeadLetter, Document, RunKind, RunState, Shelf
 from snapshots.app.progress import BatchLoaded
 from snapshots.app.session_ports import Judged, OpenSession, Pruned, SessionChange
+from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
@@ -99,10 +100,16 @@ class InMemoryInventory:
         found = [d for d in self.memory.documents if d.address.text > after]
         return sorted(found, key=lambda document: document.address.text)[:limit]
 
-    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
-        def urgency(item: tuple[IpAddress, int]) -> tuple[bool, float, str]:
+    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+        def urgency(item: tuple[IpAddress, int]) -> tuple[int, float, str]:
             address, number = item
-            return number > 0, -self.memory.addresses[address].last_seen.timestamp(), address.text
+            known = self.memory.addresses[address]
+            age = now - known.newest.enrichment_at if known.newest is not None else None
+            is_fresh = (
+                freshness.freshness_of(age, known.newest.ip_type if known.newest is not None else None)
+                is Freshness.FRESH
+            )
+            return (1 + is_fresh if number else 0), -known.last_seen.timestamp(), address.text
 
         return dict(sorted(self._behind().items(), key=urgency)[:limit])
 

@@ -32,6 +32,7 @@ from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader, LoadReport
 from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
+from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import NETWORK_MAX_AGE, AsOfReader
@@ -63,6 +64,14 @@ def _policy(settings: Settings) -> SnapshotPolicy:
     return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
 
 
+def _freshness(settings: Settings) -> FreshnessPolicy:
+    return FreshnessPolicy(
+        fresh_for=settings.fresh_for,
+        fresh_for_fast=settings.fresh_for_fast,
+        network_max_age=settings.max_age or NETWORK_MAX_AGE,
+    )
+
+
 class Container(containers.DeclarativeContainer):
     """Makes each thing when it is first asked for."""
 
@@ -72,6 +81,7 @@ class Container(containers.DeclarativeContainer):
     shelf = providers.Singleton(_shelf, settings=settings)
     reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
     policy = providers.Singleton(_policy, settings=settings)
+    freshness = providers.Singleton(_freshness, settings=settings)
     lookups = providers.Singleton(
         Lookups, shelf=shelf, reader=reader, clock=clock, facts_in=providers.Object(facts_in_document)
     )
@@ -86,6 +96,7 @@ class Container(containers.DeclarativeContainer):
         database=database,
         lookups=lookups,
         completion=completion,
+        freshness=freshness,
         clock=clock,
         new_run=providers.Object(new_run),
     )
@@ -101,6 +112,7 @@ class Container(containers.DeclarativeContainer):
     )
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
+    inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
     reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
 
 
@@ -145,7 +157,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             find_logs=find,
             reports=container.reports(),
             changes=container.changes(),
-            inventory=SqlInventoryReports(database),
+            inventory=container.inventory_reports(),
             keeper=container.keeper(),
             find_tables=find_tables,
             import_table=import_table,

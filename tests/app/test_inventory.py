@@ -8,9 +8,10 @@ from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.inventory import InventoryKeeper
-from snapshots.app.inventory_report import Freshness, freshness_of
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Document, RunState
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
@@ -34,7 +35,9 @@ class World:
         self.names = iter(range(99))
         completion = LateCompletion(self.database, self.service, clock=clock, new_run=self.new_run)
         self.completion = completion
-        self.keeper = InventoryKeeper(self.database, lookups, completion, clock=clock, new_run=self.new_run)
+        self.keeper = InventoryKeeper(
+            self.database, lookups, completion, FreshnessPolicy(), clock=clock, new_run=self.new_run
+        )
         self.told: list[int] = []
 
     def new_run(self) -> str:
@@ -188,7 +191,13 @@ def test_how_fresh_something_is_depends_on_what_it_is(
     days: int | None, ip_type: IpType | None, state: Freshness
 ) -> None:
     """Tor exits come and go, networks stay."""
-    assert freshness_of(None if days is None else timedelta(days=days), ip_type) is state
+    assert FreshnessPolicy().freshness_of(None if days is None else timedelta(days=days), ip_type) is state
+
+
+def test_no_age_is_negative() -> None:
+    """It would make everything stale, or nothing."""
+    with pytest.raises(InvalidPolicy):
+        FreshnessPolicy(fresh_for_fast=-DAY)
 
 
 def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
@@ -201,7 +210,9 @@ def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
     ]
     facts = {"known": IpFacts(asn=1, organization="Example"), "empty": IpFacts()}
     lookups = Lookups(world.shelf, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
-    keeper = InventoryKeeper(world.database, lookups, world.completion, clock=TickingClock(), new_run=world.new_run)
+    keeper = InventoryKeeper(
+        world.database, lookups, world.completion, FreshnessPolicy(), clock=TickingClock(), new_run=world.new_run
+    )
 
     assert [keeper.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
     assert world.database.memory.organizations == {1: "Example"}

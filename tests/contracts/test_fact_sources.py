@@ -1,7 +1,7 @@
 """What every store of builds and of what they said promises."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Database
+from snapshots.app.ports import Database, Stores
+from snapshots.domain.freshness import FreshnessPolicy
+from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, SourceBuild
 from snapshots.domain.reading import AsOfReader
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting
 from tests.domain.test_history import obvious
 from tests.fakes import DictSource, FakeShelf, TickingClock
@@ -53,14 +56,46 @@ def test_addresses_lack_the_builds_that_were_registered_since(database: Database
     register(database, build(1))
 
     with database.transaction() as stores:
-        assert list(stores.inventory.behind(limit=9).items()) == [
+        assert list(behind(stores, limit=9).items()) == [
             (ADDRESSES[2], 0),
             (ADDRESSES[1], 0),
             (ADDRESSES[0], 1),
         ]
         stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:3], since=1, until=2)
-        assert stores.inventory.behind(limit=9) == dict.fromkeys(ADDRESSES[1:3], 0)
-        assert stores.inventory.behind(limit=1) == {ADDRESSES[2]: 0}
+        assert behind(stores, limit=9) == dict.fromkeys(ADDRESSES[1:3], 0)
+        assert behind(stores, limit=1) == {ADDRESSES[2]: 0}
+
+
+def behind(stores: Stores, *, limit: int, now: datetime = NOON) -> Mapping[IpAddress, int]:
+    return stores.inventory.behind(FreshnessPolicy(), now=now, limit=limit)
+
+
+def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> None:
+    """A Tor exit is stale after a week, a network after a month; the newest attacker is first only among its like."""
+    register(database, build(0))
+    seen = [Sighting(address=a, seen_at=NOON + n * DAY) for n, a in enumerate(ADDRESSES[:4])]
+    facts = [IpFacts(asn=1), IpFacts(ip_types=frozenset({IpType.TOR})), IpFacts(asn=1), IpFacts(asn=1)]
+    days_old = [31, 8, 30, 8]
+    with database.transaction() as stores:
+        stores.inventory.register(seen, registered_at=NOON)
+        shown = {
+            address: IpSnapshot(
+                asn=said.asn,
+                country=None,
+                ip_type=next(iter(said.ip_types), None),
+                enrichment_at=NOON - days * DAY,
+                method=Method.ASOF,
+                source="a",
+            )
+            for address, said, days in zip(ADDRESSES, facts, days_old, strict=False)
+        }
+        stores.inventory.learn([], {}, shown, learned_at=NOON, looked_up=ADDRESSES[:4], until=1)
+    register(database, build(1))
+
+    with database.transaction() as stores:
+        urgent = list(behind(stores, limit=9))
+
+    assert urgent == [ADDRESSES[1], ADDRESSES[0], ADDRESSES[3], ADDRESSES[2]]
 
 
 def test_addresses_come_in_pages(database: Database) -> None:

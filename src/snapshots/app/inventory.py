@@ -7,6 +7,7 @@ from snapshots.app.complete import Completed, LateCompletion
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, FactSource, RunKind, RunState
+from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import SourceBuild
 
@@ -40,6 +41,7 @@ class InventoryKeeper:
         database: Where the inventory is.
         lookups: Looks addresses up, and learns.
         completion: Judges open sessions again afterwards.
+        freshness: Says what is most urgent.
         clock: Tells when it was done.
         new_run: Makes the name of a run.
     """
@@ -49,6 +51,7 @@ class InventoryKeeper:
         database: Database,
         lookups: Lookups,
         completion: LateCompletion,
+        freshness: FreshnessPolicy,
         *,
         clock: Clock,
         new_run: Callable[[], str],
@@ -56,6 +59,7 @@ class InventoryKeeper:
         self._database = database
         self._lookups = lookups
         self._completion = completion
+        self._freshness = freshness
         self._clock = clock
         self._new_run = new_run
 
@@ -89,7 +93,7 @@ class InventoryKeeper:
 
     def refresh(self, told: Told, *, limit: int | None = None) -> LookedUp:
         """
-        Look up what lacks a registered build: addresses that nobody looked up first, then the newest attackers.
+        Look up what lacks a registered build: what nobody looked up, then what is not fresh; newest attackers first.
 
         In an adopted database, what the other loader's enrichment wrote of addresses is read first.
 
@@ -108,7 +112,8 @@ class InventoryKeeper:
         addresses, learned = 0, self._read_documents()
         while limit is None or addresses < limit:
             with self._database.transaction() as stores:
-                behind = stores.inventory.behind(limit=PAGE if limit is None else min(PAGE, limit - addresses))
+                size = PAGE if limit is None else min(PAGE, limit - addresses)
+                behind = stores.inventory.behind(self._freshness, now=now, limit=size)
                 if not behind:
                     break
                 learned += self._lookups.catch_up(behind, stores)

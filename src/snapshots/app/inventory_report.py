@@ -2,42 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import datetime
 from typing import Protocol
 
+from snapshots.domain.freshness import Freshness
 from snapshots.domain.history import RegisteredBuild
-from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpObservation
-from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE
-
-
-class Freshness(Enum):
-    """How far what is known of something can be believed today."""
-
-    FRESH = "fresh"
-    AGEING = "ageing"
-    EXPIRED = "expired"
-    UNKNOWN = "never looked up"
-
-
-FRESH_FOR = timedelta(days=30)
-"""How old facts may be before a newer build should be had."""
-
-FRESH_FOR_TYPE: Mapping[IpType, timedelta] = dict.fromkeys(
-    (IpType.VPN, IpType.TOR, IpType.DATACENTER), timedelta(days=7)
-)
-"""The same for types that change quickly."""
-
-
-def freshness_of(age: timedelta | None, ip_type: IpType | None) -> Freshness:
-    """Return how far facts of an age can be believed; an age of None means that there are none."""
-    if age is None:
-        return Freshness.UNKNOWN
-    fresh_for = FRESH_FOR_TYPE.get(ip_type, FRESH_FOR) if ip_type is not None else FRESH_FOR
-    if age <= fresh_for:
-        return Freshness.FRESH
-    return Freshness.AGEING if age <= (TYPE_MAX_AGE[ip_type] if ip_type else NETWORK_MAX_AGE) else Freshness.EXPIRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +19,13 @@ class SourceState:
         registered: Which build.
         observations: How many observations begin with it.
         is_newest: Whether no newer build of its source counts.
+        freshness: How far what it says of networks can be believed today.
     """
 
     registered: RegisteredBuild
     observations: int
     is_newest: bool
+    freshness: Freshness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

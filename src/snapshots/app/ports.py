@@ -9,6 +9,7 @@ from typing import Protocol
 
 from snapshots.app.lines import Mark, Reason
 from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore
+from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.snapshot import IpSnapshot
@@ -124,8 +125,12 @@ class IpInventory(Protocol):
         """Return what another loader's enrichment left of addresses, in the order of their texts; none in our own."""
         ...
 
-    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
-        """Return as `register` does the first addresses that lack builds: never looked up, then seen last, first."""
+    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+        """
+        Return as `register` does the most urgent addresses that lack builds.
+
+        Those that nobody looked up come first, then those whose newest facts are not fresh; in each the ones seen last.
+        """
         ...
 
     def learn(

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,21 @@ from rich.text import Text
 
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import OpenApplication
-from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout
+from snapshots.adapters.cli.options import (
+    database_option,
+    facts_options,
+    format_option,
+    freshness_options,
+    opened,
+    stdout,
+)
 from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.render import facts_text
 from snapshots.app.inventory import LookedUp
-from snapshots.app.inventory_report import Drift, Freshness, InventoryStatus, KnownAddress, SourceState, freshness_of
+from snapshots.app.inventory_report import Drift, InventoryStatus, KnownAddress, SourceState
 from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.freshness import Freshness
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.source_ip import IpAddress
 
@@ -73,10 +81,15 @@ def import_(
 @inventory.command(short_help="Look up what lacks a registered build.")
 @database_option
 @facts_options
+@freshness_options
 @click.option("--limit", type=click.IntRange(1), help="Look up at most so many addresses.")
 @click.pass_obj
 def refresh(open_application: OpenApplication, /, limit: int | None, **options: Any) -> None:
-    """Look up addresses that nobody looked up, then those that lack a newer build, the newest attackers first."""
+    """
+    Look up addresses that nobody looked up, then those that lack a newer build.
+
+    Addresses whose facts are not fresh any more come first among them, and the newest attackers first of all.
+    """
     with opened(open_application, options) as application, CountBar(Console(stderr=True), "addresses") as told:
         done = application.keeper.refresh(told, limit=limit)
     click.echo(_done(done).capitalize())
@@ -100,19 +113,20 @@ def retract(open_application: OpenApplication, /, label: str, **options: Any) ->
 @inventory.command(short_help="Show how fresh what is known is.")
 @database_option
 @format_option
+@freshness_options
 @click.pass_obj
 def status(open_application: OpenApplication, /, output: str, **options: Any) -> None:
     """Show how many addresses are known how well today, and the builds that say so."""
     with opened(open_application, options) as application:
-        found, now = application.inventory.status(now=application.now()), application.now()
+        found = application.inventory.status(now=application.now())
     if output == "json":
-        click.echo(shapes.to_json(_status_document(found, now)))
+        click.echo(shapes.to_json(_status_document(found)))
         return
     click.echo(f"{found.addresses:,} addresses; {found.behind:,} lack a registered build (`inventory refresh`).")
     for state in Freshness:
         if found.by_freshness.get(state):
             click.echo(f"  {state.value}: {found.by_freshness[state]:,}")
-    _show_sources(found.sources, now)
+    _show_sources(found.sources)
 
 
 @inventory.command(short_help="Show the history of one address.")
@@ -149,15 +163,16 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
 @click.command(short_help="List the builds that facts come from.")
 @database_option
 @format_option
+@freshness_options
 @click.pass_obj
 def sources(open_application: OpenApplication, /, output: str, **options: Any) -> None:
     """List every registered build: its date, how much it said, its file and its licence."""
     with opened(open_application, options) as application:
-        found, now = application.inventory.status(now=application.now()).sources, application.now()
+        found = application.inventory.status(now=application.now()).sources
     if output == "json":
-        click.echo(shapes.to_json([_source_document(state, now) for state in found]))
+        click.echo(shapes.to_json([_source_document(state) for state in found]))
     else:
-        _show_sources(found, now)
+        _show_sources(found)
 
 
 @click.command(short_help="Show then against now.")
@@ -184,7 +199,7 @@ def _done(done: LookedUp) -> str:
     return f"{text}."
 
 
-def _show_sources(found: Sequence[SourceState], now: datetime) -> None:
+def _show_sources(found: Sequence[SourceState]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("build", "state", "observations", "from", "licence"):
         table.add_column(name)
@@ -192,7 +207,7 @@ def _show_sources(found: Sequence[SourceState], now: datetime) -> None:
         build = state.registered.build
         table.add_row(
             build.label,
-            _state(state, now),
+            _state(state),
             f"{state.observations:,}",
             printable(build.origin, 60),
             printable(build.licence, 60),
@@ -200,21 +215,21 @@ def _show_sources(found: Sequence[SourceState], now: datetime) -> None:
     stdout().print(table)
 
 
-def _state(state: SourceState, now: datetime) -> str:
+def _state(state: SourceState) -> str:
     if state.registered.is_retracted:
         return "retracted"
     if not state.is_newest:
         return "history"
-    return freshness_of(max(now - state.registered.build.built_at, timedelta(0)), None).value
+    return state.freshness.value
 
 
-def _source_document(state: SourceState, now: datetime) -> dict[str, Any]:
+def _source_document(state: SourceState) -> dict[str, Any]:
     build = state.registered.build
     return {
         "build": build.label,
         "source": build.name,
         "built_at": build.built_at,
-        "state": _state(state, now),
+        "state": _state(state),
         "observations": state.observations,
         "origin": build.origin,
         "licence": build.licence,
@@ -222,12 +237,12 @@ def _source_document(state: SourceState, now: datetime) -> dict[str, Any]:
     }
 
 
-def _status_document(found: InventoryStatus, now: datetime) -> dict[str, Any]:
+def _status_document(found: InventoryStatus) -> dict[str, Any]:
     return {
         "addresses": found.addresses,
         "behind": found.behind,
         "by_freshness": {state.name.lower(): found.by_freshness.get(state, 0) for state in Freshness},
-        "sources": [_source_document(state, now) for state in found.sources],
+        "sources": [_source_document(state) for state in found.sources],
     }
 
 

@@ -89,6 +89,28 @@ def facts_options(command: Command) -> Command:
     return command
 
 
+def freshness_options(command: Command) -> Command:
+    """Add what says when a newer build should be had."""
+    for option in (
+        click.option(
+            "--fresh-fast",
+            "fresh_days_fast",
+            type=click.FloatRange(0, 100_000),
+            metavar="DAYS",
+            help="The same for VPNs, Tor exits and datacenters.  [default: 7]",
+        ),
+        click.option(
+            "--fresh",
+            "fresh_days",
+            type=click.FloatRange(0, 100_000),
+            metavar="DAYS",
+            help="Call facts fresh until they are so old.  [default: 30]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Iterator[Application]:
     """Open what a command works with, as its options say."""

@@ -21,6 +21,8 @@ class Settings(BaseModel):
         max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
         max_type_lag_days: The same for IP types.
         max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
+        fresh_days: How old facts of an address may be before a newer build should be had.
+        fresh_days_fast: The same for addresses that are a VPN, a Tor exit or in a datacenter.
         prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
     """
 
@@ -33,6 +35,8 @@ class Settings(BaseModel):
     max_type_lag_days: float | None = Field(default=None, ge=0, le=100_000)
 
     max_age_days: float | None = Field(default=None, ge=0, le=100_000)
+    fresh_days: float = Field(default=30, ge=0, le=100_000)
+    fresh_days_fast: float = Field(default=7, ge=0, le=100_000)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
     @classmethod
@@ -58,6 +62,16 @@ class Settings(BaseModel):
     def max_age(self) -> timedelta | None:
         """Return how old an ASN or a country may be at a sighting."""
         return None if self.max_age_days is None else timedelta(days=self.max_age_days)
+
+    @property
+    def fresh_for(self) -> timedelta:
+        """Return how old facts may be."""
+        return timedelta(days=self.fresh_days)
+
+    @property
+    def fresh_for_fast(self) -> timedelta:
+        """Return how old facts may be that change quickly."""
+        return timedelta(days=self.fresh_days_fast)
 
     @property
     def prefer_for_asn(self) -> tuple[str, ...]:

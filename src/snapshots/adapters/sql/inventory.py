@@ -35,6 +35,7 @@ from snapshots.adapters.sql.tables import (
 )
 from snapshots.app.ports import Document
 from snapshots.app.session_ports import SessionChange
+from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.snapshot import IpSnapshot
@@ -132,7 +133,7 @@ class SqlIpInventory:
             return {}
         self._connection.execute(insert(self._connection, self._addresses).on_conflict_do_nothing(), rows)
         wanted = each_of(self._connection, list(spans)).cte("wanted")
-        return self._behind(select(wanted.c.value))
+        return self._numbers(self._lacking_builds().where(ip_inventory.c.ip_address.in_(select(wanted.c.value))))
 
     def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses in the order of their texts."""
@@ -153,19 +154,23 @@ class SqlIpInventory:
             for text, content, written_at, created_at in found
         ]
 
-    def behind(self, *, limit: int) -> Mapping[IpAddress, int]:
-        """Return the first addresses that lack builds."""
-        return self._behind(None, limit=limit)
+    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+        """Return the most urgent addresses that lack builds."""
+        row = ip_inventory.c
+        fast, slow = now - freshness.fresh_for_fast, now - freshness.fresh_for
+        is_fast = func.coalesce(row.current_ip_type, "").in_([ip_type.value for ip_type in FAST_TYPES])
+        fresh_from = case((is_fast, literal(fast, row.newest_at.type)), else_=literal(slow, row.newest_at.type))
+        urgency = case((row.looked_up_until == 0, 0), (row.newest_at >= fresh_from, 2), else_=1)
+        lacking = self._lacking_builds().order_by(urgency, row.last_seen.desc(), row.ip_address).limit(limit)
+        return self._numbers(lacking)
 
-    def _behind(self, among: Select[tuple[str]] | None, *, limit: int | None = None) -> Mapping[IpAddress, int]:
+    @staticmethod
+    def _lacking_builds() -> Select[str, int]:
         row = ip_inventory.c
         newest = select(func.max(fact_sources.c.number)).scalar_subquery()
-        query = select(row.ip_address, row.looked_up_until).where(row.looked_up_until < newest)
-        if among is not None:
-            query = query.where(row.ip_address.in_(among))
-        if limit is not None:
-            was_looked_up = case((row.looked_up_until > 0, 1), else_=0)
-            query = query.order_by(was_looked_up, row.last_seen.desc(), row.ip_address).limit(limit)
+        return select(row.ip_address, row.looked_up_until).where(row.looked_up_until < newest)
+
+    def _numbers(self, query: Select[str, int]) -> Mapping[IpAddress, int]:
         return {IpAddress(text): number for text, number in self._connection.execute(query)}
 
     def learn(

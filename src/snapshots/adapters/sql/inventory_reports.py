@@ -19,13 +19,12 @@ from snapshots.adapters.sql.tables import (
 )
 from snapshots.app.inventory_report import (
     Drift,
-    Freshness,
     InventoryStatus,
     KnownAddress,
     Move,
     SourceState,
-    freshness_of,
 )
+from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.ip_type import IpType
 
@@ -43,10 +42,12 @@ class SqlInventoryReports:
 
     Args:
         database: Where the inventory is.
+        freshness: How old facts may be.
     """
 
-    def __init__(self, database: SqlDatabase) -> None:
+    def __init__(self, database: SqlDatabase, freshness: FreshnessPolicy) -> None:
         self._database = database
+        self._freshness = freshness
 
     def status(self, *, now: datetime) -> InventoryStatus:
         """Return how well addresses are known at a moment."""
@@ -59,10 +60,9 @@ class SqlInventoryReports:
             ages = select(A.newest_at, A.current_ip_type, func.count()).group_by(A.newest_at, A.current_ip_type)
             for at, word, count in connection.execute(ages):
                 age = max(now - at, timedelta(0)) if at is not None else None
-                states[freshness_of(age, IpType(word) if word else None)] += count
-            return InventoryStatus(
-                addresses=addresses, behind=int(lacking), by_freshness=states, sources=_sources(connection)
-            )
+                states[self._freshness.freshness_of(age, IpType(word) if word else None)] += count
+            sources = self._sources(connection, now)
+            return InventoryStatus(addresses=addresses, behind=int(lacking), by_freshness=states, sources=sources)
 
     def address(self, text: str) -> KnownAddress | None:
         """Return everything known of an address."""
@@ -125,23 +125,23 @@ class SqlInventoryReports:
                 moves=moves,
             )
 
-
-def _sources(connection: Connection) -> Sequence[SourceState]:
-    begun = select(ip_observations.c.source, ip_observations.c.observed_at, func.count()).group_by(
-        ip_observations.c.source, ip_observations.c.observed_at
-    )
-    counts = {(source, at): count for source, at, count in connection.execute(begun)}
-    registered = SqlFactSources(connection).registered()
-    by_date = sorted(registered, key=lambda b: b.build.built_at)
-    newest = {b.build.name: b.build.built_at for b in by_date if not b.is_retracted}
-    return [
-        SourceState(
-            registered=b,
-            observations=counts.get((b.build.name, b.build.built_at), 0),
-            is_newest=newest.get(b.build.name) == b.build.built_at,
+    def _sources(self, connection: Connection, now: datetime) -> Sequence[SourceState]:
+        begun = select(ip_observations.c.source, ip_observations.c.observed_at, func.count()).group_by(
+            ip_observations.c.source, ip_observations.c.observed_at
         )
-        for b in registered
-    ]
+        counts = {(source, at): count for source, at, count in connection.execute(begun)}
+        registered = SqlFactSources(connection).registered()
+        by_date = sorted(registered, key=lambda b: b.build.built_at)
+        newest = {b.build.name: b.build.built_at for b in by_date if not b.is_retracted}
+        return [
+            SourceState(
+                registered=b,
+                observations=counts.get((b.build.name, b.build.built_at), 0),
+                is_newest=newest.get(b.build.name) == b.build.built_at,
+                freshness=self._freshness.freshness_of(max(now - b.build.built_at, timedelta(0)), None),
+            )
+            for b in registered
+        ]
 
 
 def _text(value: object) -> str | None:
