@@ -78,6 +78,9 @@ class InMemoryInventory:
             if s.address in histories
         }
 
+    def learned_last(self) -> datetime | None:
+        return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
+
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         found: dict[IpAddress, list[IpObservation]] = {}
         for observation in self.memory.observations.values():
@@ -129,12 +132,15 @@ class InMemoryInventory:
         since: int = 0,
         until: int = 0,
     ) -> None:
+        last = self.learned_last()
+        if last is not None:
+            learned_at = max(learned_at, last + timedelta(microseconds=1))
         for said in observations:
             key = (said.address, said.source, said.observed_at)
             held = self.memory.observations.get(key, replace(said, learned_at=learned_at))
-            last = max(held.confirmed_until, said.confirmed_until)
+            until_then = max(held.confirmed_until, said.confirmed_until)
             self.memory.observations[key] = replace(
-                held, confirmed_until=last, facts=replace(held.facts, organization=None)
+                held, confirmed_until=until_then, facts=replace(held.facts, organization=None)
             )
             self.memory.addresses[said.address].learned_at = learned_at
         for address in looked_up:

@@ -6,11 +6,12 @@ from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Judgement
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.source_ip import Sighting
+from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
 
 
@@ -39,6 +40,8 @@ class SnapshotService:
         self._reader = reader
         self._policy = policy
         self._clock = clock
+        self._known: object = None
+        self._judgement = Judgement(reader, policy, largest_asn=LARGEST_ASN)
 
     def enrich(
         self, aggregates: Collection[SessionAggregate], connection: object | None = None
@@ -76,7 +79,7 @@ class SnapshotService:
         self.register_sources(stores)  # a file of facts may have been replaced since
         sightings = [s.sighting for s in summaries if s.sighting is not None]
         behind = stores.inventory.register(sightings, registered_at=self._clock.now())
-        self._lookups.catch_up(behind, stores)
+        self.learn_of(behind, stores)
         verdicts = self.judge(sightings, stores)
         return [
             summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else verdicts[summary.sighting])
@@ -85,15 +88,36 @@ class SnapshotService:
 
     def judge(self, sightings: Collection[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
         """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
-        said = stores.inventory.as_of([s for s in sightings if s.address.is_routable])
-        largest = stores.largest_asn
-        verdicts = {}
-        for sighting in sightings:
-            history = said.get(sighting)
-            reading = self._reader.read(history, at=sighting.seen_at) if history else None
-            verdicts[sighting] = self._policy.verdict(sighting, reading, largest_asn=largest)
-        return verdicts
+        self._forget_what_is_out_of_date(stores)
+        judgement = self._judgement
+        verdicts = {sighting: judgement.verdict(sighting) for sighting in sightings}
+        unknown = [sighting for sighting, verdict in verdicts.items() if verdict is None]
+        said = stores.inventory.as_of([s for s in unknown if s.address.is_routable])
+        for sighting in unknown:
+            verdicts[sighting] = judgement.verdict(sighting) or judgement.judge(sighting, said.get(sighting))
+        return {sighting: verdict for sighting, verdict in verdicts.items() if verdict is not None}
+
+    def learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
+        """Look addresses up in the builds that they lack, as `IpInventory.register` tells them."""
+        if behind:
+            self._forget_what_is_out_of_date(stores)
+            self._lookups.catch_up(behind, stores)
+            self._judgement.forget(behind)
+            self._known = _knowledge(stores)
+
+    def _forget_what_is_out_of_date(self, stores: Stores) -> None:
+        """Forget every verdict if anybody else learned, registered or retracted since, or a transaction failed."""
+        known = _knowledge(stores)
+        if known != self._known:
+            self._known = known
+            self._judgement = Judgement(self._reader, self._policy, largest_asn=stores.largest_asn)
 
     def register_sources(self, stores: Stores) -> None:
         """Record the builds that come with the program and the settings."""
         self._lookups.register(stores)
+
+
+def _knowledge(stores: Stores) -> object:
+    """Return what is another whenever something is known that was not known before."""
+    builds = tuple((registered.number, registered.is_retracted) for registered in stores.sources.registered())
+    return stores.inventory.learned_last(), builds, stores.largest_asn

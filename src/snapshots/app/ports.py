@@ -96,6 +96,10 @@ class IpInventory(Protocol):
         """
         ...
 
+    def learned_last(self) -> datetime | None:
+        """Return when something was learned last; every learning comes after the one before it, whatever clocks say."""
+        ...
+
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """
         Return all observations of each address, in one query whatever their number.

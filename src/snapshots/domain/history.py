@@ -1,12 +1,12 @@
 """What each build of a source said of an address, told from runs of builds that said the same."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.source_ip import IpAddress, Sighting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +104,16 @@ class BuildCalendar:
         if after is not None:
             yield replace(after, confirmed_until=after.observed_at)
 
+    def answers(
+        self,
+        sightings: Collection[Sighting],
+        runs: Mapping[IpAddress, Collection[IpObservation]],
+        *,
+        known_by_then: bool = False,
+    ) -> "Answers":
+        """Return what was said next to each sighting, as `nearest` tells it from the runs of its address."""
+        return Answers(self, [s for s in sightings if s.address in runs], runs, known_by_then)
+
     def extended(
         self, history: Collection[IpObservation], address: IpAddress, facts: IpFacts, *, build: SourceBuild
     ) -> list[IpObservation]:
@@ -137,3 +147,31 @@ class BuildCalendar:
         if any(at < said.observed_at <= again for said in live):
             return [new]
         return [new, replace(before, observed_at=again)]
+
+
+class Answers(Mapping[Sighting, Sequence[IpObservation]]):
+    """What was said next to each of many sightings, told when it is asked for: few of them are."""
+
+    def __init__(
+        self,
+        calendar: BuildCalendar,
+        sightings: Sequence[Sighting],
+        runs: Mapping[IpAddress, Collection[IpObservation]],
+        known_by_then: bool,  # noqa: FBT001 - made by BuildCalendar only
+    ) -> None:
+        self._calendar = calendar
+        self._sightings = dict.fromkeys(sightings)
+        self._runs = runs
+        self._known_by_then = known_by_then
+
+    def __getitem__(self, sighting: Sighting) -> Sequence[IpObservation]:
+        if sighting not in self._sightings:
+            raise KeyError(sighting)
+        runs = self._runs[sighting.address]
+        return self._calendar.nearest(runs, sighting.seen_at, known_by_then=self._known_by_then)
+
+    def __iter__(self) -> Iterator[Sighting]:
+        return iter(self._sightings)
+
+    def __len__(self) -> int:
+        return len(self._sightings)

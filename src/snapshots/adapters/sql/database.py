@@ -122,6 +122,7 @@ class SqlDatabase:
                     f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
                 )
             dialects.begin_if_idle(connection)
+            dialects.wait_for_writers(connection)
             with connection.begin_nested():
                 if schema.version(connection) is None:
                     schema.upgrade(connection)

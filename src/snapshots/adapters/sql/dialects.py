@@ -57,12 +57,17 @@ def each_span(
 
 def lock_for_writing(connection: Connection) -> None:
     """Begin the transaction so that no other writer works at the same time; WAL lets readers work beside it."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots'))"))
-    else:
+    wait_for_writers(connection)
+    if connection.dialect.name != "postgresql":
         with suppress(OperationalError):  # of a file for reading only
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def wait_for_writers(connection: Connection) -> None:
+    """Let no other writer work until the end of this transaction; on SQLite the first change does that."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots'))"))
 
 
 def lock_for_changing(connection: Connection) -> None:

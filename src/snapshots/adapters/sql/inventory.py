@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -70,12 +70,11 @@ class SqlIpInventory:
             spans[sighting.address.text] = (min(first, at), max(last, at))
         registered = SqlFactSources(self._connection).registered()
         said = self._runs_between([(address, *span) for address, span in spans.items()])
-        calendar = BuildCalendar.of(registered)
-        return {
-            sighting: calendar.nearest(said[sighting.address], sighting.seen_at, known_by_then=known_by_then)
-            for sighting in sightings
-            if sighting.address in said
-        }
+        return BuildCalendar.of(registered).answers(sightings, said, known_by_then=known_by_then)
+
+    def learned_last(self) -> datetime | None:
+        """Return the newest learned_at: one step in its index."""
+        return self._connection.execute(select(func.max(ip_inventory.c.learned_at))).scalar()
 
     def _runs_between(
         self, spans: Sequence[tuple[str, datetime, datetime]]
@@ -188,6 +187,9 @@ class SqlIpInventory:
         networks = {said.asn: None for said in newest.values() if said.asn is not None} | dict(organizations)
         self._name_networks(networks, learned_at)
         if observations:
+            last = self.learned_last()
+            if last is not None and learned_at <= last:  # another process has another clock
+                learned_at = last + timedelta(microseconds=1)
             self._insert(observations, learned_at)
             row = ip_inventory.c
             texts = each_of(self._connection, list({said.address.text for said in observations}))

@@ -108,6 +108,8 @@ ip_inventory = Table(
     CheckConstraint("session_count >= 0", name="session_count_is_no_debt"),
 )
 
+Index("ix_ip_inventory_learned_at", ip_inventory.c.learned_at)
+
 asn_inventory = Table(
     "asn_inventory",
     metadata,
@@ -158,6 +160,7 @@ session_summaries = Table(
     Column("source_port", Integer),
     Column("source_ip_rank", SmallInteger),
     Column("source_ip_seen_at", UtcDateTime),
+    Column("source_ip_run", String(36)),
     Column("first_event_at", UtcDateTime, nullable=False),
     Column("last_event_at", UtcDateTime, nullable=False),
     Column("event_count", BigInteger, nullable=False),
@@ -240,6 +243,17 @@ def is_sealed(row: str = "session_summaries.") -> ColumnElement[bool]:
     return func.coalesce(literal_column(HOLDS_A_FACT.format(row=row), Boolean), false())
 
 
+UNJUDGED = f"snapshot_gap IS NULL AND NOT coalesce({HOLDS_A_FACT}, FALSE)"
+"""Whether nobody ever judged an open row: as another loader left it. Word for word the condition of an index."""
+
+Index(
+    "ix_session_summaries_unjudged",
+    session_summaries.c.session_id,
+    sqlite_where=text(UNJUDGED.format(row="")),
+    postgresql_where=text(UNJUDGED.format(row="")),
+)
+
+
 def states(fact: str) -> ColumnElement[bool]:
     """Return the condition that a session's column *fact* states something; never NULL."""
     return func.coalesce(literal_column(FACTS[fact].format(row="session_summaries."), Boolean), false())
@@ -311,7 +325,19 @@ runs = Table(
     Column("heard_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("counts", Text),
+    Column("settings", Text),
+    Column("position", Text),
 )
+
+set_asides = Table(
+    "set_asides",
+    metadata,
+    Column("run", String(36), primary_key=True),
+    Column("session_id", name(64), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("set_aside_at", UtcDateTime, nullable=False),
+)
+"""Sessions that a run could not judge or write, so that it went on without them."""
 
 bookmarks = Table(
     "bookmarks",

@@ -1,0 +1,41 @@
+"""Runs that can be resumed and undone, and sessions that a run had to set aside."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+INDEXES = {"ip_inventory": ["ix_ip_inventory_learned_at"], "session_summaries": ["ix_session_summaries_unjudged"]}
+"""Built after the migration, beside writers; dropped before their columns go."""
+
+
+def upgrade() -> None:
+    op.add_column("session_summaries", sa.Column("source_ip_run", sa.String(length=36), nullable=True))
+    for column in ("settings", "position"):
+        op.add_column("runs", sa.Column(column, sa.Text(), nullable=True))
+    op.create_table(
+        "set_asides",
+        sa.Column("run", sa.String(length=36), nullable=False),
+        sa.Column(
+            "session_id",
+            sa.String(length=64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("set_aside_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("run", "session_id"),
+    )
+
+
+def downgrade() -> None:
+    for table, indexes in INDEXES.items():
+        for index in indexes:
+            op.drop_index(index, table_name=table, if_exists=True)
+    op.drop_table("set_asides")
+    for column in ("position", "settings"):
+        op.drop_column("runs", column)
+    op.drop_column("session_summaries", "source_ip_run")

@@ -1,0 +1,109 @@
+"""Verdicts on sightings, each reached once: what is read of an address stays the same for a span of time."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from snapshots.domain.gap import Gap
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import IpAddress, Sighting
+
+LARGEST_MEMORY = 500_000
+"""Of how many addresses verdicts are remembered; about a hundred megabytes."""
+
+EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+
+class VerdictSpan(NamedTuple):
+    """A verdict on one address, for every sighting from *since* until before *until*. There are very many of them."""
+
+    since: datetime
+    until: datetime
+    verdict: IpSnapshot | Gap
+
+
+class Judgement:
+    """
+    Judges sightings, and remembers for how long around each the verdict holds.
+
+    Between two edges (a build, or a build and a greatest age or lag) the same builds stand next to a
+    moment and are believed, so the reading is the same. It remembers until it is told to forget.
+
+    Args:
+        reader: How facts are chosen as of a sighting.
+        policy: Which snapshot a session may keep.
+        largest_asn: The largest number of a network that the store can hold.
+        memory: Of how many addresses verdicts are remembered.
+    """
+
+    def __init__(
+        self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int, memory: int = LARGEST_MEMORY
+    ) -> None:
+        self._largest_asn = largest_asn
+        self._memory = memory
+        self._reader = reader
+        self._policy = policy
+        self._ages = tuple({reader.network_max_age, *reader.type_max_age.values()})
+        lags = {reader.max_lag, reader.max_type_lag, policy.max_lag}
+        self._lags = tuple(lag for lag in lags if lag is not None)
+        self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
+        self._equal: dict[IpSnapshot | Gap, IpSnapshot | Gap] = {}
+
+    def verdict(self, sighting: Sighting) -> IpSnapshot | Gap | None:
+        """Return the verdict on a sighting if it is remembered; None if it must be judged."""
+        at = sighting.seen_at
+        for since, until, verdict in self._spans.get(sighting.address.text, ()):
+            if since <= at < until:
+                return verdict
+        return None
+
+    def judge(self, sighting: Sighting, said: Sequence[IpObservation] | None) -> IpSnapshot | Gap:
+        """
+        Return the verdict on a sighting, and remember it.
+
+        Args:
+            sighting: Of a session's canonical address.
+            said: What stands next to it, each an observation of one build; None if nobody looked the address up.
+        """
+        at = sighting.seen_at
+        reading = self._reader.read(said, at=at) if said else None
+        verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
+        verdict = self._equal.setdefault(verdict, verdict)
+        since, until = self._span(said or (), at)
+        if len(self._spans) >= self._memory:
+            self.forget_all()
+        address = sighting.address.text
+        self._spans[address] = (*self._spans.get(address, ()), VerdictSpan(since, until, verdict))
+        return verdict
+
+    def forget(self, addresses: Iterable[IpAddress]) -> None:
+        """Forget the verdicts on addresses, because something was learned of them."""
+        for address in addresses:
+            self._spans.pop(address.text, None)
+
+    def forget_all(self) -> None:
+        """Forget every verdict."""
+        self._spans.clear()
+        self._equal.clear()
+
+    def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
+        edges = [EVER, NEVER]
+        for each in said:
+            moment = each.observed_at
+            edges.append(moment)
+            if moment <= at:
+                edges += (_moved(moment, age + INSTANT) for age in self._ages)
+            else:
+                edges += (_moved(moment, -lag) for lag in self._lags)
+        return max(edge for edge in edges if edge <= at), min(edge for edge in edges if edge > at or edge is NEVER)
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:
+        return NEVER if by > timedelta(0) else EVER

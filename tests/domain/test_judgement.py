@@ -1,0 +1,104 @@
+"""Verdicts that are remembered for a span of time."""
+
+from datetime import datetime, timedelta
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.gap import Gap
+from snapshots.domain.history import BuildCalendar
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.judgement import EVER, NEVER, Judgement
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import TYPE_MAX_AGE, AsOfReader
+from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.source_ip import IpAddress, Sighting
+from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
+
+TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
+SPANS = st.none() | st.sampled_from([timedelta(0), DAY, 3 * DAY])
+TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
+    lambda parts: NOON + parts[0] * DAY / 2 + timedelta(microseconds=parts[1])
+)
+
+
+def fresh(reader: AsOfReader | None = None, policy: SnapshotPolicy | None = None) -> Judgement:
+    return Judgement(reader or AsOfReader(), policy or SnapshotPolicy(), largest_asn=LARGEST_ASN)
+
+
+def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
+    return Sighting(address=address, seen_at=moment)
+
+
+@given(
+    history=histories(),
+    times=st.lists(TIMES, min_size=1, max_size=8),
+    lags=st.tuples(SPANS, SPANS, SPANS),
+    days=st.sampled_from([1, 2]),
+)
+@example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14)
+def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
+    history: list[IpObservation],
+    times: list[datetime],
+    lags: tuple[timedelta | None, timedelta | None, timedelta | None],
+    days: int,
+) -> None:
+    """Whatever was judged before, in whatever order."""
+    max_lag, max_type_lag, kept_lag = lags
+    ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, max_type_lag=max_type_lag)
+    policy = SnapshotPolicy(max_lag=kept_lag)
+    remembering = fresh(reader, policy)
+
+    for moment in times:
+        said = BuildCalendar().nearest(history, moment)
+        anew = fresh(reader, policy).judge(at(moment), said)
+        remembered = remembering.verdict(at(moment))
+        assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
+
+
+def test_a_verdict_holds_between_two_builds() -> None:
+    """So most sightings of an address are judged without reading its history."""
+    judged = fresh()
+    said = [observed("a", NOON, asn=1), observed("a", NOON + 9 * DAY, asn=2)]
+
+    verdict = judged.judge(at(NOON + DAY), said)
+
+    assert isinstance(verdict, IpSnapshot)
+    assert judged.verdict(at(NOON)) is verdict
+    assert judged.verdict(at(NOON + 9 * DAY - timedelta(microseconds=1))) is verdict
+    assert judged.verdict(at(NOON + 9 * DAY)) is None
+    assert judged.verdict(at(NOON - timedelta(microseconds=1))) is None
+    assert judged.verdict(at(NOON, OTHER)) is None
+
+
+def test_at_the_ends_of_the_calendar_spans_end_too() -> None:
+    """No sum of a moment and an age falls out of it."""
+    last, first = observed("a", NEVER - DAY, asn=1), observed("a", EVER + DAY, asn=2)
+    judged = fresh(policy=SnapshotPolicy(max_lag=3 * DAY))
+
+    assert isinstance(judged.judge(at(NEVER), [last]), IpSnapshot)
+    assert isinstance(judged.judge(at(EVER), [first]), IpSnapshot)
+
+
+def test_what_was_learned_makes_it_forget() -> None:
+    """One address, or all of them."""
+    judged = fresh()
+    for address in (HOME, OTHER):
+        assert judged.judge(at(NOON, address), None) is Gap.NEVER_LOOKED_UP
+
+    judged.forget([HOME])
+    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [None, Gap.NEVER_LOOKED_UP]
+    judged.forget_all()
+    assert judged.verdict(at(NOON, OTHER)) is None
+
+
+def test_it_remembers_no_more_addresses_than_it_may() -> None:
+    """Memory does not grow with the number of sessions."""
+    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
+    judged.judge(at(NOON, OTHER), None)
+
+    judged.judge(at(NOON), None)
+
+    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP, None]
