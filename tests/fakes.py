@@ -11,8 +11,9 @@ from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.lines import BadLine, LogEvent, Mark
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Clock, Database, DeadLetter, Document, RunKind, RunState, Shelf
+from snapshots.app.ports import Clock, Database, DeadLetter, Document, Shelf
 from snapshots.app.progress import BatchLoaded
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Judged, OpenSession, Pruned, SessionChange
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
@@ -154,6 +155,13 @@ class InMemoryInventory:
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
         for address in addresses:
             self.memory.addresses[address].newest = None
+
+
+class InMemoryCounts:
+    """The counts of addresses."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
         after = self.memory.sessions | {change.kept.session_id: change.kept for change in changes}
@@ -377,6 +385,7 @@ class InMemoryStores:
 
     def __init__(self, memory: Memory) -> None:
         self.inventory = InMemoryInventory(memory)
+        self.counts = InMemoryCounts(memory)
         self.sources = InMemorySources(memory)
         self.sessions = InMemorySessions(memory)
         self.open_sessions = InMemoryOpenSessions(memory)

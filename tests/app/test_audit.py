@@ -4,7 +4,7 @@ import pytest
 
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.errors import NoSuchSession
-from snapshots.app.ports import RunState
+from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import Pruned
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.gap import Gap

@@ -9,7 +9,8 @@ from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.inventory import InventoryKeeper
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Document, RunState
+from snapshots.app.ports import Document
+from snapshots.app.run_ports import RunState
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap

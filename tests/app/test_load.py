@@ -10,8 +10,8 @@ import pytest
 from snapshots.app.errors import SourceUnreadable, StoreBusy
 from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BatchSize, BulkLoader, LoadReport
-from snapshots.app.ports import RunState
 from snapshots.app.progress import Unobserved
+from snapshots.app.run_ports import RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.session import EventKind, SessionEvent

@@ -17,7 +17,7 @@ def session(name: str, day: int) -> SessionSummary:
 def save(database: Database, *sessions: SessionSummary) -> None:
     with database.transaction() as stores:
         stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
-        stores.inventory.count_sessions([SessionChange(held=None, kept=s) for s in sessions], seen_at=NOON)
+        stores.counts.count_sessions([SessionChange(held=None, kept=s) for s in sessions], seen_at=NOON)
         stores.sessions.save(sessions, run="run", saved_at=NOON)
 
 

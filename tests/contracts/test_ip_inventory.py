@@ -120,7 +120,7 @@ def change(database: Database, *changes: SessionChange) -> None:
     with database.transaction() as stores:
         sightings = [c.kept.sighting for c in changes if c.kept.sighting]
         stores.inventory.register(sightings, registered_at=NOON)
-        stores.inventory.count_sessions(changes, seen_at=NOON)
+        stores.counts.count_sessions(changes, seen_at=NOON)
         stores.sessions.save([c.kept for c in changes], run="run", saved_at=NOON)
 
 

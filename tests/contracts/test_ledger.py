@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from snapshots.app.lines import Mark, Reason
-from snapshots.app.ports import Database, DeadLetter, RunKind, RunState
+from snapshots.app.ports import Database, DeadLetter
+from snapshots.app.run_ports import RunKind, RunState
 from tests.strategies import NOON
 
 LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")

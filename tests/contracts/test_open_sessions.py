@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from snapshots.app.ports import Database, RunKind
+from snapshots.app.ports import Database
+from snapshots.app.run_ports import RunKind
 from snapshots.app.session_ports import Judged, OpenSession
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.ports import Database, RunKind, RunState
+from snapshots.app.ports import Database
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from snapshots.app.errors import NoSuchSession
-from snapshots.app.ports import Clock, Database, RunKind, RunState, Stores
+from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Pruned
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import IpSnapshot

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.ports import Clock, Database, RunKind, RunState
+from snapshots.app.ports import Clock, Database
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Judged
 from snapshots.domain.gap import Gap
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from snapshots.app.complete import Completed, LateCompletion
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Clock, Database, FactSource, RunKind, RunState
+from snapshots.app.ports import Clock, Database, FactSource
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import SourceBuild
@@ -158,7 +159,7 @@ class InventoryKeeper:
             with self._database.transaction() as stores:
                 page = stores.inventory.page(after=after, limit=PAGE)
                 if not page:
-                    stores.inventory.recount_networks(counted_at=now)
+                    stores.counts.recount_networks(counted_at=now)
                     stores.runs.end(run, RunState.DONE, at=self._clock.now())
                     return found[0], count
                 self._lookups.show_again(page, stores)
@@ -167,7 +168,7 @@ class InventoryKeeper:
     def _end(self, run: str, addresses: int, learned: int) -> LookedUp:
         now = self._clock.now()
         with self._database.transaction() as stores:
-            stores.inventory.recount_networks(counted_at=now)
+            stores.counts.recount_networks(counted_at=now)
             stores.runs.note(run, {"addresses": addresses, "learned": learned}, at=now)
             stores.runs.end(run, RunState.DONE, at=now)
         return LookedUp(addresses=addresses, learned=learned, completed=self._completion.complete())

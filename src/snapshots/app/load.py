@@ -8,8 +8,9 @@ from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import StoreBusy
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
-from snapshots.app.ports import Clock, Database, DeadLetter, RunKind, RunState, Stores
+from snapshots.app.ports import Clock, Database, DeadLetter, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.session import SessionAggregate
@@ -185,7 +186,7 @@ class BulkLoader:
             state = RunState.DONE
         finally:
             with self._database.transaction() as stores:
-                stores.inventory.recount_networks(counted_at=self._clock.now())
+                stores.counts.recount_networks(counted_at=self._clock.now())
                 stores.runs.note(run, report.counts(), at=self._clock.now())
                 stores.runs.end(run, state, at=self._clock.now())
         return replace(report, completed=self._completion.complete(learned_from=began_at).sealed)
@@ -303,7 +304,7 @@ class BulkLoader:
 
     def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
         now = self._clock.now()
-        stores.inventory.count_sessions(changes, seen_at=now)
+        stores.counts.count_sessions(changes, seen_at=now)
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
 
 

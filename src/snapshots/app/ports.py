@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Protocol
 
 from snapshots.app.lines import Mark, Reason
+from snapshots.app.run_ports import Runs
 from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
@@ -168,20 +168,6 @@ class IpInventory(Protocol):
         """Show no facts of these addresses, until `learn` shows them again."""
         ...
 
-    def count_sessions(self, changes: Sequence["SessionChange"], *, seen_at: datetime) -> None:
-        """
-        Keep first_seen, last_seen and session_count of addresses true to the sessions.
-
-        Args:
-            changes: What becomes of each session; not saved yet, its address registered.
-            seen_at: The present moment.
-        """
-        ...
-
-    def recount_networks(self, *, counted_at: datetime) -> None:
-        """Make first and last seen and the counts of every network those of the addresses that are in it now."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
@@ -197,6 +183,28 @@ class Document:
     address: IpAddress
     content: object
     written_at: datetime
+
+
+class InventoryCounts(Protocol):
+    """
+    First and last seen, and how many sessions, of addresses and networks.
+
+    Every implementation passes tests/contracts/test_ip_inventory.py.
+    """
+
+    def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
+        """
+        Keep first_seen, last_seen and session_count of addresses true to the sessions.
+
+        Args:
+            changes: What becomes of each session; not saved yet, its address registered.
+            seen_at: The present moment.
+        """
+        ...
+
+    def recount_networks(self, *, counted_at: datetime) -> None:
+        """Make first and last seen and the counts of every network those of the addresses that are in it now."""
+        ...
 
 
 class FactSources(Protocol):
@@ -280,46 +288,6 @@ class Bookmarks(Protocol):
         ...
 
 
-class RunKind(Enum):
-    """What a run does."""
-
-    LOAD = "load"
-    IMPORT = "import"
-    REFRESH = "refresh"
-    RETRACT = "retract"
-    LATE = "late"
-    CORRECT = "correct"
-    PRUNE = "prune"
-
-
-class RunState(Enum):
-    """How a run stands."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-class Runs(Protocol):
-    """
-    The executions that write.
-
-    Every implementation passes tests/contracts/test_runs.py.
-    """
-
-    def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
-        """Record that a run begins."""
-        ...
-
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
-        """Replace the counts of a run, and record that it is alive."""
-        ...
-
-    def end(self, run: str, state: RunState, *, at: datetime) -> None:
-        """Record that a run ended."""
-        ...
-
-
 class Stores(Protocol):
     """Everything that is stored, within one transaction."""
 
@@ -331,6 +299,11 @@ class Stores(Protocol):
     @property
     def inventory(self) -> IpInventory:
         """Return the addresses."""
+        ...
+
+    @property
+    def counts(self) -> InventoryCounts:
+        """Return the counts of addresses and networks."""
         ...
 
     @property

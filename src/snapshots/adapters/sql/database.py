@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
+from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
@@ -42,6 +43,11 @@ class SqlStores:
     def inventory(self) -> SqlIpInventory:
         """Return the addresses."""
         return SqlIpInventory(self._connection, self._shape)
+
+    @cached_property
+    def counts(self) -> SqlInventoryCounts:
+        """Return the counts of addresses and networks."""
+        return SqlInventoryCounts(self._connection)
 
     @cached_property
     def sources(self) -> SqlFactSources:

@@ -1,7 +1,7 @@
 """The inventory of addresses, in SQL."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
     update,
 )
@@ -31,10 +30,8 @@ from snapshots.adapters.sql.tables import (
     fact_sources,
     ip_inventory,
     ip_observations,
-    session_summaries,
 )
 from snapshots.app.ports import Document
-from snapshots.app.session_ports import SessionChange
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation
@@ -213,101 +210,6 @@ class SqlIpInventory:
         texts = each_of(self._connection, [address.text for address in addresses])
         nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "newest_at"))
         self._connection.execute(update(ip_inventory).where(row.ip_address.in_(texts)).values(**nothing))
-
-    def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
-        """Add what the changes add; only an address that loses a session is counted anew."""
-        spans: dict[str, tuple[datetime, datetime]] = {}
-        more: Counter[str] = Counter()
-        left: defaultdict[str, list[str]] = defaultdict(list)
-        for change in changes:
-            before = change.held.source_ip if change.held is not None else None
-            after = change.kept.source_ip
-            if before is not None and before != after:
-                left[before.text].append(change.kept.session_id)
-            if after is None:
-                continue
-            more[after.text] += before != after
-            first, last = spans.get(after.text, (change.kept.first_event_at, change.kept.last_event_at))
-            spans[after.text] = (min(first, change.kept.first_event_at), max(last, change.kept.last_event_at))
-        for address, names in left.items():
-            self._take_away(address, names, seen_at)
-        self._add(spans, more, seen_at)
-
-    def recount_networks(self, *, counted_at: datetime) -> None:
-        """Count the addresses by network in one statement, and write what differs."""
-        own, row = ip_inventory.c, asn_inventory.c
-        counts = (
-            select(
-                own.current_asn.label("asn"),
-                func.min(own.first_seen).label("first"),
-                func.max(own.last_seen).label("last"),
-                func.count().label("addresses"),
-                func.sum(own.session_count).label("sessions"),
-            )
-            .where(own.current_asn.is_not(None))
-            .group_by(own.current_asn)
-            .subquery()
-        )
-        differs = or_(
-            row.first_seen.is_distinct_from(counts.c.first),
-            row.last_seen.is_distinct_from(counts.c.last),
-            row.unique_ip_count != counts.c.addresses,
-            row.total_session_count != counts.c.sessions,
-        )
-        self._connection.execute(
-            update(asn_inventory)
-            .where(row.asn_number == counts.c.asn, differs)
-            .values(
-                first_seen=counts.c.first,
-                last_seen=counts.c.last,
-                unique_ip_count=counts.c.addresses,
-                total_session_count=counts.c.sessions,
-                updated_at=literal(counted_at, row.updated_at.type),
-            )
-        )
-        empty = row.asn_number.not_in(select(own.current_asn).where(own.current_asn.is_not(None)))
-        self._connection.execute(
-            update(asn_inventory)
-            .where(empty, row.unique_ip_count > 0)
-            .values(unique_ip_count=0, total_session_count=0, updated_at=literal(counted_at, row.updated_at.type))
-        )
-
-    def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
-        if not spans:
-            return
-        row = ip_inventory.c
-        first, last = bindparam("first", type_=row.first_seen.type), bindparam("last", type_=row.last_seen.type)
-        is_new = row.session_count == 0
-        statement = (
-            update(ip_inventory)
-            .where(row.ip_address == bindparam("address"))
-            .values(
-                first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
-                last_seen=case((is_new | (last > row.last_seen), last), else_=row.last_seen),
-                session_count=row.session_count + bindparam("more"),
-                updated_at=bindparam("now", type_=row.updated_at.type),
-            )
-        )
-        self._connection.execute(
-            statement,
-            [
-                {"address": address, "first": first, "last": last, "more": more[address], "now": seen_at}
-                for address, (first, last) in sorted(spans.items())
-            ],
-        )
-
-    def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:
-        sessions = session_summaries.c
-        staying = and_(
-            sessions.source_ip == address,
-            sessions.session_id.not_in(each_of(self._connection, names)),
-        )
-        query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
-        count, first, last = self._connection.execute(query).one()
-        values: dict[str, Any] = {"session_count": count, "updated_at": seen_at}
-        if count:
-            values |= {"first_seen": first, "last_seen": last}
-        self._connection.execute(update(ip_inventory).where(ip_inventory.c.ip_address == address).values(values))
 
     def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
         """Insert the networks that are not there, with their names; another loader's row may point to any of them."""

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.tables import bookmarks, dead_letters, runs
 from snapshots.app.lines import Mark
-from snapshots.app.ports import DeadLetter, RunKind, RunState
+from snapshots.app.ports import DeadLetter
+from snapshots.app.run_ports import RunKind, RunState
 
 
 class SqlRuns:

@@ -10,7 +10,7 @@ from sqlalchemy import insert as plain_insert
 from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_columns
 from snapshots.adapters.sql.sessions import STAGE
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, ip_inventory, is_sealed, runs, session_summaries
-from snapshots.app.ports import RunState
+from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import Judged, OpenSession
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind

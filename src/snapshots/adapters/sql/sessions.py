@@ -22,7 +22,7 @@ from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stage_of
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, runs, session_summaries
-from snapshots.app.ports import RunState
+from snapshots.app.run_ports import RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
