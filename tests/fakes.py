@@ -3,61 +3,33 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.finding import AddressFinder
 from snapshots.app.lines import BadLine, LogEvent, Mark
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, DeadLetter, Document, Shelf
 from snapshots.app.progress import BatchLoaded
-from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import Judged, OpenSession, Pruned, SessionChange
+from snapshots.app.run_ports import RunState
+from snapshots.app.session_ports import SessionChange
+from snapshots.app.settle import Settling
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import EventKind, SessionEvent
 from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
+from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
+from tests.memory import KnownAddress, Memory
 from tests.strategies import NOON
-
-
-@dataclass
-class KnownAddress:
-    """One address of the inventory."""
-
-    first_seen: datetime
-    last_seen: datetime
-    registered_at: datetime = NOON
-    session_count: int = 0
-    newest: IpSnapshot | None = None
-    looked_up_until: int = 0
-    learned_at: datetime | None = None
-
-
-@dataclass
-class Memory:
-    """What a database would hold."""
-
-    addresses: dict[IpAddress, KnownAddress] = field(default_factory=dict)
-    observations: dict[tuple[IpAddress, str, datetime], IpObservation] = field(default_factory=dict)
-    organizations: dict[int, str] = field(default_factory=dict)
-    sources: dict[int, RegisteredBuild] = field(default_factory=dict)
-    sessions: dict[str, SessionSummary] = field(default_factory=dict)
-    letters: dict[str, DeadLetter] = field(default_factory=dict)
-    marks: dict[str, set[Mark]] = field(default_factory=dict)
-    runs: dict[str, RunState] = field(default_factory=dict)
-    counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
-    heard: dict[str, datetime] = field(default_factory=dict)
-    judged_by: dict[str, str] = field(default_factory=dict)
-    judged_at: dict[str, datetime] = field(default_factory=dict)
-    documents: list[Document] = field(default_factory=list)
-    corrections: list[tuple[str, IpSnapshot | None, IpSnapshot, str]] = field(default_factory=list)
 
 
 class InMemoryInventory:
@@ -103,6 +75,9 @@ class InMemoryInventory:
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         found = [d for d in self.memory.documents if d.address.text > after]
         return sorted(found, key=lambda document: document.address.text)[:limit]
+
+    def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
+        return [document for document in self.memory.documents if document.address in addresses]
 
     def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         def urgency(item: tuple[IpAddress, int]) -> tuple[int, float, str]:
@@ -174,6 +149,19 @@ class InMemoryCounts:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)
 
+    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
+        page = sorted(address.text for address in self.memory.addresses if address.text > after)[:limit]
+        for name, (by, _) in self.memory.found_by.items():
+            session = self.memory.sessions[name]
+            if by == run and session.source_ip is not None and session.source_ip.text in page:
+                known = self.memory.addresses[session.source_ip]
+                first, last = session.first_event_at, session.last_event_at
+                is_new = known.session_count == 0
+                known.first_seen = first if is_new else min(known.first_seen, first)
+                known.last_seen = last if is_new else max(known.last_seen, last)
+                known.session_count += 1
+        return page[-1] if page else ""
+
     def recount_networks(self, *, counted_at: datetime) -> None:
         pass  # networks are not kept apart from their addresses
 
@@ -200,6 +188,7 @@ class InMemorySessions:
                 kept = replace(kept, snapshot=held.snapshot, sighting=held.sighting, gap=None)
             self.memory.sessions[summary.session_id] = kept
             self.memory.judged_by[summary.session_id] = run
+            self.memory.sealed_by.setdefault(summary.session_id, run)
             self.memory.judged_at[summary.session_id] = saved_at
 
     def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
@@ -253,49 +242,6 @@ class InMemorySources:
         return len(begun)
 
 
-class InMemoryOpenSessions:
-    """The sessions without a snapshot, in the dict of all sessions."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def learned_since(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[OpenSession]:
-        found = []
-        for name, session in sorted(self.memory.sessions.items()):
-            known = self.memory.addresses.get(session.source_ip) if session.source_ip else None
-            if (
-                session.gap is None
-                or not session.gap.may_close
-                or name <= after
-                or known is None
-                or known.learned_at is None
-            ):
-                continue
-            judge = self.memory.judged_by[name]
-            at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > silent_since
-            awaits = session.gap is Gap.NEVER_LOOKED_UP and not session.connect_was_seen and at_work and judge != run
-            if known.learned_at > self.memory.judged_at[name] and not awaits:
-                found.append(OpenSession(session_id=name, sighting=session.sighting))
-        return found[:limit]
-
-    def may_have_learned(self, *, since: datetime) -> bool:
-        return any(
-            known.learned_at is not None and known.learned_at >= since > known.registered_at
-            for known in self.memory.addresses.values()
-        )
-
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> int:
-        written = 0
-        for each in judged:
-            held = self.memory.sessions[each.session.session_id]
-            if not held.is_sealed:
-                kept = replace(held, sighting=each.session.sighting, gap=None).judged(each.verdict)
-                self.memory.sessions[held.session_id] = kept
-                self.memory.judged_by[held.session_id], self.memory.judged_at[held.session_id] = run, settled_at
-                written += 1
-        return written
-
-
 class InMemoryDeadLetters:
     """Letters in a dict."""
 
@@ -327,59 +273,6 @@ class InMemoryBookmarks:
         self.memory.marks.setdefault(head, set()).add(mark)
 
 
-class InMemoryRuns:
-    """Runs in a dict."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
-        self.memory.runs[run] = RunState.RUNNING
-        self.memory.heard[run] = at
-
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
-        self.memory.counts[run] = counts
-        self.memory.heard[run] = at
-
-    def end(self, run: str, state: RunState, *, at: datetime) -> None:
-        self.memory.runs[run] = state
-
-
-class InMemoryAudit:
-    """Corrections and prunings in lists."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
-        held = self.memory.sessions[session_id]
-        self.memory.corrections.append((session_id, held.snapshot, snapshot, reason))
-        self.memory.sessions[session_id] = replace(held, snapshot=snapshot)
-
-    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
-        return 0  # summaries cannot hold one
-
-    def count_sentinels(self) -> int:
-        return 0
-
-    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
-        pruned = self.would_prune(before)
-        staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
-        self.memory.sessions.clear()
-        self.memory.sessions.update(staying)
-        for address, known in self.memory.addresses.items():
-            own = [session for session in staying.values() if session.source_ip == address]
-            known.session_count = len(own)
-            if own:
-                known.first_seen = min(session.first_event_at for session in own)
-                known.last_seen = max(session.last_event_at for session in own)
-        return pruned
-
-    def would_prune(self, before: datetime) -> Pruned:
-        going = [session for session in self.memory.sessions.values() if session.last_event_at < before]
-        return Pruned(sessions=len(going), events=sum(session.event_count for session in going))
-
-
 class InMemoryStores:
     """Everything that is stored, within one transaction."""
 
@@ -393,7 +286,11 @@ class InMemoryStores:
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
         self.audit = InMemoryAudit(memory)
+        self.undoing = InMemoryUndoing(memory)
         self.largest_asn = LARGEST_ASN
+
+    def log_position(self) -> int | None:
+        return None
 
 
 class InMemoryDatabase:
@@ -404,13 +301,15 @@ class InMemoryDatabase:
         self.stores = InMemoryStores(self.memory)
 
     @contextmanager
-    def transaction(self, connection: object | None = None) -> Iterator[InMemoryStores]:
+    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
         before = deepcopy(vars(self.memory))
         try:
             yield self.stores
         except BaseException:
             vars(self.memory).update(before)
             raise
+        if rehearse:
+            vars(self.memory).update(before)
 
 
 class TickingClock:
@@ -512,7 +411,21 @@ def snapshot_service(database: Database, shelf: Shelf, *, clock: Clock | None = 
 
 def late_completion(database: Database, service: SnapshotService, *, clock: Clock | None = None) -> LateCompletion:
     """What follows a load."""
-    return LateCompletion(database, service, clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}")
+    return LateCompletion(
+        database, Settling(service, finder()), clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}"
+    )
+
+
+def finder() -> AddressFinder:
+    """What finds addresses in events and documents: a document is a list of addresses between spaces."""
+    return AddressFinder(event_in, lambda text: [IpAddress(word) for word in text.split()])
+
+
+def event_in(text: str) -> SessionEvent | None:
+    """An event of tests: its kind, its address and the day after NOON."""
+    kind, address, days = text.split()
+    at = NOON + int(days) * timedelta(days=1)
+    return SessionEvent(int(days), at, EventKind(kind), IpAddress(address)) if address != "-" else None
 
 
 RUNS = count(1)

@@ -12,30 +12,39 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
-from snapshots.adapters.intel.enrichment import facts_in_document
+from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.shelf import SourceShelf
 from snapshots.adapters.intel.tables import Wish, open_table, tables_below
 from snapshots.adapters.sql.adoption import SqlAdoption
 from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, warn
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.backfill import BackfillSnapshots
 from snapshots.app.complete import LateCompletion
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NothingToRead
+from snapshots.app.finding import AddressFinder
+from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
-from snapshots.app.lines import LogSource
+from snapshots.app.lines import LogEvent, LogSource
 from snapshots.app.load import BulkLoader, LoadReport
 from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
+from snapshots.app.run_ports import RunRecord
+from snapshots.app.settle import Settling
+from snapshots.app.steering import Steering
+from snapshots.app.undo import UndoRun
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import NETWORK_MAX_AGE, AsOfReader
+from snapshots.domain.session import SessionEvent
 
 TRIAL = "trial"
 """In place of a URL: a PostgreSQL server that lasts as long as the command."""
@@ -64,6 +73,23 @@ def _policy(settings: Settings) -> SnapshotPolicy:
     return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
 
 
+def _limits(settings: Settings) -> HealthLimits:
+    return HealthLimits(
+        replication_lag=settings.max_replication_lag,
+        lock_waits=settings.lock_waits,
+        transaction_age=settings.max_transaction,
+    )
+
+
+_decoder = LineDecoder()
+
+
+def _event_in(text: str) -> SessionEvent | None:
+    """Read a stored event as a line of a log is read."""
+    found = _decoder.decode(text.encode("utf-8", "surrogatepass").strip())
+    return found.event if isinstance(found, LogEvent) else None
+
+
 def _freshness(settings: Settings) -> FreshnessPolicy:
     return FreshnessPolicy(
         fresh_for=settings.fresh_for,
@@ -88,8 +114,43 @@ class Container(containers.DeclarativeContainer):
     service = providers.Singleton(
         SnapshotService, database=database, lookups=lookups, reader=reader, policy=policy, clock=clock
     )
+    finder = providers.Singleton(
+        AddressFinder, event_in=providers.Object(_event_in), addresses_in=providers.Object(addresses_in_document)
+    )
+    settling = providers.Singleton(Settling, service=service, finder=finder)
     completion = providers.Singleton(
-        LateCompletion, database=database, service=service, clock=clock, new_run=providers.Object(new_run)
+        LateCompletion, database=database, settling=settling, clock=clock, new_run=providers.Object(new_run)
+    )
+    health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
+    steering = providers.Singleton(
+        Steering,
+        database=database,
+        health=health,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        sleep=providers.Object(pause),
+    )
+    backfill = providers.Singleton(
+        BackfillSnapshots,
+        database=database,
+        service=service,
+        settling=settling,
+        steering=steering,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        new_run=providers.Object(new_run),
+    )
+    improve = providers.Singleton(
+        ImproveSnapshots,
+        database=database,
+        service=service,
+        policy=policy,
+        steering=steering,
+        clock=clock,
+        new_run=providers.Object(new_run),
+    )
+    undo = providers.Singleton(
+        UndoRun, database=database, steering=steering, clock=clock, new_run=providers.Object(new_run)
     )
     keeper = providers.Singleton(
         InventoryKeeper,
@@ -159,6 +220,11 @@ def open_application(settings: Settings) -> Iterator[Application]:
             changes=container.changes(),
             inventory=container.inventory_reports(),
             keeper=container.keeper(),
+            backfill=container.backfill(),
+            improve=container.improve(),
+            undo=container.undo(),
+            runs=lambda limit: _runs(database, limit),
+            refresh_statistics=database.refresh_statistics,
             find_tables=find_tables,
             import_table=import_table,
             now=container.clock().now,
@@ -169,6 +235,11 @@ def open_application(settings: Settings) -> Iterator[Application]:
         )
     finally:
         database.close()
+
+
+def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:
+    with database.transaction(rehearse=True) as stores:
+        return stores.runs.latest(limit=limit)
 
 
 @contextmanager

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.rows import Seals, seal_of, snapshot_columns
 from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, session_summaries
 from snapshots.app.enrich import SnapshotService
 from snapshots.domain.observation import IpFacts
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import Sighting
 from tests.fakes import DictSource, FakeShelf, snapshot_service
-from tests.strategies import NOON
+from tests.strategies import NOON, ip_snapshots, sightings
 
 
 @pytest.fixture
@@ -184,3 +189,15 @@ def test_a_moment_without_a_zone_is_not_stored() -> None:
     assert kind.process_bind_param(berlin, dialect) == "2026-03-01 12:00:00.000000"
     with pytest.raises(ValueError, match="has no zone"):
         kind.process_bind_param(NOON.replace(tzinfo=None), dialect)
+
+
+@given(seen=sightings, held=ip_snapshots, name=st.text(max_size=5))
+def test_seals_of_many_rows_are_those_of_each(seen: Sighting, held: IpSnapshot, name: str) -> None:
+    """The fast way and the plain one write the same columns."""
+    row = {"session_id": name, **snapshot_columns(seen, held, "run")}
+
+    *columns, seal = Seals("run", lambda moment: moment).columns(name, seen, held)
+
+    facts = ("snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at")
+    assert columns == [row[column] for column in (*facts, "snapshot_method", "snapshot_source")]
+    assert seal == seal_of(row)

@@ -53,6 +53,8 @@ def stored(connection: Connection, name: str = "sealed") -> dict[str, Any]:
 OTHER: dict[str, object] = {
     "session_id": "another",
     "logged_id": "another",
+    "source_ip_run": "mine",
+    "source_ip_was": "1.1.1.1",
     "source_ip": "1.1.1.1",
     "source_port": 9,
     "source_ip_rank": 2,

@@ -35,7 +35,8 @@ def test_a_correction_states_facts_and_keeps_the_rest(database: InMemoryDatabase
     assert before == snapshot()
     assert (after.asn, after.country, after.ip_type) == (64500, "FR", IpType.TOR)
     assert (after.method, after.source, after.enrichment_at) == (Method.CORRECTED, "operator@2026-03-01", NOON)
-    assert database.memory.corrections == [("s~1", before, after, "a typo")]
+    (made,) = database.memory.corrections
+    assert (made.session_id, made.before, made.after, made.reason) == ("s~1", before, after, "a typo")
     assert database.memory.runs == {"run": RunState.DONE}
 
 

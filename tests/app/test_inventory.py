@@ -11,6 +11,7 @@ from snapshots.app.inventory import InventoryKeeper
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Document
 from snapshots.app.run_ports import RunState
+from snapshots.app.settle import Settling
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
@@ -21,7 +22,7 @@ from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 
@@ -34,7 +35,7 @@ class World:
         lookups = Lookups(self.shelf, reader, clock)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
         self.names = iter(range(99))
-        completion = LateCompletion(self.database, self.service, clock=clock, new_run=self.new_run)
+        completion = LateCompletion(self.database, Settling(self.service, finder()), clock=clock, new_run=self.new_run)
         self.completion = completion
         self.keeper = InventoryKeeper(
             self.database, lookups, completion, FreshnessPolicy(), clock=clock, new_run=self.new_run

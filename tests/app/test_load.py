@@ -265,7 +265,7 @@ class InTheWay(InMemoryDatabase):
         self.times = times
 
     @contextmanager
-    def transaction(self, connection: object | None = None) -> Iterator[InMemoryStores]:
+    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
         with super().transaction(connection) as stores:
             yield stores
             if stores.sessions.memory.sessions and self.times:

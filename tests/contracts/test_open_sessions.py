@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind
-from snapshots.app.session_ports import Judged, OpenSession
+from snapshots.app.session_ports import Judged, OpenCase, OpenSession
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import Sighting
 from snapshots.domain.summary import SessionSummary
 from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
 
@@ -32,8 +33,8 @@ def learn(database: Database, at: datetime = LATER) -> None:
 
 def found(database: Database, *, limit: int = 9, after: str = "", run: str = "me") -> list[str]:
     with database.transaction() as stores:
-        page = stores.open_sessions.learned_since(run=run, silent_since=NOON - DAY, after=after, limit=limit)
-    return [session.session_id for session in page]
+        page = stores.open_sessions.page(OpenCase.LEARNED, run=run, silent_since=NOON - DAY, after=after, limit=limit)
+    return [session.session_id for session in page.sessions]
 
 
 def test_sessions_are_judged_again_when_their_address_learned_something(database: Database) -> None:
@@ -53,9 +54,10 @@ def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
     put(database, Gap.NOTHING_KNOWN)
     learn(database)
     with database.transaction() as stores:
-        (session,) = stores.open_sessions.learned_since(run="me", silent_since=NOON, after="", limit=9)
-        again = [Judged(session=session, verdict=Gap.PARTIAL)]
-        assert stores.open_sessions.settle(again, run="late", settled_at=LATER + timedelta(seconds=1)) == 1
+        page = stores.open_sessions.page(OpenCase.LEARNED, run="me", silent_since=NOON, after="", limit=9)
+        (session,) = page.sessions
+        again = [Judged(session, session.sighting, Gap.PARTIAL)]
+        assert not stores.open_sessions.settle(again, run="late", settled_at=LATER + timedelta(seconds=1))
 
     assert found(database) == []
     assert kept(database, "s0").gap is Gap.PARTIAL
@@ -83,19 +85,98 @@ def test_whether_old_addresses_learned_something_is_told(database: Database) -> 
         assert not stores.open_sessions.may_have_learned(since=NOON)  # it was registered at that moment
 
 
+def opened(database: Database, name: str) -> OpenSession:
+    sighting = kept(database, name).sighting
+    return OpenSession(name, sighting, sighting.address.text if sighting is not None else None)
+
+
 def test_settling_seals_once_and_never_again(database: Database) -> None:
-    """Who seals first has sealed for good."""
+    """Who seals first has sealed for good; the others are told."""
     put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
-    sessions = [OpenSession(session_id=s, sighting=kept(database, s).sighting) for s in ("s0", "s1")]
+    one, two = (opened(database, name) for name in ("s0", "s1"))
     with database.transaction() as stores:
-        first = [Judged(session=sessions[0], verdict=snapshot())]
-        assert stores.open_sessions.settle(first, run="late", settled_at=LATER) == 1
-        both = [Judged(session=session, verdict=snapshot(asn=1)) for session in sessions]
-        assert stores.open_sessions.settle(both, run="other", settled_at=LATER) == 1
-        assert stores.open_sessions.settle([], run="other", settled_at=LATER) == 0
+        assert not stores.open_sessions.settle([Judged(one, one.sighting, snapshot())], run="late", settled_at=LATER)
+        both = [Judged(session, session.sighting, snapshot(asn=1)) for session in (one, two)]
+        assert list(stores.open_sessions.settle(both, run="other", settled_at=LATER)) == ["s0"]
+        assert not stores.open_sessions.settle([], run="other", settled_at=LATER)
 
     assert [kept(database, s).snapshot for s in ("s0", "s1")] == [snapshot(), snapshot(asn=1)]
     assert kept(database, "s0").gap is None
+
+
+def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Database) -> None:
+    """What was judged is not what is stored."""
+    put(database, Gap.NOTHING_KNOWN)
+    stale = opened(database, "s0")._replace(held_ip=OTHER.text)
+
+    with database.transaction() as stores:
+        lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
+
+    assert list(lost) == ["s0"]
+    assert kept(database, "s0").gap is Gap.NOTHING_KNOWN
+
+
+def page(database: Database, case: OpenCase, run: str = "me") -> list[str]:
+    """Ask for one session after the other, and compare with what is counted."""
+    found: list[str] = []
+    after = ""
+    silent = NOON - DAY
+    with database.transaction() as stores:
+        while True:
+            first = stores.open_sessions.first(case, run=run, silent_since=silent, after=after)
+            some = stores.open_sessions.page(case, run=run, silent_since=silent, after=after, limit=1)
+            assert (some.last, [s.session_id for s in some.sessions]) == (
+                (first[0], [first[1]]) if first is not None else ("", [])
+            )
+            if not some.last:
+                break
+            after = some.last
+            found += [session.session_id for session in some.sessions]
+        assert stores.open_sessions.count(case, run=run, silent_since=silent) == len(found)
+    return found
+
+
+def test_each_open_session_belongs_to_its_cases(database: Database) -> None:
+    """Never judged, undone, or judged by another run; sealed ones to none."""
+    put(database, Gap.UNDONE, snapshot(), Gap.NO_SOURCE_IP)
+    with database.transaction() as stores:
+        for name in ("n1", "n2"):
+            unjudged = SessionAggregate.sighted(name, HOME.text, NOON).summary()
+            stores.sessions.save([unjudged], run="load", saved_at=NOON)
+        stores.runs.begin("me", RunKind.BACKFILL, at=NOON)
+        stores.runs.set_aside("me", "n2", "refused", at=NOON)
+
+    assert page(database, OpenCase.NEVER_JUDGED) == ["n1"]
+    assert page(database, OpenCase.NEVER_JUDGED, run="other") == ["n1", "n2"]
+    assert page(database, OpenCase.UNDONE) == ["s0"]
+    assert page(database, OpenCase.AGAIN) == ["s2"]
+    assert page(database, OpenCase.AGAIN, run="load") == []
+
+
+def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Database) -> None:
+    """The row has none again, the inventory counts as before, and what was sealed by others stays."""
+    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
+    put(database, snapshot())
+    with database.transaction() as stores:
+        stores.sessions.save([nowhere], run="load", saved_at=NOON)
+        sighting = Sighting(address=OTHER, seen_at=NOON)
+        stores.inventory.register([sighting], registered_at=NOON)
+        stores.open_sessions.settle(
+            [Judged(OpenSession("n", None), sighting, snapshot())], run="back", settled_at=LATER
+        )
+    assert kept(database, "n").source_ip == OTHER
+    with database.transaction() as stores:
+        after = ""
+        while after := stores.counts.count_found("back", after=after, limit=1, seen_at=LATER):
+            pass
+    with database.transaction() as stores:
+        undone = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
+        assert (undone.last, undone.opened, undone.restored, undone.sources) == ("n", 1, 0, frozenset({"a@2026-03-01"}))
+        again = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
+        assert (again.last, again.opened) == ("", 0)
+
+    assert (kept(database, "n").sighting, kept(database, "n").gap) == (None, Gap.UNDONE)
+    assert kept(database, "s0").is_sealed
 
 
 def kept(database: Database, name: str) -> SessionSummary:
@@ -110,8 +191,7 @@ def test_a_settled_session_may_have_no_address(database: Database) -> None:
     with database.transaction() as stores:
         stores.inventory.register([], registered_at=NOON)
         stores.sessions.save([nowhere.judged(Gap.NEVER_LOOKED_UP)], run="load", saved_at=NOON)
-        judged = Judged(session=OpenSession(session_id="n", sighting=None), verdict=Gap.NO_SOURCE_IP)
+        judged = Judged(OpenSession("n", None), None, Gap.NO_SOURCE_IP)
         stores.open_sessions.settle([judged], run="late", settled_at=LATER)
 
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP
-    assert OTHER.version == 4

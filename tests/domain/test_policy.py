@@ -139,3 +139,18 @@ def test_a_network_number_that_the_store_cannot_hold_leaves_the_session_open(asn
     verdict = SnapshotPolicy().verdict(SEEN, reading, largest_asn=2**31 - 1)
 
     assert verdict == (reading.snapshot if is_kept else Gap.ASN_TOO_LARGE)
+
+
+@given(held=ip_snapshots, offered=ip_snapshots)
+@example(held=snapshot(country="DE"), offered=snapshot(country="DE"))
+def test_improving_never_takes_a_fact_and_never_makes_one_later(held: IpSnapshot, offered: IpSnapshot) -> None:
+    """And what an operator stated stays."""
+    if not POLICY.improves(held, offered):
+        return
+
+    assert held.method is not Method.CORRECTED
+    assert offered.method in {Method.ASOF, Method.INFERRED}
+    for fact in ("asn", "country", "ip_type"):
+        assert getattr(held, fact) is None or getattr(offered, fact) is not None
+    assert not (held.method is Method.ASOF and offered.method is Method.INFERRED)
+    assert not POLICY.improves(offered, held)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from snapshots.app.enrich import SnapshotService
 from snapshots.app.ports import Clock, Database
 from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import Judged
-from snapshots.domain.gap import Gap
+from snapshots.app.session_ports import OpenCase
+from snapshots.app.settle import Settling
+from snapshots.domain.snapshot import IpSnapshot
 
 PAGE = 1000
 
@@ -38,16 +38,14 @@ class LateCompletion:
 
     Args:
         database: Where the sessions are.
-        service: Gives the snapshots.
+        settling: Judges a page of them.
         clock: Tells when sessions were judged.
         new_run: Makes the name of a run.
     """
 
-    def __init__(
-        self, database: Database, service: SnapshotService, *, clock: Clock, new_run: Callable[[], str]
-    ) -> None:
+    def __init__(self, database: Database, settling: Settling, *, clock: Clock, new_run: Callable[[], str]) -> None:
         self._database = database
-        self._service = service
+        self._settling = settling
         self._clock = clock
         self._new_run = new_run
 
@@ -69,22 +67,23 @@ class LateCompletion:
         while True:
             now = self._clock.now()
             with self._database.transaction() as stores:
-                page = stores.open_sessions.learned_since(
-                    run=run, silent_since=now - SIGN_OF_LIFE, after=after, limit=PAGE
+                page = self._settling.settle(
+                    OpenCase.LEARNED,
+                    stores,
+                    run=run,
+                    silent_since=now - SIGN_OF_LIFE,
+                    now=now,
+                    after=after,
+                    limit=PAGE,
                 )
-                if page and not judged:
+                if page.judged and not judged:
                     stores.runs.begin(run, RunKind.LATE, at=now)
-                verdicts = self._service.judge([s.sighting for s in page if s.sighting is not None], stores)
-                settled = [
-                    Judged(session=s, verdict=verdicts[s.sighting] if s.sighting is not None else Gap.NO_SOURCE_IP)
-                    for s in page
-                ]
-                stores.open_sessions.settle(settled, run=run, settled_at=now)
-                judged += len(page)
-                sealed += sum(not isinstance(each.verdict, Gap) for each in settled)
-                if not page:
+                judged += len(page.judged)
+                sealed += sum(isinstance(verdict, IpSnapshot) for _, _, verdict in page.judged)
+                if judged:
+                    stores.runs.note(run, {"judged": judged, "sealed": sealed}, at=now)
+                if not page.last:
                     if judged:
-                        stores.runs.note(run, {"judged": judged, "sealed": sealed}, at=now)
                         stores.runs.end(run, RunState.DONE, at=now)
                     return Completed(run=run if judged else None, judged=judged, sealed=sealed)
-            after = page[-1].session_id
+            after = page.last

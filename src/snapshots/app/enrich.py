@@ -1,6 +1,6 @@
 """Give sessions the snapshot of what was known of their address."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
@@ -79,31 +79,61 @@ class SnapshotService:
         self.register_sources(stores)  # a file of facts may have been replaced since
         sightings = [s.sighting for s in summaries if s.sighting is not None]
         behind = stores.inventory.register(sightings, registered_at=self._clock.now())
-        self.learn_of(behind, stores)
-        verdicts = self.judge(sightings, stores)
+        self._forget_what_is_out_of_date(stores)
+        self._learn_of(behind, stores)
+        self._known = _knowledge(stores)
+        verdicts = iter(self._verdicts(sightings, stores))
         return [
-            summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else verdicts[summary.sighting])
-            for summary in summaries
+            summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else next(verdicts)) for summary in summaries
         ]
 
-    def judge(self, sightings: Collection[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
+    def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
         """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
-        self._forget_what_is_out_of_date(stores)
         judgement = self._judgement
-        verdicts = {sighting: judgement.verdict(sighting) for sighting in sightings}
-        unknown = [sighting for sighting, verdict in verdicts.items() if verdict is None]
-        said = stores.inventory.as_of([s for s in unknown if s.address.is_routable])
-        for sighting in unknown:
-            verdicts[sighting] = judgement.verdict(sighting) or judgement.judge(sighting, said.get(sighting))
-        return {sighting: verdict for sighting, verdict in verdicts.items() if verdict is not None}
+        verdicts = [judgement.verdict(sighting) for sighting in sightings]
+        unknown = [s for s, verdict in zip(sightings, verdicts, strict=True) if verdict is None]
+        said = stores.inventory.as_of([s for s in unknown if s.address.is_routable]) if unknown else {}
+        return [
+            verdict or judgement.verdict(sighting) or judgement.judge(sighting, said.get(sighting))
+            for sighting, verdict in zip(sightings, verdicts, strict=True)
+        ]
 
-    def learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
+    def judge_stored(
+        self, sightings: Sequence[Sighting], stores: Stores, *, new: Sequence[Sighting], is_rehearsal: bool
+    ) -> Sequence[IpSnapshot | Gap]:
+        """
+        Return the snapshot that a stored session with each sighting may hold, or why it gets none.
+
+        Args:
+            sightings: A whole batch.
+            stores: The transaction in which it is done.
+            new: Those of them whose address the inventory may not hold.
+            is_rehearsal: Whether the transaction will be rolled back; what is learned is remembered all the same.
+        """
+        self.register_sources(stores)
+        self._forget_what_is_out_of_date(stores)
+        unknown = [sighting for sighting in sightings if self._judgement.verdict(sighting) is None]
+        behind = stores.inventory.register([*unknown, *new], registered_at=self._clock.now())
+        asked = {sighting.address for sighting in unknown}
+        self._learn_of({a: number for a, number in behind.items() if a in asked}, stores)
+        if not is_rehearsal:
+            self._known = _knowledge(stores)
+        return self._verdicts(sightings, stores)
+
+    def _learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
         """Look addresses up in the builds that they lack, as `IpInventory.register` tells them."""
         if behind:
-            self._forget_what_is_out_of_date(stores)
             self._lookups.catch_up(behind, stores)
             self._judgement.forget(behind)
-            self._known = _knowledge(stores)
+
+    def forget(self) -> None:
+        """Forget every verdict, because a rehearsal learned what is not stored."""
+        self._known = None
+
+    @property
+    def rules(self) -> str:
+        """Return a text that is another whenever sessions may be judged by other rules."""
+        return repr((self._reader, self._policy))
 
     def _forget_what_is_out_of_date(self, stores: Stores) -> None:
         """Forget every verdict if anybody else learned, registered or retracted since, or a transaction failed."""

@@ -23,6 +23,10 @@ class NoSuchSession(SnapshotsError):
     """There is no session of that name, or it is not sealed."""
 
 
+class NoSuchRun(SnapshotsError):
+    """There is no run of that name, or it cannot be resumed or undone."""
+
+
 class NoSuchBuild(SnapshotsError):
     """There is no such build of a source of facts."""
 

@@ -47,6 +47,8 @@ class Lookups:
         """
         Look addresses up in the builds that were registered since they were looked up last.
 
+        Of those that nobody looked up yet, what another loader's enrichment wrote is read too.
+
         Args:
             behind: Addresses, each with the number of the build up to which it was looked up.
             stores: The transaction in which it is done.
@@ -68,7 +70,8 @@ class Lookups:
         ]
         until = registered[-1].number if registered else 0
         new = frozenset(address for address, number in behind.items() if not number)
-        return self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=behind, until=until, new=new)
+        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=behind, until=until, new=new)
+        return learned + self.read_documents(stores.inventory.documents_of(new), stores)
 
     def look_up(self, addresses: Collection[IpAddress], source: FactSource, number: int, stores: Stores) -> int:
         """Look addresses up in the build of a number, and return how many observations were added or lengthened."""
@@ -78,6 +81,8 @@ class Lookups:
 
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
         """Learn what another loader's enrichment says of addresses, and return how many observations were added."""
+        if not documents:
+            return 0
         calendar = BuildCalendar.of(stores.sources.registered())
         said = [
             (

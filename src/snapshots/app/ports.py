@@ -8,7 +8,7 @@ from typing import Protocol
 
 from snapshots.app.lines import Mark, Reason
 from snapshots.app.run_ports import Runs
-from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore
+from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore, Undoing
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
@@ -129,6 +129,10 @@ class IpInventory(Protocol):
         """Return what another loader's enrichment left of addresses, in the order of their texts; none in our own."""
         ...
 
+    def documents_of(self, addresses: Collection[IpAddress]) -> Sequence["Document"]:
+        """Return what another loader's enrichment left of these addresses."""
+        ...
+
     def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """
         Return as `register` does the most urgent addresses that lack builds.
@@ -199,6 +203,21 @@ class InventoryCounts(Protocol):
         Args:
             changes: What becomes of each session; not saved yet, its address registered.
             seen_at: The present moment.
+        """
+        ...
+
+    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
+        """
+        Count the sessions whose address a run found, on some of the addresses.
+
+        Args:
+            run: The run.
+            after: The address to start behind; "" for the first ones.
+            limit: How many addresses at most.
+            seen_at: The present moment.
+
+        Returns:
+            The last of these addresses; "" if there are no more.
         """
         ...
 
@@ -288,6 +307,14 @@ class Bookmarks(Protocol):
         ...
 
 
+class Health(Protocol):
+    """Tells whether a database can bear more work."""
+
+    def trouble(self) -> str:
+        """Return one sentence on what makes it suffer, with figures; "" if it is well."""
+        ...
+
+
 class Stores(Protocol):
     """Everything that is stored, within one transaction."""
 
@@ -337,6 +364,15 @@ class Stores(Protocol):
         ...
 
     @property
+    def undoing(self) -> Undoing:
+        """Return what takes runs back."""
+        ...
+
+    def log_position(self) -> int | None:
+        """Return how many bytes the database has written to its log so far; None if it does not tell."""
+        ...
+
+    @property
     def audit(self) -> Audit:
         """Return the doors to sealed sessions."""
         ...
@@ -345,13 +381,16 @@ class Stores(Protocol):
 class Database(Protocol):
     """Where everything is stored."""
 
-    def transaction(self, connection: object | None = None) -> AbstractContextManager[Stores]:
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False
+    ) -> AbstractContextManager[Stores]:
         """
         Open a transaction that is committed at the end of the block, and rolled back if the block raises.
 
         Args:
             connection: A caller's connection to the same database. The block then works under a
                 savepoint there and never commits: that stays with the caller.
+            rehearse: Roll everything back at the end of the block.
 
         Raises:
             StoreUnavailable: The database did not answer, or refused; nothing of the block is stored.

@@ -201,12 +201,13 @@ class Reports(Protocol):
         """Return how many sessions and addresses carry a snapshot, and why the others do not."""
         ...
 
-    def inspect(self, *, show: int) -> Inspection:
+    def inspect(self, *, show: int, run: str | None = None) -> Inspection:
         """
         Look at every sealed session, and try the guard in a transaction that is rolled back.
 
         Args:
             show: How many violations to name, at least 1.
+            run: Look only at the sessions that this run sealed; None to look at all.
         """
         ...
 

@@ -1,6 +1,7 @@
 """What is recorded of the executions that write."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -16,6 +17,9 @@ class RunKind(Enum):
     LATE = "late"
     CORRECT = "correct"
     PRUNE = "prune"
+    BACKFILL = "backfill"
+    IMPROVE = "improve"
+    UNDO = "undo"
 
 
 class RunState(Enum):
@@ -24,6 +28,36 @@ class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """
+    What is recorded of a run.
+
+    Attributes:
+        run: Its name.
+        kind: What it does.
+        state: How it stands.
+        began_at: When it began.
+        heard_at: When it was heard of last.
+        ended_at: When it ended; None while it runs, and if it died.
+        counts: What it did so far.
+        settings: By what it works; what they mean is its own affair.
+        position: How far it is, in its own words; "" at the beginning.
+    """
+
+    run: str
+    kind: RunKind
+    state: RunState
+    began_at: datetime
+    heard_at: datetime
+    ended_at: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    position: str = ""
 
 
 class Runs(Protocol):
@@ -33,12 +67,36 @@ class Runs(Protocol):
     Every implementation passes tests/contracts/test_runs.py.
     """
 
-    def begin(self, run: str, kind: RunKind, *, at: datetime) -> None:
+    def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
         """Record that a run begins."""
         ...
 
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime) -> None:
-        """Replace the counts of a run, and record that it is alive."""
+    def note(self, run: str, counts: Mapping[str, int], *, at: datetime, position: str | None = None) -> None:
+        """Replace the counts of a run, and its position unless that is None; record that it is alive."""
+        ...
+
+    def remember(self, run: str, settings: Mapping[str, str]) -> None:
+        """Add to the settings of a run."""
+        ...
+
+    def resume(self, run: str, *, at: datetime) -> None:
+        """Record that a run goes on."""
+        ...
+
+    def find(self, run: str) -> RunRecord | None:
+        """Return what is recorded of a run; None if there is none of that name."""
+        ...
+
+    def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
+        """Return the runs of some kinds that began last, the newest first."""
+        ...
+
+    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+        """Record that a run went on without a session, and why."""
+        ...
+
+    def put_aside_by(self, run: str) -> Mapping[str, str]:
+        """Return the sessions that a run went on without, each with the reason."""
         ...
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:

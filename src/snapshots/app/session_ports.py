@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from enum import Enum
+from typing import NamedTuple, Protocol
 
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot
@@ -19,20 +20,67 @@ class SessionChange:
     kept: SessionSummary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSession:
-    """A session without a snapshot: its name, and its canonical sighting if it has one."""
+class OpenCase(Enum):
+    """Why open sessions are to be judged."""
+
+    NEVER_JUDGED = "never_judged"
+    """Another loader wrote them, and nobody looked at them since."""
+    UNDONE = "undone"
+    """A run that had sealed them was undone."""
+    LEARNED = "learned"
+    """Their address learned something since their gap was judged."""
+    AGAIN = "again"
+    """They were judged, by another run; an operator wants it again."""
+
+
+class OpenSession(NamedTuple):
+    """
+    A session without a snapshot. There is one for each row that is judged.
+
+    Attributes:
+        session_id: Its name.
+        sighting: Its canonical sighting; None if its row names no address.
+        held_ip: What its row holds for an address, in whatever form; None if nothing.
+        is_dated: Whether its row says when and by what the address was seen.
+        began_at: Its first event's time, as far as it is known; None if no time is.
+        events: What a table of raw events holds of it, as JSON texts; only of sessions without an address.
+        document: What another loader's enrichment wrote of it, as a JSON text; likewise.
+    """
 
     session_id: str
     sighting: Sighting | None
+    held_ip: str | None = None
+    is_dated: bool = True
+    began_at: datetime | None = None
+    events: Sequence[str] = ()
+    document: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """An open session, and what was decided of it."""
+class OpenPage(NamedTuple):
+    """Some open sessions, and the place to go on behind; "" if there are no more."""
+
+    sessions: Sequence[OpenSession]
+    last: str
+
+
+class Judged(NamedTuple):
+    """
+    An open session, and what was decided of it. There is one for each session.
+
+    Attributes:
+        session: The session.
+        sighting: Its canonical sighting, from its row or from elsewhere; None if there is none.
+        verdict: The snapshot that it gets, or why it gets none.
+    """
 
     session: OpenSession
+    sighting: Sighting | None
     verdict: IpSnapshot | Gap
+
+    @property
+    def was_found(self) -> bool:
+        """Whether the address stands elsewhere than in the session's row."""
+        return self.sighting is not None and self.session.held_ip != self.sighting.address.text
 
 
 class SessionStore(Protocol):
@@ -78,37 +126,106 @@ class SessionStore(Protocol):
 
 class OpenSessions(Protocol):
     """
-    The sessions without a snapshot, to be judged again.
+    The sessions without a snapshot, to be judged.
 
     Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
-    def learned_since(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[OpenSession]:
+    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
         """
-        Return open sessions whose address learned something since their gap was judged, in the order of their names.
+        Return some of the open sessions of a case, each once if they are asked for one page after the other.
 
-        Sessions that another run at work may still read more of, and those that an undo opened, are not among them.
+        Sessions that another run at work may still read more of are not among them.
 
         Args:
-            run: The run that asks.
+            case: Why they are to be judged.
+            run: The run that asks; what it judged or set aside itself is not among them.
             silent_since: A run that was not heard of since then has died.
-            after: The name to start behind; "" for the first page.
+            after: The place to start behind, as the page before told it; "" for the first page.
             limit: How many at most.
         """
+        ...
+
+    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+        """Return the place and the name of the first session that `page` would return, reading nothing else of it."""
+        ...
+
+    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+        """Count what `page` would return in all."""
         ...
 
     def may_have_learned(self, *, since: datetime) -> bool:
         """Whether any address that was registered before a moment learned something since then."""
         ...
 
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> int:
+    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
         """
         Seal sessions or write why they stay open, all in one statement.
 
-        A session that is sealed by now, or has another address, is left as it is.
+        Where the row did not say when its address was seen, or held another text for it, the sighting is written
+        too, with the run and what stood there before. A session that is sealed by now, or has another address, is
+        left as it is.
 
         Returns:
-            How many were written.
+            The names of those that were left as they are.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSession:
+    """A session with its snapshot: its name, its canonical sighting, and what it holds."""
+
+    session_id: str
+    sighting: Sighting
+    snapshot: IpSnapshot
+
+
+class SealedPage(NamedTuple):
+    """Some sealed sessions, and the place to go on behind; "" if there are no more."""
+
+    sessions: Sequence[SealedSession]
+    last: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndonePage:
+    """
+    What undoing a page of a run gave.
+
+    Attributes:
+        last: The place to go on behind; "" if nothing is left of the run.
+        opened: Sessions that it had sealed, and that are open again.
+        restored: Sessions that hold again what they held before it.
+        forgotten: Open sessions whose address it had found, and that have none again.
+        sources: The builds that its snapshots were made of, such as "dbip@2026-09-01".
+    """
+
+    last: str
+    opened: int = 0
+    restored: int = 0
+    forgotten: int = 0
+    sources: frozenset[str] = frozenset()
+
+
+class Undoing(Protocol):
+    """
+    Takes back what runs wrote, through the audit.
+
+    Every implementation passes tests/contracts/test_undoing.py.
+    """
+
+    def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
+        """
+        Take back what a run wrote on some sessions, and nothing else.
+
+        Args:
+            run: The run to take back.
+            by: The run that does it.
+            counted_until: Up to which address the run counted sessions in the inventory.
+            after: The place to start behind; "" for the first page.
+            limit: How many at most.
+            at: The present moment.
         """
         ...
 
@@ -126,6 +243,19 @@ class Audit(Protocol):
 
         Raises:
             StoreUnavailable: The session is open, or not there; nothing was changed.
+        """
+        ...
+
+    def sealed(self, *, after: str, limit: int) -> SealedPage:
+        """Return some sealed sessions, in the order of their names; what cannot be read is left out."""
+        ...
+
+    def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
+        """
+        Do what `correct` does for many sessions, in one statement.
+
+        Raises:
+            StoreUnavailable: One of them is open, or not there; nothing was changed.
         """
         ...
 

@@ -94,15 +94,15 @@ class BuildCalendar:
             dates = dates or sorted({before.observed_at, before.confirmed_until})
             heard = bisect_right(dates, min(at, before.confirmed_until))
             newest = max(before.observed_at, dates[heard - 1]) if heard else before.observed_at
-            yield replace(before, observed_at=newest, confirmed_until=newest)
+            yield _of_build(before, newest)
             next_ = bisect_right(dates, at)
             if next_ < len(dates) and dates[next_] <= before.confirmed_until:
                 again = dates[next_]
                 if after is None or again < after.observed_at:
-                    yield replace(before, observed_at=again, confirmed_until=again)
+                    yield _of_build(before, again)
                     return
         if after is not None:
-            yield replace(after, confirmed_until=after.observed_at)
+            yield _of_build(after, after.observed_at)
 
     def answers(
         self,
@@ -147,6 +147,13 @@ class BuildCalendar:
         if any(at < said.observed_at <= again for said in live):
             return [new]
         return [new, replace(before, observed_at=again)]
+
+
+def _of_build(run: IpObservation, at: datetime) -> IpObservation:
+    """Return what one build of a run said."""
+    if run.observed_at == run.confirmed_until == at:
+        return run
+    return replace(run, observed_at=at, confirmed_until=at)
 
 
 class Answers(Mapping[Sighting, Sequence[IpObservation]]):

@@ -47,7 +47,6 @@ class Judgement:
         self._memory = memory
         self._reader = reader
         self._policy = policy
-        self._ages = tuple({reader.network_max_age, *reader.type_max_age.values()})
         lags = {reader.max_lag, reader.max_type_lag, policy.max_lag}
         self._lags = tuple(lag for lag in lags if lag is not None)
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
@@ -91,15 +90,21 @@ class Judgement:
         self._equal.clear()
 
     def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
-        edges = [EVER, NEVER]
+        since, until = EVER, NEVER
+        later = {each.source for each in said if each.observed_at > at}
         for each in said:
             moment = each.observed_at
-            edges.append(moment)
-            if moment <= at:
-                edges += (_moved(moment, age + INSTANT) for age in self._ages)
+            if moment > at:
+                edges = [moment, *(_moved(moment, -lag) for lag in self._lags)]
             else:
-                edges += (_moved(moment, -lag) for lag in self._lags)
-        return max(edge for edge in edges if edge <= at), min(edge for edge in edges if edge > at or edge is NEVER)
+                ages = self._reader.ages_of(each, has_later=each.source in later)
+                edges = [moment, *(_moved(moment, age + INSTANT) for age in ages)]
+            for edge in edges:
+                if edge <= at:
+                    since = max(since, edge)
+                else:
+                    until = min(until, edge)
+        return since, until
 
 
 def _moved(moment: datetime, by: timedelta) -> datetime:

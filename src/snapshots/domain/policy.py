@@ -7,7 +7,7 @@ from enum import Enum
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.reading import IpReading
-from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
 
 
@@ -65,6 +65,21 @@ class SnapshotPolicy:
             return None
         return offered
 
+    def improves(self, held: IpSnapshot, offered: IpSnapshot) -> bool:
+        """
+        Whether an operator who asks for it gets *offered* in the place of *held*.
+
+        Only facts stated by the time of the attack for inferred ones, or every fact that is held and more, stated
+        no later; never the reverse, and never what an operator corrected.
+        """
+        if held.method is Method.CORRECTED or offered.method not in {Method.ASOF, Method.INFERRED}:
+            return False
+        gains = [_stated(offered) - _stated(held), _stated(held) - _stated(offered)]
+        if held.method is Method.INFERRED and offered.method is Method.ASOF:
+            return not gains[1]
+        is_later = held.method is Method.ASOF and offered.method is Method.INFERRED
+        return bool(gains[0]) and not gains[1] and not is_later
+
     def verdict(
         self, sighting: Sighting | None, reading: IpReading | None, *, largest_asn: int = LARGEST_ASN
     ) -> IpSnapshot | Gap:
@@ -96,3 +111,7 @@ class SnapshotPolicy:
         if offered.asn is not None and offered.asn > largest_asn:
             return Gap.ASN_TOO_LARGE
         return None
+
+
+def _stated(snapshot: IpSnapshot) -> set[str]:
+    return {name for name in ("asn", "country", "ip_type") if getattr(snapshot, name) is not None}

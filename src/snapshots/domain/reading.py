@@ -138,6 +138,20 @@ class AsOfReader:
             if source.age > self.type_max_age[ip_type]
         ]
 
+    def ages_of(self, said: IpObservation, *, has_later: bool) -> Iterable[timedelta]:
+        """
+        Return the ages at which what is read of an observation becomes another.
+
+        Args:
+            said: Made before the moment.
+            has_later: Whether its source said something after the moment, which is listened to when this is too old.
+        """
+        yield self.network_max_age
+        for ip_type in said.facts.ip_types:
+            yield self.type_max_age[ip_type]
+        if has_later and not said.facts.ip_types:
+            yield self._type_age(None)
+
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
         """Return what stands next to a moment, of each source, the most trusted first."""
         sources: dict[str, _Source] = {}

@@ -10,13 +10,17 @@ from typing import Protocol
 from snapshots.adapters.cli.settings import Settings
 from snapshots.app.adoption import Adoption
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.backfill import BackfillSnapshots
 from snapshots.app.copying import CopyObserver, TableCopied
+from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LogSource
 from snapshots.app.load import LoadReport
 from snapshots.app.progress import LoadObserver
 from snapshots.app.report import Reports
+from snapshots.app.run_ports import RunRecord
+from snapshots.app.undo import UndoRun
 
 
 class FoundLogs(Protocol):
@@ -46,6 +50,11 @@ class Application:
         adoption: Takes over a database of cowrieprocessor.
         inventory: Answers questions about addresses.
         keeper: Imports, refreshes and withdraws what sources said.
+        backfill: Gives stored sessions their snapshots.
+        improve: Replaces snapshots by better ones.
+        undo: Takes runs back.
+        runs: Returns the runs that began last, so many at most.
+        refresh_statistics: Lets the database's planner look at the sessions anew.
         find_tables: Finds the files of facts that paths name.
         import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
             build's label, how many of its lines could not be read, and what was done.
@@ -62,6 +71,11 @@ class Application:
     adoption: Adoption
     inventory: InventoryReports
     keeper: InventoryKeeper
+    backfill: BackfillSnapshots
+    improve: ImproveSnapshots
+    undo: UndoRun
+    runs: Callable[[int], Sequence[RunRecord]]
+    refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
     import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]
     now: Callable[[], datetime]

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, output_options, stdout
 from snapshots.adapters.cli.progress import CopyBar, LoadBar
@@ -35,6 +36,9 @@ def cli() -> None:
 cli.add_command(inventory)
 cli.add_command(sources)
 cli.add_command(drift)
+cli.add_command(backfill)
+cli.add_command(runs)
+cli.add_command(undo)
 
 
 @cli.command(short_help="Load Cowrie logs.")
@@ -85,8 +89,11 @@ def report(open_application: OpenApplication, /, output: str, top: int, **option
     metavar="PERCENT",
     help="Exit with 3 unless snapshot, ASN and country each cover this share of the sessions.",
 )
+@click.option("--run", help="Look only at the sessions that this run sealed.")
 @click.pass_obj
-def verify(open_application: OpenApplication, /, output: str, target: float | None, **options: Any) -> None:
+def verify(
+    open_application: OpenApplication, /, output: str, target: float | None, run: str | None, **options: Any
+) -> None:
     """
     Show how many sessions carry a snapshot, and check that none was changed.
 
@@ -95,7 +102,7 @@ def verify(open_application: OpenApplication, /, output: str, target: float | No
     """
     with opened(open_application, options) as application:
         found = application.reports.coverage()
-        inspection = application.reports.inspect(show=SHOWN_VIOLATIONS)
+        inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run)
     met = target is None or found.sessions.meets(target / 100)
     if output == "json":
         verdict = {"target": target, "met": met, "invariants": shapes.inspection_document(inspection)}

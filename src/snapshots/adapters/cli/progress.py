@@ -126,3 +126,54 @@ class CountBar:
     def __call__(self, count: int) -> None:
         """Show a count."""
         self._progress.update(self._task, completed=count)
+
+
+class WorkBar:
+    """
+    Shows how far work is, how fast, and what it waits for; without a terminal it only says what it waits for.
+
+    Args:
+        console: Where it is drawn.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, rate="")
+        self._stage = ""
+        self._waits_for = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def stage_begun(self, name: str, total: int) -> None:
+        """Begin a bar."""
+        self._stage = name.replace("_", " ")
+        self._progress.reset(self._task, total=total or None, description=self._stage, rate="")
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """Move the bar."""
+        rate = f"{handled / seconds:,.0f}/s" if seconds > 0 else ""
+        self._progress.update(self._task, advance=handled, rate=rate)
+
+    def waiting_for(self, reason: str) -> None:
+        """Say it once."""
+        self._progress.update(self._task, description=f"waiting: {reason}" if reason else self._stage)
+        if reason and reason != self._waits_for and not self._console.is_terminal:
+            self._console.print(f"Waiting: {reason}")
+        self._waits_for = reason

@@ -23,6 +23,9 @@ class Settings(BaseModel):
         max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
         fresh_days: How old facts of an address may be before a newer build should be had.
         fresh_days_fast: The same for addresses that are a VPN, a Tor exit or in a datacenter.
+        max_replication_lag_seconds: How far a replica may be behind before a backfill waits; 0 to never mind.
+        max_lock_waits: How many sessions may wait for locks before it waits; 0 to never mind.
+        max_transaction_seconds: How old another transaction may be before it waits; 0 to never mind.
         prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
     """
 
@@ -37,6 +40,9 @@ class Settings(BaseModel):
     max_age_days: float | None = Field(default=None, ge=0, le=100_000)
     fresh_days: float = Field(default=30, ge=0, le=100_000)
     fresh_days_fast: float = Field(default=7, ge=0, le=100_000)
+    max_replication_lag_seconds: float = Field(default=30, ge=0, le=1e9)
+    max_lock_waits: int = Field(default=5, ge=0)
+    max_transaction_seconds: float = Field(default=3600, ge=0, le=1e9)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
     @classmethod
@@ -72,6 +78,21 @@ class Settings(BaseModel):
     def fresh_for_fast(self) -> timedelta:
         """Return how old facts may be that change quickly."""
         return timedelta(days=self.fresh_days_fast)
+
+    @property
+    def max_replication_lag(self) -> timedelta | None:
+        """Return how far a replica may be behind; None to never mind."""
+        return timedelta(seconds=self.max_replication_lag_seconds) or None
+
+    @property
+    def lock_waits(self) -> int | None:
+        """Return how many sessions may wait for locks; None to never mind."""
+        return self.max_lock_waits or None
+
+    @property
+    def max_transaction(self) -> timedelta | None:
+        """Return how old another transaction may be; None to never mind."""
+        return timedelta(seconds=self.max_transaction_seconds) or None
 
     @property
     def prefer_for_asn(self) -> tuple[str, ...]:

@@ -1,11 +1,17 @@
 """Facts in the documents that cowrieprocessor's enrichment left, in all of their shapes."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import msgspec
 
 from snapshots.adapters.intel.words import asn_in, country_in
+from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
+from snapshots.domain.source_ip import IpAddress
 
+LONGEST_ADDRESS = 80
 SPUR_AS, SPUR_TYPES = 0, 9
 """Where the organization and the client's types stand in the list that its SPUR writer makes."""
 
@@ -53,3 +59,33 @@ def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
 def _part(document: Mapping[object, object], key: str) -> Mapping[object, object]:
     part = document.get(key)
     return part if isinstance(part, Mapping) else {}
+
+
+def addresses_in_document(text: str) -> frozenset[IpAddress]:
+    """
+    Return every address that a document of a session names as the session's.
+
+    They stand as keys below `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`;
+    what cannot be read, and 0.0.0.0, is left out.
+    """
+    try:
+        document = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return frozenset()
+    if not isinstance(document, dict):
+        return frozenset()
+    named: list[object] = [key for key in document if key[:1].isdigit() or ":" in key]
+    named += [key for key in _part(document, "session") if isinstance(key, str)]
+    named.append(_part(document, "session_metadata").get("source_ip"))
+    named.append(_part(_part(document, "dshield"), "ip").get("number"))
+    texts = {value for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS}
+    return frozenset(address for text in texts if (address := _address(text)) is not None)
+
+
+@lru_cache(maxsize=65_536)
+def _address(value: str) -> IpAddress | None:
+    try:
+        address = IpAddress.parse(value)
+    except InvalidAddress:
+        return None
+    return address if address.text != "0.0.0.0" else None  # noqa: S104 - how some loaders write an unknown address

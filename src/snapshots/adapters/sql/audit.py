@@ -4,11 +4,27 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 
-from snapshots.adapters.sql.dialects import each_of
-from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of
+from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored
+from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
+from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -19,10 +35,20 @@ from snapshots.adapters.sql.tables import (
     snapshot_prunings,
     states,
 )
-from snapshots.app.session_ports import Pruned
+from snapshots.app.errors import StoreUnavailable
+from snapshots.app.session_ports import Pruned, SealedPage, SealedSession
 from snapshots.domain.snapshot import IpSnapshot
 
 S = session_summaries.c
+CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))
+"""What a correction of facts changes."""
+
+STAGE = Table(
+    "stage_corrections",
+    stages,
+    *(Column(column, S[column].type, primary_key=column == "session_id") for column in ("session_id", *CHANGED)),
+    prefixes=["TEMPORARY"],
+)
 
 
 class SqlAudit:
@@ -36,21 +62,49 @@ class SqlAudit:
         """Insert the correction that makes the change."""
         query = select(session_summaries).where(S.session_id == session_id).with_for_update()
         held = self._connection.execute(query).mappings().one()
-        row = dict(held) | {
-            "snapshot_asn": snapshot.asn,
-            "snapshot_country": snapshot.country,
-            "snapshot_ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
-            "enrichment_at": snapshot.enrichment_at,
-            "snapshot_method": snapshot.method.value,
-            "snapshot_source": snapshot.source,
-            "snapshot_run": run,
-        }
-        row["snapshot_seal"] = seal_of(row)
+        row = _changed(held, snapshot, run)
         changed = ("snapshot_seal", *(column for column in SNAPSHOT_COLUMNS if row[column] != held[column]))
         new = {column: literal(row[column], S[column].type) for column in changed}
-        self._insert_corrections(new, S.session_id == session_id, reason=reason, run=run, made_at=made_at)
+        self.insert_corrections(new, S.session_id == session_id, reason=reason, run=run, made_at=made_at)
 
-    def _insert_corrections(
+    def sealed(self, *, after: str, limit: int) -> SealedPage:
+        """Return sealed sessions in the order of their names."""
+        query = select(session_summaries).where(is_sealed(), S.session_id > after).order_by(S.session_id).limit(limit)
+        found, last = [], ""
+        for row in self._connection.execute(query).mappings():
+            last = row["session_id"]
+            snapshot, sighting = snapshot_in(row), sighting_in(row)
+            if snapshot is not None and sighting is not None:
+                found.append(SealedSession(session_id=row["session_id"], sighting=sighting, snapshot=snapshot))
+        return SealedPage(found, last)
+
+    def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
+        """Insert the corrections from staged rows."""
+        if not snapshots:
+            return
+        held = select(session_summaries).where(S.session_id.in_(each_of(self._connection, list(snapshots))))
+        rows = [
+            _changed(row, snapshots[row["session_id"]], run)
+            for row in self._connection.execute(held.with_for_update()).mappings()
+        ]
+        if len(rows) != len(snapshots):
+            raise StoreUnavailable("a session to correct is not there")
+        self._connection.execute(delete(STAGE))
+        stored = moment_as_stored(self._connection)
+        fill(
+            self._connection,
+            STAGE,
+            (
+                tuple(stored(v) if isinstance(v, datetime) else v for v in (row[c.name] for c in STAGE.columns))
+                for row in rows
+            ),
+        )
+        of_row = STAGE.c.session_id == S.session_id
+        new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
+        staged = S.session_id.in_(select(STAGE.c.session_id))
+        self.insert_corrections(new, staged, reason=reason, run=run, made_at=made_at)
+
+    def insert_corrections(
         self,
         new: Mapping[str, ColumnElement[Any]],
         which: ColumnElement[bool],
@@ -58,7 +112,7 @@ class SqlAudit:
         reason: str,
         run: str,
         made_at: datetime,
-    ) -> None:
+    ) -> int:
         """Insert corrections made from the rows as they stand, so that even values of odd form are met exactly."""
         columns = {
             "session_id": S.session_id,
@@ -70,7 +124,8 @@ class SqlAudit:
         }
         self._register_addresses(which, made_at)
         held = select(*columns.values()).where(which).order_by(S.session_id)
-        self._connection.execute(snapshot_corrections.insert().from_select(list(columns), held))
+        made = snapshot_corrections.insert().from_select(list(columns), held)
+        return self._connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount
 
     def _register_addresses(self, which: ColumnElement[bool], now: datetime) -> None:
         """Put addresses into the inventory that another loader's rows name and it lacks, before they are checked."""
@@ -98,7 +153,7 @@ class SqlAudit:
             **{fact: case((states(fact), S[fact])) for fact in FACTS},
             "enrichment_at": case((is_sealed(), S.enrichment_at)),
         }
-        self._insert_corrections(new, _holds_a_sentinel(), reason=reason, run=run, made_at=made_at)
+        self.insert_corrections(new, _holds_a_sentinel(), reason=reason, run=run, made_at=made_at)
         return sentinels
 
     def count_sentinels(self) -> int:
@@ -136,6 +191,20 @@ class SqlAudit:
         query = select(func.count(), func.coalesce(func.sum(S.event_count), 0)).where(S.last_event_at < before)
         sessions, events = self._connection.execute(query).one()
         return Pruned(sessions=sessions, events=int(events))
+
+
+def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]:
+    """Return a row with another snapshot, and the seal over it."""
+    row = dict(held) | {
+        "snapshot_asn": snapshot.asn,
+        "snapshot_country": snapshot.country,
+        "snapshot_ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
+        "enrichment_at": snapshot.enrichment_at,
+        "snapshot_method": snapshot.method.value,
+        "snapshot_source": snapshot.source,
+        "snapshot_run": run,
+    }
+    return row | {"snapshot_seal": seal_of(row)}
 
 
 def _holds_a_sentinel() -> ColumnElement[bool]:

@@ -37,6 +37,43 @@ class SqlInventoryCounts:
             self._take_away(address, names, seen_at)
         self._add(spans, more, seen_at)
 
+    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
+        """Count on a page of addresses, in one statement."""
+        row, own = ip_inventory.c, session_summaries.c
+        page = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
+        last = self._connection.execute(select(func.max(page.subquery().c.ip_address))).scalar()
+        if last is None:
+            return ""
+        found = (
+            select(
+                own.source_ip,
+                func.count().label("sessions"),
+                func.min(own.first_event_at).label("first"),
+                func.max(own.last_event_at).label("last"),
+            )
+            .where(
+                own.source_ip > after,
+                own.source_ip <= last,
+                own.source_ip_run == run,
+                own.source_ip_was.is_distinct_from(own.source_ip),
+            )
+            .group_by(own.source_ip)
+            .subquery()
+        )
+        is_new = row.session_count == 0
+        first, newest = found.c.first, found.c.last
+        self._connection.execute(
+            update(ip_inventory)
+            .where(row.ip_address == found.c.source_ip)
+            .values(
+                session_count=row.session_count + found.c.sessions,
+                first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
+                last_seen=case((is_new | (newest > row.last_seen), newest), else_=row.last_seen),
+                updated_at=literal(seen_at, row.updated_at.type),
+            )
+        )
+        return str(last)
+
     def recount_networks(self, *, counted_at: datetime) -> None:
         """Count the addresses by network in one statement, and write what differs."""
         own, row = ip_inventory.c, asn_inventory.c

@@ -24,6 +24,7 @@ from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import session_summaries
+from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
 
 
@@ -62,7 +63,7 @@ class SqlStores:
     @cached_property
     def open_sessions(self) -> SqlOpenSessions:
         """Return the sessions without a snapshot."""
-        return SqlOpenSessions(self._connection)
+        return SqlOpenSessions(self._connection, self._shape)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:
@@ -83,6 +84,15 @@ class SqlStores:
     def audit(self) -> SqlAudit:
         """Return the doors to sealed sessions."""
         return SqlAudit(self._connection, self._shape)
+
+    @cached_property
+    def undoing(self) -> SqlUndoing:
+        """Return what takes runs back."""
+        return SqlUndoing(self._connection, self.audit)
+
+    def log_position(self) -> int | None:
+        """Return how far the log of the database is written."""
+        return dialects.log_position(self._connection)
 
 
 class SqlDatabase:
@@ -113,14 +123,16 @@ class SqlDatabase:
         return self._url.render_as_string(hide_password=True)
 
     @contextmanager
-    def transaction(self, connection: object | None = None) -> Iterator[SqlStores]:
+    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[SqlStores]:
         """Open a transaction of its own, or a savepoint on the caller's connection."""
         with self._translated():
             if connection is None:
                 self._prepare()
-                with self.engine.connect() as own, own.begin():
+                with self.engine.connect() as own, own.begin() as begun:
                     dialects.lock_for_writing(own)
                     yield self._stores(own)
+                    if rehearse:
+                        begun.rollback()
                 return
             if not isinstance(connection, Connection):
                 kind = type(connection)
@@ -244,6 +256,16 @@ class SqlDatabase:
         """
         with self._translated():
             indexes.build(self.engine, others, only_others=only_others)
+
+    def refresh_statistics(self) -> None:
+        """
+        Let the planner of queries look at the sessions anew, after many of them changed.
+
+        Raises:
+            StoreUnavailable: The database refused.
+        """
+        with self._translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"ANALYZE {session_summaries.name}")
 
     def close(self) -> None:
         """Close every connection."""

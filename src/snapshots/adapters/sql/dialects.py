@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,45 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
         return select(rows.column_valued("value"))
     rows = func.json_each(BindParameter(None, json.dumps(list(texts))))
     return select(rows.table_valued(column("value")).c.value)
+
+
+def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]]) -> None:
+    """
+    Put many rows into an empty temporary table, by the fastest way that the driver has.
+
+    Args:
+        connection: To the database.
+        stage: A table of ours.
+        rows: A value for each of its columns, as the driver takes it.
+    """
+    columns = ", ".join(column.name for column in stage.columns)
+    driver = connection.connection.driver_connection
+    if connection.dialect.driver == "psycopg" and driver is not None:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {stage.name} ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        return
+    if connection.dialect.paramstyle == "qmark":
+        marks = ", ".join("?" * len(stage.columns))
+        statement = f"INSERT INTO {stage.name} ({columns}) VALUES ({marks})"  # noqa: S608 - names of ours
+        connection.exec_driver_sql(statement, list(rows))
+        return
+    names = stage.columns.keys()
+    connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | str]:
+    """Return what turns an aware moment into what the driver takes for it."""
+    return moment_text if connection.dialect.name == "sqlite" else _as_it_is
+
+
+def _as_it_is(moment: datetime) -> datetime:
+    return moment
+
+
+def has_rowids(connection: Connection) -> bool:
+    """Whether rows lie in the order of a number of their own, and not of their keys."""
+    return connection.dialect.name == "sqlite"
 
 
 def each_span(
@@ -84,6 +123,13 @@ def size_of(connection: Connection, table: str) -> int:
         return int(connection.execute(query, {"name": table}).scalar() or 0)
     pages, page = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "page_size"))
     return int(pages) * int(page)
+
+
+def log_position(connection: Connection) -> int | None:
+    """Return how many bytes were written to the write-ahead log so far; SQLite does not tell before a commit."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return int(connection.execute(text("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")).scalar_one())
 
 
 def begin_if_idle(connection: Connection) -> None:

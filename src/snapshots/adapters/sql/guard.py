@@ -16,7 +16,10 @@ from sqlalchemy import Connection, select, text
 
 from snapshots.adapters.sql.tables import HOLDS_A_FACT, SNAPSHOT_COLUMNS, adoptions
 
-PROTECTED = ("session_id", "logged_id", *SNAPSHOT_COLUMNS)
+FIXED = ("logged_id", "source_ip_run", "source_ip_was")
+"""Columns of a sealed session that not even a correction changes."""
+
+PROTECTED = ("session_id", *FIXED, *SNAPSHOT_COLUMNS)
 OBSERVED = ("ip_address", "source", "observed_at", "learned_at", "asn", "country", "ip_types")
 
 SEALED = "snapshot is sealed: change it by inserting into snapshot_corrections"
@@ -88,7 +91,8 @@ WHEN {IS_SEALED}
  AND ({_of("OLD.", PROTECTED)}) IS NOT ({_of("NEW.", PROTECTED)})
  AND NOT EXISTS (
    SELECT 1 FROM snapshot_door d JOIN snapshot_corrections c ON c.id = d.correction_id
-   WHERE c.session_id = OLD.session_id AND NEW.session_id = OLD.session_id AND NEW.logged_id IS OLD.logged_id
+   WHERE c.session_id = OLD.session_id AND NEW.session_id = OLD.session_id
+     AND ({_of("OLD.", FIXED)}) IS ({_of("NEW.", FIXED)})
      AND ({_of("c.old_")}) IS ({_of("OLD.")})
      AND ({_of("c.new_")}) IS ({_of("NEW.")}))
 BEGIN SELECT RAISE(ABORT, '{SEALED}')"""
@@ -166,7 +170,7 @@ BEGIN SELECT RAISE(ABORT, 'of an observation only confirmed_until may grow'); EN
 _CORRECTED = f"""
     SELECT 1 FROM (SELECT * FROM snapshot_corrections WHERE session_id = OLD.session_id ORDER BY id DESC LIMIT 1) c
     WHERE c.txid = pg_current_xact_id()::text AND NEW.session_id = OLD.session_id
-      AND NEW.logged_id IS NOT DISTINCT FROM OLD.logged_id
+      AND ROW({_of("OLD.", FIXED)}) IS NOT DISTINCT FROM ROW({_of("NEW.", FIXED)})
       AND ROW({_of("c.old_")}) IS NOT DISTINCT FROM ROW({_of("OLD.")})
       AND ROW({_of("c.new_")}) IS NOT DISTINCT FROM ROW({_of("NEW.")})"""
 """Finds the correction that is being applied to a row."""

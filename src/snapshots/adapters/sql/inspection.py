@@ -32,6 +32,8 @@ LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 FORBIDDEN: dict[ColumnElement[Any], object] = {
     S.session_id: "forbidden~",
     S.logged_id: "forbidden~",
+    S.source_ip_run: "forbidden",
+    S.source_ip_was: "forbidden",
     S.source_port: -1,
     S.source_ip_rank: -1,
     S.source_ip_seen_at: LONG_AGO,
@@ -47,12 +49,14 @@ FORBIDDEN: dict[ColumnElement[Any], object] = {
 """A change of each protected column that no guard may let pass; of source_ip, any other address."""
 
 
-def inspect(connection: Connection, *, show: int) -> Inspection:
-    """Look at every sealed or torn row, and try the guard; the caller rolls the transaction back."""
+def inspect(connection: Connection, *, show: int, run: str | None = None) -> Inspection:
+    """Look at every sealed or torn row, or those that a run sealed, and try the guard; the caller rolls back."""
     may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     is_of_interest = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
     columns = [column for column in session_summaries.columns if column.name != "event_fingerprints"]
     query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    if run is not None:
+        query = query.where(S.snapshot_run == run)
     sealed, adopted, found = 0, 0, []
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         sealed += 1

@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
     update,
 )
 
@@ -114,20 +115,14 @@ class SqlIpInventory:
             at = sighting.seen_at
             first, last = spans.get(sighting.address.text, (at, at))
             spans[sighting.address.text] = (min(first, at), max(last, at))
-        rows = [
-            {
-                "ip_address": address,
-                "first_seen": first,
-                "last_seen": last,
-                "session_count": 0,
-                "created_at": registered_at,
-                "updated_at": registered_at,
-            }
-            for address, (first, last) in sorted(spans.items())
-        ]
-        if not rows:
+        if not spans:
             return {}
-        self._connection.execute(insert(self._connection, self._addresses).on_conflict_do_nothing(), rows)
+        seen = each_span(self._connection, [(address, *span) for address, span in sorted(spans.items())]).subquery()
+        now = literal(registered_at, ip_inventory.c.created_at.type)
+        columns = ["ip_address", "first_seen", "last_seen", "session_count", "created_at", "updated_at"]
+        rows = select(seen.c.address, seen.c.first, seen.c.last, literal(0), now, now).where(true())
+        statement = insert(self._connection, self._addresses).from_select(columns, rows)
+        self._connection.execute(statement.on_conflict_do_nothing())
         wanted = each_of(self._connection, list(spans)).cte("wanted")
         return self._numbers(self._lacking_builds().where(ip_inventory.c.ip_address.in_(select(wanted.c.value))))
 
@@ -142,12 +137,27 @@ class SqlIpInventory:
         if not self._has_documents:
             return []
         row = ip_inventory.c
+        return self._documents(
+            self._documents_query().where(row.ip_address > after).order_by(row.ip_address).limit(limit)
+        )
+
+    def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
+        """Return the documents of these addresses."""
+        if not self._has_documents or not addresses:
+            return []
+        texts = each_of(self._connection, [address.text for address in addresses])
+        return self._documents(self._documents_query().where(ip_inventory.c.ip_address.in_(texts)))
+
+    @staticmethod
+    def _documents_query() -> Select[Any]:
+        row = ip_inventory.c
         content: ColumnElement[Any] = literal_column("ip_inventory.enrichment")
-        query = select(row.ip_address, content, row.enrichment_updated_at, row.created_at)
-        found = self._connection.execute(query.where(row.ip_address > after).order_by(row.ip_address).limit(limit))
+        return select(row.ip_address, content, row.enrichment_updated_at, row.created_at)
+
+    def _documents(self, query: Select[Any]) -> Sequence[Document]:
         return [
             Document(address=IpAddress(text), content=_decoded(content), written_at=written_at or created_at)
-            for text, content, written_at, created_at in found
+            for text, content, written_at, created_at in self._connection.execute(query)
         ]
 
     def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:

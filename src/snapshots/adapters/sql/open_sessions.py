@@ -1,53 +1,178 @@
 """The sessions without a snapshot, in SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, not_, or_, select, update
-from sqlalchemy import insert as plain_insert
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TextClause,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 
-from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_columns
-from snapshots.adapters.sql.sessions import STAGE
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, ip_inventory, is_sealed, runs, session_summaries
+from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored
+from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, Seals, sighting_of
+from snapshots.adapters.sql.shape import OURS, Shape
+from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.tables import (
+    SNAPSHOT_COLUMNS,
+    UNJUDGED,
+    UtcDateTime,
+    ip_inventory,
+    is_sealed,
+    name,
+    runs,
+    session_summaries,
+    set_asides,
+)
 from snapshots.app.run_ports import RunState
-from snapshots.app.session_ports import Judged, OpenSession
+from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 
 S = session_summaries.c
-SEEN = [S[name] for name in ("session_id", "source_ip", "source_ip_seen_at", "source_ip_rank", "source_port")]
-TIMES = [S[name] for name in ("first_event_at", "last_event_at", "created_at")]
+SEEN = [S[column] for column in ("session_id", "source_ip", "source_ip_seen_at", "source_ip_rank", "source_port")]
+BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
+CONNECT = "cowrie.session.connect"
 
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
+
+STAGE = Table(
+    "stage_open_sessions",
+    stages,
+    Column("session_id", name(64), primary_key=True),
+    Column("held_ip", name(45)),
+    Column("source_ip", name(45)),
+    Column("source_port", SmallInteger().with_variant(BigInteger, "postgresql")),
+    Column("source_ip_rank", SmallInteger),
+    Column("source_ip_seen_at", UtcDateTime),
+    Column("source_ip_run", String(36)),
+    Column("snapshot_asn", BigInteger),
+    Column("snapshot_country", String(2)),
+    Column("snapshot_ip_type", String(16)),
+    Column("enrichment_at", UtcDateTime),
+    Column("snapshot_method", String(16)),
+    Column("snapshot_source", Text),
+    Column("snapshot_seal", String(32)),
+    Column("snapshot_gap", String(20)),
+    prefixes=["TEMPORARY"],
+)
 
 
 class SqlOpenSessions:
     """Rows of `session_summaries` without a snapshot."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._shape = shape
 
-    def learned_since(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[OpenSession]:
-        """Return a page of open sessions whose address learned something since their gap was judged."""
-        query = (
-            select(*SEEN, *TIMES)
-            .join(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
-            .where(
-                S.snapshot_gap.in_(MAY_CLOSE),
-                not_(is_sealed()),
-                ip_inventory.c.learned_at > S.gap_checked_at,
-                S.session_id > after,
-                not_(_awaits_a_connect(run, silent_since)),
-            )
-            .order_by(S.session_id)
-            .limit(limit)
-            .with_for_update(of=session_summaries)
+    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
+        """
+        Return a page of open sessions.
+
+        Where SQLite must go through the whole table it goes in the order in which rows lie, which is not that of names.
+        """
+        if case is OpenCase.NEVER_JUDGED and self._none_is_unjudged():
+            return OpenPage([], "")
+        columns = [*SEEN, BEGAN_AT, self._document()]
+        rows = self._connection.execute(self._behind(columns, case, run, silent_since, after).limit(limit)).all()
+        if not rows:
+            return OpenPage([], "")
+        nowhere = [row[1] for row in rows if row[2] in {None, UNKNOWN_ADDRESS}]
+        events = self._events_of(nowhere)
+        sessions = [_open_session(row, events.get(row[1], ())) for row in rows]
+        return OpenPage(sessions, str(rows[-1][0]))
+
+    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+        """Return the first open session of a case."""
+        query = self._behind([S.session_id], case, run, silent_since, after).limit(1)
+        row = self._connection.execute(query).one_or_none()
+        return (str(row[0]), row[1]) if row is not None else None
+
+    def _none_is_unjudged(self) -> bool:
+        """Whether there are none, as the index over them tells; a page may go through the whole table."""
+        return (
+            self._connection.execute(select(S.session_id).where(_is_unjudged()).order_by(S.session_id).limit(1)).first()
+            is None
         )
-        return [
-            OpenSession(session_id=row["session_id"], sighting=sighting_in(row))
-            for row in self._connection.execute(query).mappings()
-        ]
+
+    def _behind(
+        self, columns: Sequence[ColumnElement[Any]], case: OpenCase, run: str, silent_since: datetime, after: str
+    ) -> Select[Any]:
+        """Return the query for the sessions behind a place: the place, and some columns."""
+        place: ColumnElement[Any] = S.session_id
+        start: str | int = after
+        if case is OpenCase.NEVER_JUDGED and has_rowids(self._connection):
+            place, start = literal_column("session_summaries.rowid"), int(after or 0)
+        return self._among(select(place, *columns), case, run, silent_since).where(place > start).order_by(place)
+
+    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+        """Count the open sessions of a case."""
+        query = self._among(select(func.count()).select_from(session_summaries), case, run, silent_since)
+        return int(self._connection.execute(query).scalar_one())
+
+    @staticmethod
+    def _among(query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
+        put_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
+        query = query.where(S.session_id.not_in(put_aside))
+        if case is OpenCase.NEVER_JUDGED:
+            return query.where(_is_unjudged())
+        query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, silent_since)))
+        if case is OpenCase.UNDONE:
+            return query.where(S.snapshot_gap == Gap.UNDONE.value)
+        if case is OpenCase.LEARNED:
+            learned = ip_inventory.c.learned_at > S.gap_checked_at
+            query = query.join(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
+            return query.where(S.snapshot_gap.in_(MAY_CLOSE), learned)
+        others = S.gap_run.is_distinct_from(run)
+        return query.where(S.snapshot_gap.is_not(None), S.snapshot_gap != Gap.UNDONE.value, others)
+
+    def _document(self) -> ColumnElement[Any]:
+        """Return what another loader's enrichment wrote of a session without an address, as a text; else NULL."""
+        if not self._shape.has_session_documents:
+            return literal(None)
+        is_nowhere = or_(S.source_ip.is_(None), S.source_ip == UNKNOWN_ADDRESS)
+        return case((is_nowhere, cast(literal_column("session_summaries.enrichment"), Text)))
+
+    def _events_of(self, sessions: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the raw events of sessions: their connects, and all of those that have none."""
+        raw = self._shape.raw_events
+        if raw is None or not sessions:
+            return {}
+        found: dict[str, list[str]] = {}
+        if "event_type" in raw.c:
+            self._read_events(found, sessions, raw.c.event_type == CONNECT)
+        self._read_events(found, [session for session in sessions if session not in found], true())
+        return found
+
+    def _read_events(self, found: dict[str, list[str]], sessions: Collection[str], which: ColumnElement[bool]) -> None:
+        raw = self._shape.raw_events
+        if raw is None or not sessions:
+            return
+        wanted = each_of(self._connection, sessions).cte("wanted")
+        query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
+        for session_id, payload in self._connection.execute(query.where(which)):
+            found.setdefault(session_id, []).append(payload)
 
     def may_have_learned(self, *, since: datetime) -> bool:
         """Whether any address that was registered before a moment learned something since then."""
@@ -55,19 +180,49 @@ class SqlOpenSessions:
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
 
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> int:
+    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
         if not judged:
-            return 0
+            return ()
         self._connection.execute(delete(STAGE))
-        self._connection.execute(plain_insert(STAGE), [_row(each, run, settled_at) for each in judged])
-        written = [*SNAPSHOT_COLUMNS, "snapshot_gap", "gap_checked_at", "gap_run", "updated_at"]
+        fill(self._connection, STAGE, _rows(judged, run, moment_as_stored(self._connection)))
+        staged = STAGE.c
+        seals = staged.snapshot_seal.is_not(None)
+        writes_source = staged.source_ip_run.is_not(None)
+        now = literal(settled_at, S.updated_at.type)
         done = self._connection.execute(
             update(session_summaries)
-            .where(S.session_id == STAGE.c.session_id, not_(is_sealed()))
-            .values({name: STAGE.c[name] for name in written})
+            .where(
+                S.session_id == staged.session_id,
+                not_(is_sealed()),
+                S.source_ip.is_not_distinct_from(staged.held_ip),
+            )
+            .values(
+                {column: staged[column] for column in SNAPSHOT_COLUMNS if column != "snapshot_run"}
+                | {
+                    "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
+                    "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
+                    "snapshot_run": case((seals, literal(run))),
+                    "snapshot_gap": staged.snapshot_gap,
+                    "gap_checked_at": case((~seals, now)),
+                    "gap_run": case((~seals, literal(run))),
+                    "updated_at": now,
+                }
+            )
         )
-        return done.rowcount
+        return () if done.rowcount == len(judged) else self._not_written(run, settled_at)
+
+    def _not_written(self, run: str, settled_at: datetime) -> Collection[str]:
+        written = select(S.session_id).where(
+            S.session_id == STAGE.c.session_id,
+            func.coalesce(S.gap_run, S.snapshot_run) == run,
+            S.updated_at == literal(settled_at, S.updated_at.type),
+        )
+        return self._connection.execute(select(STAGE.c.session_id).where(~written.exists())).scalars().all()
+
+
+def _is_unjudged() -> TextClause:
+    return text(UNJUDGED.format(row="session_summaries."))
 
 
 def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
@@ -79,14 +234,33 @@ def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
     return and_(S.snapshot_gap == Gap.NEVER_LOOKED_UP.value, lacks_a_connect, S.gap_run.in_(at_work))
 
 
-def _row(judged: Judged, run: str, settled_at: datetime) -> dict[str, Any]:
-    gap = judged.verdict if isinstance(judged.verdict, Gap) else None
-    snapshot = None if isinstance(judged.verdict, Gap) else judged.verdict
-    row = {"session_id": judged.session.session_id} | snapshot_columns(judged.session.sighting, snapshot, run)
-    return row | {
-        "snapshot_seal": seal_of(row) if snapshot is not None else None,
-        "snapshot_gap": gap.value if gap is not None else None,
-        "gap_checked_at": settled_at if gap is not None else None,
-        "gap_run": run if gap is not None else None,
-        "updated_at": settled_at,
-    }
+def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
+    _, session_id, source_ip, seen_at, rank, port, began_at, document = row
+    return OpenSession(
+        session_id=session_id,
+        sighting=sighting_of(source_ip, seen_at or began_at, rank, port),
+        held_ip=source_ip,
+        is_dated=seen_at is not None and rank is not None,
+        began_at=began_at,
+        events=events,
+        document=document,
+    )
+
+
+def _rows(
+    judged: Collection[Judged], run: str, stored: Callable[[datetime], datetime | str]
+) -> Iterator[tuple[object, ...]]:
+    seals = Seals(run, stored)
+    for session, sighting, verdict in judged:
+        held_ip = session.held_ip
+        if sighting is None:
+            seen: tuple[object, ...] = (held_ip, None, None, None, None)
+        else:
+            address = sighting.address.text
+            by = run if address != held_ip or not session.is_dated else None
+            seen = (address, sighting.port, int(sighting.kind), stored(sighting.seen_at), by)
+        if isinstance(verdict, Gap) or sighting is None:
+            gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
+            yield (session.session_id, held_ip, *seen, *(None,) * 7, gap)
+            continue
+        yield (session.session_id, held_ip, *seen, *seals.columns(session.session_id, sighting, verdict), None)

@@ -85,10 +85,10 @@ class SqlReports:
         with self._database.reading() as connection:
             return _coverage(connection)
 
-    def inspect(self, *, show: int) -> Inspection:
+    def inspect(self, *, show: int, run: str | None = None) -> Inspection:
         """Look at every sealed session, and try the guard in a transaction that is rolled back."""
         with self._database.rehearsal() as connection:
-            return inspect(connection, show=show)
+            return inspect(connection, show=show, run=run)
 
     def explain(self, session_id: str) -> Explanation | None:
         """Return what led to what a session holds."""

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -74,7 +74,10 @@ def seal_of(row: Mapping[str, Any] | RowMapping) -> str:
 
     It has no key: it is evidence of accidents and of careless hands, not against one who computes it again.
     """
-    text = "|".join(_canonical(row[column]) for column in SEALED)
+    return _digest("|".join(_canonical(row[column]) for column in SEALED))
+
+
+def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -84,6 +87,37 @@ def _canonical(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(" ", "microseconds")
     return str(value)
+
+
+class Seals:
+    """
+    The columns of many snapshots and the seals over them, as `snapshot_columns` and `seal_of` make them of one row.
+
+    Args:
+        run: The run that writes.
+        stored: Returns how the database keeps a moment.
+    """
+
+    def __init__(self, run: str, stored: Callable[[datetime], datetime | str]) -> None:
+        self._run = run
+        self._stored = stored
+        self._parts: dict[int, tuple[IpSnapshot, tuple[object, ...], str]] = {}
+
+    def columns(self, session_id: str, sighting: Sighting, snapshot: IpSnapshot) -> tuple[object, ...]:
+        """Return ASN, country, type, enrichment_at, method, source and seal."""
+        _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
+        port = "" if sighting.port is None else sighting.port
+        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_canonical(sighting.seen_at)}"
+        return (*columns, _digest(f"{session_id}|{seen}|{text}|{self._run}"))
+
+    def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
+        facts = (snapshot.asn, snapshot.country, snapshot.ip_type.value if snapshot.ip_type is not None else None)
+        rest = (snapshot.method.value, snapshot.source)
+        text = "|".join(_canonical(value) for value in (*facts, snapshot.enrichment_at, *rest))
+        # The snapshot is kept with its part, so that no other can get its id.
+        part = (snapshot, (*facts, self._stored(snapshot.enrichment_at), *rest), text)
+        self._parts[id(snapshot)] = part
+        return part
 
 
 def summary_in(row: RowMapping) -> SessionSummary:
@@ -136,17 +170,18 @@ def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
 
 def sighting_in(row: RowMapping) -> Sighting | None:
     """Return the sighting; where another loader did not write its time or kind, the least that can be said."""
-    address = _address(row["source_ip"])
-    if address is None:
-        return None
     times = (row[column] for column in ("source_ip_seen_at", "first_event_at", "last_event_at", "created_at"))
-    rank = row["source_ip_rank"]
-    return Sighting(
-        address=address,
-        seen_at=next(at for at in times if at is not None),
-        kind=SightingKind(rank) if rank is not None else SightingKind.OTHER,
-        port=row["source_port"],
-    )
+    seen_at = next((at for at in times if at is not None), None)
+    return sighting_of(row["source_ip"], seen_at, row["source_ip_rank"], row["source_port"])
+
+
+def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | None, port: int | None) -> Sighting | None:
+    """Return the sighting that columns make; without a known kind it is of any event, without a time it is none."""
+    address = _address(source_ip)
+    if address is None or seen_at is None:
+        return None
+    kind = SightingKind(rank) if rank is not None else SightingKind.OTHER
+    return Sighting(address=address, seen_at=seen_at, kind=kind, port=port)
 
 
 @lru_cache(maxsize=65_536)
@@ -212,13 +247,14 @@ def observation_in(row: RowMapping) -> IpObservation:
         source=row["source"],
         observed_at=row["observed_at"],
         confirmed_until=row["confirmed_until"],
-        facts=IpFacts(
-            asn=row["asn"],
-            country=row["country"],
-            ip_types=frozenset(IpType(word) for word in row["ip_types"].split()),
-        ),
+        facts=_facts(row["asn"], row["country"], row["ip_types"]),
         learned_at=row["learned_at"],
     )
+
+
+@lru_cache(maxsize=65_536)
+def _facts(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
+    return IpFacts(asn=asn, country=country, ip_types=frozenset(IpType(word) for word in ip_types.split()))
 
 
 def packed(fingerprints: frozenset[int]) -> bytes:

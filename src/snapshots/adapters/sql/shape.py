@@ -39,11 +39,15 @@ class Shape:
         tables: Tables with columns beside ours that must be given a value, by name.
         narrow: Tables whose column of AS numbers has 32 bits, with a sign.
         has_documents: Whether addresses have a document of another loader's enrichment.
+        has_session_documents: Whether sessions have one.
+        raw_events: The table of raw events, with those of its columns that are read; None if there is none.
     """
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     narrow: frozenset[str] = frozenset()
     has_documents: bool = False
+    has_session_documents: bool = False
+    raw_events: Table | None = None
 
     def into(self, table: Table) -> Table:
         """Return what to insert rows of *table* into: itself, or a wider one that fills what it must."""
@@ -85,8 +89,23 @@ def shape_of(connection: Connection) -> Shape:
         for table, name in ASN_COLUMNS
         if connection.dialect.name == "postgresql" and is_narrow(found[table.name], name)
     }
-    has_documents = any(column["name"] == "enrichment" for column in found[ip_inventory.name])
-    return Shape(wider, frozenset(narrow), has_documents)
+    has_documents, has_session_documents = (
+        any(column["name"] == "enrichment" for column in found[table.name])
+        for table in (ip_inventory, session_summaries)
+    )
+    return Shape(wider, frozenset(narrow), has_documents, has_session_documents, _raw_events(connection))
+
+
+def _raw_events(connection: Connection) -> Table | None:
+    """Return the table of raw events, if it can be asked for the events of a session."""
+    inspector = inspected(connection)
+    if not inspector.has_table("raw_events"):
+        return None
+    columns = {column["name"] for column in inspector.get_columns("raw_events")}
+    if not {"session_id", "payload"} <= columns:
+        return None
+    read = [Column(name, String) for name in ("session_id", "payload", "event_type") if name in columns]
+    return Table("raw_events", MetaData(), *read)
 
 
 def is_narrow(columns: Any, name: str) -> bool:

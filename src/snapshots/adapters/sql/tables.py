@@ -161,6 +161,7 @@ session_summaries = Table(
     Column("source_ip_rank", SmallInteger),
     Column("source_ip_seen_at", UtcDateTime),
     Column("source_ip_run", String(36)),
+    Column("source_ip_was", name(45)),
     Column("first_event_at", UtcDateTime, nullable=False),
     Column("last_event_at", UtcDateTime, nullable=False),
     Column("event_count", BigInteger, nullable=False),

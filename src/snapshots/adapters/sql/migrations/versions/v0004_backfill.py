@@ -15,6 +15,7 @@ INDEXES = {"ip_inventory": ["ix_ip_inventory_learned_at"], "session_summaries": 
 
 def upgrade() -> None:
     op.add_column("session_summaries", sa.Column("source_ip_run", sa.String(length=36), nullable=True))
+    op.add_column("session_summaries", sa.Column("source_ip_was", _name(45), nullable=True))
     for column in ("settings", "position"):
         op.add_column("runs", sa.Column(column, sa.Text(), nullable=True))
     op.create_table(
@@ -22,7 +23,7 @@ def upgrade() -> None:
         sa.Column("run", sa.String(length=36), nullable=False),
         sa.Column(
             "session_id",
-            sa.String(length=64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql"),
+            _name(64),
             nullable=False,
         ),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -38,4 +39,9 @@ def downgrade() -> None:
     op.drop_table("set_asides")
     for column in ("position", "settings"):
         op.drop_column("runs", column)
+    op.drop_column("session_summaries", "source_ip_was")
     op.drop_column("session_summaries", "source_ip_run")
+
+
+def _name(length: int) -> "sa.types.TypeEngine[str]":
+    return sa.String(length=length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")

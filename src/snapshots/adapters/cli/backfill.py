@@ -1,0 +1,297 @@
+"""The commands for the past: backfill, the list of runs, and undo."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from snapshots.adapters.cli import shapes
+from snapshots.adapters.cli.application import OpenApplication
+from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout
+from snapshots.adapters.cli.printable import printable
+from snapshots.adapters.cli.progress import WorkBar
+from snapshots.app.backfill import BackfillReport
+from snapshots.app.improve import ImproveReport
+from snapshots.app.run_ports import RunRecord, RunState
+from snapshots.app.session_ports import Judged
+from snapshots.app.steering import Pace
+from snapshots.app.undo import UndoReport
+from snapshots.domain.gap import Gap
+
+COULD_NOT, INTERRUPTED = 1, 130
+LARGE = 10_000
+"""After how many sealed sessions the database's statistics are refreshed."""
+
+Stopped = Callable[[], bool]
+
+
+@click.command(short_help="Give stored sessions the snapshot that they lack.")
+@database_option
+@facts_options
+@format_option
+@click.option("--dry-run", is_flag=True, help="Only say what it would do, to the session.")
+@click.option("--resume", is_flag=True, help="Go on with the newest backfill that did not come to its end.")
+@click.option("--again", is_flag=True, help="Judge all open sessions, also those of which nothing new is known.")
+@click.option("--improve", is_flag=True, help="Replace inferred snapshots by timely ones, and some facts by more.")
+@click.option("--batch-size", type=click.IntRange(1, 100_000), help="Sessions in a batch.  [default: 1000 first]")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N sessions a second.")
+@click.option(
+    "--max-replication-lag",
+    "max_replication_lag_seconds",
+    type=click.FloatRange(0, 1e9),
+    metavar="SECONDS",
+    help="Wait while a replica is further behind; 0: never mind.  [default: 30]",
+)
+@click.option(
+    "--max-lock-waits",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Wait while more sessions wait for locks; 0: never mind.  [default: 5]",
+)
+@click.option(
+    "--max-transaction",
+    "max_transaction_seconds",
+    type=click.FloatRange(0, 1e9),
+    metavar="SECONDS",
+    help="Wait while another transaction is older; 0: never mind.  [default: 3600]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_obj
+def backfill(
+    open_application: OpenApplication,
+    /,
+    *,
+    output: str,
+    dry_run: bool,
+    resume: bool,
+    again: bool,
+    improve: bool,
+    batch_size: int | None,
+    rate: float | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """
+    Give sessions that are stored without a snapshot the one that was true at the time of the attack.
+
+    Sessions that another loader left, that an undo opened, or whose address learned something since, are judged in
+    batches. Ctrl-C ends it after the batch in hand, and --resume goes on. What is sealed stays, but for --improve.
+    """
+    if (dry_run and resume) or (improve and (resume or again)):
+        raise click.UsageError("--resume excludes --dry-run; --improve excludes --resume and --again")
+    pace = Pace(batch_size=batch_size, rate=rate)
+    stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    with opened(open_application, options) as application, _stopping() as stopped, WorkBar(stderr) as bar:
+        if improve:
+            done = application.improve.run(bar, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
+            _end(done, quiet, lambda: _show_improved(done, dry_run), _improved_document(done), output)
+            return
+        if dry_run:
+            report = application.backfill.rehearse(bar, again=again, is_stopped=stopped)
+        elif resume:
+            report = application.backfill.resume(None, bar, pace=pace, is_stopped=stopped)
+        else:
+            report = application.backfill.run(bar, pace=pace, again=again, is_stopped=stopped)
+        if not dry_run and sum(report.sealed.values()) >= LARGE:
+            application.refresh_statistics()
+    _end(report, quiet, lambda: _show_backfill(report, dry_run), _backfill_document(report), output)
+
+
+@click.command(short_help="List what was executed.")
+@database_option
+@format_option
+@click.option("--top", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many runs.")
+@click.pass_obj
+def runs(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
+    """List the runs that wrote, the newest first: what they did, and how they ended."""
+    with opened(open_application, options) as application:
+        found = application.runs(top)
+    if output == "json":
+        click.echo(shapes.to_json([_run_document(record) for record in found]))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("run", "kind", "state", "began (UTC)", "lasted", "counts"):
+        table.add_column(name)
+    for record in found:
+        counts = ", ".join(f"{name} {count:,}" for name, count in record.counts.items() if count)
+        table.add_row(
+            record.run,
+            record.kind.value,
+            record.state.value,
+            f"{record.began_at:%Y-%m-%d %H:%M:%S}",
+            _lasted(record),
+            printable(counts, 200),
+        )
+    stdout().print(table)
+
+
+@click.command(short_help="Take back exactly what one run wrote.")
+@click.argument("run")
+@database_option
+@click.option("--dry-run", is_flag=True, help="Only say what it would take back.")
+@click.pass_obj
+def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **options: Any) -> None:
+    """
+    Take back what RUN wrote, a backfill or a late completion: snapshots, addresses it found, and counts.
+
+    What loading, other runs and operators wrote stays. `snapshots runs` lists the runs.
+    """
+    stderr = Console(stderr=True, markup=False, highlight=False)
+    with opened(open_application, options) as application, _stopping() as stopped, WorkBar(stderr) as bar:
+        report = application.undo.undo(run, bar, is_rehearsal=dry_run, is_stopped=stopped)
+    for line in _undone(report, dry_run):
+        click.echo(line)
+    if not report.is_done:
+        click.echo(f"Interrupted. `snapshots undo {run}` goes on.", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+
+
+@contextmanager
+def _stopping() -> Iterator[Stopped]:
+    """Let the first Ctrl-C or SIGTERM end the work after the batch in hand, and the second one at once."""
+    asked: list[int] = []
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    for kind in before:
+        signal.signal(kind, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _end(
+    report: BackfillReport | ImproveReport,
+    quiet: bool,  # noqa: FBT001 - of this file only
+    show: Callable[[], None],
+    document: dict[str, Any],
+    output: str,
+) -> None:
+    if output == "json":
+        click.echo(shapes.to_json(document))
+    elif not quiet:
+        show()
+    for session_id, reason in report.put_aside.items():
+        click.echo(f"Set aside {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
+    if not report.is_done:
+        click.echo("Interrupted after a whole batch. `snapshots backfill --resume` goes on.", err=True)
+        click.get_current_context().exit(INTERRUPTED)
+    if report.put_aside:
+        click.get_current_context().exit(COULD_NOT)
+
+
+def _show_backfill(report: BackfillReport, is_rehearsal: bool) -> None:  # noqa: FBT001 - of this file only
+    if not report.judged and not report.put_aside:
+        click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
+        return
+    would = "would receive" if is_rehearsal else "received"
+    sealed = sum(report.sealed.values())
+    click.echo(f"{report.judged:,} sessions judged: {sealed:,} {would} a snapshot.")
+    for method, count in report.sealed.items():
+        click.echo(f"  {method.value}: {count:,}")
+    for gap, count in report.left_open.items():
+        click.echo(f"  open, {gap.value}: {count:,}. {gap.explanation}")
+    if report.found:
+        click.echo(f"The addresses of {report.found:,} sessions were found in events or documents.")
+    if report.lost:
+        click.echo(f"{report.lost:,} sessions were sealed or changed by somebody else in between.")
+    if is_rehearsal:
+        click.echo("Such as:")
+        for each in report.samples:
+            click.echo(f"  {_sample(each)}")
+        click.echo(_forecast(report))
+    else:
+        click.echo(f"Run {report.run}, {report.seconds:,.1f} s. `snapshots undo {report.run}` takes it back.")
+
+
+def _forecast(report: BackfillReport) -> str:
+    text = f"Judging took {report.seconds:,.1f} s; writing takes about as long again."
+    if report.written_bytes is not None:
+        text += f" About {report.written_bytes * report.judged / 1e6:,.0f} MB are written to the log."
+    return text
+
+
+def _sample(judged: Judged) -> str:
+    session, seen, verdict = judged
+    where = f"{seen.address.text} at {seen.seen_at:%Y-%m-%d %H:%M}" if seen is not None else "no address"
+    name = printable(session.session_id, 64).plain
+    if isinstance(verdict, Gap):
+        return f"{name} ({where}): {verdict.value}"
+    facts = f"AS{verdict.asn or '-'} {verdict.country or '-'} {verdict.ip_type.value if verdict.ip_type else '-'}"
+    return f"{name} ({where}): {facts}, {verdict.method.value}, {verdict.source}"
+
+
+def _backfill_document(report: BackfillReport) -> dict[str, Any]:
+    return {
+        "run": report.run,
+        "done": report.is_done,
+        "judged": report.judged,
+        "sealed": {method.value: count for method, count in report.sealed.items()},
+        "open": {gap.value: count for gap, count in report.left_open.items()},
+        "found": report.found,
+        "lost": report.lost,
+        "set_aside": dict(report.put_aside),
+        "samples": [_sample(each) for each in report.samples],
+        "seconds": report.seconds,
+        "log_bytes_per_session": report.written_bytes,
+    }
+
+
+def _show_improved(report: ImproveReport, is_rehearsal: bool) -> None:  # noqa: FBT001 - of this file only
+    would = "would be" if is_rehearsal else "were"
+    click.echo(f"{report.looked_at:,} sealed sessions looked at; {sum(report.improved.values()):,} {would} improved.")
+    for gain, count in report.improved.items():
+        click.echo(f"  {gain}: {count:,}")
+    if report.improved and not is_rehearsal:
+        click.echo(f"`snapshots undo {report.run}` takes it back.")
+
+
+def _improved_document(report: ImproveReport) -> dict[str, Any]:
+    return {
+        "run": report.run,
+        "done": report.is_done,
+        "looked_at": report.looked_at,
+        "improved": report.improved,
+        "set_aside": report.put_aside,
+    }
+
+
+def _undone(report: UndoReport, is_rehearsal: bool) -> Iterator[str]:  # noqa: FBT001 - of this file only
+    if not report.opened + report.restored + report.forgotten:
+        yield "Nothing of it is left."
+        return
+    would = "would be" if is_rehearsal else "are"
+    yield f"{report.opened:,} sessions {would} open again; {report.restored:,} hold what they held before;"
+    yield f"of {report.forgotten:,} open ones the address that was found {would} forgotten."
+    if report.sources and not is_rehearsal:
+        yield "If a table was wrong, withdraw it with `snapshots inventory retract`: " + ", ".join(report.sources)
+
+
+def _lasted(record: RunRecord) -> str:
+    until: datetime = record.ended_at or record.heard_at
+    lasted = f"{(until - record.began_at).total_seconds():,.1f} s"
+    return f"{lasted}, so far" if record.state is RunState.RUNNING else lasted
+
+
+def _run_document(record: RunRecord) -> dict[str, Any]:
+    return {
+        "run": record.run,
+        "kind": record.kind.value,
+        "state": record.state.value,
+        "began_at": record.began_at,
+        "heard_at": record.heard_at,
+        "ended_at": record.ended_at,
+        "counts": dict(record.counts),
+    }

@@ -1,0 +1,65 @@
+"""Whether a PostgreSQL server can bear more work."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from snapshots.adapters.sql.database import SqlDatabase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLimits:
+    """
+    From when on work waits; None to never mind.
+
+    Attributes:
+        replication_lag: How far the slowest replica may be behind.
+        lock_waits: How many other sessions may wait for a lock.
+        transaction_age: How old the oldest transaction of others in this database may be.
+    """
+
+    replication_lag: timedelta | None = timedelta(seconds=30)
+    lock_waits: int | None = 5
+    transaction_age: timedelta | None = timedelta(hours=1)
+
+
+class SqlHealth:
+    """
+    Asks PostgreSQL's own views; a SQLite file is always well.
+
+    Args:
+        database: Which one.
+        limits: From when on it is not well.
+    """
+
+    def __init__(self, database: SqlDatabase, limits: HealthLimits) -> None:
+        self._database = database
+        self._limits = limits
+
+    def trouble(self) -> str:
+        """Return what makes the server suffer most; "" if nothing does."""
+        if self._database.engine.dialect.name != "postgresql":
+            return ""
+        with self._database.reading() as connection:
+            lag, waits, age = connection.execute(text(_VITALS)).one()
+        limits = self._limits
+        if limits.replication_lag is not None and lag is not None and lag > limits.replication_lag:
+            return f"a replica is {_seconds(lag)} behind, more than {_seconds(limits.replication_lag)}"
+        if limits.lock_waits is not None and waits > limits.lock_waits:
+            return f"{waits} sessions wait for locks, more than {limits.lock_waits}"
+        if limits.transaction_age is not None and age is not None and age > limits.transaction_age:
+            return f"a transaction is {_seconds(age)} old, more than {_seconds(limits.transaction_age)}"
+        return ""
+
+
+def _seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():,.0f} s"
+
+
+_VITALS = """
+SELECT (SELECT max(replay_lag) FROM pg_stat_replication),
+       (SELECT count(*) FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock' AND datname = current_database() AND pid <> pg_backend_pid()),
+       (SELECT max(clock_timestamp() - xact_start) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend')"""

@@ -1,0 +1,256 @@
+"""Do long work in batches that can be watched, slowed down, interrupted and resumed."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from snapshots.app.errors import StoreBusy, StoreUnavailable
+from snapshots.app.ports import Clock, Database, Health, Stores
+
+PAUSES = (0.2, 0.5, 1.0, 2.0)
+"""Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
+
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 10_000
+SHRINK = 8
+"""By how much a batch that the database refuses is made smaller, until the row that it refuses is found."""
+
+WAITS = (1.0, 2.0, 5.0, 10.0)
+"""Seconds between two looks at a database that is not well; the last one is repeated."""
+
+
+class Step(NamedTuple):
+    """What one batch did: the place to go on behind ("" if nothing is left), how many, and what became of them."""
+
+    last: str
+    handled: int
+    counts: Mapping[str, int]
+
+
+class Place(NamedTuple):
+    """One session of a stage, by its place and its name."""
+
+    place: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """
+    A part of the work.
+
+    Attributes:
+        name: By which it is resumed.
+        step: Does a batch behind a place, of at most so many, within a transaction.
+        first: Returns the first session behind a place, without looking at it closely.
+        count: Returns how many there are, for whoever watches.
+    """
+
+    name: str
+    step: Callable[[Stores, str, int], Step]
+    first: Callable[[Stores, str], Place | None]
+    count: Callable[[Stores], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """
+    How fast to work.
+
+    Attributes:
+        batch_size: How many a batch has; None to begin with 1000 and find a size that takes about `seconds`.
+        seconds: How long a batch may take.
+        rate: How many a second at most; None for no bound.
+    """
+
+    batch_size: int | None = None
+    seconds: float = 1.0
+    rate: float | None = None
+
+    def next_size(self, size: int, handled: int, seconds: float) -> int:
+        """Return how many the next batch has: at most twice as many as this one, which took some seconds."""
+        if self.batch_size is not None:
+            return self.batch_size
+        wanted = int(handled / max(seconds, 1e-3) * self.seconds)
+        return max(SMALLEST_BATCH, min(wanted, size * 2, LARGEST_BATCH))
+
+    def pause_after(self, handled: int, seconds: float) -> float:
+        """Return for how many seconds to rest after a batch."""
+        return max(0.0, handled / self.rate - seconds) if self.rate else 0.0
+
+
+class WorkObserver(Protocol):
+    """Is told how work goes on; must not raise."""
+
+    def stage_begun(self, name: str, total: int) -> None:
+        """A part of the work begins, of about so many sessions."""
+        ...
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """A batch was committed."""
+        ...
+
+    def waiting_for(self, reason: str) -> None:
+        """The database is not well; "" when it is again."""
+        ...
+
+
+@dataclass(slots=True)
+class Work:
+    """
+    A run that is under way, or a rehearsal of one.
+
+    Attributes:
+        run: The run that writes.
+        stages: Its parts, in order.
+        pace: How fast.
+        position: Where it was left.
+        counts: What it did so far.
+        is_rehearsal: Whether nothing is stored.
+        put_aside: Sessions that it went on without, each with the reason.
+    """
+
+    run: str
+    stages: Sequence[Stage]
+    pace: Pace
+    position: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    is_rehearsal: bool = False
+    put_aside: dict[str, str] = field(default_factory=dict)
+
+
+class Steering:
+    """
+    Drives work through a database, one transaction a batch, each with the place up to which it is done.
+
+    Args:
+        database: Where the work is done.
+        health: Tells whether the database is well.
+        clock: Tells when something was done.
+        stopwatch: Returns seconds from an arbitrary start.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        health: Health,
+        *,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._database = database
+        self._health = health
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._sleep = sleep
+
+    def drive(self, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]) -> bool:
+        """
+        Do the work from its position on.
+
+        Returns:
+            Whether it came to its end; else it was stopped, and can be resumed from its new position.
+
+        Raises:
+            StoreUnavailable: The database failed as a whole; whole batches are stored.
+            SourceUnreadable: A source of facts cannot be read; likewise.
+        """
+        begun = json.loads(work.position) if work.position else {"stage": work.stages[0].name, "after": ""}
+        names = [stage.name for stage in work.stages]
+        for stage in work.stages[names.index(begun["stage"]) :]:
+            after = begun["after"] if stage.name == begun["stage"] else ""
+            if not self._through(stage, after, work, observer, is_stopped):
+                return False
+        return True
+
+    def _through(
+        self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
+    ) -> bool:
+        with self._database.transaction(rehearse=True) as stores:
+            observer.stage_begun(stage.name, stage.count(stores))
+        size = limit = work.pace.batch_size or FIRST_BATCH
+        while True:
+            if is_stopped() or not self._is_well(observer, is_stopped):
+                return False
+            begun_at = self._stopwatch()
+            try:
+                step = self._at_last(stage, after, limit, work)
+            except StoreBusy:
+                raise
+            except StoreUnavailable as error:
+                if limit > 1:
+                    limit = max(1, limit // SHRINK)
+                    continue
+                after = self._set_aside(stage, after, work, str(error))
+                continue
+            seconds = self._stopwatch() - begun_at
+            work.counts.update(step.counts)
+            observer.batch_done(step.handled, seconds)
+            if not step.last:
+                return True
+            after = step.last
+            size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
+            limit = min(size, limit * SHRINK)
+            self._sleep(work.pace.pause_after(step.handled, seconds))
+
+    def _at_last(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
+        """Do a batch, and if others stand in the way try again, each time after a longer pause."""
+        for pause in PAUSES:
+            try:
+                return self._batch(stage, after, limit, work)
+            except StoreBusy:
+                self._sleep(pause)
+        return self._batch(stage, after, limit, work)
+
+    def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
+        with self._database.transaction(rehearse=work.is_rehearsal) as stores:
+            step = stage.step(stores, after, limit)
+            if not work.is_rehearsal:
+                position = _position(work, stage, step.last)
+                stores.runs.note(work.run, work.counts + Counter(step.counts), at=self._clock.now(), position=position)
+        return step
+
+    def _set_aside(self, stage: Stage, after: str, work: Work, reason: str) -> str:
+        """Go on without the session that the database refuses, unless it is the database that does not answer."""
+        now: datetime = self._clock.now()
+        with self._database.transaction(rehearse=work.is_rehearsal) as stores:
+            refused = stage.first(stores, after)
+            if refused is None:
+                raise StoreUnavailable(reason)
+            work.counts["set_aside"] += 1
+            work.put_aside[refused.session_id] = reason
+            if not work.is_rehearsal:
+                stores.runs.set_aside(work.run, refused.session_id, reason, at=now)
+                position = _position(work, stage, refused.place)
+                stores.runs.note(work.run, work.counts, at=now, position=position)
+        return refused.place
+
+    def _is_well(self, observer: WorkObserver, is_stopped: Callable[[], bool]) -> bool:
+        """Wait until the database is well; return whether it is, and nobody stopped the work."""
+        waited = 0
+        while trouble := self._health.trouble():
+            observer.waiting_for(trouble)
+            self._sleep(WAITS[min(waited, len(WAITS) - 1)])
+            waited += 1
+            if is_stopped():
+                return False
+        if waited:
+            observer.waiting_for("")
+        return True
+
+
+def _position(work: Work, stage: Stage, last: str) -> str:
+    """Return the place behind a batch; behind the last one of a stage it is the beginning of the next."""
+    if last:
+        return json.dumps({"stage": stage.name, "after": last})
+    names = [each.name for each in work.stages]
+    following = names[names.index(stage.name) + 1 :]
+    return json.dumps({"stage": following[0] if following else stage.name, "after": "" if following else END})
+
+
+END = "\U0010ffff"
+"""Behind every place."""

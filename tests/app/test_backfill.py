@@ -1,0 +1,340 @@
+"""Backfill, improve and undo, over a database in memory."""
+
+from dataclasses import replace
+
+import pytest
+
+from snapshots.app.backfill import BackfillReport, BackfillSnapshots
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import NoSuchRun
+from snapshots.app.improve import ImproveReport, ImproveSnapshots
+from snapshots.app.lookup import Lookups
+from snapshots.app.run_ports import RunKind, RunState
+from snapshots.app.session_ports import SessionChange
+from snapshots.app.settle import Settling
+from snapshots.app.steering import Pace, Steering
+from snapshots.app.undo import UndoReport, UndoRun
+from snapshots.domain.gap import Gap
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import Method
+from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.summary import SessionSummary
+from tests.app.test_steering import Ailing, Told
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+PRIVATE = "10.0.0.1"
+KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
+
+
+class World:
+    """Everything around one in-memory database."""
+
+    def __init__(self, *sources: DictSource, policy: SnapshotPolicy | None = None) -> None:
+        self.database, self.shelf, self.clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
+        self.names = iter(range(99))
+        self.ticks = iter(range(10**6))
+        self.use(policy or SnapshotPolicy())
+
+    def use(self, policy: SnapshotPolicy) -> None:
+        reader = AsOfReader()
+        service = SnapshotService(self.database, Lookups(self.shelf, reader, self.clock), reader, policy, self.clock)
+        steering = Steering(
+            self.database,
+            Ailing(),
+            clock=self.clock,
+            stopwatch=lambda: float(next(self.ticks)),
+            sleep=lambda _: None,
+        )
+        self.service = service
+        self.backfill = BackfillSnapshots(
+            self.database,
+            service,
+            Settling(service, finder()),
+            steering,
+            clock=self.clock,
+            stopwatch=lambda: float(next(self.ticks)),
+            new_run=self.new_run,
+        )
+        self.improve = ImproveSnapshots(
+            self.database, service, policy, steering, clock=self.clock, new_run=self.new_run
+        )
+        self.undo = UndoRun(self.database, steering, clock=self.clock, new_run=self.new_run)
+
+    def new_run(self) -> str:
+        return f"run{next(self.names)}"
+
+    def put(self, *addresses: str | None) -> None:
+        """Store sessions as another loader does: nobody judged them."""
+        number = len(self.database.memory.sessions)
+        for n, address in enumerate(addresses, number):
+            event = SessionEvent(n, NOON, EventKind.OTHER, IpAddress(address) if address else None)
+            summary = SessionAggregate.of(f"s{n}", [event]).summary()
+            with self.database.transaction() as stores:
+                stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+                stores.counts.count_sessions([SessionChange(held=None, kept=summary)], seen_at=NOON)
+                stores.sessions.save([summary], run="theirs", saved_at=NOON)
+
+    def run(self, *, batch: int = 2, again: bool = False, stop_after: int | None = None) -> BackfillReport:
+        left = iter([False] * stop_after) if stop_after is not None else None
+        return self.backfill.run(
+            Told(),
+            pace=Pace(batch_size=batch),
+            again=again,
+            is_stopped=(lambda: next(left, True)) if left is not None else (lambda: False),
+        )
+
+    def session(self, n: int = 0) -> SessionSummary:
+        return self.database.memory.sessions[f"s{n}"]
+
+
+def source(day: int = -1, name: str = "a", facts: dict[str, IpFacts] | None = None) -> DictSource:
+    return DictSource(name, NOON + day * DAY, KNOWS if facts is None else facts)
+
+
+def test_sessions_that_another_loader_left_receive_their_snapshot() -> None:
+    """The failure that this program began with: every address known, and no session with a snapshot."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text)
+
+    report = world.run()
+
+    assert report.is_done
+    assert report.judged == 5
+    assert report.sealed == {Method.ASOF: 2}
+    assert report.left_open == {Gap.NO_SOURCE_IP: 1, Gap.NOT_ROUTABLE: 1, Gap.NOTHING_KNOWN: 1}
+    assert [s.snapshot is not None for s in world.database.memory.sessions.values()] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+    record = world.database.memory.records[report.run]
+    assert (record.kind, record.state) == (RunKind.BACKFILL, RunState.DONE)
+
+
+def test_a_second_backfill_finds_nothing_to_do() -> None:
+    """What is open stays open for a reason that still holds."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, None)
+    world.run()
+
+    again = world.run()
+
+    assert (again.judged, again.is_done) == (0, True)
+
+
+def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
+    """Whoever learned it."""
+    world = World(source(facts={}))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    world.shelf.sources.append(source(name="b"))
+    with world.database.transaction() as stores:
+        lookups = Lookups(world.shelf, AsOfReader(), world.clock)
+        (_, build) = lookups.register(stores)
+        lookups.look_up([HOME], world.shelf.sources[1], build.number, stores)
+
+    report = world.run()
+
+    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+
+
+def test_other_rules_judge_everything_that_is_open_again() -> None:
+    """Without being asked; and if asked, also by the same rules."""
+    world = World(source(day=5), policy=SnapshotPolicy(max_lag=DAY))
+    world.put(HOME.text, None)
+    assert world.run().left_open == {Gap.TOO_LATE: 1, Gap.NO_SOURCE_IP: 1}
+    assert world.run().judged == 0
+    assert world.run(again=True).judged == 2
+
+    world.use(SnapshotPolicy())
+
+    assert world.run().sealed == {Method.INFERRED: 1}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 99])
+def test_a_rehearsal_stores_nothing_and_forecasts_the_run(batch: int) -> None:
+    """To the session, whatever the batches."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, None)
+    world.database.memory.session_documents["s3"] = HOME.text
+    before = world.database.memory.sessions.copy()
+
+    forecast = world.backfill.rehearse(Told())
+
+    assert world.database.memory.sessions == before
+    assert not world.database.memory.records
+    assert not world.database.memory.observations
+    done = world.run(batch=batch)
+    assert (forecast.judged, forecast.sealed, forecast.left_open, forecast.found) == (
+        done.judged,
+        done.sealed,
+        done.left_open,
+        done.found,
+    )
+    assert {each.session.session_id for each in forecast.samples} == {f"s{n}" for n in range(7)}
+
+
+def test_the_address_is_found_in_events_before_documents() -> None:
+    """The connect, else the earliest; what a client claimed does not count beside anything else."""
+    world = World(source())
+    world.put(None, None, None, None)
+    memory = world.database.memory
+    memory.raw_events["s0"] = [f"other {OTHER.text} -1", f"connect {HOME.text} 1", f"forward {OTHER.text} -2"]
+    memory.raw_events["s1"] = [f"other {OTHER.text} 1", f"other {HOME.text} -1"]
+    memory.raw_events["s2"] = ["other - 0"]
+    memory.session_documents |= {"s0": OTHER.text, "s2": HOME.text, "s3": f"{HOME.text} {OTHER.text}"}
+
+    report = world.run()
+
+    assert [world.session(n).source_ip for n in range(4)] == [HOME, HOME, HOME, None]
+    seen = [s.sighting.seen_at if s.sighting else None for s in memory.sessions.values()]
+    assert seen[:3] == [NOON + DAY, NOON - DAY, NOON]
+    assert (report.found, report.left_open) == (3, {Gap.AMBIGUOUS_IP: 1})
+    assert memory.addresses[HOME].session_count == 3
+
+
+@pytest.mark.parametrize("batches", range(8))
+def test_an_interrupted_backfill_goes_on_to_the_same_end(batches: int) -> None:
+    """Nothing twice and nothing left out, whenever it was stopped; addresses are counted once."""
+    whole, world = World(source()), World(source())
+    for each in (whole, world):
+        each.put(HOME.text, None, OTHER.text, None, HOME.text)
+        each.database.memory.session_documents |= {"s1": HOME.text, "s3": OTHER.text}
+    expected = whole.run(batch=1)
+
+    first = world.run(batch=1, stop_after=batches)
+    assert not first.is_done
+    assert world.database.memory.runs[first.run] is RunState.INTERRUPTED
+    done = world.backfill.resume(None, Told(), pace=Pace(batch_size=1))
+
+    assert done.run == first.run
+    assert (done.judged, done.sealed, done.left_open) == (expected.judged, expected.sealed, expected.left_open)
+    assert world.database.memory.sessions == whole.database.memory.sessions
+    counts = [{a: k.session_count for a, k in w.database.memory.addresses.items()} for w in (whole, world)]
+    assert counts[0] == counts[1]
+
+
+def test_only_what_can_go_on_is_resumed() -> None:
+    """By its name or as the newest, and by the rules by which it began."""
+    world = World(source())
+    world.put(HOME.text)
+    with pytest.raises(NoSuchRun, match="no backfill to resume"):
+        world.backfill.resume(None, Told())
+    stopped = world.run(stop_after=0)
+    with pytest.raises(NoSuchRun, match="no backfill nothing"):
+        world.backfill.resume("nothing", Told())
+    world.use(SnapshotPolicy(max_lag=DAY))
+    with pytest.raises(NoSuchRun, match="other settings"):
+        world.backfill.resume(None, Told())
+    world.use(SnapshotPolicy())
+
+    assert world.backfill.resume(stopped.run, Told()).is_done
+    with pytest.raises(NoSuchRun):
+        world.backfill.resume(stopped.run, Told())
+
+
+def undo(world: World, run: str, *, is_rehearsal: bool = False) -> UndoReport:
+    return world.undo.undo(run, Told(), is_rehearsal=is_rehearsal)
+
+
+def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
+    """Addresses, snapshots and counts; what others sealed stays, and a second undo finds nothing."""
+    world = World(source())
+    world.put(HOME.text, None, OTHER.text, None)
+    memory = world.database.memory
+    memory.session_documents |= {"s1": HOME.text, "s3": OTHER.text}
+    before = memory.sessions.copy()
+    counts = {address: known.session_count for address, known in memory.addresses.items()}
+    run = world.run().run
+    world.put(HOME.text)
+    other = world.run().run
+
+    assert undo(world, run, is_rehearsal=True).opened == 2
+    report = undo(world, run)
+
+    assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28",))
+    assert [replace(world.session(n), gap=None) for n in range(4)] == list(before.values())
+    assert [world.session(n).gap for n in (0, 1, 3)] == [Gap.UNDONE] * 3
+    assert world.session(4).is_sealed
+    assert {a: memory.addresses[a].session_count for a in counts} == {**counts, HOME: counts[HOME] + 1}
+    assert (memory.runs[run], memory.runs[other]) == (RunState.UNDONE, RunState.DONE)
+    assert undo(world, run).opened == 0
+
+
+def test_what_was_undone_is_taken_again_by_a_backfill_only() -> None:
+    """Not by a late completion, whatever is learned."""
+    world = World(source())
+    world.put(HOME.text)
+    undo(world, world.run().run)
+    assert not Gap.UNDONE.may_close
+
+    report = world.run()
+
+    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+
+
+def test_only_some_runs_can_be_undone() -> None:
+    """A load is no guess that could be wrong."""
+    world = World(source())
+    with world.database.transaction() as stores:
+        stores.runs.begin("load", RunKind.LOAD, at=NOON)
+
+    with pytest.raises(NoSuchRun, match="of the kind load"):
+        undo(world, "load")
+    with pytest.raises(NoSuchRun, match="there is no run"):
+        undo(world, "nothing")
+
+
+def test_an_interrupted_undo_goes_on() -> None:
+    """By the same call."""
+    world = World(source())
+    world.put(HOME.text, HOME.text)
+    run = world.run().run
+
+    stopped = world.undo.undo(run, Told(), is_stopped=lambda: True)
+
+    assert (stopped.is_done, world.database.memory.runs[run]) == (False, RunState.DONE)
+    assert undo(world, run).opened == 2
+
+
+def improve(world: World, *, is_rehearsal: bool = False) -> ImproveReport:
+    return world.improve.run(Told(), is_rehearsal=is_rehearsal)
+
+
+def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None:
+    """A table of the time turned up; undoing it gives back what was held."""
+    world = World(source(day=5))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    held = world.session()
+    world.shelf.sources.append(source(day=-1, facts={HOME.text: IpFacts(asn=2, country="FR")}))
+    with world.database.transaction() as stores:
+        world.service.register_sources(stores)
+
+    assert improve(world, is_rehearsal=True).improved == {"inferred to asof": 1}
+    assert world.session() == held
+    report = improve(world)
+
+    assert (report.looked_at, report.improved) == (1, {"inferred to asof": 1})
+    better = world.session().snapshot
+    assert better is not None
+    assert (better.asn, better.method) == (2, Method.ASOF)
+    assert improve(world).improved == {}
+    assert undo(world, report.run).restored == 1
+    assert world.session() == held
+
+
+def test_improving_adds_facts_and_takes_none() -> None:
+    """More of what was known then."""
+    world = World(source(facts={HOME.text: IpFacts(asn=1)}))
+    world.put(HOME.text)
+    world.run()
+    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+
+    assert improve(world).improved == {"more facts": 1}

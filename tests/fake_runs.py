@@ -1,0 +1,245 @@
+"""Runs, open sessions, the audit and undoing, in memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from snapshots.app.errors import StoreUnavailable
+from snapshots.app.run_ports import RunKind, RunRecord, RunState
+from snapshots.app.session_ports import (
+    Judged,
+    OpenCase,
+    OpenPage,
+    OpenSession,
+    Pruned,
+    SealedPage,
+    SealedSession,
+    UndonePage,
+)
+from snapshots.domain.gap import Gap
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.summary import SessionSummary
+from tests.memory import Correction, Memory
+
+
+class InMemoryOpenSessions:
+    """The sessions without a snapshot, in the dict of all sessions."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
+        names = [name for name in self._names(case, run, silent_since) if name > after][:limit]
+        return OpenPage([self._open(name) for name in names], names[-1] if names else "")
+
+    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+        return next(((name, name) for name in self._names(case, run, silent_since) if name > after), None)
+
+    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+        return len(self._names(case, run, silent_since))
+
+    def _names(self, case: OpenCase, run: str, silent_since: datetime) -> list[str]:
+        return [
+            name
+            for name, session in sorted(self.memory.sessions.items())
+            if not session.is_sealed
+            and (run, name) not in self.memory.put_aside
+            and self._is_of(case, name, session, run, silent_since)
+        ]
+
+    def _is_of(self, case: OpenCase, name: str, session: SessionSummary, run: str, silent_since: datetime) -> bool:
+        if session.gap is None or case is OpenCase.NEVER_JUDGED:
+            return session.gap is None and case is OpenCase.NEVER_JUDGED
+        judge = self.memory.judged_by[name]
+        at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > silent_since
+        if session.gap is Gap.NEVER_LOOKED_UP and not session.connect_was_seen and at_work and judge != run:
+            return False
+        if session.gap is Gap.UNDONE or case is OpenCase.UNDONE:
+            return session.gap is Gap.UNDONE and case is OpenCase.UNDONE
+        if case is OpenCase.AGAIN:
+            return judge != run
+        known = self.memory.addresses.get(session.source_ip) if session.source_ip else None
+        if known is None or known.learned_at is None or not session.gap.may_close:
+            return False
+        return known.learned_at > self.memory.judged_at[name]
+
+    def _open(self, name: str) -> OpenSession:
+        session = self.memory.sessions[name]
+        return OpenSession(
+            session_id=name,
+            sighting=session.sighting,
+            held_ip=session.source_ip.text if session.source_ip is not None else None,
+            began_at=session.first_event_at,
+            events=self.memory.raw_events.get(name, ()),
+            document=self.memory.session_documents.get(name),
+        )
+
+    def may_have_learned(self, *, since: datetime) -> bool:
+        return any(
+            known.learned_at is not None and known.learned_at >= since > known.registered_at
+            for known in self.memory.addresses.values()
+        )
+
+    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
+        lost = []
+        for each in judged:
+            held = self.memory.sessions[each.session.session_id]
+            held_ip = held.source_ip.text if held.source_ip is not None else None
+            if held.is_sealed or held_ip != each.session.held_ip:
+                lost.append(held.session_id)
+                continue
+            kept = replace(held, sighting=each.sighting, gap=None).judged(each.verdict)
+            self.memory.sessions[held.session_id] = kept
+            self.memory.judged_by[held.session_id], self.memory.judged_at[held.session_id] = run, settled_at
+            self.memory.sealed_by[held.session_id] = run
+            if each.was_found:
+                self.memory.found_by[held.session_id] = (run, held_ip)
+        return lost
+
+
+class InMemoryRuns:
+    """Runs in a dict."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
+        self.memory.runs[run] = RunState.RUNNING
+        self.memory.heard[run] = at
+        self.memory.records[run] = RunRecord(
+            run=run, kind=kind, state=RunState.RUNNING, began_at=at, heard_at=at, settings=dict(settings or {})
+        )
+
+    def note(self, run: str, counts: Mapping[str, int], *, at: datetime, position: str | None = None) -> None:
+        self.memory.counts[run] = counts
+        self.memory.heard[run] = at
+        held = self.memory.records[run]
+        place = held.position if position is None else position
+        self.memory.records[run] = replace(held, counts=dict(counts), heard_at=at, position=place)
+
+    def remember(self, run: str, settings: Mapping[str, str]) -> None:
+        held = self.memory.records[run]
+        self.memory.records[run] = replace(held, settings={**held.settings, **settings})
+
+    def resume(self, run: str, *, at: datetime) -> None:
+        self.memory.runs[run] = RunState.RUNNING
+        held = self.memory.records[run]
+        self.memory.records[run] = replace(held, state=RunState.RUNNING, heard_at=at, ended_at=None)
+
+    def find(self, run: str) -> RunRecord | None:
+        return self.memory.records.get(run)
+
+    def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
+        found = [record for record in self.memory.records.values() if record.kind in kinds]
+        return sorted(found, key=lambda record: (record.began_at, record.run), reverse=True)[:limit]
+
+    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+        self.memory.put_aside.setdefault((run, session_id), reason)
+
+    def put_aside_by(self, run: str) -> Mapping[str, str]:
+        return {session: reason for (by, session), reason in self.memory.put_aside.items() if by == run}
+
+    def end(self, run: str, state: RunState, *, at: datetime) -> None:
+        self.memory.runs[run] = state
+        self.memory.records[run] = replace(self.memory.records[run], state=state, ended_at=at)
+
+
+class InMemoryAudit:
+    """Corrections and prunings in lists."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
+        held = self.memory.sessions[session_id]
+        if not held.is_sealed:
+            raise StoreUnavailable("the session is open")
+        by = self.memory.sealed_by.get(session_id, "")
+        self.memory.corrections.append(Correction(session_id, held.snapshot, snapshot, reason, run, by))
+        self.memory.sessions[session_id] = replace(held, snapshot=snapshot)
+        self.memory.sealed_by[session_id] = run
+
+    def sealed(self, *, after: str, limit: int) -> SealedPage:
+        names = [name for name, s in sorted(self.memory.sessions.items()) if name > after and s.snapshot][:limit]
+        found = [self.memory.sessions[name] for name in names]
+        sealed = [
+            SealedSession(session_id=s.session_id, sighting=s.sighting, snapshot=s.snapshot)
+            for s in found
+            if s.sighting is not None and s.snapshot is not None
+        ]
+        return SealedPage(sealed, names[-1] if names else "")
+
+    def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
+        for session_id, snapshot in snapshots.items():
+            self.correct(session_id, snapshot, reason=reason, run=run, made_at=made_at)
+
+    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
+        return 0  # summaries cannot hold one
+
+    def count_sentinels(self) -> int:
+        return 0
+
+    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
+        pruned = self.would_prune(before)
+        staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
+        self.memory.sessions.clear()
+        self.memory.sessions.update(staying)
+        for address, known in self.memory.addresses.items():
+            own = [session for session in staying.values() if session.source_ip == address]
+            known.session_count = len(own)
+            if own:
+                known.first_seen = min(session.first_event_at for session in own)
+                known.last_seen = max(session.last_event_at for session in own)
+        return pruned
+
+    def would_prune(self, before: datetime) -> Pruned:
+        going = [session for session in self.memory.sessions.values() if session.last_event_at < before]
+        return Pruned(sessions=len(going), events=sum(session.event_count for session in going))
+
+
+class InMemoryUndoing:
+    """What runs wrote, taken back in the dicts."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
+        touched = sorted(
+            name
+            for name, session in self.memory.sessions.items()
+            if (session.is_sealed and self.memory.sealed_by.get(name) == run)
+            or self.memory.found_by.get(name, ("", None))[0] == run
+        )
+        names = [name for name in touched if name > after][:limit]
+        opened = restored = forgotten = 0
+        sources: set[str] = set()
+        for name in names:
+            held = self.memory.sessions[name]
+            if held.snapshot is not None and self.memory.sealed_by.get(name) == run:
+                sources.update(held.snapshot.source.split())
+                before = next(
+                    (c for c in reversed(self.memory.corrections) if (c.session_id, c.run) == (name, run)), None
+                )
+                if before is not None:
+                    self.memory.sessions[name] = replace(held, snapshot=before.before)
+                    self.memory.sealed_by[name] = before.sealed_by
+                    restored += 1
+                    continue
+                opened += 1
+            elif held.is_sealed:
+                continue
+            else:
+                forgotten += 1
+            was_found = self.memory.found_by.pop(name, ("", None))[0] == run
+            if was_found and held.source_ip is not None and held.source_ip.text <= counted_until:
+                self.memory.addresses[held.source_ip].session_count -= 1
+            sighting = None if was_found else held.sighting
+            self.memory.sessions[name] = replace(held, snapshot=None, sighting=sighting, gap=Gap.UNDONE)
+            self.memory.judged_by[name], self.memory.judged_at[name] = by, at
+        return UndonePage(
+            last=names[-1] if names else "",
+            opened=opened,
+            restored=restored,
+            forgotten=forgotten,
+            sources=frozenset(sources),
+        )

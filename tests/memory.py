@@ -1,0 +1,66 @@
+"""What a database in memory holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from snapshots.app.lines import Mark
+from snapshots.app.ports import DeadLetter, Document
+from snapshots.app.run_ports import RunRecord, RunState
+from snapshots.domain.history import RegisteredBuild
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.summary import SessionSummary
+from tests.strategies import NOON
+
+
+@dataclass
+class KnownAddress:
+    """One address of the inventory."""
+
+    first_seen: datetime
+    last_seen: datetime
+    registered_at: datetime = NOON
+    session_count: int = 0
+    newest: IpSnapshot | None = None
+    looked_up_until: int = 0
+    learned_at: datetime | None = None
+
+
+class Correction(NamedTuple):
+    """One line of the audit; the run that made it, and what was held by which run."""
+
+    session_id: str
+    before: IpSnapshot | None
+    after: IpSnapshot | None
+    reason: str
+    run: str
+    sealed_by: str
+
+
+@dataclass
+class Memory:
+    """What a database would hold."""
+
+    addresses: dict[IpAddress, KnownAddress] = field(default_factory=dict)
+    observations: dict[tuple[IpAddress, str, datetime], IpObservation] = field(default_factory=dict)
+    organizations: dict[int, str] = field(default_factory=dict)
+    sources: dict[int, RegisteredBuild] = field(default_factory=dict)
+    sessions: dict[str, SessionSummary] = field(default_factory=dict)
+    letters: dict[str, DeadLetter] = field(default_factory=dict)
+    marks: dict[str, set[Mark]] = field(default_factory=dict)
+    runs: dict[str, RunState] = field(default_factory=dict)
+    counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    heard: dict[str, datetime] = field(default_factory=dict)
+    judged_by: dict[str, str] = field(default_factory=dict)
+    judged_at: dict[str, datetime] = field(default_factory=dict)
+    documents: list[Document] = field(default_factory=list)
+    corrections: list[Correction] = field(default_factory=list)
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    put_aside: dict[tuple[str, str], str] = field(default_factory=dict)
+    sealed_by: dict[str, str] = field(default_factory=dict)
+    found_by: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    session_documents: dict[str, str] = field(default_factory=dict)
+    raw_events: dict[str, list[str]] = field(default_factory=dict)
