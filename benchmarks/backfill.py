@@ -57,13 +57,17 @@ def main() -> None:
 
 
 class SqliteCopies:
+    """Databases as files."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def original(self, name: str) -> str:
+        """Return the URL of an empty database."""
         return f"sqlite:///{self._folder}/{name}.db"
 
     def copy(self, name: str) -> str:
+        """Return the URL of a copy of a database; the copy before it is gone."""
         shutil.copy(self._folder / f"{name}.db", self._folder / "copy.db")
         for rest in ("copy.db-wal", "copy.db-shm"):
             (self._folder / rest).unlink(missing_ok=True)
@@ -71,14 +75,18 @@ class SqliteCopies:
 
 
 class PostgresqlCopies:
+    """Databases on a server."""
+
     def __init__(self, server: str) -> None:
         self._server = make_url(server)
 
     def original(self, name: str) -> str:
+        """Return the URL of an empty database."""
         self._do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
         return self._server.set(database=name).render_as_string(hide_password=False)
 
     def copy(self, name: str) -> str:
+        """Return the URL of a copy of a database; the copy before it is gone."""
         self._do("DROP DATABASE IF EXISTS copy WITH (FORCE)", f"CREATE DATABASE copy TEMPLATE {name}", "CHECKPOINT")
         return self._server.set(database="copy").render_as_string(hide_password=False)
 
@@ -142,7 +150,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
                 ),
                 [session(chance, texts) for _ in page],
             )
-    SqlDatabaseAdoption(url)
+    adopt(url)
     with engine.begin() as connection:
         newest = connection.execute(text("SELECT max(number) FROM fact_sources")).scalar_one()
         rows = [
@@ -162,7 +170,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
     engine.dispose()
 
 
-def SqlDatabaseAdoption(url: str) -> None:  # noqa: N802 - it does what the adapter of that name does
+def adopt(url: str) -> None:
     """Adopt the database, and register the sources that come with the program."""
     container = Container(settings=Settings.of(db=url))
     container.adoption().adopt(widen=False)
