@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ __all__ = ["make"]
 
 KILLS = int(os.environ.get("SNAPSHOTS_KILLS", "4"))
 OUR_AFFAIR = {"updated_at", "snapshot_gap", "gap_checked_at", "gap_run"}
-GOOGLE, CLOUDFLARE = "8.8.8.8", "1.1.1.1"
+GOOGLE, CLOUDFLARE, PRIVATE = "8.8.8.8", "1.1.1.1", "10.0.0.7"
 
 
 def event(eventid: str, address: str, at: str) -> str:
@@ -131,6 +132,29 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert "Nothing of it is left" in run("undo", name)[1]
     assert [row["state"] for row in json.loads(run("runs", "--format", "json")[1])][-1] == "undone"
     assert f"{len(FOUND)} received a snapshot" in run("backfill")[1]
+
+
+def test_loading_goes_on_over_what_was_backfilled(theirs: Adopted, run: Run, tmp_path: Path) -> None:
+    """What is sealed only counts; where a load sees the address itself, undoing the backfill takes nothing from it."""
+    with theirs.engine.begin() as connection:
+        put_session(connection, "hidden", enrichment=json.dumps({PRIVATE: {}}))
+    name = run_of(run("backfill")[1])
+    assert theirs.row("hidden")["source_ip"] == PRIVATE
+    lines = [
+        {"session": "bulk", "eventid": "cowrie.session.closed", "src_ip": GOOGLE, "timestamp": "2026-03-01T12:10:00Z"},
+        {"session": "hidden", "eventid": "cowrie.session.connect", "src_ip": CLOUDFLARE, "src_port": 5}
+        | {"timestamp": "2026-03-01T12:00:00Z"},
+    ]
+    log = tmp_path / "cowrie.json"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    code, _, err = run("load", log)
+
+    assert (code, err) == (0, "")
+    assert (theirs.row("bulk")["source_ip"], theirs.row("bulk")["event_count"]) == (GOOGLE, 6)
+    assert (theirs.row("hidden")["source_ip"], theirs.row("hidden")["source_ip_run"]) == (CLOUDFLARE, None)
+    run("undo", name)
+    assert (theirs.row("hidden")["source_ip"], theirs.row("bulk")["source_ip"]) == (CLOUDFLARE, None)
 
 
 def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adopted, run: Run) -> None:

@@ -147,25 +147,32 @@ class SessionAggregate:
         events = self.events.values()
         until = self.counted_until
         kinds = [event.kind for event in events if until is None or event.at > until]
-        sightings = (event.sighting for event in events)
+        times = [event.at for event in events]
         return SessionSummary(
             session_id=self.session_id,
             logged_id=logged_id if logged_id != self.session_id else None,
             sighting=CanonicalIpSelector().choose(
-                (s for s in sightings if s is not None),
+                _first_sightings(events),
                 only_forwards=all(event.kind is EventKind.FORWARD for event in events),
             ),
-            first_event_at=min(event.at for event in events),
-            last_event_at=max(event.at for event in events),
+            first_event_at=min(times),
+            last_event_at=max(times),
             event_count=len(kinds),
             command_count=kinds.count(EventKind.COMMAND),
             file_downloads=kinds.count(EventKind.DOWNLOAD),
             login_attempts=kinds.count(EventKind.LOGIN),
             forward_count=kinds.count(EventKind.FORWARD),
-            sensor=min((event.sensor for event in events if event.sensor is not None), default=None),
-            sensor_id=min((event.sensor_id for event in events if event.sensor_id is not None), default=None),
+            sensor=min({event.sensor for event in events if event.sensor is not None}, default=None),
+            sensor_id=min({event.sensor_id for event in events if event.sensor_id is not None}, default=None),
             fingerprints=bounded(frozenset(self.events)),
         )
+
+
+def _first_sightings(events: Iterable[SessionEvent]) -> Iterable[Sighting]:
+    """Return the sightings among which the first is: those of connects, or all if there is no connect."""
+    connects = [event.sighting for event in events if event.kind is EventKind.CONNECT and event.address is not None]
+    found = connects or [event.sighting for event in events]
+    return [sighting for sighting in found if sighting is not None]
 
 
 def in_utc(moment: datetime) -> datetime:

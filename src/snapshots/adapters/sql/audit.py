@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored
+from snapshots.adapters.sql.dialects import each_of, fill, stored_rows
 from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
@@ -90,15 +90,7 @@ class SqlAudit:
         if len(rows) != len(snapshots):
             raise StoreUnavailable("a session to correct is not there")
         self._connection.execute(delete(STAGE))
-        stored = moment_as_stored(self._connection)
-        fill(
-            self._connection,
-            STAGE,
-            (
-                tuple(stored(v) if isinstance(v, datetime) else v for v in (row[c.name] for c in STAGE.columns))
-                for row in rows
-            ),
-        )
+        fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
         of_row = STAGE.c.session_id == S.session_id
         new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
         staged = S.session_id.in_(select(STAGE.c.session_id))

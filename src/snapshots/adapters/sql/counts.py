@@ -5,11 +5,22 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import Column, Connection, Integer, Table, and_, case, delete, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of
-from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries
+from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored
+from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.tables import UtcDateTime, asn_inventory, ip_inventory, name, session_summaries
 from snapshots.app.session_ports import SessionChange
+
+STAGE = Table(
+    "stage_counts",
+    stages,
+    Column("ip_address", name(45), primary_key=True),
+    Column("first", UtcDateTime),
+    Column("last", UtcDateTime),
+    Column("more", Integer),
+    prefixes=["TEMPORARY"],
+)
 
 
 class SqlInventoryCounts:
@@ -116,25 +127,21 @@ class SqlInventoryCounts:
     def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
         if not spans:
             return
-        row = ip_inventory.c
-        first, last = bindparam("first", type_=row.first_seen.type), bindparam("last", type_=row.last_seen.type)
+        self._connection.execute(delete(STAGE))
+        stored = moment_as_stored(self._connection)
+        rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
+        fill(self._connection, STAGE, rows)
+        row, staged = ip_inventory.c, STAGE.c
         is_new = row.session_count == 0
-        statement = (
-            update(ip_inventory)
-            .where(row.ip_address == bindparam("address"))
-            .values(
-                first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
-                last_seen=case((is_new | (last > row.last_seen), last), else_=row.last_seen),
-                session_count=row.session_count + bindparam("more"),
-                updated_at=bindparam("now", type_=row.updated_at.type),
-            )
-        )
         self._connection.execute(
-            statement,
-            [
-                {"address": address, "first": first, "last": last, "more": more[address], "now": seen_at}
-                for address, (first, last) in sorted(spans.items())
-            ],
+            update(ip_inventory)
+            .where(row.ip_address == staged.ip_address)
+            .values(
+                first_seen=case((is_new | (staged.first < row.first_seen), staged.first), else_=row.first_seen),
+                last_seen=case((is_new | (staged.last > row.last_seen), staged.last), else_=row.last_seen),
+                session_count=row.session_count + staged.more,
+                updated_at=literal(seen_at, row.updated_at.type),
+            )
         )
 
     def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:

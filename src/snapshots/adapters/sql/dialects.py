@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +59,17 @@ def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]
         return
     names = stage.columns.keys()
     connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def stored_rows(
+    connection: Connection, stage: Table, rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[object, ...]]:
+    """Yield rows as `fill` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
+    names = stage.columns.keys()
+    stored = moment_as_stored(connection)
+    for row in rows:
+        values = [row.get(column) for column in names]
+        yield tuple(stored(value) if type(value) is datetime else value for value in values)
 
 
 def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | str]:

@@ -7,12 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Select,
+    String,
+    Table,
     and_,
-    bindparam,
     case,
+    delete,
     exists,
     func,
     literal,
@@ -22,15 +26,18 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, each_span, insert
+from snapshots.adapters.sql.dialects import each_of, each_span, fill, insert, stored_rows
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
+from snapshots.adapters.sql.stage import stage_of, stages
 from snapshots.adapters.sql.tables import (
+    UtcDateTime,
     asn_inventory,
     fact_sources,
     ip_inventory,
     ip_observations,
+    name,
 )
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
@@ -38,6 +45,18 @@ from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
+
+OBSERVED = stage_of(ip_observations)
+SHOWN = Table(
+    "stage_newest",
+    stages,
+    Column("ip_address", name(45), primary_key=True),
+    Column("asn", BigInteger),
+    Column("country", String(2)),
+    Column("ip_type", String(16)),
+    Column("at", UtcDateTime),
+    prefixes=["TEMPORARY"],
+)
 
 
 class SqlIpInventory:
@@ -245,53 +264,57 @@ class SqlIpInventory:
         )
 
     def _insert(self, observations: Collection[IpObservation], learned_at: datetime) -> None:
-        statement = insert(self._connection, ip_observations)
+        self._connection.execute(delete(OBSERVED))
+        rows = (
+            {
+                "ip_address": said.address.text,
+                "source": said.source,
+                "observed_at": said.observed_at,
+                "confirmed_until": said.confirmed_until,
+                "learned_at": learned_at,
+                "asn": said.facts.asn,
+                "country": said.facts.country,
+                "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
+            }
+            for said in observations
+        )
+        fill(self._connection, OBSERVED, stored_rows(self._connection, OBSERVED, rows))
+        staged = select(*OBSERVED.c).where(true()).order_by(OBSERVED.c.ip_address, OBSERVED.c.source)
+        statement = insert(self._connection, ip_observations).from_select(OBSERVED.columns.keys(), staged)
         held, offered = ip_observations.c.confirmed_until, statement.excluded.confirmed_until
         self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=list(ip_observations.primary_key.columns),
                 set_={"confirmed_until": case((offered > held, offered), else_=held)},
-            ),
-            [
-                {
-                    "ip_address": said.address.text,
-                    "source": said.source,
-                    "observed_at": said.observed_at,
-                    "confirmed_until": said.confirmed_until,
-                    "learned_at": learned_at,
-                    "asn": said.facts.asn,
-                    "country": said.facts.country,
-                    "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
-                }
-                for said in observations
-            ],
+            )
         )
 
     def _show(self, newest: Mapping[IpAddress, IpSnapshot], now: datetime) -> None:
-        row = ip_inventory.c
+        self._connection.execute(delete(SHOWN))
+        rows = (
+            {
+                "ip_address": address.text,
+                "asn": snapshot.asn if (snapshot.asn or 0) <= self._largest_asn else None,
+                "country": snapshot.country,
+                "ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
+                "at": snapshot.enrichment_at,
+            }
+            for address, snapshot in newest.items()
+        )
+        fill(self._connection, SHOWN, stored_rows(self._connection, SHOWN, rows))
+        row, staged = ip_inventory.c, SHOWN.c
         self._connection.execute(
             update(ip_inventory)
-            .where(row.ip_address == bindparam("address"))
+            .where(row.ip_address == staged.ip_address)
             .values(
-                current_asn=bindparam("asn"),
-                current_country=bindparam("country"),
-                current_ip_type=bindparam("type"),
-                newest_at=bindparam("at", type_=row.newest_at.type),
+                current_asn=staged.asn,
+                current_country=staged.country,
+                current_ip_type=staged.ip_type,
+                newest_at=staged.at,
                 # In an adopted database the other loader's own date stays: it tells how old its document is.
-                **({} if self._has_documents else {"enrichment_updated_at": bindparam("at", type_=row.newest_at.type)}),
-                updated_at=bindparam("now", type_=row.updated_at.type),
-            ),
-            [
-                {
-                    "address": address.text,
-                    "asn": snapshot.asn if (snapshot.asn or 0) <= self._largest_asn else None,
-                    "country": snapshot.country,
-                    "type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
-                    "at": snapshot.enrichment_at,
-                    "now": now,
-                }
-                for address, snapshot in newest.items()
-            ],
+                **({} if self._has_documents else {"enrichment_updated_at": staged.at}),
+                updated_at=literal(now, row.updated_at.type),
+            )
         )
 
 

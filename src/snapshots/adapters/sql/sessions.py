@@ -7,17 +7,16 @@ from datetime import datetime
 from sqlalchemy import (
     Connection,
     Table,
+    and_,
     case,
     delete,
+    or_,
     select,
     true,
     union_all,
 )
-from sqlalchemy import (
-    insert as plain_insert,
-)
 
-from snapshots.adapters.sql.dialects import each_of, insert
+from snapshots.adapters.sql.dialects import each_of, fill, insert, stored_rows
 from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stage_of
@@ -28,6 +27,9 @@ from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
 STAGE: Table = stage_of(session_summaries)
+
+
+FOUND = ("source_ip_run", "source_ip_was")
 
 
 class SqlSessionStore:
@@ -63,7 +65,7 @@ class SqlSessionStore:
             return
         rows = [row_of(summary, run=run, saved_at=saved_at) for summary in summaries]
         self._connection.execute(delete(STAGE))
-        self._connection.execute(plain_insert(STAGE), rows)
+        fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
         staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
         statement = insert(self._connection, self._table).from_select(session_summaries.columns.keys(), staged)
         held, offered = session_summaries.c, statement.excluded
@@ -72,8 +74,12 @@ class SqlSessionStore:
         replaced = {
             column.name: offered[column.name]
             for column in session_summaries.columns
-            if column.name not in (*SNAPSHOT_COLUMNS, "session_id", "logged_id", "created_at")
+            if column.name not in (*SNAPSHOT_COLUMNS, *FOUND, "session_id", "logged_id", "created_at")
         }
+        # What a backfill found stays its own, until a load has seen the address itself.
+        seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
+        is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))
+        kept |= {name: case((is_as_found, held[name])) for name in FOUND}
         self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[held.session_id],
