@@ -12,7 +12,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    delete,
     func,
     literal,
     not_,
@@ -89,7 +88,6 @@ class SqlAudit:
         ]
         if len(rows) != len(snapshots):
             raise StoreUnavailable("a session to correct is not there")
-        self._connection.execute(delete(STAGE))
         fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
         of_row = STAGE.c.session_id == S.session_id
         new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}

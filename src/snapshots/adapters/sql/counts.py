@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import Column, Connection, Integer, Table, and_, case, func, literal, or_, select, update
 
 from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored
 from snapshots.adapters.sql.stage import stages
@@ -127,7 +127,6 @@ class SqlInventoryCounts:
     def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
         if not spans:
             return
-        self._connection.execute(delete(STAGE))
         stored = moment_as_stored(self._connection)
         rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
         fill(self._connection, STAGE, rows)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
@@ -22,7 +21,6 @@ from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
@@ -303,8 +301,6 @@ class SqlDatabase:
             )
 
     def _stores(self, connection: Connection) -> SqlStores:
-        for stage in stages.sorted_tables:
-            connection.execute(CreateTable(stage, if_not_exists=True))
         if self._shape is None:
             self._shape = shape_of(connection)
         return SqlStores(connection, self._shape)

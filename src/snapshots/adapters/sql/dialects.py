@@ -10,10 +10,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, String, Table, column, event, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    String,
+    Table,
+    column,
+    delete,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.tables import moment_text
@@ -38,13 +52,15 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
 
 def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]]) -> None:
     """
-    Put many rows into an empty temporary table, by the fastest way that the driver has.
+    Put many rows into a temporary table in the place of what it held, by the fastest way that the driver has.
 
     Args:
         connection: To the database.
         stage: A table of ours.
         rows: A value for each of its columns, as the driver takes it.
     """
+    connection.execute(CreateTable(stage, if_not_exists=True))
+    connection.execute(delete(stage))
     columns = ", ".join(column.name for column in stage.columns)
     driver = connection.connection.driver_connection
     if connection.dialect.driver == "psycopg" and driver is not None:

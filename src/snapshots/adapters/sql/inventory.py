@@ -16,7 +16,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    delete,
     exists,
     func,
     literal,
@@ -264,7 +263,6 @@ class SqlIpInventory:
         )
 
     def _insert(self, observations: Collection[IpObservation], learned_at: datetime) -> None:
-        self._connection.execute(delete(OBSERVED))
         rows = (
             {
                 "ip_address": said.address.text,
@@ -290,7 +288,6 @@ class SqlIpInventory:
         )
 
     def _show(self, newest: Mapping[IpAddress, IpSnapshot], now: datetime) -> None:
-        self._connection.execute(delete(SHOWN))
         rows = (
             {
                 "ip_address": address.text,

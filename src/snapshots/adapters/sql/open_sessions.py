@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    delete,
     func,
     literal,
     literal_column,
@@ -184,7 +183,6 @@ class SqlOpenSessions:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
         if not judged:
             return ()
-        self._connection.execute(delete(STAGE))
         fill(self._connection, STAGE, _rows(judged, run, moment_as_stored(self._connection)))
         staged = STAGE.c
         seals = staged.snapshot_seal.is_not(None)

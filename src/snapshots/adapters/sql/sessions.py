@@ -9,7 +9,6 @@ from sqlalchemy import (
     Table,
     and_,
     case,
-    delete,
     or_,
     select,
     true,
@@ -64,7 +63,6 @@ class SqlSessionStore:
         if not summaries:
             return
         rows = [row_of(summary, run=run, saved_at=saved_at) for summary in summaries]
-        self._connection.execute(delete(STAGE))
         fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
         staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
         statement = insert(self._connection, self._table).from_select(session_summaries.columns.keys(), staged)
