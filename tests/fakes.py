@@ -191,7 +191,9 @@ class InMemorySessions:
             self.memory.sealed_by.setdefault(summary.session_id, run)
             self.memory.judged_at[summary.session_id] = saved_at
 
-    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
+    def waiting(
+        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+    ) -> Sequence[SessionSummary]:
         at_work = {
             name
             for name, state in self.memory.runs.items()
@@ -204,6 +206,7 @@ class InMemorySessions:
             and session.sighting is not None
             and not session.connect_was_seen
             and session.session_id > after
+            and (quiet_since is None or session.last_event_at < quiet_since)
             and self.memory.judged_by[session.session_id] not in at_work
         ]
         return sorted(waiting, key=lambda session: session.session_id)[:limit]

@@ -1,6 +1,6 @@
 """The only file that knows every adapter: what is made of what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
+from snapshots.adapters.cowrie.watch import FolderWatch
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.shelf import SourceShelf
 from snapshots.adapters.intel.tables import Wish, open_table, tables_below
@@ -25,15 +26,17 @@ from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, warn
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.backfill import BackfillSnapshots
+from snapshots.app.batch import LoadReport
 from snapshots.app.complete import LateCompletion
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NothingToRead
 from snapshots.app.finding import AddressFinder
+from snapshots.app.follow import DeltaLoader
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.lines import LogEvent, LogSource
-from snapshots.app.load import BulkLoader, LoadReport
+from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
 from snapshots.app.run_ports import RunRecord
@@ -171,6 +174,17 @@ class Container(containers.DeclarativeContainer):
         new_run=providers.Object(new_run),
         sleep=providers.Object(pause),
     )
+    follower = providers.Singleton(
+        DeltaLoader,
+        database=database,
+        loader=loader,
+        service=service,
+        completion=completion,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        new_run=providers.Object(new_run),
+        sleep=providers.Object(pause),
+    )
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
@@ -188,6 +202,16 @@ def open_application(settings: Settings) -> Iterator[Application]:
 
     def load(sources: Sequence[LogSource], observer: LoadObserver) -> LoadReport:
         return container.loader().load(sources, LoggedLoad(observer))
+
+    def follow(
+        paths: Sequence[str],
+        sensor: str | None,
+        observer: LoadObserver,
+        is_stopped: Callable[[], bool],
+        every: float,
+    ) -> LoadReport:
+        watch = FolderWatch(paths, LineDecoder(sensor))
+        return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
 
     def find(paths: Sequence[str], sensor: str | None) -> FoundLogs:
         return find_logs(paths, LineDecoder(sensor))
@@ -215,6 +239,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
     try:
         yield Application(
             load=load,
+            follow=follow,
             find_logs=find,
             reports=container.reports(),
             changes=container.changes(),

@@ -7,9 +7,10 @@ from itertools import count
 
 import pytest
 
+from snapshots.app.batch import BatchSize, LoadReport
 from snapshots.app.errors import SourceUnreadable, StoreBusy
 from snapshots.app.lines import BadLine, LogEvent, Reason
-from snapshots.app.load import BatchSize, BulkLoader, LoadReport
+from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
 from snapshots.app.run_ports import RunState
 from snapshots.domain.gap import Gap

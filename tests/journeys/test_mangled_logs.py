@@ -15,7 +15,8 @@ from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import find_logs
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
-from snapshots.app.load import BatchSize, BulkLoader, LoadReport
+from snapshots.app.batch import BatchSize, LoadReport
+from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
 from snapshots.domain.observation import IpFacts, SourceBuild
 from snapshots.domain.source_ip import IpAddress

@@ -11,6 +11,10 @@ class StoreBusy(StoreUnavailable):
     """Another process holds the database's write lock; the same call may work later."""
 
 
+class StoreGone(StoreUnavailable):
+    """The database cannot be reached, such as while its server restarts; the same call may work later."""
+
+
 class SourceUnreadable(SnapshotsError):
     """A source of facts, or of log lines, cannot be read."""
 

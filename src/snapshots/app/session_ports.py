@@ -109,7 +109,9 @@ class SessionStore(Protocol):
         """
         ...
 
-    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
+    def waiting(
+        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+    ) -> Sequence[SessionSummary]:
         """
         Return open sessions without a connect that wait to be judged, in the order of their names.
 
@@ -120,6 +122,7 @@ class SessionStore(Protocol):
             silent_since: A run that was not heard of since then has died.
             after: The name to start behind; "" for the first page.
             limit: How many at most.
+            quiet_since: Only those whose last event was before; None for all.
         """
         ...
 

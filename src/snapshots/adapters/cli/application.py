@@ -11,12 +11,12 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.app.adoption import Adoption
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.backfill import BackfillSnapshots
+from snapshots.app.batch import LoadReport
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LogSource
-from snapshots.app.load import LoadReport
 from snapshots.app.progress import LoadObserver
 from snapshots.app.report import Reports
 from snapshots.app.run_ports import RunRecord
@@ -44,6 +44,8 @@ class Application:
 
     Attributes:
         load: Loads contents and tells an observer.
+        follow: Loads what is added to the logs that paths name, of a sensor, until it is stopped; looks every so many
+            seconds.
         find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
         reports: Answers questions.
         changes: Corrects and prunes sealed sessions, on the record.
@@ -65,6 +67,7 @@ class Application:
     """
 
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
+    follow: Callable[[Sequence[str], str | None, LoadObserver, Callable[[], bool], float], LoadReport]
     find_logs: Callable[[Sequence[str], str | None], FoundLogs]
     reports: Reports
     changes: AuditedChanges

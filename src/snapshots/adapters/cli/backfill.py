@@ -1,10 +1,7 @@
 """The commands for the past: backfill, the list of runs, and undo."""
 
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from types import FrameType
 from typing import Any
 
 import click
@@ -13,7 +10,7 @@ from rich.table import Table
 
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import OpenApplication
-from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout
+from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout, stopping
 from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.progress import WorkBar
 from snapshots.app.backfill import BackfillReport
@@ -27,8 +24,6 @@ from snapshots.domain.gap import Gap
 COULD_NOT, INTERRUPTED = 1, 130
 LARGE = 10_000
 """After how many sealed sessions the database's statistics are refreshed."""
-
-Stopped = Callable[[], bool]
 
 
 @click.command(short_help="Give stored sessions the snapshot that they lack.")
@@ -87,7 +82,7 @@ def backfill(
         raise click.UsageError("--resume excludes --dry-run; --improve excludes --resume and --again")
     pace = Pace(batch_size=batch_size, rate=rate)
     stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
-    with opened(open_application, options) as application, _stopping() as stopped, WorkBar(stderr) as bar:
+    with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         if improve:
             done = application.improve.run(bar, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
             _end(done, quiet, lambda: _show_improved(done, dry_run), _improved_document(done), output)
@@ -143,33 +138,13 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     What loading, other runs and operators wrote stays. `snapshots runs` lists the runs.
     """
     stderr = Console(stderr=True, markup=False, highlight=False)
-    with opened(open_application, options) as application, _stopping() as stopped, WorkBar(stderr) as bar:
+    with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         report = application.undo.undo(run, bar, is_rehearsal=dry_run, is_stopped=stopped)
     for line in _undone(report, dry_run):
         click.echo(line)
     if not report.is_done:
         click.echo(f"Interrupted. `snapshots undo {run}` goes on.", err=True)
         click.get_current_context().exit(INTERRUPTED)
-
-
-@contextmanager
-def _stopping() -> Iterator[Stopped]:
-    """Let the first Ctrl-C or SIGTERM end the work after the batch in hand, and the second one at once."""
-    asked: list[int] = []
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-    for kind in before:
-        signal.signal(kind, ask)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 def _end(

@@ -15,10 +15,19 @@ from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.inventory import drift, inventory, sources
-from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, output_options, stdout
+from snapshots.adapters.cli.options import (
+    database_option,
+    facts_options,
+    format_option,
+    opened,
+    output_options,
+    stdout,
+    stopping,
+)
 from snapshots.adapters.cli.progress import CopyBar, LoadBar
+from snapshots.app.batch import LoadReport
 from snapshots.app.lines import LogSource
-from snapshots.app.load import LoadReport
+from snapshots.app.progress import Unobserved
 from snapshots.domain.ip_type import IpType
 
 FOUND_SOMETHING = 3
@@ -47,9 +56,26 @@ cli.add_command(undo)
 @facts_options
 @output_options
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
+@click.option("--follow", is_flag=True, help="Go on reading what is added, until Ctrl-C or SIGTERM.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.05, 3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --follow: from one look to the next.",
+)
 @click.pass_obj
 def load(
-    open_application: OpenApplication, /, paths: tuple[str, ...], sensor: str | None, *, quiet: bool, **options: Any
+    open_application: OpenApplication,
+    /,
+    paths: tuple[str, ...],
+    sensor: str | None,
+    *,
+    follow: bool,
+    every: float,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """
     Load Cowrie logs, and give every session its snapshot.
@@ -57,8 +83,14 @@ def load(
     PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. What was
     loaded before is not loaded again, whatever the file is called by now.
     """
+    if follow and "-" in paths:
+        raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
     with opened(open_application, options) as application:
-        report = _load(application, paths, sensor, quiet=quiet)
+        if follow:
+            with stopping() as is_stopped:
+                report = application.follow(paths, sensor, Unobserved(), is_stopped, every)
+        else:
+            report = _load(application, paths, sensor, quiet=quiet)
         if not quiet:
             render.show_load(stdout(), report)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.adoption import AdoptionPlan, Lock
-from snapshots.app.load import LoadReport
+from snapshots.app.batch import LoadReport
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpFacts, label_of

@@ -101,6 +101,10 @@ class LogContent:
             pass  # what could be read before the damage is the beginning
         finally:
             content._close()
+        return self._first_event_in(beginning)
+
+    def _first_event_in(self, beginning: bytes) -> tuple[str, datetime | None]:
+        """Return a hash of the bytes up to the end of the first event, and the event's time."""
         end = 0
         for line in beginning.split(b"\n"):
             end += len(line) + 1
@@ -164,8 +168,12 @@ class LogContent:
             self._raw.close()
         self._raw = self._stream = None
         if not keep_mark:
-            self._hash = blake2b(digest_size=16)
-            self._buffer, self._buffer_at, self._offset = b"", 0, 0
+            self._begin()
+
+    def _begin(self) -> None:
+        """Be at the beginning of the content."""
+        self._hash = blake2b(digest_size=16)
+        self._buffer, self._buffer_at, self._offset = b"", 0, 0
 
     def _last_fitting(self, marks: Sequence[Mark]) -> Mark | None:
         fitting = None
@@ -193,8 +201,8 @@ class LogContent:
 
     def _lines(self, stream: BufferedIOBase) -> Iterator[LogEvent | BadLine]:
         decode = self._decoder.decode
-        rest: list[bytes] = []  # the beginning of a line, as it came; joined once, when the line ends
-        size = 0
+        rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
+        size = len(self._buffer)
         damage = None
         while True:
             try:
@@ -274,7 +282,7 @@ class LogContent:
             self._offset = end
         yield salvaged
 
-    def _last(self, rest: bytes) -> Iterator[LogEvent | BadLine]:
+    def _last(self, rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Take a last line without its newline if it is whole; else leave the mark before it."""
         line = rest.strip(BLANK)
         if not line:

@@ -65,7 +65,29 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
             for content in logs:
                 contents.setdefault(_path(content).resolve(), content)
             skipped += [_path(content) for content in below if content not in logs]
-    return FoundLogs(tuple(sorted(contents.values(), key=_age)), tuple(skipped))
+    return FoundLogs(tuple(sorted(contents.values(), key=by_age)), tuple(skipped))
+
+
+def log_files(paths: Iterable[str], decoder: LineDecoder) -> Iterator[Path]:
+    """
+    Yield the logs that paths name at present; what is not there yet, or cannot be read, is passed over.
+
+    Args:
+        paths: Files, folders and patterns, as for `find_logs`.
+        decoder: Turns lines into events.
+    """
+    for text in paths:
+        path = Path(text)
+        named = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - as below
+        for found in named:
+            if not found.is_dir():
+                yield found
+                continue
+            try:
+                below = list(_files_below(found))
+            except SourceUnreadable:
+                continue
+            yield from (file for file in below if ".json" in file.name or _is_log(LogContent(file, decoder)))
 
 
 def _expanded(text: str) -> list[Path]:
@@ -101,8 +123,8 @@ def _path(content: LogContent) -> Path:
     return content.path or Path("-")
 
 
-def _age(content: LogContent) -> tuple[datetime, str, bool, int, str]:
-    """Order by the first event; among equals `cowrie.json` is newer than `.1`, and `.1` than `.2`."""
+def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:
+    """Order contents by the first event; among equals `cowrie.json` is newer than `.1`, and `.1` than `.2`."""
     name = re.sub(r"\.(gz|bz2)$", "", content.name)
     number = re.search(r"\.(\d{1,6})$", name)
     rotated = -int(number[1]) if number else 1

@@ -23,7 +23,7 @@ from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
-from snapshots.app.errors import SettingRefused, StoreBusy, StoreUnavailable
+from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 
 
 class SqlStores:
@@ -312,6 +312,8 @@ class SqlDatabase:
         except DatabaseError as exc:
             if dialects.is_busy(exc.orig):
                 raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
+            if dialects.is_gone(exc.orig):
+                raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{self._advice()}") from exc
         except SQLAlchemyError as exc:
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

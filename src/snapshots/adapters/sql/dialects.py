@@ -213,6 +213,20 @@ def is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
+GONE = ("57P", "08")
+"""How the states begin that PostgreSQL gives when it shuts down, starts up, or lost a connection."""
+
+
+def is_gone(error: BaseException | None) -> bool:
+    """Whether a driver's error means that the server cannot be reached at present."""
+    if isinstance(error, sqlite3.Error) or not isinstance(error, Exception):
+        return False
+    state = getattr(error, "sqlstate", None)
+    return (type(error).__name__ == "OperationalError" and (state is None or state.startswith(GONE))) or (
+        state is not None and state.startswith(GONE)
+    )
+
+
 def readable_only(url: URL) -> URL | None:
     """Return how to open a SQLite file that this process may not write; None if it may, or if there is no file."""
     if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():

@@ -91,7 +91,9 @@ class SqlSessionStore:
             )
         )
 
-    def waiting(self, *, run: str, silent_since: datetime, after: str, limit: int) -> Sequence[SessionSummary]:
+    def waiting(
+        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+    ) -> Sequence[SessionSummary]:
         """Return a page of open sessions without a connect that nobody else will judge."""
         sessions = session_summaries.c
         at_work = select(runs.c.run).where(
@@ -108,4 +110,6 @@ class SqlSessionStore:
             .order_by(sessions.session_id)
             .limit(limit)
         )
+        if quiet_since is not None:
+            query = query.where(sessions.last_event_at < quiet_since)
         return [summary_in(row) for row in self._connection.execute(query).mappings()]

@@ -1,0 +1,128 @@
+"""What was read and is not stored yet, and what came of it."""
+
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
+from snapshots.app.ports import DeadLetter
+from snapshots.domain.session import SessionAggregate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSize:
+    """
+    When a batch is stored: as soon as one of these is reached.
+
+    Attributes:
+        lines: Lines read.
+        bytes: Bytes of lines that are no events.
+        seconds: Time since the batch began.
+    """
+
+    lines: int = 50_000
+    bytes: int = 16 * 1024 * 1024
+    seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """
+    What a load did.
+
+    Attributes:
+        run: The run that wrote.
+        sources: Files and streams read.
+        unchanged: Those in which there was nothing new to read.
+        lines: Lines read.
+        events: Events that were new.
+        repeated: Events that were stored before.
+        sessions_added: Sessions that were new.
+        sessions_changed: Sessions that were stored before and grew.
+        sealed: Sessions that received their snapshot.
+        left_open: Sessions that were read and hold no snapshot.
+        dead_letters: Lines set aside for the first time.
+        reused_ids: Sessions stored under a qualified name, because their id belonged to another.
+        late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
+        completed: Sessions stored before that received their snapshot, because their address learned something.
+    """
+
+    run: str
+    sources: int = 0
+    unchanged: int = 0
+    lines: int = 0
+    events: int = 0
+    repeated: int = 0
+    sessions_added: int = 0
+    sessions_changed: int = 0
+    sealed: int = 0
+    left_open: int = 0
+    dead_letters: int = 0
+    reused_ids: int = 0
+    late_sightings: int = 0
+    completed: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return every count by its name."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "run"}
+
+    def __add__(self, other: "LoadReport") -> "LoadReport":
+        return replace(self, **{name: count + getattr(other, name) for name, count in self.counts().items()})
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read and is not stored yet."""
+
+    started_at: float
+    pending: dict[str, SessionAggregate] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
+    lines: int = 0
+    events: int = 0
+    bytes: int = 0
+
+    def take(self, source: LogSource, line: LogEvent | BadLine) -> None:
+        """Count a line."""
+        self.lines += 1
+        if isinstance(line, BadLine):
+            self.letters.append(_letter(source, line))
+            self.bytes += len(line.payload)
+            return
+        logged_id, event = line
+        aggregate = self.pending.get(logged_id)
+        if aggregate is None:
+            aggregate = self.pending[logged_id] = SessionAggregate.of(logged_id)
+        aggregate.add(event)
+        self.events += 1
+
+    def set_mark(self, source: LogSource) -> None:
+        """Remember how far a content was read, if it can be known again."""
+        if source.head:
+            self.marks.append((source, source.mark()))
+
+
+def _letter(source: LogSource, line: BadLine) -> DeadLetter:
+    key = source.head or source.name
+    if line.reason is Reason.UNFINISHED_LINE:
+        identity = provisional(key, line.reason, line.offset)
+    elif line.reason is Reason.DAMAGED_FILE:
+        identity = provisional(key, line.reason, 0)
+    else:
+        identity = _identity(f"{line.reason.value} {line.offset} {key}", line.payload)
+    return DeadLetter(
+        identity=identity,
+        source=source.name,
+        offset=line.offset,
+        reason=line.reason,
+        payload=line.payload,
+    )
+
+
+def provisional(key: str, reason: Reason, offset: int) -> str:
+    """Name the letter of what may still be completed: the same however far it was written."""
+    return _identity(f"{reason.value} {offset} {key}", b"")
+
+
+def _identity(text: str, payload: bytes) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape") + b"\0" + payload, digest_size=16).hexdigest()

@@ -1,0 +1,153 @@
+"""Follow logs that are being written, until told to stop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from snapshots.app.batch import LoadReport
+from snapshots.app.complete import LateCompletion
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import StoreBusy, StoreGone
+from snapshots.app.lines import LogSource
+from snapshots.app.load import BulkLoader
+from snapshots.app.ports import Clock, Database
+from snapshots.app.progress import LoadObserver
+from snapshots.app.run_ports import RunKind, RunState
+
+QUIET = timedelta(hours=1)
+"""A session without a connect that said nothing for so long is judged: its connect will not come any more."""
+
+HOUSEKEEPING = 60.0
+"""Seconds between two times that quiet sessions are judged, networks are counted and the run is heard of."""
+
+PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before everything is read again from its marks because the database failed; the last is repeated."""
+
+NAP = 0.1
+
+
+class LogWatch(Protocol):
+    """
+    Contents that grow, are rotated, truncated and deleted.
+
+    Every implementation passes tests/adapters/test_cowrie_watch.py.
+    """
+
+    def changed(self) -> Sequence[LogSource]:
+        """
+        Return the contents in which there is something new since they were read last, the oldest first.
+
+        Reading one goes on where it was left; a last line that is still being written stays for later.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Let every content be read again from its marks, because what was read could not be stored."""
+        ...
+
+
+class DeltaLoader:
+    """
+    Loads what is added to logs, as it is added, by the same steps as `BulkLoader`.
+
+    Args:
+        database: Where everything is stored.
+        loader: Reads and stores.
+        service: Gives the snapshots.
+        completion: Judges sessions again whose address learned something.
+        clock: Tells when things were stored.
+        stopwatch: Returns seconds from an arbitrary start.
+        new_run: Makes the name of a run.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        loader: BulkLoader,
+        service: SnapshotService,
+        completion: LateCompletion,
+        *,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        new_run: Callable[[], str],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._database = database
+        self._loader = loader
+        self._service = service
+        self._completion = completion
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._new_run = new_run
+        self._sleep = sleep
+
+    def follow(
+        self, watch: LogWatch, observer: LoadObserver, is_stopped: Callable[[], bool], *, every: float = 1.0
+    ) -> LoadReport:
+        """
+        Read what is new again and again.
+
+        While the database cannot be reached it waits, and reads again from the marks that are stored.
+
+        Args:
+            watch: What to read.
+            observer: Is told about each batch.
+            is_stopped: Says whether to stop; what was read is stored before.
+            every: Seconds from one look to the next.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreUnavailable: The database refused; whole batches are stored.
+            SourceUnreadable: A source of facts failed; likewise.
+        """
+        run, began_at = self._new_run(), self._clock.now()
+        with self._database.transaction() as stores:
+            stores.runs.begin(run, RunKind.LOAD, at=began_at)
+            self._service.register_sources(stores)
+        report, state = LoadReport(run=run), RunState.FAILED
+        kept_house_at, failures = self._stopwatch(), 0
+        names: set[str] = set()
+        try:
+            while not is_stopped():
+                try:
+                    changed = watch.changed()
+                    names |= {source.head or source.name for source in changed}
+                    for step in self._loader.read(run, changed, observer):
+                        report += step
+                    if self._stopwatch() - kept_house_at >= HOUSEKEEPING:
+                        report = self._keep_house(run, report, began_at)
+                        kept_house_at = self._stopwatch()
+                    failures = 0
+                except (StoreBusy, StoreGone):
+                    watch.forget()
+                    self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
+                    failures += 1
+                self._rest(every, is_stopped)
+            state = RunState.DONE
+        finally:
+            with self._database.transaction() as stores:
+                now = self._clock.now()
+                stores.counts.recount_networks(counted_at=now)
+                stores.runs.note(run, report.counts(), at=now)
+                stores.runs.end(run, state, at=now)
+        return replace(report, sources=len(names), unchanged=0)
+
+    def _keep_house(self, run: str, report: LoadReport, began_at: datetime) -> LoadReport:
+        now = self._clock.now()
+        for step in self._loader.judge_waiting(run, quiet_since=now - QUIET):
+            report += step
+        with self._database.transaction() as stores:
+            stores.counts.recount_networks(counted_at=now)
+            stores.runs.note(run, report.counts(), at=now)
+        completed = self._completion.complete(learned_from=began_at).sealed
+        return replace(report, completed=report.completed + completed)
+
+    def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
+        """Sleep, but wake up soon when told to stop."""
+        until = self._stopwatch() + seconds
+        while not is_stopped() and self._stopwatch() < until:
+            self._sleep(NAP)

@@ -1,0 +1,178 @@
+"""Logs that grow, and are rotated, truncated, deleted and made anew."""
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshots.adapters.cowrie import watch as watching
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.watch import FolderWatch
+from snapshots.app.lines import LogEvent, Mark
+
+
+def line(n: int) -> bytes:
+    event = {"session": f"s{n}", "eventid": "cowrie.session.connect", "timestamp": f"2026-03-01T12:00:00.{n:06}Z"}
+    return json.dumps(event).encode() + b"\n"
+
+
+class Follower:
+    """Reads what is new, and keeps the marks as a database would."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.watch = FolderWatch([str(path) for path in paths], LineDecoder())
+        self.marks: dict[str, list[Mark]] = {}
+
+    def look(self) -> list[int]:
+        """Return the numbers of the events that were read at one look."""
+        found = []
+        for content in self.watch.changed():
+            content.resume(sorted(self.marks.get(content.head, []), key=lambda mark: mark.offset))
+            for said in content.lines():
+                assert isinstance(said, LogEvent), said
+                found.append(int(said.logged_id[1:]))
+            if content.head:
+                self.marks.setdefault(content.head, []).append(content.mark())
+        return found
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "cowrie.json"
+
+
+@pytest.fixture
+def follower(log: Path) -> Iterator[Follower]:
+    made = Follower(log.parent)
+    yield made
+    made.watch.forget()
+
+
+def add(log: Path, *numbers: int) -> None:
+    with log.open("ab") as file:
+        file.writelines(line(n) for n in numbers)
+
+
+def test_only_what_is_new_is_read(follower: Follower, log: Path) -> None:
+    """A folder may still be empty, and a file may still have no event."""
+    assert follower.look() == []
+    log.touch()
+    assert follower.look() == []
+    add(log, 1, 2)
+    assert follower.look() == [1, 2]
+    assert follower.look() == []
+    add(log, 3)
+    assert follower.look() == [3]
+
+
+def test_a_line_that_is_still_being_written_waits(follower: Follower, log: Path) -> None:
+    """It is no dead letter, and it is read when its end is there."""
+    whole = line(1)
+    for part, expected in ((whole[:20], []), (whole[20:-1], []), (b"\n" + line(2)[:5], [1]), (line(2)[5:], [2])):
+        with log.open("ab") as file:
+            file.write(part)
+        assert follower.look() == expected
+
+
+def test_a_renamed_file_is_read_to_its_end_beside_the_new_one(follower: Follower, log: Path) -> None:
+    """Cowrie's own rotation."""
+    add(log, 1)
+    assert follower.look() == [1]
+    log.rename(log.with_name("cowrie.json.2026-03-01"))
+    add(log.with_name("cowrie.json.2026-03-01"), 2)
+    add(log, 3)
+
+    assert follower.look() == [2, 3]
+
+
+def test_a_file_that_only_its_path_names_is_read_to_its_end_when_it_is_renamed(tmp_path: Path) -> None:
+    """Its new name is not among the paths, but it is still open."""
+    log = tmp_path / "here" / "cowrie.json"
+    log.parent.mkdir()
+    follower = Follower(log)
+    add(log, 1)
+    assert follower.look() == [1]
+    old = log.rename(tmp_path / "old")
+    add(old, 2)
+    add(log, 3)
+    assert sorted(follower.look()) == [2, 3]
+    old.unlink()
+    assert follower.look() == []
+    follower.watch.forget()
+
+
+@pytest.mark.parametrize("others", [(), (4, 5)])
+def test_a_truncated_file_is_another_content(follower: Follower, log: Path, others: tuple[int, ...]) -> None:
+    """The copy that was made of it holds what was not read of it yet; even one that grew past its old size is seen."""
+    add(log, 1)
+    assert follower.look() == [1]
+    add(log, 2)
+    shutil.copy(log, log.with_name("cowrie.json.1"))
+    os.truncate(log, 0)
+    add(log, 3, *others)
+
+    assert sorted(follower.look()) == [2, 3, *others]
+    assert follower.look() == []
+
+
+def test_a_file_that_was_deleted_and_made_anew_is_read_from_its_beginning(follower: Follower, log: Path) -> None:
+    """Even if it gets the same number."""
+    add(log, 1)
+    assert follower.look() == [1]
+    log.unlink()
+    assert follower.look() == []
+    add(log, 2)
+
+    assert follower.look() == [2]
+
+
+def test_an_archive_of_what_was_read_adds_nothing(follower: Follower, log: Path) -> None:
+    """It is known by its marks."""
+    add(log, 1, 2)
+    assert follower.look() == [1, 2]
+    log.with_name("cowrie.json.1.gz").write_bytes(gzip.compress(log.read_bytes() + line(3)))
+
+    assert follower.look() == [3]
+
+
+def test_a_file_that_was_idle_is_closed_and_opened_again(
+    follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of years are not all held open."""
+    monkeypatch.setattr(watching, "IDLE_LOOKS", 2)
+    add(log, 1)
+    assert [follower.look() for _ in range(4)] == [[1], [], [], []]
+    (followed,) = follower.watch._followed.values()
+    assert followed.content._stream is None
+    add(log, 2)
+    assert follower.look() == [2]
+    log.unlink()
+    assert [follower.look() for _ in range(3)] == [[], [], []]
+    assert not follower.watch._followed
+
+
+def test_after_forgetting_everything_is_read_from_its_marks(follower: Follower, log: Path) -> None:
+    """What was read and not stored is read again."""
+    add(log, 1)
+    assert follower.look() == [1]
+    add(log, 2)
+    marks = {head: list(found) for head, found in follower.marks.items()}
+    assert follower.look() == [2]
+    follower.marks = marks
+
+    follower.watch.forget()
+
+    assert follower.look() == [2]
+
+
+def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log: Path) -> None:
+    """It does not end the following of others."""
+    (log.parent / "cowrie.json.db").write_bytes(b"SQLite format 3\x00")
+    (log.parent / "notes.txt").write_text("nothing")
+    add(log, 1)
+
+    assert follower.look() == [1]

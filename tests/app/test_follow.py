@@ -1,0 +1,113 @@
+"""Following logs, over stores in memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from snapshots.app.batch import LoadReport
+from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.follow import HOUSEKEEPING, DeltaLoader
+from snapshots.app.load import BulkLoader
+from snapshots.app.progress import Unobserved
+from snapshots.app.run_ports import RunState
+from snapshots.domain.session import EventKind
+from tests.app.test_load import FACTS, said
+from tests.fakes import (
+    DictSource,
+    FakeShelf,
+    FixedClock,
+    InMemoryDatabase,
+    ListSource,
+    late_completion,
+    snapshot_service,
+)
+from tests.strategies import NOON
+
+CONNECT = EventKind.CONNECT
+
+
+class Scripted:
+    """A watch that says what a script says, and remembers how often it was told to forget."""
+
+    def __init__(self, *looks: Sequence[ListSource] | Exception) -> None:
+        self.looks = list(looks)
+        self.forgotten = 0
+
+    def changed(self) -> Sequence[ListSource]:
+        look = self.looks.pop(0)
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+def follow(
+    database: InMemoryDatabase, watch: Scripted, *, step: float = 0.5, clock: FixedClock | None = None
+) -> LoadReport:
+    ticks: Iterator[int] = iter(range(10**6))
+    stopwatch: Callable[[], float] = lambda: next(ticks) * step  # noqa: E731 - a clock of tests
+    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    completion = late_completion(database, service)
+    parts = {"clock": clock or FixedClock(), "stopwatch": stopwatch, "sleep": lambda _: None}
+    loader = BulkLoader(database, service, completion, new_run=lambda: "bulk", **parts)  # type: ignore[arg-type]  # parts
+    delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", **parts)  # type: ignore[arg-type]  # parts
+    return delta.follow(watch, Unobserved(), lambda: not watch.looks)
+
+
+def test_what_is_added_is_loaded_as_it_is_added() -> None:
+    """In one run, whatever the number of looks."""
+    database = InMemoryDatabase()
+    log = ListSource("log", [said("s", 1, CONNECT), said("s", 2)])
+
+    report = follow(database, Scripted([log], [], [ListSource("other", [said("t", 3, CONNECT)])]))
+
+    assert (report.events, report.sessions_added, report.sealed, report.sources) == (3, 2, 2, 2)
+    assert database.memory.runs == {"delta": RunState.DONE}
+
+
+class Later(FixedClock):
+    """A clock that is hours ahead of the logs."""
+
+    def now(self) -> object:  # type: ignore[override]  # a moment
+        return NOON + timedelta(hours=3)
+
+
+@pytest.mark.parametrize(("clock", "is_sealed"), [(FixedClock(), False), (Later(), True)])
+def test_a_session_without_a_connect_is_judged_when_it_was_quiet_for_an_hour(
+    clock: FixedClock, *, is_sealed: bool
+) -> None:
+    """Its connect may still be read before that."""
+    database = InMemoryDatabase()
+
+    follow(
+        database,
+        Scripted([ListSource("log", [said("s", 1), said("s", 2)])], []),
+        step=HOUSEKEEPING,
+        clock=clock,
+    )
+
+    assert database.memory.sessions["s"].is_sealed == is_sealed
+
+
+@pytest.mark.parametrize("error", [StoreGone("restarting"), StoreBusy("locked")])
+def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Exception) -> None:
+    """Nothing that was read but not stored is lost."""
+    database = InMemoryDatabase()
+    watch = Scripted(error, error, [ListSource("log", [said("s", 1, CONNECT)])])
+
+    report = follow(database, watch)
+
+    assert (watch.forgotten, report.events) == (2, 1)
+
+
+def test_a_database_that_refuses_ends_it() -> None:
+    """The run says that it failed."""
+    database = InMemoryDatabase()
+
+    with pytest.raises(StoreUnavailable):
+        follow(database, Scripted(StoreUnavailable("no space left")))
+
+    assert database.memory.runs == {"delta": RunState.FAILED}

@@ -1,0 +1,137 @@
+"""Following a folder while a writer appends, rotates and truncates, and the follower is killed."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.journeys.conftest import NEW, OLD, Run
+from tests.journeys.test_processes import rows
+
+TURNS = int(os.environ.get("SNAPSHOTS_TURNS", "25"))
+DEADLINE = 60.0
+
+
+class Follower:
+    """A process that follows a folder."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.command = [
+            sys.executable,
+            "-m",
+            "snapshots",
+            "load",
+            "--follow",
+            "--every",
+            "0.1",
+            "--db",
+            url,
+            str(folder),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def stop(self) -> tuple[int, str, str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=DEADLINE)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def lines() -> list[bytes]:
+    return [line for log in (OLD, NEW) for line in gzip.decompress(log.read_bytes()).splitlines(keepends=True)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "log"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def follower(sql_url: str, folder: Path, run: Run) -> Iterator[Follower]:
+    assert run("migrate", "--db", sql_url)[0] == 0
+    made = Follower(sql_url, folder)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def stored(url: str) -> int:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        count = connection.execute(text("SELECT coalesce(sum(event_count), 0) FROM session_summaries")).scalar_one()
+    engine.dispose()
+    return int(count)
+
+
+def wait_for(url: str, events: int) -> None:
+    until = time.monotonic() + DEADLINE
+    while stored(url) < events and time.monotonic() < until:
+        time.sleep(0.1)
+    assert stored(url) == events
+
+
+def test_nothing_is_lost_and_nothing_counts_twice(
+    follower: Follower, sql_url: str, lines: list[bytes], run: Run, tmp_path: Path
+) -> None:
+    """Whatever the writer does with its files, and whenever the follower dies."""
+    folder = tmp_path / "log"
+    whole = tmp_path / "whole.json"
+    whole.write_bytes(b"".join(lines))
+    expected = f"sqlite:///{tmp_path}/expected.db"
+    out = run("load", whole, "--db", expected)[1]
+    chance, log, turn = Random(11), folder / "cowrie.json", 0
+    rest = list(lines)
+    while rest:
+        turn += 1
+        count = max(1, len(lines) // TURNS) if turn < TURNS else len(rest)
+        data = b"".join(rest[:count])
+        rest = rest[count:]
+        cut = chance.randrange(len(data))
+        for part in (data[:cut], data[cut:]):
+            with log.open("ab") as file:
+                file.write(part)
+            time.sleep(chance.random() * 0.15)
+        act = chance.choice(("rename", "copytruncate", "gzip", "kill", "nothing", "nothing"))
+        if act == "rename":
+            log.rename(folder / f"cowrie.json.{turn}")
+        elif act == "copytruncate":
+            shutil.copy(log, folder / f"cowrie.json.{turn}")
+            os.truncate(log, 0)
+        elif act == "gzip":
+            (folder / f"cowrie.json.{turn}.gz").write_bytes(gzip.compress(log.read_bytes()))
+            log.unlink()
+        elif act == "kill":
+            follower.kill()
+            follower.start()
+
+    wait_for(sql_url, stored(expected))
+    code, said, err = follower.stop()
+
+    assert (code, err) == (0, "")
+    assert "Read" in out
+    assert "Read" in said or "Nothing new" in said
+    assert rows(sql_url) == rows(expected)
+    assert "Nothing new" in run("load", folder, "--db", sql_url)[1]
+
+
+def test_standard_input_is_not_followed(run: Run) -> None:
+    """It ends by itself."""
+    assert run("load", "--follow", "-")[0] == 2
