@@ -10,9 +10,10 @@ from itertools import count
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
-from snapshots.app.lines import BadLine, LogEvent, Mark
+from snapshots.app.line_ports import DeadLetter, KeptLetter
+from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Clock, Database, DeadLetter, Document, Shelf
+from snapshots.app.ports import Clock, Database, Document, Shelf
 from snapshots.app.progress import BatchLoaded
 from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SessionChange
@@ -261,6 +262,16 @@ class InMemoryDeadLetters:
     def withdraw(self, identities: Collection[str]) -> None:
         for identity in identities:
             self.memory.letters.pop(identity, None)
+
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+        found = [self._kept(name) for name in sorted(self.memory.letters) if name > after]
+        return [kept for kept in found if reason in {None, kept.letter.reason}][:limit]
+
+    def find(self, beginning: str) -> Sequence[KeptLetter]:
+        return [self._kept(name) for name in sorted(self.memory.letters) if name.startswith(beginning)][:2]
+
+    def _kept(self, identity: str) -> KeptLetter:
+        return KeptLetter(letter=self.memory.letters[identity], run="run", kept_at=NOON)
 
 
 class InMemoryBookmarks:

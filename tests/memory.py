@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import Mark
-from snapshots.app.ports import DeadLetter, Document
+from snapshots.app.ports import Document
 from snapshots.app.run_ports import RunRecord, RunState
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpObservation

@@ -39,6 +39,7 @@ from snapshots.app.lines import LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
+from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.run_ports import RunRecord
 from snapshots.app.settle import Settling
 from snapshots.app.steering import Steering
@@ -91,6 +92,12 @@ def _event_in(text: str) -> SessionEvent | None:
     """Read a stored event as a line of a log is read."""
     found = _decoder.decode(text.encode("utf-8", "surrogatepass").strip())
     return found.event if isinstance(found, LogEvent) else None
+
+
+def _line_in(line: bytes) -> LogEvent | None:
+    """Read a dead letter as a line of a log is read."""
+    found = _decoder.decode(line.strip())
+    return found if isinstance(found, LogEvent) else None
 
 
 def _freshness(settings: Settings) -> FreshnessPolicy:
@@ -185,6 +192,9 @@ class Container(containers.DeclarativeContainer):
         new_run=providers.Object(new_run),
         sleep=providers.Object(pause),
     )
+    letters = providers.Singleton(
+        DeadLetterOffice, database=database, loader=loader, event_in=providers.Object(_line_in)
+    )
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
@@ -245,6 +255,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             changes=container.changes(),
             inventory=container.inventory_reports(),
             keeper=container.keeper(),
+            letters=container.letters(),
             backfill=container.backfill(),
             improve=container.improve(),
             undo=container.undo(),

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import Mark, Reason
-from snapshots.app.ports import Database, DeadLetter
+from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
-from tests.strategies import NOON
+from tests.strategies import DAY, NOON
 
 LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")
 
@@ -49,3 +50,52 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
         stores.runs.begin("run", RunKind.LOAD, at=NOON)
         stores.runs.note("run", {"events": 3}, at=NOON)
         stores.runs.end("run", RunState.DONE, at=NOON)
+
+
+def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) -> None:
+    """All of them, or those of one reason; of several that begin so at most two."""
+    letters = [
+        DeadLetter(identity=name, source="log", offset=n, reason=reason, payload=b"\x00\xff")
+        for n, (name, reason) in enumerate(
+            [("a1", Reason.NOT_JSON), ("a2", Reason.NO_TIME), ("a3", Reason.NOT_JSON), ("%", Reason.NOT_JSON)]
+        )
+    ]
+    with database.transaction() as stores:
+        stores.dead_letters.keep(letters, run="run", kept_at=NOON)
+
+    with database.transaction() as stores:
+        office = stores.dead_letters
+        assert [kept.letter for kept in office.page(after="a", limit=2)] == letters[:2]
+        assert [kept.letter for kept in office.page(after="a2", limit=9)] == letters[2:3]
+        assert [k.letter.identity for k in office.page(after="", limit=9, reason=Reason.NO_TIME)] == ["a2"]
+        assert [kept.letter.identity for kept in office.find("a")] == ["a1", "a2"]
+        assert [(k.letter.identity, k.run, k.kept_at) for k in office.find("%")] == [("%", "run", NOON)]
+        assert office.find("b") == []
+
+
+def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> None:
+    """With its settings, its place, what it did, and what it set aside."""
+    with database.transaction() as stores:
+        stores.runs.begin("one", RunKind.BACKFILL, at=NOON, settings={"a": "1"})
+        stores.runs.begin("two", RunKind.LOAD, at=NOON + DAY)
+        stores.runs.note("one", {"sealed": 3}, at=NOON + DAY, position="here")
+        stores.runs.note("one", {"sealed": 4}, at=NOON + DAY)
+        stores.runs.remember("one", {"b": "2"})
+        stores.runs.set_aside("one", "s", "refused", at=NOON)
+        stores.runs.set_aside("one", "s", "again", at=NOON)
+        stores.runs.end("one", RunState.INTERRUPTED, at=NOON + DAY)
+
+    with database.transaction() as stores:
+        found = stores.runs.find("one")
+        assert found is not None
+        assert (found.kind, found.state, found.ended_at) == (RunKind.BACKFILL, RunState.INTERRUPTED, NOON + DAY)
+        assert (found.counts, found.settings, found.position) == ({"sealed": 4}, {"a": "1", "b": "2"}, "here")
+        assert stores.runs.put_aside_by("one") == {"s": "refused"}
+        assert stores.runs.put_aside_by("two") == {}
+        assert [record.run for record in stores.runs.latest(limit=9)] == ["two", "one"]
+        assert [record.run for record in stores.runs.latest(limit=9, kinds=[RunKind.BACKFILL])] == ["one"]
+        assert stores.runs.find("three") is None
+        stores.runs.resume("one", at=NOON)
+        again = stores.runs.find("one")
+        assert again is not None
+        assert (again.state, again.ended_at) == (RunState.RUNNING, None)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
-from snapshots.app.ports import DeadLetter
 from snapshots.domain.session import SessionAggregate
 
 

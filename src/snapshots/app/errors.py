@@ -31,6 +31,10 @@ class NoSuchRun(SnapshotsError):
     """There is no run of that name, or it cannot be resumed or undone."""
 
 
+class NoSuchLetter(SnapshotsError):
+    """There is no dead letter of that name, or there are several."""
+
+
 class NoSuchBuild(SnapshotsError):
     """There is no such build of a source of facts."""
 

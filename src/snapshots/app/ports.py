@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from snapshots.app.lines import Mark, Reason
+from snapshots.app.line_ports import Bookmarks, DeadLetters
 from snapshots.app.run_ports import Runs
 from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore, Undoing
 from snapshots.domain.freshness import FreshnessPolicy
@@ -248,62 +248,6 @@ class FactSources(Protocol):
         Returns:
             How many observations began with it.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """
-    A line that could not be loaded, kept so that nothing is lost.
-
-    Attributes:
-        identity: The same whenever the same line of the same content is read, in hexadecimal.
-        source: The file as it was named, or "-".
-        offset: Where the line starts, in bytes of the decompressed content.
-        reason: What is wrong with it.
-        payload: The line, at most 64 KiB of it.
-    """
-
-    identity: str
-    source: str
-    offset: int
-    reason: Reason
-    payload: bytes
-
-
-class DeadLetters(Protocol):
-    """
-    The lines that could not be loaded.
-
-    Every implementation passes tests/contracts/test_dead_letters.py.
-    """
-
-    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
-        """
-        Store each letter, and return how many were new.
-
-        One that is stored already takes the reason and payload of the new: a line may have grown.
-        """
-        ...
-
-    def withdraw(self, identities: Collection[str]) -> None:
-        """Remove letters whose lines were completed since."""
-        ...
-
-
-class Bookmarks(Protocol):
-    """
-    How far each content was read; a content is known by its head, not by a path.
-
-    Every implementation passes tests/contracts/test_bookmarks.py.
-    """
-
-    def marks_of(self, head: str) -> Sequence[Mark]:
-        """Return every mark ever set in contents with this head, by ascending offset."""
-        ...
-
-    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
-        """Set a mark; marks are never removed."""
         ...
 
 

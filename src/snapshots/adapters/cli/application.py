@@ -18,6 +18,7 @@ from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LogSource
 from snapshots.app.progress import LoadObserver
+from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.report import Reports
 from snapshots.app.run_ports import RunRecord
 from snapshots.app.undo import UndoRun
@@ -52,6 +53,7 @@ class Application:
         adoption: Takes over a database of cowrieprocessor.
         inventory: Answers questions about addresses.
         keeper: Imports, refreshes and withdraws what sources said.
+        letters: Keeps the lines that could not be loaded.
         backfill: Gives stored sessions their snapshots.
         improve: Replaces snapshots by better ones.
         undo: Takes runs back.
@@ -74,6 +76,7 @@ class Application:
     adoption: Adoption
     inventory: InventoryReports
     keeper: InventoryKeeper
+    letters: DeadLetterOffice
     backfill: BackfillSnapshots
     improve: ImproveSnapshots
     undo: UndoRun

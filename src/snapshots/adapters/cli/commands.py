@@ -15,6 +15,7 @@ from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.inventory import drift, inventory, sources
+from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
@@ -45,6 +46,7 @@ def cli() -> None:
 cli.add_command(inventory)
 cli.add_command(sources)
 cli.add_command(drift)
+cli.add_command(dead_letters)
 cli.add_command(backfill)
 cli.add_command(runs)
 cli.add_command(undo)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
 
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.tables import bookmarks, dead_letters, runs, set_asides
-from snapshots.app.lines import Mark
-from snapshots.app.ports import DeadLetter
+from snapshots.app.line_ports import DeadLetter, KeptLetter
+from snapshots.app.lines import Mark, Reason
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 
 
@@ -149,6 +150,34 @@ class SqlDeadLetters:
             self._connection.execute(
                 delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))
             )
+
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+        """Return a page of rows."""
+        query = select(dead_letters).where(dead_letters.c.identity > after)
+        if reason is not None:
+            query = query.where(dead_letters.c.reason == reason.value)
+        return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
+
+    def find(self, beginning: str) -> Sequence[KeptLetter]:
+        """Return the rows whose key begins so."""
+        begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
+        return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
+
+    def _letters(self, query: Select[Any]) -> Sequence[KeptLetter]:
+        return [
+            KeptLetter(
+                letter=DeadLetter(
+                    identity=row["identity"],
+                    source=row["source"],
+                    offset=row["position"],
+                    reason=Reason(row["reason"]),
+                    payload=bytes(row["payload"]),
+                ),
+                run=row["run"],
+                kept_at=row["kept_at"],
+            )
+            for row in self._connection.execute(query).mappings()
+        ]
 
     def _count(self) -> int:
         return self._connection.execute(select(func.count()).select_from(dead_letters)).scalar_one()

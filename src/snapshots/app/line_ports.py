@@ -1,0 +1,81 @@
+"""What is recorded of lines: how far contents were read, and what could not be loaded."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from snapshots.app.lines import Mark, Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """
+    A line that could not be loaded, kept so that nothing is lost.
+
+    Attributes:
+        identity: The same whenever the same line of the same content is read, in hexadecimal.
+        source: The file as it was named, or "-".
+        offset: Where the line starts, in bytes of the decompressed content.
+        reason: What is wrong with it.
+        payload: The line, at most 64 KiB of it.
+    """
+
+    identity: str
+    source: str
+    offset: int
+    reason: Reason
+    payload: bytes
+
+
+class DeadLetters(Protocol):
+    """
+    The lines that could not be loaded.
+
+    Every implementation passes tests/contracts/test_dead_letters.py.
+    """
+
+    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+        """
+        Store each letter, and return how many were new.
+
+        One that is stored already takes the reason and payload of the new: a line may have grown.
+        """
+        ...
+
+    def withdraw(self, identities: Collection[str]) -> None:
+        """Remove letters whose lines were completed since."""
+        ...
+
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["KeptLetter"]:
+        """Return letters in the order of their identities, behind *after*; of one reason, or of all if it is None."""
+        ...
+
+    def find(self, beginning: str) -> Sequence["KeptLetter"]:
+        """Return the letters whose identity begins so; two at most."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLetter:
+    """A letter, the run that kept it, and when it did."""
+
+    letter: DeadLetter
+    run: str
+    kept_at: datetime
+
+
+class Bookmarks(Protocol):
+    """
+    How far each content was read; a content is known by its head, not by a path.
+
+    Every implementation passes tests/contracts/test_bookmarks.py.
+    """
+
+    def marks_of(self, head: str) -> Sequence[Mark]:
+        """Return every mark ever set in contents with this head, by ascending offset."""
+        ...
+
+    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
+        """Set a mark; marks are never removed."""
+        ...

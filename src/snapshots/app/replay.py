@@ -1,0 +1,122 @@
+"""Look at the lines that could not be loaded, and load those that can be read by now."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from snapshots.app.errors import NoSuchLetter
+from snapshots.app.line_ports import KeptLetter
+from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
+from snapshots.app.load import BulkLoader
+from snapshots.app.ports import Database
+from snapshots.app.progress import Unobserved
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """
+    What replaying did, or would do.
+
+    Attributes:
+        letters: How many letters there were.
+        readable: How many of them are events by now; they are no letters any more.
+        events: How many of these were new.
+    """
+
+    letters: int
+    readable: int
+    events: int = 0
+
+
+class DeadLetterOffice:
+    """
+    Keeps the lines that could not be loaded.
+
+    Args:
+        database: Where they are.
+        loader: Loads what can be read.
+        event_in: Reads an event from a line; None if it is none.
+    """
+
+    def __init__(self, database: Database, loader: BulkLoader, event_in: Callable[[bytes], LogEvent | None]) -> None:
+        self._database = database
+        self._loader = loader
+        self._event_in = event_in
+
+    def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+        """Return the first letters, of one reason or of all."""
+        with self._database.transaction(rehearse=True) as stores:
+            return stores.dead_letters.page(after="", limit=limit, reason=reason)
+
+    def letter(self, beginning: str) -> KeptLetter:
+        """
+        Return the letter whose identity begins so.
+
+        Raises:
+            NoSuchLetter: There is none, or there are several.
+        """
+        with self._database.transaction(rehearse=True) as stores:
+            found = stores.dead_letters.find(beginning)
+        if len(found) != 1:
+            raise NoSuchLetter(f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r}")
+        return found[0]
+
+    def replay(self, *, dry_run: bool) -> ReplayReport:
+        """
+        Load every letter that is an event by now, and remove it. Interrupted, it is called again.
+
+        Args:
+            dry_run: Only count.
+
+        Raises:
+            StoreUnavailable: The database failed; whole batches are stored.
+            SourceUnreadable: A source of facts failed; likewise.
+        """
+        source = _Letters(self._database, self._event_in)
+        if dry_run:
+            readable = sum(1 for _ in source.lines())
+            return ReplayReport(letters=source.count, readable=readable)
+        report = self._loader.load([source], Unobserved())
+        for at in range(0, len(source.read), PAGE):
+            with self._database.transaction() as stores:
+                stores.dead_letters.withdraw(source.read[at : at + PAGE])
+        return ReplayReport(letters=source.count, readable=len(source.read), events=report.events)
+
+
+class _Letters:
+    """The letters as a stream of lines that are read again."""
+
+    name = "dead letters"
+    head = ""
+    size = None
+
+    def __init__(self, database: Database, event_in: Callable[[bytes], LogEvent | None]) -> None:
+        self._database = database
+        self._event_in = event_in
+        self.count = 0
+        self.read: list[str] = []
+
+    def resume(self, _marks: Sequence[Mark]) -> int:
+        return 0
+
+    def lines(self) -> Iterator[LogEvent | BadLine]:
+        after = ""
+        while True:
+            with self._database.transaction(rehearse=True) as stores:
+                page = stores.dead_letters.page(after=after, limit=PAGE)
+            for kept in page:
+                self.count += 1
+                event = self._event_in(kept.letter.payload)
+                if event is not None:
+                    self.read.append(kept.letter.identity)
+                    yield event
+            if not page:
+                return
+            after = page[-1].letter.identity
+
+    def mark(self) -> Mark:
+        return Mark(0, "")
+
+    def progress(self) -> int:
+        return self.count

@@ -1,0 +1,61 @@
+"""Lines that could not be loaded, loaded later."""
+
+import pytest
+
+from snapshots.app.errors import NoSuchLetter
+from snapshots.app.line_ports import DeadLetter
+from snapshots.app.lines import LogEvent, Reason
+from snapshots.app.replay import DeadLetterOffice
+from tests.app.test_load import loader, said
+from tests.fakes import InMemoryDatabase
+from tests.strategies import NOON
+
+LETTERS = {"aa1": b"good 1", "aa2": b"bad", "b": b"good 2"}
+
+
+def event_in(line: bytes) -> LogEvent | None:
+    return said("s", int(line.split()[1])) if line.startswith(b"good") else None
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    made = InMemoryDatabase()
+    with made.transaction() as stores:
+        stores.dead_letters.keep(
+            [
+                DeadLetter(identity=name, source="log", offset=n, reason=Reason.NOT_JSON, payload=payload)
+                for n, (name, payload) in enumerate(LETTERS.items())
+            ],
+            run="run",
+            kept_at=NOON,
+        )
+    return made
+
+
+def office(database: InMemoryDatabase) -> DeadLetterOffice:
+    return DeadLetterOffice(database, loader(database), event_in)
+
+
+def test_what_can_be_read_by_now_is_loaded_and_no_letter_any_more(database: InMemoryDatabase) -> None:
+    """What cannot stays; and again there is nothing new."""
+    before = office(database).replay(dry_run=True)
+    assert (before.letters, before.readable, database.memory.sessions) == (3, 2, {})
+
+    report = office(database).replay(dry_run=False)
+
+    assert (report.letters, report.readable, report.events) == (3, 2, 2)
+    assert list(database.memory.letters) == ["aa2"]
+    assert database.memory.sessions["s"].event_count == 2
+    assert office(database).replay(dry_run=False).events == 0
+
+
+def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) -> None:
+    """As long as only one begins so."""
+    found = office(database)
+
+    assert [kept.letter.identity for kept in found.letters(limit=2)] == ["aa1", "aa2"]
+    assert found.letters(limit=9, reason=Reason.NO_TIME) == []
+    assert found.letter("b").letter.payload == b"good 2"
+    for beginning, message in (("aa", "several"), ("c", "no dead letter")):
+        with pytest.raises(NoSuchLetter, match=message):
+            found.letter(beginning)

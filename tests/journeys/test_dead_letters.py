@@ -1,0 +1,57 @@
+"""Lines that could not be loaded, looked at and loaded later."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.app.lines import LogEvent, Reason
+from tests.journeys.conftest import Run
+
+BROKEN = b'{"session": "a0", "eventid": "cowrie.session.connect", "src_ip": "8.8.8.8", "timestamp": "yesterday"}'
+HOSTILE = b"\x1b[31mred <script>\x00\xff"
+
+
+@pytest.fixture
+def loaded(run: Run, tmp_path: Path) -> Path:
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(BROKEN + b"\n" + HOSTILE + b"\n")
+    assert run("load", log)[0] == 0
+    return log
+
+
+def test_letters_are_listed_and_shown_without_what_a_terminal_would_obey(loaded: Path, run: Run) -> None:
+    """Where they stand, why, and how they begin; as bytes only when asked."""
+    listed = json.loads(run("dead-letters", "list", "--format", "json")[1])
+    by_reason = {letter["reason"]: letter for letter in listed}
+
+    assert set(by_reason) == {"no_time", "not_json"}
+    assert by_reason["not_json"]["offset"] == len(BROKEN) + 1
+    _, out, _ = run("dead-letters", "list")
+    assert "no_time" in out
+    assert "\x1b" not in out
+    assert "not_json" not in run("dead-letters", "list", "--reason", "no_time")[1]
+    name = by_reason["not_json"]["id"]
+    _, out, _ = run("dead-letters", "show", name[:9])
+    assert str(loaded) in out
+    assert "\x1b" not in out
+    assert run("dead-letters", "show", "nothing")[0] == 1
+
+
+def test_letters_are_replayed_when_the_program_can_read_them(
+    loaded: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version understands what this one did not; every letter counts once."""
+    assert loaded.exists()
+    assert "0 of 2 dead letters can be read" in run("dead-letters", "replay", "--dry-run")[1]
+    decode = LineDecoder.decode
+
+    def understanding(self: LineDecoder, line: bytes) -> LogEvent | Reason:
+        return decode(self, line.replace(b"yesterday", b"2026-03-01T12:00:00Z"))
+
+    monkeypatch.setattr(LineDecoder, "decode", understanding)
+
+    assert "1 of 2 dead letters were read: 1 new events" in run("dead-letters", "replay")[1]
+    assert "0 of 1 dead letters were read: 0 new events" in run("dead-letters", "replay")[1]
+    assert "AS15169" in run("report")[1]
