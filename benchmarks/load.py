@@ -1,28 +1,34 @@
 """
 How near loading is to the limit of this machine.
 
-    .venv/bin/python benchmarks/load.py [--events 200000] [--rounds 3] [PATH...]
+    .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [PATH...]
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed
 fields with msgspec and counting by session in a dict, with none of our code (the limit); and the whole load
 into a new SQLite file. It prints the median of the rounds and the ratios to the limit. Without PATH the log
-that comes with the program is repeated under new ids and times until there are enough events.
+that comes with the program is repeated under new ids and times until there are enough events; with --addresses its
+sessions come from so many addresses that nobody knew. The last line says which part of loading is looking addresses up.
 """
 
 import argparse
 import gzip
 import json
+import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import msgspec
 
 from snapshots.__main__ import main as snapshots
+from snapshots.app.lookup import Lookups
 
 LOG = Path(__file__).parent.parent / "src/snapshots/adapters/cli/data/cowrie.json.gz"
 
@@ -40,6 +46,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="How near loading is to the limit.")
     arguments.add_argument("paths", nargs="*", type=Path, help="logs to load, plain JSON lines")
     arguments.add_argument("--events", type=int, default=200_000, help="how many events to make without PATH")
+    arguments.add_argument("--addresses", type=int, help="how many new addresses the sessions come from")
     arguments.add_argument("--rounds", type=int, default=3)
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as folder:
@@ -48,7 +55,7 @@ def main() -> None:
             if chosen.paths:
                 file.writelines(path.read_bytes() for path in chosen.paths)
             else:
-                file.writelines(made(chosen.events))
+                file.writelines(made(chosen.events, chosen.addresses))
         events = sum(1 for _ in log.open("rb"))
         megabytes = log.stat().st_size / 1e6
         steps: dict[str, Callable[[], None]] = {
@@ -63,11 +70,15 @@ def main() -> None:
                 began = time.perf_counter()
                 step()
                 seconds[name].append(time.perf_counter() - began)
+        share = share_of_lookups(log, Path(folder))
     show(events, megabytes, seconds)
+    print(f"looking addresses up is {share:.1%} of a load")
 
 
-def made(events: int) -> Iterator[bytes]:
-    """Yield lines of the log over and over, each time an hour later and with other session ids."""
+def made(events: int, addresses: int | None = None) -> Iterator[bytes]:
+    """Yield lines of the log over and over, each time an hour earlier and with other session ids."""
+    chance = random.Random(3)
+    known = [str(IPv4Address(chance.randrange(2**24, 2**31))) for _ in range(addresses or 0)]
     lines = [json.loads(line) for line in gzip.decompress(LOG.read_bytes()).splitlines()]
     for number in range(events):
         round_, at = divmod(number, len(lines))
@@ -75,6 +86,8 @@ def made(events: int) -> Iterator[bytes]:
         moment = datetime.fromisoformat(event["timestamp"]) - timedelta(hours=round_)
         event["timestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         event["session"] = f"{round_:04x}{event['session'][4:]}"
+        if known:
+            event["src_ip"] = known[hash(event["session"]) % len(known)]
         yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
 
@@ -98,6 +111,27 @@ def load(log: Path, folder: Path) -> None:
         old.unlink()
     if snapshots(["load", str(log), "-q", "--db", f"sqlite:///{folder}/test.db"]):
         sys.exit("the load failed")
+
+
+def share_of_lookups(log: Path, folder: Path) -> float:
+    """Return which part of a load is registering addresses, looking them up and learning."""
+    spent = 0.0
+
+    def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal spent
+            began = time.perf_counter()
+            try:
+                return method(*arguments, **named)
+            finally:
+                spent += time.perf_counter() - began
+
+        return call
+
+    with mock.patch.object(Lookups, "catch_up", timed(Lookups.catch_up)):
+        began = time.perf_counter()
+        load(log, folder)
+        return spent / (time.perf_counter() - began)
 
 
 def show(events: int, megabytes: float, seconds: dict[str, list[float]]) -> None:

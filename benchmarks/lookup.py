@@ -5,8 +5,9 @@ How fast addresses are looked up in each source, and read as of a moment from th
 
 The first table gives addresses a second for each source, beside maxminddb's bare reader on the same file. The second
 asks an inventory of so many addresses with some observations each as of so many sightings, in SQLite and PostgreSQL: by
-the program's own statement (index seeks around the span of each address), by a window function over all
-observations of the addresses, and by fetching all of them. All answers are compared. Medians of the rounds.
+the program's own statement (on SQLite index seeks around the span of each address, on PostgreSQL a window), by a plain
+window function over all observations of the addresses, and by fetching all of them. All answers are compared.
+Medians of the rounds.
 """
 
 import argparse
@@ -128,7 +129,7 @@ def as_of(
             return {s: BuildCalendar().nearest(histories[s.address], s.seen_at) for s in sightings}  # type: ignore[arg-type]  # observations
 
         steps: dict[str, Callable[[], object]] = {
-            "seeks around each span (ours)": lambda: inventory.as_of(sightings),
+            "ours": lambda: inventory.as_of(sightings),
             "window function": windowed,
             "all observations": fetched,
         }
