@@ -9,6 +9,7 @@ from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.app.settle import Settling
@@ -33,17 +34,26 @@ KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
 class World:
     """Everything around one in-memory database."""
 
-    def __init__(self, *sources: DictSource, policy: SnapshotPolicy | None = None) -> None:
-        self.database, self.shelf, self.clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
+    def __init__(
+        self, *sources: DictSource, policy: SnapshotPolicy | None = None, database: Database | None = None
+    ) -> None:
+        self.memory_database = InMemoryDatabase()
+        self.store: Database = database or self.memory_database
+        self.shelf, self.clock = FakeShelf(*sources), TickingClock()
+        self.count = 0
         self.names = iter(range(99))
         self.ticks = iter(range(10**6))
         self.use(policy or SnapshotPolicy())
 
+    @property
+    def database(self) -> InMemoryDatabase:
+        return self.memory_database
+
     def use(self, policy: SnapshotPolicy) -> None:
         reader = AsOfReader()
-        service = SnapshotService(self.database, Lookups(self.shelf, reader, self.clock), reader, policy, self.clock)
+        service = SnapshotService(self.store, Lookups(self.shelf, reader, self.clock), reader, policy, self.clock)
         steering = Steering(
-            self.database,
+            self.store,
             Ailing(),
             clock=self.clock,
             stopwatch=lambda: float(next(self.ticks)),
@@ -51,7 +61,7 @@ class World:
         )
         self.service = service
         self.backfill = BackfillSnapshots(
-            self.database,
+            self.store,
             service,
             Settling(service, finder()),
             steering,
@@ -59,21 +69,19 @@ class World:
             stopwatch=lambda: float(next(self.ticks)),
             new_run=self.new_run,
         )
-        self.improve = ImproveSnapshots(
-            self.database, service, policy, steering, clock=self.clock, new_run=self.new_run
-        )
-        self.undo = UndoRun(self.database, steering, clock=self.clock, new_run=self.new_run)
+        self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
+        self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)
 
     def new_run(self) -> str:
         return f"run{next(self.names)}"
 
     def put(self, *addresses: str | None) -> None:
         """Store sessions as another loader does: nobody judged them."""
-        number = len(self.database.memory.sessions)
-        for n, address in enumerate(addresses, number):
+        for n, address in enumerate(addresses, self.count):
+            self.count += 1
             event = SessionEvent(n, NOON, EventKind.OTHER, IpAddress(address) if address else None)
             summary = SessionAggregate.of(f"s{n}", [event]).summary()
-            with self.database.transaction() as stores:
+            with self.store.transaction() as stores:
                 stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
                 stores.counts.count_sessions([SessionChange(held=None, kept=summary)], seen_at=NOON)
                 stores.sessions.save([summary], run="theirs", saved_at=NOON)

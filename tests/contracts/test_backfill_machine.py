@@ -1,0 +1,176 @@
+"""Any interleaving of loading, learning, backfilling, interrupting, resuming and undoing."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.errors import NoSuchRun
+from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Database
+from snapshots.app.run_ports import RunState
+from snapshots.app.session_ports import SessionChange
+from snapshots.app.steering import Pace
+from snapshots.domain.gap import Gap
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import SessionAggregate
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.summary import SessionSummary
+from tests.app.test_backfill import World, source
+from tests.app.test_steering import Told
+from tests.fakes import InMemoryDatabase
+from tests.strategies import HOME, NOON, OTHER
+
+PLACES = [HOME.text, OTHER.text, "9.9.9.9", "10.0.0.1", None]
+places = st.sampled_from(PLACES)
+
+
+class Machine(RuleBasedStateMachine):
+    """A database, and for each session what it should hold."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.world = World(source(facts={}), database=database)
+        self.addresses: dict[str, str | None] = {}
+        self.known: set[str] = set()
+        self.sealed: dict[str, IpSnapshot] = {}
+        self.runs: list[str] = []
+        self.of_run: dict[str, set[str]] = {}
+
+    def stored(self) -> dict[str, SessionSummary]:
+        with self.world.store.transaction() as stores:
+            found = stores.sessions.find(list(self.addresses))
+        return {session.session_id: session for sessions in found.values() for session in sessions}
+
+    def note_new(self, run: str | None) -> None:
+        """Remember what was sealed since, by which run."""
+        for name, session in self.stored().items():
+            if session.snapshot is not None and name not in self.sealed:
+                self.sealed[name] = session.snapshot
+                self.of_run.setdefault(run or "", set()).add(name)
+
+    @rule(place=places)
+    def another_loader_writes(self, place: str | None) -> None:
+        self.addresses[f"s{self.world.count}"] = place
+        self.world.put(place)
+
+    @rule(place=st.sampled_from(PLACES[:4]))
+    def we_load(self, place: str) -> None:
+        name = f"s{self.world.count}"
+        self.world.count += 1
+        self.addresses[name] = place
+        summary = SessionAggregate.sighted(name, place, NOON).summary()
+        with self.world.store.transaction() as stores:
+            (offered,) = self.world.service.offer([summary], stores)
+            stores.counts.count_sessions([SessionChange(held=None, kept=offered)], seen_at=NOON)
+            stores.sessions.save([offered], run="load", saved_at=self.world.clock.now())
+        self.note_new(None)
+
+    @rule(place=st.sampled_from(PLACES[:2]))
+    def a_table_is_imported(self, place: str) -> None:
+        number = len(self.world.shelf.sources)
+        table = source(day=-number, name=f"t{number:03}", facts={place: IpFacts(asn=number)})
+        self.world.shelf.sources.append(table)
+        self.known.add(place)
+        with self.world.store.transaction() as stores:
+            lookups = Lookups(self.world.shelf, AsOfReader(), self.world.clock)
+            build = lookups.register(stores)[-1]
+            page = stores.inventory.page(after="", limit=99)
+            lookups.look_up(page, table, build.number, stores)
+
+    @rule(batches=st.none() | st.integers(0, 4), again=st.booleans())
+    def backfill(self, batches: int | None, *, again: bool) -> None:
+        report = self.world.run(batch=1, stop_after=batches, again=again)
+        self.runs.append(report.run)
+        self.note_new(report.run)
+        if report.is_done:
+            self.everything_that_can_be_is_sealed()
+
+    @rule(batches=st.none() | st.integers(0, 4))
+    def resume(self, batches: int | None) -> None:
+        left = iter([False] * batches) if batches is not None else None
+        try:
+            report = self.world.backfill.resume(
+                None,
+                Told(),
+                pace=Pace(batch_size=2),
+                is_stopped=(lambda: next(left, True)) if left is not None else (lambda: False),
+            )
+        except NoSuchRun:
+            return
+        self.note_new(report.run)
+
+    @precondition(lambda self: self.runs)
+    @rule(which=st.integers(0, 99))
+    def undo(self, which: int) -> None:
+        run = self.runs[which % len(self.runs)]
+        expected = self.of_run.pop(run, set())
+
+        assert self.world.undo.undo(run, Told()).opened == len(expected)
+
+        after = self.stored()
+        for name in expected:
+            del self.sealed[name]
+            assert (after[name].snapshot, after[name].gap) == (None, Gap.UNDONE)
+
+    def everything_that_can_be_is_sealed(self) -> None:
+        for name, session in self.stored().items():
+            place = self.addresses[name]
+            expected = (
+                Gap.NO_SOURCE_IP
+                if place is None
+                else Gap.NOT_ROUTABLE
+                if place.startswith("10.")
+                else None
+                if place in self.known
+                else Gap.NOTHING_KNOWN
+            )
+            assert (session.is_sealed, session.gap) == (expected is None, expected), name
+
+    @invariant()
+    def what_is_sealed_stays(self) -> None:
+        found = self.stored()
+        assert {name: session.snapshot for name, session in found.items() if session.is_sealed} == self.sealed
+        assert set(found) == set(self.addresses)
+
+    @invariant()
+    def the_inventory_counts_the_sessions(self) -> None:
+        places = [place for place in self.addresses.values() if place is not None]
+        with self.world.store.transaction() as stores:
+            runs = stores.runs.latest(limit=99)
+            if isinstance(self.world.store, InMemoryDatabase):
+                counts = {a.text: k.session_count for a, k in self.world.store.memory.addresses.items()}
+                assert counts == {place: places.count(place) for place in set(places)}
+        assert {record.state for record in runs} <= {RunState.DONE, RunState.INTERRUPTED, RunState.UNDONE}
+
+
+def check(make: Callable[[], Database], examples: int) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(make()),  # type: ignore[arg-type]  # any callable that makes a machine
+        settings=settings(
+            max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_any_interleaving_ends_as_predicted(kind: str) -> None:
+    """In memory and in a file's worth of tables."""
+    check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 40 if kind == "memory" else 15)
+
+
+def test_any_interleaving_ends_as_predicted_on_a_server(postgresql: str) -> None:
+    """On PostgreSQL, each time with new tables."""
+    database = SqlDatabase(postgresql)
+
+    def fresh() -> Database:
+        database.migrate("base")
+        database.migrate()
+        return database
+
+    check(fresh, 6)
+    database.close()
