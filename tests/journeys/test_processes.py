@@ -95,7 +95,8 @@ def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     time.sleep(0.8)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    assert process.returncode in {0, 130}, said
+    # Interrupted while it imports, Python itself may end by the signal, which a shell calls 130 too.
+    assert process.returncode in {0, 130, -signal.SIGINT}, said
     assert b"Traceback" not in said
 
     finish(start(sql_url, log))
