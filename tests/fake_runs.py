@@ -110,10 +110,11 @@ class InMemoryRuns:
             run=run, kind=kind, state=RunState.RUNNING, began_at=at, heard_at=at, settings=dict(settings or {})
         )
 
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime, position: str | None = None) -> None:
+    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
+        held = self.memory.records[run]
+        counts = held.counts if counts is None else counts
         self.memory.counts[run] = counts
         self.memory.heard[run] = at
-        held = self.memory.records[run]
         place = held.position if position is None else position
         self.memory.records[run] = replace(held, counts=dict(counts), heard_at=at, position=place)
 
@@ -132,6 +133,10 @@ class InMemoryRuns:
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
         found = [record for record in self.memory.records.values() if record.kind in kinds]
         return sorted(found, key=lambda record: (record.began_at, record.run), reverse=True)[:limit]
+
+    def mark_undone(self, run: str) -> None:
+        self.memory.runs[run] = RunState.UNDONE
+        self.memory.records[run] = replace(self.memory.records[run], state=RunState.UNDONE)
 
     def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
         self.memory.put_aside.setdefault((run, session_id), reason)
@@ -208,7 +213,7 @@ class InMemoryUndoing:
             name
             for name, session in self.memory.sessions.items()
             if (session.is_sealed and self.memory.sealed_by.get(name) == run)
-            or self.memory.found_by.get(name, ("", None))[0] == run
+            or (self.memory.found_by.get(name, ("", None))[0] == run and not session.is_sealed)
         )
         names = [name for name in touched if name > after][:limit]
         opened = restored = forgotten = 0

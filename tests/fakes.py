@@ -315,6 +315,11 @@ class InMemoryDatabase:
         self.stores = InMemoryStores(self.memory)
 
     @contextmanager
+    def view(self) -> Iterator[InMemoryStores]:
+        with InMemoryDatabase.transaction(self, rehearse=True) as stores:
+            yield stores
+
+    @contextmanager
     def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
         before = deepcopy(vars(self.memory))
         try:

@@ -274,7 +274,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
 
 
 def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:
-    with database.transaction(rehearse=True) as stores:
+    with database.view() as stores:
         return stores.runs.latest(limit=limit)
 
 

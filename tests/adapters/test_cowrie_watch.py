@@ -49,7 +49,7 @@ def log(tmp_path: Path) -> Path:
 def follower(log: Path) -> Iterator[Follower]:
     made = Follower(log.parent)
     yield made
-    made.watch.forget()
+    made.watch.close()
 
 
 def add(log: Path, *numbers: int) -> None:
@@ -102,7 +102,7 @@ def test_a_file_that_only_its_path_names_is_read_to_its_end_when_it_is_renamed(t
     assert sorted(follower.look()) == [2, 3]
     old.unlink()
     assert follower.look() == []
-    follower.watch.forget()
+    follower.watch.close()
 
 
 @pytest.mark.parametrize("others", [(), (4, 5)])
@@ -176,3 +176,43 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     add(log, 1)
 
     assert follower.look() == [1]
+
+
+def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Follower, log: Path) -> None:
+    """Its bytes once were taken for lines, because it was empty at first."""
+    archive = log.with_name("cowrie.json.1.gz")
+    archive.touch()
+    assert follower.look() == []
+    archive.write_bytes(gzip.compress(line(1)))
+
+    assert follower.look() == [1]
+
+
+def test_a_file_without_a_name_is_read_again_after_forgetting(tmp_path: Path) -> None:
+    """The database was away while the file was renamed."""
+    log = tmp_path / "here" / "cowrie.json"
+    log.parent.mkdir()
+    follower = Follower(log)
+    add(log, 1)
+    assert follower.look() == [1]
+    log.unlink()
+    follower.marks.clear()
+
+    follower.watch.forget()
+
+    assert follower.look() == [1]
+    follower.watch.close()
+
+
+def test_many_old_files_are_not_held_open(follower: Follower, log: Path) -> None:
+    """Cowrie rotates every day and deletes nothing; there are only so many descriptors."""
+    for n in range(100):
+        old = log.with_name(f"cowrie.json.{n:03}")
+        add(old, n)
+        os.utime(old, (n, n))
+    add(log, 100)
+
+    assert sorted(follower.look()) == list(range(101))
+
+    opened = [f for f in follower.watch._followed.values() if f.content._stream is not None]
+    assert len(opened) == 1

@@ -346,3 +346,22 @@ def test_improving_adds_facts_and_takes_none() -> None:
     world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
 
     assert improve(world).improved == {"more facts": 1}
+
+
+def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -> None:
+    """It once took the session from the count of its address, again at every call."""
+    world = World(source(facts={}))
+    world.put(None)
+    memory = world.database.memory
+    memory.session_documents["s0"] = HOME.text
+    first = world.run().run
+    world.shelf.sources.append(source(name="b"))
+    second = world.run(again=True).run
+    assert world.session().is_sealed
+
+    for _ in range(2):
+        report = undo(world, first)
+        assert (report.opened, report.forgotten) == (0, 0)
+        assert memory.addresses[HOME].session_count == 1
+
+    assert undo(world, second).opened == 1

@@ -41,6 +41,8 @@ def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
     assert run("load", NEW, "--db", loader)[0] == 0
     assert run("verify", "--db", loader)[0] == 0
     assert run("correct", session, "--asn", "1", "--reason", "wrong", "--db", auditor)[0] == 0
+    assert run("backfill", "--db", loader)[0] == 0
+    assert run("backfill", "--improve", "--db", auditor)[0] == 0
     assert run("prune", "--before", "2027-01-01", "--db", auditor)[0] == 0
 
 

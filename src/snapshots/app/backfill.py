@@ -212,9 +212,8 @@ class _Journey:
         self._is_measured = False
 
     def stages(self, settings: Mapping[str, str]) -> list[Stage]:
-        cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, OpenCase.LEARNED]
-        if settings.get("again") == "True":
-            cases.append(OpenCase.AGAIN)
+        rest = OpenCase.AGAIN if settings.get("again") == "True" else OpenCase.LEARNED
+        cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, rest]
         if self._is_rehearsal:
             return [self._stage(case) for case in cases]
         # Rows may have moved in their table, or come in, since the first pass went by.
@@ -238,6 +237,8 @@ class _Journey:
         return self._clock.now() - SIGN_OF_LIFE
 
     def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
+        if case in {OpenCase.LEARNED, OpenCase.AGAIN} and not after:
+            self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
             return Step("", 0, {})
         now = self._clock.now()
@@ -259,8 +260,6 @@ class _Journey:
             self._is_measured = True
             if log_before is not None and log_after is not None:
                 self._written_bytes = (log_after - log_before) / len(page.judged)
-        if case is OpenCase.LEARNED and not page.last:
-            self.learned_until = stores.inventory.learned_last()
         for each in page.judged:
             of_its_kind = self._samples.setdefault(_kind(each), [])
             if len(of_its_kind) < SAMPLES:

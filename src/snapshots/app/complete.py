@@ -79,7 +79,8 @@ class LateCompletion:
                 if page.judged and not judged:
                     stores.runs.begin(run, RunKind.LATE, at=now)
                 judged += len(page.judged)
-                sealed += sum(isinstance(verdict, IpSnapshot) for _, _, verdict in page.judged)
+                written = [each for each in page.judged if each.session.session_id not in page.lost]
+                sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
                 if judged:
                     stores.runs.note(run, {"judged": judged, "sealed": sealed}, at=now)
                 if not page.last:

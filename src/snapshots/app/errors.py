@@ -19,6 +19,10 @@ class SourceUnreadable(SnapshotsError):
     """A source of facts, or of log lines, cannot be read."""
 
 
+class LogUnreadable(SourceUnreadable):
+    """A log cannot be read, such as because it was renamed or deleted in between."""
+
+
 class NothingToRead(SnapshotsError):
     """No file was found to load."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from snapshots.app.batch import LoadReport
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import StoreBusy, StoreGone
+from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone
 from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.ports import Clock, Database
@@ -110,7 +110,7 @@ class DeltaLoader:
             self._service.register_sources(stores)
         report, state = LoadReport(run=run), RunState.FAILED
         kept_house_at, failures = self._stopwatch(), 0
-        names: set[str] = set()
+        names, checked_at = set[str](), began_at
         try:
             while not is_stopped():
                 try:
@@ -118,11 +118,14 @@ class DeltaLoader:
                     names |= {source.head or source.name for source in changed}
                     for step in self._loader.read(run, changed, observer):
                         report += step
+                        if step.lines and is_stopped():
+                            break  # the rest is read when it is started again
                     if self._stopwatch() - kept_house_at >= HOUSEKEEPING:
-                        report = self._keep_house(run, report, began_at)
-                        kept_house_at = self._stopwatch()
+                        now = self._clock.now()
+                        report = self._keep_house(run, report, learned_from=checked_at)
+                        kept_house_at, checked_at = self._stopwatch(), now
                     failures = 0
-                except (StoreBusy, StoreGone):
+                except (StoreBusy, StoreGone, LogUnreadable):
                     watch.forget()
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
@@ -136,14 +139,14 @@ class DeltaLoader:
                 stores.runs.end(run, state, at=now)
         return replace(report, sources=len(names), unchanged=0)
 
-    def _keep_house(self, run: str, report: LoadReport, began_at: datetime) -> LoadReport:
+    def _keep_house(self, run: str, report: LoadReport, *, learned_from: datetime) -> LoadReport:
         now = self._clock.now()
         for step in self._loader.judge_waiting(run, quiet_since=now - QUIET):
             report += step
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
             stores.runs.note(run, report.counts(), at=now)
-        completed = self._completion.complete(learned_from=began_at).sealed
+        completed = self._completion.complete(learned_from=learned_from).sealed
         return replace(report, completed=report.completed + completed)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:

@@ -32,7 +32,7 @@ class DeadLetters(Protocol):
     """
     The lines that could not be loaded.
 
-    Every implementation passes tests/contracts/test_dead_letters.py.
+    Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
@@ -69,7 +69,7 @@ class Bookmarks(Protocol):
     """
     How far each content was read; a content is known by its head, not by a path.
 
-    Every implementation passes tests/contracts/test_bookmarks.py.
+    Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def marks_of(self, head: str) -> Sequence[Mark]:

@@ -62,7 +62,7 @@ class LogSource(Protocol):
     """
     One content of log lines: a file, or a stream that can be read once.
 
-    Every implementation passes tests/contracts/test_log_source.py.
+    Every implementation passes tests/adapters/test_cowrie_contents.py.
     """
 
     @property

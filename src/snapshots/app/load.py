@@ -13,16 +13,11 @@ from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import SessionChange
+from snapshots.app.steering import PAUSES, PAUSES_WHILE_GONE
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.summary import SessionSummary
 
 PAGE = 1000
-
-PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
-
-PAUSES_WHILE_GONE = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
-"""The same while the server cannot be reached, such as while it restarts."""
 
 LINES_BETWEEN_LOOKS = 255
 """A file is read this many lines on (a power of two, less one) before the time is looked at again."""
@@ -102,7 +97,8 @@ class BulkLoader:
                 stores.counts.recount_networks(counted_at=self._clock.now())
                 stores.runs.note(run, report.counts(), at=self._clock.now())
                 stores.runs.end(run, state, at=self._clock.now())
-        return replace(report, completed=self._completion.complete(learned_from=began_at).sealed)
+        completed = self._completion.complete(learned_from=began_at).sealed
+        return replace(report, completed=completed, left_open=max(0, report.left_open))
 
     def read(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
         """Read every source to its end, and store what is new; sessions without a connect wait to be judged."""
@@ -174,7 +170,7 @@ class BulkLoader:
             letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
-            stores.runs.note(run, {}, at=now)
+            stores.runs.note(run, None, at=now)
         report = LoadReport(
             run=run,
             lines=batch.lines,

@@ -28,7 +28,7 @@ class FactSource(Protocol):
     """
     One build of one source of facts about addresses.
 
-    Every implementation passes tests/contracts/test_fact_source.py.
+    Every implementation passes tests/adapters/test_intel.py.
     """
 
     @property
@@ -324,6 +324,15 @@ class Stores(Protocol):
 
 class Database(Protocol):
     """Where everything is stored."""
+
+    def view(self) -> AbstractContextManager[Stores]:
+        """
+        Open a transaction that only reads, on one consistent state, and keeps nobody waiting.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it did not answer.
+        """
+        ...
 
     def transaction(
         self, connection: object | None = None, *, rehearse: bool = False

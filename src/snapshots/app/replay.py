@@ -46,7 +46,7 @@ class DeadLetterOffice:
 
     def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
         """Return the first letters, of one reason or of all."""
-        with self._database.transaction(rehearse=True) as stores:
+        with self._database.view() as stores:
             return stores.dead_letters.page(after="", limit=limit, reason=reason)
 
     def letter(self, beginning: str) -> KeptLetter:
@@ -56,7 +56,7 @@ class DeadLetterOffice:
         Raises:
             NoSuchLetter: There is none, or there are several.
         """
-        with self._database.transaction(rehearse=True) as stores:
+        with self._database.view() as stores:
             found = stores.dead_letters.find(beginning)
         if len(found) != 1:
             raise NoSuchLetter(f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r}")
@@ -103,7 +103,7 @@ class _Letters:
     def lines(self) -> Iterator[LogEvent | BadLine]:
         after = ""
         while True:
-            with self._database.transaction(rehearse=True) as stores:
+            with self._database.view() as stores:
                 page = stores.dead_letters.page(after=after, limit=PAGE)
             for kept in page:
                 self.count += 1

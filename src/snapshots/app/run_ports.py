@@ -64,15 +64,15 @@ class Runs(Protocol):
     """
     The executions that write.
 
-    Every implementation passes tests/contracts/test_runs.py.
+    Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
         """Record that a run begins."""
         ...
 
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime, position: str | None = None) -> None:
-        """Replace the counts of a run, and its position unless that is None; record that it is alive."""
+    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
+        """Replace the counts and the position of a run, each unless it is None; record that it is alive."""
         ...
 
     def remember(self, run: str, settings: Mapping[str, str]) -> None:
@@ -89,6 +89,10 @@ class Runs(Protocol):
 
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
         """Return the runs of some kinds that began last, the newest first."""
+        ...
+
+    def mark_undone(self, run: str) -> None:
+        """Record that what a run wrote was taken back; when it ended stays."""
         ...
 
     def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:

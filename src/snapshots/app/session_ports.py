@@ -80,7 +80,7 @@ class Judged(NamedTuple):
     @property
     def was_found(self) -> bool:
         """Whether the address stands elsewhere than in the session's row."""
-        return self.sighting is not None and self.session.held_ip != self.sighting.address.text
+        return self.sighting is not None and self.session.sighting is None
 
 
 class SessionStore(Protocol):
@@ -215,7 +215,7 @@ class Undoing(Protocol):
     """
     Takes back what runs wrote, through the audit.
 
-    Every implementation passes tests/contracts/test_undoing.py.
+    Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:

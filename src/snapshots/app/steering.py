@@ -7,11 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from snapshots.app.errors import StoreBusy, StoreUnavailable
+from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import Clock, Database, Health, Stores
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
+
+PAUSES_WHILE_GONE = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
+"""The same while the server cannot be reached, such as while it restarts."""
+
+NAP = 0.1
+"""Seconds after which somebody who rests looks whether to stop."""
+
+LONGEST_REST = 5.0
+"""Seconds of work in a batch at most, where there is a rate: whoever rests long looks dead."""
 
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 10_000
 SHRINK = 8
@@ -74,7 +83,17 @@ class Pace:
         if self.batch_size is not None:
             return self.batch_size
         wanted = int(handled / max(seconds, 1e-3) * self.seconds)
-        return max(SMALLEST_BATCH, min(wanted, size * 2, LARGEST_BATCH))
+        return max(min(SMALLEST_BATCH, self.largest), min(wanted, size * 2, self.largest))
+
+    @property
+    def first_size(self) -> int:
+        """Return how many the first batch has."""
+        return self.batch_size or min(FIRST_BATCH, self.largest)
+
+    @property
+    def largest(self) -> int:
+        """Return how many a batch has at most."""
+        return LARGEST_BATCH if self.rate is None else max(1, min(LARGEST_BATCH, int(self.rate * LONGEST_REST)))
 
     def pause_after(self, handled: int, seconds: float) -> float:
         """Return for how many seconds to rest after a batch."""
@@ -170,16 +189,16 @@ class Steering:
     def _through(
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
-        with self._database.transaction(rehearse=True) as stores:
+        with self._database.view() as stores:
             observer.stage_begun(stage.name, stage.count(stores))
-        size = limit = work.pace.batch_size or FIRST_BATCH
+        size = limit = work.pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
                 return False
             begun_at = self._stopwatch()
             try:
                 step = self._at_last(stage, after, limit, work)
-            except StoreBusy:
+            except (StoreBusy, StoreGone):
                 raise
             except StoreUnavailable as error:
                 if limit > 1:
@@ -195,16 +214,25 @@ class Steering:
             after = step.last
             size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
-            self._sleep(work.pace.pause_after(step.handled, seconds))
+            self._rest(work.pace.pause_after(step.handled, seconds), is_stopped)
 
     def _at_last(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
-        """Do a batch, and if others stand in the way try again, each time after a longer pause."""
-        for pause in PAUSES:
+        """Do a batch; if others stand in the way, or the server is away, try again after ever longer pauses."""
+        pauses = {StoreBusy: iter(PAUSES), StoreGone: iter(PAUSES_WHILE_GONE)}
+        while True:
             try:
                 return self._batch(stage, after, limit, work)
-            except StoreBusy:
+            except (StoreBusy, StoreGone) as error:
+                pause = next(pauses[type(error)], None)
+                if pause is None:
+                    raise
                 self._sleep(pause)
-        return self._batch(stage, after, limit, work)
+
+    def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
+        """Sleep, but wake up soon when told to stop."""
+        while seconds > 0 and not is_stopped():
+            self._sleep(min(seconds, NAP))
+            seconds -= NAP
 
     def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
         with self._database.transaction(rehearse=work.is_rehearsal) as stores:
@@ -234,7 +262,7 @@ class Steering:
         waited = 0
         while trouble := self._health.trouble():
             observer.waiting_for(trouble)
-            self._sleep(WAITS[min(waited, len(WAITS) - 1)])
+            self._rest(WAITS[min(waited, len(WAITS) - 1)], is_stopped)
             waited += 1
             if is_stopped():
                 return False

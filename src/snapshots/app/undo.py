@@ -100,7 +100,7 @@ class UndoRun:
                     stores.counts.recount_networks(counted_at=now)
                     stores.runs.end(work.run, state, at=now)
                     if state is RunState.DONE:
-                        stores.runs.end(run, RunState.UNDONE, at=now)
+                        stores.runs.mark_undone(run)
         return UndoReport(
             is_done=is_done,
             opened=work.counts["opened"],

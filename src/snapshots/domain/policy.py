@@ -69,8 +69,9 @@ class SnapshotPolicy:
         """
         Whether an operator who asks for it gets *offered* in the place of *held*.
 
-        Only facts stated by the time of the attack for inferred ones, or every fact that is held and more, stated
-        no later; never the reverse, and never what an operator corrected.
+        Only a snapshot that states each fact that *held* states, in whatever value, and either was stated by the time
+        of the attack where *held* was inferred, or states one more without being inferred where *held* is not; never
+        the reverse, and never what an operator corrected.
         """
         if held.method is Method.CORRECTED or offered.method not in {Method.ASOF, Method.INFERRED}:
             return False

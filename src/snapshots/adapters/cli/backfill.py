@@ -78,14 +78,17 @@ def backfill(
     Sessions that another loader left, that an undo opened, or whose address learned something since, are judged in
     batches. Ctrl-C ends it after the batch in hand, and --resume goes on. What is sealed stays, but for --improve.
     """
-    if (dry_run and resume) or (improve and (resume or again)):
-        raise click.UsageError("--resume excludes --dry-run; --improve excludes --resume and --again")
+    if (dry_run and resume) or (improve and (resume or again)) or (resume and again):
+        raise click.UsageError("--resume excludes --dry-run and --again; --improve excludes --resume and --again")
+    if dry_run and not improve and (batch_size or rate):
+        raise click.UsageError("--dry-run of a backfill takes no --batch-size and no --rate")
     pace = Pace(batch_size=batch_size, rate=rate)
     stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         if improve:
             done = application.improve.run(bar, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
-            _end(done, quiet, lambda: _show_improved(done, dry_run), _improved_document(done), output)
+            _show(quiet, lambda: _show_improved(done, dry_run), _improved_document(done), output)
+            _end(done, hint="Interrupted after a whole batch; a new call begins anew.")
             return
         if dry_run:
             report = application.backfill.rehearse(bar, again=again, is_stopped=stopped)
@@ -93,9 +96,11 @@ def backfill(
             report = application.backfill.resume(None, bar, pace=pace, is_stopped=stopped)
         else:
             report = application.backfill.run(bar, pace=pace, again=again, is_stopped=stopped)
+        _show(quiet, lambda: _show_backfill(report, dry_run), _backfill_document(report), output)
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
-    _end(report, quiet, lambda: _show_backfill(report, dry_run), _backfill_document(report), output)
+    goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
+    _end(report, hint=f"Interrupted after a whole batch.{goes_on}")
 
 
 @click.command(short_help="List what was executed.")
@@ -147,8 +152,7 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
         click.get_current_context().exit(INTERRUPTED)
 
 
-def _end(
-    report: BackfillReport | ImproveReport,
+def _show(
     quiet: bool,  # noqa: FBT001 - of this file only
     show: Callable[[], None],
     document: dict[str, Any],
@@ -158,10 +162,14 @@ def _end(
         click.echo(shapes.to_json(document))
     elif not quiet:
         show()
+
+
+def _end(report: BackfillReport | ImproveReport, *, hint: str) -> None:
+    """Say what went wrong, and end with the exit code for it."""
     for session_id, reason in report.put_aside.items():
         click.echo(f"Set aside {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
     if not report.is_done:
-        click.echo("Interrupted after a whole batch. `snapshots backfill --resume` goes on.", err=True)
+        click.echo(hint, err=True)
         click.get_current_context().exit(INTERRUPTED)
     if report.put_aside:
         click.get_current_context().exit(COULD_NOT)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.app.errors import SourceUnreadable
+from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 
 HEAD = 64 * 1024
@@ -147,7 +147,7 @@ class LogContent:
             self._raw = self._path.open("rb") if self._path is not None else _standard_input()
             magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
-            raise SourceUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
+            raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
         if magic[:2] == b"\x1f\x8b":
             self._stream = gzip.GzipFile(fileobj=self._raw)
         elif magic[:3] == b"BZh":

@@ -68,13 +68,12 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
     return FoundLogs(tuple(sorted(contents.values(), key=by_age)), tuple(skipped))
 
 
-def log_files(paths: Iterable[str], decoder: LineDecoder) -> Iterator[Path]:
+def files_named(paths: Iterable[str]) -> Iterator[Path]:
     """
-    Yield the logs that paths name at present; what is not there yet, or cannot be read, is passed over.
+    Yield the files that paths name at present; what is not there yet, or cannot be read, is passed over.
 
     Args:
         paths: Files, folders and patterns, as for `find_logs`.
-        decoder: Turns lines into events.
     """
     for text in paths:
         path = Path(text)
@@ -84,10 +83,9 @@ def log_files(paths: Iterable[str], decoder: LineDecoder) -> Iterator[Path]:
                 yield found
                 continue
             try:
-                below = list(_files_below(found))
+                yield from list(_files_below(found))
             except SourceUnreadable:
                 continue
-            yield from (file for file in below if ".json" in file.name or _is_log(LogContent(file, decoder)))
 
 
 def _expanded(text: str) -> list[Path]:

@@ -10,11 +10,14 @@ from typing import Any, cast
 
 from snapshots.adapters.cowrie.content import HEAD, LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.files import by_age, log_files
-from snapshots.app.errors import SourceUnreadable
+from snapshots.adapters.cowrie.files import by_age, files_named
+from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark
 
 COMPRESSED = (b"\x1f\x8b", b"BZh")
+LONGEST_MAGIC = 3
+"""From so many bytes on it is known whether a file is compressed."""
+
 BEGINNING = 4096
 """By so many of its first bytes a file is known to be still the one that was followed."""
 
@@ -33,10 +36,13 @@ class GrowingContent(LogContent):
     Args:
         path: The file.
         decoder: Turns lines into events.
+        identity: Its number on its device, by which another file of its name is told from it.
     """
 
-    def __init__(self, path: Path, decoder: LineDecoder) -> None:
+    def __init__(self, path: Path, decoder: LineDecoder, identity: Identity) -> None:
         super().__init__(path, decoder)
+        self.identity = identity
+        self.stays_open = True
         self._known: tuple[str, datetime | None] = ("", None)
         self._is_placed = False
 
@@ -49,12 +55,6 @@ class GrowingContent(LogContent):
     def first_event_at(self) -> datetime | None:
         """Return the time of the first event, as soon as there is one."""
         return self._first()[1]
-
-    @property
-    def identity(self) -> Identity:
-        """Return the number of the open file on its device."""
-        status = os.fstat(self._descriptor)
-        return status.st_dev, status.st_ino
 
     @property
     def size_now(self) -> int:
@@ -85,6 +85,15 @@ class GrowingContent(LogContent):
     def lines(self) -> Iterator[LogEvent | BadLine]:
         """Yield what every whole line says that was added."""
         yield from self._lines(self._opened())
+        if not self.stays_open:
+            self.close()
+
+    def rewind(self) -> None:
+        """Be read again from the marks; a file without a name stays open for that."""
+        if self._stream is not None:
+            self._stream.seek(0)
+        self._begin()
+        self._is_placed = False
 
     def close(self) -> None:
         """Let go of the file; it is read again from its marks."""
@@ -93,7 +102,10 @@ class GrowingContent(LogContent):
 
     def _first(self) -> tuple[str, datetime | None]:
         if not self._known[0]:
+            was_open = self._stream is not None
             self._known = self._first_event_in(os.pread(self._descriptor, HEAD, 0))
+            if not was_open:
+                self.close()
         return self._known
 
     @property
@@ -102,7 +114,14 @@ class GrowingContent(LogContent):
         return cast(Any, self._raw).fileno()  # type: ignore[no-any-return]  # a BufferedReader of a file
 
     def _opened(self) -> BufferedIOBase:
-        return self._stream or self._open()
+        if self._stream is not None:
+            return self._stream
+        stream = self._open()
+        status = os.fstat(cast(Any, self._raw).fileno())
+        if (status.st_dev, status.st_ino) != self.identity:
+            self._close()
+            raise LogUnreadable(f"{self.name} is another file by now")
+        return stream
 
     def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Leave what has no newline yet."""
@@ -135,25 +154,55 @@ class FolderWatch:
         self._paths = paths
         self._decoder = decoder
         self._followed: dict[Identity, _Followed] = {}
+        self._foreign: dict[Identity, tuple[int, int]] = {}
 
     def changed(self) -> Sequence[LogContent]:
         """Return what grew, shrank or came, the oldest first."""
         found: list[LogContent] = []
         seen: set[Identity] = set()
-        for path in log_files(self._paths, self._decoder):
+        newest: dict[Path, int] = {}
+        for path, status in self._files():
+            identity = status.st_dev, status.st_ino
+            if identity in seen:
+                continue
+            seen.add(identity)
+            newest[path.parent] = max(newest.get(path.parent, 0), status.st_mtime_ns)
             try:
-                status = path.stat()
-                identity = status.st_dev, status.st_ino
-                if identity not in seen:
-                    seen.add(identity)
-                    found += self._look(path, identity, status)
+                found += self._look(path, identity, status)
             except (OSError, SourceUnreadable):
                 continue  # it went in between, or is no log; it is looked at again
         found += self._without_a_name(seen)
-        return sorted(found, key=by_age)
+        for content in found:
+            if isinstance(content, GrowingContent) and content.path is not None:
+                held = self._followed[content.identity]
+                content.stays_open = held.modified >= newest.get(content.path.parent, 0)
+        return sorted((content for content in found if _can_be_read(content)), key=by_age)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the files that may be logs: those that are none are looked into once as long as they do not change."""
+        for path in files_named(self._paths):
+            try:
+                status = path.stat()
+                identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+                if identity in self._followed or ".json" in path.name or path in map(Path, self._paths):
+                    yield path, status
+                elif self._foreign.get(identity) != state:
+                    if LogContent(path, self._decoder).first_event_at is not None:
+                        yield path, status
+                    else:
+                        self._foreign[identity] = state
+            except (OSError, SourceUnreadable):
+                continue
 
     def forget(self) -> None:
-        """Close every file, so that it is read again from its marks."""
+        """Let every file be read again from its marks."""
+        for followed in self._followed.values():
+            if isinstance(followed.content, GrowingContent):
+                followed.content.rewind()
+            followed.size = followed.modified = -1
+
+    def close(self) -> None:
+        """Let go of every file."""
         for followed in self._followed.values():
             _close(followed.content)
         self._followed.clear()
@@ -167,28 +216,22 @@ class FolderWatch:
             return ()
         with path.open("rb") as file:
             beginning = file.read(BEGINNING)
-        if held is not None and (status.st_size < held.size or not beginning.startswith(held.beginning)):
+        is_known = held is not None and len(held.beginning) >= LONGEST_MAGIC
+        if held is not None and (
+            not is_known or status.st_size < held.size or not beginning.startswith(held.beginning)
+        ):
             _close(held.content)
             held = None
         if held is None:
-            content = self._content(path, beginning, identity)
-            if content is None:
-                return ()
+            is_compressed = beginning.startswith(COMPRESSED)
+            content = (
+                LogContent(path, self._decoder) if is_compressed else GrowingContent(path, self._decoder, identity)
+            )
             held = self._followed[identity] = _Followed(content, beginning)
         elif isinstance(held.content, GrowingContent):
             held.content.rename(path)
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
         return [held.content] if status.st_size else ()
-
-    def _content(self, path: Path, beginning: bytes, identity: Identity) -> LogContent | None:
-        """Open a file; None if another took its name in between."""
-        if beginning.startswith(COMPRESSED):
-            return LogContent(path, self._decoder)
-        content = GrowingContent(path, self._decoder)
-        if content.identity == identity:
-            return content
-        content.close()
-        return None
 
     def _without_a_name(self, seen: set[Identity]) -> Iterable[LogContent]:
         """Return what was added to files that no path names any more, and let go of those that do not grow."""
@@ -203,6 +246,15 @@ class FolderWatch:
             if held.idle >= IDLE_LOOKS:
                 _close(held.content)
                 del self._followed[identity]
+
+
+def _can_be_read(content: LogContent) -> bool:
+    """Whether a content has a beginning at present; if not, it is met again at the next look."""
+    try:
+        by_age(content)
+    except SourceUnreadable:
+        return False
+    return True
 
 
 def _close(content: LogContent) -> None:

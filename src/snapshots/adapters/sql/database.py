@@ -146,6 +146,12 @@ class SqlDatabase:
                 yield self._stores(connection)
 
     @contextmanager
+    def view(self) -> Iterator[SqlStores]:
+        """Open a transaction that only reads."""
+        with self.reading() as connection:
+            yield self._stores(connection)
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """
         Open a connection for queries, on one consistent state.

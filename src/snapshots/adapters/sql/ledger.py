@@ -25,9 +25,10 @@ class SqlRuns:
         row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heard_at": at}
         self._connection.execute(runs.insert(), row | {"settings": json.dumps(dict(settings or {}))})
 
-    def note(self, run: str, counts: Mapping[str, int], *, at: datetime, position: str | None = None) -> None:
+    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
         """Replace the counts, and write that the run was heard of."""
-        values = {"counts": json.dumps(dict(counts)), "heard_at": at}
+        values: dict[str, Any] = {"heard_at": at}
+        values |= {"counts": json.dumps(dict(counts))} if counts is not None else {}
         values |= {"position": position} if position is not None else {}
         self._connection.execute(update(runs).where(runs.c.run == run).values(values))
 
@@ -52,6 +53,10 @@ class SqlRuns:
         query = select(runs).where(runs.c.kind.in_([kind.value for kind in kinds]))
         query = query.order_by(runs.c.began_at.desc(), runs.c.run.desc()).limit(limit)
         return [_record(row) for row in self._connection.execute(query).mappings()]
+
+    def mark_undone(self, run: str) -> None:
+        """Write the state."""
+        self._connection.execute(update(runs).where(runs.c.run == run).values(state=RunState.UNDONE.value))
 
     def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
         """Insert the session, unless it is there."""

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored
-from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, Seals, sighting_of
+from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
@@ -97,7 +97,7 @@ class SqlOpenSessions:
         rows = self._connection.execute(self._behind(columns, case, run, silent_since, after).limit(limit)).all()
         if not rows:
             return OpenPage([], "")
-        nowhere = [row[1] for row in rows if row[2] in {None, UNKNOWN_ADDRESS}]
+        nowhere = [row[1] for row in rows if address_of(row[2]) is None]
         events = self._events_of(nowhere)
         sessions = [_open_session(row, events.get(row[1], ())) for row in rows]
         return OpenPage(sessions, str(rows[-1][0]))
@@ -150,7 +150,8 @@ class SqlOpenSessions:
         """Return what another loader's enrichment wrote of a session without an address, as a text; else NULL."""
         if not self._shape.has_session_documents:
             return literal(None)
-        is_nowhere = or_(S.source_ip.is_(None), S.source_ip == UNKNOWN_ADDRESS)
+        is_no_address = and_(S.source_ip.not_like("%.%"), S.source_ip.not_like("%:%"))
+        is_nowhere = or_(S.source_ip.is_(None), S.source_ip == UNKNOWN_ADDRESS, is_no_address)
         return case((is_nowhere, cast(literal_column("session_summaries.enrichment"), Text)))
 
     def _events_of(self, sessions: Collection[str]) -> Mapping[str, Sequence[str]]:

@@ -177,7 +177,7 @@ def sighting_in(row: RowMapping) -> Sighting | None:
 
 def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | None, port: int | None) -> Sighting | None:
     """Return the sighting that columns make; without a known kind it is of any event, without a time it is none."""
-    address = _address(source_ip)
+    address = address_of(source_ip)
     if address is None or seen_at is None:
         return None
     kind = SightingKind(rank) if rank is not None else SightingKind.OTHER
@@ -185,7 +185,7 @@ def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | Non
 
 
 @lru_cache(maxsize=65_536)
-def _address(text: str | None) -> IpAddress | None:
+def address_of(text: str | None) -> IpAddress | None:
     """Return an address of a row in its one form: other loaders write it in others, or write none."""
     try:
         return IpAddress.parse(text) if text and text != UNKNOWN_ADDRESS else None

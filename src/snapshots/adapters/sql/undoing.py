@@ -44,8 +44,9 @@ class SqlUndoing:
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
         """Undo a page of sessions, each in the order of its name."""
-        by_run = or_(S.snapshot_run == run, S.source_ip_run == run)
-        page = select(S.session_id).where(by_run, S.session_id > after).order_by(S.session_id).limit(limit)
+        # An address that the run found stays with a session that somebody else sealed since.
+        wrote = or_(S.snapshot_run == run, and_(S.source_ip_run == run, ~is_sealed()))
+        page = select(S.session_id).where(wrote, S.session_id > after).order_by(S.session_id).limit(limit)
         names = self._connection.execute(page.with_for_update()).scalars().all()
         if not names:
             return UndonePage(last="")
