@@ -29,11 +29,12 @@ class InMemoryOpenSessions:
         self.memory = memory
 
     def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
-        names = [name for name in self._names(case, run, silent_since) if name > after][:limit]
-        return OpenPage([self._open(name) for name in names], names[-1] if names else "")
+        names = [name for name in self._names(case, run, silent_since) if f"={name}" > after][:limit]
+        return OpenPage([self._open(name) for name in names], f"={names[-1]}" if names else "")
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
-        return next(((name, name) for name in self._names(case, run, silent_since) if name > after), None)
+        names = self._names(case, run, silent_since)
+        return next(((f"={name}", name) for name in names if f"={name}" > after), None)
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         return len(self._names(case, run, silent_since))
@@ -165,14 +166,15 @@ class InMemoryAudit:
         self.memory.sealed_by[session_id] = run
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
-        names = [name for name, s in sorted(self.memory.sessions.items()) if name > after and s.snapshot][:limit]
+        sessions = sorted(self.memory.sessions.items())
+        names = [name for name, session in sessions if f"={name}" > after and session.snapshot][:limit]
         found = [self.memory.sessions[name] for name in names]
         sealed = [
             SealedSession(session_id=s.session_id, sighting=s.sighting, snapshot=s.snapshot)
             for s in found
             if s.sighting is not None and s.snapshot is not None
         ]
-        return SealedPage(sealed, names[-1] if names else "")
+        return SealedPage(sealed, f"={names[-1]}" if names else "")
 
     def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
         for session_id, snapshot in snapshots.items():
@@ -215,7 +217,7 @@ class InMemoryUndoing:
             if (session.is_sealed and self.memory.sealed_by.get(name) == run)
             or (self.memory.found_by.get(name, ("", None))[0] == run and not session.is_sealed)
         )
-        names = [name for name in touched if name > after][:limit]
+        names = [name for name in touched if f"={name}" > after][:limit]
         opened = restored = forgotten = 0
         sources: set[str] = set()
         for name in names:
@@ -242,7 +244,7 @@ class InMemoryUndoing:
             self.memory.sessions[name] = replace(held, snapshot=None, sighting=sighting, gap=Gap.UNDONE)
             self.memory.judged_by[name], self.memory.judged_at[name] = by, at
         return UndonePage(
-            last=names[-1] if names else "",
+            last=f"={names[-1]}" if names else "",
             opened=opened,
             restored=restored,
             forgotten=forgotten,

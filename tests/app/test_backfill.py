@@ -1,12 +1,13 @@
 """Backfill, improve and undo, over a database in memory."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchRun
+from snapshots.app.errors import NoSuchRun, RunTaken
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
@@ -365,3 +366,26 @@ def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -
         assert memory.addresses[HOME].session_count == 1
 
     assert undo(world, second).opened == 1
+
+
+def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
+    """Two that carried on one run once counted everything twice."""
+    for take in ("resume", "undo"):
+        world = World(source())
+        world.put(HOME.text, HOME.text, HOME.text)
+        looks = iter(range(9))
+
+        def is_stopped(looks: Iterator[int] = looks, world: World = world, take: str = take) -> bool:
+            if next(looks) == 1:
+                if take == "resume":
+                    world.backfill.resume(None, Told())
+                else:
+                    undo(world, "run0")
+            return False
+
+        with pytest.raises(RunTaken):
+            world.backfill.run(Told(), pace=Pace(batch_size=1), is_stopped=is_stopped)
+
+        state = {"resume": RunState.DONE, "undo": RunState.UNDONE}[take]
+        assert world.database.memory.runs["run0"] is state
+        assert [world.session(n).is_sealed for n in range(3)] == [take == "resume"] * 3

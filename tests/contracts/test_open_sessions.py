@@ -46,7 +46,7 @@ def test_sessions_are_judged_again_when_their_address_learned_something(database
 
     assert found(database) == ["s0", "s2", "s4"]
     assert found(database, limit=2) == ["s0", "s2"]
-    assert found(database, after="s2") == ["s4"]
+    assert found(database, after="=s2") == ["s4"]
 
 
 def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
@@ -171,7 +171,12 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
             pass
     with database.transaction() as stores:
         undone = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
-        assert (undone.last, undone.opened, undone.restored, undone.sources) == ("n", 1, 0, frozenset({"a@2026-03-01"}))
+        assert (undone.last, undone.opened, undone.restored, undone.sources) == (
+            "=n",
+            1,
+            0,
+            frozenset({"a@2026-03-01"}),
+        )
         again = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
         assert (again.last, again.opened) == ("", 0)
 

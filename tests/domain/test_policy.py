@@ -148,9 +148,10 @@ def test_improving_never_takes_a_fact_and_never_makes_one_later(held: IpSnapshot
     if not POLICY.improves(held, offered):
         return
 
-    assert held.method is not Method.CORRECTED
-    assert offered.method in {Method.ASOF, Method.INFERRED}
+    assert {held.method, offered.method} <= {Method.ASOF, Method.INFERRED}
     for fact in ("asn", "country", "ip_type"):
         assert getattr(held, fact) is None or getattr(offered, fact) is not None
+        if held.method is offered.method:
+            assert getattr(held, fact) in {None, getattr(offered, fact)}
     assert not (held.method is Method.ASOF and offered.method is Method.INFERRED)
     assert not POLICY.improves(offered, held)

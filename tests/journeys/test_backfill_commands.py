@@ -22,7 +22,7 @@ __all__ = ["make"]
 
 KILLS = int(os.environ.get("SNAPSHOTS_KILLS", "4"))
 OUR_AFFAIR = {"updated_at", "snapshot_gap", "gap_checked_at", "gap_run"}
-GOOGLE, CLOUDFLARE, PRIVATE = "8.8.8.8", "1.1.1.1", "10.0.0.7"
+GOOGLE, CLOUDFLARE, PRIVATE, TIMELESS = "8.8.8.8", "1.1.1.1", "10.0.0.7", "9.9.9.9"
 
 
 def event(eventid: str, address: str, at: str) -> str:
@@ -41,9 +41,10 @@ DOCUMENTS: Mapping[str, Any] = {
     "odd": {"session": 5, "dshield": [], "session_metadata": {"source_ip": 7}, "0.0.0.0": {}},
 }
 FOUND = {"bulk": GOOGLE, "top": GOOGLE, "refresh": GOOGLE, "design": GOOGLE, "connect": GOOGLE, "first": CLOUDFLARE}
-FOUND |= {"held": GOOGLE, "unknown": GOOGLE, "mapped": GOOGLE}
+FOUND |= {"held": GOOGLE, "unknown": GOOGLE, "mapped": GOOGLE, "": GOOGLE, "codes": GOOGLE, "dated": GOOGLE}
+FOUND |= {"timeless": TIMELESS}
 REASONS = dict.fromkeys(("passwords", "empty", "list", "odd", "claimed", "nothing"), "no_source_ip")
-REASONS |= {"several": "ambiguous_ip", "private": "not_routable"}
+REASONS |= {"several": "ambiguous_ip", "private": "not_routable", "open codes": "not_routable"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,16 +58,24 @@ def theirs(request: pytest.FixtureRequest, make: Make, run: Run) -> Adopted:
         put_session(connection, "unknown", source_ip="0.0.0.0", enrichment=json.dumps({GOOGLE: {}}))
         put_session(connection, "mapped", source_ip="::ffff:8.8.8.8")
         put_session(connection, "private", source_ip="100.64.0.9")
+        put_session(connection, "", source_ip=GOOGLE)
+        code = {"snapshot_asn": 0, "snapshot_country": "XX", "enrichment_at": "2026-03-02 00:00:00.000000"}
+        put_session(connection, "codes", source_ip=GOOGLE, **code)
+        put_session(connection, "open codes", source_ip="100.64.0.9", **code)
+        put_session(connection, "dated", source_ip=GOOGLE, enrichment_at="2026-03-02 00:00:00.000000")
+        put_session(connection, "timeless", first_event_at=None, last_event_at=None)
         put_session(connection, "sealed", source_ip=GOOGLE, snapshot_asn=1, enrichment_at="2026-03-02 00:00:00.000000")
         events = {
             "connect": [("session.connect", GOOGLE, "12:00:05"), ("login.failed", CLOUDFLARE, "12:00:01")],
             "first": [("login.failed", GOOGLE, "12:00:05"), ("command.input", CLOUDFLARE, "12:00:01")],
+            "timeless": [("session.connect", TIMELESS, "12:00:05")],
             "claimed": [("direct-tcpip.request", CLOUDFLARE, "12:00:00"), ("client.version", "?", "12:00:01")],
             "nothing": [],
         }
         number = 0
         for name, said in events.items():
-            put_session(connection, name)
+            if name != "timeless":
+                put_session(connection, name)
             for kind, address, at in said:
                 number += 1
                 row = {"i": number, "s": name, "p": event(f"cowrie.{kind}", address, at)}
@@ -92,7 +101,8 @@ def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run
     assert {name: rows[name]["snapshot_gap"] for name in REASONS} == REASONS
     assert rows["sealed"] == sealed
     assert f"{len(FOUND)} received a snapshot" in out
-    assert run("verify", "--target", "10")[0] == 0
+    code, verified, _ = run("verify")
+    assert (code, verified.count("open codes")) == (3, 1), "only the code for nowhere that was left is told"
     assert f"{len(FOUND)} sealed sessions looked at" in run("verify", "--run", run_of(out))[1]
     assert "Nothing to do" in run("backfill")[1]
 
@@ -119,15 +129,15 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert counted[GOOGLE] == counts[GOOGLE] + 7
     assert counted[CLOUDFLARE] == 1
 
-    assert f"{len(FOUND)} sessions would be open again" in run("undo", name, "--dry-run")[1]
+    assert f"{len(FOUND) - 2} sessions would be open again; 2 hold" in run("undo", name, "--dry-run")[1]
     code, out, err = run("undo", name)
 
     assert (code, err) == (0, "")
-    assert f"{len(FOUND)} sessions are open again" in out
+    assert f"{len(FOUND) - 2} sessions are open again; 2 hold what they held before" in out
     assert "dbip@" in out
     assert [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()] == before
     after = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
-    assert {**counts, CLOUDFLARE: 0, GOOGLE: counts[GOOGLE]} == after
+    assert {**counts, CLOUDFLARE: 0, TIMELESS: 0} == after
     assert {row["snapshot_gap"] for row in theirs.rows() if row["session_id"] in FOUND} == {"undone"}
     assert "Nothing of it is left" in run("undo", name)[1]
     assert [row["state"] for row in json.loads(run("runs", "--format", "json")[1])][-1] == "undone"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 
@@ -110,7 +110,7 @@ class BackfillSnapshots:
         """
         run, now = self._new_run(), self._clock.now()
         with self._database.transaction() as stores:
-            settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores))}
+            settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
             stores.runs.begin(run, RunKind.BACKFILL, at=now, settings=settings)
         record = RunRecord(
             run=run, kind=RunKind.BACKFILL, state=RunState.RUNNING, began_at=now, heard_at=now, settings=settings
@@ -126,7 +126,7 @@ class BackfillSnapshots:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
-        Go on with a backfill that was stopped or died.
+        Go on with a backfill that was stopped or died. If it is still under way, the process that did it stops.
 
         Args:
             run: Its name; None for the newest that did not come to its end.
@@ -143,8 +143,10 @@ class BackfillSnapshots:
             record = _resumable(stores, run)
             if record.settings.get("rules") != self._rules():
                 raise NoSuchRun(f"the run {record.run} works by other settings than these; begin a new one")
+            taken = {**record.settings, "owner": self._new_run()}
+            stores.runs.remember(record.run, taken)
             stores.runs.resume(record.run, at=self._clock.now())
-        return self._carry_on(record, observer, pace or Pace(), is_stopped)
+        return self._carry_on(replace(record, settings=taken), observer, pace or Pace(), is_stopped)
 
     def rehearse(
         self, observer: WorkObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
@@ -175,6 +177,7 @@ class BackfillSnapshots:
             pace=pace,
             position=record.position,
             counts=Counter(record.counts),
+            owner=record.settings["owner"],
         )
         begun_at, state = self._stopwatch(), RunState.FAILED
         try:
@@ -184,9 +187,10 @@ class BackfillSnapshots:
             with self._database.transaction() as stores:
                 now = self._clock.now()
                 stores.counts.recount_networks(counted_at=now)
-                if journey.learned_until is not None:
-                    stores.runs.remember(record.run, {"learned_until": journey.learned_until.isoformat()})
-                stores.runs.end(record.run, state, at=now)
+                if work.is_owned(stores):
+                    if journey.learned_until is not None:
+                        stores.runs.remember(record.run, {"learned_until": journey.learned_until.isoformat()})
+                    stores.runs.end(record.run, state, at=now)
                 work.put_aside = dict(stores.runs.put_aside_by(record.run))
         return journey.report(work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 

@@ -35,6 +35,10 @@ class NoSuchRun(SnapshotsError):
     """There is no run of that name, or it cannot be resumed or undone."""
 
 
+class RunTaken(SnapshotsError):
+    """Another process carries a run on, or ended it; what this one did before is stored."""
+
+
 class NoSuchLetter(SnapshotsError):
     """There is no dead letter of that name, or there are several."""
 

@@ -122,7 +122,7 @@ class ImproveSnapshots:
     @staticmethod
     def _first(stores: Stores, after: str) -> Place | None:
         page = stores.audit.sealed(after=after, limit=1)
-        return Place(page.last, page.last) if page.last else None
+        return Place(page.last, page.sessions[0].session_id) if page.sessions else None
 
 
 def _gain(held: IpSnapshot, offered: IpSnapshot) -> str:

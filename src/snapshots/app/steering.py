@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import Clock, Database, Health, Stores
+from snapshots.app.run_ports import RunState
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
 """Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
@@ -123,6 +124,7 @@ class Work:
 
     Attributes:
         run: The run that writes.
+        owner: Who carries it on; a run that somebody else took over, or that was ended, is left to them.
         stages: Its parts, in order.
         pace: How fast.
         position: Where it was left.
@@ -138,6 +140,14 @@ class Work:
     counts: Counter[str] = field(default_factory=Counter)
     is_rehearsal: bool = False
     put_aside: dict[str, str] = field(default_factory=dict)
+    owner: str = ""
+
+    def is_owned(self, stores: Stores) -> bool:
+        """Whether the run is still under way, by this owner."""
+        record = stores.runs.find(self.run)
+        return (
+            record is not None and record.state is RunState.RUNNING and record.settings.get("owner", "") == self.owner
+        )
 
 
 class Steering:
@@ -175,6 +185,7 @@ class Steering:
             Whether it came to its end; else it was stopped, and can be resumed from its new position.
 
         Raises:
+            RunTaken: Somebody else carries the run on, or ended it.
             StoreUnavailable: The database failed as a whole; whole batches are stored.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
@@ -236,6 +247,8 @@ class Steering:
 
     def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
         with self._database.transaction(rehearse=work.is_rehearsal) as stores:
+            if not work.is_rehearsal and not work.is_owned(stores):
+                raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
             step = stage.step(stores, after, limit)
             if not work.is_rehearsal:
                 position = _position(work, stage, step.last)

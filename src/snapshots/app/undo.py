@@ -69,6 +69,8 @@ class UndoRun:
         """
         with self._database.transaction() as stores:
             record = _undoable(stores, run)
+            if record.state is RunState.RUNNING and not is_rehearsal:
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())  # whoever carries it on stops
         sources: set[str] = set()
         work = Work(run=self._new_run(), stages=[], pace=Pace(), is_rehearsal=is_rehearsal)
 

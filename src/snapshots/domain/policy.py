@@ -69,17 +69,16 @@ class SnapshotPolicy:
         """
         Whether an operator who asks for it gets *offered* in the place of *held*.
 
-        Only a snapshot that states each fact that *held* states, in whatever value, and either was stated by the time
-        of the attack where *held* was inferred, or states one more without being inferred where *held* is not; never
-        the reverse, and never what an operator corrected.
+        Only a snapshot that was stated by the time of the attack where *held* was inferred, and states the same kinds
+        of facts; or one of the same method that says all that *held* says, and more. Never the reverse, and never what
+        an operator corrected or another loader wrote.
         """
-        if held.method is Method.CORRECTED or offered.method not in {Method.ASOF, Method.INFERRED}:
+        if held.method not in {Method.ASOF, Method.INFERRED}:
             return False
-        gains = [_stated(offered) - _stated(held), _stated(held) - _stated(offered)]
+        before, after = _stated(held), _stated(offered)
         if held.method is Method.INFERRED and offered.method is Method.ASOF:
-            return not gains[1]
-        is_later = held.method is Method.ASOF and offered.method is Method.INFERRED
-        return bool(gains[0]) and not gains[1] and not is_later
+            return before.keys() <= after.keys()
+        return held.method is offered.method and before.items() < after.items()
 
     def verdict(
         self, sighting: Sighting | None, reading: IpReading | None, *, largest_asn: int = LARGEST_ASN
@@ -114,5 +113,6 @@ class SnapshotPolicy:
         return None
 
 
-def _stated(snapshot: IpSnapshot) -> set[str]:
-    return {name for name in ("asn", "country", "ip_type") if getattr(snapshot, name) is not None}
+def _stated(snapshot: IpSnapshot) -> dict[str, object]:
+    facts = {"asn": snapshot.asn, "country": snapshot.country, "ip_type": snapshot.ip_type}
+    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -35,7 +35,7 @@ LARGE = 10_000
 @click.option("--again", is_flag=True, help="Judge all open sessions, also those of which nothing new is known.")
 @click.option("--improve", is_flag=True, help="Replace inferred snapshots by timely ones, and some facts by more.")
 @click.option("--batch-size", type=click.IntRange(1, 100_000), help="Sessions in a batch.  [default: 1000 first]")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N sessions a second.")
+@click.option("--rate", type=click.FloatRange(0.01, 1e9), metavar="N", help="At most N sessions a second.")
 @click.option(
     "--max-replication-lag",
     "max_replication_lag_seconds",

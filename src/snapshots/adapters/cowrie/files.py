@@ -79,13 +79,8 @@ def files_named(paths: Iterable[str]) -> Iterator[Path]:
         path = Path(text)
         named = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - as below
         for found in named:
-            if not found.is_dir():
-                yield found
-                continue
-            try:
-                yield from list(_files_below(found))
-            except SourceUnreadable:
-                continue
+            below = _files_below(found, skips=True) if found.is_dir() else [found]
+            yield from (file for file in below if file.is_file())
 
 
 def _expanded(text: str) -> list[Path]:
@@ -98,8 +93,10 @@ def _expanded(text: str) -> list[Path]:
     return found
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path, *, skips: bool = False) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
+        if skips:
+            return
         raise SourceUnreadable(
             f"{error.filename} cannot be read: {error.strerror}; nothing was loaded, name the other files to load them"
         ) from error

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.dialects import each_of, fill, stored_rows
+from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
@@ -68,10 +69,15 @@ class SqlAudit:
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
         """Return sealed sessions in the order of their names."""
-        query = select(session_summaries).where(is_sealed(), S.session_id > after).order_by(S.session_id).limit(limit)
+        query = (
+            select(session_summaries)
+            .where(is_sealed(), behind(S.session_id, after))
+            .order_by(S.session_id)
+            .limit(limit)
+        )
         found, last = [], ""
         for row in self._connection.execute(query).mappings():
-            last = row["session_id"]
+            last = place_of(row["session_id"])
             snapshot, sighting = snapshot_in(row), sighting_in(row)
             if snapshot is not None and sighting is not None:
                 found.append(SealedSession(session_id=row["session_id"], sighting=sighting, snapshot=snapshot))

@@ -55,12 +55,13 @@ class SqlInventoryCounts:
         last = self._connection.execute(select(func.max(page.subquery().c.ip_address))).scalar()
         if last is None:
             return ""
+        began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
         found = (
             select(
                 own.source_ip,
                 func.count().label("sessions"),
-                func.min(own.first_event_at).label("first"),
-                func.max(own.last_event_at).label("last"),
+                func.min(func.coalesce(own.first_event_at, began_at)).label("first"),
+                func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
             )
             .where(
                 own.source_ip > after,
@@ -151,7 +152,9 @@ class SqlInventoryCounts:
         )
         query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
         count, first, last = self._connection.execute(query).one()
-        values: dict[str, Any] = {"session_count": count, "updated_at": seen_at}
+        # Not the count of the rows: a backfill may have found addresses that it counts only at its end.
+        fewer = ip_inventory.c.session_count - len(names)
+        values: dict[str, Any] = {"session_count": case((fewer < 0, 0), else_=fewer), "updated_at": seen_at}
         if count:
             values |= {"first_seen": first, "last_seen": last}
         self._connection.execute(update(ip_inventory).where(ip_inventory.c.ip_address == address).values(values))

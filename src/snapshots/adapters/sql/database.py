@@ -61,7 +61,7 @@ class SqlStores:
     @cached_property
     def open_sessions(self) -> SqlOpenSessions:
         """Return the sessions without a snapshot."""
-        return SqlOpenSessions(self._connection, self._shape)
+        return SqlOpenSessions(self._connection, self.audit, self._shape)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:

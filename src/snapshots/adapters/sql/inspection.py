@@ -14,10 +14,12 @@ from snapshots.adapters.sql.tables import (
     adoptions,
     ip_inventory,
     is_sealed,
+    runs,
     session_summaries,
     snapshot_corrections,
     snapshot_put_backs,
 )
+from snapshots.app.errors import NoSuchRun
 from snapshots.app.report import Inspection, Invariant, Violation
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
@@ -56,6 +58,8 @@ def inspect(connection: Connection, *, show: int, run: str | None = None) -> Ins
     columns = [column for column in session_summaries.columns if column.name != "event_fingerprints"]
     query = select(*columns).where(is_of_interest).order_by(S.session_id)
     if run is not None:
+        if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
+            raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
         query = query.where(S.snapshot_run == run)
     sealed, adopted, found = 0, 0, []
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():

@@ -29,11 +29,14 @@ from sqlalchemy import (
     update,
 )
 
+from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored
+from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
+    FACTS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
     UtcDateTime,
@@ -81,8 +84,9 @@ STAGE = Table(
 class SqlOpenSessions:
     """Rows of `session_summaries` without a snapshot."""
 
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._audit = audit
         self._shape = shape
 
     def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
@@ -100,13 +104,13 @@ class SqlOpenSessions:
         nowhere = [row[1] for row in rows if address_of(row[2]) is None]
         events = self._events_of(nowhere)
         sessions = [_open_session(row, events.get(row[1], ())) for row in rows]
-        return OpenPage(sessions, str(rows[-1][0]))
+        return OpenPage(sessions, place_of(rows[-1][0]))
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
         query = self._behind([S.session_id], case, run, silent_since, after).limit(1)
         row = self._connection.execute(query).one_or_none()
-        return (str(row[0]), row[1]) if row is not None else None
+        return (place_of(row[0]), row[1]) if row is not None else None
 
     def _none_is_unjudged(self) -> bool:
         """Whether there are none, as the index over them tells; a page may go through the whole table."""
@@ -119,11 +123,10 @@ class SqlOpenSessions:
         self, columns: Sequence[ColumnElement[Any]], case: OpenCase, run: str, silent_since: datetime, after: str
     ) -> Select[Any]:
         """Return the query for the sessions behind a place: the place, and some columns."""
-        place: ColumnElement[Any] = S.session_id
-        start: str | int = after
-        if case is OpenCase.NEVER_JUDGED and has_rowids(self._connection):
-            place, start = literal_column("session_summaries.rowid"), int(after or 0)
-        return self._among(select(place, *columns), case, run, silent_since).where(place > start).order_by(place)
+        is_number = case is OpenCase.NEVER_JUDGED and has_rowids(self._connection)
+        place: ColumnElement[Any] = literal_column("session_summaries.rowid") if is_number else S.session_id
+        query = self._among(select(place, *columns), case, run, silent_since)
+        return query.where(behind(place, after, is_number=is_number)).order_by(place)
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count the open sessions of a case."""
@@ -197,11 +200,11 @@ class SqlOpenSessions:
                 S.source_ip.is_not_distinct_from(staged.held_ip),
             )
             .values(
-                {column: staged[column] for column in SNAPSHOT_COLUMNS if column != "snapshot_run"}
+                {c: case((_is_blank(), staged[c]), else_=S[c]) for c in SNAPSHOT_COLUMNS if c != "snapshot_run"}
                 | {
                     "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
                     "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
-                    "snapshot_run": case((seals, literal(run))),
+                    "snapshot_run": case((and_(_is_blank(), seals), literal(run))),
                     "snapshot_gap": staged.snapshot_gap,
                     "gap_checked_at": case((~seals, now)),
                     "gap_run": case((~seals, literal(run))),
@@ -209,7 +212,22 @@ class SqlOpenSessions:
                 }
             )
         )
+        if self._shape is not OURS:
+            self._seal_over_codes(run, settled_at)
         return () if done.rowcount == len(judged) else self._not_written(run, settled_at)
+
+    def _seal_over_codes(self, run: str, settled_at: datetime) -> None:
+        """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
+        of_row = STAGE.c.session_id == S.session_id
+        new: dict[str, ColumnElement[Any]] = {
+            column: select(STAGE.c[column]).where(of_row).scalar_subquery()
+            for column in SNAPSHOT_COLUMNS
+            if column != "snapshot_run"
+        }
+        new["snapshot_run"] = literal(run)
+        staged = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
+        which = and_(staged, ~_is_blank(), not_(is_sealed()), S.updated_at == literal(settled_at, S.updated_at.type))
+        self._audit.insert_corrections(new, which, reason="backfill", run=run, made_at=settled_at)
 
     def _not_written(self, run: str, settled_at: datetime) -> Collection[str]:
         written = select(S.session_id).where(
@@ -218,6 +236,11 @@ class SqlOpenSessions:
             S.updated_at == literal(settled_at, S.updated_at.type),
         )
         return self._connection.execute(select(STAGE.c.session_id).where(~written.exists())).scalars().all()
+
+
+def _is_blank() -> ColumnElement[bool]:
+    """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
+    return and_(S.enrichment_at.is_(None), *(S[fact].is_(None) for fact in FACTS))
 
 
 def _is_unjudged() -> TextClause:

@@ -222,13 +222,14 @@ def _adopted_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
     is_country = re.fullmatch("[A-Z]{2}", country) and country not in PSEUDO_COUNTRIES
     ip_type = IpTypePriority().most_telling(types_in(row["snapshot_ip_type"]))
     asn = asn if asn is not None and 1 <= asn <= LARGEST_ASN else None
-    if asn is None and not is_country and ip_type is None:
+    stated_at = row["enrichment_at"] or row["updated_at"] or row["last_event_at"] or row["created_at"]
+    if stated_at is None or (asn is None and not is_country and ip_type is None):
         return None
     return IpSnapshot(
         asn=asn,
         country=country if is_country else None,
         ip_type=ip_type,
-        enrichment_at=row["enrichment_at"] or row["updated_at"],
+        enrichment_at=stated_at,
         method=Method.ADOPTED,
         source=Method.ADOPTED.value,
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of
+from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.tables import (
     SNAPSHOT_COLUMNS,
     ip_inventory,
@@ -46,7 +47,7 @@ class SqlUndoing:
         """Undo a page of sessions, each in the order of its name."""
         # An address that the run found stays with a session that somebody else sealed since.
         wrote = or_(S.snapshot_run == run, and_(S.source_ip_run == run, ~is_sealed()))
-        page = select(S.session_id).where(wrote, S.session_id > after).order_by(S.session_id).limit(limit)
+        page = select(S.session_id).where(wrote, behind(S.session_id, after)).order_by(S.session_id).limit(limit)
         names = self._connection.execute(page.with_for_update()).scalars().all()
         if not names:
             return UndonePage(last="")
@@ -60,7 +61,7 @@ class SqlUndoing:
         forgotten = self._forget(and_(among, ~is_sealed()), run, by, at)
         self._take_from_inventory(counts, at)
         return UndonePage(
-            last=names[-1],
+            last=place_of(names[-1]),
             opened=opened,
             restored=restored,
             forgotten=forgotten,
