@@ -130,3 +130,11 @@ def test_the_script_that_sets_up_is_plain_sh() -> None:
     assert subprocess.run(["sh", "-n", "run"], check=False).returncode == 0
     done = subprocess.run(["sh", "run", "nonsense"], check=False, capture_output=True)
     assert (done.returncode, b"usage: sh run demo" in done.stderr) == (2, True)
+
+
+def test_every_test_that_the_code_names_is_there() -> None:
+    """A port says which suite its implementations pass."""
+    named = {name for file in Path("src").rglob("*.py") for name in re.findall(r"tests/[\w/]+\.py", file.read_text())}
+
+    assert named
+    assert [name for name in sorted(named) if not Path(name).exists()] == []
