@@ -1,13 +1,14 @@
 """Backfill, improve and undo, over a database in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchRun, RunTaken
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreUnavailable
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
@@ -21,10 +22,11 @@ from snapshots.domain.observation import IpFacts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import Method
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.app.test_steering import Ailing, Told
+from tests.fake_runs import InMemoryAudit
 from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -389,3 +391,23 @@ def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
         state = {"resume": RunState.DONE, "undo": RunState.UNDONE}[take]
         assert world.database.memory.runs["run0"] is state
         assert [world.session(n).is_sealed for n in range(3)] == [take == "resume"] * 3
+
+
+def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are improved."""
+    world = World(source(facts={HOME.text: IpFacts(asn=1)}))
+    world.put(HOME.text, HOME.text)
+    world.run()
+    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+    replace_all = InMemoryAudit.replace
+
+    def refuse(self: InMemoryAudit, snapshots: Mapping[str, IpSnapshot], **rest: Any) -> None:
+        if "s1" in snapshots:
+            raise StoreUnavailable("odd")
+        replace_all(self, snapshots, **rest)
+
+    monkeypatch.setattr(InMemoryAudit, "replace", refuse)
+
+    report = improve(world)
+
+    assert (report.improved, report.put_aside) == ({"more facts": 1}, {"s1": "odd"})

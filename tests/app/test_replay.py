@@ -4,8 +4,8 @@ import pytest
 
 from snapshots.app.errors import NoSuchLetter
 from snapshots.app.line_ports import DeadLetter
-from snapshots.app.lines import LogEvent, Reason
-from snapshots.app.replay import DeadLetterOffice
+from snapshots.app.lines import LogEvent, Mark, Reason
+from snapshots.app.replay import DeadLetterOffice, LetterStream
 from tests.app.test_load import loader, said
 from tests.fakes import InMemoryDatabase
 from tests.strategies import NOON
@@ -59,3 +59,12 @@ def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) 
     for beginning, message in (("aa", "several"), ("c", "no dead letter")):
         with pytest.raises(NoSuchLetter, match=message):
             found.letter(beginning)
+
+
+def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemoryDatabase) -> None:
+    """No mark leads into it."""
+    stream = LetterStream(database, event_in)
+
+    assert (stream.resume([Mark(3, "x")]), stream.mark()) == (0, Mark(0, ""))
+    assert len(list(stream.lines())) == 2
+    assert stream.progress() == 3

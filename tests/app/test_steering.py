@@ -181,11 +181,12 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
     def fail(*_: object) -> Step:
         raise StoreUnavailable("gone")
 
-    stage = Stage(name="x", step=fail, first=lambda _stores, _after: None, count=lambda _: 0)
-    database = InMemoryDatabase()
+    for first in (None, lambda _stores, _after: None):
+        stage = Stage(name="x", step=fail, count=lambda _: 0, first=first)
+        database = InMemoryDatabase()
 
-    with pytest.raises(StoreUnavailable, match="gone"):
-        steering(database).drive(begun(database, stage), Told(), never)
+        with pytest.raises(StoreUnavailable, match="gone"):
+            steering(database).drive(begun(database, stage), Told(), never)
 
 
 class InTheWay(InMemoryDatabase):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
+from snapshots.domain.source_ip import Sighting
 from tests.strategies import DAY, HOME, NOON, observed
 
 
@@ -163,3 +164,14 @@ def test_a_run_that_was_parted_already_does_not_begin_again_twice() -> None:
         told.look_up(day, IpFacts(asn=asn))
 
     assert told.look_up(3, IpFacts(asn=3)) == [observed("a", NOON + 3 * DAY, asn=3)]
+
+
+def test_answers_are_told_for_the_sightings_that_were_asked_about() -> None:
+    """And for no others."""
+    asked, other = (Sighting(address=HOME, seen_at=NOON + n * DAY) for n in range(2))
+
+    answers = BuildCalendar().answers([asked, asked], {HOME: [observed("a", NOON, asn=1)]})
+
+    assert (list(answers), len(answers)) == ([asked], 1)
+    assert answers[asked] == [observed("a", NOON, asn=1)]
+    assert answers.get(other) is None

@@ -222,7 +222,7 @@ class _Journey:
             return [self._stage(case) for case in cases]
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
-        return [*passes, Stage(name="count", step=self._count, first=_nothing, count=lambda _: 0)]
+        return [*passes, Stage(name="count", step=self._count, count=lambda _: 0)]
 
     def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> Step:
@@ -307,10 +307,6 @@ class _Journey:
 
 def _kind(judged: Judged) -> object:
     return judged.verdict if isinstance(judged.verdict, Gap) else judged.verdict.method
-
-
-def _nothing(_stores: Stores, _after: str) -> None:
-    return None
 
 
 def _resumable(stores: Stores, run: str | None) -> RunRecord:

@@ -73,7 +73,7 @@ class DeadLetterOffice:
             StoreUnavailable: The database failed; whole batches are stored.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        source = _Letters(self._database, self._event_in)
+        source = LetterStream(self._database, self._event_in)
         if dry_run:
             readable = sum(1 for _ in source.lines())
             return ReplayReport(letters=source.count, readable=readable)
@@ -84,7 +84,7 @@ class DeadLetterOffice:
         return ReplayReport(letters=source.count, readable=len(source.read), events=report.events)
 
 
-class _Letters:
+class LetterStream:
     """The letters as a stream of lines that are read again."""
 
     name = "dead letters"
@@ -98,9 +98,11 @@ class _Letters:
         self.read: list[str] = []
 
     def resume(self, _marks: Sequence[Mark]) -> int:
+        """Begin at the beginning: a stream cannot be known again."""
         return 0
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
+        """Yield the events that can be read by now, and remember which letters they were."""
         after = ""
         while True:
             with self._database.view() as stores:
@@ -116,7 +118,9 @@ class _Letters:
             after = page[-1].letter.identity
 
     def mark(self) -> Mark:
+        """Return the beginning."""
         return Mark(0, "")
 
     def progress(self) -> int:
+        """Return how many letters were looked at."""
         return self.count

@@ -54,14 +54,14 @@ class Stage:
     Attributes:
         name: By which it is resumed.
         step: Does a batch behind a place, of at most so many, within a transaction.
-        first: Returns the first session behind a place, without looking at it closely.
         count: Returns how many there are, for whoever watches.
+        first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
     """
 
     name: str
     step: Callable[[Stores, str, int], Step]
-    first: Callable[[Stores, str], Place | None]
     count: Callable[[Stores], int]
+    first: Callable[[Stores, str], Place | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ class Steering:
         """Go on without the session that the database refuses, unless it is the database that does not answer."""
         now: datetime = self._clock.now()
         with self._database.transaction(rehearse=work.is_rehearsal) as stores:
-            refused = stage.first(stores, after)
+            refused = stage.first(stores, after) if stage.first is not None else None
             if refused is None:
                 raise StoreUnavailable(reason)
             work.counts["set_aside"] += 1

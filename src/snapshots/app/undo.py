@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.steering import END, Pace, Place, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.steering import END, Pace, Stage, Steering, Step, Work, WorkObserver
 
 UNDOABLE = (RunKind.BACKFILL, RunKind.IMPROVE, RunKind.LATE)
 
@@ -87,7 +87,7 @@ class UndoRun:
             counts = {"opened": page.opened, "restored": page.restored, "forgotten": page.forgotten}
             return Step(page.last, page.opened + page.restored + page.forgotten, counts)
 
-        work.stages = [Stage(name="undo", step=step, first=_none, count=lambda _: sum(_sealed(record)))]
+        work.stages = [Stage(name="undo", step=step, count=lambda _: sum(_sealed(record)))]
         if not is_rehearsal:
             with self._database.transaction() as stores:
                 stores.runs.begin(work.run, RunKind.UNDO, at=self._clock.now(), settings={"undoes": run})
@@ -132,7 +132,3 @@ def _counted_until(record: RunRecord) -> str:
 
 def _sealed(record: RunRecord) -> list[int]:
     return [count for name, count in record.counts.items() if name.startswith("sealed:")]
-
-
-def _none(_stores: Stores, _after: str) -> Place | None:
-    return None
