@@ -43,6 +43,7 @@ class OpenSession(NamedTuple):
         held_ip: What its row holds for an address, in whatever form; None if nothing.
         is_dated: Whether its row says when and by what the address was seen.
         began_at: Its first event's time, as far as it is known; None if no time is.
+        has_codes: Whether its row holds what another loader wrote for facts that it did not know.
         events: What a table of raw events holds of it, as JSON texts; only of sessions without an address.
         document: What another loader's enrichment wrote of it, as a JSON text; likewise.
     """
@@ -52,6 +53,7 @@ class OpenSession(NamedTuple):
     held_ip: str | None = None
     is_dated: bool = True
     began_at: datetime | None = None
+    has_codes: bool = False
     events: Sequence[str] = ()
     document: str | None = None
 

@@ -97,7 +97,7 @@ class SqlOpenSessions:
         """
         if case is OpenCase.NEVER_JUDGED and self._none_is_unjudged():
             return OpenPage([], "")
-        columns = [*SEEN, BEGAN_AT, self._document()]
+        columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
         rows = self._connection.execute(self._behind(columns, case, run, silent_since, after).limit(limit)).all()
         if not rows:
             return OpenPage([], "")
@@ -212,7 +212,7 @@ class SqlOpenSessions:
                 }
             )
         )
-        if self._shape is not OURS:
+        if any(each.session.has_codes for each in judged):
             self._seal_over_codes(run, settled_at)
         return () if done.rowcount == len(judged) else self._not_written(run, settled_at)
 
@@ -257,13 +257,14 @@ def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
-    _, session_id, source_ip, seen_at, rank, port, began_at, document = row
+    _, session_id, source_ip, seen_at, rank, port, began_at, is_blank, document = row
     return OpenSession(
         session_id=session_id,
         sighting=sighting_of(source_ip, seen_at or began_at, rank, port),
         held_ip=source_ip,
         is_dated=seen_at is not None and rank is not None,
         began_at=began_at,
+        has_codes=not is_blank,
         events=events,
         document=document,
     )
