@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
+from typing import NoReturn
 
 from snapshots.app.errors import SettingRefused
 from snapshots.domain.errors import SnapshotsError
@@ -66,5 +68,21 @@ def _run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else DONE
 
 
+def program() -> NoReturn:
+    """
+    Run a command as a process of its own, and end it with the command's exit code.
+
+    An interruption that comes while a library makes a class from a text is handled like any other, and yet Python
+    would end by the signal: it remembers that one went through a text that was being run.
+    """
+    code = main()
+    if code == INTERRUPTED:
+        with suppress(OSError):  # whoever read the output may be gone too
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -1,6 +1,7 @@
 """What every store of builds and of what they said promises."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -18,7 +19,7 @@ from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting
 from tests.domain.test_history import obvious
 from tests.fakes import DictSource, FakeShelf, TickingClock
-from tests.strategies import DAY, NOON
+from tests.strategies import DAY, NOON, observed
 
 ADDRESSES = [IpAddress(f"8.8.{n // 250}.{n % 250}") for n in range(20_000)]
 EXAMPLES = count(10)
@@ -173,6 +174,20 @@ def test_what_was_known_then_leaves_out_what_was_learned_later(database: Databas
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert list(stores.inventory.as_of([sighting], known_by_then=True).get(sighting, ())) == []
+
+
+def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(database: Database) -> None:
+    """A table of the day before the attack, imported a year later, does not hide the one that was there."""
+    sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
+    old, near = (observed("a", NOON - days * DAY, asn=days) for days in (5, 1))
+    with database.transaction() as stores:
+        stores.inventory.register([sighting], registered_at=NOON - 9 * DAY)
+        for said, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
+            said = replace(said, address=sighting.address)
+            stores.inventory.learn([said], {}, {}, learned_at=learned_at)
+
+        assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
+        assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]
 
 
 @pytest.mark.parametrize("known_by_then", [False, True])

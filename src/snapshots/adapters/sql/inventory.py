@@ -87,7 +87,12 @@ class SqlIpInventory:
             first, last = spans.get(sighting.address.text, (at, at))
             spans[sighting.address.text] = (min(first, at), max(last, at))
         registered = SqlFactSources(self._connection).registered()
-        said = self._runs_between([(address, *span) for address, span in spans.items()])
+        # What was learned later may stand nearer to a sighting than what was known by then: that asks for all of it.
+        said = (
+            self.history_of({sighting.address for sighting in sightings})
+            if known_by_then
+            else self._runs_between([(address, *span) for address, span in spans.items()])
+        )
         return BuildCalendar.of(registered).answers(sightings, said, known_by_then=known_by_then)
 
     def learned_last(self) -> datetime | None:
