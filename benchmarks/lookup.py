@@ -30,6 +30,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.rows import observation_in
+from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import ip_inventory, ip_observations
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.domain.history import BuildCalendar
@@ -111,7 +112,7 @@ def as_of(
             connection.execute(ip_observations.insert(), rows)
         connection.exec_driver_sql("ANALYZE")
     with database.reading() as connection:
-        inventory = SqlIpInventory(connection)
+        inventory = SqlIpInventory(connection, SqlFactSources(connection))
 
         def fetched() -> object:
             histories = inventory.history_of({sighting.address for sighting in sightings})

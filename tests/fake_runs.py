@@ -44,7 +44,7 @@ class InMemoryOpenSessions:
             name
             for name, session in sorted(self.memory.sessions.items())
             if not session.is_sealed
-            and (run, name) not in self.memory.put_aside
+            and (run, name) not in self.memory.set_aside
             and self._is_of(case, name, session, run, silent_since)
         ]
 
@@ -140,10 +140,10 @@ class InMemoryRuns:
         self.memory.records[run] = replace(self.memory.records[run], state=RunState.UNDONE)
 
     def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
-        self.memory.put_aside.setdefault((run, session_id), reason)
+        self.memory.set_aside.setdefault((run, session_id), reason)
 
-    def put_aside_by(self, run: str) -> Mapping[str, str]:
-        return {session: reason for (by, session), reason in self.memory.put_aside.items() if by == run}
+    def set_aside_by(self, run: str) -> Mapping[str, str]:
+        return {session: reason for (by, session), reason in self.memory.set_aside.items() if by == run}
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:
         self.memory.runs[run] = state

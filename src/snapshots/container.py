@@ -10,6 +10,7 @@ from dependency_injector import containers, providers
 from snapshots.adapters.cli.application import Application
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
+from snapshots.adapters.cowrie.content import salvaged
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
 from snapshots.adapters.cowrie.watch import FolderWatch
@@ -88,16 +89,16 @@ def _limits(settings: Settings) -> HealthLimits:
 _decoder = LineDecoder()
 
 
-def _event_in(text: str) -> SessionEvent | None:
-    """Read a stored event as a line of a log is read."""
-    found = _decoder.decode(text.encode("utf-8", "surrogatepass").strip())
-    return found.event if isinstance(found, LogEvent) else None
-
-
 def _line_in(line: bytes) -> LogEvent | None:
-    """Read a dead letter as a line of a log is read."""
-    found = _decoder.decode(line.strip())
+    """Read a stored line as a line of a log is read, with what a loss of power or an editor left around it."""
+    found = _decoder.decode(salvaged(line))
     return found if isinstance(found, LogEvent) else None
+
+
+def _event_in(text: str) -> SessionEvent | None:
+    """Read an event that another loader stored."""
+    found = _line_in(text.encode("utf-8", "surrogatepass"))
+    return found.event if found is not None else None
 
 
 def _freshness(settings: Settings) -> FreshnessPolicy:

@@ -11,7 +11,8 @@ import pytest
 
 from snapshots.adapters.cowrie import watch as watching
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.watch import FolderWatch
+from snapshots.adapters.cowrie.watch import FolderWatch, GrowingContent
+from snapshots.app.errors import LogUnreadable
 from snapshots.app.lines import LogEvent, Mark
 
 
@@ -216,3 +217,19 @@ def test_many_old_files_are_not_held_open(follower: Follower, log: Path) -> None
 
     opened = [f for f in follower.watch._followed.values() if f.content._stream is not None]
     assert len(opened) == 1
+
+
+def test_a_file_that_could_not_be_read_at_one_look_is_read_at_the_next(
+    follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if nothing was added to it in between."""
+    add(log, 1)
+
+    def gone(_: GrowingContent) -> None:
+        raise LogUnreadable("renamed in between")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GrowingContent, "_opened", gone)
+        assert follower.look() == []
+
+    assert follower.look() == [1]

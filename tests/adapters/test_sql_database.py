@@ -56,7 +56,7 @@ def test_one_batch_asks_the_inventory_once(database: SqlDatabase, sessions: int)
     )
 
     assert len([s for s in heard if "ip_observations" in s and s.lstrip().startswith(("SELECT", "WITH"))]) == 1
-    assert len(heard) <= 20
+    assert len(heard) <= 16
 
 
 def test_two_hundred_thousand_addresses_fit_in_one_batch(database: SqlDatabase) -> None:

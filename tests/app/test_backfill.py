@@ -410,4 +410,4 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
 
     report = improve(world)
 
-    assert (report.improved, report.put_aside) == ({"more facts": 1}, {"s1": "odd"})
+    assert (report.improved, report.set_aside) == ({"more facts": 1}, {"s1": "odd"})

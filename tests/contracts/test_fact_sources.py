@@ -183,8 +183,7 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
     with database.transaction() as stores:
         stores.inventory.register([sighting], registered_at=NOON - 9 * DAY)
         for said, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
-            said = replace(said, address=sighting.address)
-            stores.inventory.learn([said], {}, {}, learned_at=learned_at)
+            stores.inventory.learn([replace(said, address=sighting.address)], {}, {}, learned_at=learned_at)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]

@@ -90,8 +90,8 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> 
         assert found is not None
         assert (found.kind, found.state, found.ended_at) == (RunKind.BACKFILL, RunState.INTERRUPTED, NOON + DAY)
         assert (found.counts, found.settings, found.position) == ({"sealed": 4}, {"a": "1", "b": "2"}, "here")
-        assert stores.runs.put_aside_by("one") == {"s": "refused"}
-        assert stores.runs.put_aside_by("two") == {}
+        assert stores.runs.set_aside_by("one") == {"s": "refused"}
+        assert stores.runs.set_aside_by("two") == {}
         assert [record.run for record in stores.runs.latest(limit=9)] == ["two", "one"]
         assert [record.run for record in stores.runs.latest(limit=9, kinds=[RunKind.BACKFILL])] == ["one"]
         assert stores.runs.find("three") is None

@@ -45,6 +45,7 @@ FOUND |= {"held": GOOGLE, "unknown": GOOGLE, "mapped": GOOGLE, "": GOOGLE, "code
 FOUND |= {"timeless": TIMELESS}
 REASONS = dict.fromkeys(("passwords", "empty", "list", "odd", "claimed", "nothing"), "no_source_ip")
 REASONS |= {"several": "ambiguous_ip", "private": "not_routable", "open codes": "not_routable"}
+REASONS |= {"hidden codes": "not_routable"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -62,6 +63,7 @@ def theirs(request: pytest.FixtureRequest, make: Make, run: Run) -> Adopted:
         code = {"snapshot_asn": 0, "snapshot_country": "XX", "enrichment_at": "2026-03-02 00:00:00.000000"}
         put_session(connection, "codes", source_ip=GOOGLE, **code)
         put_session(connection, "open codes", source_ip="100.64.0.9", **code)
+        put_session(connection, "hidden codes", enrichment=json.dumps({PRIVATE: {}}), **code)
         put_session(connection, "dated", source_ip=GOOGLE, enrichment_at="2026-03-02 00:00:00.000000")
         put_session(connection, "timeless", first_event_at=None, last_event_at=None)
         put_session(connection, "sealed", source_ip=GOOGLE, snapshot_asn=1, enrichment_at="2026-03-02 00:00:00.000000")
@@ -99,10 +101,11 @@ def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run
     assert {name for name, row in rows.items() if row["snapshot_asn"]} == {*FOUND, "sealed"}
     assert {name: rows[name]["source_ip"] for name in FOUND} == FOUND
     assert {name: rows[name]["snapshot_gap"] for name in REASONS} == REASONS
+    assert rows["hidden codes"]["source_ip"] == PRIVATE
     assert rows["sealed"] == sealed
     assert f"{len(FOUND)} received a snapshot" in out
     code, verified, _ = run("verify")
-    assert (code, verified.count("open codes")) == (3, 1), "only the code for nowhere that was left is told"
+    assert (code, verified.count(" codes")) == (3, 2), "only the codes for nowhere that were left are told"
     assert f"{len(FOUND)} sealed sessions looked at" in run("verify", "--run", run_of(out))[1]
     assert "Nothing to do" in run("backfill")[1]
 
@@ -137,7 +140,7 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert "dbip@" in out
     assert [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()] == before
     after = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
-    assert {**counts, CLOUDFLARE: 0, TIMELESS: 0} == after
+    assert {**counts, CLOUDFLARE: 0, TIMELESS: 0, PRIVATE: 0} == after
     assert {row["snapshot_gap"] for row in theirs.rows() if row["session_id"] in FOUND} == {"undone"}
     assert "Nothing of it is left" in run("undo", name)[1]
     assert [row["state"] for row in json.loads(run("runs", "--format", "json")[1])][-1] == "undone"

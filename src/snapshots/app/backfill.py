@@ -35,7 +35,7 @@ class BackfillReport:
         left_open: Those that did not, by the reason.
         found: Those whose address was found elsewhere than in their row.
         lost: Those that somebody else sealed or changed in between; they count among the judged only.
-        put_aside: Those that the database refused, each with its reason.
+        set_aside: Those that the database refused, each with its reason.
         samples: Some of the judged, of every verdict.
         seconds: How long it took.
         written_bytes: How many bytes the database writes to its log for each session, as far as it can tell.
@@ -48,7 +48,7 @@ class BackfillReport:
     left_open: Mapping[Gap, int] = field(default_factory=dict)
     found: int = 0
     lost: int = 0
-    put_aside: Mapping[str, str] = field(default_factory=dict)
+    set_aside: Mapping[str, str] = field(default_factory=dict)
     samples: Sequence[Judged] = ()
     seconds: float = 0.0
     written_bytes: float | None = None
@@ -191,15 +191,15 @@ class BackfillSnapshots:
                     if journey.learned_until is not None:
                         stores.runs.remember(record.run, {"learned_until": journey.learned_until.isoformat()})
                     stores.runs.end(record.run, state, at=now)
-                work.put_aside = dict(stores.runs.put_aside_by(record.run))
+                work.set_aside = dict(stores.runs.set_aside_by(record.run))
         return journey.report(work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 
     def _rules(self) -> str:
         return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()
 
     def _rules_changed(self, stores: Stores) -> bool:
-        last = [r for r in stores.runs.latest(limit=20, kinds=[RunKind.BACKFILL]) if r.state is RunState.DONE]
-        return not last or last[0].settings.get("rules") != self._rules()
+        last = _last_done(stores)
+        return last is None or last.settings.get("rules") != self._rules()
 
 
 class _Journey:
@@ -278,8 +278,8 @@ class _Journey:
     @staticmethod
     def _nothing_was_learned(stores: Stores) -> bool:
         """Whether no address learned anything since the last backfill that looked at all of them."""
-        done = [r for r in stores.runs.latest(limit=20, kinds=[RunKind.BACKFILL]) if r.state is RunState.DONE]
-        known = done[0].settings.get("learned_until") if done else None
+        done = _last_done(stores)
+        known = done.settings.get("learned_until") if done is not None else None
         last = stores.inventory.learned_last()
         return known is not None and last is not None and known == last.isoformat()
 
@@ -298,7 +298,7 @@ class _Journey:
             left_open={gap: counts[f"open:{gap.value}"] for gap in Gap if counts[f"open:{gap.value}"]},
             found=counts["found"],
             lost=counts["lost"],
-            put_aside=work.put_aside,
+            set_aside=work.set_aside,
             samples=[each for of_its_kind in self._samples.values() for each in of_its_kind],
             seconds=seconds,
             written_bytes=self._written_bytes,
@@ -307,6 +307,12 @@ class _Journey:
 
 def _kind(judged: Judged) -> object:
     return judged.verdict if isinstance(judged.verdict, Gap) else judged.verdict.method
+
+
+def _last_done(stores: Stores) -> RunRecord | None:
+    """Return the newest backfill that came to its end."""
+    runs = stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL])
+    return next((record for record in runs if record.state is RunState.DONE), None)
 
 
 def _resumable(stores: Stores, run: str | None) -> RunRecord:

@@ -24,14 +24,14 @@ class ImproveReport:
         is_done: Whether it came to its end.
         looked_at: Sealed sessions that were looked at.
         improved: Those that hold a better snapshot now, by what it was: "inferred to asof", "more facts".
-        put_aside: Those that the database refused, each with its reason.
+        set_aside: Those that the database refused, each with its reason.
     """
 
     run: str
     is_done: bool
     looked_at: int = 0
     improved: dict[str, int] = field(default_factory=dict)
-    put_aside: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
 
 
 class ImproveSnapshots:
@@ -100,7 +100,7 @@ class ImproveSnapshots:
             is_done=is_done,
             looked_at=work.counts["looked_at"],
             improved=improved,
-            put_aside=work.put_aside,
+            set_aside=work.set_aside,
         )
 
     def _step(self, work: Work) -> Callable[[Stores, str, int], Step]:

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from snapshots.app.batch import Batch, BatchSize, LoadReport, provisional
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.lines import LogSource, Mark, Reason
+from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import SessionChange
-from snapshots.app.steering import PAUSES, PAUSES_WHILE_GONE
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.summary import SessionSummary
 
@@ -119,7 +119,7 @@ class BulkLoader:
                 observer.bytes_read(source.progress())
                 if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
                     batch.set_mark(source)
-                    yield self._store_at_last(run, batch, name, observer)
+                    yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
                     batch = Batch(self._stopwatch())
             observer.bytes_read(source.progress())
             if was_read:
@@ -127,7 +127,7 @@ class BulkLoader:
                 batch.withdrawn += outdated
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
         if batch.lines or batch.marks or batch.withdrawn:
-            yield self._store_at_last(run, batch, name, observer)
+            yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
 
     def _resume(self, source: LogSource) -> list[str]:
         """Go to where the content was left, and return the letters that reading on may show to be out of date."""
@@ -140,18 +140,6 @@ class BulkLoader:
         return [provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys] + [
             provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
         ]
-
-    def _store_at_last(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
-        """Store a batch; if others stood in the way, or the server is away, try again after ever longer pauses."""
-        pauses = {StoreBusy: iter(PAUSES), StoreGone: iter(PAUSES_WHILE_GONE)}
-        while True:
-            try:
-                return self._store(run, batch, name, observer)
-            except (StoreBusy, StoreGone) as error:
-                pause = next(pauses[type(error)], None)
-                if pause is None:
-                    raise
-                self._sleep(pause)
 
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()

@@ -99,7 +99,7 @@ class Runs(Protocol):
         """Record that a run went on without a session, and why."""
         ...
 
-    def put_aside_by(self, run: str) -> Mapping[str, str]:
+    def set_aside_by(self, run: str) -> Mapping[str, str]:
         """Return the sessions that a run went on without, each with the reason."""
         ...
 

@@ -5,17 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores
 from snapshots.app.run_ports import RunState
-
-PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before a batch is tried again that was in another program's way, such as in a deadlock."""
-
-PAUSES_WHILE_GONE = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
-"""The same while the server cannot be reached, such as while it restarts."""
 
 NAP = 0.1
 """Seconds after which somebody who rests looks whether to stop."""
@@ -130,7 +126,7 @@ class Work:
         position: Where it was left.
         counts: What it did so far.
         is_rehearsal: Whether nothing is stored.
-        put_aside: Sessions that it went on without, each with the reason.
+        set_aside: Sessions that it went on without, each with the reason.
     """
 
     run: str
@@ -139,7 +135,7 @@ class Work:
     position: str = ""
     counts: Counter[str] = field(default_factory=Counter)
     is_rehearsal: bool = False
-    put_aside: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
     owner: str = ""
 
     def is_owned(self, stores: Stores) -> bool:
@@ -208,7 +204,9 @@ class Steering:
                 return False
             begun_at = self._stopwatch()
             try:
-                step = self._at_last(stage, after, limit, work)
+                step = patiently(
+                    partial(self._batch, stage, after, limit, work), partial(self._rest, is_stopped=is_stopped)
+                )
             except (StoreBusy, StoreGone):
                 raise
             except StoreUnavailable as error:
@@ -226,18 +224,6 @@ class Steering:
             size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
             self._rest(work.pace.pause_after(step.handled, seconds), is_stopped)
-
-    def _at_last(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
-        """Do a batch; if others stand in the way, or the server is away, try again after ever longer pauses."""
-        pauses = {StoreBusy: iter(PAUSES), StoreGone: iter(PAUSES_WHILE_GONE)}
-        while True:
-            try:
-                return self._batch(stage, after, limit, work)
-            except (StoreBusy, StoreGone) as error:
-                pause = next(pauses[type(error)], None)
-                if pause is None:
-                    raise
-                self._sleep(pause)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
@@ -263,7 +249,7 @@ class Steering:
             if refused is None:
                 raise StoreUnavailable(reason)
             work.counts["set_aside"] += 1
-            work.put_aside[refused.session_id] = reason
+            work.set_aside[refused.session_id] = reason
             if not work.is_rehearsal:
                 stores.runs.set_aside(work.run, refused.session_id, reason, at=now)
                 position = _position(work, stage, refused.place)

@@ -112,7 +112,7 @@ class BuildCalendar:
         known_by_then: bool = False,
     ) -> "Answers":
         """Return what was said next to each sighting, as `nearest` tells it from the runs of its address."""
-        return Answers(self, [s for s in sightings if s.address in runs], runs, known_by_then)
+        return Answers(self, [s for s in sightings if s.address in runs], runs, known_by_then=known_by_then)
 
     def extended(
         self, history: Collection[IpObservation], address: IpAddress, facts: IpFacts, *, build: SourceBuild
@@ -164,7 +164,8 @@ class Answers(Mapping[Sighting, Sequence[IpObservation]]):
         calendar: BuildCalendar,
         sightings: Sequence[Sighting],
         runs: Mapping[IpAddress, Collection[IpObservation]],
-        known_by_then: bool,  # noqa: FBT001 - made by BuildCalendar only
+        *,
+        known_by_then: bool,
     ) -> None:
         self._calendar = calendar
         self._sightings = dict.fromkeys(sightings)

@@ -10,6 +10,11 @@ from typing import Self
 
 from snapshots.domain.errors import InvalidAddress
 
+LONGEST_ADDRESS = 80
+"""An IPv6 address has 45 characters at most, and a zone behind it; a longer text is none, and not worth a look."""
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what some loaders write for an address they do not know
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class IpAddress:

@@ -87,7 +87,7 @@ def backfill(
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         if improve:
             done = application.improve.run(bar, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
-            _show(quiet, lambda: _show_improved(done, dry_run), _improved_document(done), output)
+            _show(lambda: _show_improved(done, is_rehearsal=dry_run), _improved_document(done), output, quiet=quiet)
             _end(done, hint="Interrupted after a whole batch; a new call begins anew.")
             return
         if dry_run:
@@ -96,7 +96,7 @@ def backfill(
             report = application.backfill.resume(None, bar, pace=pace, is_stopped=stopped)
         else:
             report = application.backfill.run(bar, pace=pace, again=again, is_stopped=stopped)
-        _show(quiet, lambda: _show_backfill(report, dry_run), _backfill_document(report), output)
+        _show(lambda: _show_backfill(report, is_rehearsal=dry_run), _backfill_document(report), output, quiet=quiet)
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
     goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
@@ -145,19 +145,14 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     stderr = Console(stderr=True, markup=False, highlight=False)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         report = application.undo.undo(run, bar, is_rehearsal=dry_run, is_stopped=stopped)
-    for line in _undone(report, dry_run):
+    for line in _undone(report, is_rehearsal=dry_run):
         click.echo(line)
     if not report.is_done:
         click.echo(f"Interrupted. `snapshots undo {run}` goes on.", err=True)
         click.get_current_context().exit(INTERRUPTED)
 
 
-def _show(
-    quiet: bool,  # noqa: FBT001 - of this file only
-    show: Callable[[], None],
-    document: dict[str, Any],
-    output: str,
-) -> None:
+def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, quiet: bool) -> None:
     if output == "json":
         click.echo(shapes.to_json(document))
     elif not quiet:
@@ -166,17 +161,17 @@ def _show(
 
 def _end(report: BackfillReport | ImproveReport, *, hint: str) -> None:
     """Say what went wrong, and end with the exit code for it."""
-    for session_id, reason in report.put_aside.items():
+    for session_id, reason in report.set_aside.items():
         click.echo(f"Set aside {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
     if not report.is_done:
         click.echo(hint, err=True)
         click.get_current_context().exit(INTERRUPTED)
-    if report.put_aside:
+    if report.set_aside:
         click.get_current_context().exit(COULD_NOT)
 
 
-def _show_backfill(report: BackfillReport, is_rehearsal: bool) -> None:  # noqa: FBT001 - of this file only
-    if not report.judged and not report.put_aside:
+def _show_backfill(report: BackfillReport, *, is_rehearsal: bool) -> None:
+    if not report.judged and not report.set_aside:
         click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
         return
     would = "would receive" if is_rehearsal else "received"
@@ -225,14 +220,14 @@ def _backfill_document(report: BackfillReport) -> dict[str, Any]:
         "open": {gap.value: count for gap, count in report.left_open.items()},
         "found": report.found,
         "lost": report.lost,
-        "set_aside": dict(report.put_aside),
+        "set_aside": dict(report.set_aside),
         "samples": [_sample(each) for each in report.samples],
         "seconds": report.seconds,
         "log_bytes_per_session": report.written_bytes,
     }
 
 
-def _show_improved(report: ImproveReport, is_rehearsal: bool) -> None:  # noqa: FBT001 - of this file only
+def _show_improved(report: ImproveReport, *, is_rehearsal: bool) -> None:
     would = "would be" if is_rehearsal else "were"
     click.echo(f"{report.looked_at:,} sealed sessions looked at; {sum(report.improved.values()):,} {would} improved.")
     for gain, count in report.improved.items():
@@ -247,11 +242,11 @@ def _improved_document(report: ImproveReport) -> dict[str, Any]:
         "done": report.is_done,
         "looked_at": report.looked_at,
         "improved": report.improved,
-        "set_aside": report.put_aside,
+        "set_aside": report.set_aside,
     }
 
 
-def _undone(report: UndoReport, is_rehearsal: bool) -> Iterator[str]:  # noqa: FBT001 - of this file only
+def _undone(report: UndoReport, *, is_rehearsal: bool) -> Iterator[str]:
     if not report.opened + report.restored + report.forgotten:
         yield "Nothing of it is left."
         return

@@ -5,34 +5,31 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.progress import BatchLoaded
 
 
-class LoadBar:
-    """
-    Shows how far the files of a load are read; silent where stderr is no terminal.
+class _Bar:
+    """A bar that is drawn while a block runs, and only on a terminal; its first column says what is done."""
 
-    Args:
-        console: Where the bar is drawn.
-        total: Bytes of all files; None if a stream is among them.
-    """
-
-    def __init__(self, console: Console, total: int | None) -> None:
+    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
+            *columns,
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=total)
-        self._read = 0
-        self._size = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -42,6 +39,27 @@ class LoadBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+class LoadBar(_Bar):
+    """
+    Shows how far the files of a load are read; silent where stderr is no terminal.
+
+    Args:
+        console: Where the bar is drawn.
+        total: Bytes of all files; None if a stream is among them.
+    """
+
+    def __init__(self, console: Console, total: int | None) -> None:
+        super().__init__(
+            console,
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+        )
+        self._task = self._progress.add_task("", total=total)
+        self._read = 0
+        self._size = 0
 
     def source_opened(self, name: str, size: int | None) -> None:
         """Name the file, and count those before it as read."""
@@ -57,7 +75,7 @@ class LoadBar:
         """Do nothing: the bar shows bytes."""
 
 
-class CopyBar:
+class CopyBar(_Bar):
     """
     Shows how far each table is copied; silent where stderr is no terminal.
 
@@ -66,25 +84,13 @@ class CopyBar:
     """
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+        super().__init__(
+            console,
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def table_opened(self, table: str, rows: int) -> None:
         """Begin a bar."""
@@ -95,7 +101,7 @@ class CopyBar:
         self._progress.update(self._task, completed=count)
 
 
-class CountBar:
+class CountBar(_Bar):
     """
     Counts what has no known end; silent where stderr is no terminal. Called with how many were done so far.
 
@@ -105,30 +111,18 @@ class CountBar:
     """
 
     def __init__(self, console: Console, title: str) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+        super().__init__(
+            console,
             TextColumn("{task.completed:,.0f}", markup=False),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(printable(title, 40).plain, total=None)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, count: int) -> None:
         """Show a count."""
         self._progress.update(self._task, completed=count)
 
 
-class WorkBar:
+class WorkBar(_Bar):
     """
     Shows how far work is, how fast, and what it waits for; without a terminal it only says what it waits for.
 
@@ -138,28 +132,16 @@ class WorkBar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
+        super().__init__(
+            console,
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, rate="")
         self._stage = ""
         self._waits_for = ""
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def stage_begun(self, name: str, total: int) -> None:
         """Begin a bar."""

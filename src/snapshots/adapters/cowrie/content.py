@@ -108,7 +108,7 @@ class LogContent:
         end = 0
         for line in beginning.split(b"\n"):
             end += len(line) + 1
-            said = self._decoder.decode(_salvaged(line))
+            said = self._decoder.decode(salvaged(line))
             if isinstance(said, LogEvent):
                 known = beginning[: end - 1].rstrip(BLANK + b"\x00")
                 return blake2b(known, digest_size=16).hexdigest(), said.event.at
@@ -272,15 +272,15 @@ class LogContent:
 
     def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
         """Take the event out of what a loss of power or an editor left around it."""
-        salvaged = self._decoder.decode(_salvaged(line))
-        if not isinstance(salvaged, LogEvent):
+        said = self._decoder.decode(salvaged(line))
+        if not isinstance(said, LogEvent):
             yield BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
             return
         if _has_nuls(line):
             end, self._offset = self._offset, start  # a mark that is set now must not pass over the event
             yield BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start)
             self._offset = end
-        yield salvaged
+        yield said
 
     def _last(self, rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Take a last line without its newline if it is whole; else leave the mark before it."""
@@ -288,7 +288,7 @@ class LogContent:
         if not line:
             return
         start = self._offset
-        if isinstance(self._decoder.decode(_salvaged(line)), LogEvent):
+        if isinstance(self._decoder.decode(salvaged(line)), LogEvent):
             self._offset += len(rest)
             yield from self._odd(line, Reason.UNFINISHED_LINE, start)
         else:
@@ -299,7 +299,7 @@ def _has_nuls(line: bytes) -> bool:
     return b"\x00" in (line[:1], line[-1:])
 
 
-def _salvaged(line: bytes) -> bytes:
+def salvaged(line: bytes) -> bytes:
     """Return a line without NULs and white space around it, and without the mark that some editors put first."""
     return line.strip(BLANK + b"\x00").removeprefix(b"\xef\xbb\xbf")
 

@@ -13,15 +13,12 @@ from snapshots.app.lines import LogEvent, Reason
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
 from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.source_ip import LONGEST_ADDRESS, IpAddress
 
 LONGEST_SESSION_ID = 40
 """Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
 
 LONGEST_SENSOR = 255
-LONGEST_ADDRESS = 80
-"""An IPv6 address has 45 characters at most, and a zone behind it; what is longer is not looked at."""
-
 KINDS = {
     "cowrie.session.connect": EventKind.CONNECT,
     "cowrie.command.input": EventKind.COMMAND,

@@ -76,18 +76,21 @@ def files_named(paths: Iterable[str]) -> Iterator[Path]:
         paths: Files, folders and patterns, as for `find_logs`.
     """
     for text in paths:
-        path = Path(text)
-        named = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - as below
-        for found in named:
+        for found in _matching(text):
             below = _files_below(found, skips=True) if found.is_dir() else [found]
             yield from (file for file in below if file.is_file())
 
 
-def _expanded(text: str) -> list[Path]:
+def _matching(text: str) -> list[Path]:
+    """Return the file or folder of that name, or what the pattern matches."""
     path = Path(text)
     if path.exists():
         return [path]
-    found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - takes absolute patterns
+    return [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - takes absolute patterns
+
+
+def _expanded(text: str) -> list[Path]:
+    found = _matching(text)
     if not found:
         raise NothingToRead(f"there is no file or folder {text}")
     return found

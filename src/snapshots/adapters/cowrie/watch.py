@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
 
 from snapshots.adapters.cowrie.content import HEAD, LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
@@ -110,14 +109,13 @@ class GrowingContent(LogContent):
 
     @property
     def _descriptor(self) -> int:
-        self._opened()
-        return cast(Any, self._raw).fileno()  # type: ignore[no-any-return]  # a BufferedReader of a file
+        return self._opened().fileno()
 
     def _opened(self) -> BufferedIOBase:
         if self._stream is not None:
             return self._stream
         stream = self._open()
-        status = os.fstat(cast(Any, self._raw).fileno())
+        status = os.fstat(stream.fileno())
         if (status.st_dev, status.st_ino) != self.identity:
             self._close()
             raise LogUnreadable(f"{self.name} is another file by now")
@@ -176,7 +174,7 @@ class FolderWatch:
             if isinstance(content, GrowingContent) and content.path is not None:
                 held = self._followed[content.identity]
                 content.stays_open = held.modified >= newest.get(content.path.parent, 0)
-        return sorted((content for content in found if _can_be_read(content)), key=by_age)
+        return sorted((content for content in found if self._can_be_read(content)), key=by_age)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield the files that may be logs: those that are none are looked into once as long as they do not change."""
@@ -233,6 +231,17 @@ class FolderWatch:
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
         return [held.content] if status.st_size else ()
 
+    def _can_be_read(self, content: LogContent) -> bool:
+        """Whether a content has a beginning at present; if not, it counts as not looked at."""
+        try:
+            by_age(content)
+        except SourceUnreadable:
+            for followed in self._followed.values():
+                if followed.content is content:
+                    followed.size = followed.modified = -1
+            return False
+        return True
+
     def _without_a_name(self, seen: set[Identity]) -> Iterable[LogContent]:
         """Return what was added to files that no path names any more, and let go of those that do not grow."""
         for identity in set(self._followed) - seen:
@@ -246,15 +255,6 @@ class FolderWatch:
             if held.idle >= IDLE_LOOKS:
                 _close(held.content)
                 del self._followed[identity]
-
-
-def _can_be_read(content: LogContent) -> bool:
-    """Whether a content has a beginning at present; if not, it is met again at the next look."""
-    try:
-        by_age(content)
-    except SourceUnreadable:
-        return False
-    return True
 
 
 def _close(content: LogContent) -> None:

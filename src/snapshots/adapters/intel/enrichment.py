@@ -9,9 +9,8 @@ from snapshots.adapters.intel.words import asn_in, country_in
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
 
-LONGEST_ADDRESS = 80
 SPUR_AS, SPUR_TYPES = 0, 9
 """Where the organization and the client's types stand in the list that its SPUR writer makes."""
 
@@ -88,4 +87,4 @@ def _address(value: str) -> IpAddress | None:
         address = IpAddress.parse(value)
     except InvalidAddress:
         return None
-    return address if address.text != "0.0.0.0" else None  # noqa: S104 - how some loaders write an unknown address
+    return address if address.text != UNKNOWN_ADDRESS else None

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of, fill, stored_rows
 from snapshots.adapters.sql.paging import behind, place_of
-from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, sighting_in, snapshot_in
+from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
@@ -38,6 +38,7 @@ from snapshots.adapters.sql.tables import (
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.session_ports import Pruned, SealedPage, SealedSession
 from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS
 
 S = session_summaries.c
 CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))

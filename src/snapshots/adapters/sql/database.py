@@ -41,7 +41,7 @@ class SqlStores:
     @cached_property
     def inventory(self) -> SqlIpInventory:
         """Return the addresses."""
-        return SqlIpInventory(self._connection, self._shape)
+        return SqlIpInventory(self._connection, self.sources, self._shape)
 
     @cached_property
     def counts(self) -> SqlInventoryCounts:

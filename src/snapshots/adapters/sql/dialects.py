@@ -69,8 +69,7 @@ def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]
                 copy.write_row(row)
         return
     if connection.dialect.paramstyle == "qmark":
-        marks = ", ".join("?" * len(stage.columns))
-        statement = f"INSERT INTO {stage.name} ({columns}) VALUES ({marks})"  # noqa: S608 - names of ours
+        statement = str(stage.insert().compile(dialect=connection.dialect))
         connection.exec_driver_sql(statement, list(rows))
         return
     names = stage.columns.keys()

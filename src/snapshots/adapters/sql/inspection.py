@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select,
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.sql.guard import PROTECTED
-from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, seal_of, snapshot_in
+from snapshots.adapters.sql.rows import seal_of, snapshot_in
 from snapshots.adapters.sql.tables import (
     FACTS,
     adoptions,
@@ -25,7 +25,7 @@ from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import NOTHING, IpFacts
 from snapshots.domain.snapshot import PSEUDO_COUNTRIES
-from snapshots.domain.source_ip import SightingKind
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
 PAGE = 10_000

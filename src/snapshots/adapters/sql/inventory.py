@@ -63,8 +63,9 @@ SHOWN = Table(
 class SqlIpInventory:
     """Addresses as rows of `ip_inventory`, what was said of them as rows of `ip_observations`."""
 
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, sources: SqlFactSources, shape: Shape = OURS) -> None:
         self._connection = connection
+        self._sources = sources
         self._addresses = shape.into(ip_inventory)
         self._networks = shape.into(asn_inventory)
         self._has_documents = shape.has_documents
@@ -81,19 +82,14 @@ class SqlIpInventory:
         """
         if not sightings:
             return {}
-        spans: dict[str, tuple[datetime, datetime]] = {}
-        for sighting in sightings:
-            at = sighting.seen_at
-            first, last = spans.get(sighting.address.text, (at, at))
-            spans[sighting.address.text] = (min(first, at), max(last, at))
-        registered = SqlFactSources(self._connection).registered()
+        spans = _spans(sightings)
         # What was learned later may stand nearer to a sighting than what was known by then: that asks for all of it.
         said = (
             self.history_of({sighting.address for sighting in sightings})
             if known_by_then
             else self._runs_between([(address, *span) for address, span in spans.items()])
         )
-        return BuildCalendar.of(registered).answers(sightings, said, known_by_then=known_by_then)
+        return BuildCalendar.of(self._sources.registered()).answers(sightings, said, known_by_then=known_by_then)
 
     def learned_last(self) -> datetime | None:
         """Return the newest learned_at: one step in its index."""
@@ -137,11 +133,7 @@ class SqlIpInventory:
 
     def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
         """Insert the addresses that are not there, without sessions, and tell which lack builds."""
-        spans: dict[str, tuple[datetime, datetime]] = {}
-        for sighting in sightings:
-            at = sighting.seen_at
-            first, last = spans.get(sighting.address.text, (at, at))
-            spans[sighting.address.text] = (min(first, at), max(last, at))
+        spans = _spans(sightings)
         if not spans:
             return {}
         seen = each_span(self._connection, [(address, *span) for address, span in sorted(spans.items())]).subquery()
@@ -322,6 +314,16 @@ class SqlIpInventory:
                 updated_at=literal(now, row.updated_at.type),
             )
         )
+
+
+def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:
+    """Return the first and the last moment at which each address was sighted."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for sighting in sightings:
+        at = sighting.seen_at
+        first, last = spans.get(sighting.address.text, (at, at))
+        spans[sighting.address.text] = (min(first, at), max(last, at))
+    return spans
 
 
 def _by_neighbours(wanted: CTE) -> Select[Any]:

@@ -14,6 +14,12 @@ from snapshots.app.lines import Mark, Reason
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 
 
+def others_at_work(run: str, silent_since: datetime) -> Select[str]:
+    """Return the query for the runs under way, but for one, that were heard of since a moment."""
+    row = runs.c
+    return select(row.run).where(row.state == RunState.RUNNING.value, row.heard_at > silent_since, row.run != run)
+
+
 class SqlRuns:
     """Executions as rows of `runs`."""
 
@@ -63,7 +69,7 @@ class SqlRuns:
         row = {"run": run, "session_id": session_id, "reason": reason, "set_aside_at": at}
         self._connection.execute(insert(self._connection, set_asides).on_conflict_do_nothing(), row)
 
-    def put_aside_by(self, run: str) -> Mapping[str, str]:
+    def set_aside_by(self, run: str) -> Mapping[str, str]:
         """Return the rows of a run."""
         query = select(set_asides.c.session_id, set_asides.c.reason).where(set_asides.c.run == run)
         return dict(tuple(row) for row in self._connection.execute(query))

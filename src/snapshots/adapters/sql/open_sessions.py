@@ -31,8 +31,9 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored
+from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.paging import behind, place_of
-from snapshots.adapters.sql.rows import UNKNOWN_ADDRESS, Seals, address_of, sighting_of
+from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
@@ -43,14 +44,12 @@ from snapshots.adapters.sql.tables import (
     ip_inventory,
     is_sealed,
     name,
-    runs,
     session_summaries,
     set_asides,
 )
-from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession
 from snapshots.domain.gap import Gap
-from snapshots.domain.source_ip import SightingKind
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
 SEEN = [S[column] for column in ("session_id", "source_ip", "source_ip_seen_at", "source_ip_rank", "source_port")]
@@ -58,6 +57,9 @@ BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
 CONNECT = "cowrie.session.connect"
 
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
+
+SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
+FACT_COLUMNS = tuple(c for c in SNAPSHOT_COLUMNS if c not in {*SEEN_COLUMNS, "snapshot_run"})
 
 STAGE = Table(
     "stage_open_sessions",
@@ -135,8 +137,8 @@ class SqlOpenSessions:
 
     @staticmethod
     def _among(query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
-        put_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
-        query = query.where(S.session_id.not_in(put_aside))
+        set_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
+        query = query.where(S.session_id.not_in(set_aside))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
         query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, silent_since)))
@@ -191,6 +193,7 @@ class SqlOpenSessions:
         staged = STAGE.c
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
+        writes_facts = and_(_is_blank(), seals)
         now = literal(settled_at, S.updated_at.type)
         done = self._connection.execute(
             update(session_summaries)
@@ -200,11 +203,13 @@ class SqlOpenSessions:
                 S.source_ip.is_not_distinct_from(staged.held_ip),
             )
             .values(
-                {c: case((_is_blank(), staged[c]), else_=S[c]) for c in SNAPSHOT_COLUMNS if c != "snapshot_run"}
+                # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
+                {c: case((or_(_is_blank(), ~seals), staged[c]), else_=S[c]) for c in SEEN_COLUMNS}
+                | {c: case((writes_facts, staged[c]), else_=S[c]) for c in FACT_COLUMNS}
                 | {
                     "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
                     "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
-                    "snapshot_run": case((and_(_is_blank(), seals), literal(run))),
+                    "snapshot_run": case((writes_facts, literal(run))),
                     "snapshot_gap": staged.snapshot_gap,
                     "gap_checked_at": case((~seals, now)),
                     "gap_run": case((~seals, literal(run))),
@@ -249,11 +254,10 @@ def _is_unjudged() -> TextClause:
 
 def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
     """Whether a run at work may still read the connect of a session."""
-    at_work = select(runs.c.run).where(
-        runs.c.state == RunState.RUNNING.value, runs.c.heard_at > silent_since, runs.c.run != run
-    )
     lacks_a_connect = or_(S.source_ip_rank.is_(None), S.source_ip_rank > int(SightingKind.CONNECT))
-    return and_(S.snapshot_gap == Gap.NEVER_LOOKED_UP.value, lacks_a_connect, S.gap_run.in_(at_work))
+    return and_(
+        S.snapshot_gap == Gap.NEVER_LOOKED_UP.value, lacks_a_connect, S.gap_run.in_(others_at_work(run, silent_since))
+    )
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:

@@ -17,7 +17,7 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
 from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
-from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 
@@ -191,9 +191,6 @@ def address_of(text: str | None) -> IpAddress | None:
         return IpAddress.parse(text) if text and text != UNKNOWN_ADDRESS else None
     except InvalidAddress:
         return None
-
-
-UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what some loaders write for an address they do not know
 
 
 def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:

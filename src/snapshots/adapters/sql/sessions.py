@@ -16,11 +16,11 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.dialects import each_of, fill, insert, stored_rows
+from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stage_of
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, runs, session_summaries
-from snapshots.app.run_ports import RunState
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
@@ -96,16 +96,13 @@ class SqlSessionStore:
     ) -> Sequence[SessionSummary]:
         """Return a page of open sessions without a connect that nobody else will judge."""
         sessions = session_summaries.c
-        at_work = select(runs.c.run).where(
-            runs.c.state == RunState.RUNNING.value, runs.c.heard_at > silent_since, runs.c.run != run
-        )
         query = (
             select(session_summaries)
             .where(
                 sessions.snapshot_gap == Gap.NEVER_LOOKED_UP.value,
                 sessions.source_ip_rank > int(SightingKind.CONNECT),
                 sessions.session_id > after,
-                sessions.gap_run.not_in(at_work),
+                sessions.gap_run.not_in(others_at_work(run, silent_since)),
             )
             .order_by(sessions.session_id)
             .limit(limit)

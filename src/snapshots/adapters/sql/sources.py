@@ -13,13 +13,19 @@ from snapshots.domain.observation import SourceBuild
 
 
 class SqlFactSources:
-    """Builds as rows of `fact_sources`."""
+    """Builds as rows of `fact_sources`, read once in a transaction: nobody else writes meanwhile."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._registered: Sequence[RegisteredBuild] | None = None
 
     def registered(self) -> Sequence[RegisteredBuild]:
         """Return every build in the order of its registration."""
+        if self._registered is None:
+            self._registered = self._read()
+        return self._registered
+
+    def _read(self) -> Sequence[RegisteredBuild]:
         rows = self._connection.execute(select(fact_sources).order_by(fact_sources.c.number, fact_sources.c.source))
         return [
             RegisteredBuild(
@@ -39,6 +45,7 @@ class SqlFactSources:
 
     def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
         """Insert the build with the next number, unless it is there."""
+        self._registered = None
         self._connection.execute(
             insert(self._connection, fact_sources).on_conflict_do_nothing(),
             {
@@ -61,6 +68,7 @@ class SqlFactSources:
     def retract(self, number: int, *, retracted_at: datetime) -> int:
         """Mark the build, and let what later builds repeated begin with the next of them."""
         (build,) = (b.build for b in self.registered() if b.number == number)
+        self._registered = None
         self._connection.execute(
             update(fact_sources).where(fact_sources.c.number == number).values(retracted_at=retracted_at)
         )
