@@ -50,4 +50,4 @@ def test_the_pauses_for_one_trouble_are_not_used_up_by_the_other() -> None:
 def test_what_time_does_not_heal_is_not_tried_again() -> None:
     """A full disk stays full."""
     with pytest.raises(StoreUnavailable):
-        patiently(Act(StoreUnavailable("no space left")), [].append)
+        patiently(Act(StoreUnavailable("no space left")), list[float]().append)
