@@ -1,6 +1,6 @@
 """Runs, open sessions, the audit and undoing, in memory."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -70,6 +70,7 @@ class InMemoryOpenSessions:
             session_id=name,
             sighting=session.sighting,
             held_ip=session.source_ip.text if session.source_ip is not None else None,
+            held_gap=session.gap.value if session.gap is not None else None,
             began_at=session.first_event_at,
             events=self.memory.raw_events.get(name, ()),
             document=self.memory.session_documents.get(name),
@@ -81,12 +82,21 @@ class InMemoryOpenSessions:
             for known in self.memory.addresses.values()
         )
 
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
+    def settle(
+        self,
+        judged: Collection[Judged],
+        *,
+        run: str,
+        settled_at: datetime,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Collection[str]:
+        meanwhile()
         lost = []
         for each in judged:
             held = self.memory.sessions[each.session.session_id]
             held_ip = held.source_ip.text if held.source_ip is not None else None
-            if held.is_sealed or held_ip != each.session.held_ip:
+            held_gap = held.gap.value if held.gap is not None else None
+            if held.is_sealed or (held_ip, held_gap) != (each.session.held_ip, each.session.held_gap):
                 lost.append(held.session_id)
                 continue
             kept = replace(held, sighting=each.sighting, gap=None).judged(each.verdict)

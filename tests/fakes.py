@@ -1,11 +1,13 @@
 """Everything that is stored, in memory. Each fake passes the contract suite that the databases pass."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
@@ -18,6 +20,7 @@ from snapshots.app.progress import BatchLoaded
 from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.app.settle import Settling
+from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
@@ -329,6 +332,18 @@ class InMemoryDatabase:
             raise
         if rehearse:
             vars(self.memory).update(before)
+
+
+class AtOnce(Executor):
+    """Does what it is given before it returns."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except (SnapshotsError, ArithmeticError) as exc:
+            future.set_exception(exc)
+        return future
 
 
 class TickingClock:

@@ -1,5 +1,6 @@
 """The program: runs a command, and turns what went wrong into one sentence and an exit code."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from typing import NoReturn
 
 from snapshots.app.errors import SettingRefused
 from snapshots.domain.errors import SnapshotsError
+
+SELDOM = (100_000, 20, 20)
+"""How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
 
 DONE, COULD_NOT, ASKED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
@@ -75,6 +79,7 @@ def program() -> NoReturn:
     An interruption that comes while a library makes a class from a text is handled like any other, and yet Python
     would end by the signal: it remembers that one went through a text that was being run.
     """
+    gc.set_threshold(*SELDOM)
     code = main()
     if code == INTERRUPTED:
         with suppress(OSError):  # whoever read the output may be gone too

@@ -1,6 +1,7 @@
 """The only file that knows every adapter: what is made of what."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, warn
+from snapshots.app.ahead import ReadAhead
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.backfill import BackfillSnapshots
 from snapshots.app.batch import LoadReport
@@ -42,7 +44,7 @@ from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
 from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.run_ports import RunRecord
-from snapshots.app.settle import Settling
+from snapshots.app.settle import FoundPage, Settling
 from snapshots.app.steering import Steering
 from snapshots.app.undo import UndoRun
 from snapshots.domain.freshness import FreshnessPolicy
@@ -53,6 +55,11 @@ from snapshots.domain.session import SessionEvent
 
 TRIAL = "trial"
 """In place of a URL: a PostgreSQL server that lasts as long as the command."""
+
+
+def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
+    """Return what reads while something is written, if the database lets it."""
+    return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
 
 
 def _shelf(settings: Settings) -> SourceShelf:
@@ -150,6 +157,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         stopwatch=providers.Object(stopwatch),
         new_run=providers.Object(new_run),
+        ahead=providers.Singleton(_ahead, database=database),
     )
     improve = providers.Singleton(
         ImproveSnapshots,

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.ahead import ReadAhead
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreUnavailable
@@ -27,7 +29,7 @@ from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.app.test_steering import Ailing, Told
 from tests.fake_runs import InMemoryAudit
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
+from tests.fakes import AtOnce, DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 PRIVATE = "10.0.0.1"
@@ -42,6 +44,7 @@ class World:
     ) -> None:
         self.memory_database = InMemoryDatabase()
         self.store: Database = database or self.memory_database
+        self.has_two_connections = not isinstance(self.store, SqlDatabase) or not self.store.has_one_connection
         self.shelf, self.clock = FakeShelf(*sources), TickingClock()
         self.count = 0
         self.names = iter(range(99))
@@ -71,6 +74,7 @@ class World:
             clock=self.clock,
             stopwatch=lambda: float(next(self.ticks)),
             new_run=self.new_run,
+            ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
         )
         self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
         self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)

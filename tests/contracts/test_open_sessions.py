@@ -86,8 +86,13 @@ def test_whether_old_addresses_learned_something_is_told(database: Database) -> 
 
 
 def opened(database: Database, name: str) -> OpenSession:
-    sighting = kept(database, name).sighting
-    return OpenSession(name, sighting, sighting.address.text if sighting is not None else None)
+    held = kept(database, name)
+    return OpenSession(
+        name,
+        held.sighting,
+        held.source_ip.text if held.source_ip is not None else None,
+        held.gap.value if held.gap is not None else None,
+    )
 
 
 def test_settling_seals_once_and_never_again(database: Database) -> None:
@@ -108,6 +113,18 @@ def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Da
     """What was judged is not what is stored."""
     put(database, Gap.NOTHING_KNOWN)
     stale = opened(database, "s0")._replace(held_ip=OTHER.text)
+
+    with database.transaction() as stores:
+        lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
+
+    assert list(lost) == ["s0"]
+    assert kept(database, "s0").gap is Gap.NOTHING_KNOWN
+
+
+def test_a_session_that_somebody_judged_since_it_was_read_is_left_as_it_is(database: Database) -> None:
+    """It may have been read some time before it is written; a load that judged it in between saw more of it."""
+    put(database, Gap.NOTHING_KNOWN)
+    stale = opened(database, "s0")._replace(held_gap=None)
 
     with database.transaction() as stores:
         lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
@@ -196,7 +213,9 @@ def test_a_settled_session_may_have_no_address(database: Database) -> None:
     with database.transaction() as stores:
         stores.inventory.register([], registered_at=NOON)
         stores.sessions.save([nowhere.judged(Gap.NEVER_LOOKED_UP)], run="load", saved_at=NOON)
-        judged = Judged(OpenSession("n", None), None, Gap.NO_SOURCE_IP)
+
+    judged = Judged(opened(database, "n"), None, Gap.NO_SOURCE_IP)
+    with database.transaction() as stores:
         stores.open_sessions.settle([judged], run="late", settled_at=LATER)
 
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP

@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 
+from snapshots.app.ahead import ReadAhead
 from snapshots.app.complete import SIGN_OF_LIFE
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, OpenCase
-from snapshots.app.settle import Settling, verdicts_in
+from snapshots.app.settle import FoundPage, Settling, verdicts_in
 from snapshots.app.steering import Pace, Place, Stage, Steering, Step, Work, WorkObserver
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import Method
@@ -66,6 +68,7 @@ class BackfillSnapshots:
         clock: Tells when something was done.
         stopwatch: Returns seconds from an arbitrary start.
         new_run: Makes the name of a run.
+        ahead: Reads the next batch while one is written.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class BackfillSnapshots:
         clock: Clock,
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
+        ahead: ReadAhead[FoundPage],
     ) -> None:
         self._database = database
         self._service = service
@@ -86,6 +90,7 @@ class BackfillSnapshots:
         self._clock = clock
         self._stopwatch = stopwatch
         self._new_run = new_run
+        self._ahead = ahead
 
     def run(
         self,
@@ -158,7 +163,7 @@ class BackfillSnapshots:
         """
         with self._database.transaction(rehearse=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        journey = _Journey(self._new_run(), self._settling, self._clock, is_rehearsal=True)
+        journey = self._journey(self._new_run(), is_rehearsal=True)
         work = Work(run=journey.run, stages=journey.stages(settings), pace=Pace(), is_rehearsal=True)
         begun_at = self._stopwatch()
         try:
@@ -170,7 +175,7 @@ class BackfillSnapshots:
     def _carry_on(
         self, record: RunRecord, observer: WorkObserver, pace: Pace, is_stopped: Callable[[], bool]
     ) -> BackfillReport:
-        journey = _Journey(record.run, self._settling, self._clock)
+        journey = self._journey(record.run)
         work = Work(
             run=record.run,
             stages=journey.stages(record.settings),
@@ -194,6 +199,10 @@ class BackfillSnapshots:
                 work.set_aside = dict(stores.runs.set_aside_by(record.run))
         return journey.report(work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 
+    def _journey(self, run: str, *, is_rehearsal: bool = False) -> "_Journey":
+        self._ahead.drop()
+        return _Journey(run, self._database, self._settling, self._clock, self._ahead, is_rehearsal=is_rehearsal)
+
     def _rules(self) -> str:
         return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()
 
@@ -205,8 +214,19 @@ class BackfillSnapshots:
 class _Journey:
     """One backfill on its way: its stages, and what is remembered from batch to batch."""
 
-    def __init__(self, run: str, settling: Settling, clock: Clock, *, is_rehearsal: bool = False) -> None:
+    def __init__(
+        self,
+        run: str,
+        database: Database,
+        settling: Settling,
+        clock: Clock,
+        ahead: ReadAhead[FoundPage],
+        *,
+        is_rehearsal: bool = False,
+    ) -> None:
         self.run = run
+        self._database = database
+        self._ahead = ahead
         self.learned_until: datetime | None = None
         self._settling = settling
         self._clock = clock
@@ -235,7 +255,7 @@ class _Journey:
         def count(stores: Stores) -> int:
             return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
 
-        return Stage(name=name or case.value, step=step, first=first, count=count)
+        return Stage(name=name or case.value, step=step, first=first, count=count, forget=self._settling.forget)
 
     def _silent_since(self) -> datetime:
         return self._clock.now() - SIGN_OF_LIFE
@@ -248,16 +268,19 @@ class _Journey:
         now = self._clock.now()
         log_before = stores.log_position()
         writes = not self._is_rehearsal or not self._is_measured
+        found = self._ahead.take((self.run, case, after))
+        if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
+            found = self._read(case, stores, after, limit)
+        place, read = (self.run, case, found.last), partial(self._read_beside, case, found.last, limit)
+        is_long = found.last and case is OpenCase.NEVER_JUDGED
         page = self._settling.settle(
-            case,
+            found,
             stores,
             run=self.run,
-            silent_since=now - SIGN_OF_LIFE,
             now=now,
-            after=after,
-            limit=limit,
             is_rehearsal=self._is_rehearsal,
             writes=writes,
+            meanwhile=partial(self._ahead.begin, place, read) if is_long else lambda: None,
         )
         log_after = stores.log_position()
         if page.judged and not self._is_measured:
@@ -274,6 +297,16 @@ class _Journey:
         counts["lost"] = len(page.lost)
         counts["found"] = sum(each.was_found for each in written)
         return Step(page.last, len(page.judged), +counts)
+
+    def _read(self, case: OpenCase, stores: Stores, after: str, limit: int) -> FoundPage:
+        return self._settling.read(
+            case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit
+        )
+
+    def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
+        """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
+        with self._database.view() as stores:
+            return self._read(case, stores, after, limit)
 
     @staticmethod
     def _nothing_was_learned(stores: Stores) -> bool:

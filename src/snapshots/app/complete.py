@@ -59,6 +59,13 @@ class LateCompletion:
         Raises:
             StoreUnavailable: The database failed; whole pages are done, and the same call goes on.
         """
+        try:
+            return self._completed(learned_from)
+        except BaseException:
+            self._settling.forget()
+            raise
+
+    def _completed(self, learned_from: datetime | None) -> Completed:
         run, after, judged, sealed = self._new_run(), "", 0, 0
         if learned_from is not None:
             with self._database.transaction() as stores:
@@ -67,15 +74,11 @@ class LateCompletion:
         while True:
             now = self._clock.now()
             with self._database.transaction() as stores:
-                page = self._settling.settle(
-                    OpenCase.LEARNED,
-                    stores,
-                    run=run,
-                    silent_since=now - SIGN_OF_LIFE,
-                    now=now,
-                    after=after,
-                    limit=PAGE,
+                silent_since = now - SIGN_OF_LIFE
+                found = self._settling.read(
+                    OpenCase.LEARNED, stores, run=run, silent_since=silent_since, after=after, limit=PAGE
                 )
+                page = self._settling.settle(found, stores, run=run, now=now)
                 if page.judged and not judged:
                     stores.runs.begin(run, RunKind.LATE, at=now)
                 judged += len(page.judged)

@@ -89,17 +89,24 @@ class SnapshotService:
 
     def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
         """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
+        return self._completed(sightings, self._remembered(sightings), stores)
+
+    def _remembered(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
+        return [self._judgement.verdict(sighting) for sighting in sightings]
+
+    def _completed(
+        self, sightings: Sequence[Sighting], remembered: Sequence[IpSnapshot | Gap | None], stores: Stores
+    ) -> Sequence[IpSnapshot | Gap]:
         judgement = self._judgement
-        verdicts = [judgement.verdict(sighting) for sighting in sightings]
-        unknown = [s for s, verdict in zip(sightings, verdicts, strict=True) if verdict is None]
+        unknown = [s for s, verdict in zip(sightings, remembered, strict=True) if verdict is None]
         said = stores.inventory.as_of([s for s in unknown if s.address.is_routable]) if unknown else {}
         return [
             verdict or judgement.verdict(sighting) or judgement.judge(sighting, said.get(sighting))
-            for sighting, verdict in zip(sightings, verdicts, strict=True)
+            for sighting, verdict in zip(sightings, remembered, strict=True)
         ]
 
     def judge_stored(
-        self, sightings: Sequence[Sighting], stores: Stores, *, new: Sequence[Sighting], is_rehearsal: bool
+        self, sightings: Sequence[Sighting], stores: Stores, *, is_rehearsal: bool
     ) -> Sequence[IpSnapshot | Gap]:
         """
         Return the snapshot that a stored session with each sighting may hold, or why it gets none.
@@ -107,18 +114,20 @@ class SnapshotService:
         Args:
             sightings: A whole batch.
             stores: The transaction in which it is done.
-            new: Those of them whose address the inventory may not hold.
             is_rehearsal: Whether the transaction will be rolled back; what is learned is remembered all the same.
+                Where any other is rolled back `forget` must be called, or its addresses are missed afterwards.
         """
         self.register_sources(stores)
         self._forget_what_is_out_of_date(stores)
-        unknown = [sighting for sighting in sightings if self._judgement.verdict(sighting) is None]
-        behind = stores.inventory.register([*unknown, *new], registered_at=self._clock.now())
-        asked = {sighting.address for sighting in unknown}
-        self._learn_of({a: number for a, number in behind.items() if a in asked}, stores)
+        remembered = self._remembered(sightings)
+        unknown = [sighting for sighting, verdict in zip(sightings, remembered, strict=True) if verdict is None]
+        behind = stores.inventory.register(unknown, registered_at=self._clock.now())
+        self._learn_of(behind, stores)
+        if behind:
+            remembered = self._remembered(sightings)
         if not is_rehearsal:
             self._known = _knowledge(stores)
-        return self._verdicts(sightings, stores)
+        return self._completed(sightings, remembered, stores)
 
     def _learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
         """Look addresses up in the builds that they lack, as `IpInventory.register` tells them."""
@@ -127,7 +136,7 @@ class SnapshotService:
             self._judgement.forget(behind)
 
     def forget(self) -> None:
-        """Forget every verdict, because a rehearsal learned what is not stored."""
+        """Forget every verdict, because a transaction learned what is not stored."""
         self._known = None
 
     @property

@@ -107,7 +107,7 @@ class ImproveSnapshots:
         def step(stores: Stores, after: str, limit: int) -> Step:
             page = stores.audit.sealed(after=after, limit=limit)
             sightings = [session.sighting for session in page.sessions]
-            verdicts = self._service.judge_stored(sightings, stores, new=(), is_rehearsal=work.is_rehearsal)
+            verdicts = self._service.judge_stored(sightings, stores, is_rehearsal=work.is_rehearsal)
             better: dict[str, IpSnapshot] = {}
             counts: Counter[str] = Counter(looked_at=len(page.sessions))
             for session, offered in zip(page.sessions, verdicts, strict=True):

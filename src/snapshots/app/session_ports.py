@@ -1,6 +1,6 @@
 """What the use cases need to store sessions. Every port takes a whole batch, so that nothing is asked in a loop."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -41,6 +41,7 @@ class OpenSession(NamedTuple):
         session_id: Its name.
         sighting: Its canonical sighting; None if its row names no address.
         held_ip: What its row holds for an address, in whatever form; None if nothing.
+        held_gap: What its row holds for the reason why it is open; None if nobody judged it.
         is_dated: Whether its row says when and by what the address was seen.
         began_at: Its first event's time, as far as it is known; None if no time is.
         has_codes: Whether its row holds what another loader wrote for facts that it did not know.
@@ -51,6 +52,7 @@ class OpenSession(NamedTuple):
     session_id: str
     sighting: Sighting | None
     held_ip: str | None = None
+    held_gap: str | None = None
     is_dated: bool = True
     began_at: datetime | None = None
     has_codes: bool = False
@@ -163,13 +165,26 @@ class OpenSessions(Protocol):
         """Whether any address that was registered before a moment learned something since then."""
         ...
 
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
+    def settle(
+        self,
+        judged: Collection[Judged],
+        *,
+        run: str,
+        settled_at: datetime,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Collection[str]:
         """
         Seal sessions or write why they stay open, all in one statement.
 
         Where the row did not say when its address was seen, or held another text for it, the sighting is written
-        too, with the run and what stood there before. A session that is sealed by now, or has another address, is
-        left as it is.
+        too, with the run and what stood there before. A session that is sealed by now, or holds another address or
+        reason than when it was read, is left as it is.
+
+        Args:
+            judged: The sessions.
+            run: The run that writes.
+            settled_at: The present moment.
+            meanwhile: Is called when the rest is the database's work, to begin something else in another thread.
 
         Returns:
             The names of those that were left as they are.

@@ -1,8 +1,9 @@
 """Judge a page of open sessions, and write what was decided: late completion and backfill alike."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
@@ -10,6 +11,15 @@ from snapshots.app.ports import Stores
 from snapshots.app.session_ports import Judged, OpenCase, OpenSession
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import Sighting
+
+
+class FoundPage(NamedTuple):
+    """Some open sessions, where each came from, or why that is not known, and the place to go on behind."""
+
+    sessions: Sequence[OpenSession]
+    found: Sequence[Sighting | Gap]
+    last: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,56 +51,71 @@ class Settling:
         self._service = service
         self._finder = finder
 
+    def read(
+        self, case: OpenCase, stores: Stores, *, run: str, silent_since: datetime, after: str, limit: int
+    ) -> FoundPage:
+        """
+        Read a page of open sessions, and find where each came from.
+
+        Args:
+            case: Which ones.
+            stores: A transaction; it may be another one than that in which they are settled.
+            run: The run that will settle them.
+            silent_since: A run that was not heard of since then has died.
+            after: The place to start behind.
+            limit: How many at most.
+
+        Raises:
+            StoreUnavailable: The database refused.
+        """
+        page = stores.open_sessions.page(case, run=run, silent_since=silent_since, after=after, limit=limit)
+        return FoundPage(page.sessions, [self._finder.find(session) for session in page.sessions], page.last)
+
     def settle(
         self,
-        case: OpenCase,
+        page: FoundPage,
         stores: Stores,
         *,
         run: str,
-        silent_since: datetime,
         now: datetime,
-        after: str,
-        limit: int,
         is_rehearsal: bool = False,
         writes: bool = True,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> SettledPage:
         """
         Judge a page of open sessions, and write the verdicts.
 
         Args:
-            case: Which ones.
+            page: As `read` returned it.
             stores: The transaction in which it is done.
             run: The run that writes.
-            silent_since: A run that was not heard of since then has died.
             now: The present moment.
-            after: The place to start behind.
-            limit: How many at most.
             is_rehearsal: Whether the transaction will be rolled back.
+            meanwhile: Is called when the rest is the database's work, if it is to write anything.
             writes: Whether the verdicts are written; if not, none counts as lost.
 
         Raises:
             StoreUnavailable: The database refused.
             SourceUnreadable: A source of facts cannot be read.
         """
-        page = stores.open_sessions.page(case, run=run, silent_since=silent_since, after=after, limit=limit)
-        judged = self._judged(page.sessions, stores, is_rehearsal=is_rehearsal)
+        judged = self._judged(page, stores, is_rehearsal=is_rehearsal)
         last = stores.inventory.learned_last()
         settled_at = now if last is None else max(now, last)  # another process may have another clock
-        lost = stores.open_sessions.settle(judged, run=run, settled_at=settled_at) if writes else ()
+        if not writes:
+            return SettledPage(last=page.last, judged=judged, lost=())
+        lost = stores.open_sessions.settle(judged, run=run, settled_at=settled_at, meanwhile=meanwhile)
         return SettledPage(last=page.last, judged=judged, lost=lost)
 
-    def _judged(self, sessions: Collection[OpenSession], stores: Stores, *, is_rehearsal: bool) -> list[Judged]:
-        found = [self._finder.find(session) for session in sessions]
-        sightings = [sighting for sighting in found if not isinstance(sighting, Gap)]
-        new = [
-            sighting
-            for session, sighting in zip(sessions, found, strict=True)
-            if not isinstance(sighting, Gap) and sighting.address.text != session.held_ip
-        ]
-        verdicts = iter(self._service.judge_stored(sightings, stores, new=new, is_rehearsal=is_rehearsal))
+    def forget(self) -> None:
+        """Forget what was learned in a transaction that was rolled back."""
+        self._service.forget()
+
+    def _judged(self, page: FoundPage, stores: Stores, *, is_rehearsal: bool) -> list[Judged]:
+        sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
+        verdicts = iter(self._service.judge_stored(sightings, stores, is_rehearsal=is_rehearsal))
         return [
             Judged(session, None, sighting) if isinstance(sighting, Gap) else Judged(session, sighting, next(verdicts))
-            for session, sighting in zip(sessions, found, strict=True)
+            for session, sighting in zip(page.sessions, page.found, strict=True)
         ]
 
 

@@ -52,12 +52,14 @@ class Stage:
         step: Does a batch behind a place, of at most so many, within a transaction.
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
+        forget: Is called when a batch was rolled back, however often it is tried again.
     """
 
     name: str
     step: Callable[[Stores, str, int], Step]
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
+    forget: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +234,19 @@ class Steering:
             seconds -= NAP
 
     def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
+        try:
+            return self._committed(stage, after, limit, work)
+        except BaseException:
+            stage.forget()
+            raise
+
+    def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
         with self._database.transaction(rehearse=work.is_rehearsal) as stores:
             if not work.is_rehearsal and not work.is_owned(stores):
                 raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
+            if not work.is_rehearsal:
+                # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
+                stores.runs.note(work.run, None, at=self._clock.now())
             step = stage.step(stores, after, limit)
             if not work.is_rehearsal:
                 position = _position(work, stage, step.last)

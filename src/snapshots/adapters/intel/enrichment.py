@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -55,9 +56,15 @@ def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
                 yield kind
 
 
-def _part(document: Mapping[object, object], key: str) -> Mapping[object, object]:
+def _part(document: Mapping[Any, object], key: str) -> Mapping[Any, object]:
     part = document.get(key)
     return part if isinstance(part, Mapping) else {}
+
+
+NAMING = ("session", "session_metadata", "dshield")
+"""Parts of a document of a session that name its address; the others, which are large, are passed over unread."""
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def addresses_in_document(text: str) -> frozenset[IpAddress]:
@@ -68,17 +75,16 @@ def addresses_in_document(text: str) -> frozenset[IpAddress]:
     what cannot be read, and 0.0.0.0, is left out.
     """
     try:
-        document = msgspec.json.decode(text)
+        parts = _PARTS.decode(text)
+        document = {key: msgspec.json.decode(parts[key]) for key in NAMING if key in parts}
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return frozenset()
-    if not isinstance(document, dict):
-        return frozenset()
-    named: list[object] = [key for key in document if key[:1].isdigit() or ":" in key]
-    named += [key for key in _part(document, "session") if isinstance(key, str)]
+    named: list[object] = [key for key in parts if key[:1].isdigit() or ":" in key]
+    named += _part(document, "session")
     named.append(_part(document, "session_metadata").get("source_ip"))
     named.append(_part(_part(document, "dshield"), "ip").get("number"))
-    texts = {value for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS}
-    return frozenset(address for text in texts if (address := _address(text)) is not None)
+    found = [_address(value) for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS]
+    return frozenset(address for address in found if address is not None)
 
 
 @lru_cache(maxsize=65_536)

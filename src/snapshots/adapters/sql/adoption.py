@@ -16,6 +16,7 @@ from snapshots.adapters.sql.tables import (
     adoptions,
     bookmarks,
     dead_letters,
+    indexes_of,
     ip_observations,
     metadata,
     session_summaries,
@@ -79,7 +80,7 @@ class SqlAdoption:
                 if table.name not in before["columns"]:
                     table.drop(connection, checkfirst=True)
                     continue
-                for index in table.indexes:
+                for index in indexes_of(table, connection.dialect.name):
                     if index.name not in before["indexes"][table.name]:
                         index.drop(connection, checkfirst=True)
                 for name in _added(table, before):

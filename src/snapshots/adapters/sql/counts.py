@@ -5,17 +5,17 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, and_, case, func, literal, or_, select, update
+from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored
+from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored, rows_of, seeking
 from snapshots.adapters.sql.stage import stages
-from snapshots.adapters.sql.tables import UtcDateTime, asn_inventory, ip_inventory, name, session_summaries
+from snapshots.adapters.sql.tables import UtcDateTime, asn_inventory, ip_inventory, session_summaries
 from snapshots.app.session_ports import SessionChange
 
 STAGE = Table(
     "stage_counts",
     stages,
-    Column("ip_address", name(45), primary_key=True),
+    Column("ip_address", String(45), primary_key=True),
     Column("first", UtcDateTime),
     Column("last", UtcDateTime),
     Column("more", Integer),
@@ -131,9 +131,9 @@ class SqlInventoryCounts:
         stored = moment_as_stored(self._connection)
         rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
         fill(self._connection, STAGE, rows)
-        row, staged = ip_inventory.c, STAGE.c
+        row, staged = ip_inventory.c, rows_of(STAGE, len(spans)).c
         is_new = row.session_count == 0
-        self._connection.execute(
+        adding = (
             update(ip_inventory)
             .where(row.ip_address == staged.ip_address)
             .values(
@@ -143,6 +143,8 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
+        with seeking(self._connection):
+            self._connection.execute(adding)
 
     def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:
         sessions = session_summaries.c

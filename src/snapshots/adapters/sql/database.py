@@ -120,6 +120,11 @@ class SqlDatabase:
         """Return the URL without its password."""
         return self._url.render_as_string(hide_password=True)
 
+    @property
+    def has_one_connection(self) -> bool:
+        """Whether nobody can read while somebody writes, because the database ends with its connection."""
+        return dialects.is_in_memory(self._url)
+
     @contextmanager
     def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[SqlStores]:
         """Open a transaction of its own, or a savepoint on the caller's connection."""

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     Select,
     String,
     Table,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    literal_column,
     select,
     text,
 )
@@ -74,6 +76,33 @@ def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]
         return
     names = stage.columns.keys()
     connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def rows_of(stage: Table, count: int) -> FromClause:
+    """
+    Return a temporary table's rows so that a statement goes through them, and not through the table that they change.
+
+    No planner has statistics of them. The LIMIT tells SQLite how many there may be, which else takes them for a
+    million, and keeps PostgreSQL from seeking the few by each row of the many.
+    """
+    return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
+
+
+@contextmanager
+def seeking(connection: Connection) -> Iterator[None]:
+    """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    for way in WHOLESALE:
+        connection.exec_driver_sql(f"SET LOCAL {way} = off")
+    yield
+    for way in WHOLESALE:
+        connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
+
+
+WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
+"""Ways of PostgreSQL to join that read a table or an index from end to end."""
 
 
 def stored_rows(
@@ -249,6 +278,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "synchronous = NORMAL",
         "foreign_keys = ON",
         "temp_store = MEMORY",
-        "cache_size = -65536",
+        "cache_size = -16384",
+        "wal_autocheckpoint = 25000",
     ):
         connection.execute(f"PRAGMA {pragma}")

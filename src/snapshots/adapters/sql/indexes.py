@@ -8,7 +8,7 @@ from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
 from snapshots.adapters.sql.dialects import BUSY_SECONDS
-from snapshots.adapters.sql.tables import metadata
+from snapshots.adapters.sql.tables import indexes_of, metadata
 
 
 def missing(connection: Connection) -> Sequence[tuple[str, Index]]:
@@ -20,7 +20,7 @@ def missing(connection: Connection) -> Sequence[tuple[str, Index]]:
         (table.name, index)
         for table in metadata.sorted_tables
         if table.name in tables
-        for index in sorted(table.indexes, key=lambda index: str(index.name))
+        for index in indexes_of(table, connection.dialect.name)
         if index.name in broken or index.name not in {found["name"] for found in inspector.get_indexes(table.name)}
     ]
 

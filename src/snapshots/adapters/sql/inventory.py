@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, each_span, fill, insert, stored_rows
+from snapshots.adapters.sql.dialects import each_of, each_span, fill, insert, rows_of, seeking, stored_rows
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
@@ -38,7 +38,6 @@ from snapshots.adapters.sql.tables import (
     fact_sources,
     ip_inventory,
     ip_observations,
-    name,
 )
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
@@ -51,7 +50,7 @@ OBSERVED = stage_of(ip_observations)
 SHOWN = Table(
     "stage_newest",
     stages,
-    Column("ip_address", name(45), primary_key=True),
+    Column("ip_address", String(45), primary_key=True),
     Column("asn", BigInteger),
     Column("country", String(2)),
     Column("ip_type", String(16)),
@@ -300,8 +299,8 @@ class SqlIpInventory:
             for address, snapshot in newest.items()
         )
         fill(self._connection, SHOWN, stored_rows(self._connection, SHOWN, rows))
-        row, staged = ip_inventory.c, SHOWN.c
-        self._connection.execute(
+        row, staged = ip_inventory.c, rows_of(SHOWN, len(newest)).c
+        showing = (
             update(ip_inventory)
             .where(row.ip_address == staged.ip_address)
             .values(
@@ -314,6 +313,8 @@ class SqlIpInventory:
                 updated_at=literal(now, row.updated_at.type),
             )
         )
+        with seeking(self._connection):
+            self._connection.execute(showing)
 
 
 def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:

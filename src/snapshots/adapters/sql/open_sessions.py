@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -30,9 +31,9 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.audit import SqlAudit
-from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored
+from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored, rows_of, seeking
 from snapshots.adapters.sql.ledger import others_at_work
-from snapshots.adapters.sql.paging import behind, place_of
+from snapshots.adapters.sql.paging import behind, number_of, place_of
 from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
@@ -40,10 +41,10 @@ from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
+    UNJUDGED_ROWS,
     UtcDateTime,
     ip_inventory,
     is_sealed,
-    name,
     session_summaries,
     set_asides,
 )
@@ -52,7 +53,10 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
-SEEN = [S[column] for column in ("session_id", "source_ip", "source_ip_seen_at", "source_ip_rank", "source_port")]
+SEEN = [
+    S[column]
+    for column in ("session_id", "source_ip", "snapshot_gap", "source_ip_seen_at", "source_ip_rank", "source_port")
+]
 BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
 CONNECT = "cowrie.session.connect"
 
@@ -64,9 +68,10 @@ FACT_COLUMNS = tuple(c for c in SNAPSHOT_COLUMNS if c not in {*SEEN_COLUMNS, "sn
 STAGE = Table(
     "stage_open_sessions",
     stages,
-    Column("session_id", name(64), primary_key=True),
-    Column("held_ip", name(45)),
-    Column("source_ip", name(45)),
+    Column("session_id", String(64), primary_key=True),
+    Column("held_ip", String(45)),
+    Column("held_gap", String(20)),
+    Column("source_ip", String(45)),
     Column("source_port", SmallInteger().with_variant(BigInteger, "postgresql")),
     Column("source_ip_rank", SmallInteger),
     Column("source_ip_seen_at", UtcDateTime),
@@ -95,12 +100,12 @@ class SqlOpenSessions:
         """
         Return a page of open sessions.
 
-        Where SQLite must go through the whole table it goes in the order in which rows lie, which is not that of names.
+        Those that nobody judged come on SQLite in the order in which rows lie, which is not that of names.
         """
-        if case is OpenCase.NEVER_JUDGED and self._none_is_unjudged():
+        if case is OpenCase.NEVER_JUDGED and not self._has_unjudged_rows and self._none_is_unjudged():
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
-        rows = self._connection.execute(self._behind(columns, case, run, silent_since, after).limit(limit)).all()
+        rows = self._connection.execute(self._behind(columns, case, run, silent_since, after=after, limit=limit)).all()
         if not rows:
             return OpenPage([], "")
         nowhere = [row[1] for row in rows if address_of(row[2]) is None]
@@ -110,35 +115,51 @@ class SqlOpenSessions:
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        query = self._behind([S.session_id], case, run, silent_since, after).limit(1)
+        query = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
         row = self._connection.execute(query).one_or_none()
         return (place_of(row[0]), row[1]) if row is not None else None
 
     def _none_is_unjudged(self) -> bool:
         """Whether there are none, as the index over them tells; a page may go through the whole table."""
-        return (
-            self._connection.execute(select(S.session_id).where(_is_unjudged()).order_by(S.session_id).limit(1)).first()
-            is None
-        )
+        query = select(S.session_id).where(_is_unjudged()).order_by(S.session_id).limit(1)
+        return self._connection.execute(query).first() is None
+
+    @cached_property
+    def _has_unjudged_rows(self) -> bool:
+        """Whether there is SQLite's index over them."""
+        if not has_rowids(self._connection):
+            return False
+        query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
+        return self._connection.execute(query, {"name": UNJUDGED_ROWS}).first() is not None
 
     def _behind(
-        self, columns: Sequence[ColumnElement[Any]], case: OpenCase, run: str, silent_since: datetime, after: str
+        self,
+        columns: Sequence[ColumnElement[Any]],
+        case: OpenCase,
+        run: str,
+        silent_since: datetime,
+        *,
+        after: str,
+        limit: int,
     ) -> Select[Any]:
-        """Return the query for the sessions behind a place: the place, and some columns."""
+        """Return the query for some sessions behind a place: the place, and some columns."""
         is_number = case is OpenCase.NEVER_JUDGED and has_rowids(self._connection)
         place: ColumnElement[Any] = literal_column("session_summaries.rowid") if is_number else S.session_id
+        if is_number and self._has_unjudged_rows:
+            rows = _UNJUDGED_ROWS.bindparams(run=run, behind=number_of(after), limit=limit)
+            return select(place, *columns).where(place.in_(rows.columns(place))).order_by(place)
         query = self._among(select(place, *columns), case, run, silent_since)
-        return query.where(behind(place, after, is_number=is_number)).order_by(place)
+        return query.where(behind(place, after, is_number=is_number)).order_by(place).limit(limit)
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count the open sessions of a case."""
         query = self._among(select(func.count()).select_from(session_summaries), case, run, silent_since)
         return int(self._connection.execute(query).scalar_one())
 
-    @staticmethod
-    def _among(query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
+    def _among(self, query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
         set_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
-        query = query.where(S.session_id.not_in(set_aside))
+        if self._connection.execute(set_aside.limit(1)).first() is not None:
+            query = query.where(S.session_id.not_in(set_aside))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
         query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, silent_since)))
@@ -185,22 +206,30 @@ class SqlOpenSessions:
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
 
-    def settle(self, judged: Collection[Judged], *, run: str, settled_at: datetime) -> Collection[str]:
+    def settle(
+        self,
+        judged: Collection[Judged],
+        *,
+        run: str,
+        settled_at: datetime,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
         if not judged:
             return ()
         fill(self._connection, STAGE, _rows(judged, run, moment_as_stored(self._connection)))
-        staged = STAGE.c
+        staged = rows_of(STAGE, len(judged)).c
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
         writes_facts = and_(_is_blank(), seals)
         now = literal(settled_at, S.updated_at.type)
-        done = self._connection.execute(
+        writing = (
             update(session_summaries)
             .where(
                 S.session_id == staged.session_id,
                 not_(is_sealed()),
                 S.source_ip.is_not_distinct_from(staged.held_ip),
+                S.snapshot_gap.is_not_distinct_from(staged.held_gap),
             )
             .values(
                 # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
@@ -217,6 +246,9 @@ class SqlOpenSessions:
                 }
             )
         )
+        meanwhile()  # Python's threads get in each other's way before, while rows are staged
+        with seeking(self._connection):
+            done = self._connection.execute(writing)
         if any(each.session.has_codes for each in judged):
             self._seal_over_codes(run, settled_at)
         return () if done.rowcount == len(judged) else self._not_written(run, settled_at)
@@ -243,6 +275,14 @@ class SqlOpenSessions:
         return self._connection.execute(select(STAGE.c.session_id).where(~written.exists())).scalars().all()
 
 
+# Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
+_UNJUDGED_ROWS = text(
+    f"SELECT rowid FROM session_summaries INDEXED BY {UNJUDGED_ROWS} WHERE {UNJUDGED.format(row='')}"  # noqa: S608 - constants
+    " AND rowid > :behind AND session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run)"
+    " ORDER BY rowid LIMIT :limit"
+)
+
+
 def _is_blank() -> ColumnElement[bool]:
     """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
     return and_(S.enrichment_at.is_(None), *(S[fact].is_(None) for fact in FACTS))
@@ -261,11 +301,12 @@ def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
-    _, session_id, source_ip, seen_at, rank, port, began_at, is_blank, document = row
+    _, session_id, source_ip, gap, seen_at, rank, port, began_at, is_blank, document = row
     return OpenSession(
         session_id=session_id,
         sighting=sighting_of(source_ip, seen_at or began_at, rank, port),
         held_ip=source_ip,
+        held_gap=gap,
         is_dated=seen_at is not None and rank is not None,
         began_at=began_at,
         has_codes=not is_blank,
@@ -279,15 +320,15 @@ def _rows(
 ) -> Iterator[tuple[object, ...]]:
     seals = Seals(run, stored)
     for session, sighting, verdict in judged:
-        held_ip = session.held_ip
+        held = (session.session_id, session.held_ip, session.held_gap)
         if sighting is None:
-            seen: tuple[object, ...] = (held_ip, None, None, None, None)
+            seen: tuple[object, ...] = (session.held_ip, None, None, None, None)
         else:
             address = sighting.address.text
-            by = run if address != held_ip or not session.is_dated else None
+            by = run if address != session.held_ip or not session.is_dated else None
             seen = (address, sighting.port, int(sighting.kind), stored(sighting.seen_at), by)
         if isinstance(verdict, Gap) or sighting is None:
             gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
-            yield (session.session_id, held_ip, *seen, *(None,) * 7, gap)
+            yield (*held, *seen, *(None,) * 7, gap)
             continue
-        yield (session.session_id, held_ip, *seen, *seals.columns(session.session_id, sighting, verdict), None)
+        yield (*held, *seen, *seals.columns(session.session_id, sighting, verdict), None)

@@ -13,9 +13,13 @@ def place_of(key: object) -> str:
     return f"{MARK}{key}"
 
 
+def number_of(place: str) -> int:
+    """Return the number of a row at a place; before the first row, one that is before every number."""
+    return int(place.removeprefix(MARK)) if place else -(2**63)
+
+
 def behind(key: ColumnElement[Any], place: str, *, is_number: bool = False) -> ColumnElement[bool]:
     """Return the condition that a row stands behind a place."""
     if not place:
         return true()
-    value = place.removeprefix(MARK)
-    return key > (int(value) if is_number else value)
+    return key > (number_of(place) if is_number else place.removeprefix(MARK))

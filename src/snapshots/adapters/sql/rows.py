@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from sys import byteorder
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import RowMapping
 
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, moment_text
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType, IpTypePriority
@@ -85,7 +85,7 @@ def _canonical(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(" ", "microseconds")
+        return moment_text(value) + "+00:00"
     return str(value)
 
 
@@ -107,15 +107,17 @@ class Seals:
         """Return ASN, country, type, enrichment_at, method, source and seal."""
         _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
         port = "" if sighting.port is None else sighting.port
-        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_canonical(sighting.seen_at)}"
+        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{moment_text(sighting.seen_at)}+00:00"
         return (*columns, _digest(f"{session_id}|{seen}|{text}|{self._run}"))
 
     def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
-        facts = (snapshot.asn, snapshot.country, snapshot.ip_type.value if snapshot.ip_type is not None else None)
-        rest = (snapshot.method.value, snapshot.source)
-        text = "|".join(_canonical(value) for value in (*facts, snapshot.enrichment_at, *rest))
+        asn, country, at = snapshot.asn, snapshot.country, snapshot.enrichment_at
+        ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
+        method, source = snapshot.method.value, snapshot.source
+        facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
+        text = f"{facts}|{moment_text(at)}+00:00|{method}|{source}"
         # The snapshot is kept with its part, so that no other can get its id.
-        part = (snapshot, (*facts, self._stored(snapshot.enrichment_at), *rest), text)
+        part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part
         return part
 

@@ -1,4 +1,9 @@
-"""Temporary tables through which many rows reach a table in one statement."""
+"""
+Temporary tables through which many rows reach a table in one statement.
+
+A key by which a statement seeks rows of a table is a plain String: PostgreSQL compares it then by the collation of
+the table, of ours ("C") or of another loader's, and uses its index; for a key in "C" it would read all of theirs.
+"""
 
 from sqlalchemy import Column, MetaData, Table
 

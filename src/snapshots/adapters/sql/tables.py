@@ -203,9 +203,9 @@ Index(
     postgresql_where=session_summaries.c.logged_id.is_not(None),
 )
 Index(
-    "ix_session_summaries_gap",
-    session_summaries.c.snapshot_gap,
+    "ix_session_summaries_open",
     session_summaries.c.session_id,
+    session_summaries.c.snapshot_gap,
     sqlite_where=session_summaries.c.snapshot_gap.is_not(None),
     postgresql_where=session_summaries.c.snapshot_gap.is_not(None),
 )
@@ -250,9 +250,23 @@ UNJUDGED = f"snapshot_gap IS NULL AND NOT coalesce({HOLDS_A_FACT}, FALSE)"
 Index(
     "ix_session_summaries_unjudged",
     session_summaries.c.session_id,
-    sqlite_where=text(UNJUDGED.format(row="")),
+    info={"only_on": "postgresql"},
     postgresql_where=text(UNJUDGED.format(row="")),
-)
+).ddl_if(dialect="postgresql")
+UNJUDGED_ROWS = "ix_session_summaries_unjudged_rows"
+
+Index(
+    UNJUDGED_ROWS,
+    session_summaries.c.snapshot_gap,  # NULL in every entry: they lie in the order of the rows, as a backfill goes
+    info={"only_on": "sqlite"},
+    sqlite_where=text(UNJUDGED.format(row="")),
+).ddl_if(dialect="sqlite")
+
+
+def indexes_of(table: Table, dialect: str) -> Sequence[Index]:
+    """Return the indexes that a table has on a database of this kind, in the order of their names."""
+    those = (index for index in table.indexes if index.info.get("only_on", dialect) == dialect)
+    return sorted(those, key=lambda index: str(index.name))
 
 
 def states(fact: str) -> ColumnElement[bool]:

@@ -1,0 +1,91 @@
+"""What a batch costs does not depend on how large the tables are: it seeks its rows, and reads no table as a whole."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, event
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.steering import Pace
+from snapshots.container import Container
+from snapshots.domain.session import SessionAggregate
+from tests.ancestor import Ancestor, put_session
+from tests.app.test_steering import Told
+from tests.strategies import NOON
+
+SESSIONS, BATCH = 3000, 500
+WHOLE = {
+    "sqlite": re.compile(r"^SCAN (session_summaries|ip_inventory)"),
+    "postgresql": re.compile(r"Seq Scan on (session_summaries|ip_inventory)"),
+}
+CHANGES = re.compile(r"UPDATE (session_summaries SET source_ip|ip_inventory SET current_asn)=")
+
+
+@pytest.fixture(params=["ours", "theirs"])
+def container(request: pytest.FixtureRequest, sql_url: str) -> Iterator[Container]:
+    """A database of either loader with many sessions that nobody judged, and statistics of them."""
+    container = Container(settings=Settings.of(db=sql_url))
+    database = container.database()
+    (put_ours if request.param == "ours" else put_theirs)(container)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    yield container
+    database.close()
+
+
+def put_ours(container: Container) -> None:
+    sessions = [SessionAggregate.sighted(f"{n:012x}", address(n), NOON).summary() for n in range(SESSIONS)]
+    container.database().migrate()
+    with container.database().transaction() as stores:
+        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.sessions.save(sessions, run="run", saved_at=NOON)
+
+
+def put_theirs(container: Container) -> None:
+    engine = create_engine(container.settings().db)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        for n in range(SESSIONS):
+            put_session(connection, f"{n:012x}", source_ip=address(n))
+    engine.dispose()
+    container.adoption().adopt(widen=False)
+
+
+def address(n: int) -> str:
+    return f"8.8.{n // 250}.{n % 250}"
+
+
+@contextmanager
+def plans(database: SqlDatabase) -> Iterator[list[str]]:
+    """Collect the plans of statements that change what a batch names."""
+    found: list[str] = []
+
+    def explain(
+        connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
+    ) -> None:
+        if not CHANGES.match(statement) or many:
+            return
+        prefix = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        cursor = connection.connection.cursor()
+        cursor.execute(prefix + statement, parameters)
+        found.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+        cursor.close()
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    yield found
+    event.remove(database.engine, "before_cursor_execute", explain)
+
+
+def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
+    """However many there are: reading all of them for each batch, a long backfill would never end."""
+    with plans(container.database()) as found:
+        report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+
+    assert report.judged == SESSIONS
+    assert len(found) >= SESSIONS // BATCH
+    whole = WHOLE[container.database().engine.dialect.name]
+    assert [plan for plan in found if any(whole.search(line) for line in plan.splitlines())] == []
