@@ -5,7 +5,7 @@ How fast addresses are looked up in each source, and read as of a moment from th
 
 The first table gives addresses a second for each source, beside maxminddb's bare reader on the same file. The second
 asks an inventory of so many addresses with some observations each as of so many sightings, in SQLite and PostgreSQL: by
-the program's own statement (on SQLite index seeks around the span of each address, on PostgreSQL a window), by a plain
+the program's own statement (index seeks around the span of each address, on PostgreSQL by LATERAL), by a plain
 window function over all observations of the addresses, and by fetching all of them. All answers are compared.
 Medians of the rounds.
 """
@@ -110,6 +110,9 @@ def as_of(
                 for days in range(0, step * chosen.observations, step)
             ]
             connection.execute(ip_observations.insert(), rows)
+        for days in range(0, step * chosen.observations, step):
+            build = SourceBuild(name="a", built_at=BEGIN + timedelta(days=days), licence="", sha256="", origin="")
+            SqlFactSources(connection).register(build, registered_at=BEGIN)
         connection.exec_driver_sql("ANALYZE")
     with database.reading() as connection:
         inventory = SqlIpInventory(connection, SqlFactSources(connection))

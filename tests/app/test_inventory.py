@@ -1,16 +1,17 @@
 """Importing, refreshing and withdrawing what sources say."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchBuild, SettingRefused
+from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreUnavailable
 from snapshots.app.inventory import InventoryKeeper
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Document
-from snapshots.app.run_ports import RunState
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.settle import Settling
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
@@ -22,6 +23,7 @@ from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
+from tests.fake_runs import InMemoryRuns
 from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -81,6 +83,25 @@ def test_a_table_that_comes_after_the_logs_completes_the_sessions_that_were_open
     assert world.session("s1").gap is Gap.NOTHING_KNOWN
     assert set(world.database.memory.runs.values()) == {RunState.DONE}
     assert world.completion.complete().judged == 0
+
+
+def test_what_a_failed_completion_learned_is_forgotten() -> None:
+    """Its transaction was rolled back, and the next one judges anew."""
+    world = World(source("empty", facts={}))
+    world.store(HOME.text)
+    begin = InMemoryRuns.begin
+
+    def refuse(runs: InMemoryRuns, run: str, kind: RunKind, **rest: Any) -> None:
+        if kind is RunKind.LATE:
+            raise StoreUnavailable("no")
+        begin(runs, run, kind, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InMemoryRuns, "begin", refuse)
+        with pytest.raises(StoreUnavailable):
+            world.import_(source())
+
+    assert world.completion.complete().sealed == 1
 
 
 def test_a_table_that_comes_before_the_logs_answers_while_loading() -> None:

@@ -182,6 +182,8 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
     old, near = (observed("a", NOON - days * DAY, asn=days) for days in (5, 1))
     with database.transaction() as stores:
         stores.inventory.register([sighting], registered_at=NOON - 9 * DAY)
+        for days in (5, 1):
+            stores.sources.register(build(-days), registered_at=NOON)
         for said, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
             stores.inventory.learn([replace(said, address=sighting.address)], {}, {}, learned_at=learned_at)
 

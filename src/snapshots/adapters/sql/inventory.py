@@ -21,9 +21,9 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
     true,
+    union_all,
     update,
 )
 
@@ -99,7 +99,7 @@ class SqlIpInventory:
     ) -> Mapping[IpAddress, Sequence[IpObservation]]:
         wanted = each_span(self._connection, spans).cte("wanted")
         if self._connection.dialect.name == "postgresql":
-            return self._observations(_by_neighbours(wanted))
+            return self._observations(_by_seeks(wanted))
         own = ip_observations.alias("own")
         live = ~exists().where(
             fact_sources.c.source == own.c.source,
@@ -327,35 +327,32 @@ def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetim
     return spans
 
 
-def _by_neighbours(wanted: CTE) -> Select[Any]:
+def _by_seeks(wanted: CTE) -> Select[Any]:
     """
-    Return the query for the runs around each span by a window over all runs of the addresses.
+    Return the query for the runs around each span, by seeks in the index for each source.
 
-    Looking for the neighbours of each row in an index, as on SQLite, takes PostgreSQL 1.2 times as long with three
-    runs an address, and longer with more; see benchmarks/lookup.py.
+    A window over all runs of the addresses costs PostgreSQL as much with three runs an address, and ever more with
+    longer histories; see benchmarks/lookup.py.
     """
+    sources = select(fact_sources.c.source).distinct().subquery("sources")
     row = ip_observations.c
-    of_source: dict[str, Any] = {"partition_by": (row.ip_address, row.source), "order_by": row.observed_at}
     is_retracted = exists().where(
         fact_sources.c.source == row.source,
         fact_sources.c.built_at == row.observed_at,
         fact_sources.c.retracted_at.is_not(None),
     )
-    runs = (
-        select(
-            ip_observations,
-            func.lag(row.observed_at).over(**of_source).label("before"),
-            func.lead(row.observed_at).over(**of_source).label("after"),
-            wanted.c.first,
-            wanted.c.last,
-        )
-        .join(wanted, wanted.c.address == row.ip_address)
-        .where(~is_retracted)
-        .subquery()
+    of_source = (
+        select(ip_observations)
+        .where(row.ip_address == wanted.c.address, row.source == sources.c.source, ~is_retracted)
+        .correlate(wanted, sources)
     )
-    return select(*(runs.c[column.name] for column in ip_observations.columns)).where(
-        or_(runs.c.after.is_(None), runs.c.after > runs.c.first),
-        or_(runs.c.before.is_(None), runs.c.before <= runs.c.last),
+    around = union_all(
+        of_source.where(row.observed_at <= wanted.c.first).order_by(row.observed_at.desc()).limit(1),
+        of_source.where(row.observed_at > wanted.c.first, row.observed_at <= wanted.c.last),
+        of_source.where(row.observed_at > wanted.c.last).order_by(row.observed_at).limit(1),
+    ).lateral("around")
+    return select(*(around.c[column.name] for column in ip_observations.columns)).select_from(
+        wanted.join(sources, true()).join(around, true())
     )
 
 
