@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.app.lookup import Lookups
+from snapshots.app.lookup import ENRICHMENT, Lookups
 from snapshots.app.ports import Database, Stores
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.ip_type import IpType
@@ -189,6 +189,17 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]
+
+
+def test_what_another_loader_knew_is_answered_though_it_is_no_build(database: Database) -> None:
+    """Its enrichment has the dates at which it was written, each address its own."""
+    sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
+    with database.transaction() as stores:
+        stores.inventory.register([sighting], registered_at=NOON)
+        said = replace(observed(ENRICHMENT, NOON - DAY, asn=7), address=sighting.address)
+        stores.inventory.learn([said], {}, {}, learned_at=NOON)
+
+        assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [7]
 
 
 @pytest.mark.parametrize("known_by_then", [False, True])

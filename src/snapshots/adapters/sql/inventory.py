@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    union,
     union_all,
     update,
 )
@@ -39,6 +40,7 @@ from snapshots.adapters.sql.tables import (
     ip_inventory,
     ip_observations,
 )
+from snapshots.app.lookup import ENRICHMENT
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
@@ -331,10 +333,11 @@ def _by_seeks(wanted: CTE) -> Select[Any]:
     """
     Return the query for the runs around each span, by seeks in the index for each source.
 
-    A window over all runs of the addresses costs PostgreSQL as much with three runs an address, and ever more with
-    longer histories; see benchmarks/lookup.py.
+    A window over all runs of the addresses costs PostgreSQL somewhat more with three runs an address, and ever more
+    with longer histories; see benchmarks/lookup.py.
     """
-    sources = select(fact_sources.c.source).distinct().subquery("sources")
+    # What another loader's enrichment says is no registered build.
+    sources = union(select(fact_sources.c.source), select(literal(ENRICHMENT))).subquery("sources")
     row = ip_observations.c
     is_retracted = exists().where(
         fact_sources.c.source == row.source,
