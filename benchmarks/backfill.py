@@ -30,6 +30,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.tables import ip_observations, moment_text
 from snapshots.adapters.sql.trial import trial_server
+from snapshots.app.lookup import ENRICHMENT
 from snapshots.container import Container
 from snapshots.domain.source_ip import IpAddress
 
@@ -154,7 +155,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
     with engine.begin() as connection:
         newest = connection.execute(text("SELECT max(number) FROM fact_sources")).scalar_one()
         rows = [
-            {"ip_address": address, "source": "table", "observed_at": BEGIN + timedelta(days=150 * n)}
+            {"ip_address": address, "source": ENRICHMENT, "observed_at": BEGIN + timedelta(days=150 * n)}
             | {"confirmed_until": BEGIN + timedelta(days=150 * n), "learned_at": BEGIN, "ip_types": ""}
             | dict(zip(("asn", "country"), chance.choice(networks), strict=True))
             for address in texts
