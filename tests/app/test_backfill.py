@@ -148,15 +148,33 @@ def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
     world = World(source(facts={}))
     world.put(HOME.text, OTHER.text)
     world.run()
+    learn_of_home(world)
+
+    report = world.run()
+
+    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+
+
+def learn_of_home(world: World) -> None:
     world.shelf.sources.append(source(name="b"))
     with world.database.transaction() as stores:
         lookups = Lookups(world.shelf, AsOfReader(), world.clock)
         (_, build) = lookups.register(stores)
         lookups.look_up([HOME], world.shelf.sources[1], build.number, stores)
 
-    report = world.run()
 
-    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
+    """Also of sessions that it had judged already."""
+    world = World(source(facts={}))
+    world.put(HOME.text, OTHER.text)
+    assert not world.run(batch=1, stop_after=1).is_done
+    assert world.session().gap is Gap.NOTHING_KNOWN
+    learn_of_home(world)
+
+    assert world.backfill.resume(None, Told()).is_done
+
+    assert world.session().snapshot is not None
+    assert world.run().judged == 0
 
 
 def test_other_rules_judge_everything_that_is_open_again() -> None:

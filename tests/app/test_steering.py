@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -22,7 +24,7 @@ from snapshots.app.steering import (
     Work,
 )
 from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores
-from tests.strategies import NOON
+from tests.strategies import DAY, NOON
 
 
 class Told:
@@ -119,6 +121,41 @@ def test_every_session_is_done_once_and_the_end_is_told() -> None:
     assert told.handled == [10, 10, 5, 0, 3, 0]
     assert work.counts["done"] == 28
     assert database.memory.counts["r"] == {"done": 28}
+
+
+def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() -> None:
+    """What it learned is not stored."""
+    database, numbers, events = InMemoryDatabase(), Numbers(25, refused=frozenset({3})), list[str]()
+
+    def step(stores: Stores, after: str, limit: int) -> Step:
+        events.append("tried")
+        done = numbers.step(stores, after, limit)
+        events.pop()
+        return done
+
+    stage = replace(numbers.stage(), step=step, forget=lambda: events.append("forgotten"))
+    assert steering(database).drive(begun(database, stage), Told(), never)
+
+    assert events
+    assert events == ["tried", "forgotten"] * (len(events) // 2)
+    assert numbers.done == [n for n in range(25) if n != 3]
+
+
+def test_a_batch_has_written_something_before_its_step_begins() -> None:
+    """Whoever reads ahead from there does not keep SQLite's log from beginning anew."""
+    database, numbers, heard = InMemoryDatabase(), Numbers(3), list[datetime]()
+
+    def step(stores: Stores, after: str, limit: int) -> Step:
+        record = stores.runs.find("r")
+        assert record is not None
+        heard.append(record.heard_at)
+        return numbers.step(stores, after, limit)
+
+    with database.transaction() as stores:
+        stores.runs.begin("r", RunKind.BACKFILL, at=NOON - DAY)
+    assert steering(database).drive(begun(database, replace(numbers.stage(), step=step)), Told(), never)
+
+    assert heard == [FixedClock().now()] * 2
 
 
 @pytest.mark.parametrize("batches", range(9))

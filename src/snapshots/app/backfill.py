@@ -236,10 +236,12 @@ class _Journey:
         self._is_measured = False
 
     def stages(self, settings: Mapping[str, str]) -> list[Stage]:
-        rest = OpenCase.AGAIN if settings.get("again") == "True" else OpenCase.LEARNED
-        cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, rest]
+        is_again = settings.get("again") == "True"
+        cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, OpenCase.AGAIN if is_again else OpenCase.LEARNED]
         if self._is_rehearsal:
             return [self._stage(case) for case in cases]
+        if is_again:  # what the run judged itself is not judged again, unless something was learned in between
+            cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
         return [*passes, Stage(name="count", step=self._count, count=lambda _: 0)]
@@ -261,18 +263,16 @@ class _Journey:
         return self._clock.now() - SIGN_OF_LIFE
 
     def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
-        if case in {OpenCase.LEARNED, OpenCase.AGAIN} and not after:
+        if case is OpenCase.LEARNED and not after:
             self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
             return Step("", 0, {})
         now = self._clock.now()
         log_before = stores.log_position()
         writes = not self._is_rehearsal or not self._is_measured
-        found = self._ahead.take((self.run, case, after))
+        found = self._ahead.take((case, after))
         if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
             found = self._read(case, stores, after, limit)
-        place, read = (self.run, case, found.last), partial(self._read_beside, case, found.last, limit)
-        is_long = found.last and case is OpenCase.NEVER_JUDGED
         page = self._settling.settle(
             found,
             stores,
@@ -280,7 +280,7 @@ class _Journey:
             now=now,
             is_rehearsal=self._is_rehearsal,
             writes=writes,
-            meanwhile=partial(self._ahead.begin, place, read) if is_long else lambda: None,
+            meanwhile=partial(self._read_on, case, found.last, limit),
         )
         log_after = stores.log_position()
         if page.judged and not self._is_measured:
@@ -302,6 +302,11 @@ class _Journey:
         return self._settling.read(
             case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit
         )
+
+    def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
+        """Begin to read the next page, where there may be as many as the table has rows."""
+        if after and case is OpenCase.NEVER_JUDGED:
+            self._ahead.begin((case, after), partial(self._read_beside, case, after, limit))
 
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""

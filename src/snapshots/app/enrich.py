@@ -88,7 +88,6 @@ class SnapshotService:
         ]
 
     def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
-        """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
         return self._completed(sightings, self._remembered(sightings), stores)
 
     def _remembered(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
@@ -97,6 +96,7 @@ class SnapshotService:
     def _completed(
         self, sightings: Sequence[Sighting], remembered: Sequence[IpSnapshot | Gap | None], stores: Stores
     ) -> Sequence[IpSnapshot | Gap]:
+        """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
         judgement = self._judgement
         unknown = [s for s, verdict in zip(sightings, remembered, strict=True) if verdict is None]
         said = stores.inventory.as_of([s for s in unknown if s.address.is_routable]) if unknown else {}

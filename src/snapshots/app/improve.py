@@ -80,7 +80,15 @@ class ImproveSnapshots:
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         work = Work(run=self._new_run(), stages=[], pace=pace or Pace(), is_rehearsal=is_rehearsal)
-        work.stages = [Stage(name=REASON, step=self._step(work), first=self._first, count=lambda _: 0)]
+        work.stages = [
+            Stage(
+                name=REASON,
+                step=self._step(work),
+                first=self._first,
+                count=lambda _: 0,
+                forget=self._service.forget,
+            )
+        ]
         if not is_rehearsal:
             with self._database.transaction() as stores:
                 stores.runs.begin(work.run, RunKind.IMPROVE, at=self._clock.now())

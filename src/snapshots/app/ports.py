@@ -158,7 +158,7 @@ class IpInventory(Protocol):
         Facts, once stored, never change.
 
         Args:
-            observations: What was said of registered addresses.
+            observations: What registered builds said of registered addresses, or another loader's enrichment.
             organizations: Names of autonomous systems by their numbers.
             newest: The newest facts of each address.
             learned_at: The present moment.

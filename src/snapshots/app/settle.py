@@ -91,8 +91,8 @@ class Settling:
             run: The run that writes.
             now: The present moment.
             is_rehearsal: Whether the transaction will be rolled back.
-            meanwhile: Is called when the rest is the database's work, if it is to write anything.
             writes: Whether the verdicts are written; if not, none counts as lost.
+            meanwhile: Is called when the rest is the database's work, if it is to write anything.
 
         Raises:
             StoreUnavailable: The database refused.

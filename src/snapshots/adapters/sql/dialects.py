@@ -88,6 +88,10 @@ def rows_of(stage: Table, count: int) -> FromClause:
     return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
 
 
+WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
+"""Ways of PostgreSQL to join that read a table or an index from end to end."""
+
+
 @contextmanager
 def seeking(connection: Connection) -> Iterator[None]:
     """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
@@ -99,10 +103,6 @@ def seeking(connection: Connection) -> Iterator[None]:
     yield
     for way in WHOLESALE:
         connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
-
-
-WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
-"""Ways of PostgreSQL to join that read a table or an index from end to end."""
 
 
 def stored_rows(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     String,
     Table,
@@ -103,12 +104,9 @@ class SqlIpInventory:
         if self._connection.dialect.name == "postgresql":
             return self._observations(_by_seeks(wanted))
         own = ip_observations.alias("own")
-        live = ~exists().where(
-            fact_sources.c.source == own.c.source,
-            fact_sources.c.built_at == own.c.observed_at,
-            fact_sources.c.retracted_at.is_not(None),
+        of_source = and_(
+            own.c.ip_address == wanted.c.address, own.c.source == ip_observations.c.source, ~_is_retracted(own)
         )
-        of_source = and_(own.c.ip_address == wanted.c.address, own.c.source == ip_observations.c.source, live)
         newest = select(func.max(own.c.observed_at)).where(of_source, own.c.observed_at <= wanted.c.first)
         oldest = select(func.min(own.c.observed_at)).where(of_source, own.c.observed_at > wanted.c.last)
         at = ip_observations.c.observed_at
@@ -329,6 +327,14 @@ def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetim
     return spans
 
 
+def _is_retracted(runs: FromClause) -> ColumnElement[bool]:
+    return exists().where(
+        fact_sources.c.source == runs.c.source,
+        fact_sources.c.built_at == runs.c.observed_at,
+        fact_sources.c.retracted_at.is_not(None),
+    )
+
+
 def _by_seeks(wanted: CTE) -> Select[Any]:
     """
     Return the query for the runs around each span, by seeks in the index for each source.
@@ -339,14 +345,9 @@ def _by_seeks(wanted: CTE) -> Select[Any]:
     # What another loader's enrichment says is no registered build.
     sources = union(select(fact_sources.c.source), select(literal(ENRICHMENT))).subquery("sources")
     row = ip_observations.c
-    is_retracted = exists().where(
-        fact_sources.c.source == row.source,
-        fact_sources.c.built_at == row.observed_at,
-        fact_sources.c.retracted_at.is_not(None),
-    )
     of_source = (
         select(ip_observations)
-        .where(row.ip_address == wanted.c.address, row.source == sources.c.source, ~is_retracted)
+        .where(row.ip_address == wanted.c.address, row.source == sources.c.source, ~_is_retracted(ip_observations))
         .correlate(wanted, sources)
     )
     around = union_all(

@@ -39,9 +39,9 @@ from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import stages
 from snapshots.adapters.sql.tables import (
     FACTS,
+    INDEX_OF_UNJUDGED_ROWS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
-    UNJUDGED_ROWS,
     UtcDateTime,
     ip_inventory,
     is_sealed,
@@ -102,7 +102,7 @@ class SqlOpenSessions:
 
         Those that nobody judged come on SQLite in the order in which rows lie, which is not that of names.
         """
-        if case is OpenCase.NEVER_JUDGED and not self._has_unjudged_rows and self._none_is_unjudged():
+        if case is OpenCase.NEVER_JUDGED and not self._has_index_of_rows and self._none_is_unjudged():
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
         rows = self._connection.execute(self._behind(columns, case, run, silent_since, after=after, limit=limit)).all()
@@ -125,12 +125,12 @@ class SqlOpenSessions:
         return self._connection.execute(query).first() is None
 
     @cached_property
-    def _has_unjudged_rows(self) -> bool:
+    def _has_index_of_rows(self) -> bool:
         """Whether there is SQLite's index over them."""
         if not has_rowids(self._connection):
             return False
         query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
-        return self._connection.execute(query, {"name": UNJUDGED_ROWS}).first() is not None
+        return self._connection.execute(query, {"name": INDEX_OF_UNJUDGED_ROWS}).first() is not None
 
     def _behind(
         self,
@@ -145,8 +145,8 @@ class SqlOpenSessions:
         """Return the query for some sessions behind a place: the place, and some columns."""
         is_number = case is OpenCase.NEVER_JUDGED and has_rowids(self._connection)
         place: ColumnElement[Any] = literal_column("session_summaries.rowid") if is_number else S.session_id
-        if is_number and self._has_unjudged_rows:
-            rows = _UNJUDGED_ROWS.bindparams(run=run, behind=number_of(after), limit=limit)
+        if is_number and self._has_index_of_rows:
+            rows = _ROWS_BEHIND.bindparams(run=run, behind=number_of(after), limit=limit)
             return select(place, *columns).where(place.in_(rows.columns(place))).order_by(place)
         query = self._among(select(place, *columns), case, run, silent_since)
         return query.where(behind(place, after, is_number=is_number)).order_by(place).limit(limit)
@@ -276,10 +276,10 @@ class SqlOpenSessions:
 
 
 # Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
-_UNJUDGED_ROWS = text(
-    f"SELECT rowid FROM session_summaries INDEXED BY {UNJUDGED_ROWS} WHERE {UNJUDGED.format(row='')}"  # noqa: S608 - constants
-    " AND rowid > :behind AND session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run)"
-    " ORDER BY rowid LIMIT :limit"
+_ROWS_BEHIND = text(
+    f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS}"  # noqa: S608 - put together of our constants
+    f" WHERE {UNJUDGED.format(row='')} AND rowid > :behind"
+    " AND session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run) ORDER BY rowid LIMIT :limit"
 )
 
 

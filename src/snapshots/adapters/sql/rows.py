@@ -84,9 +84,11 @@ def _digest(text: str) -> str:
 def _canonical(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, datetime):
-        return moment_text(value) + "+00:00"
-    return str(value)
+    return _moment(value) if isinstance(value, datetime) else str(value)
+
+
+def _moment(at: datetime) -> str:
+    return moment_text(at) + "+00:00"
 
 
 class Seals:
@@ -107,7 +109,7 @@ class Seals:
         """Return ASN, country, type, enrichment_at, method, source and seal."""
         _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
         port = "" if sighting.port is None else sighting.port
-        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{moment_text(sighting.seen_at)}+00:00"
+        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_moment(sighting.seen_at)}"
         return (*columns, _digest(f"{session_id}|{seen}|{text}|{self._run}"))
 
     def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
@@ -115,7 +117,7 @@ class Seals:
         ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
         method, source = snapshot.method.value, snapshot.source
         facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
-        text = f"{facts}|{moment_text(at)}+00:00|{method}|{source}"
+        text = f"{facts}|{_moment(at)}|{method}|{source}"
         # The snapshot is kept with its part, so that no other can get its id.
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part

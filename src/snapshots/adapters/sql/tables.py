@@ -253,10 +253,10 @@ Index(
     info={"only_on": "postgresql"},
     postgresql_where=text(UNJUDGED.format(row="")),
 ).ddl_if(dialect="postgresql")
-UNJUDGED_ROWS = "ix_session_summaries_unjudged_rows"
+INDEX_OF_UNJUDGED_ROWS = "ix_session_summaries_unjudged_rows"
 
 Index(
-    UNJUDGED_ROWS,
+    INDEX_OF_UNJUDGED_ROWS,
     session_summaries.c.snapshot_gap,  # NULL in every entry: they lie in the order of the rows, as a backfill goes
     info={"only_on": "sqlite"},
     sqlite_where=text(UNJUDGED.format(row="")),
