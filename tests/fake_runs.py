@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import cast
 
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
@@ -11,6 +12,7 @@ from snapshots.app.session_ports import (
     OpenCase,
     OpenPage,
     OpenSession,
+    Prepared,
     Pruned,
     SealedPage,
     SealedSession,
@@ -82,17 +84,23 @@ class InMemoryOpenSessions:
             for known in self.memory.addresses.values()
         )
 
+    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+        return Prepared((run, tuple(judged)), len(judged), any(each.session.has_codes for each in judged))
+
     def settle(
         self,
         judged: Collection[Judged],
         *,
         run: str,
         settled_at: datetime,
+        prepared: Prepared | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         meanwhile()
+        prepared_for, more = cast("tuple[str, tuple[Judged, ...]]", prepared.form if prepared else (run, ()))
+        assert prepared_for == run
         lost = []
-        for each in judged:
+        for each in [*more, *judged]:
             held = self.memory.sessions[each.session.session_id]
             held_ip = held.source_ip.text if held.source_ip is not None else None
             held_gap = held.gap.value if held.gap is not None else None

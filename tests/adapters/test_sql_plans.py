@@ -24,6 +24,8 @@ WHOLE = {
     "postgresql": re.compile(r"Seq Scan on (session_summaries|ip_inventory)"),
 }
 CHANGES = re.compile(r"UPDATE (session_summaries SET source_ip|ip_inventory SET current_asn)=")
+NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")
+WALKS = re.compile(r"SELECT CAST\(ctid AS text\)")
 PAGES = re.compile(r"SELECT session_summaries\.rowid,")
 
 
@@ -55,6 +57,18 @@ def put_theirs(container: Container) -> None:
             put_session(connection, f"{n:012x}", source_ip=address(n))
     engine.dispose()
     container.adoption().adopt(widen=False)
+
+
+def put_copy(database: SqlDatabase, name: str) -> None:
+    """Store another session that nobody judged, as one of those in the table."""
+    with database.engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM session_summaries LIMIT 1").mappings()
+        copy = {c: v for c, v in rows.one().items() if not c.startswith(("snapshot", "gap", "enrichment"))}
+        columns, values = ", ".join(copy), ", ".join(f"%({column})s" for column in copy)
+        connection.exec_driver_sql(
+            f"INSERT INTO session_summaries ({columns}) VALUES ({values})",
+            copy | {"session_id": name},
+        )
 
 
 def address(n: int) -> str:
@@ -101,3 +115,26 @@ def test_sessions_that_nobody_judged_come_from_their_index(container: Container)
 
     assert len(found) >= SESSIONS // BATCH
     assert [plan for plan in found if INDEX_OF_UNJUDGED_ROWS not in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -> None:
+    """On PostgreSQL: in the order of their names each is in another block, which is read and written for it alone."""
+    with plans(container.database(), WALKS) as found:
+        container.backfill().run(Told(), pace=Pace(batch_size=BATCH // 10))
+
+    assert len(found) >= SESSIONS // BATCH
+    assert [plan for plan in found if "Tid Range Scan" not in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_few_sessions_that_nobody_judged_come_by_their_names(container: Container) -> None:
+    """A large table is not read for them."""
+    container.backfill().run(Told())
+    put_copy(container.database(), "new")
+    with plans(container.database(), WALKS) as walks, plans(container.database(), NAMES) as found:
+        report = container.backfill().run(Told())
+
+    assert (report.judged, walks) == (1, [])
+    assert any("ix_session_summaries_unjudged" in plan for plan in found)
+    assert [plan for plan in found if "Seq Scan on session_summaries" in plan] == []

@@ -15,7 +15,7 @@ from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import SessionChange
+from snapshots.app.session_ports import OpenCase, SessionChange
 from snapshots.app.settle import Settling
 from snapshots.app.steering import Pace, Steering
 from snapshots.app.undo import UndoReport, UndoRun
@@ -175,6 +175,26 @@ def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
 
     assert world.session().snapshot is not None
     assert world.run().judged == 0
+
+
+def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> None:
+    """A page is read, and made ready as far as verdicts are remembered, before it is its turn."""
+    world = World(source(facts={OTHER.text: IpFacts(asn=2)}))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    world.put(HOME.text, OTHER.text)
+    settling = Settling(world.service, finder())
+    with world.database.transaction() as stores:
+        page = settling.read(OpenCase.NEVER_JUDGED, stores, run="r", silent_since=NOON, after="", limit=9)
+    assert [verdict for verdict in page.foreseen if verdict is Gap.NOTHING_KNOWN] != []
+    assert page.prepared.size == 2
+    learn_of_home(world)
+
+    with world.database.transaction() as stores:
+        settled = settling.settle(page, stores, run="r", now=world.clock.now())
+
+    assert (len(settled.judged), settled.lost) == (2, [])
+    assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
 
 
 def test_other_rules_judge_everything_that_is_open_again() -> None:

@@ -109,6 +109,19 @@ def test_settling_seals_once_and_never_again(database: Database) -> None:
     assert kept(database, "s0").gap is None
 
 
+def test_what_was_prepared_before_is_written_with_the_rest(database: Database) -> None:
+    """By another transaction than the one that prepared it."""
+    put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
+    one, two = (opened(database, name) for name in ("s0", "s1"))
+    with database.transaction() as stores:
+        prepared = stores.open_sessions.prepare([Judged(one, one.sighting, snapshot())], run="late")
+    with database.transaction() as stores:
+        rest = [Judged(two, two.sighting, Gap.TOO_LATE)]
+        assert not stores.open_sessions.settle(rest, run="late", settled_at=LATER, prepared=prepared)
+
+    assert (prepared.size, kept(database, "s0").snapshot, kept(database, "s1").gap) == (1, snapshot(), Gap.TOO_LATE)
+
+
 def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Database) -> None:
     """What was judged is not what is stored."""
     put(database, Gap.NOTHING_KNOWN)

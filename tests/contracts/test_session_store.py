@@ -34,6 +34,18 @@ def one_event(mark: int = 1, kind: EventKind = EventKind.OTHER, name: str = "s")
     return SessionAggregate.of(name, [SessionEvent(mark, at, kind, HOME)]).summary()
 
 
+ODD = ["\\N", "\\", "a\tb", "a\nb\r", '"', "'", "\\x41", "\u2028", "é\U0001f4a9", "%s", "null"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_text_is_stored_as_it_is(database: Database, text: str) -> None:
+    """Whatever it means to the ways in which databases take many rows."""
+    odd = replace(one_event(name=text), sensor=text)
+    save(database, odd.judged(Gap.NOTHING_KNOWN))
+
+    assert [kept.sensor for kept in found(database, text)] == [text]
+
+
 def save(database: Database, *saved: SessionSummary) -> None:
     with database.transaction() as stores:
         stores.inventory.register([s.sighting for s in saved if s.sighting], registered_at=NOON)

@@ -20,7 +20,7 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import Method
 
 SAMPLES = 5
-COUNTED = 10_000
+COUNTED = 50_000
 """Of how many addresses the sessions are counted in one transaction."""
 
 

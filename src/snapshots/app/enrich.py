@@ -88,10 +88,12 @@ class SnapshotService:
         ]
 
     def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
-        return self._completed(sightings, self._remembered(sightings), stores)
+        return self._completed(sightings, self.remembered(sightings), stores)
 
-    def _remembered(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
-        return [self._judgement.verdict(sighting) for sighting in sightings]
+    def remembered(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
+        """Return the verdicts on sightings that are remembered, which may be out of date; None where none is."""
+        verdict = self._judgement.verdict
+        return [verdict(sighting) for sighting in sightings]
 
     def _completed(
         self, sightings: Sequence[Sighting], remembered: Sequence[IpSnapshot | Gap | None], stores: Stores
@@ -119,12 +121,12 @@ class SnapshotService:
         """
         self.register_sources(stores)
         self._forget_what_is_out_of_date(stores)
-        remembered = self._remembered(sightings)
+        remembered = self.remembered(sightings)
         unknown = [sighting for sighting, verdict in zip(sightings, remembered, strict=True) if verdict is None]
         behind = stores.inventory.register(unknown, registered_at=self._clock.now())
         self._learn_of(behind, stores)
         if behind:
-            remembered = self._remembered(sightings)
+            remembered = self.remembered(sightings)
         if not is_rehearsal:
             self._known = _knowledge(stores)
         return self._completed(sightings, remembered, stores)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot
@@ -59,6 +59,10 @@ class OpenSession(NamedTuple):
     events: Sequence[str] = ()
     document: str | None = None
 
+    def without_documents(self) -> Self:
+        """Return the session without what is large of it, once its address was looked for."""
+        return self._replace(events=(), document=None) if self.events or self.document is not None else self
+
 
 class OpenPage(NamedTuple):
     """Some open sessions, and the place to go on behind; "" if there are no more."""
@@ -85,6 +89,21 @@ class Judged(NamedTuple):
     def was_found(self) -> bool:
         """Whether the address stands elsewhere than in the session's row."""
         return self.sighting is not None and self.session.sighting is None
+
+
+class Prepared(NamedTuple):
+    """
+    Verdicts in the form in which a store takes them.
+
+    Attributes:
+        form: What it takes; only for the kind of store that made it.
+        size: How many.
+        has_codes: Whether a row among them holds what another loader wrote for facts that it did not know.
+    """
+
+    form: object
+    size: int
+    has_codes: bool
 
 
 class SessionStore(Protocol):
@@ -165,12 +184,17 @@ class OpenSessions(Protocol):
         """Whether any address that was registered before a moment learned something since then."""
         ...
 
+    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+        """Do what can be done of `settle` without the database, maybe in another thread, by another transaction."""
+        ...
+
     def settle(
         self,
         judged: Collection[Judged],
         *,
         run: str,
         settled_at: datetime,
+        prepared: Prepared | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """
@@ -184,6 +208,7 @@ class OpenSessions(Protocol):
             judged: The sessions.
             run: The run that writes.
             settled_at: The present moment.
+            prepared: More sessions, which were prepared for the same run.
             meanwhile: Is called when the rest is the database's work, to begin something else in another thread.
 
         Returns:

@@ -3,22 +3,35 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
 from snapshots.app.ports import Stores
-from snapshots.app.session_ports import Judged, OpenCase, OpenSession
+from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import Sighting
 
+V = TypeVar("V")
+
 
 class FoundPage(NamedTuple):
-    """Some open sessions, where each came from, or why that is not known, and the place to go on behind."""
+    """
+    Some open sessions.
+
+    Attributes:
+        sessions: The sessions, without what was read of them only to find their addresses.
+        found: Where each came from, or why that is not known.
+        foreseen: The verdict on each, as far as it is remembered; it may be another by the time it is written.
+        prepared: Those of which a verdict is foreseen, ready to be written.
+        last: The place to go on behind.
+    """
 
     sessions: Sequence[OpenSession]
     found: Sequence[Sighting | Gap]
+    foreseen: Sequence[IpSnapshot | Gap | None]
+    prepared: Prepared
     last: str
 
 
@@ -69,7 +82,11 @@ class Settling:
             StoreUnavailable: The database refused.
         """
         page = stores.open_sessions.page(case, run=run, silent_since=silent_since, after=after, limit=limit)
-        return FoundPage(page.sessions, [self._finder.find(session) for session in page.sessions], page.last)
+        found = [self._finder.find(session) for session in page.sessions]
+        sessions = [session.without_documents() for session in page.sessions]
+        foreseen = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
+        known = [each for each in map(_judged, sessions, found, foreseen) if each is not None]
+        return FoundPage(sessions, found, foreseen, stores.open_sessions.prepare(known, run=run), page.last)
 
     def settle(
         self,
@@ -98,25 +115,43 @@ class Settling:
             StoreUnavailable: The database refused.
             SourceUnreadable: A source of facts cannot be read.
         """
-        judged = self._judged(page, stores, is_rehearsal=is_rehearsal)
+        sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
+        verdicts = _each(page.found, self._service.judge_stored(sightings, stores, is_rehearsal=is_rehearsal))
+        judged = [each for each in map(_judged, page.sessions, page.found, verdicts) if each is not None]
         last = stores.inventory.learned_last()
         settled_at = now if last is None else max(now, last)  # another process may have another clock
         if not writes:
             return SettledPage(last=page.last, judged=judged, lost=())
-        lost = stores.open_sessions.settle(judged, run=run, settled_at=settled_at, meanwhile=meanwhile)
+        is_as_foreseen = all(
+            was is None or was is verdict for was, verdict in zip(page.foreseen, verdicts, strict=True)
+        )
+        lost = stores.open_sessions.settle(
+            [each for each, was in zip(judged, page.foreseen, strict=True) if was is None]
+            if is_as_foreseen
+            else judged,
+            run=run,
+            settled_at=settled_at,
+            prepared=page.prepared if is_as_foreseen else None,
+            meanwhile=meanwhile,
+        )
         return SettledPage(last=page.last, judged=judged, lost=lost)
 
     def forget(self) -> None:
         """Forget what was learned in a transaction that was rolled back."""
         self._service.forget()
 
-    def _judged(self, page: FoundPage, stores: Stores, *, is_rehearsal: bool) -> list[Judged]:
-        sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
-        verdicts = iter(self._service.judge_stored(sightings, stores, is_rehearsal=is_rehearsal))
-        return [
-            Judged(session, None, sighting) if isinstance(sighting, Gap) else Judged(session, sighting, next(verdicts))
-            for session, sighting in zip(page.sessions, page.found, strict=True)
-        ]
+
+def _each(found: Sequence[Sighting | Gap], verdicts: Iterable[V]) -> list[Gap | V]:
+    """Return the verdicts on sightings, and between them why there was no sighting."""
+    following = iter(verdicts)
+    return [each if isinstance(each, Gap) else next(following) for each in found]
+
+
+def _judged(session: OpenSession, found: Sighting | Gap, verdict: IpSnapshot | Gap | None) -> Judged | None:
+    """Return a session with its verdict, if there is one."""
+    if verdict is None:
+        return None
+    return Judged(session, None if isinstance(found, Gap) else found, verdict)
 
 
 def verdicts_in(judged: Iterable[Judged]) -> dict[str, int]:

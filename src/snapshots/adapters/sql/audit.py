@@ -20,11 +20,11 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, fill, stored_rows
+from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.stage import fill, pack, stages, stored_rows
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -95,7 +95,7 @@ class SqlAudit:
         ]
         if len(rows) != len(snapshots):
             raise StoreUnavailable("a session to correct is not there")
-        fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
+        fill(self._connection, STAGE, pack(self._connection, stored_rows(self._connection, STAGE, rows)))
         of_row = STAGE.c.session_id == S.session_id
         new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
         staged = S.session_id.in_(select(STAGE.c.session_id))

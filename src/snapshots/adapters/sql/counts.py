@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of, fill, moment_as_stored, rows_of, seeking
-from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import UtcDateTime, asn_inventory, ip_inventory, session_summaries
 from snapshots.app.session_ports import SessionChange
 
@@ -130,7 +130,7 @@ class SqlInventoryCounts:
             return
         stored = moment_as_stored(self._connection)
         rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
-        fill(self._connection, STAGE, rows)
+        fill(self._connection, STAGE, pack(self._connection, rows))
         row, staged = ip_inventory.c, rows_of(STAGE, len(spans)).c
         is_new = row.session_count == 0
         adding = (

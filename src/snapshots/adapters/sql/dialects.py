@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,22 +14,18 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    FromClause,
     Select,
     String,
     Table,
     column,
-    delete,
     event,
     func,
-    literal_column,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.tables import moment_text
@@ -52,42 +48,6 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
     return select(rows.table_valued(column("value")).c.value)
 
 
-def fill(connection: Connection, stage: Table, rows: Iterable[tuple[object, ...]]) -> None:
-    """
-    Put many rows into a temporary table in the place of what it held, by the fastest way that the driver has.
-
-    Args:
-        connection: To the database.
-        stage: A table of ours.
-        rows: A value for each of its columns, as the driver takes it.
-    """
-    connection.execute(CreateTable(stage, if_not_exists=True))
-    connection.execute(delete(stage))
-    columns = ", ".join(column.name for column in stage.columns)
-    driver = connection.connection.driver_connection
-    if connection.dialect.driver == "psycopg" and driver is not None:
-        with driver.cursor() as cursor, cursor.copy(f"COPY {stage.name} ({columns}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        return
-    if connection.dialect.paramstyle == "qmark":
-        statement = str(stage.insert().compile(dialect=connection.dialect))
-        connection.exec_driver_sql(statement, list(rows))
-        return
-    names = stage.columns.keys()
-    connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
-
-
-def rows_of(stage: Table, count: int) -> FromClause:
-    """
-    Return a temporary table's rows so that a statement goes through them, and not through the table that they change.
-
-    No planner has statistics of them. The LIMIT tells SQLite how many there may be, which else takes them for a
-    million, and keeps PostgreSQL from seeking the few by each row of the many.
-    """
-    return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
-
-
 WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
 """Ways of PostgreSQL to join that read a table or an index from end to end."""
 
@@ -103,17 +63,6 @@ def seeking(connection: Connection) -> Iterator[None]:
     yield
     for way in WHOLESALE:
         connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
-
-
-def stored_rows(
-    connection: Connection, stage: Table, rows: Iterable[Mapping[str, Any]]
-) -> Iterator[tuple[object, ...]]:
-    """Yield rows as `fill` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
-    names = stage.columns.keys()
-    stored = moment_as_stored(connection)
-    for row in rows:
-        values = [row.get(column) for column in names]
-        yield tuple(stored(value) if type(value) is datetime else value for value in values)
 
 
 def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | str]:

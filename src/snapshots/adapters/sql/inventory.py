@@ -29,11 +29,11 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, each_span, fill, insert, rows_of, seeking, stored_rows
+from snapshots.adapters.sql.dialects import each_of, each_span, insert, seeking
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.stage import stage_of, stages
+from snapshots.adapters.sql.stage import fill, pack, rows_of, stage_of, stages, stored_rows
 from snapshots.adapters.sql.tables import (
     UtcDateTime,
     asn_inventory,
@@ -276,7 +276,7 @@ class SqlIpInventory:
             }
             for said in observations
         )
-        fill(self._connection, OBSERVED, stored_rows(self._connection, OBSERVED, rows))
+        fill(self._connection, OBSERVED, pack(self._connection, stored_rows(self._connection, OBSERVED, rows)))
         staged = select(*OBSERVED.c).where(true()).order_by(OBSERVED.c.ip_address, OBSERVED.c.source)
         statement = insert(self._connection, ip_observations).from_select(OBSERVED.columns.keys(), staged)
         held, offered = ip_observations.c.confirmed_until, statement.excluded.confirmed_until
@@ -298,7 +298,7 @@ class SqlIpInventory:
             }
             for address, snapshot in newest.items()
         )
-        fill(self._connection, SHOWN, stored_rows(self._connection, SHOWN, rows))
+        fill(self._connection, SHOWN, pack(self._connection, stored_rows(self._connection, SHOWN, rows)))
         row, staged = ip_inventory.c, rows_of(SHOWN, len(newest)).c
         showing = (
             update(ip_inventory)

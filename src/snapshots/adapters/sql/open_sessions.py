@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any
+from typing import cast as typed
 
 from sqlalchemy import (
     BigInteger,
@@ -31,15 +31,14 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.audit import SqlAudit
-from snapshots.adapters.sql.dialects import each_of, fill, has_rowids, moment_as_stored, rows_of, seeking
+from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
-from snapshots.adapters.sql.paging import behind, number_of, place_of
+from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import stages
+from snapshots.adapters.sql.stage import Packed, fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import (
     FACTS,
-    INDEX_OF_UNJUDGED_ROWS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
     UtcDateTime,
@@ -48,7 +47,8 @@ from snapshots.adapters.sql.tables import (
     session_summaries,
     set_asides,
 )
-from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession
+from snapshots.adapters.sql.unjudged import UnjudgedRows
+from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
@@ -95,42 +95,26 @@ class SqlOpenSessions:
         self._connection = connection
         self._audit = audit
         self._shape = shape
+        self._unjudged = UnjudgedRows(connection)
 
     def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
         """
         Return a page of open sessions.
 
-        Those that nobody judged come on SQLite in the order in which rows lie, which is not that of names.
+        Those that nobody judged come in the order in which rows lie, which is not that of names.
         """
-        if case is OpenCase.NEVER_JUDGED and not self._has_index_of_rows and self._none_is_unjudged():
+        if case is OpenCase.NEVER_JUDGED and self._unjudged.is_none:
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
-        rows = self._connection.execute(self._behind(columns, case, run, silent_since, after=after, limit=limit)).all()
-        if not rows:
-            return OpenPage([], "")
+        rows, last = self._behind(columns, case, run, silent_since, after=after, limit=limit)
         nowhere = [row[1] for row in rows if address_of(row[2]) is None]
         events = self._events_of(nowhere)
-        sessions = [_open_session(row, events.get(row[1], ())) for row in rows]
-        return OpenPage(sessions, place_of(rows[-1][0]))
+        return OpenPage([_open_session(row, events.get(row[1], ())) for row in rows], last)
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        query = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
-        row = self._connection.execute(query).one_or_none()
-        return (place_of(row[0]), row[1]) if row is not None else None
-
-    def _none_is_unjudged(self) -> bool:
-        """Whether there are none, as the index over them tells; a page may go through the whole table."""
-        query = select(S.session_id).where(_is_unjudged()).order_by(S.session_id).limit(1)
-        return self._connection.execute(query).first() is None
-
-    @cached_property
-    def _has_index_of_rows(self) -> bool:
-        """Whether there is SQLite's index over them."""
-        if not has_rowids(self._connection):
-            return False
-        query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
-        return self._connection.execute(query, {"name": INDEX_OF_UNJUDGED_ROWS}).first() is not None
+        rows, last = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
+        return (last, rows[0][1]) if rows else None
 
     def _behind(
         self,
@@ -141,15 +125,20 @@ class SqlOpenSessions:
         *,
         after: str,
         limit: int,
-    ) -> Select[Any]:
-        """Return the query for some sessions behind a place: the place, and some columns."""
-        is_number = case is OpenCase.NEVER_JUDGED and has_rowids(self._connection)
-        place: ColumnElement[Any] = literal_column("session_summaries.rowid") if is_number else S.session_id
-        if is_number and self._has_index_of_rows:
-            rows = _ROWS_BEHIND.bindparams(run=run, behind=number_of(after), limit=limit)
-            return select(place, *columns).where(place.in_(rows.columns(place))).order_by(place)
-        query = self._among(select(place, *columns), case, run, silent_since)
-        return query.where(behind(place, after, is_number=is_number)).order_by(place).limit(limit)
+    ) -> tuple[Sequence[Any], str]:
+        """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
+        lying = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
+        place: ColumnElement[Any] = S.session_id if lying is None else lying.place
+        if lying is not None:
+            query = select(place, *columns).where(lying.which)
+            query = query if lying.last else query.order_by(place)
+        else:
+            query = self._among(select(place, *columns), case, run, silent_since)
+            query = query.where(behind(place, after)).order_by(place).limit(limit)
+        rows = self._connection.execute(query).all()
+        if not rows:
+            return [], ""
+        return rows, lying.last if lying is not None and lying.last else place_of(rows[-1][0])
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count the open sessions of a case."""
@@ -206,19 +195,27 @@ class SqlOpenSessions:
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
 
+    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+        """Pack the rows to be staged."""
+        rows = pack(self._connection, _rows(judged, run, moment_as_stored(self._connection)))
+        return Prepared(rows, len(judged), any(each.session.has_codes for each in judged))
+
     def settle(
         self,
         judged: Collection[Judged],
         *,
         run: str,
         settled_at: datetime,
+        prepared: Prepared | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
-        if not judged:
+        parts = [part for part in (prepared, self.prepare(judged, run=run)) if part is not None and part.size]
+        if not parts:
             return ()
-        fill(self._connection, STAGE, _rows(judged, run, moment_as_stored(self._connection)))
-        staged = rows_of(STAGE, len(judged)).c
+        count = sum(part.size for part in parts)
+        fill(self._connection, STAGE, *(typed(Packed, part.form) for part in parts))
+        staged = rows_of(STAGE, count).c
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
         writes_facts = and_(_is_blank(), seals)
@@ -246,12 +243,12 @@ class SqlOpenSessions:
                 }
             )
         )
-        meanwhile()  # Python's threads get in each other's way before, while rows are staged
+        meanwhile()
         with seeking(self._connection):
             done = self._connection.execute(writing)
-        if any(each.session.has_codes for each in judged):
+        if any(part.has_codes for part in parts):
             self._seal_over_codes(run, settled_at)
-        return () if done.rowcount == len(judged) else self._not_written(run, settled_at)
+        return () if done.rowcount == count else self._not_written(run, settled_at)
 
     def _seal_over_codes(self, run: str, settled_at: datetime) -> None:
         """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
@@ -273,14 +270,6 @@ class SqlOpenSessions:
             S.updated_at == literal(settled_at, S.updated_at.type),
         )
         return self._connection.execute(select(STAGE.c.session_id).where(~written.exists())).scalars().all()
-
-
-# Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
-_ROWS_BEHIND = text(
-    f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS}"  # noqa: S608 - put together of our constants
-    f" WHERE {UNJUDGED.format(row='')} AND rowid > :behind"
-    " AND session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run) ORDER BY rowid LIMIT :limit"
-)
 
 
 def _is_blank() -> ColumnElement[bool]:
@@ -320,15 +309,19 @@ def _rows(
 ) -> Iterator[tuple[object, ...]]:
     seals = Seals(run, stored)
     for session, sighting, verdict in judged:
-        held = (session.session_id, session.held_ip, session.held_gap)
+        name, _, held_ip, held_gap, is_dated, *_ = session
         if sighting is None:
-            seen: tuple[object, ...] = (session.held_ip, None, None, None, None)
-        else:
-            address = sighting.address.text
-            by = run if address != session.held_ip or not session.is_dated else None
-            seen = (address, sighting.port, int(sighting.kind), stored(sighting.seen_at), by)
-        if isinstance(verdict, Gap) or sighting is None:
             gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
-            yield (*held, *seen, *(None,) * 7, gap)
+            yield (name, held_ip, held_gap, held_ip, *_NOTHING, gap)
             continue
-        yield (*held, *seen, *seals.columns(session.session_id, sighting, verdict), None)
+        address = sighting.address.text
+        by = run if address != held_ip or not is_dated else None
+        port, rank, at = sighting.port, int(sighting.kind), stored(sighting.seen_at)
+        seen = (name, held_ip, held_gap, address, port, rank, at, by)
+        if isinstance(verdict, Gap):
+            yield (*seen, *_NO_FACTS, verdict.value)
+        else:
+            yield (*seen, *seals.columns(name, sighting, verdict), None)
+
+
+_NOTHING, _NO_FACTS = (None,) * 11, (None,) * 7

@@ -88,7 +88,7 @@ def _canonical(value: object) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return moment_text(at) + "+00:00"
+    return f"{moment_text(at)}+00:00"
 
 
 class Seals:
@@ -110,14 +110,14 @@ class Seals:
         _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
         port = "" if sighting.port is None else sighting.port
         seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_moment(sighting.seen_at)}"
-        return (*columns, _digest(f"{session_id}|{seen}|{text}|{self._run}"))
+        return (*columns, _digest(f"{session_id}|{seen}|{text}"))
 
     def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
         asn, country, at = snapshot.asn, snapshot.country, snapshot.enrichment_at
         ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
         method, source = snapshot.method.value, snapshot.source
         facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
-        text = f"{facts}|{_moment(at)}|{method}|{source}"
+        text = f"{facts}|{_moment(at)}|{method}|{source}|{self._run}"
         # The snapshot is kept with its part, so that no other can get its id.
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part

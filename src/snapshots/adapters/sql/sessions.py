@@ -15,11 +15,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.dialects import each_of, fill, insert, stored_rows
+from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import stage_of
+from snapshots.adapters.sql.stage import fill, pack, stage_of, stored_rows
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
@@ -63,7 +63,7 @@ class SqlSessionStore:
         if not summaries:
             return
         rows = [row_of(summary, run=run, saved_at=saved_at) for summary in summaries]
-        fill(self._connection, STAGE, stored_rows(self._connection, STAGE, rows))
+        fill(self._connection, STAGE, pack(self._connection, stored_rows(self._connection, STAGE, rows)))
         staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
         statement = insert(self._connection, self._table).from_select(session_summaries.columns.keys(), staged)
         held, offered = session_summaries.c, statement.excluded

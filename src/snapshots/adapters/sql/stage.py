@@ -5,9 +5,19 @@ A key by which a statement seeks rows of a table is a plain String: PostgreSQL c
 the table, of ours ("C") or of another loader's, and uses its index; for a key in "C" it would read all of theirs.
 """
 
-from sqlalchemy import Column, MetaData, Table
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, FromClause, MetaData, Table, delete, literal_column, select
+from sqlalchemy.schema import CreateTable
+
+from snapshots.adapters.sql.dialects import moment_as_stored
 
 stages = MetaData()
+
+Packed = bytes | Sequence[tuple[object, ...]]
+"""Many rows in the form in which a driver takes them fastest."""
 
 
 def stage_of(table: Table) -> Table:
@@ -18,3 +28,74 @@ def stage_of(table: Table) -> Table:
         *(Column(column.name, column.type) for column in table.columns),
         prefixes=["TEMPORARY"],
     )
+
+
+def pack(connection: Connection, rows: Iterable[tuple[object, ...]]) -> Packed:
+    """
+    Return rows as `fill` takes them; it asks the database nothing.
+
+    Args:
+        connection: To the database, or another one to it.
+        rows: A value for each column of the table, as the driver takes it.
+    """
+    if connection.dialect.driver != "psycopg":
+        return list(rows)
+    # https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2, "Text Format"
+    copied = _COPIED
+    lines = ["\t".join([copied[type(value)](value) for value in row]) for row in rows]
+    return "\n".join([*lines, ""]).encode("utf-8", "surrogatepass")
+
+
+def _escaped(value: str) -> str:
+    return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_COPIED: Mapping[type, Callable[[Any], str]] = {
+    type(None): lambda _: r"\N",
+    str: _escaped,
+    int: str,
+    bool: str,
+    float: repr,
+    datetime: datetime.isoformat,
+    bytes: lambda value: rf"\\x{value.hex()}",
+}
+
+
+def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
+    """Put rows that `pack` made into a temporary table of ours, in the place of what it held."""
+    connection.execute(CreateTable(stage, if_not_exists=True))
+    connection.execute(delete(stage))
+    driver = connection.connection.driver_connection
+    for rows in packed:
+        if isinstance(rows, bytes):
+            columns = ", ".join(column.name for column in stage.columns)
+            with driver.cursor() as cursor, cursor.copy(f"COPY {stage.name} ({columns}) FROM STDIN") as copy:  # type: ignore[union-attr]  # psycopg's
+                copy.write(rows)
+        elif connection.dialect.paramstyle == "qmark":
+            statement = str(stage.insert().compile(dialect=connection.dialect))
+            connection.exec_driver_sql(statement, rows)
+        else:
+            names = stage.columns.keys()
+            connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def rows_of(stage: Table, count: int) -> FromClause:
+    """
+    Return a temporary table's rows so that a statement goes through them, and not through the table that they change.
+
+    No planner has statistics of them. The LIMIT tells SQLite how many there may be, which else takes them for a
+    million, and keeps PostgreSQL from seeking the few by each row of the many.
+    """
+    return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
+
+
+def stored_rows(
+    connection: Connection, stage: Table, rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[object, ...]]:
+    """Yield rows as `pack` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
+    names = stage.columns.keys()
+    stored = moment_as_stored(connection)
+    for row in rows:
+        values = [row.get(column) for column in names]
+        yield tuple(stored(value) if type(value) is datetime else value for value in values)

@@ -35,7 +35,8 @@ from snapshots.domain.snapshot import PSEUDO_COUNTRIES
 
 def moment_text(moment: datetime) -> str:
     """Return how SQLite keeps an aware moment: a text that sorts as time does."""
-    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")[:26]
 
 
 class _MomentAsText(sqlite.DATETIME):
@@ -79,7 +80,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             except (TypeError, ValueError):
                 return None  # another loader's column holds what is no time
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        return cast(datetime, value).astimezone(UTC)
+        moment = cast(datetime, value)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def name(length: int) -> String:

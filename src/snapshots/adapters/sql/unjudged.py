@@ -1,0 +1,128 @@
+"""
+The sessions that nobody judged, page by page in the order in which their rows lie.
+
+A page of them is rewritten as soon as it was read. In the order of their names, which is none in which they were
+written, that is another block of the table for each of them, twice.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, any_, literal_column, text
+from sqlalchemy import cast as as_type
+from sqlalchemy.types import String, UserDefinedType
+
+from snapshots.adapters.sql.dialects import has_rowids
+from snapshots.adapters.sql.paging import number_of
+from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
+
+ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
+TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
+
+AT = "@"
+"""Before the place of a row in PostgreSQL's table, which is another kind than its name."""
+
+ROWS_A_BLOCK = 4
+"""How many rows at most are expected in a block of PostgreSQL's table; if there are fewer, more blocks are read."""
+
+SMALLEST_WALK = 16
+"""Blocks of a table that is too small for any of this to matter."""
+
+
+class _Tid(UserDefinedType[str]):
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "tid"
+
+
+class Lying(NamedTuple):
+    """
+    Some rows by where they lie.
+
+    Attributes:
+        which: The condition for them.
+        place: The column of their places.
+        last: The place of the last of them; "" if it is to be seen from them, in the order of `place`.
+    """
+
+    which: ColumnElement[bool]
+    place: ColumnElement[Any]
+    last: str = ""
+
+
+class UnjudgedRows:
+    """Where the rows lie of sessions that nobody judged."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there are none, as the index over them tells."""
+        if self._has_index_of_rows:
+            return False  # a page is read as fast
+        return self._count(up_to=1) == 0
+
+    def page(self, after: str, *, run: str, limit: int) -> Lying | None:
+        """Return some rows behind a place; None if there are so few that their names are a better order."""
+        if has_rowids(self._connection):
+            query = _ROWS_BY_INDEX if self._has_index_of_rows else _ROWS
+            rows = query.bindparams(run=run, behind=number_of(after), limit=limit)
+            return Lying(ROW_ID.in_(rows.columns(ROW_ID)), ROW_ID)
+        if not self._walks(after):
+            return None
+        found = self._tuples_behind(after, run, limit)
+        which = any_(as_type(BindParameter(None, found, type_=ARRAY(String)), ARRAY(_Tid))) == TUPLE_ID
+        return Lying(which, TUPLE_ID, f"{AT}{found[-1]}" if found else "")
+
+    @cached_property
+    def _has_index_of_rows(self) -> bool:
+        """Whether there is SQLite's index over them."""
+        if not has_rowids(self._connection):
+            return False
+        query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
+        return self._connection.execute(query, {"name": INDEX_OF_UNJUDGED_ROWS}).first() is not None
+
+    def _walks(self, after: str) -> bool:
+        """Whether to go through the blocks of the table: where many hold such rows, that is far less to read."""
+        if after:
+            return after.startswith(AT)
+        enough = self._blocks // ROWS_A_BLOCK + 1
+        return self._count(up_to=enough) == enough
+
+    def _count(self, *, up_to: int) -> int:
+        return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())
+
+    @cached_property
+    def _blocks(self) -> int:
+        size = "pg_relation_size('session_summaries') / current_setting('block_size')::integer"
+        return int(self._connection.execute(text(f"SELECT {size}")).scalar_one())
+
+    def _tuples_behind(self, after: str, run: str, limit: int) -> Sequence[str]:
+        place = after.removeprefix(AT) or "(0,0)"
+        block, more = int(place[1:].partition(",")[0]), max(limit // ROWS_A_BLOCK, SMALLEST_WALK)
+        found: list[str] = []
+        while len(found) < limit and block <= self._blocks:
+            block, more = block + more, more * 2
+            asked = {"run": run, "behind": place, "before": f"({block},0)", "limit": limit - len(found)}
+            found += self._connection.execute(_TUPLES_BEHIND, asked).scalars()
+            place = found[-1] if len(found) == limit else f"({block},0)"
+        return found
+
+
+_NOT_SET_ASIDE = "session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run)"
+
+_BEHIND = f"WHERE {UNJUDGED.format(row='')} AND rowid > :behind AND {_NOT_SET_ASIDE} ORDER BY rowid LIMIT :limit"
+_ROWS = text(f"SELECT rowid FROM session_summaries NOT INDEXED {_BEHIND}")  # noqa: S608 - put together of our constants
+# Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
+_ROWS_BY_INDEX = text(f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS} {_BEHIND}")  # noqa: S608
+_TUPLES_BEHIND = text(
+    f"SELECT CAST(ctid AS text) AS place FROM session_summaries WHERE {UNJUDGED.format(row='')}"  # noqa: S608 - likewise
+    f" AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) AND {_NOT_SET_ASIDE} ORDER BY ctid LIMIT :limit"
+)
+_COUNT = text(
+    "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - likewise
+    f" WHERE {UNJUDGED.format(row='')} ORDER BY session_id LIMIT :enough) AS unjudged"
+)
