@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     column,
+    delete,
     event,
     func,
     select,
@@ -46,6 +47,14 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
         return select(rows.column_valued("value"))
     rows = func.json_each(BindParameter(None, json.dumps(list(texts))))
     return select(rows.table_valued(column("value")).c.value)
+
+
+def empty(connection: Connection, temporary: Table) -> None:
+    """Remove the rows of a temporary table; PostgreSQL never cleans up after a DELETE there."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"TRUNCATE {temporary.name}")
+    else:
+        connection.execute(delete(temporary))
 
 
 WHOLESALE = ("enable_hashjoin", "enable_mergejoin")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, FromClause, MetaData, Table, delete, literal_column, select
+from sqlalchemy import Column, Connection, FromClause, MetaData, Table, literal_column, select
 from sqlalchemy.schema import CreateTable
 
-from snapshots.adapters.sql.dialects import moment_as_stored
+from snapshots.adapters.sql.dialects import empty, moment_as_stored
 
 stages = MetaData()
 
@@ -65,7 +65,7 @@ _COPIED: Mapping[type, Callable[[Any], str]] = {
 def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
     """Put rows that `pack` made into a temporary table of ours, in the place of what it held."""
     connection.execute(CreateTable(stage, if_not_exists=True))
-    connection.execute(delete(stage))
+    empty(connection, stage)
     driver = connection.connection.driver_connection
     for rows in packed:
         if isinstance(rows, bytes):
