@@ -4,6 +4,7 @@ What must be stored of a log, slowly and obviously. Shares no code with the prog
 It reads all lines at once, so it knows nothing of batches, files, bookmarks or orders.
 """
 
+import hashlib
 import ipaddress
 import json
 from collections import defaultdict
@@ -75,10 +76,50 @@ def row_of(events: list[Row]) -> Row:
         "command_count": named["cowrie.command.input"],
         "login_attempts": named["cowrie.login.success"] + named["cowrie.login.failed"],
         "file_downloads": named["cowrie.session.file_download"],
+        **behaviour_of(events),
         "sealed": ip is not None and ipaddress.ip_address(ip).is_global and ipaddress.ip_address(ip) not in SHARED
         if ip and ":" not in ip
         else ip is not None and ipaddress.ip_address(ip).is_global,
     }
+
+
+def behaviour_of(events: list[Row]) -> Row:
+    """Tell what one session said first of each kind."""
+    logins = [
+        (e["at"], e.get("username", ""), hashlib.sha256(e["password"].encode()).hexdigest() if "password" in e else "")
+        for e in events
+        if e["eventid"] in {"cowrie.login.success", "cowrie.login.failed"}
+    ]
+    _, username, password_hash = min(logins, default=(None, "", ""))
+    won = any(e["eventid"] == "cowrie.login.success" for e in events)
+    return {
+        "protocol": first(events, ["cowrie.session.connect"], "protocol"),
+        "client_version": first(events, ["cowrie.client.version"], "version"),
+        "hassh": first(events, ["cowrie.client.kex"], "hassh"),
+        "username": username or None,
+        "password_hash": password_hash or None,
+        "login_succeeded": won if logins else None,
+        "download_hash": first(events, ["cowrie.session.file_download", "cowrie.session.file_upload"], "shasum"),
+        "duration_ms": duration_of(events),
+    }
+
+
+def first(events: list[Row], names: list[str], field: str) -> str | None:
+    """Return the earliest text in a field of some events."""
+    found = [(e["at"], e[field]) for e in events if e["eventid"] in names and e.get(field)]
+    text = min(found)[1] if found else None
+    return text[2:-1] if text and text.startswith("b'") and text.endswith("'") else text
+
+
+def duration_of(events: list[Row]) -> int | None:
+    """Return how long the session says it lasted."""
+    found = []
+    for event in events:
+        if event["eventid"] == "cowrie.session.closed" and "duration_ms" in event:
+            found.append((event["at"], str(event["duration_ms"])))
+        elif event["eventid"] == "cowrie.session.closed" and "duration" in event:
+            found.append((event["at"], str(round(float(event["duration"]) * 1000))))
+    return int(min(found)[1]) if found else None
 
 
 def rank(event: Row) -> int:

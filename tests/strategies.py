@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from snapshots.domain.behaviour import Trait
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, IpObservation
 from snapshots.domain.session import EventKind, SessionEvent
@@ -47,6 +48,15 @@ ip_snapshots = st.builds(
 )
 
 
+TEXTS = {
+    Trait.CREDENTIALS: st.sampled_from(["root\0\0", "root\0" + "0" * 64 + "\0a b"]),
+    Trait.DURATION: st.integers(0, 10**12).map(str),
+}
+traits = st.sampled_from(Trait).flatmap(
+    lambda trait: st.tuples(st.just(trait), TEXTS.get(trait, st.sampled_from(["a", "b", "\u2028 é", "'\"\\\t"])))
+)
+
+
 @st.composite
 def events(draw: st.DrawFn) -> SessionEvent:
     """An event whose fingerprint is a function of what it says, as in a log."""
@@ -55,8 +65,9 @@ def events(draw: st.DrawFn) -> SessionEvent:
     address = draw(st.none() | addresses)
     port = draw(st.none() | st.sampled_from([1, 2])) if kind is EventKind.CONNECT else None
     sensor = draw(st.sampled_from([None, "a", "b"]))
-    mark = hash((at, kind.value, address, port, sensor)) % 2**64
-    return SessionEvent(mark, at, kind, address, port, sensor)
+    said = draw(st.none() | traits)
+    mark = hash((at, kind.value, address, port, sensor, said and (said[0].word, said[1]))) % 2**64
+    return SessionEvent(mark, at, kind, address, port, sensor, traits=(said,) if said else ())
 
 
 @st.composite

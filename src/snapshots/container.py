@@ -38,7 +38,7 @@ from snapshots.app.finding import AddressFinder
 from snapshots.app.follow import DeltaLoader
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
-from snapshots.app.lines import LogEvent, LogSource
+from snapshots.app.lines import LineOptions, LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
 from snapshots.app.progress import LoadObserver
@@ -224,16 +224,16 @@ def open_application(settings: Settings) -> Iterator[Application]:
 
     def follow(
         paths: Sequence[str],
-        sensor: str | None,
+        options: LineOptions,
         observer: LoadObserver,
         is_stopped: Callable[[], bool],
         every: float,
     ) -> LoadReport:
-        watch = FolderWatch(paths, LineDecoder(sensor))
+        watch = FolderWatch(paths, LineDecoder(options))
         return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
 
-    def find(paths: Sequence[str], sensor: str | None) -> FoundLogs:
-        return find_logs(paths, LineDecoder(sensor))
+    def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
+        return find_logs(paths, LineDecoder(options))
 
     def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
         target = SqlDatabase(url)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from snapshots.adapters.cowrie import decode as decode_module
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.timestamps import moment
-from snapshots.app.lines import LogEvent, Reason
+from snapshots.app.lines import LineOptions, LogEvent, Reason
 from snapshots.domain.session import EventKind, SessionEvent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ def line(**fields: object) -> bytes:
 
 
 def said(text: bytes, sensor: str | None = None) -> SessionEvent:
-    decoded = LineDecoder(sensor).decode(text)
+    decoded = LineDecoder(LineOptions(sensor=sensor)).decode(text)
     assert isinstance(decoded, LogEvent), decoded
     return decoded.event
 

@@ -32,6 +32,14 @@ COUNTED = [
     "command_count",
     "login_attempts",
     "file_downloads",
+    "protocol",
+    "client_version",
+    "hassh",
+    "username",
+    "password_hash",
+    "login_succeeded",
+    "download_hash",
+    "duration_ms",
 ]
 
 

@@ -21,6 +21,33 @@ class Reason(Enum):
     DAMAGED_FILE = "damaged_file"
 
 
+class Layout(Enum):
+    """How events stand in a content."""
+
+    AUTO = "auto"
+    """As its beginning says."""
+    LINES = "lines"
+    """One in each line, as Cowrie writes them."""
+    JSON = "json"
+    """As JSON objects, in an array or one after the other, over any number of lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineOptions:
+    """
+    How lines are read.
+
+    Attributes:
+        sensor: The honeypot's name, in place of what the lines say; None to believe them.
+        keeps_passwords: Whether passwords are kept beside their hashes.
+        layout: How events stand in the contents.
+    """
+
+    sensor: str | None = None
+    keeps_passwords: bool = False
+    layout: Layout = Layout.AUTO
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """

@@ -7,6 +7,7 @@ from enum import Enum
 from hashlib import blake2b
 from typing import NamedTuple, NewType, Self
 
+from snapshots.domain.behaviour import Behaviour, Traits
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary, bounded
@@ -47,6 +48,7 @@ class SessionEvent(NamedTuple):
         port: The attacker's port, 0 to 65535; only on a connect.
         sensor: The honeypot that logged it.
         sensor_id: The honeypot's UUID, where the log has one.
+        traits: What it says of the session's behaviour.
     """
 
     fingerprint: int
@@ -56,6 +58,7 @@ class SessionEvent(NamedTuple):
     port: int | None = None
     sensor: str | None = None
     sensor_id: str | None = None
+    traits: Traits = ()
 
     @property
     def sighting(self) -> Sighting | None:
@@ -165,6 +168,7 @@ class SessionAggregate:
             sensor=min({event.sensor for event in events if event.sensor is not None}, default=None),
             sensor_id=min({event.sensor_id for event in events if event.sensor_id is not None}, default=None),
             fingerprints=bounded(frozenset(self.events)),
+            behaviour=Behaviour.of((event.at, event.traits) for event in events if event.traits),
         )
 
 

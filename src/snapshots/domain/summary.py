@@ -3,10 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+
+NOTHING_SAID = Behaviour()
 
 LARGEST_FINGERPRINT_SET = 1_048_576
 """How many events of one session are known again; eight megabytes in its row."""
@@ -36,6 +39,7 @@ class SessionSummary:
         gap: Why the session is open; None when it is sealed, or nobody judged it yet.
         is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.
         counted_until: Events at or before it were counted by another loader; None if there was none.
+        behaviour: What the events said that campaigns are found by.
     """
 
     session_id: str
@@ -55,6 +59,7 @@ class SessionSummary:
     gap: Gap | None = None
     is_unreadable: bool = False
     counted_until: datetime | None = None
+    behaviour: Behaviour = NOTHING_SAID
 
     @property
     def is_sealed(self) -> bool:
@@ -117,6 +122,7 @@ class SessionSummary:
             gap=first.gap,
             is_unreadable=self.is_unreadable,
             counted_until=self.counted_until,
+            behaviour=self.behaviour.merge(later.behaviour),
         )
         return both if self.is_sealed else both._without_claimed_address()
 

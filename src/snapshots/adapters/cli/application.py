@@ -16,7 +16,7 @@ from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
-from snapshots.app.lines import LogSource
+from snapshots.app.lines import LineOptions, LogSource
 from snapshots.app.progress import LoadObserver
 from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.report import Reports
@@ -45,9 +45,9 @@ class Application:
 
     Attributes:
         load: Loads contents and tells an observer.
-        follow: Loads what is added to the logs that paths name, of a sensor, until it is stopped; looks every so many
-            seconds.
-        find_logs: Finds the logs that paths name; the sensor's name, or None to believe the logs.
+        follow: Loads what is added to the logs that paths name, read as is said, until it is stopped; looks every so
+            many seconds.
+        find_logs: Finds the logs that paths name, to be read as is said.
         reports: Answers questions.
         changes: Corrects and prunes sealed sessions, on the record.
         adoption: Takes over a database of cowrieprocessor.
@@ -69,8 +69,8 @@ class Application:
     """
 
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
-    follow: Callable[[Sequence[str], str | None, LoadObserver, Callable[[], bool], float], LoadReport]
-    find_logs: Callable[[Sequence[str], str | None], FoundLogs]
+    follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
+    find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]
     reports: Reports
     changes: AuditedChanges
     adoption: Adoption

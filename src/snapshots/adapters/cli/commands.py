@@ -27,7 +27,7 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.progress import CopyBar, LoadBar
 from snapshots.app.batch import LoadReport
-from snapshots.app.lines import LogSource
+from snapshots.app.lines import Layout, LineOptions, LogSource
 from snapshots.app.progress import Unobserved
 from snapshots.domain.ip_type import IpType
 
@@ -58,6 +58,14 @@ cli.add_command(undo)
 @facts_options
 @output_options
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
+@click.option(
+    "--input-format",
+    type=click.Choice([layout.value for layout in Layout]),
+    default=Layout.AUTO.value,
+    show_default=True,
+    help="How events stand in the files: one in each line, or as JSON (arrays, pretty-printed, from Elasticsearch).",
+)
+@click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")
 @click.option("--follow", is_flag=True, help="Go on reading what is added, until Ctrl-C or SIGTERM.")
 @click.option(
     "--every",
@@ -74,6 +82,8 @@ def load(
     paths: tuple[str, ...],
     sensor: str | None,
     *,
+    input_format: str,
+    keep_passwords: bool,
     follow: bool,
     every: float,
     quiet: bool,
@@ -87,12 +97,13 @@ def load(
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
+    reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout(input_format))
     with opened(open_application, options) as application:
         if follow:
             with stopping() as is_stopped:
-                report = application.follow(paths, sensor, Unobserved(), is_stopped, every)
+                report = application.follow(paths, reading, Unobserved(), is_stopped, every)
         else:
-            report = _load(application, paths, sensor, quiet=quiet)
+            report = _load(application, paths, reading, quiet=quiet)
         if not quiet:
             render.show_load(stdout(), report)
 
@@ -294,7 +305,7 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
             )
             for title, _ in steps:
                 console.print(f"\n{title}\n", style="bold")
-                render.show_load(console, _load(application, [str(path)], None, quiet=False))
+                render.show_load(console, _load(application, [str(path)], LineOptions(), quiet=False))
                 if title == steps[0][0]:
                     console.print()
                     render.show_report(console, application.reports.report(top=8))
@@ -314,9 +325,9 @@ def _demo_database(url: str | None) -> Iterator[str]:
         yield f"sqlite:///{folder}/demo.db"
 
 
-def _load(application: Application, paths: Sequence[str], sensor: str | None, *, quiet: bool) -> LoadReport:
+def _load(application: Application, paths: Sequence[str], reading: LineOptions, *, quiet: bool) -> LoadReport:
     stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
-    found = application.find_logs(paths, sensor)
+    found = application.find_logs(paths, reading)
     if found.skipped:
         stderr.print(render.skipped(found.skipped))
     with LoadBar(stderr, _total_size(found.contents)) as bar:

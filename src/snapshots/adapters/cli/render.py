@@ -1,6 +1,6 @@
 """Answers as tables for a terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from snapshots.adapters.cli.printable import printable
 from snapshots.app.adoption import AdoptionPlan, Lock
 from snapshots.app.batch import LoadReport
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
+from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpFacts, label_of
 from snapshots.domain.snapshot import IpSnapshot, Method
@@ -163,6 +164,34 @@ def _named_facts(snapshot: IpSnapshot | None) -> list[tuple[str, int | str | Non
     return [("ASN", snapshot.asn), ("country", snapshot.country), ("IP type", ip_type)]
 
 
+SHOWN_COMMANDS = 10
+
+
+def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
+    """Yield what a session's events said, as far as they said anything."""
+    client = [behaviour.first(trait) for trait in (Trait.PROTOCOL, Trait.CLIENT_VERSION, Trait.HASSH)]
+    if any(client):
+        yield "client", printable(", ".join(part for part in client if part), 300)
+    if behaviour.username is not None or behaviour.login_succeeded is not None:
+        secret = behaviour.password or (
+            f"SHA-256 {behaviour.password_hash}" if behaviour.password_hash else "no password"
+        )
+        outcome = "one login succeeded" if behaviour.login_succeeded else "no login succeeded"
+        yield "tried first", printable(f"{behaviour.username or 'no user name'}, {secret}; {outcome}", 400)
+    commands = behaviour.texts(Trait.COMMAND)
+    for number, text in enumerate(commands[:SHOWN_COMMANDS]):
+        yield "" if number else "commands", printable(text, 300)
+    if len(commands) > SHOWN_COMMANDS:
+        yield "", Text(f"and {len(commands) - SHOWN_COMMANDS} more")
+    if behaviour.command_signature is not None:
+        yield "signature", Text(behaviour.command_signature)
+    for name, trait in (("SSH key", Trait.KEY), ("download", Trait.DOWNLOAD), ("URL", Trait.URL)):
+        for number, text in enumerate(behaviour.texts(trait)):
+            yield "" if number else name, printable(text, 300)
+    if behaviour.duration_ms is not None:
+        yield "lasted", Text(f"{behaviour.duration_ms / 1000:,.1f} s")
+
+
 def show_explanation(console: Console, explanation: Explanation) -> None:
     """Print what led to what a session holds."""
     session, snapshot = explanation.session, explanation.session.snapshot
@@ -172,6 +201,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         ("sensor", printable(session.sensor or "not known")),
         ("events", f"{session.event_count:,}, {_moment(session.first_event_at)} to {_moment(session.last_event_at)}"),
     ]
+    rows += _behaviour_rows(session.behaviour)
     if explanation.namesakes:
         rows.append(("same id", printable(", ".join(explanation.namesakes), 300)))
     if sighting is None:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report
+from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpObservation
 
@@ -66,6 +67,25 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     }
 
 
+def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
+    """Return what a session's events said that campaigns are found by."""
+    return {
+        "protocol": behaviour.first(Trait.PROTOCOL),
+        "client_version": behaviour.first(Trait.CLIENT_VERSION),
+        "hassh": behaviour.first(Trait.HASSH),
+        "username": behaviour.username,
+        "password_hash": behaviour.password_hash,
+        "password": behaviour.password,
+        "login_succeeded": behaviour.login_succeeded,
+        "duration_ms": behaviour.duration_ms,
+        "command_signature": behaviour.command_signature,
+        "commands": [{"at": at, "text": text} for at, text in behaviour.said.get(Trait.COMMAND, ())],
+        "ssh_key_fingerprints": behaviour.texts(Trait.KEY),
+        "download_hashes": behaviour.texts(Trait.DOWNLOAD),
+        "urls": behaviour.texts(Trait.URL),
+    }
+
+
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """Return what led to what a session holds."""
     session, snapshot = explanation.session, explanation.session.snapshot
@@ -86,6 +106,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         "source_port": sighting.port if sighting else None,
         "seen_at": sighting.seen_at if sighting else None,
         "seen_by": sighting.kind.name.lower() if sighting else None,
+        "behaviour": behaviour_document(session.behaviour),
         "snapshot": {
             "asn": snapshot.asn,
             "organization": explanation.organization,

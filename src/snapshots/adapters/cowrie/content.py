@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
-from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
+from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
 
 HEAD = 64 * 1024
 CHUNK = 1024 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
+LONGEST_PEEK = 8192
 LONGEST_PAYLOAD = 64 * 1024
 
 BLANK = b" \t\r\n\x0b\x0c"
@@ -155,7 +157,26 @@ class LogContent:
         else:
             self._refuse_foreign(magic)
             self._stream = self._raw
+        if self._is_folded(self._stream):
+            self._stream = Unfolded(self._stream, LONGEST_LINE)
         return self._stream
+
+    def _is_folded(self, stream: BufferedIOBase) -> bool:
+        """Whether events do not stand one in a line."""
+        if self._decoder.layout is not Layout.AUTO:
+            return self._decoder.layout is Layout.JSON
+        try:
+            return is_folded(stream.peek(LONGEST_PEEK))  # type: ignore[attr-defined]  # all of them can
+        except DAMAGED:
+            return False  # reading says what is wrong
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the file's events do not stand one in a line."""
+        try:
+            return isinstance(self._open(), Unfolded)
+        finally:
+            self._close()
 
     def _refuse_foreign(self, magic: bytes) -> None:
         for start, kind in FOREIGN.items():

@@ -1,7 +1,6 @@
 """What one line of a Cowrie log says."""
 
 import json
-import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import msgspec
 
 from snapshots.adapters.cowrie.timestamps import moment
-from snapshots.app.lines import LogEvent, Reason
+from snapshots.adapters.cowrie.traits import TELLING, clean, traits_in
+from snapshots.app.lines import LineOptions, LogEvent, Reason
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
 from snapshots.domain.session import EventKind, SessionEvent
@@ -30,7 +30,7 @@ FORWARDED = "cowrie.direct-tcpip."
 
 
 class _Fields(msgspec.Struct):
-    """The fields that are needed, as Cowrie writes them."""
+    """The fields that are needed, as Cowrie writes them; of the last ones any type is taken."""
 
     session: str
     timestamp: str
@@ -39,9 +39,20 @@ class _Fields(msgspec.Struct):
     src_port: int | None = None
     sensor: str | None = None
     uuid: str | None = None
+    protocol: Any = None
+    version: Any = None
+    hassh: Any = None
+    username: Any = None
+    password: Any = None
+    input: Any = None
+    shasum: Any = None
+    url: Any = None
+    duration: Any = None
+    duration_ms: Any = None
 
 
 _decode = msgspec.json.Decoder(_Fields).decode
+_ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
 
 
 class LineDecoder:
@@ -49,11 +60,14 @@ class LineDecoder:
     Turns lines into events.
 
     Args:
-        sensor: The honeypot's name, in place of what the lines say; None to believe them.
+        options: How.
     """
 
-    def __init__(self, sensor: str | None = None) -> None:
-        self._sensor = clean(sensor, LONGEST_SENSOR) if sensor else None
+    def __init__(self, options: LineOptions | None = None) -> None:
+        options = options or LineOptions()
+        self._sensor = clean(options.sensor, LONGEST_SENSOR) if options.sensor else None
+        self._keeps_passwords = options.keeps_passwords
+        self.layout = options.layout
 
     def decode(self, line: bytes) -> LogEvent | Reason:
         """
@@ -93,16 +107,9 @@ class LineDecoder:
                 port if port is not None and 0 <= port <= 65535 else None,
                 self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
                 _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
+                traits_in(fields, keeps_passwords=self._keeps_passwords) if fields.eventid in TELLING else (),
             ),
         )
-
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-def clean(text: str, longest: int | None) -> str:
-    """Return *text* as both databases can hold it: without NUL and lone surrogates, and not too long."""
-    return _UNSTORABLE.sub("\ufffd", text)[:longest]
 
 
 @lru_cache(maxsize=65_536)
@@ -134,6 +141,7 @@ def _leniently(line: bytes) -> _Fields | Reason:
     if not isinstance(session, str) or not session.strip():
         return Reason.NO_SESSION
     return _Fields(
+        **{name: found.get(name) for name in _ANY},
         session=session,
         timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() takes anything
         eventid=_text(found.get("eventid")) or "",

@@ -121,6 +121,10 @@ class GrowingContent(LogContent):
             raise LogUnreadable(f"{self.name} is another file by now")
         return stream
 
+    def _is_folded(self, stream: BufferedIOBase) -> bool:  # noqa: ARG002 - as of every content
+        """Say no: what grows is read line by line."""
+        return False
+
     def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Leave what has no newline yet."""
         yield from ()
@@ -221,10 +225,9 @@ class FolderWatch:
             _close(held.content)
             held = None
         if held is None:
-            is_compressed = beginning.startswith(COMPRESSED)
-            content = (
-                LogContent(path, self._decoder) if is_compressed else GrowingContent(path, self._decoder, identity)
-            )
+            content = LogContent(path, self._decoder)
+            if not beginning.startswith(COMPRESSED) and not content.is_folded:
+                content = GrowingContent(path, self._decoder, identity)
             held = self._followed[identity] = _Followed(content, beginning)
         elif isinstance(held.content, GrowingContent):
             held.content.rename(path)

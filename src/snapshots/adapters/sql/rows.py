@@ -1,9 +1,10 @@
 """How sessions and observations are written as rows, and read back."""
 
+import json
 import re
 from array import array
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from sys import byteorder
@@ -12,6 +13,7 @@ from typing import Any, cast
 from sqlalchemy import RowMapping
 
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, moment_text
+from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType, IpTypePriority
@@ -19,6 +21,9 @@ from snapshots.domain.observation import IpFacts, IpObservation
 from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+TRAITS = {trait.word: trait for trait in Trait}
 
 
 def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
@@ -41,11 +46,52 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
         "gap_checked_at": saved_at if summary.gap else None,
         "gap_run": run if summary.gap else None,
         "counted_until": summary.counted_until,
+        **behaviour_columns(summary.behaviour),
         "created_at": saved_at,
         "updated_at": saved_at,
         "event_fingerprints": packed(summary.fingerprints),
     }
     return row | {"snapshot_seal": seal_of(row) if snapshot else None}
+
+
+def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
+    """Return what is asked for most of a session's behaviour, and all of it as a JSON text."""
+    if not behaviour.said:
+        return {}
+    said = {
+        trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
+        for trait, pairs in sorted(behaviour.said.items(), key=lambda item: item[0].word)
+    }
+    return {
+        "protocol": behaviour.first(Trait.PROTOCOL),
+        "client_version": behaviour.first(Trait.CLIENT_VERSION),
+        "hassh": behaviour.first(Trait.HASSH),
+        "username": behaviour.username,
+        "password_hash": behaviour.password_hash,
+        "login_succeeded": behaviour.login_succeeded,
+        "command_signature": behaviour.command_signature,
+        "ssh_key_fingerprint": behaviour.first(Trait.KEY),
+        "download_hash": behaviour.first(Trait.DOWNLOAD),
+        "duration_ms": behaviour.duration_ms,
+        "behaviour": json.dumps(said, separators=(",", ":")),
+    }
+
+
+def behaviour_in(text: str | None) -> Behaviour:
+    """Return the behaviour that `behaviour_columns` wrote; none where something else stands there."""
+    if not text:
+        return Behaviour()
+    try:
+        found = json.loads(text)
+        return Behaviour(
+            {
+                TRAITS[word]: tuple((EPOCH + at * MICROSECOND, str(said)) for at, said in pairs)
+                for word, pairs in found.items()
+                if word in TRAITS and pairs
+            }
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        return Behaviour()
 
 
 def snapshot_columns(sighting: Sighting | None, snapshot: IpSnapshot | None, run: str) -> dict[str, Any]:
@@ -150,6 +196,7 @@ def summary_in(row: RowMapping) -> SessionSummary:
         gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and not is_sealed else None,
         is_unreadable=is_sealed and snapshot is None,
         counted_until=_counted_until(row),
+        behaviour=behaviour_in(row["behaviour"]),
     )
 
 

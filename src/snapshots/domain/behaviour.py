@@ -1,0 +1,211 @@
+"""What a session did, beside how often: by this, campaigns are found again."""
+
+import base64
+import binascii
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Self
+
+
+class Trait(Enum):
+    """
+    Something that an event may say of its session.
+
+    Attributes:
+        most: How many of it are kept of one session, the earliest.
+        is_repeatable: Whether the same text counts again at another time.
+    """
+
+    PROTOCOL = ("protocol", 1)
+    CLIENT_VERSION = ("client_version", 1)
+    HASSH = ("hassh", 1)
+    CREDENTIALS = ("credentials", 1)
+    SUCCESS = ("success", 1)
+    DURATION = ("duration", 1)
+    COMMAND = ("command", 64, True)
+    KEY = ("key", 8)
+    DOWNLOAD = ("download", 32)
+    URL = ("url", 32)
+
+    def __init__(self, word: str, most: int, is_repeatable: bool = False) -> None:  # noqa: FBT001, FBT002 - of an Enum
+        self.word = word
+        self.most = most
+        self.is_repeatable = is_repeatable
+
+
+Said = tuple[datetime, str]
+"""When something was said, in UTC, and what."""
+
+Traits = tuple[tuple[Trait, str], ...]
+"""What one event says."""
+
+LONGEST_COMMAND = 1000
+"""Characters; of a longer command the beginning is kept, with a hash of all of it."""
+
+SIGNATURE_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """
+    What the events of a session said, each with its time.
+
+    Attributes:
+        said: The earliest of each trait, in the order of their times, then of their texts.
+    """
+
+    said: Mapping[Trait, tuple[Said, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    @classmethod
+    def of(cls, said: Iterable[tuple[datetime, Traits]]) -> Self:
+        """Return what events say, each with its time."""
+        found: defaultdict[Trait, list[Said]] = defaultdict(list)
+        for at, traits in said:
+            for trait, text in traits:
+                found[trait].append((at, text))
+        return cls({trait: _earliest(trait, pairs) for trait, pairs in found.items()})
+
+    def merge(self, other: "Behaviour") -> "Behaviour":
+        """Return what both say: associative, commutative and idempotent."""
+        if not other.said or self == other:
+            return self
+        both = dict(self.said)
+        for trait, pairs in other.said.items():
+            both[trait] = _earliest(trait, [*both.get(trait, ()), *pairs])
+        return Behaviour(both)
+
+    def texts(self, trait: Trait) -> tuple[str, ...]:
+        """Return what was said of a trait, the earliest first."""
+        return tuple(text for _, text in self.said.get(trait, ()))
+
+    def first(self, trait: Trait) -> str | None:
+        """Return what was said first of a trait."""
+        said = self.said.get(trait)
+        return said[0][1] if said else None
+
+    @property
+    def username(self) -> str | None:
+        """Return the user name of the first login that was tried."""
+        return self._credential(0)
+
+    @property
+    def password_hash(self) -> str | None:
+        """Return the SHA-256 of its password, in hexadecimal; None where a key was offered."""
+        return self._credential(1)
+
+    @property
+    def password(self) -> str | None:
+        """Return its password, if it was kept."""
+        return self._credential(2)
+
+    def _credential(self, at: int) -> str | None:
+        credentials = self.first(Trait.CREDENTIALS)
+        return credentials.split("\0")[at] or None if credentials is not None else None
+
+    @property
+    def login_succeeded(self) -> bool | None:
+        """Whether a login succeeded; None if none was tried."""
+        if Trait.SUCCESS in self.said:
+            return True
+        return False if Trait.CREDENTIALS in self.said else None
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Return how long the session lasted, in milliseconds, as Cowrie says when it closes."""
+        said = self.first(Trait.DURATION)
+        return int(said) if said is not None else None
+
+    @property
+    def command_signature(self) -> str | None:
+        """
+        Return a hash of the commands in their order, in hexadecimal; None without commands.
+
+        Addresses, and texts that are piped to `passwd` or `chpasswd`, differ from session to session in one
+        campaign; they count as a word each.
+        """
+        commands = self.texts(Trait.COMMAND)
+        if not commands:
+            return None
+        shapes = "\n".join(map(_shape, commands))
+        return sha256(shapes.encode("utf-8", "surrogatepass")).hexdigest()[:SIGNATURE_DIGITS]
+
+
+def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
+    if len(pairs) == 1:
+        return tuple(pairs)
+    if trait.most == 1:
+        return (min(pairs),)
+    if not trait.is_repeatable:
+        firsts: dict[str, datetime] = {}
+        for at, text in pairs:
+            firsts[text] = min(at, firsts.get(text, at))
+        pairs = [(at, text) for text, at in firsts.items()]
+    return tuple(sorted(set(pairs))[: trait.most])
+
+
+def login(username: str, password: str | None, *, succeeded: bool, kept: str = "") -> Traits:
+    """
+    Return what a login says.
+
+    Args:
+        username: As it was typed; without NUL.
+        password: As it was typed; None where a key was offered.
+        succeeded: Whether it did.
+        kept: What is kept of the password beside its hash; without NUL.
+    """
+    digest = sha256(password.encode("utf-8", "surrogatepass")).hexdigest() if password is not None else ""
+    tried = (Trait.CREDENTIALS, f"{username}\0{digest}\0{kept}")
+    return (tried, (Trait.SUCCESS, "")) if succeeded else (tried,)
+
+
+@lru_cache(maxsize=4096)
+def command(text: str) -> Traits:
+    """
+    Return what a command says: its text, white space run together, and the fingerprint of every SSH key in it.
+
+    Args:
+        text: As it was typed; without NUL and lone surrogates.
+    """
+    normal = " ".join(text.split())
+    if not normal:
+        return ()
+    if len(normal) > LONGEST_COMMAND:
+        digest = sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()[:SIGNATURE_DIGITS]
+        normal = f"{normal[: LONGEST_COMMAND - SIGNATURE_DIGITS - 1]}…{digest}"
+    return ((Trait.COMMAND, normal), *((Trait.KEY, fingerprint) for fingerprint in key_fingerprints(text)))
+
+
+_KEY = re.compile(
+    r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}|sk-[\w@.-]{1,60})"
+    r"[ \t\\n'\"]{1,8}(AAAA[A-Za-z0-9+/]{30,16000}={0,2})"
+)
+
+
+def key_fingerprints(text: str) -> Iterator[str]:
+    """Yield the SHA-256 fingerprint of every SSH public key in a text, as `ssh-keygen -l` prints it."""
+    for found in _KEY.finditer(text):
+        try:
+            key = base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
+        except binascii.Error:
+            continue
+        yield f"SHA256:{base64.b64encode(sha256(key).digest()).decode().rstrip('=')}"
+
+
+_VOLATILE = (
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<address>"),
+    (re.compile(r"(\"[^\"]{0,200}\"|'[^']{0,200}')(?= ?\| ?(?:ch)?passwd)"), "<secret>"),
+)
+
+
+@lru_cache(maxsize=4096)
+def _shape(text: str) -> str:
+    for pattern, word in _VOLATILE:
+        text = pattern.sub(word, text)
+    return text
