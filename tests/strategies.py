@@ -49,7 +49,7 @@ ip_snapshots = st.builds(
 
 
 TEXTS = {
-    Trait.CREDENTIALS: st.sampled_from(["root\0\0", "root\0" + "0" * 64 + "\0a b"]),
+    Trait.CREDENTIALS: st.sampled_from(['["root", null, null]', f'["", "{"0" * 64}", "a b"]']),
     Trait.DURATION: st.integers(0, 10**12).map(str),
 }
 traits = st.sampled_from(Trait).flatmap(

@@ -11,12 +11,14 @@ from threading import Thread
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from snapshots.adapters.cowrie import content as content_module
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
+from snapshots.app.lines import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
 
 
 def line(number: int, **fields: object) -> bytes:
@@ -43,6 +45,33 @@ def test_every_line_is_read_in_order(log: Path) -> None:
     log.write_bytes(line(1) + b"\n\r\n  \n" + line(2) + b"\r\n" + line(3))
 
     assert read(log) == ["s1", "s2", "s3"]
+
+
+pieces = st.one_of(
+    st.integers(0, 99).map(lambda n: (line(n), 1, 0)),
+    st.binary(max_size=12).map(lambda b: (b"x" + b.replace(b"\n", b"") + b"x", 0, 1)),
+    st.sampled_from([b"{", b"[1]", b'{"session": "s", "timestamp": 7e99}', b'{"session": 1}', b'"']).map(
+        lambda b: (b, 0, 1)
+    ),
+    st.sampled_from([b"", b" ", b"\r", b"\t"]).map(lambda b: (b, 0, 0)),
+    st.tuples(st.integers(1, 9), st.integers(0, 99)).map(lambda t: (b"\x00" * t[0] + line(t[1]), 1, 1)),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(pieces, max_size=12), st.booleans(), st.booleans(), st.integers(1, 40))
+def test_every_line_is_an_event_or_set_aside(
+    log: Path, found: list[tuple[bytes, int, int]], is_ended: bool, is_compressed: bool, chunk: int
+) -> None:
+    """Whatever stands between them, and wherever they are cut into chunks: nothing is lost, nothing is read twice."""
+    content = b"\n".join(piece for piece, _, _ in found) + b"\n" * is_ended
+    log.write_bytes(gzip.compress(content) if is_compressed else content)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(content_module, "CHUNK", chunk)
+        said = list(LogContent(log, LineDecoder(LineOptions(layout=Layout.LINES))).lines())
+
+    assert sum(isinstance(each, LogEvent) for each in said) == sum(events for _, events, _ in found)
+    assert sum(isinstance(each, BadLine) for each in said) == sum(bad for _, _, bad in found)
 
 
 def test_an_empty_file_is_no_error(log: Path) -> None:

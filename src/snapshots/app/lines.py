@@ -54,7 +54,7 @@ class Mark:
     A place in a source of lines up to which everything was loaded.
 
     Attributes:
-        offset: How many bytes of the decompressed content come before it.
+        offset: How many bytes of the content come before it, decompressed and unfolded.
         digest: A hash of every byte before it, so that the content is known again.
     """
 
@@ -77,7 +77,7 @@ class BadLine:
     Attributes:
         reason: What is wrong with it.
         payload: The line, at most 64 KiB of it.
-        offset: Where it starts, in bytes of the decompressed content.
+        offset: Where it starts, in bytes of the content, decompressed and unfolded.
     """
 
     reason: Reason

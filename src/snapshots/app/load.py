@@ -81,24 +81,30 @@ class BulkLoader:
             SourceUnreadable: A source of facts failed; likewise.
         """
         run, began_at = self._new_run(), self._clock.now()
-        with self._database.transaction() as stores:
-            stores.runs.begin(run, RunKind.LOAD, at=began_at)
-            self._service.register_sources(stores)
+        patiently(partial(self._begin, run, began_at), self._sleep)
         report = LoadReport(run=run)
-        state = RunState.FAILED
         try:
             for step in self.read(run, sources, observer):
                 report += step
             for step in self.judge_waiting(run):
                 report += step
-            state = RunState.DONE
-        finally:
-            with self._database.transaction() as stores:
-                stores.counts.recount_networks(counted_at=self._clock.now())
-                stores.runs.note(run, report.counts(), at=self._clock.now())
-                stores.runs.end(run, state, at=self._clock.now())
-        completed = self._completion.complete(learned_from=began_at).sealed
+            patiently(partial(self._end, report, RunState.DONE), self._sleep)
+        except BaseException:
+            self._end(report, RunState.FAILED)  # whoever waited for the database to no avail does not wait again
+            raise
+        completed = patiently(partial(self._completion.complete, learned_from=began_at), self._sleep).sealed
         return replace(report, completed=completed, left_open=max(0, report.left_open))
+
+    def _begin(self, run: str, began_at: datetime) -> None:
+        with self._database.transaction() as stores:
+            stores.runs.begin(run, RunKind.LOAD, at=began_at)
+            self._service.register_sources(stores)
+
+    def _end(self, report: LoadReport, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            stores.counts.recount_networks(counted_at=self._clock.now())
+            stores.runs.note(report.run, report.counts(), at=self._clock.now())
+            stores.runs.end(report.run, state, at=self._clock.now())
 
     def read(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
         """Read every source to its end, and store what is new; sessions without a connect wait to be judged."""
@@ -133,13 +139,16 @@ class BulkLoader:
         """Go to where the content was left, and return the letters that reading on may show to be out of date."""
         marks: Sequence[Mark] = ()
         if source.head:
-            with self._database.transaction() as stores:
-                marks = stores.bookmarks.marks_of(source.head)
+            marks = patiently(partial(self._marks_of, source.head), self._sleep)
         offset = source.resume(marks)
         keys = [key for key in (source.head, source.name) if key]
         return [provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys] + [
             provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
         ]
+
+    def _marks_of(self, head: str) -> Sequence[Mark]:
+        with self._database.transaction() as stores:
+            return stores.bookmarks.marks_of(head)
 
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()
@@ -196,20 +205,21 @@ class BulkLoader:
             quiet_since: Only those whose last event was before; None for all, because everything was read.
         """
         after = ""
-        while True:
-            with self._database.transaction() as stores:
-                silent_since = self._clock.now() - SIGN_OF_LIFE
-                waiting = stores.sessions.waiting(
-                    run=run, silent_since=silent_since, after=after, limit=PAGE, quiet_since=quiet_since
-                )
-                judged = self._service.offer(waiting, stores)
-                changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
-                self._save(stores, changes, run)
-            if not waiting:
-                return
-            after = waiting[-1].session_id
+        while changes := patiently(partial(self._judge_page, run, after, quiet_since), self._sleep):
+            after = changes[-1].kept.session_id
             sealed = _newly_sealed(changes)
             yield LoadReport(run=run, sealed=sealed, left_open=-sealed)
+
+    def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
+        with self._database.transaction() as stores:
+            silent_since = self._clock.now() - SIGN_OF_LIFE
+            waiting = stores.sessions.waiting(
+                run=run, silent_since=silent_since, after=after, limit=PAGE, quiet_since=quiet_since
+            )
+            judged = self._service.offer(waiting, stores)
+            changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
+            self._save(stores, changes, run)
+        return changes
 
     def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
         now = self._clock.now()

@@ -1,10 +1,8 @@
 """What a session did, beside how often: by this, campaigns are found again."""
 
-import base64
-import binascii
-import re
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -12,6 +10,8 @@ from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Self
+
+from snapshots.domain.command import LONGEST_COMMAND, key_fingerprints, shortened, signature
 
 
 class Trait(Enum):
@@ -39,17 +39,14 @@ class Trait(Enum):
         self.most = most
         self.is_repeatable = is_repeatable
 
+    __hash__ = object.__hash__  # there is one of each, and an Enum's own hash is slow
+
 
 Said = tuple[datetime, str]
 """When something was said, in UTC, and what."""
 
 Traits = tuple[tuple[Trait, str], ...]
 """What one event says."""
-
-LONGEST_COMMAND = 1000
-"""Characters; of a longer command the beginning is kept, with a hash of all of it."""
-
-SIGNATURE_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,9 @@ class Behaviour:
         for at, traits in said:
             for trait, text in traits:
                 found[trait].append((at, text))
-        return cls({trait: _earliest(trait, pairs) for trait, pairs in found.items()})
+        return cls(
+            {trait: _earliest(trait, pairs) if len(pairs) > 1 else tuple(pairs) for trait, pairs in found.items()}
+        )
 
     def merge(self, other: "Behaviour") -> "Behaviour":
         """Return what both say: associative, commutative and idempotent."""
@@ -107,7 +106,7 @@ class Behaviour:
 
     def _credential(self, at: int) -> str | None:
         credentials = self.first(Trait.CREDENTIALS)
-        return credentials.split("\0")[at] or None if credentials is not None else None
+        return json.loads(credentials)[at] if credentials is not None else None
 
     @property
     def login_succeeded(self) -> bool | None:
@@ -127,19 +126,12 @@ class Behaviour:
         """
         Return a hash of the commands in their order, in hexadecimal; None without commands.
 
-        Addresses, and texts that are piped to `passwd` or `chpasswd`, differ from session to session in one
-        campaign; they count as a word each.
+        What differs from session to session in one campaign does not count: see `command.shape`.
         """
-        commands = self.texts(Trait.COMMAND)
-        if not commands:
-            return None
-        shapes = "\n".join(map(_shape, commands))
-        return sha256(shapes.encode("utf-8", "surrogatepass")).hexdigest()[:SIGNATURE_DIGITS]
+        return signature(self.texts(Trait.COMMAND))
 
 
 def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
-    if len(pairs) == 1:
-        return tuple(pairs)
     if trait.most == 1:
         return (min(pairs),)
     if not trait.is_repeatable:
@@ -150,62 +142,35 @@ def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
     return tuple(sorted(set(pairs))[: trait.most])
 
 
-def login(username: str, password: str | None, *, succeeded: bool, kept: str = "") -> Traits:
+def login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None = None) -> Traits:
     """
     Return what a login says.
 
     Args:
-        username: As it was typed; without NUL.
+        username: As it was typed; without NUL and lone surrogates. None if it is not said.
         password: As it was typed; None where a key was offered.
         succeeded: Whether it did.
-        kept: What is kept of the password beside its hash; without NUL.
+        kept: What is kept of the password beside its hash; without NUL and lone surrogates. None to keep nothing.
     """
-    digest = sha256(password.encode("utf-8", "surrogatepass")).hexdigest() if password is not None else ""
-    tried = (Trait.CREDENTIALS, f"{username}\0{digest}\0{kept}")
+    digest = sha256(password.encode("utf-8", "surrogatepass")).hexdigest() if password is not None else None
+    tried = (Trait.CREDENTIALS, json.dumps([username, digest, kept]))
     return (tried, (Trait.SUCCESS, "")) if succeeded else (tried,)
 
 
-@lru_cache(maxsize=4096)
 def command(text: str) -> Traits:
     """
-    Return what a command says: its text, white space run together, and the fingerprint of every SSH key in it.
+    Return what a command says: itself, and the fingerprint of every SSH key in it.
 
     Args:
         text: As it was typed; without NUL and lone surrogates.
     """
-    normal = " ".join(text.split())
-    if not normal:
-        return ()
-    if len(normal) > LONGEST_COMMAND:
-        digest = sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()[:SIGNATURE_DIGITS]
-        normal = f"{normal[: LONGEST_COMMAND - SIGNATURE_DIGITS - 1]}…{digest}"
-    return ((Trait.COMMAND, normal), *((Trait.KEY, fingerprint) for fingerprint in key_fingerprints(text)))
+    return _often_typed(text) if len(text) <= LONGEST_COMMAND else _command(text)
 
 
-_KEY = re.compile(
-    r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d{3}|sk-[\w@.-]{1,60})"
-    r"[ \t\\n'\"]{1,8}(AAAA[A-Za-z0-9+/]{30,16000}={0,2})"
-)
+def _command(text: str) -> Traits:
+    kept = shortened(text)
+    keys = ((Trait.KEY, fingerprint) for fingerprint in key_fingerprints(text))
+    return ((Trait.COMMAND, kept), *keys) if kept else ()
 
 
-def key_fingerprints(text: str) -> Iterator[str]:
-    """Yield the SHA-256 fingerprint of every SSH public key in a text, as `ssh-keygen -l` prints it."""
-    for found in _KEY.finditer(text):
-        try:
-            key = base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
-        except binascii.Error:
-            continue
-        yield f"SHA256:{base64.b64encode(sha256(key).digest()).decode().rstrip('=')}"
-
-
-_VOLATILE = (
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<address>"),
-    (re.compile(r"(\"[^\"]{0,200}\"|'[^']{0,200}')(?= ?\| ?(?:ch)?passwd)"), "<secret>"),
-)
-
-
-@lru_cache(maxsize=4096)
-def _shape(text: str) -> str:
-    for pattern, word in _VOLATILE:
-        text = pattern.sub(word, text)
-    return text
+_often_typed = lru_cache(maxsize=4096)(_command)

@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader, RawIOBase
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 HEAD = 64 * 1024
 CHUNK = 1024 * 1024
@@ -146,7 +149,8 @@ class LogContent:
 
     def _open(self) -> BufferedIOBase:
         try:
-            self._raw = self._path.open("rb") if self._path is not None else _standard_input()
+            raw = self._path.open("rb") if self._path is not None else _standard_input()
+            self._raw = raw if self.size is not None else BufferedReader(_Begun(raw, is_ours=self._path is not None))
             magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
@@ -314,6 +318,39 @@ class LogContent:
             yield from self._odd(line, Reason.UNFINISHED_LINE, start)
         else:
             yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], start)
+
+
+class _Begun(RawIOBase):
+    """A stream of which enough has come to tell what it is, however little was written at once."""
+
+    def __init__(self, stream: BufferedIOBase, *, is_ours: bool) -> None:
+        self._stream = stream
+        self._is_ours = is_ours
+        self._beginning: bytes | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def close(self) -> None:
+        """Close the stream, if nobody else had opened it."""
+        super().close()
+        if self._is_ours:
+            self._stream.close()
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Put some bytes into a buffer, and return how many; 0 at the end."""
+        target = memoryview(buffer)
+        if self._beginning is None:
+            self._beginning = self._stream.read1(LONGEST_PEEK)
+            while b"\n" not in self._beginning and len(self._beginning) < LONGEST_PEEK:
+                if not (more := self._stream.read1(LONGEST_PEEK - len(self._beginning))):
+                    break
+                self._beginning += more
+        taken = self._beginning[: len(target)] or self._stream.read1(len(target))
+        self._beginning = self._beginning[len(target) :]
+        target[: len(taken)] = taken
+        return len(taken)
 
 
 def _has_nuls(line: bytes) -> bool:

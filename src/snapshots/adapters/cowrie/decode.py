@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from snapshots.adapters.cowrie.timestamps import moment
-from snapshots.adapters.cowrie.traits import TELLING, clean, traits_in
+from snapshots.adapters.cowrie.traits import TELLING, clean
 from snapshots.app.lines import LineOptions, LogEvent, Reason
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
@@ -51,6 +51,9 @@ class _Fields(msgspec.Struct):
     duration_ms: Any = None
 
 
+SPACED = b'": '
+"""Stands in a line with white space between its parts; seldom also within a text."""
+
 _decode = msgspec.json.Decoder(_Fields).decode
 _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
 
@@ -74,7 +77,8 @@ class LineDecoder:
         Return the event in a line without white space around it, or why it is none.
 
         An unknown or missing `eventid` is an event all the same, and an address that cannot be read is
-        left out. The fingerprint is a hash of the line's bytes.
+        left out. The fingerprint is a hash of the line's bytes, but for the white space between its parts, which
+        Cowrie wrote in some years and not in others.
         """
         try:
             fields = _decode(line)
@@ -93,21 +97,23 @@ class LineDecoder:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
-        kind = KINDS.get(fields.eventid)
+        eventid = fields.eventid
+        kind = KINDS.get(eventid)
         if kind is None:
-            kind = EventKind.FORWARD if fields.eventid.startswith(FORWARDED) else EventKind.OTHER
+            kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else EventKind.OTHER
+        telling = TELLING.get(eventid)
         port = fields.src_port if kind is EventKind.CONNECT else None
         return LogEvent(
             session,
             SessionEvent(
-                int.from_bytes(blake2b(line, digest_size=8).digest(), "big"),
+                int.from_bytes(blake2b(_compact(line) if SPACED in line else line, digest_size=8).digest(), "big"),
                 at,
                 kind,
                 _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
                 port if port is not None and 0 <= port <= 65535 else None,
                 self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
                 _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
-                traits_in(fields, keeps_passwords=self._keeps_passwords) if fields.eventid in TELLING else (),
+                telling(fields, self._keeps_passwords) if telling is not None else (),
             ),
         )
 
@@ -123,6 +129,13 @@ def _address(text: str) -> IpAddress | None:
 @lru_cache(maxsize=1024)
 def _name(text: str) -> str | None:
     return clean(text, LONGEST_SENSOR) or None
+
+
+def _compact(line: bytes) -> bytes:
+    try:
+        return msgspec.json.format(line, indent=-1)
+    except (msgspec.DecodeError, RecursionError):
+        return line
 
 
 def _hash(data: bytes) -> str:

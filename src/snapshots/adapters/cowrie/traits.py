@@ -18,18 +18,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def clean(text: str, longest: int | None) -> str:
     """Return *text* as both databases can hold it: without NUL and lone surrogates, and not too long."""
-    return _UNSTORABLE.sub("\ufffd", text)[:longest]
-
-
-def traits_in(fields: Any, *, keeps_passwords: bool) -> Traits:
-    """
-    Return what an event says.
-
-    Args:
-        fields: The event's fields, of any type, by their names; its `eventid` is one of TELLING.
-        keeps_passwords: Whether passwords are kept beside their hashes.
-    """
-    return TELLING[fields.eventid](fields, keeps_passwords)
+    return text[:longest] if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)[:longest]
 
 
 def _text(trait: Trait, value: object, longest: int = LONGEST_TEXT) -> Traits:
@@ -48,10 +37,13 @@ def _matching(trait: Trait, value: object, pattern: re.Pattern[str]) -> Traits:
 
 
 def _login(fields: Any, keeps_passwords: bool, *, succeeded: bool) -> Traits:  # noqa: FBT001 - one of a table
-    username = fields.username if isinstance(fields.username, str) else ""
     password = fields.password if isinstance(fields.password, str) else None
-    kept = clean(password[:LONGEST_TEXT], LONGEST_TEXT) if keeps_passwords and password is not None else ""
-    return login(clean(username[:LONGEST_TEXT], LONGEST_TEXT), password, succeeded=succeeded, kept=kept)
+    kept = _short(password) if keeps_passwords else None
+    return login(_short(fields.username), password, succeeded=succeeded, kept=kept)
+
+
+def _short(value: object) -> str | None:
+    return clean(value[:LONGEST_TEXT], LONGEST_TEXT) if isinstance(value, str) else None
 
 
 def _duration(fields: Any) -> Traits:
@@ -85,4 +77,8 @@ TELLING: Mapping[str, Callable[[Any, bool], Traits]] = {
     "cowrie.session.file_upload": lambda fields, _: _file(fields),
     "cowrie.session.closed": lambda fields, _: _duration(fields),
 }
-"""The events that say something of behaviour, each with what reads it."""
+"""
+The events that say something of behaviour, each with what reads it.
+
+It takes the event's fields, of any type, and whether passwords are kept beside their hashes.
+"""

@@ -1,5 +1,6 @@
 """Events that do not stand one in a line: JSON arrays, pretty-printed events, and what Elasticsearch wraps them in."""
 
+import json
 import re
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -10,54 +11,51 @@ CHUNK = 1024 * 1024
 LONGEST_JUNK = 64 * 1024
 BLANK = b" \t\r\n\x0b\x0c\x00"
 BOM = b"\xef\xbb\xbf"
-BETWEEN = BLANK + b",[]"
+BETWEEN = BLANK + b",[]{}"
 """What stands between events in a document, and means nothing."""
 
-BRACE, END_BRACE, QUOTE, BACKSLASH = b'{}"\\'
-_OUTSIDE = re.compile(rb'[{}"]')
+BRACE, END_BRACE, BRACKET, END_BRACKET, QUOTE, BACKSLASH, COLON, NEWLINE = b'{}[]"\\:\n'
+_OUTSIDE = re.compile(rb'[{}"\[\]]')
 _INSIDE = re.compile(rb'["\\\n]')
-_PRETTY = re.compile(rb"\{[ \t\r]*\n")
+_HITS = re.compile(rb'"hits"\s*:\s*\Z')
+_TEXT = rb'"(?:[^"\\\n]|\\.)*"'
+_PLAIN = rb'\s*(?:%b|[-+.\w]+|\{[^{}"]*(?:"[^"]*"[^{}"]*)*\})\s*' % _TEXT
+_WRAPPED = re.compile(rb'\{\s*(?:%b\s*:%b,\s*)*"(?:_source|hits|responses)"\s*:\s*[{\[]' % (_TEXT, _PLAIN))
+_PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
 
 
 class _Hit(msgspec.Struct):
     source: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="_source")
 
 
-class _Hits(msgspec.Struct):
-    hits: list[_Hit] = []
-
-
-class _Wrapped(_Hit):
-    hits: _Hits | None = None
-
-
-_unwrap = msgspec.json.Decoder(_Wrapped).decode
+_unwrap = msgspec.json.Decoder(_Hit).decode
 
 
 def is_folded(beginning: bytes) -> bool:
     """Whether a content begins as one whose events do not stand one in a line."""
     text = beginning.removeprefix(BOM).lstrip(BLANK)
-    return text[:1] == b"[" or _PRETTY.match(text) is not None or b'"_source"' in text.partition(b"\n")[0]
+    return text[:1] == b"[" or any(sign.match(text) for sign in (_PRETTY, _WRAPPED))
 
 
 class Unfolded(BufferedIOBase):
     """
-    A stream of JSON texts as lines: every outermost object in a line of its own, without white space between its parts.
+    A stream of JSON texts as lines: every event in a line of its own, without white space between its parts.
 
-    So it can be read and known again as any other log. The objects may stand in an array, each may reach over
-    several lines, and each may be wrapped as `_source`, or many as `hits`, by Elasticsearch. A newline within a
-    text is none that JSON allows; there an object is broken off, and the next one is found again.
+    So it can be read and known again as any other log. The events may stand in an array, each may reach over several
+    lines, and each may be wrapped as `_source`, in a list of `hits` or not, by Elasticsearch. Where an event is broken
+    off, which shows by what follows it, the next one is found again.
 
     Args:
         stream: What to read.
-        longest: How many bytes of an object are read; a longer one becomes a line that is too long.
+        longest: How many bytes of an event are read; a longer one becomes a line that is too long.
     """
 
     def __init__(self, stream: BufferedIOBase, longest: int) -> None:
         self._stream = stream
         self._longest = longest
         self._data = bytearray()
-        self._at = self._depth = 0
+        self._at = self._begun = 0
+        self._open: list[int] = []
         self._is_in_text = self._is_at_end = False
         self._ready = b""
 
@@ -77,62 +75,100 @@ class Unfolded(BufferedIOBase):
 
     def _lines_in(self, chunk: bytes) -> Iterator[bytes]:
         self._data += chunk
-        data, at, begun = self._data, self._at, 0
-        while (found := (_INSIDE if self._is_in_text else _OUTSIDE).search(data, at)) is not None:
-            token, start, at = data[found.start()], found.start(), found.end()
-            if token == BACKSLASH:
-                if at == len(data):
-                    at = start  # what it escapes is still to come
-                    break
-                at += 1
+        self._begun = 0
+        at = self._at
+        while (found := (_INSIDE if self._is_in_text else _OUTSIDE).search(self._data, at)) is not None:
+            token, start = self._data[found.start()], found.start()
+            at = found.end() + (token == BACKSLASH)
+            if not self._is_in_text:
+                yield from self._outside(token, start)
             elif token == QUOTE:
-                self._is_in_text = self._depth > 0 and not self._is_in_text
-            elif token == BRACE:
-                if not self._depth:
-                    yield from _junk(data[begun:start])
-                    begun = start
-                self._depth += 1
-            elif token == END_BRACE:
-                self._depth = max(0, self._depth - 1)
-                if not self._depth:
-                    yield from _events(bytes(data[begun:at]))
-                    begun = at
-            else:
-                yield from _junk(data[begun:at])
-                begun, self._depth, self._is_in_text = at, 0, False
-        else:
-            at = len(data)
-        del data[:begun]
-        self._at = at - begun
-        if len(data) > (self._longest if self._depth else LONGEST_JUNK):
+                self._is_in_text = False
+            elif token == NEWLINE:
+                yield from self._broken_off(start)
+        at = max(at, len(self._data))
+        del self._data[: self._begun]
+        self._at = at - self._begun
+        if len(self._data) > (self._longest if self._open else LONGEST_JUNK):
             yield from self._rest(b"\n")
-            self._data, self._at, self._depth, self._is_in_text = bytearray(), 0, 0, False
+            self._data, self._at, self._open, self._is_in_text = bytearray(), 0, [], False
+
+    def _outside(self, token: int, start: int) -> Iterator[bytes]:
+        """Take a sign that is not within a text."""
+        if token == BRACE:
+            if not self._may_open(start):
+                yield from self._broken_off(start)
+            elif not self._open:
+                yield from _junk(self._data[self._begun : start])
+                self._begun = start
+            self._open.append(token)
+        elif not self._open:
+            return
+        elif token == QUOTE:
+            self._is_in_text = True
+        elif token == BRACKET and _HITS.search(self._data, max(self._begun, start - 32), start):
+            self._begun, self._open = start + 1, []  # what wraps the hits is no event
+        elif token == BRACKET:
+            self._open.append(token)
+        else:
+            self._open.pop()
+            if not self._open:
+                yield from _event(bytes(self._data[self._begun : start + 1]))
+                self._begun = start + 1
+
+    def _broken_off(self, end: int) -> Iterator[bytes]:
+        """Give up the event in hand, because what follows is not allowed within it."""
+        yield from _junk(self._data[self._begun : end], BLANK + b",")
+        self._begun, self._open, self._is_in_text = end, [], False
+
+    def _may_open(self, start: int) -> bool:
+        """Whether an object may begin here: within an object only behind a colon."""
+        if not self._open or self._open[-1] == BRACKET:
+            return True
+        while self._data[start - 1] in BLANK:  # before them stands at least the brace that opened the event
+            start -= 1
+        return self._data[start - 1] == COLON
 
     def _rest(self, end: bytes = b"") -> Iterator[bytes]:
         """Yield what was begun and is not whole."""
-        rest = bytes(self._data).strip(BETWEEN)
+        rest = bytes(self._data).strip(BLANK) if self._open else bytes(self._data).strip(BETWEEN)
         if rest:
             yield rest.replace(b"\n", b" ") + end
 
 
-def _junk(data: bytearray) -> Iterator[bytes]:
-    text = bytes(data).removeprefix(BOM).strip(BETWEEN)
+def _junk(data: bytearray, means_nothing: bytes = BETWEEN) -> Iterator[bytes]:
+    text = bytes(data).removeprefix(BOM).strip(means_nothing)
     if text:
         yield text.replace(b"\n", b" ") + b"\n"
 
 
-def _events(text: bytes) -> Iterator[bytes]:
-    """Yield the events in an outermost object, each as a line."""
-    events = [text]
-    if b'"_source"' in text:
-        try:
-            wrapped = _unwrap(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            wrapped = _Wrapped()
-        hits = [wrapped, *(wrapped.hits.hits if wrapped.hits is not None else ())]
-        events = [bytes(hit.source) for hit in hits if bytes(hit.source)] or events
-    for event in events:
-        try:
-            yield msgspec.json.format(event, indent=-1) + b"\n"
-        except (msgspec.DecodeError, RecursionError):
-            yield event.replace(b"\n", b" ") + b"\n"
+def _event(text: bytes) -> Iterator[bytes]:
+    """Yield an event as a line, unwrapped; what cannot be read as it stands."""
+    try:
+        source = bytes(_unwrap(text).source) if b'"_source"' in text else b""
+        yield as_cowrie_writes(source if source[:1] == b"{" else text) + b"\n"
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        yield _leniently(text).replace(b"\n", b" ") + b"\n"
+
+
+def as_cowrie_writes(event: bytes) -> bytes:
+    """
+    Return a JSON text without white space between its parts, and in ASCII with the escapes that Python writes.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    if event.isascii() and b"\\" not in event:
+        return msgspec.json.format(event, indent=-1)
+    return json.dumps(json.loads(event), separators=(",", ":")).encode()
+
+
+def _leniently(text: bytes) -> bytes:
+    """Unwrap what the fast decoder refuses, such as a lone surrogate in it."""
+    try:
+        found = json.loads(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return text
+    source = found.get("_source") if isinstance(found, dict) else None
+    return json.dumps(source if isinstance(source, dict) else found, separators=(",", ":")).encode()

@@ -26,6 +26,13 @@ IDLE_LOOKS = 60
 Identity = tuple[int, int]
 
 
+class WaitingContent(LogContent):
+    """The events of an array or an export that may be written still: what is not whole yet waits."""
+
+    def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
+        yield from ()
+
+
 class GrowingContent(LogContent):
     """
     The lines of a plain file that stays open from one reading to the next, under whatever name it has by then.
@@ -226,8 +233,11 @@ class FolderWatch:
             held = None
         if held is None:
             content = LogContent(path, self._decoder)
-            if not beginning.startswith(COMPRESSED) and not content.is_folded:
-                content = GrowingContent(path, self._decoder, identity)
+            if not beginning.startswith(COMPRESSED):
+                is_folded = content.is_folded
+                content = (
+                    WaitingContent(path, self._decoder) if is_folded else GrowingContent(path, self._decoder, identity)
+                )
             held = self._followed[identity] = _Followed(content, beginning)
         elif isinstance(held.content, GrowingContent):
             held.content.rename(path)

@@ -113,8 +113,13 @@ class SqlOpenSessions:
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        rows, last = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
-        return (last, rows[0][1]) if rows else None
+        last: str | None = after
+        while last is not None:
+            rows, last = self._behind([S.session_id], case, run, silent_since, after=last, limit=1)
+            if rows:
+                return last, rows[0][1]
+            last = last or None
+        return None
 
     def _behind(
         self,
@@ -136,9 +141,9 @@ class SqlOpenSessions:
             query = self._among(select(place, *columns), case, run, silent_since)
             query = query.where(behind(place, after)).order_by(place).limit(limit)
         rows = self._connection.execute(query).all()
-        if not rows:
-            return [], ""
-        return rows, lying.last if lying is not None and lying.last else place_of(rows[-1][0])
+        if lying is not None and lying.last:
+            return rows, lying.last  # also where none is left of them, because somebody wrote them in between
+        return rows, place_of(rows[-1][0]) if rows else ""
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count the open sessions of a case."""

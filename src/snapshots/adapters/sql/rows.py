@@ -1,6 +1,5 @@
 """How sessions and observations are written as rows, and read back."""
 
-import json
 import re
 from array import array
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from hashlib import sha256
 from sys import byteorder
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import RowMapping
 
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, moment_text
@@ -24,6 +24,8 @@ from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TRAITS = {trait.word: trait for trait in Trait}
+TRAITS_IN_ORDER = sorted(Trait, key=lambda trait: trait.word)
+_JSON = msgspec.json.Encoder()
 
 
 def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
@@ -59,8 +61,9 @@ def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
     if not behaviour.said:
         return {}
     said = {
-        trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
-        for trait, pairs in sorted(behaviour.said.items(), key=lambda item: item[0].word)
+        trait.word: [(_microseconds(at), text) for at, text in behaviour.said[trait]]
+        for trait in TRAITS_IN_ORDER
+        if trait in behaviour.said
     }
     return {
         "protocol": behaviour.first(Trait.PROTOCOL),
@@ -73,25 +76,31 @@ def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
         "ssh_key_fingerprint": behaviour.first(Trait.KEY),
         "download_hash": behaviour.first(Trait.DOWNLOAD),
         "duration_ms": behaviour.duration_ms,
-        "behaviour": json.dumps(said, separators=(",", ":")),
+        "behaviour": _JSON.encode(said).decode(),
     }
 
 
+def _microseconds(at: datetime) -> int:
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
 def behaviour_in(text: str | None) -> Behaviour:
-    """Return the behaviour that `behaviour_columns` wrote; none where something else stands there."""
+    """Return the behaviour that `behaviour_columns` wrote; none where something else stands there: it stops no load."""
     if not text:
         return Behaviour()
     try:
-        found = json.loads(text)
-        return Behaviour(
+        found = msgspec.json.decode(text)
+        behaviour = Behaviour(
             {
                 TRAITS[word]: tuple((EPOCH + at * MICROSECOND, str(said)) for at, said in pairs)
                 for word, pairs in found.items()
-                if word in TRAITS and pairs
             }
         )
-    except (ValueError, TypeError, AttributeError, OverflowError):
+        _ = behaviour.password, behaviour.duration_ms  # what cannot be read is told now
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return Behaviour()
+    return behaviour
 
 
 def snapshot_columns(sighting: Sighting | None, snapshot: IpSnapshot | None, run: str) -> dict[str, Any]:

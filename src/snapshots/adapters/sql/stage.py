@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, FromClause, MetaData, Table, literal_
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql.dialects import empty, moment_as_stored
+from snapshots.adapters.sql.tables import UtcDateTime
 
 stages = MetaData()
 
@@ -70,7 +71,8 @@ def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
     for rows in packed:
         if isinstance(rows, bytes):
             columns = ", ".join(column.name for column in stage.columns)
-            with driver.cursor() as cursor, cursor.copy(f"COPY {stage.name} ({columns}) FROM STDIN") as copy:  # type: ignore[union-attr]  # psycopg's
+            copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"
+            with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # psycopg's
                 copy.write(rows)
         elif connection.dialect.paramstyle == "qmark":
             statement = str(stage.insert().compile(dialect=connection.dialect))
@@ -95,7 +97,11 @@ def stored_rows(
 ) -> Iterator[tuple[object, ...]]:
     """Yield rows as `pack` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
     names = stage.columns.keys()
+    moments = [at for at, column in enumerate(stage.columns) if isinstance(column.type, UtcDateTime)]
     stored = moment_as_stored(connection)
     for row in rows:
-        values = [row.get(column) for column in names]
-        yield tuple(stored(value) if type(value) is datetime else value for value in values)
+        values = list(map(row.get, names))
+        for at in moments:
+            moment = values[at]
+            values[at] = stored(moment) if moment is not None else None
+        yield tuple(values)

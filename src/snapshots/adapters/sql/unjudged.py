@@ -30,6 +30,10 @@ SMALLEST_WALK = 16
 """Blocks of a table that is too small for any of this to matter."""
 
 
+CAN_SEEK_BLOCKS = (14,)
+"""PostgreSQL's version from which on a part of a table can be read by where its rows lie."""
+
+
 class _Tid(UserDefinedType[str]):
     cache_ok = True
 
@@ -87,6 +91,8 @@ class UnjudgedRows:
 
     def _walks(self, after: str) -> bool:
         """Whether to go through the blocks of the table: where many hold such rows, that is far less to read."""
+        if (self._connection.dialect.server_version_info or ()) < CAN_SEEK_BLOCKS:
+            return False
         if after:
             return after.startswith(AT)
         enough = self._blocks // ROWS_A_BLOCK + 1
