@@ -1,33 +1,45 @@
 """
 How near loading is to the limit of this machine.
 
-    .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [PATH...]
+    .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql] [PATH...]
 
-Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed
-fields with msgspec and counting by session in a dict, with none of our code (the limit); and the whole load
-into a new SQLite file. It prints the median of the rounds and the ratios to the limit. Without PATH the log
-that comes with the program is repeated under new ids and times until there are enough events; with --addresses its
-sessions come from so many addresses that nobody knew. The last line says which part of loading is looking addresses up.
+Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
+msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file and,
+if asked for, into a new PostgreSQL database, each a process of its own, start included; DuckDB doing the same fold over
+the same lines on one thread, and keeping bad ones, where it is installed (`pip install duckdb`); and, on a part,
+what a loader does that stores every event as a row, 500 in a statement, and adds to its session by an upsert. It
+prints the median of the rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that
+comes with the program is repeated under new ids and times until there are enough events; with --addresses its sessions
+come from so many addresses that nobody knew. The last line says which part of loading is looking addresses up.
 """
 
 import argparse
 import gzip
 import json
+import os
 import random
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from ipaddress import IPv4Address
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import msgspec
+from sqlalchemy import create_engine, make_url
 
 from snapshots.__main__ import main as snapshots
+from snapshots.adapters.sql.trial import trial_server
 from snapshots.app.lookup import Lookups
 
 LOG = Path(__file__).parent.parent / "src/snapshots/adapters/cli/data/cowrie.json.gz"
@@ -42,37 +54,56 @@ class Fields(msgspec.Struct):
     src_ip: str
 
 
+SLICE = 20_000
+peaks: dict[str, float] = {}
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description="How near loading is to the limit.")
     arguments.add_argument("paths", nargs="*", type=Path, help="logs to load, plain JSON lines")
     arguments.add_argument("--events", type=int, default=200_000, help="how many events to make without PATH")
     arguments.add_argument("--addresses", type=int, help="how many new addresses the sessions come from")
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--gz", action="store_true", help="read the log compressed")
+    arguments.add_argument("--postgresql", action="store_true", help="load into PostgreSQL too")
     chosen = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as folder:
-        log = Path(folder) / "cowrie.json"
-        with log.open("wb") as file:
+    with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as temporary, ExitStack() as servers:
+        folder = Path(temporary)
+        log = folder / ("cowrie.json.gz" if chosen.gz else "cowrie.json")
+        with opened(log, "wb") as file:
             if chosen.paths:
                 file.writelines(path.read_bytes() for path in chosen.paths)
             else:
                 file.writelines(made(chosen.events, chosen.addresses))
-        events = sum(1 for _ in log.open("rb"))
-        megabytes = log.stat().st_size / 1e6
-        steps: dict[str, Callable[[], None]] = {
-            "reading lines": lambda: read(log),
-            "decoding and counting (limit)": lambda: count(log),
-            "whole load": lambda: load(log, Path(folder)),
+        with opened(log, "rb") as file:
+            lengths = [len(line) for line in file]
+        steps: dict[str, Callable[[], int]] = {
+            "reading lines": lambda: read(log, len(lengths)),
+            "decoding and counting (limit)": lambda: count(log, len(lengths)),
+            "load into SQLite": lambda: load(log, new_file(folder), len(lengths), "load into SQLite"),
         }
-        load(log, Path(folder))  # the bundled tables are unpacked and everything is imported
-        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        if chosen.postgresql:
+            server = servers.enter_context(trial_server())
+            steps["load into PostgreSQL"] = lambda: load(
+                log, new_database(server), len(lengths), "load into PostgreSQL"
+            )
+        if find_spec("duckdb") is not None:
+            steps["fold in DuckDB"] = lambda: fold_in_duckdb(log, len(lengths))
+        steps["row by row, on a slice"] = lambda: by_rows(log, folder, min(SLICE, len(lengths)))
+        load(log, new_file(folder), len(lengths), "warming up")  # the bundled tables are unpacked
+        rates: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(chosen.rounds):
             for name, step in steps.items():
                 began = time.perf_counter()
-                step()
-                seconds[name].append(time.perf_counter() - began)
-        share = share_of_lookups(log, Path(folder))
-    show(events, megabytes, seconds)
+                events = step()
+                rates[name].append(events / (time.perf_counter() - began))
+        share = share_of_lookups(log, folder)
+    show(len(lengths), sum(lengths) / 1e6, rates)
     print(f"looking addresses up is {share:.1%} of a load")
+
+
+def opened(log: Path, mode: str) -> Any:
+    return gzip.open(log, mode, compresslevel=3) if log.suffix == ".gz" else log.open(mode)
 
 
 def made(events: int, addresses: int | None = None) -> Iterator[bytes]:
@@ -91,26 +122,98 @@ def made(events: int, addresses: int | None = None) -> Iterator[bytes]:
         yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
 
-def read(log: Path) -> None:
-    with log.open("rb") as file:
+def read(log: Path, events: int) -> int:
+    with opened(log, "rb") as file:
         for _ in file:
             pass
+    return events
 
 
-def count(log: Path) -> None:
+def count(log: Path, events: int) -> int:
     decode = msgspec.json.Decoder(Fields).decode
     counts: dict[str, int] = {}
-    with log.open("rb") as file:
+    with opened(log, "rb") as file:
         for line in file:
             session = decode(line).session
             counts[session] = counts.get(session, 0) + 1
+    return events
 
 
-def load(log: Path, folder: Path) -> None:
+def new_file(folder: Path) -> str:
     for old in folder.glob("test.db*"):
         old.unlink()
-    if snapshots(["load", str(log), "-q", "--db", f"sqlite:///{folder}/test.db"]):
+    return f"sqlite:///{folder}/test.db"
+
+
+def new_database(server: str) -> str:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP DATABASE IF EXISTS loaded WITH (FORCE)")
+        connection.exec_driver_sql("CREATE DATABASE loaded")
+    engine.dispose()
+    return make_url(server).set(database="loaded").render_as_string(hide_password=False)
+
+
+def load(log: Path, url: str, events: int, name: str) -> int:
+    child = subprocess.Popen([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url])
+    _, status, used = os.wait4(child.pid, 0)
+    if status:
         sys.exit("the load failed")
+    peaks[name] = max(peaks.get(name, 0.0), used.ru_maxrss / 1024)
+    return events
+
+
+FOLD = """
+SELECT session, min(at), max(at), count(*), count(*) FILTER (eventid = 'cowrie.command.input'),
+ count(*) FILTER (eventid LIKE 'cowrie.login.%'), count(*) FILTER (eventid = 'cowrie.session.file_download'),
+ arg_min(src_ip, (eventid <> 'cowrie.session.connect', at)) FROM (
+  SELECT j->>'session' AS session, (j->>'timestamp')::TIMESTAMPTZ AS at, j->>'eventid' AS eventid,
+   j->>'src_ip' AS src_ip
+  FROM (SELECT CASE WHEN json_valid(line) THEN line::JSON END AS j FROM lines) WHERE j IS NOT NULL)
+GROUP BY session
+"""
+
+
+def fold_in_duckdb(log: Path, events: int) -> int:
+    """Fold as a user of DuckDB would who does not want a bad line to end it, nor to vanish."""
+    database = import_module("duckdb").connect(config={"threads": 1})
+    database.execute(
+        "CREATE TEMP TABLE lines AS SELECT line FROM read_csv(?, columns={'line': 'VARCHAR'}, delim='\\x01', quote='',"
+        " escape='', header=false, auto_detect=false, max_line_size=16777216)",
+        [str(log)],
+    )
+    database.execute(f"CREATE TABLE sessions AS {FOLD}")
+    database.execute("CREATE TABLE dead_letters AS SELECT line FROM lines WHERE NOT json_valid(line)")
+    database.close()
+    return events
+
+
+def by_rows(log: Path, folder: Path, events: int) -> int:
+    """Store every event as a row, 500 in a statement, and add each to its session by an upsert."""
+    (folder / "rows.db").unlink(missing_ok=True)
+    database = sqlite3.connect(folder / "rows.db")
+    database.execute(
+        "CREATE TABLE raw_events (id INTEGER PRIMARY KEY, session TEXT, eventid TEXT, at TEXT, payload TEXT)"
+    )
+    database.execute("CREATE INDEX of_session ON raw_events (session)")
+    database.execute("CREATE TABLE sessions (session TEXT PRIMARY KEY, first TEXT, last TEXT, events INTEGER, ip TEXT)")
+    with opened(log, "rb") as file:
+        lines = list(islice(file, events))
+    for at in range(0, len(lines), 500):
+        rows = []
+        for line in lines[at : at + 500]:
+            event = json.loads(line)
+            rows += [event["session"], event["eventid"], event["timestamp"], json.dumps(event)]
+            database.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, 1, ?) ON CONFLICT (session) DO UPDATE SET first ="
+                " min(first, excluded.first), last = max(last, excluded.last), events = events + 1",
+                (event["session"], event["timestamp"], event["timestamp"], event.get("src_ip")),
+            )
+        values = ", ".join(["(?, ?, ?, ?)"] * (len(rows) // 4))
+        database.execute(f"INSERT INTO raw_events (session, eventid, at, payload) VALUES {values}", rows)
+        database.commit()
+    database.close()
+    return len(lines)
 
 
 def share_of_lookups(log: Path, folder: Path) -> float:
@@ -130,18 +233,20 @@ def share_of_lookups(log: Path, folder: Path) -> float:
 
     with mock.patch.object(Lookups, "catch_up", timed(Lookups.catch_up)):
         began = time.perf_counter()
-        load(log, folder)
+        if snapshots(["load", str(log), "-q", "--db", new_file(folder)]):
+            sys.exit("the load failed")
         return spent / (time.perf_counter() - began)
 
 
-def show(events: int, megabytes: float, seconds: dict[str, list[float]]) -> None:
-    limit = statistics.median(seconds["decoding and counting (limit)"])
-    print(f"{events:,} events, {megabytes:,.0f} MB, median of {len(next(iter(seconds.values())))} rounds")
-    print(f"{'':32}{'seconds':>9}{'spread':>14}{'events/s':>13}{'of the limit':>14}")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        spread = f"{min(times):.2f}..{max(times):.2f}"
-        print(f"{name:32}{median:9.2f}{spread:>14}{events / median:13,.0f}{limit / median:14.1%}")
+def show(events: int, megabytes: float, rates: dict[str, list[float]]) -> None:
+    limit = statistics.median(rates["decoding and counting (limit)"])
+    print(f"{events:,} events, {megabytes:,.0f} MB, median of {len(next(iter(rates.values())))} rounds")
+    print(f"{'':32}{'events/s':>12}{'spread':>22}{'of the limit':>14}{'peak MB':>10}")
+    for name, found in rates.items():
+        median = statistics.median(found)
+        spread = f"{min(found):,.0f}..{max(found):,.0f}"
+        peak = f"{peaks[name]:,.0f}" if name in peaks else "-"
+        print(f"{name:32}{median:12,.0f}{spread:>22}{median / limit:14.1%}{peak:>10}")
 
 
 if __name__ == "__main__":

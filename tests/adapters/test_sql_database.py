@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.rows import Seals, seal_of, snapshot_columns
+from snapshots.adapters.sql.rows import Seals, behaviour_in, seal_of, snapshot_columns
 from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, session_summaries
 from snapshots.app.enrich import SnapshotService
+from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import Sighting
@@ -201,3 +202,24 @@ def test_seals_of_many_rows_are_those_of_each(seen: Sighting, held: IpSnapshot, 
     facts = ("snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at")
     assert columns == [row[column] for column in (*facts, "snapshot_method", "snapshot_source")]
     assert seal == seal_of(row)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        '{"hassh": 1}',
+        '{"hassh": [["x", "y"]]}',
+        '{"another": [[1, "y"]]}',
+        '{"duration": [[1, "long"]]}',
+        '{"credentials": [[1, "root"]]}',
+        '{"credentials": [[1, "[]"]]}',
+        '{"hassh": [[1e99, "y"]]}',
+        "[" * 100_000,
+    ],
+)
+def test_a_behaviour_that_cannot_be_read_is_none(text: str) -> None:
+    """What another program wrote there stops no load."""
+    assert behaviour_in(text) == Behaviour()

@@ -1,5 +1,6 @@
 """Faults of an older loader, each told by the test that keeps it from coming back. Both databases."""
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -199,6 +200,97 @@ def test_every_part_of_the_program_had_its_own_words_for_types() -> None:
         None,
         None,
     ]
+
+
+def test_loading_again_doubled_the_counters(load: Load, engine: Engine) -> None:
+    """Raw rows were told apart, but what they added up to was added again."""
+    lines = [event("10:00:00Z", kind=CONNECT), event("10:00:01Z"), event("10:00:02Z", kind="cowrie.login.failed")]
+    for _ in range(3):
+        load(*lines)
+    load(*reversed(lines), event("10:00:03Z"))
+
+    row = rows(engine)[0]
+    assert (row["event_count"], row["command_count"], row["login_attempts"]) == (4, 2, 1)
+
+
+@pytest.mark.parametrize("way", ["rename", "truncate", "delete"])
+def test_rotation_lost_events(run: Run, engine: Engine, tmp_path: Path, way: str) -> None:
+    """A shorter file in the place of a longer one was read from the old place on, or not at all."""
+    path = tmp_path / "cowrie.json"
+    parts = [
+        [event(f"1{part}:{n // 60:02}:{n % 60:02}Z") for n in range(size)] for part, size in enumerate((100, 60, 10))
+    ]
+    texts = ["".join(json.dumps(line) + "\n" for line in part) for part in parts]
+    path.write_text(texts[0])
+    run("load", path)
+    if way == "rename":
+        path.rename(tmp_path / "cowrie.json.1")
+    elif way == "delete":
+        path.unlink()
+    path.write_text(texts[1])
+    run("load", path)
+    with path.open("a") as file:
+        file.write(texts[2])
+    run("load", path)
+
+    assert rows(engine)[0]["event_count"] == 170
+
+
+def test_a_line_that_was_being_written_was_lost(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """Its beginning became a dead letter, and its end was never read."""
+    path, whole = tmp_path / "cowrie.json", json.dumps(event("10:00:00Z")) + "\n"
+    for end in (10, 40, len(whole)):
+        path.write_text(whole[:end])
+        run("load", path)
+
+    assert rows(engine)[0]["event_count"] == 1
+    assert rows(engine, "SELECT * FROM dead_letters") == []
+
+
+def test_a_dead_letter_was_kept_once_for_each_time_that_it_was_read(load: Load, engine: Engine) -> None:
+    """And twice the first time."""
+    assert "1 no events" in load("no json\n", event("10:00:00Z"))
+    load("no json\n", event("10:00:00Z"))
+
+    assert len(rows(engine, "SELECT * FROM dead_letters")) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        event("10:00:00Z", "2001:4860:4860::8888", CONNECT),
+        *(
+            event("10:00:00Z", kind=f"cowrie.{name}")
+            for name in ("client.size", "session.params", "log.open", "new.one")
+        ),
+        event("10:00:00Z", kind="cowrie.session.file_download", url="tftp://198.51.100.7/a", shasum="0" * 64),
+        event("10:00:00Z", kind=FORWARD, dst_ip="mail.example.org", dst_port=25),
+        event("10:00:00Z", kind="COW0001"),
+    ],
+)
+def test_what_the_loader_did_not_know_was_no_event(load: Load, engine: Engine, line: dict[str, object]) -> None:
+    """IPv6, two thirds of Cowrie's events, some URLs and host names became dead letters; so did whole sessions."""
+    load(line)
+
+    assert rows(engine)[0]["event_count"] == 1
+    assert rows(engine, "SELECT * FROM dead_letters") == []
+
+
+def test_compressed_logs_were_passed_over(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """All of what logrotate leaves."""
+    (tmp_path / "cowrie.json.1.gz").write_bytes(gzip.compress(json.dumps(event("10:00:00Z")).encode() + b"\n"))
+
+    assert run("load", tmp_path)[0] == 0
+    assert rows(engine)[0]["event_count"] == 1
+
+
+def test_one_byte_that_is_no_utf_8_ended_the_load(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """An attacker types it; the event counts, and so do those behind it."""
+    lines = [json.dumps(event(f"10:00:0{n}Z", input="?")).encode() + b"\n" for n in range(3)]
+    (tmp_path / "cowrie.json").write_bytes(b"".join(lines).replace(b"?", b"\xff", 1))
+
+    assert run("load", tmp_path / "cowrie.json")[0] == 0
+    assert (rows(engine)[0]["event_count"], rows(engine)[0]["command_count"]) == (3, 3)
 
 
 def test_one_address_had_several_texts(load: Load, engine: Engine) -> None:
