@@ -164,10 +164,10 @@ def load(log: Path, url: str, events: int, name: str) -> int:
 
 
 FOLD = """
-SELECT session, min(at), max(at), count(*), count(*) FILTER (eventid = 'cowrie.command.input'),
+SELECT session, min(seen), max(seen), count(*), count(*) FILTER (eventid = 'cowrie.command.input'),
  count(*) FILTER (eventid LIKE 'cowrie.login.%'), count(*) FILTER (eventid = 'cowrie.session.file_download'),
- arg_min(src_ip, (eventid <> 'cowrie.session.connect', at)) FROM (
-  SELECT j->>'session' AS session, (j->>'timestamp')::TIMESTAMPTZ AS at, j->>'eventid' AS eventid,
+ arg_min(src_ip, (eventid <> 'cowrie.session.connect', seen)) FROM (
+  SELECT j->>'session' AS session, (j->>'timestamp')::TIMESTAMPTZ AS seen, j->>'eventid' AS eventid,
    j->>'src_ip' AS src_ip
   FROM (SELECT CASE WHEN json_valid(line) THEN line::JSON END AS j FROM lines) WHERE j IS NOT NULL)
 GROUP BY session
