@@ -16,7 +16,6 @@ come from so many addresses that nobody knew. The last line says which part of l
 import argparse
 import gzip
 import json
-import os
 import random
 import sqlite3
 import statistics
@@ -25,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -156,11 +155,21 @@ def new_database(server: str) -> str:
 
 def load(log: Path, url: str, events: int, name: str) -> int:
     child = subprocess.Popen([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url])
-    _, status, used = os.wait4(child.pid, 0)
-    if status:
+    while child.poll() is None:
+        peaks[name] = max(peaks.get(name, 0.0), peak_of(child.pid))
+        time.sleep(0.02)
+    if child.returncode:
         sys.exit("the load failed")
-    peaks[name] = max(peaks.get(name, 0.0), used.ru_maxrss / 1024)
     return events
+
+
+def peak_of(process: int) -> float:
+    """Return the most memory that a process had so far, in megabytes; 0 where the system does not tell."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 FOLD = """
@@ -245,7 +254,7 @@ def show(events: int, megabytes: float, rates: dict[str, list[float]]) -> None:
     for name, found in rates.items():
         median = statistics.median(found)
         spread = f"{min(found):,.0f}..{max(found):,.0f}"
-        peak = f"{peaks[name]:,.0f}" if name in peaks else "-"
+        peak = f"{peaks[name]:,.0f}" if peaks.get(name) else "-"
         print(f"{name:32}{median:12,.0f}{spread:>22}{median / limit:14.1%}{peak:>10}")
 
 

@@ -19,7 +19,7 @@ class BatchSize:
         seconds: Time since the batch began.
     """
 
-    lines: int = 50_000
+    lines: int = 20_000
     bytes: int = 16 * 1024 * 1024
     seconds: float = 5.0
 
