@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.sql.tables import BEHAVIOUR_COLUMNS
 from snapshots.app.lines import LogEvent
 from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, Run
@@ -427,6 +428,27 @@ def test_an_adopted_database_is_not_taken_back_by_migrate(newest: Adopted, run: 
     for version in ("base", "0001"):
         assert "adopt --undo" in run("migrate", "--to", version)[2]
     assert len(newest.rows()) == len(ROWS)
+
+
+def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """Its newest version made some by which campaigns are found; also when it was adopted before those were ours."""
+    with newest.engine.begin() as connection:
+        put_session(connection, "a1", password_hash="theirs")
+        its_own = {column["name"] for column in inspect(connection).get_columns("session_summaries")}
+    assert run("adopt")[0] == 0
+    newest.engine.dispose()  # SQLite's connection remembers the tables as they were
+    with newest.engine.begin() as connection:
+        for name in set(BEHAVIOUR_COLUMNS) - its_own:
+            connection.exec_driver_sql(f"ALTER TABLE session_summaries DROP COLUMN {name}")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+
+    assert run("migrate")[0] == 0
+    line = {"session": "a1", "timestamp": "2026-12-01T10:00:00Z", "eventid": "cowrie.client.version", "version": "Go"}
+    (tmp_path / "cowrie.json").write_text(json.dumps(line) + "\n")
+    assert run("load", tmp_path / "cowrie.json")[0] == 0
+
+    assert {"password_hash", "command_signature", "ssh_key_fingerprint"} <= its_own
+    assert (newest.row("a1")["password_hash"], newest.row("a1")["client_version"]) == ("theirs", "Go")
 
 
 def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Run, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Table,
     and_,
     case,
+    func,
     or_,
     select,
     true,
@@ -20,7 +23,7 @@ from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.rows import row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import fill, pack, stage_of, stored_rows
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
+from snapshots.adapters.sql.tables import BEHAVIOUR_COLUMNS, SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
@@ -69,11 +72,13 @@ class SqlSessionStore:
         held, offered = session_summaries.c, statement.excluded
         sealed = is_sealed()
         kept = {name: case((sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
-        replaced = {
+        replaced: dict[str, ColumnElement[Any]] = {
             column.name: offered[column.name]
             for column in session_summaries.columns
             if column.name not in (*SNAPSHOT_COLUMNS, *FOUND, "session_id", "logged_id", "created_at")
         }
+        # What another loader said of a session stays where ours says nothing.
+        replaced |= {name: func.coalesce(offered[name], held[name]) for name in BEHAVIOUR_COLUMNS}
         # What a backfill found stays its own, until a load has seen the address itself.
         seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
         is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))

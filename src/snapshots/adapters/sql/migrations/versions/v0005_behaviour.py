@@ -26,8 +26,11 @@ COLUMNS: dict[str, "sa.types.TypeEngine[Any]"] = {
 
 
 def upgrade() -> None:
+    # An adopted table may have some of them: its own loader made them, and wrote nothing there.
+    there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("session_summaries")}
     for name, kind in COLUMNS.items():
-        op.add_column("session_summaries", sa.Column(name, kind, nullable=True))
+        if name not in there:
+            op.add_column("session_summaries", sa.Column(name, kind, nullable=True))
 
 
 def downgrade() -> None:
