@@ -23,6 +23,21 @@ from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, Sig
 from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+BEHAVIOUR_COLUMNS = (
+    "protocol",
+    "client_version",
+    "hassh",
+    "username",
+    "password_hash",
+    "login_succeeded",
+    "command_signature",
+    "ssh_key_fingerprint",
+    "download_hash",
+    "duration_ms",
+    "behaviour",
+)
+"""What campaigns are found by, and all of it as a text; what was said once is not unsaid."""
+
 TRAITS = {trait.word: trait for trait in Trait}
 TRAITS_IN_ORDER = sorted(Trait, key=lambda trait: trait.word)
 _JSON = msgspec.json.Encoder()

@@ -20,10 +20,10 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of, insert
 from snapshots.adapters.sql.ledger import others_at_work
-from snapshots.adapters.sql.rows import row_of, summary_in
+from snapshots.adapters.sql.rows import BEHAVIOUR_COLUMNS, row_of, summary_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import fill, pack, stage_of, stored_rows
-from snapshots.adapters.sql.tables import BEHAVIOUR_COLUMNS, SNAPSHOT_COLUMNS, is_sealed, session_summaries
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary

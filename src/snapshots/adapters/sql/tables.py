@@ -239,21 +239,6 @@ SNAPSHOT_COLUMNS: Sequence[str] = (
 )
 """What a sealed row keeps for good, together."""
 
-BEHAVIOUR_COLUMNS: Sequence[str] = (
-    "protocol",
-    "client_version",
-    "hassh",
-    "username",
-    "password_hash",
-    "login_succeeded",
-    "command_signature",
-    "ssh_key_fingerprint",
-    "download_hash",
-    "duration_ms",
-    "behaviour",
-)
-"""What campaigns are found by, and all of it as a text; what was said once is not unsaid."""
-
 NO_COUNTRIES = ", ".join(f"'{code}'" for code in sorted(PSEUDO_COUNTRIES))
 
 FACTS = {
