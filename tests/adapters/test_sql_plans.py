@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, false
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS
+from snapshots.adapters.sql.unjudged import RowPage, UnjudgedRows
+from snapshots.app.session_ports import OpenCase
 from snapshots.app.steering import Pace
 from snapshots.container import Container
 from snapshots.domain.session import SessionAggregate
@@ -138,3 +140,28 @@ def test_few_sessions_that_nobody_judged_come_by_their_names(container: Containe
     assert (report.judged, walks) == (1, [])
     assert any("ix_session_summaries_unjudged" in plan for plan in found)
     assert [plan for plan in found if "Seq Scan on session_summaries" in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where rows lie is asked first, and another loader may write all of them in between."""
+    asked = 0
+    found = UnjudgedRows.page
+
+    def page(rows: UnjudgedRows, after: str, *, run: str, limit: int) -> RowPage | None:
+        nonlocal asked
+        asked += 1
+        real = found(rows, after, run=run, limit=limit)
+        return real._replace(which=false()) if real is not None and asked == 1 else real
+
+    monkeypatch.setattr(UnjudgedRows, "page", page)
+    with container.database().transaction() as stores:
+        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", silent_since=NOON, after="")
+    asked = 0
+    report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+
+    assert first is not None
+    assert first[1] != f"{0:012x}"
+    assert report.judged == SESSIONS

@@ -185,8 +185,11 @@ def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> No
     world.put(HOME.text, OTHER.text)
     settling = Settling(world.service, finder())
     with world.database.transaction() as stores:
-        page = settling.read(OpenCase.NEVER_JUDGED, stores, run="r", silent_since=NOON, after="", limit=9)
+        page = settling.read(
+            OpenCase.NEVER_JUDGED, stores, run="r", silent_since=NOON, after="", limit=9, is_ahead=True
+        )
     assert [verdict for verdict in page.foreseen if verdict is Gap.NOTHING_KNOWN] != []
+    assert page.prepared is not None
     assert page.prepared.size == 2
     learn_of_home(world)
 

@@ -20,7 +20,7 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import Method
 
 SAMPLES = 5
-COUNTED = 50_000
+COUNTED = 10_000
 """Of how many addresses the sessions are counted in one transaction."""
 
 
@@ -298,9 +298,9 @@ class _Journey:
         counts["found"] = sum(each.was_found for each in written)
         return Step(page.last, len(page.judged), +counts)
 
-    def _read(self, case: OpenCase, stores: Stores, after: str, limit: int) -> FoundPage:
+    def _read(self, case: OpenCase, stores: Stores, after: str, limit: int, *, is_ahead: bool = False) -> FoundPage:
         return self._settling.read(
-            case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit
+            case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit, is_ahead=is_ahead
         )
 
     def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
@@ -311,7 +311,7 @@ class _Journey:
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
         with self._database.view() as stores:
-            return self._read(case, stores, after, limit)
+            return self._read(case, stores, after, limit, is_ahead=True)
 
     @staticmethod
     def _nothing_was_learned(stores: Stores) -> bool:

@@ -23,15 +23,15 @@ class FoundPage(NamedTuple):
     Attributes:
         sessions: The sessions, without what was read of them only to find their addresses.
         found: Where each came from, or why that is not known.
-        foreseen: The verdict on each, as far as it is remembered; it may be another by the time it is written.
-        prepared: Those of which a verdict is foreseen, ready to be written.
+        foreseen: The verdict on each that was foreseen, else None; it may be another by the time it is written.
+        prepared: Those of which a verdict is foreseen, ready to be written; None if there are none.
         last: The place to go on behind.
     """
 
     sessions: Sequence[OpenSession]
     found: Sequence[Sighting | Gap]
     foreseen: Sequence[IpSnapshot | Gap | None]
-    prepared: Prepared
+    prepared: Prepared | None
     last: str
 
 
@@ -65,7 +65,15 @@ class Settling:
         self._finder = finder
 
     def read(
-        self, case: OpenCase, stores: Stores, *, run: str, silent_since: datetime, after: str, limit: int
+        self,
+        case: OpenCase,
+        stores: Stores,
+        *,
+        run: str,
+        silent_since: datetime,
+        after: str,
+        limit: int,
+        is_ahead: bool = False,
     ) -> FoundPage:
         """
         Read a page of open sessions, and find where each came from.
@@ -77,6 +85,7 @@ class Settling:
             silent_since: A run that was not heard of since then has died.
             after: The place to start behind.
             limit: How many at most.
+            is_ahead: Whether there is time to foresee verdicts that are remembered, and to make them ready.
 
         Raises:
             StoreUnavailable: The database refused.
@@ -84,6 +93,8 @@ class Settling:
         page = stores.open_sessions.page(case, run=run, silent_since=silent_since, after=after, limit=limit)
         found = [self._finder.find(session) for session in page.sessions]
         sessions = [session.without_documents() for session in page.sessions]
+        if not is_ahead:
+            return FoundPage(sessions, found, [None] * len(found), None, page.last)
         foreseen = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
         known = [each for each in map(_judged, sessions, found, foreseen) if each is not None]
         return FoundPage(sessions, found, foreseen, stores.open_sessions.prepare(known, run=run), page.last)

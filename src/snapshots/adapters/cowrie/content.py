@@ -9,25 +9,20 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
-from io import BufferedIOBase, BufferedReader, RawIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.streams import BLANK, BOM, CHUNK, LONGEST_BEGINNING, Begun
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 HEAD = 64 * 1024
-CHUNK = 1024 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
-LONGEST_PEEK = 8192
 LONGEST_PAYLOAD = 64 * 1024
 
-BLANK = b" \t\r\n\x0b\x0c"
 FOREIGN = {
     b"SQLite format 3": "a SQLite database",
     b"\xfd7zXZ": "compressed with xz",
@@ -56,6 +51,9 @@ class LogContent:
         path: The file; None for standard input.
         decoder: Turns lines into events.
     """
+
+    may_be_folded: ClassVar[bool] = True
+    """Whether its events may stand otherwise than one in a line."""
 
     def __init__(self, path: Path | None, decoder: LineDecoder) -> None:
         self._path = path
@@ -150,7 +148,7 @@ class LogContent:
     def _open(self) -> BufferedIOBase:
         try:
             raw = self._path.open("rb") if self._path is not None else _standard_input()
-            self._raw = raw if self.size is not None else BufferedReader(_Begun(raw, is_ours=self._path is not None))
+            self._raw = raw if self.size is not None else BufferedReader(Begun(raw, is_ours=self._path is not None))
             magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
@@ -161,16 +159,15 @@ class LogContent:
         else:
             self._refuse_foreign(magic)
             self._stream = self._raw
-        if self._is_folded(self._stream):
+        if self.may_be_folded and self._must_be_unfolded(self._stream):
             self._stream = Unfolded(self._stream, LONGEST_LINE)
         return self._stream
 
-    def _is_folded(self, stream: BufferedIOBase) -> bool:
-        """Whether events do not stand one in a line."""
+    def _must_be_unfolded(self, stream: BufferedIOBase) -> bool:
         if self._decoder.layout is not Layout.AUTO:
             return self._decoder.layout is Layout.JSON
         try:
-            return is_folded(stream.peek(LONGEST_PEEK))  # type: ignore[attr-defined]  # all of them can
+            return is_folded(stream.peek(LONGEST_BEGINNING))  # type: ignore[attr-defined]  # each kind of stream has it
         except DAMAGED:
             return False  # reading says what is wrong
 
@@ -320,46 +317,13 @@ class LogContent:
             yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], start)
 
 
-class _Begun(RawIOBase):
-    """A stream of which enough has come to tell what it is, however little was written at once."""
-
-    def __init__(self, stream: BufferedIOBase, *, is_ours: bool) -> None:
-        self._stream = stream
-        self._is_ours = is_ours
-        self._beginning: bytes | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def close(self) -> None:
-        """Close the stream, if nobody else had opened it."""
-        super().close()
-        if self._is_ours:
-            self._stream.close()
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Put some bytes into a buffer, and return how many; 0 at the end."""
-        target = memoryview(buffer)
-        if self._beginning is None:
-            self._beginning = self._stream.read1(LONGEST_PEEK)
-            while b"\n" not in self._beginning and len(self._beginning) < LONGEST_PEEK:
-                if not (more := self._stream.read1(LONGEST_PEEK - len(self._beginning))):
-                    break
-                self._beginning += more
-        taken = self._beginning[: len(target)] or self._stream.read1(len(target))
-        self._beginning = self._beginning[len(target) :]
-        target[: len(taken)] = taken
-        return len(taken)
-
-
 def _has_nuls(line: bytes) -> bool:
     return b"\x00" in (line[:1], line[-1:])
 
 
 def salvaged(line: bytes) -> bytes:
     """Return a line without NULs and white space around it, and without the mark that some editors put first."""
-    return line.strip(BLANK + b"\x00").removeprefix(b"\xef\xbb\xbf")
+    return line.strip(BLANK + b"\x00").removeprefix(BOM)
 
 
 def _standard_input() -> BufferedIOBase:

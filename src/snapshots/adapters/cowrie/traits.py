@@ -36,7 +36,7 @@ def _matching(trait: Trait, value: object, pattern: re.Pattern[str]) -> Traits:
     return ((trait, value),) if isinstance(value, str) and pattern.fullmatch(value) else ()
 
 
-def _login(fields: Any, keeps_passwords: bool, *, succeeded: bool) -> Traits:  # noqa: FBT001 - one of a table
+def _login(fields: Any, *, keeps_passwords: bool, succeeded: bool) -> Traits:
     password = fields.password if isinstance(fields.password, str) else None
     kept = _short(password) if keeps_passwords else None
     return login(_short(fields.username), password, succeeded=succeeded, kept=kept)
@@ -70,8 +70,8 @@ TELLING: Mapping[str, Callable[[Any, bool], Traits]] = {
     "cowrie.session.connect": lambda fields, _: _text(Trait.PROTOCOL, fields.protocol, 16),
     "cowrie.client.version": lambda fields, _: _version(fields.version),
     "cowrie.client.kex": lambda fields, _: _matching(Trait.HASSH, fields.hassh, _HASSH),
-    "cowrie.login.success": lambda fields, keeps: _login(fields, keeps, succeeded=True),
-    "cowrie.login.failed": lambda fields, keeps: _login(fields, keeps, succeeded=False),
+    "cowrie.login.success": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=True),
+    "cowrie.login.failed": lambda fields, keeps: _login(fields, keeps_passwords=keeps, succeeded=False),
     "cowrie.command.input": lambda fields, _: _command(fields),
     "cowrie.session.file_download": lambda fields, _: _file(fields),
     "cowrie.session.file_upload": lambda fields, _: _file(fields),

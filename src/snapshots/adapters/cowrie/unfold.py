@@ -7,11 +7,11 @@ from io import BufferedIOBase
 
 import msgspec
 
-CHUNK = 1024 * 1024
+from snapshots.adapters.cowrie.streams import BLANK, BOM, CHUNK
+
 LONGEST_JUNK = 64 * 1024
-BLANK = b" \t\r\n\x0b\x0c\x00"
-BOM = b"\xef\xbb\xbf"
-BETWEEN = BLANK + b",[]{}"
+EMPTY = BLANK + b"\x00"
+BETWEEN = EMPTY + b",[]{}"
 """What stands between events in a document, and means nothing."""
 
 BRACE, END_BRACE, BRACKET, END_BRACKET, QUOTE, BACKSLASH, COLON, NEWLINE = b'{}[]"\\:\n'
@@ -33,7 +33,7 @@ _unwrap = msgspec.json.Decoder(_Hit).decode
 
 def is_folded(beginning: bytes) -> bool:
     """Whether a content begins as one whose events do not stand one in a line."""
-    text = beginning.removeprefix(BOM).lstrip(BLANK)
+    text = beginning.removeprefix(BOM).lstrip(EMPTY)
     return text[:1] == b"[" or any(sign.match(text) for sign in (_PRETTY, _WRAPPED))
 
 
@@ -118,20 +118,20 @@ class Unfolded(BufferedIOBase):
 
     def _broken_off(self, end: int) -> Iterator[bytes]:
         """Give up the event in hand, because what follows is not allowed within it."""
-        yield from _junk(self._data[self._begun : end], BLANK + b",")
+        yield from _junk(self._data[self._begun : end], EMPTY + b",")
         self._begun, self._open, self._is_in_text = end, [], False
 
     def _may_open(self, start: int) -> bool:
         """Whether an object may begin here: within an object only behind a colon."""
         if not self._open or self._open[-1] == BRACKET:
             return True
-        while self._data[start - 1] in BLANK:  # before them stands at least the brace that opened the event
+        while self._data[start - 1] in EMPTY:  # before them stands at least the brace that opened the event
             start -= 1
         return self._data[start - 1] == COLON
 
     def _rest(self, end: bytes = b"") -> Iterator[bytes]:
         """Yield what was begun and is not whole."""
-        rest = bytes(self._data).strip(BLANK) if self._open else bytes(self._data).strip(BETWEEN)
+        rest = bytes(self._data).strip(EMPTY) if self._open else bytes(self._data).strip(BETWEEN)
         if rest:
             yield rest.replace(b"\n", b" ") + end
 

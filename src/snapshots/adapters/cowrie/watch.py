@@ -45,6 +45,8 @@ class GrowingContent(LogContent):
         identity: Its number on its device, by which another file of its name is told from it.
     """
 
+    may_be_folded = False
+
     def __init__(self, path: Path, decoder: LineDecoder, identity: Identity) -> None:
         super().__init__(path, decoder)
         self.identity = identity
@@ -127,10 +129,6 @@ class GrowingContent(LogContent):
             self._close()
             raise LogUnreadable(f"{self.name} is another file by now")
         return stream
-
-    def _is_folded(self, stream: BufferedIOBase) -> bool:  # noqa: ARG002 - as of every content
-        """Say no: what grows is read line by line."""
-        return False
 
     def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Leave what has no newline yet."""
@@ -234,9 +232,10 @@ class FolderWatch:
         if held is None:
             content = LogContent(path, self._decoder)
             if not beginning.startswith(COMPRESSED):
-                is_folded = content.is_folded
                 content = (
-                    WaitingContent(path, self._decoder) if is_folded else GrowingContent(path, self._decoder, identity)
+                    WaitingContent(path, self._decoder)
+                    if content.is_folded
+                    else GrowingContent(path, self._decoder, identity)
                 )
             held = self._followed[identity] = _Followed(content, beginning)
         elif isinstance(held.content, GrowingContent):

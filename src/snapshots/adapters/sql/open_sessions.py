@@ -113,13 +113,10 @@ class SqlOpenSessions:
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        last: str | None = after
-        while last is not None:
+        rows, last = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
+        while last and not rows:
             rows, last = self._behind([S.session_id], case, run, silent_since, after=last, limit=1)
-            if rows:
-                return last, rows[0][1]
-            last = last or None
-        return None
+        return (last, rows[0][1]) if rows else None
 
     def _behind(
         self,
@@ -132,17 +129,16 @@ class SqlOpenSessions:
         limit: int,
     ) -> tuple[Sequence[Any], str]:
         """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
-        lying = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
-        place: ColumnElement[Any] = S.session_id if lying is None else lying.place
-        if lying is not None:
-            query = select(place, *columns).where(lying.which)
-            query = query if lying.last else query.order_by(place)
+        page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
+        if page is not None and page.last:
+            rows = self._connection.execute(select(page.place, *columns).where(page.which)).all()
+            return rows, page.last  # also where none is left of them, because somebody wrote them in between
+        if page is not None:
+            query = select(page.place, *columns).where(page.which).order_by(page.place)
         else:
-            query = self._among(select(place, *columns), case, run, silent_since)
-            query = query.where(behind(place, after)).order_by(place).limit(limit)
+            query = self._among(select(S.session_id, *columns), case, run, silent_since)
+            query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
         rows = self._connection.execute(query).all()
-        if lying is not None and lying.last:
-            return rows, lying.last  # also where none is left of them, because somebody wrote them in between
         return rows, place_of(rows[-1][0]) if rows else ""
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:

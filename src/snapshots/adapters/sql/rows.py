@@ -23,21 +23,6 @@ from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, Sig
 from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-BEHAVIOUR_COLUMNS = (
-    "protocol",
-    "client_version",
-    "hassh",
-    "username",
-    "password_hash",
-    "login_succeeded",
-    "command_signature",
-    "ssh_key_fingerprint",
-    "download_hash",
-    "duration_ms",
-    "behaviour",
-)
-"""What campaigns are found by, and all of it as a text; what was said once is not unsaid."""
-
 TRAITS = {trait.word: trait for trait in Trait}
 TRAITS_IN_ORDER = sorted(Trait, key=lambda trait: trait.word)
 _JSON = msgspec.json.Encoder()
@@ -72,9 +57,7 @@ def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str
 
 
 def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
-    """Return what is asked for most of a session's behaviour, and all of it as a JSON text."""
-    if not behaviour.said:
-        return {}
+    """Return what is asked for most of a session's behaviour, and all of it as a JSON text; NULLs if it is none."""
     said = {
         trait.word: [(_microseconds(at), text) for at, text in behaviour.said[trait]]
         for trait in TRAITS_IN_ORDER
@@ -91,8 +74,12 @@ def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
         "ssh_key_fingerprint": behaviour.first(Trait.KEY),
         "download_hash": behaviour.first(Trait.DOWNLOAD),
         "duration_ms": behaviour.duration_ms,
-        "behaviour": _JSON.encode(said).decode(),
+        "behaviour": _JSON.encode(said).decode() if said else None,
     }
+
+
+BEHAVIOUR_COLUMNS = tuple(behaviour_columns(Behaviour()))
+"""What campaigns are found by: what was said once is not unsaid."""
 
 
 def _microseconds(at: datetime) -> int:

@@ -29,7 +29,6 @@ ROWS_A_BLOCK = 4
 SMALLEST_WALK = 16
 """Blocks of a table that is too small for any of this to matter."""
 
-
 CAN_SEEK_BLOCKS = (14,)
 """PostgreSQL's version from which on a part of a table can be read by where its rows lie."""
 
@@ -41,9 +40,9 @@ class _Tid(UserDefinedType[str]):
         return "tid"
 
 
-class Lying(NamedTuple):
+class RowPage(NamedTuple):
     """
-    Some rows by where they lie.
+    A page of rows, by where they lie.
 
     Attributes:
         which: The condition for them.
@@ -69,17 +68,17 @@ class UnjudgedRows:
             return False  # a page is read as fast
         return self._count(up_to=1) == 0
 
-    def page(self, after: str, *, run: str, limit: int) -> Lying | None:
+    def page(self, after: str, *, run: str, limit: int) -> RowPage | None:
         """Return some rows behind a place; None if there are so few that their names are a better order."""
         if has_rowids(self._connection):
             query = _ROWS_BY_INDEX if self._has_index_of_rows else _ROWS
             rows = query.bindparams(run=run, behind=number_of(after), limit=limit)
-            return Lying(ROW_ID.in_(rows.columns(ROW_ID)), ROW_ID)
+            return RowPage(ROW_ID.in_(rows.columns(ROW_ID)), ROW_ID)
         if not self._walks(after):
             return None
         found = self._tuples_behind(after, run, limit)
         which = any_(as_type(BindParameter(None, found, type_=ARRAY(String)), ARRAY(_Tid))) == TUPLE_ID
-        return Lying(which, TUPLE_ID, f"{AT}{found[-1]}" if found else "")
+        return RowPage(which, TUPLE_ID, f"{AT}{found[-1]}" if found else "")
 
     @cached_property
     def _has_index_of_rows(self) -> bool:
@@ -123,7 +122,7 @@ _NOT_SET_ASIDE = "session_id NOT IN (SELECT session_id FROM set_asides WHERE run
 _BEHIND = f"WHERE {UNJUDGED.format(row='')} AND rowid > :behind AND {_NOT_SET_ASIDE} ORDER BY rowid LIMIT :limit"
 _ROWS = text(f"SELECT rowid FROM session_summaries NOT INDEXED {_BEHIND}")  # noqa: S608 - put together of our constants
 # Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
-_ROWS_BY_INDEX = text(f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS} {_BEHIND}")  # noqa: S608
+_ROWS_BY_INDEX = text(f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS} {_BEHIND}")  # noqa: S608 - likewise
 _TUPLES_BEHIND = text(
     f"SELECT CAST(ctid AS text) AS place FROM session_summaries WHERE {UNJUDGED.format(row='')}"  # noqa: S608 - likewise
     f" AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) AND {_NOT_SET_ASIDE} ORDER BY ctid LIMIT :limit"

@@ -1,0 +1,57 @@
+"""Bytes as they come, from files and pipes."""
+
+from io import BufferedIOBase, RawIOBase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CHUNK = 1024 * 1024
+BLANK = b" \t\r\n\x0b\x0c"
+BOM = b"\xef\xbb\xbf"
+"""What some editors put first."""
+
+LONGEST_BEGINNING = 8192
+"""Bytes by which it is told what a content is."""
+
+
+class Begun(RawIOBase):
+    """
+    A stream of which enough has come to tell what it is, however little was written at once.
+
+    Args:
+        stream: What to read.
+        is_ours: Whether to close it too.
+    """
+
+    def __init__(self, stream: BufferedIOBase, *, is_ours: bool) -> None:
+        self._stream = stream
+        self._is_ours = is_ours
+        self._beginning: bytes | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def close(self) -> None:
+        """Close the stream, if nobody else had opened it."""
+        super().close()
+        if self._is_ours:
+            self._stream.close()
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Put some bytes into a buffer, and return how many; 0 at the end."""
+        target = memoryview(buffer)
+        if self._beginning is None:
+            self._beginning = self._read_beginning()
+        taken = self._beginning[: len(target)] or self._stream.read1(len(target))
+        self._beginning = self._beginning[len(target) :]
+        target[: len(taken)] = taken
+        return len(taken)
+
+    def _read_beginning(self) -> bytes:
+        """Read a line, or as much as tells what it is."""
+        found = b""
+        while b"\n" not in found and (more := self._stream.read1(LONGEST_BEGINNING - len(found))):
+            found += more
+        return found

@@ -1,0 +1,70 @@
+"""What campaigns are found by, as a user sees it."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.conftest import NEW, Run
+
+HOSTILE = "\x1b[31mred\x07 [bold]x[/bold]"
+
+
+def write(path: Path, **dump: Any) -> None:
+    """Write a session with hostile texts in it, and more commands than are shown."""
+    events: list[dict[str, Any]] = [
+        {"eventid": "cowrie.session.connect", "src_ip": "8.8.8.8", "src_port": 1, "protocol": "ssh"},
+        {"eventid": "cowrie.client.version", "version": HOSTILE},
+        {"eventid": "cowrie.login.failed", "username": HOSTILE, "password": "letmein"},
+        {"eventid": "cowrie.login.success", "username": "root", "password": "other"},
+        *({"eventid": "cowrie.command.input", "input": f"{HOSTILE} {n}"} for n in range(12)),
+        {"eventid": "cowrie.session.file_download", "url": HOSTILE, "shasum": "0" * 64},
+        {"eventid": "cowrie.session.closed", "duration": "61.5"},
+    ]
+    shared = [{"session": "a", "timestamp": f"2026-11-02T10:00:{n:02}Z"} for n in range(len(events))]
+    path.write_text(json.dumps([one | other for one, other in zip(events, shared, strict=True)], **dump))
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-passwords",)])
+def test_what_a_session_did_is_explained(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """No terminal obeys it, and the password is shown only if it was to be kept."""
+    write(tmp_path / "export.json", indent=2)
+    assert run("load", tmp_path / "export.json", *options)[:1] == (0,)
+
+    code, table, _ = run("explain", "a")
+    said = json.loads(run("explain", "a", "--format", "json")[1])["behaviour"]
+
+    assert code == 0
+    assert "\x1b" not in table
+    assert "\x07" not in table
+    assert "[bold]x[/bold] 9" in table
+    assert "and 2 more" in table
+    assert "61.5 s" in table
+    assert ("letmein" in table) == bool(options)
+    assert said["password"] == ("letmein" if options else None)
+    assert (said["username"], said["login_succeeded"], said["duration_ms"]) == (HOSTILE, True, 61500)
+    assert [each["text"] for each in said["commands"]] == [f"{HOSTILE} {n}" for n in range(12)]
+
+
+def test_an_export_of_a_log_is_the_log(run: Run, tmp_path: Path) -> None:
+    """Loaded before or after it."""
+    text = gzip.decompress(NEW.read_bytes())
+    (tmp_path / "cowrie.json").write_bytes(text)
+    hits = [{"_source": json.loads(line)} for line in text.splitlines()]
+    (tmp_path / "export.json").write_text(json.dumps({"took": 1, "hits": {"hits": hits}}, indent=1))
+
+    assert run("load", tmp_path / "export.json")[0] == 0
+    code, out, _ = run("load", tmp_path / "cowrie.json")
+
+    assert (code, "Nothing new" in out) == (0, True)
+
+
+def test_a_layout_that_is_said_is_believed(run: Run, tmp_path: Path) -> None:
+    """Read by lines, an array is one bad line after the other."""
+    write(tmp_path / "export.json", indent=2)
+
+    assert "0 new events" in run("load", tmp_path / "export.json", "--input-format", "lines")[1]
+    assert "18 new events" in run("load", tmp_path / "export.json", "--input-format", "json")[1]
+    assert run("load", tmp_path / "export.json", "--input-format", "xml")[0] == 2
