@@ -12,11 +12,8 @@ UPDATE for each session, on a slice. The last column is the peak memory of the c
 
 import argparse
 import json
-import os
 import random
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +33,8 @@ from snapshots.domain.source_ip import IpAddress
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.ancestor import Ancestor
+
+from processes import watched
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 SLICE = 5_000
@@ -238,11 +237,11 @@ def rewritten(_url: str, engine: Engine, _sessions: int) -> None:
 
 def backfilled(url: str, _engine: Engine, sessions: int) -> float:
     command = [sys.executable, "-m", "snapshots", "backfill", "--db", url, "--format", "json"]
-    child = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-    done = json.loads(child.stdout)
+    printed, peak = watched(command)
+    done = json.loads(printed)
     assert sum(done["sealed"].values()) == sessions, done
     print(f"  backfill itself: {done['seconds']:.1f} s", file=sys.stderr)
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return peak
 
 
 def row_by_row(_url: str, engine: Engine, sessions: int) -> None:

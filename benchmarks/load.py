@@ -19,12 +19,11 @@ import json
 import random
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -37,6 +36,7 @@ from unittest import mock
 import msgspec
 from sqlalchemy import create_engine, make_url
 
+from processes import watched
 from snapshots.__main__ import main as snapshots
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.app.lookup import Lookups
@@ -154,22 +154,9 @@ def new_database(server: str) -> str:
 
 
 def load(log: Path, url: str, events: int, name: str) -> int:
-    child = subprocess.Popen([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url])
-    while child.poll() is None:
-        peaks[name] = max(peaks.get(name, 0.0), peak_of(child.pid))
-        time.sleep(0.02)
-    if child.returncode:
-        sys.exit("the load failed")
+    _, peak = watched([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url])
+    peaks[name] = max(peaks.get(name, 0.0), peak)
     return events
-
-
-def peak_of(process: int) -> float:
-    """Return the most memory that a process had so far, in megabytes; 0 where the system does not tell."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-    return 0.0
 
 
 FOLD = """

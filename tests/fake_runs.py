@@ -1,5 +1,6 @@
 """Runs, open sessions, the audit and undoing, in memory."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,9 +17,11 @@ from snapshots.app.session_ports import (
     Pruned,
     SealedPage,
     SealedSession,
+    SettledByStore,
     UndonePage,
 )
 from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Verdicts
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
 from tests.memory import Correction, Memory
@@ -83,6 +86,24 @@ class InMemoryOpenSessions:
             known.learned_at is not None and known.learned_at >= since > known.registered_at
             for known in self.memory.addresses.values()
         )
+
+    def settle_remembered(
+        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+    ) -> SettledByStore | None:
+        page = self.page(OpenCase.NEVER_JUDGED, run=run, silent_since=settled_at, after=after, limit=limit)
+        if not page.sessions:
+            return None
+        judged = []
+        for session in page.sessions:
+            for address, (since, until, verdict) in verdicts.spans:
+                seen = session.sighting
+                if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
+                    judged.append(Judged(session, seen, verdict))
+        self.settle(judged, run=run, settled_at=settled_at)
+        counts = Counter(
+            each.verdict.method if isinstance(each.verdict, IpSnapshot) else each.verdict for each in judged
+        )
+        return SettledByStore(page.last, len(page.sessions) - len(judged), counts, 0)
 
     def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
         return Prepared((run, tuple(judged)), len(judged), any(each.session.has_codes for each in judged))

@@ -25,9 +25,9 @@ WHOLE = {
     "sqlite": re.compile(r"^SCAN (session_summaries|ip_inventory)"),
     "postgresql": re.compile(r"Seq Scan on (session_summaries|ip_inventory)"),
 }
-CHANGES = re.compile(r"UPDATE (session_summaries SET source_ip|ip_inventory SET current_asn)=")
+CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|ip_inventory SET current_asn)=")
 NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")
-WALKS = re.compile(r"SELECT CAST\(ctid AS text\)")
+WALKS = re.compile(r"SELECT CAST\(max\(place\) AS text\)")
 PAGES = re.compile(r"SELECT session_summaries\.rowid,")
 
 

@@ -14,8 +14,9 @@ from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, OpenCase
-from snapshots.app.settle import FoundPage, Settling, verdicts_in
+from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
 from snapshots.app.steering import Pace, Place, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.store_first import StoreFirst, counts_of
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import Method
 
@@ -234,6 +235,7 @@ class _Journey:
         self._samples: dict[object, list[Judged]] = {}
         self._written_bytes: float | None = None
         self._is_measured = False
+        self._store = StoreFirst(settling, run)
 
     def stages(self, settings: Mapping[str, str]) -> list[Stage]:
         is_again = settings.get("again") == "True"
@@ -269,34 +271,44 @@ class _Journey:
             return Step("", 0, {})
         now = self._clock.now()
         log_before = stores.log_position()
-        writes = not self._is_rehearsal or not self._is_measured
+        known = None
+        if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
+            known = self._store.settle(stores, now=now, after=after, limit=limit)
+        counts = counts_of(known)
+        if known is not None and not known.left:
+            return Step(known.last, counts["judged"], counts)
         found = self._ahead.take((case, after))
         if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
-            found = self._read(case, stores, after, limit)
+            found = self._read(case, stores, after, known.left if known is not None else limit)
+        if known is not None:
+            found = found._replace(last=known.last)
         page = self._settling.settle(
             found,
             stores,
             run=self.run,
             now=now,
             is_rehearsal=self._is_rehearsal,
-            writes=writes,
+            writes=not self._is_rehearsal or not self._is_measured,
             meanwhile=partial(self._read_on, case, found.last, limit),
         )
+        counts += self._counts_of(page)
         log_after = stores.log_position()
         if page.judged and not self._is_measured:
             self._is_measured = True
             if log_before is not None and log_after is not None:
-                self._written_bytes = (log_after - log_before) / len(page.judged)
+                self._written_bytes = (log_after - log_before) / counts["judged"]
+        return Step(page.last, counts["judged"], counts)
+
+    def _counts_of(self, page: SettledPage) -> Counter[str]:
+        """Return what the program settled, and keep some of it to be shown."""
         for each in page.judged:
             of_its_kind = self._samples.setdefault(_kind(each), [])
             if len(of_its_kind) < SAMPLES:
                 of_its_kind.append(each)
         written = [each for each in page.judged if each.session.session_id not in page.lost]
-        counts = Counter(verdicts_in(written))
-        counts["judged"] = len(page.judged)
-        counts["lost"] = len(page.lost)
-        counts["found"] = sum(each.was_found for each in written)
-        return Step(page.last, len(page.judged), +counts)
+        return verdicts_in(written) + Counter(
+            judged=len(page.judged), lost=len(page.lost), found=sum(each.was_found for each in written)
+        )
 
     def _read(self, case: OpenCase, stores: Stores, after: str, limit: int, *, is_ahead: bool = False) -> FoundPage:
         return self._settling.read(
@@ -304,8 +316,8 @@ class _Journey:
         )
 
     def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
-        """Begin to read the next page, where there may be as many as the table has rows."""
-        if after and case is OpenCase.NEVER_JUDGED:
+        """Begin to read the next page, where there may be as many as the table has rows and the program judges them."""
+        if after and case is OpenCase.NEVER_JUDGED and (self._is_rehearsal or not self._store.is_asked_next):
             self._ahead.begin((case, after), partial(self._read_beside, case, after, limit))
 
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:

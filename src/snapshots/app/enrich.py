@@ -6,7 +6,7 @@ from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
-from snapshots.domain.judgement import Judgement
+from snapshots.domain.judgement import Judgement, Verdicts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
@@ -131,6 +131,12 @@ class SnapshotService:
             self._known = _knowledge(stores)
         return self._completed(sightings, remembered, stores)
 
+    def verdicts(self, stores: Stores) -> Verdicts:
+        """Return the verdicts that are remembered and hold in this transaction, for any store to apply."""
+        self.register_sources(stores)
+        self._forget_what_is_out_of_date(stores)
+        return self._judgement.remembered
+
     def _learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
         """Look addresses up in the builds that they lack, as `IpInventory.register` tells them."""
         if behind:
@@ -151,7 +157,7 @@ class SnapshotService:
         known = _knowledge(stores)
         if known != self._known:
             self._known = known
-            self._judgement = Judgement(self._reader, self._policy, largest_asn=stores.largest_asn)
+            self._judgement.forget_all(largest_asn=stores.largest_asn)
 
     def register_sources(self, stores: Stores) -> None:
         """Record the builds that come with the program and the settings."""

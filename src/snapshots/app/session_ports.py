@@ -1,5 +1,6 @@
 """What the use cases need to store sessions. Every port takes a whole batch, so that nothing is asked in a loop."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,8 @@ from enum import Enum
 from typing import NamedTuple, Protocol, Self
 
 from snapshots.domain.gap import Gap
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.judgement import Verdicts
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
 from snapshots.domain.summary import SessionSummary
 
@@ -106,6 +108,23 @@ class Prepared(NamedTuple):
     has_codes: bool
 
 
+class SettledByStore(NamedTuple):
+    """
+    What the store settled of a page of sessions that nobody judged, because their verdicts were remembered.
+
+    Attributes:
+        last: The place to go on behind, with what is left of the page or without.
+        left: How many of the page are left for the program to judge; they are the next ones behind the page's start.
+        verdicts: How many sessions each method sealed, and each gap left open.
+        found: Those whose address stood elsewhere than in their row.
+    """
+
+    last: str
+    left: int
+    verdicts: Counter[Method | Gap]
+    found: int
+
+
 class SessionStore(Protocol):
     """
     The sessions, one row each.
@@ -182,6 +201,27 @@ class OpenSessions(Protocol):
 
     def may_have_learned(self, *, since: datetime) -> bool:
         """Whether any address that was registered before a moment learned something since then."""
+        ...
+
+    def settle_remembered(
+        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+    ) -> SettledByStore | None:
+        """
+        Settle those sessions of a page that nobody judged of which the verdict is remembered, without reading them.
+
+        The store may leave any session to the program, but what it writes is what `page`, `AddressFinder` and `settle`
+        would have written.
+
+        Args:
+            verdicts: What is remembered.
+            run: The run that writes.
+            settled_at: The present moment.
+            after: The place to start behind; "" for the first page.
+            limit: How many sessions the page has at most.
+
+        Returns:
+            None if `page` is to be asked from here on: there are no more, or it is not worth it.
+        """
         ...
 
     def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:

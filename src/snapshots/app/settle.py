@@ -1,5 +1,6 @@
 """Judge a page of open sessions, and write what was decided: late completion and backfill alike."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +9,9 @@ from typing import NamedTuple, TypeVar
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
 from snapshots.app.ports import Stores
-from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared
+from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared, SettledByStore
 from snapshots.domain.gap import Gap
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
@@ -129,8 +130,6 @@ class Settling:
         sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
         verdicts = _each(page.found, self._service.judge_stored(sightings, stores, is_rehearsal=is_rehearsal))
         judged = [each for each in map(_judged, page.sessions, page.found, verdicts) if each is not None]
-        last = stores.inventory.learned_last()
-        settled_at = now if last is None else max(now, last)  # another process may have another clock
         if not writes:
             return SettledPage(last=page.last, judged=judged, lost=())
         is_as_foreseen = all(
@@ -141,15 +140,31 @@ class Settling:
             if is_as_foreseen
             else judged,
             run=run,
-            settled_at=settled_at,
+            settled_at=_not_before_learning(stores, now),
             prepared=page.prepared if is_as_foreseen else None,
             meanwhile=meanwhile,
         )
         return SettledPage(last=page.last, judged=judged, lost=lost)
 
+    def settle_remembered(
+        self, stores: Stores, *, run: str, now: datetime, after: str, limit: int
+    ) -> SettledByStore | None:
+        """Let the store settle what it can of a page, as `OpenSessions.settle_remembered` says."""
+        verdicts = self._service.verdicts(stores)
+        if not verdicts.spans:
+            return None
+        at = _not_before_learning(stores, now)
+        return stores.open_sessions.settle_remembered(verdicts, run=run, settled_at=at, after=after, limit=limit)
+
     def forget(self) -> None:
         """Forget what was learned in a transaction that was rolled back."""
         self._service.forget()
+
+
+def _not_before_learning(stores: Stores, now: datetime) -> datetime:
+    """Return the present moment, but none before the last at which something was learned: clocks differ."""
+    last = stores.inventory.learned_last()
+    return now if last is None else max(now, last)
 
 
 def _each(found: Sequence[Sighting | Gap], verdicts: Iterable[V]) -> list[Gap | V]:
@@ -165,10 +180,15 @@ def _judged(session: OpenSession, found: Sighting | Gap, verdict: IpSnapshot | G
     return Judged(session, None if isinstance(found, Gap) else found, verdict)
 
 
-def verdicts_in(judged: Iterable[Judged]) -> dict[str, int]:
+def verdicts_in(judged: Iterable[Judged]) -> Counter[str]:
     """Return how many sessions each method sealed, and each gap left open, by the values of both."""
-    counts: dict[str, int] = {}
-    for _, _, verdict in judged:
-        name = f"sealed:{verdict.method.value}" if isinstance(verdict, IpSnapshot) else f"open:{verdict.value}"
-        counts[name] = counts.get(name, 0) + 1
-    return counts
+    return verdicts_counted(
+        Counter(verdict.method if isinstance(verdict, IpSnapshot) else verdict for _, _, verdict in judged)
+    )
+
+
+def verdicts_counted(verdicts: Counter[Method | Gap]) -> Counter[str]:
+    """Return the same counts by names that a run keeps them under."""
+    return Counter(
+        {f"{'open' if isinstance(each, Gap) else 'sealed'}:{each.value}": count for each, count in verdicts.items()}
+    )

@@ -26,6 +26,19 @@ class VerdictSpan(NamedTuple):
     verdict: IpSnapshot | Gap
 
 
+class Verdicts(NamedTuple):
+    """
+    The verdicts that are remembered.
+
+    Attributes:
+        generation: Grows whenever something was forgotten; until then verdicts are only added, at the end.
+        spans: Each address, as text, with a span; those of one address never overlap.
+    """
+
+    generation: int
+    spans: Sequence[tuple[str, VerdictSpan]]
+
+
 class Judgement:
     """
     Judges sightings, and remembers for how long around each the verdict holds.
@@ -50,7 +63,14 @@ class Judgement:
         lags = {reader.max_lag, reader.max_type_lag, policy.max_lag}
         self._lags = tuple(lag for lag in lags if lag is not None)
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
+        self._in_order: list[tuple[str, VerdictSpan]] = []
+        self._generation = 0
         self._equal: dict[IpSnapshot | Gap, IpSnapshot | Gap] = {}
+
+    @property
+    def remembered(self) -> Verdicts:
+        """Return every verdict that is remembered; more may come to be in it."""
+        return Verdicts(self._generation, self._in_order)
 
     def verdict(self, sighting: Sighting) -> IpSnapshot | Gap | None:
         """Return the verdict on a sighting if it is remembered; None if it must be judged."""
@@ -76,18 +96,25 @@ class Judgement:
         if len(self._spans) >= self._memory:
             self.forget_all()
         address = sighting.address.text
-        self._spans[address] = (*self._spans.get(address, ()), VerdictSpan(since, until, verdict))
+        span = VerdictSpan(since, until, verdict)
+        self._spans[address] = (*self._spans.get(address, ()), span)
+        self._in_order.append((address, span))
         return verdict
 
     def forget(self, addresses: Iterable[IpAddress]) -> None:
         """Forget the verdicts on addresses, because something was learned of them."""
-        for address in addresses:
-            self._spans.pop(address.text, None)
+        gone = {address.text for address in addresses if self._spans.pop(address.text, None) is not None}
+        if gone:
+            self._in_order = [each for each in self._in_order if each[0] not in gone]
+            self._generation += 1
 
-    def forget_all(self) -> None:
-        """Forget every verdict."""
+    def forget_all(self, *, largest_asn: int | None = None) -> None:
+        """Forget every verdict; *largest_asn* is what the store can hold from now on, None for what it could."""
+        self._largest_asn = largest_asn or self._largest_asn
         self._spans.clear()
         self._equal.clear()
+        self._in_order = []
+        self._generation += 1
 
     def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         since, until = EVER, NEVER

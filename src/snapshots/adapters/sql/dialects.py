@@ -17,19 +17,24 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
+    collate,
     column,
     delete,
     event,
     func,
     select,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import BindParameter
 
+from snapshots.adapters.sql.rows import digest
 from snapshots.adapters.sql.tables import moment_text
+from snapshots.domain.judgement import EVER, NEVER
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process before it gives up."""
@@ -81,6 +86,36 @@ def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | 
 
 def _as_it_is(moment: datetime) -> datetime:
     return moment
+
+
+def by_bytes(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text that is compared by its bytes, whatever the collation of the database."""
+    return collate(text_, "C") if connection.dialect.name == "postgresql" else text_
+
+
+def digest_of(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:
+    """Return what `rows.digest` returns of a text."""
+    if connection.dialect.name != "postgresql":
+        return func.snapshot_digest(text_, type_=String)
+    return func.left(func.encode(func.sha256(func.convert_to(text_, "UTF8")), "hex"), 32, type_=String)
+
+
+MOMENT = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2} {'[0-9]' * 2}:{'[0-9]' * 2}:{'[0-9]' * 2}.{'[0-9]' * 6}"
+
+
+def is_plain_moment(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Whether a moment is there, in our form, and one of Python's years; others may be one in another form."""
+    if connection.dialect.name == "postgresql":
+        return at.between(EVER, NEVER)
+    as_text = type_coerce(at, String)
+    return and_(as_text.op("GLOB")(MOMENT), func.datetime(as_text, "+0 days") == func.substr(as_text, 1, 19))
+
+
+def moment_shown(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[str]:
+    """Return a moment as a text in UTC, as it is sealed."""
+    if connection.dialect.name != "postgresql":
+        return type_coerce(at, String) + "+00:00"
+    return func.to_char(func.timezone("UTC", at), "YYYY-MM-DD HH24:MI:SS.US", type_=String) + "+00:00"
 
 
 def has_rowids(connection: Connection) -> bool:
@@ -231,11 +266,12 @@ def is_in_memory(url: URL) -> bool:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """Foreign keys are off unless they are asked for."""
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
+    connection.create_function("snapshot_digest", 1, digest, deterministic=True)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     for pragma in (
         "synchronous = NORMAL",
         "foreign_keys = ON",
-        "temp_store = MEMORY",
+        "temp_store = FILE",
         "cache_size = -16384",
         "wal_autocheckpoint = 25000",
     ):

@@ -34,6 +34,7 @@ from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.paging import behind, place_of
+from snapshots.adapters.sql.remembered import settle_plain
 from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import Packed, fill, pack, rows_of, stages
@@ -48,8 +49,9 @@ from snapshots.adapters.sql.tables import (
     set_asides,
 )
 from snapshots.adapters.sql.unjudged import UnjudgedRows
-from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared
+from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared, SettledByStore
 from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Verdicts
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
@@ -103,7 +105,7 @@ class SqlOpenSessions:
 
         Those that nobody judged come in the order in which rows lie, which is not that of names.
         """
-        if case is OpenCase.NEVER_JUDGED and self._unjudged.is_none:
+        if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_none:
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
         rows, last = self._behind(columns, case, run, silent_since, after=after, limit=limit)
@@ -195,6 +197,24 @@ class SqlOpenSessions:
         row = ip_inventory.c
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
+
+    def settle_remembered(
+        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+    ) -> SettledByStore | None:
+        """Settle what is remembered of a page, if rows are gone through in the order in which they lie."""
+        page = self._unjudged.page(after, run=run, limit=limit)
+        if page is None:
+            return None
+        return settle_plain(
+            self._connection,
+            self._shape,
+            page,
+            verdicts,
+            began_at=BEGAN_AT,
+            is_blank=_is_blank(),
+            run=run,
+            settled_at=settled_at,
+        )
 
     def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
         """Pack the rows to be staged."""

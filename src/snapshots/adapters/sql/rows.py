@@ -131,10 +131,11 @@ def seal_of(row: Mapping[str, Any] | RowMapping) -> str:
 
     It has no key: it is evidence of accidents and of careless hands, not against one who computes it again.
     """
-    return _digest("|".join(_canonical(row[column]) for column in SEALED))
+    return digest("|".join(_canonical(row[column]) for column in SEALED))
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return the hash of a text that is sealed."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -164,17 +165,22 @@ class Seals:
 
     def columns(self, session_id: str, sighting: Sighting, snapshot: IpSnapshot) -> tuple[object, ...]:
         """Return ASN, country, type, enrichment_at, method, source and seal."""
-        _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
+        columns, text = self.part(snapshot)
         port = "" if sighting.port is None else sighting.port
         seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_moment(sighting.seen_at)}"
-        return (*columns, _digest(f"{session_id}|{seen}|{text}"))
+        return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
+
+    def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:
+        """Return the columns but the seal, and the text that is sealed between what was seen and the run."""
+        _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
+        return columns, text
 
     def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
         asn, country, at = snapshot.asn, snapshot.country, snapshot.enrichment_at
         ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
         method, source = snapshot.method.value, snapshot.source
         facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
-        text = f"{facts}|{_moment(at)}|{method}|{source}|{self._run}"
+        text = f"{facts}|{_moment(at)}|{method}|{source}"
         # The snapshot is kept with its part, so that no other can get its id.
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part

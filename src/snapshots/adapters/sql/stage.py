@@ -67,6 +67,11 @@ def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
     """Put rows that `pack` made into a temporary table of ours, in the place of what it held."""
     connection.execute(CreateTable(stage, if_not_exists=True))
     empty(connection, stage)
+    add(connection, stage, *packed)
+
+
+def add(connection: Connection, stage: Table, *packed: Packed) -> None:
+    """Put rows that `pack` made into a temporary table that is there, beside what it holds."""
     driver = connection.connection.driver_connection
     for rows in packed:
         if isinstance(rows, bytes):

@@ -5,13 +5,10 @@ A page of them is rewritten as soon as it was read. In the order of their names,
 written, that is another block of the table for each of them, twice.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BindParameter, ColumnElement, Connection, any_, literal_column, text
-from sqlalchemy import cast as as_type
-from sqlalchemy.types import String, UserDefinedType
+from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
 from snapshots.adapters.sql.dialects import has_rowids
 from snapshots.adapters.sql.paging import number_of
@@ -19,6 +16,8 @@ from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
+
+BEFORE_ALL = "(0,0)"
 
 AT = "@"
 """Before the place of a row in PostgreSQL's table, which is another kind than its name."""
@@ -33,13 +32,6 @@ CAN_SEEK_BLOCKS = (14,)
 """PostgreSQL's version from which on a part of a table can be read by where its rows lie."""
 
 
-class _Tid(UserDefinedType[str]):
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "tid"
-
-
 class RowPage(NamedTuple):
     """
     A page of rows, by where they lie.
@@ -48,11 +40,13 @@ class RowPage(NamedTuple):
         which: The condition for them.
         place: The column of their places.
         last: The place of the last of them; "" if it is to be seen from them, in the order of `place`.
+        size: How many there are; 0 if that is to be seen from them too.
     """
 
-    which: ColumnElement[bool]
+    which: ColumnElement[bool] | TextClause
     place: ColumnElement[Any]
     last: str = ""
+    size: int = 0
 
 
 class UnjudgedRows:
@@ -76,9 +70,11 @@ class UnjudgedRows:
             return RowPage(ROW_ID.in_(rows.columns(ROW_ID)), ROW_ID)
         if not self._walks(after):
             return None
-        found = self._tuples_behind(after, run, limit)
-        which = any_(as_type(BindParameter(None, found, type_=ARRAY(String)), ARRAY(_Tid))) == TUPLE_ID
-        return RowPage(which, TUPLE_ID, f"{AT}{found[-1]}" if found else "")
+        behind = after.removeprefix(AT) or BEFORE_ALL
+        last, size = self._end_behind(behind, run, limit)
+        if not size:
+            return RowPage(false(), TUPLE_ID)
+        return RowPage(_TUPLES_BETWEEN.bindparams(run=run, behind=behind, last=last), TUPLE_ID, f"{AT}{last}", size)
 
     @cached_property
     def _has_index_of_rows(self) -> bool:
@@ -105,16 +101,16 @@ class UnjudgedRows:
         size = "pg_relation_size('session_summaries') / current_setting('block_size')::integer"
         return int(self._connection.execute(text(f"SELECT {size}")).scalar_one())
 
-    def _tuples_behind(self, after: str, run: str, limit: int) -> Sequence[str]:
-        place = after.removeprefix(AT) or "(0,0)"
+    def _end_behind(self, place: str, run: str, limit: int) -> tuple[str, int]:
+        """Return where the last of some rows behind a place lies, and how many they are."""
         block, more = int(place[1:].partition(",")[0]), max(limit // ROWS_A_BLOCK, SMALLEST_WALK)
-        found: list[str] = []
-        while len(found) < limit and block <= self._blocks:
+        last, size = "", 0
+        while size < limit and block <= self._blocks:
             block, more = block + more, more * 2
-            asked = {"run": run, "behind": place, "before": f"({block},0)", "limit": limit - len(found)}
-            found += self._connection.execute(_TUPLES_BEHIND, asked).scalars()
-            place = found[-1] if len(found) == limit else f"({block},0)"
-        return found
+            asked = {"run": run, "behind": place, "before": f"({block},0)", "limit": limit - size}
+            found, count = self._connection.execute(_END_BEHIND, asked).one()
+            last, size, place = found or last, size + count, f"({block},0)"
+        return last, size
 
 
 _NOT_SET_ASIDE = "session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run)"
@@ -123,9 +119,15 @@ _BEHIND = f"WHERE {UNJUDGED.format(row='')} AND rowid > :behind AND {_NOT_SET_AS
 _ROWS = text(f"SELECT rowid FROM session_summaries NOT INDEXED {_BEHIND}")  # noqa: S608 - put together of our constants
 # Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
 _ROWS_BY_INDEX = text(f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS} {_BEHIND}")  # noqa: S608 - likewise
-_TUPLES_BEHIND = text(
-    f"SELECT CAST(ctid AS text) AS place FROM session_summaries WHERE {UNJUDGED.format(row='')}"  # noqa: S608 - likewise
+_END_BEHIND = text(
+    "SELECT CAST(max(place) AS text), count(*) FROM ("  # noqa: S608 - likewise
+    f"SELECT ctid AS place FROM session_summaries WHERE {UNJUDGED.format(row='')}"
     f" AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) AND {_NOT_SET_ASIDE} ORDER BY ctid LIMIT :limit"
+    ") AS found"
+)
+_TUPLES_BETWEEN = text(
+    "session_summaries.ctid > CAST(:behind AS tid) AND session_summaries.ctid <= CAST(:last AS tid)"
+    f" AND {UNJUDGED.format(row='session_summaries.')} AND session_summaries.{_NOT_SET_ASIDE}"
 )
 _COUNT = text(
     "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - likewise

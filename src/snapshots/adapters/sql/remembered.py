@@ -1,0 +1,218 @@
+"""
+Sessions of which the verdict is remembered, settled where they lie, without reading them.
+
+The verdicts are the domain's, each with the address and the span of time for which it holds. What is said here
+a second time is only where the address and the time of a session stand, and only of plain rows: those of which
+anything is unusual are left to the program. A contract test compares both ways.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    String,
+    Table,
+    Text,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    not_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from snapshots.adapters.sql.dialects import (
+    by_bytes,
+    digest_of,
+    empty,
+    has_rowids,
+    is_plain_moment,
+    moment_as_stored,
+    moment_shown,
+    seeking,
+)
+from snapshots.adapters.sql.documents import address_in_document
+from snapshots.adapters.sql.rows import Seals
+from snapshots.adapters.sql.shape import Shape
+from snapshots.adapters.sql.stage import add, pack, stages
+from snapshots.adapters.sql.tables import UtcDateTime, is_sealed, name, session_summaries
+from snapshots.adapters.sql.unjudged import ROW_ID, RowPage
+from snapshots.app.session_ports import SettledByStore
+from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Verdicts
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
+
+S = session_summaries.c
+
+STAGE = Table(
+    "stage_verdict_spans",
+    stages,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("address", name(45)),
+    Column("since", UtcDateTime),
+    Column("until", UtcDateTime),
+    Column("snapshot_asn", BigInteger),
+    Column("snapshot_country", String(2)),
+    Column("snapshot_ip_type", String(16)),
+    Column("enrichment_at", UtcDateTime),
+    Column("snapshot_method", String(16)),
+    Column("snapshot_source", Text),
+    Column("sealed_text", Text),
+    Column("snapshot_gap", String(20)),
+    prefixes=["TEMPORARY"],
+)
+FACT_COLUMNS = tuple(c.name for c in STAGE.c if c.name.startswith("snapshot_") or c.name == "enrichment_at")
+OF_ADDRESS = Index("ix_stage_verdict_spans", STAGE.c.address)
+
+GENERATION = 2**32
+"""By what the numbers of verdicts of one generation are apart from those of the next."""
+
+
+def settle_plain(
+    connection: Connection,
+    shape: Shape,
+    page: RowPage,
+    verdicts: Verdicts,
+    *,
+    began_at: ColumnElement[datetime],
+    is_blank: ColumnElement[bool],
+    run: str,
+    settled_at: datetime,
+) -> SettledByStore | None:
+    """
+    Settle the plain rows of a page of which the verdict is remembered.
+
+    Args:
+        connection: With a transaction.
+        shape: What the database has beside our definitions.
+        page: The rows.
+        verdicts: What is remembered.
+        began_at: When a session began, as far as its row tells.
+        is_blank: Whether nothing stands where facts are written.
+        run: The run that writes.
+        settled_at: The present moment.
+
+    Returns:
+        None if the page is empty.
+    """
+    last, size = (page.last, page.size) if page.last else _end_of(connection, page)
+    if not size:
+        return None
+    _stage(connection, verdicts)
+    plain = _plain(connection, shape, page, began_at, is_blank)
+    span = STAGE.c
+    seals = span.snapshot_gap.is_(None)
+    now = literal(settled_at, S.updated_at.type)
+    seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
+    sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + moment_shown(connection, plain.c.at)
+    place = ROW_ID if has_rowids(connection) else page.place
+    writing = (
+        update(session_summaries)
+        .where(
+            place == plain.c.place,
+            S.session_id == plain.c.session_id,
+            span.address == plain.c.ip,
+            span.since <= plain.c.at,
+            span.until > plain.c.at,
+            not_(is_sealed()),
+            S.snapshot_gap.is_(None),
+        )
+        .values(
+            {column: span[column] for column in FACT_COLUMNS}
+            | {
+                "source_ip": plain.c.ip,
+                "source_ip_rank": int(SightingKind.OTHER),
+                "source_ip_seen_at": plain.c.at,
+                "source_ip_run": run,
+                "source_ip_was": S.source_ip,
+                "snapshot_run": case((seals, run)),
+                "snapshot_seal": case((seals, digest_of(connection, sealed_text + "|" + span.sealed_text + "|" + run))),
+                "gap_checked_at": case((~seals, now)),
+                "gap_run": case((~seals, run)),
+                "updated_at": now,
+            }
+        )
+        .returning(S.snapshot_method, S.snapshot_gap, S.source_ip_was.is_(None))
+    )
+    with seeking(connection):
+        done = Counter(tuple(row) for row in connection.execute(writing))
+    counted: Counter[Method | Gap] = Counter()
+    for (method, gap, _), count in done.items():
+        counted[Gap(gap) if gap is not None else Method(method)] += count
+    found = sum(count for (_, _, is_found), count in done.items() if is_found)
+    return SettledByStore(last, size - done.total(), counted, found)
+
+
+def _end_of(connection: Connection, page: RowPage) -> tuple[str, int]:
+    """Return the place of the last row of a page that does not say it, and how many there are."""
+    query = select(func.max(page.place), func.count()).select_from(session_summaries).where(page.which)
+    last, size = connection.execute(query).one()
+    return f"={last}", size
+
+
+def _stage(connection: Connection, verdicts: Verdicts) -> None:
+    """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
+    connection.execute(CreateTable(STAGE, if_not_exists=True))
+    connection.execute(CreateIndex(OF_ADDRESS, if_not_exists=True))
+    last = connection.execute(select(func.max(STAGE.c.number))).scalar()
+    generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
+    if generation != verdicts.generation:
+        empty(connection, STAGE)
+        known = 0
+    if known < len(verdicts.spans):
+        add(connection, STAGE, pack(connection, _rows(connection, verdicts, known)))
+
+
+def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
+    stored = moment_as_stored(connection)
+    seals = Seals("", stored)
+    first = verdicts.generation * GENERATION + 1
+    for at in range(known, len(verdicts.spans)):
+        address, (since, until, verdict) = verdicts.spans[at]
+        if address == UNKNOWN_ADDRESS:
+            continue
+        span = (first + at, address, stored(since), stored(until))
+        if isinstance(verdict, IpSnapshot):
+            facts, sealed_text = seals.part(verdict)
+            yield (*span, *facts, sealed_text, None)
+        else:
+            yield (*span, *(None,) * 7, verdict.value)
+
+
+def _plain(
+    connection: Connection,
+    shape: Shape,
+    page: RowPage,
+    began_at: ColumnElement[datetime],
+    is_blank: ColumnElement[bool],
+) -> CTE:
+    """Return the place, name, address and time of the plain rows of a page."""
+    ip: ColumnElement[str] = S.source_ip
+    if shape.has_session_documents:
+        ip = case((S.source_ip.is_not(None), S.source_ip), (~_has_events(shape), address_in_document(connection)))
+    at = type_coerce(began_at, UtcDateTime)
+    rows = select(page.place.label("place"), S.session_id, by_bytes(connection, ip).label("ip"), at.label("at")).where(
+        page.which,
+        is_blank,
+        and_(*(S[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
+        is_plain_moment(connection, at),
+    )
+    return rows.cte("plain").prefix_with("MATERIALIZED")
+
+
+def _has_events(shape: Shape) -> ColumnElement[bool]:
+    """Whether raw events are kept of a session: they come before documents, and only the program reads them."""
+    raw = shape.raw_events
+    return false() if raw is None else select(raw.c.session_id).where(raw.c.session_id == S.session_id).exists()
