@@ -25,7 +25,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.tables import ip_observations, moment_text
+from snapshots.adapters.sql.moments import moment_text
+from snapshots.adapters.sql.tables import ip_observations
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.app.lookup import ENRICHMENT
 from snapshots.container import Container

@@ -23,6 +23,7 @@ from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, warn
@@ -207,6 +208,7 @@ class Container(containers.DeclarativeContainer):
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
+    questions = providers.Singleton(SqlQuestions, database=database)
     reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
 
 
@@ -261,6 +263,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             follow=follow,
             find_logs=find,
             reports=container.reports(),
+            questions=container.questions(),
             changes=container.changes(),
             inventory=container.inventory_reports(),
             keeper=container.keeper(),
@@ -269,6 +272,9 @@ def open_application(settings: Settings) -> Iterator[Application]:
             improve=container.improve(),
             undo=container.undo(),
             runs=lambda limit: _runs(database, limit),
+            build_query_indexes=database.build_indexes,
+            drop_query_indexes=database.drop_query_indexes,
+            has_query_indexes=database.has_query_indexes,
             refresh_statistics=database.refresh_statistics,
             find_tables=find_tables,
             import_table=import_table,

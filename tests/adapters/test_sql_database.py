@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.rows import Seals, behaviour_in, seal_of, snapshot_columns
-from snapshots.adapters.sql.tables import UtcDateTime, ip_inventory, ip_observations, session_summaries
+from snapshots.adapters.sql.tables import ip_inventory, ip_observations, session_summaries
 from snapshots.app.enrich import SnapshotService
 from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.observation import IpFacts

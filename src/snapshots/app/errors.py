@@ -49,3 +49,7 @@ class NoSuchBuild(SnapshotsError):
 
 class SettingRefused(SnapshotsError):
     """A setting has a value that cannot be used."""
+
+
+class InvalidQuestion(SnapshotsError):
+    """A question makes no sense, or names what is no value of its kind."""

@@ -18,6 +18,7 @@ from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LineOptions, LogSource
 from snapshots.app.progress import LoadObserver
+from snapshots.app.questions import Questions
 from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.report import Reports
 from snapshots.app.run_ports import RunRecord
@@ -48,7 +49,8 @@ class Application:
         follow: Loads what is added to the logs that paths name, read as is said, until it is stopped; looks every so
             many seconds.
         find_logs: Finds the logs that paths name, to be read as is said.
-        reports: Answers questions.
+        reports: Tells who attacked, and how much is known.
+        questions: Answers which sessions, grouped by what.
         changes: Corrects and prunes sealed sessions, on the record.
         adoption: Takes over a database of cowrieprocessor.
         inventory: Answers questions about addresses.
@@ -58,6 +60,9 @@ class Application:
         improve: Replaces snapshots by better ones.
         undo: Takes runs back.
         runs: Returns the runs that began last, so many at most.
+        build_query_indexes: Builds the indexes that questions need, and returns their names.
+        drop_query_indexes: Drops them, likewise.
+        has_query_indexes: Tells whether they are there.
         refresh_statistics: Lets the database's planner look at the sessions anew.
         find_tables: Finds the files of facts that paths name.
         import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
@@ -72,6 +77,7 @@ class Application:
     follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
     find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]
     reports: Reports
+    questions: Questions
     changes: AuditedChanges
     adoption: Adoption
     inventory: InventoryReports
@@ -81,6 +87,9 @@ class Application:
     improve: ImproveSnapshots
     undo: UndoRun
     runs: Callable[[int], Sequence[RunRecord]]
+    build_query_indexes: Callable[[], Sequence[str]]
+    drop_query_indexes: Callable[[], Sequence[str]]
+    has_query_indexes: Callable[[], bool]
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
     import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]

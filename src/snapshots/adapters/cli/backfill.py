@@ -99,6 +99,8 @@ def backfill(
         _show(lambda: _show_backfill(report, is_rehearsal=dry_run), _backfill_document(report), output, quiet=quiet)
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
+            if not quiet and not application.has_query_indexes():
+                stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
     goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
     _end(report, hint=f"Interrupted after a whole batch.{goes_on}")
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
+from snapshots.adapters.cli.export import export
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
@@ -26,6 +27,7 @@ from snapshots.adapters.cli.options import (
     stopping,
 )
 from snapshots.adapters.cli.progress import CopyBar, LoadBar
+from snapshots.adapters.cli.query import query
 from snapshots.app.batch import LoadReport
 from snapshots.app.lines import Layout, LineOptions, LogSource
 from snapshots.app.progress import Unobserved
@@ -50,6 +52,8 @@ cli.add_command(dead_letters)
 cli.add_command(backfill)
 cli.add_command(runs)
 cli.add_command(undo)
+cli.add_command(query)
+cli.add_command(export)
 
 
 @cli.command(short_help="Load Cowrie logs.")
@@ -248,6 +252,24 @@ def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> No
             click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
         else:
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
+
+
+@cli.command(short_help="Build the indexes that questions need.")
+@database_option
+@click.option("--drop", is_flag=True, help="Take them away, as before a large backfill.")
+@click.pass_obj
+def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any) -> None:
+    """
+    Build the indexes that only questions need, without keeping writers out.
+
+    A new database has them. One that was adopted has not, because a backfill of the past is faster without.
+    """
+    with opened(open_application, options) as application:
+        names = application.drop_query_indexes() if drop else application.build_query_indexes()
+    for name in names:
+        click.echo(f"{name}: {'dropped' if drop else 'built'}")
+    if not names:
+        click.echo("There is none to drop." if drop else "Every index is there.")
 
 
 @cli.command(short_help="Copy everything to another database.")

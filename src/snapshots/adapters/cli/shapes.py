@@ -14,7 +14,7 @@ from snapshots.domain.observation import IpObservation
 
 def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
     """Return *document* as indented JSON in ASCII, so that no terminal obeys what is in it."""
-    return json.dumps(document, indent=2, default=_plain)
+    return json.dumps(document, indent=2, default=plain)
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -174,7 +174,8 @@ def _tallies(key: str, tallies: Any) -> list[dict[str, Any]]:
     return [{key: t.value, "sessions": t.sessions, "addresses": t.addresses} for t in tallies]
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return what JSON has in the place of an enum, a date or a moment."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, date):

@@ -62,7 +62,7 @@ class SqlAdoption:
                 _name_ids_again(connection)
             schema.stamp(connection)
             lost = [*_known(connection)["lost"], *(index for change in found.changes for index in change.lost)]
-        self._database.build_indexes(lost)
+        self._database.build_indexes(lost, for_queries=False)
         return plan
 
     def plan_undo(self) -> AdoptionPlan:
@@ -138,7 +138,7 @@ def _plan(connection: Connection, found: Ancestor) -> AdoptionPlan:
     lock = Lock.NONE if connection.dialect.name == "postgresql" else Lock.WRITES
     steps += [
         Step(what=f"build the index {index.name}", table=name, lock=lock, bytes=size_of(connection, name))
-        for name, index in missing(connection)
+        for name, index in missing(connection, for_queries=False)
     ]
     notes = list(found.notes)
     if connection.dialect.name != "postgresql":

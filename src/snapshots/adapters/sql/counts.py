@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
 from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
-from snapshots.adapters.sql.tables import UtcDateTime, asn_inventory, ip_inventory, session_summaries
+from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries
 from snapshots.app.session_ports import SessionChange
 
 STAGE = Table(

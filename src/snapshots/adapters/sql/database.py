@@ -233,8 +233,9 @@ class SqlDatabase:
             except CommandError as exc:
                 raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
             after = schema.version(connection)
+            is_adopted = after is not None and schema.is_adopted(connection)
         if after == schema.newest():
-            self.build_indexes()
+            self.build_indexes(for_queries=not is_adopted)  # a backfill of the past is faster without those
         return before, after
 
     @contextmanager
@@ -251,20 +252,41 @@ class SqlDatabase:
             yield connection
         self._is_prepared, self._shape = False, None
 
-    def build_indexes(self, others: Sequence[str] = (), *, only_others: bool = False) -> None:
+    def build_indexes(
+        self, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
+    ) -> Sequence[str]:
         """
         Build the indexes that are not there, beside writers where the database can.
 
         Args:
             others: Definitions of indexes that are not ours.
             only_others: Build none of ours.
+            for_queries: Build also those of ours that only questions need.
+
+        Returns:
+            The names of ours that were built.
 
         Raises:
             StoreUnavailable: The database refused; those before are built.
             StoreBusy: A transaction elsewhere did not end in time; likewise.
         """
         with self._translated():
-            indexes.build(self.engine, others, only_others=only_others)
+            return indexes.build(self.engine, others, only_others=only_others, for_queries=for_queries)
+
+    def drop_query_indexes(self) -> Sequence[str]:
+        """
+        Drop the indexes that only questions need, and return their names.
+
+        Raises:
+            StoreUnavailable: The database refused.
+        """
+        with self._translated():
+            return indexes.drop_for_queries(self.engine)
+
+    def has_query_indexes(self) -> bool:
+        """Whether every index is there that questions need."""
+        with self.looking() as connection:
+            return not indexes.missing(connection)
 
     def refresh_statistics(self) -> None:
         """

@@ -14,15 +14,18 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     Select,
     String,
     Table,
     and_,
+    cast,
     collate,
     column,
     delete,
     event,
     func,
+    literal_column,
     select,
     text,
     type_coerce,
@@ -32,8 +35,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import BindParameter
 
+from snapshots.adapters.sql.moments import moment_text
 from snapshots.adapters.sql.rows import digest
-from snapshots.adapters.sql.tables import moment_text
 from snapshots.domain.judgement import EVER, NEVER
 
 BUSY_SECONDS = 30
@@ -215,6 +218,27 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
     if connection.dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD")
     return func.substr(moment, 1, 10, type_=String)
+
+
+def beginning_of(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return when the hour, day, week or month of a moment begins in UTC, as YYYY-MM-DD or YYYY-MM-DD HH:00."""
+    form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
+    if connection.dialect.name == "postgresql":
+        return func.to_char(func.date_trunc(span, func.timezone("UTC", moment)), form)
+    if span == "hour":
+        return func.substr(moment, 1, 13, type_=String) + ":00"
+    moves = {"day": (), "week": ("-6 days", "weekday 1"), "month": ("start of month",)}[span]
+    return func.date(moment, *moves, type_=String)
+
+
+def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -> tuple[FromClause, ColumnElement[Any]]:
+    """Return what sessions said of a trait, one row for each, and its text."""
+    if connection.dialect.name == "postgresql":
+        said = func.json_array_elements(cast(behaviour, postgresql.JSON).op("->")(trait))
+        each = said.table_valued(column("value", postgresql.JSON), name="said").lateral()
+        return each, each.c.value.op("->>", return_type=String())(literal_column("1"))
+    each = func.json_each(behaviour, f"$.{trait}").table_valued("value", name="said")
+    return each, func.json_extract(each.c.value, "$[1]", type_=String)
 
 
 def prepare(engine: Engine) -> None:

@@ -8,11 +8,17 @@ from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
 from snapshots.adapters.sql.dialects import BUSY_SECONDS
-from snapshots.adapters.sql.tables import indexes_of, metadata
+from snapshots.adapters.sql.tables import indexes_of, metadata, session_summaries
 
 
-def missing(connection: Connection) -> Sequence[tuple[str, Index]]:
-    """Return the indexes of existing tables that are not there, or were left half-built, with their tables' names."""
+def missing(connection: Connection, *, for_queries: bool = True) -> Sequence[tuple[str, Index]]:
+    """
+    Return the indexes of existing tables that are not there, or were left half-built, with their tables' names.
+
+    Args:
+        connection: To the database.
+        for_queries: Whether those are among them that only questions need.
+    """
     inspector = inspected(connection)
     tables = set(inspector.get_table_names())
     broken = _half_built(connection)
@@ -21,11 +27,37 @@ def missing(connection: Connection) -> Sequence[tuple[str, Index]]:
         for table in metadata.sorted_tables
         if table.name in tables
         for index in indexes_of(table, connection.dialect.name)
+        if (for_queries or not is_for_queries(index))
         if index.name in broken or index.name not in {found["name"] for found in inspector.get_indexes(table.name)}
     ]
 
 
-def build(engine: Engine, others: Sequence[str] = (), *, only_others: bool = False) -> None:
+def build_now(connection: Connection) -> None:
+    """Build what is missing in the caller's transaction; for tables without rows."""
+    for _, index in missing(connection):
+        index.create(connection)
+
+
+def is_for_queries(index: Index) -> bool:
+    """Whether only questions need an index."""
+    return bool(index.info.get("for_queries"))
+
+
+def drop_for_queries(engine: Engine) -> Sequence[str]:
+    """Drop the indexes that only questions need, without keeping writers out, and return their names."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        lacking = {index.name for _, index in missing(connection)}
+        found = indexes_of(session_summaries, connection.dialect.name)
+        names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
+        beside = "CONCURRENTLY " if connection.dialect.name == "postgresql" else ""
+        for name in names:
+            connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
+        return names
+
+
+def build(
+    engine: Engine, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
+) -> Sequence[str]:
     """
     Build what is missing, each on its own, and on PostgreSQL without keeping writers out.
 
@@ -33,14 +65,19 @@ def build(engine: Engine, others: Sequence[str] = (), *, only_others: bool = Fal
         engine: The database.
         others: Definitions of indexes that are not ours, to be built if they are not there.
         only_others: Build none of ours.
+        for_queries: Build also those of ours that only questions need.
+
+    Returns:
+        The names of ours that were built.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for _, index in missing(connection)]
-        ours = [] if only_others else ours
+        lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
+        names = [str(index.name) for index in lacking]
+        ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for index in lacking]
         if connection.dialect.name != "postgresql":
             for statement in ours:
                 connection.exec_driver_sql(statement)
-            return
+            return names
         known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
         connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
         for name in (name for name in _half_built(connection) if name in known):
@@ -48,6 +85,7 @@ def build(engine: Engine, others: Sequence[str] = (), *, only_others: bool = Fal
         for statement in (*ours, *others):
             beside_writers = re.sub(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", statement, count=1)
             connection.exec_driver_sql(beside_writers.replace("%", "%%"))
+        return names
 
 
 def _half_built(connection: Connection) -> frozenset[str]:

@@ -30,17 +30,12 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.dialects import each_of, each_span, insert, seeking
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stage_of, stages, stored_rows
-from snapshots.adapters.sql.tables import (
-    UtcDateTime,
-    asn_inventory,
-    fact_sources,
-    ip_inventory,
-    ip_observations,
-)
+from snapshots.adapters.sql.tables import asn_inventory, fact_sources, ip_inventory, ip_observations
 from snapshots.app.lookup import ENRICHMENT
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy

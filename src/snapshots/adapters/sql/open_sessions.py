@@ -33,6 +33,7 @@ from sqlalchemy import (
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.remembered import settle_plain
 from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
@@ -42,7 +43,6 @@ from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
-    UtcDateTime,
     ip_inventory,
     is_sealed,
     session_summaries,

@@ -43,10 +43,11 @@ from snapshots.adapters.sql.dialects import (
     seeking,
 )
 from snapshots.adapters.sql.documents import address_in_document
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import add, pack, stages
-from snapshots.adapters.sql.tables import UtcDateTime, is_sealed, name, session_summaries
+from snapshots.adapters.sql.tables import is_sealed, name, session_summaries
 from snapshots.adapters.sql.unjudged import ROW_ID, RowPage
 from snapshots.app.session_ports import SettledByStore
 from snapshots.domain.gap import Gap

@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import RowMapping
 
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, moment_text
+from snapshots.adapters.sql.moments import moment_text
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.gap import Gap

@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select
 
-from snapshots.adapters.sql import guard
+from snapshots.adapters.sql import guard, indexes
 from snapshots.adapters.sql.tables import adoptions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,11 +25,18 @@ def version(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection, to: str = "head") -> None:
-    """Bring the tables to a version, within the caller's transaction; their rows stay, and are guarded again."""
+    """
+    Bring the tables to a version, within the caller's transaction; their rows stay, and are guarded again.
+
+    New tables get their indexes; on others `indexes.build` makes what is missing, beside writers.
+    """
+    is_new = version(connection) is None
     guard.remove(connection)
     command.upgrade(_config(connection), to)
     if version(connection) == newest():
         guard.install(connection)
+        if is_new:
+            indexes.build_now(connection)
 
 
 def downgrade(connection: Connection, to: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, FromClause, MetaData, Table, literal_
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql.dialects import empty, moment_as_stored
-from snapshots.adapters.sql.tables import UtcDateTime
+from snapshots.adapters.sql.moments import UtcDateTime
 
 stages = MetaData()
 

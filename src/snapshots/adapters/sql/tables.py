@@ -1,8 +1,6 @@
 """The tables."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -10,8 +8,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -21,67 +17,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     false,
     func,
     literal_column,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.dialects import postgresql
 
+from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.domain.snapshot import PSEUDO_COUNTRIES
-
-
-def moment_text(moment: datetime) -> str:
-    """Return how SQLite keeps an aware moment: a text that sorts as time does."""
-    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return in_utc.isoformat(" ", "microseconds")[:26]
-
-
-class _MomentAsText(sqlite.DATETIME):
-    """A DATETIME column of SQLite whose values are texts on both sides."""
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        """Leave the text as it is."""
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        """Leave the text as it is."""
-
-
-_AS_TEXT = _MomentAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC, to the microsecond. SQLite keeps a text that sorts as time does."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Keep the text that process_bind_param makes, where the database has no type for a moment."""
-        return dialect.type_descriptor(_AS_TEXT if dialect.name == "sqlite" else self.impl_instance)
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
-        """Refuse a moment without a zone, and write it in UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no zone")
-        return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return what is stored as an aware moment in UTC."""
-        if value is None:
-            return None
-        if dialect.name == "sqlite":
-            try:
-                moment = datetime.fromisoformat(value)
-            except (TypeError, ValueError):
-                return None  # another loader's column holds what is no time
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        moment = cast(datetime, value)
-        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def name(length: int) -> String:
@@ -222,6 +166,27 @@ Index(
     sqlite_where=session_summaries.c.snapshot_gap.is_not(None),
     postgresql_where=session_summaries.c.snapshot_gap.is_not(None),
 )
+
+QUERY_INDEXES = {
+    "asn": ("snapshot_asn", "first_event_at"),
+    "country_type": ("snapshot_country", "snapshot_ip_type", "first_event_at"),
+    "first_event_at": ("first_event_at", "session_id"),
+    "hassh": ("hassh", "first_event_at"),
+    "command_signature": ("command_signature", "first_event_at"),
+    "ssh_key_fingerprint": ("ssh_key_fingerprint", "first_event_at"),
+    "download_hash": ("download_hash", "first_event_at"),
+}
+"""Indexes that only questions need, by the end of their names; those of behaviour have only rows that show it."""
+
+for _end, _columns in QUERY_INDEXES.items():
+    _which = session_summaries.c[_columns[0]].is_not(None) if _end == _columns[0] != "first_event_at" else None
+    Index(
+        f"ix_session_summaries_by_{_end}",
+        *(session_summaries.c[column] for column in _columns),
+        info={"for_queries": True},
+        sqlite_where=_which,
+        postgresql_where=_which,
+    )
 
 SNAPSHOT_COLUMNS: Sequence[str] = (
     "source_ip",

@@ -1,0 +1,59 @@
+"""How moments are stored."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from sqlalchemy import DateTime, Dialect, TypeDecorator
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
+
+
+def moment_text(moment: datetime) -> str:
+    """Return how SQLite keeps an aware moment: a text that sorts as time does."""
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")[:26]
+
+
+class _MomentAsText(sqlite.DATETIME):
+    """A DATETIME column of SQLite whose values are texts on both sides."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Leave the text as it is."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Leave the text as it is."""
+
+
+_AS_TEXT = _MomentAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC, to the microsecond. SQLite keeps a text that sorts as time does."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Keep the text that process_bind_param makes, where the database has no type for a moment."""
+        return dialect.type_descriptor(_AS_TEXT if dialect.name == "sqlite" else self.impl_instance)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        """Refuse a moment without a zone, and write it in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no zone")
+        return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return what is stored as an aware moment in UTC."""
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            try:
+                moment = datetime.fromisoformat(value)
+            except (TypeError, ValueError):
+                return None  # another loader's column holds what is no time
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = cast(datetime, value)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

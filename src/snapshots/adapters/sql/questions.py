@@ -1,0 +1,321 @@
+"""Answers to analysts' questions, in SQL."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    Select,
+    case,
+    distinct,
+    func,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
+from snapshots.adapters.sql import schema
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.dialects import beginning_of, by_bytes, said_in
+from snapshots.adapters.sql.rows import address_of
+from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, is_sealed, session_summaries, states
+from snapshots.app.errors import InvalidQuestion
+from snapshots.app.questions import AddressPage, Group, Key, LinePage, SessionLine, Span, Tense, Which
+from snapshots.domain.concentration import Concentration
+from snapshots.domain.snapshot import LARGEST_ASN, Method
+
+S, NOW = session_summaries.c, ip_inventory.c
+
+FACTS: Mapping[Key, str] = {
+    Key.ASN: "snapshot_asn",
+    Key.COUNTRY: "snapshot_country",
+    Key.IP_TYPE: "snapshot_ip_type",
+}
+CURRENT = {Key.ASN: NOW.current_asn, Key.COUNTRY: NOW.current_country, Key.IP_TYPE: NOW.current_ip_type}
+COLUMNS: Mapping[Key, ColumnElement[Any]] = {
+    Key.ADDRESS: S.source_ip,
+    Key.SENSOR: S.matcher,
+    Key.PROTOCOL: S.protocol,
+    Key.CLIENT: S.client_version,
+    Key.HASSH: S.hassh,
+    Key.USER: S.username,
+    Key.PASSWORD: S.password_hash,
+    Key.COMMANDS: S.command_signature,
+    Key.SSH_KEY: S.ssh_key_fingerprint,
+    Key.DOWNLOAD: S.download_hash,
+    Key.GAP: S.snapshot_gap,
+}
+METHOD = case((is_sealed(), func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
+
+LINE: Mapping[str, ColumnElement[Any]] = {
+    "session_id": S.session_id,
+    "sensor": S.matcher,
+    "first_event_at": S.first_event_at,
+    "last_event_at": S.last_event_at,
+    "source_ip": S.source_ip,
+    "source_port": S.source_port,
+    "asn": S.snapshot_asn,
+    "country": S.snapshot_country,
+    "ip_type": S.snapshot_ip_type,
+    "enrichment_at": S.enrichment_at,
+    "method": METHOD,
+    "source": S.snapshot_source,
+    "run": S.snapshot_run,
+    "gap": S.snapshot_gap,
+    "events": S.event_count,
+    "logins": S.login_attempts,
+    "commands": S.command_count,
+    "downloads": S.file_downloads,
+    "protocol": S.protocol,
+    "client": S.client_version,
+    "hassh": S.hassh,
+    "user": S.username,
+    "password_hash": S.password_hash,
+    "login_succeeded": S.login_succeeded,
+    "command_signature": S.command_signature,
+    "ssh_key": S.ssh_key_fingerprint,
+    "download_hash": S.download_hash,
+    "duration_ms": S.duration_ms,
+}
+
+MARK = "~"
+"""Between time and name of the session that a page ends with; the time is an ISO text, empty if there is none."""
+
+
+class SqlQuestions:
+    """
+    Answers over the columns of `session_summaries`.
+
+    Args:
+        database: Where the sessions are.
+    """
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+
+    def groups(
+        self,
+        which: Which,
+        by: Sequence[Key | Span],
+        *,
+        top: int,
+        with_addresses: bool = False,
+        with_before: bool = False,
+    ) -> Sequence[Group]:
+        """Return the groups with most sessions, or the newest spans."""
+        _check(which, by, with_before=with_before)
+        with self._database.reading() as connection:
+            asked = _Asked(connection, which)
+            parts = [asked.part(each) for each in by]
+            rows: FromClause = asked.rows
+            one: Callable[[], ColumnElement[int]] = func.count
+            if isinstance(by[0], Key) and by[0].is_repeated:
+                each, said = said_in(connection, S.behaviour, by[0].value)
+                rows, parts = rows.join(each, true()), [said]
+                one = lambda: func.count(distinct(S.session_id))  # noqa: E731 - as short as the other
+            columns = {
+                "sessions": one(),
+                "first_seen": func.min(S.first_event_at),
+                "last_seen": func.max(S.first_event_at),
+            }
+            conditions = asked.conditions(parts=by)
+            order = columns["sessions"]
+            if with_before and which.since is not None and which.until is not None:
+                is_now = S.first_event_at >= which.since
+                conditions = asked.conditions(parts=by, since=which.since - (which.until - which.since))
+                columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
+                columns["first_seen"] = func.min(case((is_now, S.first_event_at)))
+                columns["last_seen"] = func.max(case((is_now, S.first_event_at)))
+                order = columns["sessions"] - columns["before"]
+            if with_addresses:
+                columns["addresses"] = func.count(distinct(S.source_ip))
+            names = [part.label(f"part{n}") for n, part in enumerate(parts)]
+            first = [parts[0].desc()] if isinstance(by[0], Span) else []
+            ties = [asked.in_order(part, each) for part, each in zip(parts, by, strict=True)]
+            query = select(*names, *(column.label(name) for name, column in columns.items()))
+            query = query.select_from(rows).where(*conditions).group_by(*parts)
+            found = connection.execute(query.order_by(*first, order.desc(), *ties).limit(top)).mappings().all()
+            numbers = {row[f"part{by.index(Key.ASN)}"] for row in found} if Key.ASN in by else set()
+            organizations = _organizations(connection, numbers)
+            return [_group(row, by, organizations) for row in found]
+
+    def concentration(self, which: Which, by: Key) -> Concentration:
+        """Return how the sessions spread over a key."""
+        _check(which, [by], with_before=False)
+        with self._database.reading() as connection:
+            asked = _Asked(connection, which)
+            sizes = (
+                select(func.count().label("size"))
+                .select_from(asked.rows)
+                .where(*asked.conditions(parts=[by]))
+                .group_by(asked.part(by))
+                .subquery()
+            )
+            query = select(sizes.c.size, func.count()).group_by(sizes.c.size)
+            return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
+
+    def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
+        """Return some sessions, the newest first; those of which no time is known are the last."""
+        _check(which, [Key.ASN], with_before=False)
+        behind, name = _place(after)
+        with self._database.reading() as connection:
+            asked = _Asked(connection, which)
+            found = asked.lines(behind, name, limit) if behind is not None or not after else []
+            if len(found) < limit and which.since is None and which.until is None:
+                undated = name if after and behind is None else None
+                found = [*found, *asked.undated(undated, limit - len(found))]
+            names = _organizations(connection, {row["asn"] for row in found})
+            lines = [SessionLine(**row, organization=names.get(row["asn"])) for row in found]
+        if len(found) < limit:
+            return LinePage(lines, "")
+        last = found[-1]
+        return LinePage(
+            lines, f"{last.first_event_at.isoformat() if last.first_event_at else ''}{MARK}{last.session_id}"
+        )
+
+    def addresses(self, which: Which, *, at_least: int, limit: int, after: str = "") -> AddressPage:
+        """Return some source addresses; what another loader wrote and is none is passed over."""
+        _check(which, [Key.ADDRESS], with_before=False)
+        with self._database.reading() as connection:
+            asked = _Asked(connection, which)
+            text = by_bytes(connection, S.source_ip)
+            query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Key.ADDRESS]))
+            query = query.where(text > after).group_by(S.source_ip).having(func.count() >= at_least)
+            found = connection.execute(query.order_by(text).limit(limit)).scalars().all()
+        addresses = [address for text in found if (address := address_of(text)) is not None]
+        return AddressPage(addresses, found[-1] if len(found) == limit else "")
+
+
+class _Asked:
+    """A question on its way to SQL."""
+
+    def __init__(self, connection: Connection, which: Which) -> None:
+        self._connection = connection
+        self._which = which
+        # Another loader wrote codes for nowhere; a column that may hold one cannot be grouped by as it is.
+        self._has_codes = schema.is_adopted(connection)
+        self.rows: FromClause = session_summaries
+        if which.tense is Tense.NOW:
+            self.rows = session_summaries.outerjoin(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
+
+    def part(self, key: Key | Span) -> ColumnElement[Any]:
+        """Return the value of a key."""
+        if isinstance(key, Span):
+            return beginning_of(self._connection, key.value, S.first_event_at)
+        if key in FACTS and self._which.tense is Tense.NOW:
+            return CURRENT[key]
+        if key in FACTS:
+            column = S[FACTS[key]]
+            return case((states(FACTS[key]), column)) if self._has_codes else column
+        return METHOD if key is Key.METHOD else COLUMNS.get(key, S.session_id)
+
+    def in_order(self, part: ColumnElement[Any], key: Key | Span) -> ColumnElement[Any]:
+        """Return by what equal groups are ordered, alike on both databases."""
+        return (part if key is Key.ASN else by_bytes(self._connection, part)).nulls_last()
+
+    def conditions(
+        self, *, parts: Collection[Key | Span] = (), since: datetime | None = None
+    ) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions; sessions without a key that is no fact are left out of its groups."""
+        which = self._which
+        found = [self._is_one_of(key, values) for key, values in which.values.items()]
+        begin = since or which.since
+        if begin is not None:
+            found.append(S.first_event_at >= begin)
+        if which.until is not None:
+            found.append(S.first_event_at < which.until)
+        for key in parts:
+            if isinstance(key, Span):
+                found.append(S.first_event_at.is_not(None))
+            elif key in COLUMNS:
+                found.append(COLUMNS[key].is_not(None))
+        return found
+
+    def lines(self, at: datetime | None, name: str, limit: int) -> Sequence[RowMapping]:
+        """Return sessions with a time, behind a place."""
+        behind = tuple_(S.first_event_at, S.session_id) < tuple_(at, name) if at is not None else true()
+        query = self._listed().where(S.first_event_at.is_not(None), behind)
+        return (
+            self._connection.execute(query.order_by(S.first_event_at.desc(), S.session_id.desc()).limit(limit))
+            .mappings()
+            .all()
+        )
+
+    def undated(self, name: str | None, limit: int) -> Sequence[RowMapping]:
+        """Return sessions without a time, behind one."""
+        query = self._listed().where(S.first_event_at.is_(None), S.session_id < name if name is not None else true())
+        return self._connection.execute(query.order_by(S.session_id.desc()).limit(limit)).mappings().all()
+
+    def _listed(self) -> Select[Any]:
+        facts = {
+            name: self.part(key) for name, key in (("asn", Key.ASN), ("country", Key.COUNTRY), ("ip_type", Key.IP_TYPE))
+        }
+        columns = (column.label(name) for name, column in {**LINE, **facts}.items())
+        return select(*columns).select_from(self.rows).where(*self.conditions())
+
+    def _is_one_of(self, key: Key, values: Collection[str | None]) -> ColumnElement[bool]:
+        stated = [_value(key, value) for value in values if value is not None]
+        column = S[FACTS[key]] if key in FACTS and self._which.tense is Tense.THEN else self.part(key)
+        known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
+        unknown = [self.part(key).is_(None)] if None in values else []
+        return or_(*known, *unknown)
+
+
+def _check(which: Which, by: Sequence[Key | Span], *, with_before: bool) -> None:
+    if not by or len(set(by)) < len(by):
+        raise InvalidQuestion("sessions are grouped by at least one thing, and by each once")
+    if any(isinstance(each, Span) for each in by[1:]):
+        raise InvalidQuestion("a span of time comes first, and only once")
+    if len(by) > 1 and any(isinstance(each, Key) and each.is_repeated for each in by):
+        raise InvalidQuestion("commands and URLs are grouped by alone: a session has several")
+    if repeated := [key.value for key in which.values if key.is_repeated]:
+        raise InvalidQuestion(f"no session is found by {repeated[0]}")
+    if with_before and (which.since is None or which.until is None or which.since >= which.until):
+        raise InvalidQuestion("what is compared with the time before needs a beginning and an end")
+    if with_before and any(isinstance(each, Span) or each.is_repeated for each in by):
+        raise InvalidQuestion("a span of time, commands and URLs are not compared with the time before")
+
+
+def _value(key: Key, value: str) -> str | int:
+    if key is Key.ASN:
+        number = value.upper().removeprefix("AS")
+        if not (number.isascii() and number.isdecimal() and 1 <= int(number[:20]) <= LARGEST_ASN):
+            raise InvalidQuestion(f"{value[:40]!r} is no number of a network")
+        return int(number)
+    return value.upper() if key in FACTS else value
+
+
+def _place(after: str) -> tuple[datetime | None, str]:
+    at, mark, name = after.partition(MARK)
+    try:
+        moment = datetime.fromisoformat(at) if at else None
+    except ValueError:
+        moment, mark = None, ""
+    if after and (not mark or (moment is not None and moment.tzinfo is None)):
+        raise InvalidQuestion(f"{after[:80]!r} is no place to go on behind")
+    return moment, name
+
+
+def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:
+    query = select(asn_inventory.c.asn_number, asn_inventory.c.organization_name)
+    found = connection.execute(query.where(asn_inventory.c.asn_number.in_({*numbers} - {None})))
+    return {number: name for number, name in found if name}
+
+
+def _group(row: RowMapping, by: Sequence[Key | Span], organizations: Mapping[int, str]) -> Group:
+    values = [row[f"part{n}"] for n in range(len(by))]
+    return Group(
+        values=tuple(None if value is None else str(value) for value in values),
+        name=organizations.get(values[by.index(Key.ASN)]) if Key.ASN in by else None,
+        sessions=row["sessions"],
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        addresses=row.get("addresses"),
+        before=row.get("before"),
+    )

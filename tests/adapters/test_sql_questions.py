@@ -1,0 +1,358 @@
+"""Answers about stored sessions are what counting them one by one gives."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.questions import SqlQuestions
+from snapshots.app.errors import InvalidQuestion
+from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which, every_line
+from snapshots.container import Container
+from snapshots.domain.behaviour import Trait
+from snapshots.domain.concentration import Concentration
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import IpAddress
+from tests.adapters.test_sql_plans import plans
+from tests.ancestor import Ancestor, put_session
+from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+
+SELECTS = re.compile(r"SELECT (?!asn_inventory|adoptions|alembic)")
+HOURS = [0, 1, 13, 24 * 6, 24 * 7, 24 * 40]
+COMMANDS = ["id", "uname -a", "=1+1", "\x1b[31m"]
+FIELDS = {
+    Key.ASN: "asn",
+    Key.COUNTRY: "country",
+    Key.IP_TYPE: "ip_type",
+    Key.ADDRESS: "source_ip",
+    Key.SENSOR: "sensor",
+    Key.PROTOCOL: "protocol",
+    Key.CLIENT: "client",
+    Key.HASSH: "hassh",
+    Key.USER: "user",
+    Key.PASSWORD: "password_hash",
+    Key.COMMANDS: "command_signature",
+    Key.SSH_KEY: "ssh_key",
+    Key.DOWNLOAD: "download_hash",
+    Key.METHOD: "method",
+    Key.GAP: "gap",
+}
+KEPT = (Key.ASN, Key.COUNTRY, Key.IP_TYPE, Key.METHOD)
+"""Keys without which a session is in a group of its own; of the others it is in none."""
+
+sessions = st.lists(
+    st.tuples(
+        st.sampled_from(HOURS),
+        st.sampled_from([HOME, OTHER]),
+        st.sampled_from([None, "a", "b"]),
+        st.sampled_from(
+            [
+                Gap.NOTHING_KNOWN,
+                snapshot(asn=1, country="DE"),
+                snapshot(asn=2, country=None),
+                replace(snapshot(asn=1, country="FR"), ip_type=IpType.VPN),
+            ]
+        ),
+        st.lists(st.sampled_from(COMMANDS), max_size=2, unique=True),
+        st.sampled_from([None, "h" * 32]),
+    ),
+    max_size=9,
+)
+Made = tuple[int, IpAddress, str | None, IpSnapshot | Gap, list[str], str | None]
+
+
+def put(database: SqlDatabase, found: Sequence[Made]) -> None:
+    """Store sessions, and what the inventory knows of their addresses now."""
+    summaries = []
+    for n, (hour, address, sensor, verdict, commands, hassh) in enumerate(found):
+        at = NOON + timedelta(hours=hour)
+        traits = [((Trait.COMMAND, text),) for text in commands] + ([((Trait.HASSH, hassh),)] if hassh else [])
+        events = [SessionEvent(n, at, EventKind.CONNECT, address, sensor=sensor)]
+        events += [
+            SessionEvent(100 + m, at + timedelta(seconds=m + 1), EventKind.COMMAND, address, sensor=sensor, traits=said)
+            for m, said in enumerate(traits)
+        ]
+        summaries.append(SessionAggregate.of(f"s{n}", events).summary().judged(verdict))
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in summaries if s.sighting], registered_at=NOON)
+        if any(summary.source_ip == HOME for summary in summaries):
+            said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
+            stores.inventory.learn([said], {9: "Nine"}, {HOME: now}, learned_at=NOON)
+        stores.sessions.save(summaries, run="r", saved_at=NOON)
+
+
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    sql_database.migrate()
+    return sql_database
+
+
+def clear(database: SqlDatabase) -> None:
+    with database.transaction() as stores:
+        stores.audit.prune(NOON + 1000 * DAY, run="r", made_at=NOON)
+
+
+def counted(lines: Sequence[SessionLine], keys: Sequence[Key]) -> Counter[tuple[str | None, ...]]:
+    """Count sessions by keys, one after the other."""
+    found: Counter[tuple[str | None, ...]] = Counter()
+    for line in lines:
+        values = tuple(getattr(line, FIELDS[key]) for key in keys)
+        if not any(value is None and key not in KEPT for key, value in zip(keys, values, strict=True)):
+            found[tuple(None if value is None else str(value) for value in values)] += 1
+    return found
+
+
+def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDatabase) -> None:
+    """By whatever key, in whatever span, with whatever filter."""
+    questions = SqlQuestions(database)
+
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @given(
+        found=sessions,
+        keys=st.lists(st.sampled_from(FOUND_BY), min_size=1, max_size=2, unique=True),
+        span=st.tuples(st.none() | st.sampled_from(HOURS), st.none() | st.sampled_from(HOURS)),
+        page=st.integers(1, 4),
+    )
+    def check(found: list[Made], keys: list[Key], span: tuple[int | None, int | None], page: int) -> None:
+        clear(database)
+        put(database, found)
+        since, until = (None if hour is None else NOON + timedelta(hours=hour) for hour in span)
+        every = list(every_line(questions, Which(), page=page))
+        assert [line.session_id for line in every] == [
+            name for _, name in sorted(((made[0], f"s{n}") for n, made in enumerate(found)), reverse=True)
+        ]
+        within = [line for line in every if is_within(line, since, until)]
+        which = Which(since=since, until=until)
+        assert list(every_line(questions, which, page=page)) == within
+
+        groups = questions.groups(which, keys, top=99, with_addresses=True)
+        expected = counted(within, keys)
+        assert {group.values: group.sessions for group in groups} == expected
+        assert [group.sessions for group in groups] == sorted(expected.values(), reverse=True)
+        assert questions.groups(which, keys, top=1, with_addresses=True) == groups[:1]
+        for group in groups:
+            values = dict(zip(keys, group.values, strict=True))
+            only = Which(since=since, until=until, values={key: [value] for key, value in values.items()})
+            own = list(every_line(questions, only))
+            assert len(own) == group.sessions
+            assert group.addresses == len({line.source_ip for line in own})
+            times = [line.first_event_at for line in own if line.first_event_at is not None]
+            assert (group.first_seen, group.last_seen) == (min(times), max(times))
+        sizes = Counter(counted(within, keys[:1]).values())
+        assert questions.concentration(which, keys[0]) == Concentration.of(sizes)
+
+    check()
+
+
+def is_within(line: SessionLine, since: datetime | None, until: datetime | None) -> bool:
+    at = line.first_event_at
+    return at is not None and (since is None or at >= since) and (until is None or at < until)
+
+
+def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
+    """In UTC; the first of March 2026 is a Sunday, so it is in the week before the second."""
+    put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
+    questions = SqlQuestions(database)
+
+    told = {span: [(g.values[0], g.sessions) for g in questions.groups(Which(), [span], top=9)] for span in Span}
+
+    assert told == {
+        Span.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
+        Span.DAY: [("2026-03-02", 1), ("2026-03-01", 2)],
+        Span.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
+        Span.MONTH: [("2026-03-01", 3)],
+    }
+
+
+def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
+    """The snapshot says one network, the inventory another by now."""
+    put(database, [(0, HOME, None, snapshot(asn=1, country="DE"), [], None)])
+    questions = SqlQuestions(database)
+
+    then, now = (questions.groups(Which(tense=tense), [Key.ASN], top=9)[0] for tense in Tense)
+
+    assert (then.values, then.name) == (("1",), None)
+    assert (now.values, now.name) == (("9",), "Nine")
+    assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines[0].asn == 9
+    assert questions.lines(Which(values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
+
+
+def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
+    """The network that grew most comes first, also if it was not there before."""
+    made = {1: [-30, -20, 1], 2: [-10, 2, 3, 4], 3: [5]}
+    put(database, [(h, HOME, None, snapshot(asn=asn), [], None) for asn, hours in made.items() for h in hours])
+
+    which = Which(since=NOON, until=NOON + 2 * DAY)
+    groups = SqlQuestions(database).groups(which, [Key.ASN], top=9, with_before=True)
+
+    assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
+    assert groups[0].first_seen == NOON + timedelta(hours=2)
+
+
+def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
+    """However often one typed them; sessions without any are in no group."""
+    typed: list[list[str]] = [["id", "=1+1"], ["id"], []]
+    put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
+    questions = SqlQuestions(database)
+
+    groups = questions.groups(Which(), [Key.COMMAND], top=9)
+
+    assert [(group.values[0], group.sessions) for group in groups] == [("id", 2), ("=1+1", 1)]
+    assert questions.groups(Which(), [Key.URL], top=9) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "which", "with_before"),
+    [
+        ([], Which(), False),
+        ([Key.ASN, Key.ASN], Which(), False),
+        ([Key.ASN, Span.DAY], Which(), False),
+        ([Key.COMMAND, Key.ASN], Which(), False),
+        ([Key.ASN], Which(values={Key.COMMAND: ["id"]}), False),
+        ([Key.ASN], Which(since=NOON), True),
+        ([Key.ASN], Which(since=NOON, until=NOON), True),
+        ([Span.DAY], Which(since=NOON, until=NOON + DAY), True),
+        ([Key.ASN], Which(values={Key.ASN: ["x"]}), False),
+        ([Key.ASN], Which(values={Key.ASN: ["0"]}), False),
+        ([Key.ASN], Which(values={Key.ASN: ["99999999999"]}), False),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    database: SqlDatabase, by: list[Key | Span], which: Which, *, with_before: bool
+) -> None:
+    """With a sentence, and not with an answer to another question."""
+    with pytest.raises(InvalidQuestion):
+        SqlQuestions(database).groups(which, by, top=9, with_before=with_before)
+
+
+@pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s"])
+def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
+    """It was not printed by us."""
+    with pytest.raises(InvalidQuestion):
+        SqlQuestions(database).lines(Which(), limit=1, after=after)
+
+
+@pytest.fixture
+def adopted(sql_url: str) -> Iterator[SqlDatabase]:
+    """A database of another loader, with codes for nowhere and sessions without a time."""
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        facts = {"snapshot_asn": 1, "snapshot_ip_type": "VPN", "enrichment_at": "2026-03-01 12:00:00"}
+        for n, country in enumerate(["XX", "DE", "xx", "DE", "EU"]):
+            put_session(connection, f"s{n}", source_ip=HOME.text, snapshot_country=country, **facts)
+        for n in range(3):
+            put_session(connection, f"t{n}", first_event_at=None, last_event_at=None)
+    engine.dispose()
+    container = Container(settings=Settings.of(db=sql_url))
+    container.adoption().adopt(widen=False)
+    yield container.database()
+    container.database().close()
+
+
+def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
+    """In groups, in filters and in lists."""
+    questions = SqlQuestions(adopted)
+
+    countries = {group.values[0]: group.sessions for group in questions.groups(Which(), [Key.COUNTRY], top=9)}
+
+    assert countries == {None: 6, "DE": 2}
+    assert len(questions.lines(Which(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
+    assert {line.country for line in every_line(questions, Which())} == {None, "DE"}
+    methods = questions.groups(Which(), [Key.METHOD], top=9)
+    assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
+
+
+def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
+    """None is left out, whatever the size of a page; a span of time has none of them."""
+    questions = SqlQuestions(adopted)
+
+    for page in (1, 2, 5, 99):
+        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        assert names == ["s4", "s3", "s2", "s1", "s0", "t2", "t1", "t0"]
+    assert len(list(every_line(questions, Which(since=NOON - 999 * DAY)))) == 5
+    groups: Sequence[Group] = questions.groups(Which(), [Span.DAY], top=9)
+    assert sum(group.sessions for group in groups) == 5
+
+
+def test_every_key_is_asked_for_here() -> None:
+    """A new one gets its column in these tests too."""
+    assert set(FIELDS) == set(FOUND_BY)
+
+
+QUESTIONS = [
+    ("asn", Which(since=NOON, values={Key.ASN: ["7"]})),
+    ("country_type", Which(since=NOON, values={Key.COUNTRY: ["DE"], Key.IP_TYPE: ["VPN"]})),
+    ("hassh", Which(values={Key.HASSH: ["h7"]})),
+    ("command_signature", Which(values={Key.COMMANDS: ["c7"]})),
+    ("ssh_key_fingerprint", Which(values={Key.SSH_KEY: ["k7"]})),
+    ("download_hash", Which(values={Key.DOWNLOAD: ["d7"]})),
+    ("first_event_at|asn", Which(since=NOON + timedelta(minutes=2990))),
+]
+
+
+def put_many(database: SqlDatabase) -> None:
+    """Store many sessions of many networks, and let the planner know."""
+    verdicts = [
+        replace(
+            snapshot(asn=1 + n % 50, country="DE" if n % 40 == 7 else "FR"),
+            ip_type=[None, IpType.VPN, IpType.TOR][n % 3],
+        )
+        for n in range(600)
+    ]
+    database.migrate()
+    with database.transaction() as stores:
+        found = [
+            SessionAggregate.sighted(f"s{n}", HOME.text, NOON + n * timedelta(minutes=1))
+            .summary()
+            .judged(verdicts[n % 600])
+            for n in range(3000)
+        ]
+        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.sessions.save(found, run="r", saved_at=NOON)
+    columns = {"hassh": "h", "command_signature": "c", "ssh_key_fingerprint": "k", "download_hash": "d"}
+    number = "substr(session_id, 2)"
+    sets = ", ".join(f"{column} = '{letter}' || {number}" for column, letter in columns.items())
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"UPDATE session_summaries SET {sets}")
+        connection.exec_driver_sql("ANALYZE" if connection.dialect.name == "sqlite" else "VACUUM ANALYZE")
+
+
+def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabase) -> None:
+    """Grouped, counted or listed; a page of the newest sessions reads no more of them than it shows."""
+    put_many(sql_database)
+    questions = SqlQuestions(sql_database)
+    for end, which in QUESTIONS:
+        with plans(sql_database, SELECTS) as found:
+            questions.groups(which, [Key.ASN], top=9)
+            questions.lines(which, limit=9)
+
+        named = [plan for plan in found if "session_summaries" in plan]
+        assert len(named) >= 2
+        assert [plan for plan in named if not re.search(f"ix_session_summaries_by_({end})", plan)] == [], end
+    with plans(sql_database, SELECTS) as found:
+        questions.lines(Which(), limit=9)
+    plan = next(plan for plan in found if "session_summaries" in plan)
+    assert "ix_session_summaries_by_first_event_at" in plan
+    assert not re.search(r"Sort|TEMP B-TREE", plan)
+
+
+def test_grouping_all_sessions_by_network_reads_its_index_alone(sql_database: SqlDatabase) -> None:
+    """And not the rows, which are ten times as large."""
+    put_many(sql_database)
+    with plans(sql_database, SELECTS) as found:
+        SqlQuestions(sql_database).groups(Which(), [Key.ASN], top=9)
+
+    (plan,) = [plan for plan in found if "session_summaries" in plan]
+    assert re.search(r"(COVERING INDEX|Index Only Scan using) ix_session_summaries_by_asn", plan)

@@ -1,0 +1,228 @@
+"""What analysts ask and hand on, as they type it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from snapshots.adapters.cli import parquet
+from tests.journeys.conftest import Run
+
+FORMULA = '=HYPERLINK("http://evil.example","x")'
+ESCAPE = "\x1b]0;owned\x07"
+
+
+def write(path: Path) -> None:
+    """Write sessions of a DigitalOcean, a Chinanet and a private address, with hostile texts in them."""
+    lines: list[dict[str, Any]] = []
+    for n, (address, user) in enumerate(
+        [("165.227.0.5", FORMULA), ("222.186.30.1", ESCAPE), ("222.186.30.1", "+1"), ("10.0.0.7", "\u202eroot")]
+    ):
+        shared = {"session": f"{n:012x}", "sensor": "-2+3"}
+        lines += [
+            {"eventid": "cowrie.session.connect", "src_ip": address, "src_port": 7, "protocol": "ssh", **shared},
+            {"eventid": "cowrie.login.success", "username": user, "password": "x", **shared},
+            {"eventid": "cowrie.command.input", "input": f"{ESCAPE}{FORMULA}", **shared},
+            {"eventid": "cowrie.session.closed", "duration": "1.5", **shared},
+        ]
+    for n, line in enumerate(lines):
+        line["timestamp"] = f"2026-11-{10 + n // 8:02}T10:00:{n:02}Z"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.fixture
+def loaded(run: Run, tmp_path: Path) -> Run:
+    """A database with those sessions."""
+    write(tmp_path / "cowrie.json")
+    assert run("load", tmp_path / "cowrie.json", "-q")[0] == 0
+    return run
+
+
+def rows(run: Run, *arguments: object) -> list[dict[str, Any]]:
+    code, out, err = run("query", *arguments, "--format", "json")
+    assert (code, err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(out)["rows"]
+    return found
+
+
+def test_networks_countries_and_behaviours_are_asked_for(loaded: Run) -> None:
+    """By any key and any filter."""
+    networks = rows(loaded, "--by", "asn", "--addresses")
+    assert [(row["asn"], row["sessions"], row["addresses"]) for row in networks] == [
+        (4134, 2, 1),
+        (14061, 1, 1),
+        (None, 1, 1),
+    ]
+    assert networks[1]["organization"].startswith("DigitalOcean")
+    assert [row["country"] for row in rows(loaded, "--by", "country", "--asn", "AS4134")] == ["CN"]
+    assert [row["user"] for row in rows(loaded, "--by", "user", "--country", "us", "--country", "cn")] == [
+        ESCAPE,
+        "+1",
+        FORMULA,
+    ]
+    assert [row["command"] for row in rows(loaded, "--by", "command", "--asn", "4134")] == [f"{ESCAPE}{FORMULA}"]
+    assert [row["gap"] for row in rows(loaded, "--by", "gap")] == ["not_routable"]
+    (signature,) = rows(loaded, "--by", "commands")
+    assert [row["asn"] for row in rows(loaded, "--commands", signature["commands"], "--by", "asn")] == [
+        4134,
+        14061,
+        None,
+    ]
+    assert [row["day"] for row in rows(loaded, "--by", "day")] == ["2026-11-11", "2026-11-10"]
+    assert rows(loaded, "--by", "asn", "--since", "2026-11-11", "--until", "2026-11-12", "--change")[0]["change"] == 1
+    assert rows(loaded, "--since", "1h") == []
+    assert [row["asn"] for row in rows(loaded, "--as", "now", "--asn", "14061")] == [14061]
+
+
+def test_pages_follow_one_another(loaded: Run) -> None:
+    """The place is printed; the newest come first."""
+    seen: list[str] = []
+    after = ""
+    for _ in range(4):
+        page = json.loads(loaded("query", "--limit", "1", "--after", after, "--format", "json")[1])
+        seen += [row["session_id"] for row in page["rows"]]
+        after = page["next"]
+    assert seen == [f"{n:012x}" for n in (3, 2, 1, 0)]
+    assert json.loads(loaded("query", "--limit", "1", "--after", after, "--format", "json")[1])["rows"] == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--by", "user"), ("--by", "command"), ("--by", "sensor")])
+def test_no_terminal_obeys_what_an_attacker_typed(loaded: Run, arguments: tuple[str, ...]) -> None:
+    """It is shown as text."""
+    code, table, _ = loaded("query", *arguments)
+
+    assert code == 0
+    assert not {"\x1b", "\x07", "\u202e"} & set(table)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("query", "--format", "csv"), ("export",), ("query", "--by", "user", "--by", "sensor", "--format", "csv")],
+)
+def test_no_spreadsheet_computes_what_an_attacker_typed(loaded: Run, command: tuple[str, ...]) -> None:
+    """Every text that looks like a formula has a quote before it; numbers stay numbers."""
+    table = list(csv.DictReader(io.StringIO(loaded(*command)[1])))
+
+    cells = [value for row in table for value in row.values()]
+    assert [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))] == []
+    assert {f"'{FORMULA}", "'+1", "'-2+3"} <= set(cells)
+
+
+def test_sessions_are_handed_on_in_every_form(loaded: Run, tmp_path: Path) -> None:
+    """All of them say the same."""
+    written = {form: tmp_path / f"out.{form}" for form in ("csv", "ndjson", "ecs", "parquet")}
+    for form, path in written.items():
+        code, out, err = loaded("export", path, "--format", form)
+        assert (code, out, err) == (0, "", "4 sessions written.\n")
+
+    expected = [f"{n:012x}" for n in (3, 2, 1, 0)]
+    ndjson = [json.loads(line) for line in written["ndjson"].read_text().splitlines()]
+    ecs = [json.loads(line) for line in written["ecs"].read_text().splitlines()]
+    table = pyarrow.parquet.read_table(written["parquet"]).to_pylist()
+    with written["csv"].open(newline="") as file:
+        assert [row["session_id"] for row in csv.DictReader(file)] == expected
+    assert [row["session_id"] for row in ndjson] == expected
+    assert [(row["session_id"], row["asn"], row["user"]) for row in table] == [
+        (row["session_id"], row["asn"], row["user"]) for row in ndjson
+    ]
+    assert [event["event"]["id"] for event in ecs] == expected
+    assert ecs[1]["source"]["as"] == {"number": 4134, "organization": {"name": ndjson[1]["organization"]}}
+    assert (ecs[1]["source"]["geo"], ecs[1]["source"]["ip"]) == ({"country_iso_code": "CN"}, "222.186.30.1")
+    assert (ecs[0]["snapshots"]["gap"], "as" in ecs[0]["source"]) == ("not_routable", False)
+    assert ecs[0]["event"]["duration"] == 1_500_000_000
+    assert list(tmp_path.glob(".out*")) == []
+
+
+def test_a_block_list_never_blocks_ones_own_network(loaded: Run) -> None:
+    """Routable addresses only, each once."""
+    assert loaded("export", "--format", "blocklist")[1].splitlines() == ["165.227.0.5", "222.186.30.1"]
+    assert loaded("export", "--format", "blocklist", "--min-sessions", "2")[1].splitlines() == ["222.186.30.1"]
+    assert loaded("export", "--format", "blocklist", "--country", "us")[1].splitlines() == ["165.227.0.5"]
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_written(
+    loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stood there before stays, and nothing half is left."""
+    path = tmp_path / "out.csv"
+    path.write_text("before")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snapshots.adapters.cli.export.write_lines", full)
+    code, _, err = loaded("export", path)
+
+    assert (code, err) == (1, f"Error: {path} cannot be written: No space left on device\n")
+    assert path.read_text() == "before"
+    assert list(tmp_path.glob(".out*")) == []
+    assert loaded("export", tmp_path / "no" / "out.csv")[0] == 1
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """As `head` does."""
+    command = [sys.executable, "-m", "snapshots", "export"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        said = child.stderr.read()
+
+    assert b"Traceback" not in said
+    assert Counter(said.splitlines())[b"Error: "] == 0
+
+
+def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyarrow."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    code, _, err = loaded("export", tmp_path / "x.parquet", "--format", "parquet")
+
+    assert (code, "pip install 'snapshots[parquet]'" in err) == (2, True)
+    assert parquet.ROWS_A_GROUP > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--since", "yesterday"),
+        ("--by", "nonsense"),
+        ("--as", "later"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
+    """As a wrong use of the command."""
+    assert loaded("query", *arguments)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--asn", "x"),
+        ("--by", "command", "--by", "asn"),
+        ("--by", "asn", "--change"),
+        ("--after", "nowhere"),
+    ],
+)
+def test_what_makes_no_sense_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
+    """In one sentence."""
+    code, _, err = loaded("query", *arguments)
+
+    assert (code, err.count("\n"), err.startswith("Error: ")) == (1, 1, True)
+
+
+def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
+    """A new database has them."""
+    assert loaded("indexes")[1] == "Every index is there.\n"
+    assert loaded("indexes", "--drop")[1].count("dropped") == 7
+    assert loaded("indexes", "--drop")[1] == "There is none to drop.\n"
+    assert loaded("indexes")[1].count("built") == 7
