@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from dependency_injector import containers, providers
@@ -15,6 +17,7 @@ from snapshots.adapters.cowrie.content import salvaged
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
 from snapshots.adapters.cowrie.watch import FolderWatch
+from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.shelf import SourceShelf
 from snapshots.adapters.intel.tables import Wish, open_table, tables_below
@@ -42,6 +45,7 @@ from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.lines import LineOptions, LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
+from snapshots.app.overview import OverviewMaker
 from snapshots.app.progress import LoadObserver
 from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.run_ports import RunRecord
@@ -210,6 +214,9 @@ class Container(containers.DeclarativeContainer):
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
     questions = providers.Singleton(SqlQuestions, database=database)
     reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
+    overview = providers.Singleton(
+        OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock
+    )
 
 
 @contextmanager
@@ -264,6 +271,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
             find_logs=find,
             reports=container.reports(),
             questions=container.questions(),
+            overview=container.overview(),
+            page=partial(page_of, version=version("snapshots")),
             changes=container.changes(),
             inventory=container.inventory_reports(),
             keeper=container.keeper(),

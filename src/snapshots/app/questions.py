@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -48,6 +48,14 @@ class Span(Enum):
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
+
+    def following(self, begins: datetime) -> datetime:
+        """Return when the span behind one begins."""
+        if self is Span.MONTH:
+            return (begins.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return (
+            begins + {Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1), Span.WEEK: timedelta(weeks=1)}[self]
+        )
 
 
 class Tense(Enum):

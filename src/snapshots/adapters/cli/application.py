@@ -17,6 +17,7 @@ from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
 from snapshots.app.lines import LineOptions, LogSource
+from snapshots.app.overview import Overview, OverviewMaker
 from snapshots.app.progress import LoadObserver
 from snapshots.app.questions import Questions
 from snapshots.app.replay import DeadLetterOffice
@@ -51,6 +52,8 @@ class Application:
         find_logs: Finds the logs that paths name, to be read as is said.
         reports: Tells who attacked, and how much is known.
         questions: Answers which sessions, grouped by what.
+        overview: Puts everything together that one look should tell.
+        page: Returns an overview as a page.
         changes: Corrects and prunes sealed sessions, on the record.
         adoption: Takes over a database of cowrieprocessor.
         inventory: Answers questions about addresses.
@@ -78,6 +81,8 @@ class Application:
     find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]
     reports: Reports
     questions: Questions
+    overview: OverviewMaker
+    page: Callable[[Overview], str]
     changes: AuditedChanges
     adoption: Adoption
     inventory: InventoryReports

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.export import export
+from snapshots.adapters.cli.files import opened_whole
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
@@ -118,15 +120,26 @@ def load(
 @click.option(
     "--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many networks and countries."
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    metavar="FILE",
+    help="Write it as one page with charts, which a browser opens from the disk; - for standard output.",
+)
 @click.pass_obj
-def report(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
+def report(open_application: OpenApplication, /, output: str, top: int, html: Path | None, **options: Any) -> None:
     """Show who attacked: networks, countries, types, days, and how much is known."""
     with opened(open_application, options) as application:
-        found = application.reports.report(top=top)
-    if output == "json":
-        click.echo(shapes.to_json(shapes.report_document(found)))
-    else:
-        render.show_report(stdout(), found)
+        if html is None and output == "table":
+            render.show_report(stdout(), application.reports.report(top=top))
+            return
+        found = application.overview.overview(top=top)
+        if html is not None:
+            with opened_whole(html) as to:
+                to.write(application.page(found).encode())
+            click.echo(f"The report is in {html}.", err=True)
+        if output == "json":
+            click.echo(shapes.to_json(shapes.overview_document(found)))
 
 
 @cli.command(short_help="Check coverage and that nothing changed.")

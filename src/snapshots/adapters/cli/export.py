@@ -4,10 +4,9 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, TextIO, TypeVar
 
 import click
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.ecs import ecs_document
+from snapshots.adapters.cli.files import opened_whole
 from snapshots.adapters.cli.options import database_option, opened
 from snapshots.adapters.cli.parquet import write_parquet
 from snapshots.adapters.cli.progress import CountBar
@@ -73,7 +73,7 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
         raise click.UsageError("Parquet is no text: name a FILE")
     with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
         which = which_of(application, options)
-        with _opened_whole(file) as to:
+        with opened_whole(file) as to:
             count = _write(application, which, form, to, bar, at_least=min_sessions)
     click.echo(f"{count:,} {'addresses' if form is Target.BLOCKLIST else 'sessions'} written.", err=True)
 
@@ -119,24 +119,3 @@ def _told(found: Iterable[T], bar: Callable[[int], None]) -> Iterator[T]:
         yield each
         if count % TOLD_EVERY == 0:
             bar(count)
-
-
-@contextmanager
-def _opened_whole(file: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when all of it is written; "-" is standard output."""
-    if str(file) == "-":
-        yield sys.stdout.buffer
-        return
-    try:
-        with NamedTemporaryFile(dir=file.absolute().parent, prefix=f".{file.name}.", delete=False) as part:
-            whole = Path(part.name)
-            try:
-                yield part  # type: ignore[misc]  # its wrapper has every method of a binary file
-                part.flush()
-                whole.chmod(0o644)
-                whole.replace(file)
-            except BaseException:
-                whole.unlink(missing_ok=True)
-                raise
-    except OSError as exc:
-        raise click.ClickException(f"{file} cannot be written: {exc.strerror}") from exc

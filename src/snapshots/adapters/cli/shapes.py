@@ -1,11 +1,15 @@
 """Answers as JSON: plain names, ISO dates, numbers; absent facts are null."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from enum import Enum
 from typing import Any
 
+from snapshots.app.inventory_report import Drift
+from snapshots.app.overview import BehaviourSeen, Overview
+from snapshots.app.questions import Group
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report
 from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
@@ -44,6 +48,60 @@ def report_document(report: Report) -> dict[str, Any]:
         "dead_letters": dict(report.dead_letters),
         "sources": [asdict(source) for source in report.sources],
     }
+
+
+def overview_document(overview: Overview) -> dict[str, Any]:
+    """Return everything that the page shows; what `report` prints as a table is part of it."""
+    return report_document(overview.report) | {
+        "made_at": overview.made_at,
+        "timeline": {
+            "by": overview.span,
+            "counts": [
+                {"begins": at, "ip_type": kind, "sessions": group.sessions}
+                for group in overview.timeline
+                for at, kind in [group.values]
+            ],
+        },
+        "changed": {
+            "since": overview.period[0] if overview.period is not None else None,
+            "until": overview.period[1] if overview.period is not None else None,
+            "networks": [
+                _network(group) | {"before": group.before, "change": group.sessions - (group.before or 0)}
+                for group in overview.changed
+            ],
+        },
+        "spread_over_networks": asdict(overview.spread),
+        "drift": drift_document(overview.drift),
+        "users": _groups("user", overview.users),
+        "passwords": _groups("password_hash", overview.passwords),
+        "commands_typed": _groups("command", overview.commands),
+        "clients": [_behaviour_seen("hassh", seen) for seen in overview.clients],
+        "campaigns": [_behaviour_seen("command_signature", seen) for seen in overview.campaigns],
+    }
+
+
+def _network(group: Group) -> dict[str, Any]:
+    (asn,) = group.values
+    return {"asn": int(asn) if asn is not None else None, "organization": group.name, "sessions": group.sessions}
+
+
+def _groups(key: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
+    return [{key: group.values[0], "sessions": group.sessions} for group in groups]
+
+
+def _behaviour_seen(key: str, seen: BehaviourSeen) -> dict[str, Any]:
+    return {
+        key: seen.group.values[0],
+        "sessions": seen.group.sessions,
+        "network_count": seen.network_count,
+        "networks": [_network(group) for group in seen.networks],
+        "commands": _groups("command", seen.commands),
+    }
+
+
+def drift_document(drift: Drift) -> dict[str, Any]:
+    """Return then against now."""
+    return asdict(drift)
 
 
 def coverage_document(report: CoverageReport) -> dict[str, Any]:

@@ -1,0 +1,31 @@
+"""Files that a command writes."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
+
+import click
+
+
+@contextmanager
+def opened_whole(file: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name when all of it is written; "-" is standard output."""
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        with NamedTemporaryFile(dir=file.absolute().parent, prefix=f".{file.name}.", delete=False) as part:
+            whole = Path(part.name)
+            try:
+                yield part  # type: ignore[misc]  # its wrapper has every method of a binary file
+                part.flush()
+                whole.chmod(0o644)
+                whole.replace(file)
+            except BaseException:
+                whole.unlink(missing_ok=True)
+                raise
+    except OSError as exc:
+        raise click.ClickException(f"{file} cannot be written: {exc.strerror}") from exc
