@@ -29,7 +29,8 @@ from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
-from snapshots.adapters.telemetry.logs import LoggedLoad, warn
+from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
+from snapshots.adapters.telemetry.metrics import MetricsFile
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.backfill import BackfillSnapshots
@@ -263,9 +264,14 @@ def open_application(settings: Settings) -> Iterator[Application]:
         source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
         return source.build.label, source.unread, container.keeper().import_table(source, told)
 
+    def metrics(path: Path) -> MetricsFile:
+        return MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn)
+
     database = container.database()
     try:
         yield Application(
+            metrics=metrics,
+            logged=LoggedWork,
             load=load,
             follow=follow,
             find_logs=find,

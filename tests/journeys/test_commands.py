@@ -223,7 +223,7 @@ def test_quiet_prints_nothing_and_verbose_logs_each_batch(run: Run, logs: Path) 
     """Results to stdout, logs to stderr."""
     assert run("load", logs, "-q") == (0, "", "")
     _, _, err = run("load", logs, "-v", "--db", "sqlite://")
-    assert json.loads(err.splitlines()[0]) | {"seconds": 0, "timestamp": 0, "source": 0} == {
+    assert json.loads(err.splitlines()[0]) | {"seconds": 0, "timestamp": 0, "source": 0, "run": 0} == {
         "event": "batch_loaded",
         "level": "info",
         "events": 981,
@@ -234,6 +234,7 @@ def test_quiet_prints_nothing_and_verbose_logs_each_batch(run: Run, logs: Path) 
         "seconds": 0,
         "timestamp": 0,
         "source": 0,
+        "run": 0,
     }
 
 
@@ -371,3 +372,29 @@ def test_a_reader_that_goes_away_is_no_traceback(logs: Path, tmp_path: Path) -> 
 
     os.close(write)
     assert b"Traceback" not in done.stderr
+
+
+def test_numbers_for_a_monitor_are_written_by_each_command(run: Run, logs: Path, tmp_path: Path) -> None:
+    """Each into a file of its own."""
+    files = {name: tmp_path / f"{name}.prom" for name in ("load", "backfill", "verify")}
+
+    assert run("load", logs, "-q", "--metrics-file", files["load"])[:2] == (0, "")
+    assert run("backfill", "-q", "--metrics-file", files["backfill"])[0] == 0
+    assert run("backfill", "--dry-run", "-q", "--metrics-file", tmp_path / "rehearsed.prom")[0] == 0
+    assert run("verify", "--metrics-file", files["verify"])[0] == 0
+
+    assert 'snapshots_coverage_ratio{field="snapshot"} 1.0' in files["load"].read_text()
+    assert "snapshots_backfilled_total 0.0" in files["backfill"].read_text()
+    assert 'snapshots_violations{invariant="unchanged"} 0.0' in files["verify"].read_text()
+    assert not (tmp_path / "rehearsed.prom").exists()
+
+
+def test_each_batch_is_logged_with_its_run(run: Run, logs: Path) -> None:
+    """With -v, as JSON where nobody looks at it."""
+    line = json.loads(run("load", logs, "-v")[2].splitlines()[0])
+    named = json.loads(run("runs", "--format", "json")[1])[0]["run"]
+    work = [json.loads(text) for text in run("backfill", "-v", "-q")[2].splitlines()]
+
+    assert (line["event"], line["run"], line["events"] > 0) == ("batch_loaded", named, True)
+    assert {entry["event"] for entry in work} == {"batch_done"}
+    assert work[0]["stage"] == "never_judged"

@@ -185,6 +185,7 @@ class BulkLoader:
         )
         observer.batch_loaded(
             BatchLoaded(
+                run=run,
                 source=name,
                 events=report.events,
                 repeated=report.repeated,

@@ -10,6 +10,7 @@ class BatchLoaded:
     One batch was stored.
 
     Attributes:
+        run: The run that stored it.
         source: What was being read.
         events: New events in it.
         repeated: Events that were stored before.
@@ -19,6 +20,7 @@ class BatchLoaded:
         seconds: How long reading and storing took.
     """
 
+    run: str
     source: str
     events: int
     repeated: int

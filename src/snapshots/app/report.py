@@ -69,6 +69,24 @@ class CoverageReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    How the database stands, for those who watch it.
+
+    Attributes:
+        coverage: How many sessions and addresses carry a snapshot.
+        dead_letters: Lines set aside, by reason.
+        last_event_at: The latest event; None without sessions.
+        newest_builds: When the newest build of each source that counts was made.
+    """
+
+    coverage: CoverageReport
+    dead_letters: Mapping[str, int]
+    last_event_at: datetime | None
+    newest_builds: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
     Who attacked.
@@ -195,6 +213,10 @@ class Reports(Protocol):
 
     def report(self, *, top: int) -> Report:
         """Return who attacked; *top* is how many networks and countries are listed, at least 1."""
+        ...
+
+    def standing(self) -> Standing:
+        """Return how the database stands."""
         ...
 
     def coverage(self) -> CoverageReport:

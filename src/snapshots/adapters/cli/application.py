@@ -21,9 +21,26 @@ from snapshots.app.overview import Overview, OverviewMaker
 from snapshots.app.progress import LoadObserver
 from snapshots.app.questions import Questions
 from snapshots.app.replay import DeadLetterOffice
-from snapshots.app.report import Reports
+from snapshots.app.report import Inspection, Reports
 from snapshots.app.run_ports import RunRecord
+from snapshots.app.steering import WorkObserver
 from snapshots.app.undo import UndoRun
+
+
+class MetricsWriter(Protocol):
+    """Counts what is done, and writes it for a monitor."""
+
+    def load_observer(self, next_observer: LoadObserver) -> LoadObserver:
+        """Return who counts a load, and tells another observer."""
+        ...
+
+    def work_observer(self, next_observer: WorkObserver) -> WorkObserver:
+        """Return who counts long work, and tells another observer."""
+        ...
+
+    def write(self, inspection: Inspection | None = None) -> None:
+        """Write the numbers, and what a verification found, if it was one."""
+        ...
 
 
 class FoundLogs(Protocol):
@@ -46,6 +63,8 @@ class Application:
     Everything behind the commands.
 
     Attributes:
+        metrics: Returns what writes numbers for a monitor into a file.
+        logged: Logs each batch of long work, and tells another observer.
         load: Loads contents and tells an observer.
         follow: Loads what is added to the logs that paths name, read as is said, until it is stopped; looks every so
             many seconds.
@@ -76,6 +95,8 @@ class Application:
         shown_database: The database without its password.
     """
 
+    metrics: Callable[[Path], MetricsWriter]
+    logged: Callable[[WorkObserver], WorkObserver]
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
     follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
     find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,15 +10,23 @@ from rich.console import Console
 from rich.table import Table
 
 from snapshots.adapters.cli import shapes
-from snapshots.adapters.cli.application import OpenApplication
-from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout, stopping
+from snapshots.adapters.cli.application import MetricsWriter, OpenApplication
+from snapshots.adapters.cli.options import (
+    database_option,
+    facts_options,
+    format_option,
+    metrics_option,
+    opened,
+    stdout,
+    stopping,
+)
 from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.progress import WorkBar
 from snapshots.app.backfill import BackfillReport
 from snapshots.app.improve import ImproveReport
 from snapshots.app.run_ports import RunRecord, RunState
 from snapshots.app.session_ports import Judged
-from snapshots.app.steering import Pace
+from snapshots.app.steering import Pace, WorkObserver
 from snapshots.app.undo import UndoReport
 from snapshots.domain.gap import Gap
 
@@ -57,6 +66,8 @@ LARGE = 10_000
     help="Wait while another transaction is older; 0: never mind.  [default: 3600]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON.")
+@metrics_option
 @click.pass_obj
 def backfill(
     open_application: OpenApplication,
@@ -70,6 +81,7 @@ def backfill(
     batch_size: int | None,
     rate: float | None,
     quiet: bool,
+    metrics_file: Path | None,
     **options: Any,
 ) -> None:
     """
@@ -85,24 +97,34 @@ def backfill(
     pace = Pace(batch_size=batch_size, rate=rate)
     stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
+        metrics = application.metrics(metrics_file) if metrics_file is not None and not dry_run else None
+        watch: WorkObserver = application.logged(bar)
+        watch = metrics.work_observer(watch) if metrics is not None else watch
         if improve:
-            done = application.improve.run(bar, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
+            done = application.improve.run(watch, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
+            _written(metrics)
             _show(lambda: _show_improved(done, is_rehearsal=dry_run), _improved_document(done), output, quiet=quiet)
             _end(done, hint="Interrupted after a whole batch; a new call begins anew.")
             return
         if dry_run:
-            report = application.backfill.rehearse(bar, again=again, is_stopped=stopped)
+            report = application.backfill.rehearse(watch, again=again, is_stopped=stopped)
         elif resume:
-            report = application.backfill.resume(None, bar, pace=pace, is_stopped=stopped)
+            report = application.backfill.resume(None, watch, pace=pace, is_stopped=stopped)
         else:
-            report = application.backfill.run(bar, pace=pace, again=again, is_stopped=stopped)
+            report = application.backfill.run(watch, pace=pace, again=again, is_stopped=stopped)
+        _written(metrics)
         _show(lambda: _show_backfill(report, is_rehearsal=dry_run), _backfill_document(report), output, quiet=quiet)
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
-            if not quiet and not application.has_query_indexes():
+            if not application.has_query_indexes():
                 stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
     goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
     _end(report, hint=f"Interrupted after a whole batch.{goes_on}")
+
+
+def _written(metrics: MetricsWriter | None) -> None:
+    if metrics is not None:
+        metrics.write()
 
 
 @click.command(short_help="List what was executed.")

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
@@ -23,16 +23,18 @@ from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
     format_option,
+    metrics_option,
     opened,
     output_options,
     stdout,
     stopping,
 )
-from snapshots.adapters.cli.progress import CopyBar, LoadBar
+from snapshots.adapters.cli.progress import LoadBar
 from snapshots.adapters.cli.query import query
+from snapshots.adapters.cli.tables import adopt, copy, indexes, migrate
 from snapshots.app.batch import LoadReport
 from snapshots.app.lines import Layout, LineOptions, LogSource
-from snapshots.app.progress import Unobserved
+from snapshots.app.progress import LoadObserver, Unobserved
 from snapshots.domain.ip_type import IpType
 
 FOUND_SOMETHING = 3
@@ -56,6 +58,10 @@ cli.add_command(runs)
 cli.add_command(undo)
 cli.add_command(query)
 cli.add_command(export)
+cli.add_command(migrate)
+cli.add_command(indexes)
+cli.add_command(copy)
+cli.add_command(adopt)
 
 
 @cli.command(short_help="Load Cowrie logs.")
@@ -63,6 +69,7 @@ cli.add_command(export)
 @database_option
 @facts_options
 @output_options
+@metrics_option
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
 @click.option(
     "--input-format",
@@ -93,6 +100,7 @@ def load(
     follow: bool,
     every: float,
     quiet: bool,
+    metrics_file: Path | None,
     **options: Any,
 ) -> None:
     """
@@ -105,11 +113,15 @@ def load(
         raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
     reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout(input_format))
     with opened(open_application, options) as application:
+        metrics = application.metrics(metrics_file) if metrics_file is not None else None
+        watched = metrics.load_observer if metrics is not None else _unwatched
         if follow:
             with stopping() as is_stopped:
-                report = application.follow(paths, reading, Unobserved(), is_stopped, every)
+                report = application.follow(paths, reading, watched(Unobserved()), is_stopped, every)
         else:
-            report = _load(application, paths, reading, quiet=quiet)
+            report = _load(application, paths, reading, watched, quiet=quiet)
+        if metrics is not None:
+            metrics.write()
         if not quiet:
             render.show_load(stdout(), report)
 
@@ -152,9 +164,17 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
     help="Exit with 3 unless snapshot, ASN and country each cover this share of the sessions.",
 )
 @click.option("--run", help="Look only at the sessions that this run sealed.")
+@metrics_option
 @click.pass_obj
 def verify(
-    open_application: OpenApplication, /, output: str, target: float | None, run: str | None, **options: Any
+    open_application: OpenApplication,
+    /,
+    output: str,
+    target: float | None,
+    run: str | None,
+    *,
+    metrics_file: Path | None,
+    **options: Any,
 ) -> None:
     """
     Show how many sessions carry a snapshot, and check that none was changed.
@@ -165,6 +185,8 @@ def verify(
     with opened(open_application, options) as application:
         found = application.reports.coverage()
         inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run)
+        if metrics_file is not None:
+            application.metrics(metrics_file).write(inspection)
     met = target is None or found.sessions.meets(target / 100)
     if output == "json":
         verdict = {"target": target, "met": met, "invariants": shapes.inspection_document(inspection)}
@@ -249,82 +271,6 @@ def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bo
     click.echo(f"{pruned.sessions:,} sessions with {pruned.events:,} events {said} deleted.")
 
 
-@cli.command(short_help="Bring the tables up to date.")
-@database_option
-@click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
-@click.pass_obj
-def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> None:
-    """
-    Bring the tables of the database to the version that this program works with; their rows stay.
-
-    A load does it for a new database. Going back to an older version loses what only the newer one holds.
-    """
-    with opened(open_application, options) as application:
-        before, after = application.migrate(to)
-        if before == after:
-            click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
-        else:
-            click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
-
-
-@cli.command(short_help="Build the indexes that questions need.")
-@database_option
-@click.option("--drop", is_flag=True, help="Take them away, as before a large backfill.")
-@click.pass_obj
-def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any) -> None:
-    """
-    Build the indexes that only questions need, without keeping writers out.
-
-    A new database has them. One that was adopted has not, because a backfill of the past is faster without.
-    """
-    with opened(open_application, options) as application:
-        names = application.drop_query_indexes() if drop else application.build_query_indexes()
-    for name in names:
-        click.echo(f"{name}: {'dropped' if drop else 'built'}")
-    if not names:
-        click.echo("There is none to drop." if drop else "Every index is there.")
-
-
-@cli.command(short_help="Copy everything to another database.")
-@database_option
-@click.option("--to", "target", required=True, metavar="URL", help="An empty database, such as one of PostgreSQL.")
-@click.pass_obj
-def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
-    """
-    Copy the whole database to another one, and compare every row.
-
-    Interrupted, the same command goes on. The other database can be used when all is copied and compared.
-    """
-    stderr = Console(stderr=True, markup=False, highlight=False)
-    with opened(open_application, options) as application, CopyBar(stderr) as bar:
-        copied = application.copy(target, bar)
-    for table in copied:
-        click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
-
-
-@cli.command(short_help="Take over a database of cowrieprocessor.")
-@database_option
-@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
-@click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
-@click.pass_obj
-def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, widen: bool, **options: Any) -> None:
-    """
-    Take over a database of cowrieprocessor (versions 15 to 17) as it is.
-
-    Columns, tables, triggers and indexes are added; no row is written, and its own loader keeps working.
-    """
-    if undo and widen:
-        raise click.UsageError("--undo and --widen exclude each other")
-    with opened(open_application, options) as application:
-        adoption = application.adoption
-        if undo:
-            plan = adoption.plan_undo() if dry_run else adoption.undo()
-        else:
-            plan = adoption.plan(widen=widen) if dry_run else adoption.adopt(widen=widen)
-    render.show_plan(stdout(), plan, is_done=not dry_run)
-
-
 @cli.command(short_help="Load a real log that comes along, and show everything.")
 @click.option("--db", metavar="URL", help="Keep the demonstration in this database; else it is thrown away.")
 @click.pass_obj
@@ -360,13 +306,24 @@ def _demo_database(url: str | None) -> Iterator[str]:
         yield f"sqlite:///{folder}/demo.db"
 
 
-def _load(application: Application, paths: Sequence[str], reading: LineOptions, *, quiet: bool) -> LoadReport:
+def _unwatched(observer: LoadObserver) -> LoadObserver:
+    return observer
+
+
+def _load(
+    application: Application,
+    paths: Sequence[str],
+    reading: LineOptions,
+    watched: Callable[[LoadObserver], LoadObserver] = _unwatched,
+    *,
+    quiet: bool,
+) -> LoadReport:
     stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
     found = application.find_logs(paths, reading)
     if found.skipped:
         stderr.print(render.skipped(found.skipped))
     with LoadBar(stderr, _total_size(found.contents)) as bar:
-        return application.load(found.contents, bar)
+        return application.load(found.contents, watched(bar))
 
 
 def _total_size(contents: Sequence[LogSource]) -> int | None:

@@ -45,6 +45,16 @@ def output_options(command: Command) -> Command:
     return command
 
 
+def metrics_option(command: Command) -> Command:
+    """Add `--metrics-file`."""
+    return click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write numbers for Prometheus there, as a node exporter's textfile collector reads them.",
+    )(command)
+
+
 def facts_options(command: Command) -> Command:
     """Add what says which facts a snapshot may hold."""
     for option in (

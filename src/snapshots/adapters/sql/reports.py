@@ -21,7 +21,16 @@ from snapshots.adapters.sql.tables import (
     session_summaries,
     states,
 )
-from snapshots.app.report import CoverageReport, Explanation, Inspection, KnownSource, LagSpread, Report, Tally
+from snapshots.app.report import (
+    CoverageReport,
+    Explanation,
+    Inspection,
+    KnownSource,
+    LagSpread,
+    Report,
+    Standing,
+    Tally,
+)
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar
@@ -78,6 +87,21 @@ class SqlReports:
                 ),
                 dead_letters=_dead_letters(connection),
                 sources=_sources(connection),
+            )
+
+    def standing(self) -> Standing:
+        """Return how the database stands."""
+        with self._database.reading() as connection:
+            newest = (
+                select(fact_sources.c.source, func.max(fact_sources.c.built_at))
+                .where(fact_sources.c.retracted_at.is_(None))
+                .group_by(fact_sources.c.source)
+            )
+            return Standing(
+                coverage=_coverage(connection),
+                dead_letters=_dead_letters(connection),
+                last_event_at=connection.execute(select(func.max(S.last_event_at))).scalar(),
+                newest_builds=dict(tuple(row) for row in connection.execute(newest)),
             )
 
     def coverage(self) -> CoverageReport:

@@ -7,15 +7,17 @@ from dataclasses import asdict
 import structlog
 
 from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.steering import WorkObserver
 
 
 def configure_logs(*, verbose: bool) -> None:
-    """Write log lines as JSON to stderr: all of them if *verbose*, else only warnings."""
+    """Write log lines to stderr, as JSON unless it is a terminal: all of them if *verbose*, else only warnings."""
+    for_people = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            for_people if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
@@ -52,3 +54,31 @@ class LoggedLoad:
         """Log one line with the batch's counts."""
         self._log.info("batch_loaded", **asdict(batch))
         self._next.batch_loaded(batch)
+
+
+class LoggedWork:
+    """
+    Logs every batch of long work, and tells another observer.
+
+    Args:
+        next_observer: Who is told too.
+    """
+
+    def __init__(self, next_observer: WorkObserver) -> None:
+        self._next = next_observer
+        self._log = structlog.get_logger("snapshots")
+
+    def stage_begun(self, name: str, total: int) -> None:
+        """Name the part of the work in the lines that follow."""
+        self._log = self._log.bind(stage=name)
+        self._next.stage_begun(name, total)
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """Log one line."""
+        self._log.info("batch_done", handled=handled, seconds=seconds)
+        self._next.batch_done(handled, seconds)
+
+    def waiting_for(self, reason: str) -> None:
+        """Log what is waited for."""
+        self._log.info("waiting", reason=reason)
+        self._next.waiting_for(reason)

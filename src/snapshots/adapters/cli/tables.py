@@ -1,0 +1,87 @@
+"""The commands for the tables themselves: migrate, indexes, copy and adopt."""
+
+from typing import Any
+
+import click
+from rich.console import Console
+
+from snapshots.adapters.cli import render
+from snapshots.adapters.cli.application import OpenApplication
+from snapshots.adapters.cli.options import database_option, opened, stdout
+from snapshots.adapters.cli.progress import CopyBar
+
+
+@click.command(short_help="Bring the tables up to date.")
+@database_option
+@click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
+@click.pass_obj
+def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> None:
+    """
+    Bring the tables of the database to the version that this program works with; their rows stay.
+
+    A load does it for a new database. Going back to an older version loses what only the newer one holds.
+    """
+    with opened(open_application, options) as application:
+        before, after = application.migrate(to)
+        if before == after:
+            click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
+        else:
+            click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
+
+
+@click.command(short_help="Build the indexes that questions need.")
+@database_option
+@click.option("--drop", is_flag=True, help="Take them away, as before a large backfill.")
+@click.pass_obj
+def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any) -> None:
+    """
+    Build the indexes that only questions need, without keeping writers out.
+
+    A new database has them. One that was adopted has not, because a backfill of the past is faster without.
+    """
+    with opened(open_application, options) as application:
+        names = application.drop_query_indexes() if drop else application.build_query_indexes()
+    for name in names:
+        click.echo(f"{name}: {'dropped' if drop else 'built'}")
+    if not names:
+        click.echo("There is none to drop." if drop else "Every index is there.")
+
+
+@click.command(short_help="Copy everything to another database.")
+@database_option
+@click.option("--to", "target", required=True, metavar="URL", help="An empty database, such as one of PostgreSQL.")
+@click.pass_obj
+def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
+    """
+    Copy the whole database to another one, and compare every row.
+
+    Interrupted, the same command goes on. The other database can be used when all is copied and compared.
+    """
+    stderr = Console(stderr=True, markup=False, highlight=False)
+    with opened(open_application, options) as application, CopyBar(stderr) as bar:
+        copied = application.copy(target, bar)
+    for table in copied:
+        click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
+
+
+@click.command(short_help="Take over a database of cowrieprocessor.")
+@database_option
+@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
+@click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
+@click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
+@click.pass_obj
+def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, widen: bool, **options: Any) -> None:
+    """
+    Take over a database of cowrieprocessor (versions 15 to 17) as it is.
+
+    Columns, tables, triggers and indexes are added; no row is written, and its own loader keeps working.
+    """
+    if undo and widen:
+        raise click.UsageError("--undo and --widen exclude each other")
+    with opened(open_application, options) as application:
+        adoption = application.adoption
+        if undo:
+            plan = adoption.plan_undo() if dry_run else adoption.undo()
+        else:
+            plan = adoption.plan(widen=widen) if dry_run else adoption.adopt(widen=widen)
+    render.show_plan(stdout(), plan, is_done=not dry_run)

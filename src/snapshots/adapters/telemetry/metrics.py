@@ -1,0 +1,237 @@
+"""Numbers for Prometheus: what this process did, and how the database stands."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from math import nan
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
+
+from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.report import Inspection, Invariant, Reports, Standing
+from snapshots.app.steering import WorkObserver
+from snapshots.domain.coverage import Coverage
+from snapshots.domain.gap import Gap
+
+SECONDS_BETWEEN_FILES = 60.0
+"""How long a load goes on at least from one writing of its file to the next."""
+
+NOT_JUDGED = "not_judged"
+
+BUCKETS = (0.1, 0.3, 1, 3, 10, 30)
+
+FIELDS: dict[str, Callable[[Coverage], int]] = {
+    "snapshot": lambda coverage: coverage.sealed,
+    "asn": lambda coverage: coverage.asn,
+    "country": lambda coverage: coverage.country,
+    "ip_type": lambda coverage: coverage.ip_type,
+}
+
+
+class LoadMetrics:
+    """
+    What loading did, and how the database stands behind it. No label holds an address, or anything else without end.
+
+    Args:
+        registry: Where they are collected; it may be one's own.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Counter(
+            "snapshots_events_total", "Events read, by whether they were new.", ["state"], registry=registry
+        )
+        self._bad = Counter("snapshots_bad_lines_total", "Lines that this process set aside.", registry=registry)
+        self._sealed = Counter(
+            "snapshots_sealed_total", "Sessions that received their snapshot by loading.", registry=registry
+        )
+        self._seconds = Histogram(
+            "snapshots_load_batch_seconds", "How long batches of loading took.", buckets=BUCKETS, registry=registry
+        )
+        self._sessions = Gauge("snapshots_sessions", "Sessions in the database.", registry=registry)
+        self._open = Gauge(
+            "snapshots_open_sessions", "Sessions without a snapshot, by the reason.", ["reason"], registry=registry
+        )
+        self._coverage = Gauge(
+            "snapshots_coverage_ratio", "Share of reachable sessions that hold it.", ["field"], registry=registry
+        )
+        self._kept = Gauge("snapshots_dead_letters", "Lines that are set aside in the database.", registry=registry)
+        self._newest = Gauge(
+            "snapshots_newest_event_timestamp_seconds", "When the newest stored event was.", registry=registry
+        )
+        self._built = Gauge(
+            "snapshots_source_built_timestamp_seconds",
+            "When the newest build of each source of facts was made.",
+            ["source"],
+            registry=registry,
+        )
+        self._written = Gauge(
+            "snapshots_load_timestamp_seconds", "When these numbers of loading were written.", registry=registry
+        )
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        """Count what was stored."""
+        self._events.labels("new").inc(batch.events)
+        self._events.labels("repeated").inc(batch.repeated)
+        self._bad.inc(batch.dead_letters)
+        self._sealed.inc(batch.sealed)
+        self._seconds.observe(batch.seconds)
+
+    def stands(self, standing: Standing) -> None:
+        """Tell how the database stands."""
+        sessions = standing.coverage.sessions
+        self._sessions.set(sessions.total)
+        for gap in (*Gap, None):
+            self._open.labels(gap.value if gap is not None else NOT_JUDGED).set(sessions.by_gap[gap])
+        for field, count in FIELDS.items():
+            share = sessions.share(count(sessions))
+            self._coverage.labels(field).set(nan if share is None else share)
+        self._kept.set(sum(standing.dead_letters.values()))
+        if standing.last_event_at is not None:
+            self._newest.set(standing.last_event_at.timestamp())
+        for source, built_at in standing.newest_builds.items():
+            self._built.labels(source).set(built_at.timestamp())
+        self._written.set_to_current_time()
+
+
+class BackfillMetrics:
+    """
+    What a backfill did.
+
+    Args:
+        registry: Where they are collected.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._handled = Counter("snapshots_backfilled_total", "Sessions that this backfill handled.", registry=registry)
+        self._seconds = Histogram(
+            "snapshots_backfill_batch_seconds",
+            "How long batches of a backfill took.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._written = Gauge(
+            "snapshots_backfill_timestamp_seconds", "When these numbers of a backfill were written.", registry=registry
+        )
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """Count what was stored."""
+        self._handled.inc(handled)
+        self._seconds.observe(seconds)
+        self._written.set_to_current_time()
+
+
+class VerifyMetrics:
+    """
+    What verify found.
+
+    Args:
+        registry: Where they are collected.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._violations = Gauge(
+            "snapshots_violations", "Sealed sessions that break an invariant.", ["invariant"], registry=registry
+        )
+        self._written = Gauge("snapshots_verify_timestamp_seconds", "When verify last looked.", registry=registry)
+
+    def inspected(self, inspection: Inspection) -> None:
+        """Tell what was found; of more violations than are named the rest counts as unnamed."""
+        named = dict.fromkeys(Invariant, 0)
+        for violation in inspection.violations:
+            named[violation.invariant] += 1
+        for invariant, count in named.items():
+            self._violations.labels(invariant.value).set(count)
+        self._violations.labels("unnamed").set(inspection.violation_count - len(inspection.violations))
+        self._written.set_to_current_time()
+
+
+class MetricsFile:
+    """
+    A file for the textfile collector of a node exporter, written whole or not at all.
+
+    Each command has numbers of its own, so that each may have a file of its own beside the others.
+
+    Args:
+        path: The file; its name should end with .prom.
+        reports: Tells how the database stands.
+        stopwatch: Returns seconds from an arbitrary start.
+        warn: Is told, once, if the file cannot be written; no work ends for that.
+    """
+
+    def __init__(
+        self, path: Path, reports: Reports, *, stopwatch: Callable[[], float], warn: Callable[[str], None]
+    ) -> None:
+        self._registry = CollectorRegistry()
+        self._load: LoadMetrics | None = None
+        self._path = path
+        self._reports = reports
+        self._stopwatch = stopwatch
+        self._warn = warn
+        self._written_at = stopwatch()
+        self._has_warned = False
+
+    def load_observer(self, next_observer: LoadObserver) -> LoadObserver:
+        """Return who counts a load, and tells another observer."""
+        self._load = LoadMetrics(self._registry)
+        return _MeteredLoad(self._load, next_observer, self._write_if_old)
+
+    def work_observer(self, next_observer: WorkObserver) -> WorkObserver:
+        """Return who counts a backfill, and tells another observer."""
+        return _MeteredWork(BackfillMetrics(self._registry), next_observer, self._write_if_old)
+
+    def write(self, inspection: Inspection | None = None) -> None:
+        """Write the file; *inspection* is what verify found, if it was that."""
+        if self._load is not None:
+            self._load.stands(self._reports.standing())
+        if inspection is not None:
+            VerifyMetrics(self._registry).inspected(inspection)
+        self._written_at = self._stopwatch()
+        try:
+            write_to_textfile(str(self._path), self._registry)
+        except OSError as exc:
+            for part in self._path.parent.glob(f"{self._path.name}.*.*"):
+                with suppress(OSError):
+                    part.unlink()
+            if not self._has_warned:
+                self._warn(f"the metrics cannot be written to {self._path}: {exc.strerror}")
+            self._has_warned = True
+
+    def _write_if_old(self) -> None:
+        if self._stopwatch() - self._written_at >= SECONDS_BETWEEN_FILES:
+            self.write()
+
+
+class _MeteredLoad:
+    def __init__(self, metrics: LoadMetrics, next_observer: LoadObserver, write_if_old: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._next = next_observer
+        self._write_if_old = write_if_old
+
+    def source_opened(self, name: str, size: int | None) -> None:
+        self._next.source_opened(name, size)
+
+    def bytes_read(self, count: int) -> None:
+        self._next.bytes_read(count)
+
+    def batch_loaded(self, batch: BatchLoaded) -> None:
+        self._metrics.batch_loaded(batch)
+        self._write_if_old()
+        self._next.batch_loaded(batch)
+
+
+class _MeteredWork:
+    def __init__(self, metrics: BackfillMetrics, next_observer: WorkObserver, write_if_old: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._next = next_observer
+        self._write_if_old = write_if_old
+
+    def stage_begun(self, name: str, total: int) -> None:
+        self._next.stage_begun(name, total)
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        self._metrics.batch_done(handled, seconds)
+        self._write_if_old()
+        self._next.batch_done(handled, seconds)
+
+    def waiting_for(self, reason: str) -> None:
+        self._next.waiting_for(reason)
