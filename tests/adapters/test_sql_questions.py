@@ -15,7 +15,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.app.errors import InvalidQuestion
-from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which, every_line
+from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which, every_address, every_line
 from snapshots.container import Container
 from snapshots.domain.behaviour import Trait
 from snapshots.domain.concentration import Concentration
@@ -356,3 +356,14 @@ def test_grouping_all_sessions_by_network_reads_its_index_alone(sql_database: Sq
 
     (plan,) = [plan for plan in found if "session_summaries" in plan]
     assert re.search(r"(COVERING INDEX|Index Only Scan using) ix_session_summaries_by_asn", plan)
+
+
+def test_addresses_come_once_and_in_order_whatever_the_page(database: SqlDatabase) -> None:
+    """Only routable ones, and of enough sessions."""
+    made = [OTHER, HOME, IpAddress("10.0.0.1"), HOME, IpAddress("9.9.9.9")]
+    put(database, [(0, address, None, snapshot(), [], None) for address in made])
+    questions = SqlQuestions(database)
+
+    for page in (1, 2, 99):
+        assert list(every_address(questions, Which(), page=page)) == ["1.1.1.1", "8.8.8.8", "9.9.9.9"]
+        assert list(every_address(questions, Which(), at_least=2, page=page)) == ["8.8.8.8"]
