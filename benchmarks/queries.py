@@ -111,7 +111,7 @@ def sql(connection: Connection, question: tuple[str, str, str], facts: dict[str,
     selected, where, rest = question
     day = "substr(s.first_event_at, 1, 10)"
     if connection.dialect.name == "postgresql":
-        day = "to_char(s.first_event_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+        day = "date_trunc('day', s.first_event_at AT TIME ZONE 'UTC')"
     join = " JOIN ip_inventory i ON i.ip_address = s.source_ip" if joins else ""
     statement = f"SELECT {selected} FROM session_summaries s{join} WHERE {where} {rest}"
     for name, column in {**facts, "day": day}.items():

@@ -222,13 +222,20 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
 
 def beginning_of(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return when the hour, day, week or month of a moment begins in UTC, as YYYY-MM-DD or YYYY-MM-DD HH:00."""
-    form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
     if connection.dialect.name == "postgresql":
-        return func.to_char(func.date_trunc(span, func.timezone("UTC", moment)), form)
+        form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
+        return func.to_char(grouped_by(connection, span, moment), literal_column(f"'{form}'"))
     if span == "hour":
         return func.substr(moment, 1, 13, type_=String) + ":00"
     moves = {"day": (), "week": ("-6 days", "weekday 1"), "month": ("start of month",)}[span]
     return func.date(moment, *moves, type_=String)
+
+
+def grouped_by(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return what is as different as `beginning_of` is, and is reached sooner; *span* is one of our words."""
+    if connection.dialect.name == "postgresql":
+        return func.date_trunc(literal_column(f"'{span}'"), func.timezone(literal_column("'UTC'"), moment))
+    return beginning_of(connection, span, moment)
 
 
 def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -> tuple[FromClause, ColumnElement[Any]]:

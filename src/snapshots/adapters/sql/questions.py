@@ -1,6 +1,6 @@
 """Answers to analysts' questions, in SQL."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     case,
+    cast,
     distinct,
     func,
     not_,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.dialects import beginning_of, by_bytes, said_in
+from snapshots.adapters.sql.dialects import beginning_of, by_bytes, each_of, grouped_by, said_in
 from snapshots.adapters.sql.rows import address_of
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, is_sealed, session_summaries, states
 from snapshots.app.errors import InvalidQuestion
@@ -84,6 +85,12 @@ LINE: Mapping[str, ColumnElement[Any]] = {
     "duration_ms": S.duration_ms,
 }
 
+ALONE = frozenset({Key.ASN, Key.COUNTRY})
+"""Facts that are counted over all sessions by an index that holds nothing else."""
+
+MOST_SOUGHT = 1_000
+"""Of how many groups the first and last time are sought one by one."""
+
 MARK = "~"
 """Between time and name of the session that a page ends with; the time is an ISO text, empty if there is none."""
 
@@ -112,38 +119,18 @@ class SqlQuestions:
         _check(which, by, with_before=with_before)
         with self._database.reading() as connection:
             asked = _Asked(connection, which)
-            parts = [asked.part(each) for each in by]
-            rows: FromClause = asked.rows
-            one: Callable[[], ColumnElement[int]] = func.count
-            if isinstance(by[0], Key) and by[0].is_repeated:
-                each, said = said_in(connection, S.behaviour, by[0].value)
-                rows, parts = rows.join(each, true()), [said]
-                one = lambda: func.count(distinct(S.session_id))  # noqa: E731 - as short as the other
-            columns = {
-                "sessions": one(),
-                "first_seen": func.min(S.first_event_at),
-                "last_seen": func.max(S.first_event_at),
-            }
-            conditions = asked.conditions(parts=by)
-            order = columns["sessions"]
-            if with_before and which.since is not None and which.until is not None:
-                is_now = S.first_event_at >= which.since
-                conditions = asked.conditions(parts=by, since=which.since - (which.until - which.since))
-                columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
-                columns["first_seen"] = func.min(case((is_now, S.first_event_at)))
-                columns["last_seen"] = func.max(case((is_now, S.first_event_at)))
-                order = columns["sessions"] - columns["before"]
-            if with_addresses:
-                columns["addresses"] = func.count(distinct(S.source_ip))
-            names = [part.label(f"part{n}") for n, part in enumerate(parts)]
-            first = [parts[0].desc()] if isinstance(by[0], Span) else []
-            ties = [asked.in_order(part, each) for part, each in zip(parts, by, strict=True)]
-            query = select(*names, *(column.label(name) for name, column in columns.items()))
-            query = query.select_from(rows).where(*conditions).group_by(*parts)
-            found = connection.execute(query.order_by(*first, order.desc(), *ties).limit(top)).mappings().all()
+            is_plain = not with_addresses and not with_before
+            fact = by[0] if is_plain and len(by) == 1 and by[0] in ALONE and top <= MOST_SOUGHT else None
+            apart = FACTS[fact] if isinstance(fact, Key) and asked.is_of_everything else None
+            if with_before and which.since is not None:
+                query = asked.grouped(by, with_addresses=with_addresses, before=which.since)
+            else:
+                query = asked.grouped(by, with_addresses=with_addresses, with_times=apart is None)
+            found = connection.execute(query.limit(top)).mappings().all()
             numbers = {row[f"part{by.index(Key.ASN)}"] for row in found} if Key.ASN in by else set()
             organizations = _organizations(connection, numbers)
-            return [_group(row, by, organizations) for row in found]
+            times = asked.times_of(apart, [row["part0"] for row in found]) if apart is not None else {}
+            return [_group(row, by, organizations, times) for row in found]
 
     def concentration(self, which: Which, by: Key) -> Concentration:
         """Return how the sessions spread over a key."""
@@ -215,7 +202,71 @@ class _Asked:
             return case((states(FACTS[key]), column)) if self._has_codes else column
         return METHOD if key is Key.METHOD else COLUMNS.get(key, S.session_id)
 
-    def in_order(self, part: ColumnElement[Any], key: Key | Span) -> ColumnElement[Any]:
+    @property
+    def is_of_everything(self) -> bool:
+        """Whether every session is asked for, by columns that can be sought as they are."""
+        which = self._which
+        return not self._has_codes and which == Which()
+
+    def grouped(
+        self,
+        by: Sequence[Key | Span],
+        *,
+        with_addresses: bool,
+        with_times: bool = True,
+        before: datetime | None = None,
+    ) -> Select[Any]:
+        """Return the query for groups in their order; *before* is where the span ends that is compared with."""
+        rows, parts, columns = self.rows, [self.part(each) for each in by], dict[str, ColumnElement[Any]]()
+        columns["sessions"] = func.count()
+        if isinstance(by[0], Key) and by[0].is_repeated:
+            each, said = said_in(self._connection, S.behaviour, by[0].value)
+            rows, parts = rows.join(each, true()), [said]
+            columns["sessions"] = func.count(distinct(S.session_id))
+        at: ColumnElement[Any] = S.first_event_at
+        order, since = columns["sessions"], None
+        if before is not None and self._which.until is not None:
+            since = before - (self._which.until - before)
+            is_now = S.first_event_at >= before
+            columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
+            order, at = columns["sessions"] - columns["before"], case((is_now, S.first_event_at))
+        if with_times:
+            columns |= {"first_seen": func.min(at), "last_seen": func.max(at)}
+        if with_addresses:
+            columns["addresses"] = func.count(distinct(S.source_ip))
+        groups = [
+            self._grouping(each) if isinstance(each, Span) else part for part, each in zip(parts, by, strict=True)
+        ]
+        newest = [groups[0].desc()] if isinstance(by[0], Span) else []
+        ties = [self._in_order(part, each) for part, each in zip(parts, by, strict=True) if isinstance(each, Key)]
+        named = [part.label(f"part{n}") for n, part in enumerate(parts)]
+        query = select(*named, *(column.label(name) for name, column in columns.items())).select_from(rows)
+        query = query.where(*self.conditions(parts=by, since=since)).group_by(*groups)
+        return query.order_by(*newest, order.desc(), *ties)
+
+    def times_of(self, fact: str, values: Collection[Any]) -> Mapping[Any, tuple[datetime | None, datetime | None]]:
+        """Return the first and last time of sessions with each value of a fact; each is sought in its index."""
+        column, at = S[fact], S.first_event_at
+        found: dict[Any, tuple[datetime | None, datetime | None]] = {}
+        if None in values:
+            query = select(func.min(at), func.max(at)).where(column.is_(None))
+            since, until = self._connection.execute(query).one()
+            found[None] = since, until
+        each = each_of(self._connection, [str(value) for value in values if value is not None]).subquery("each_value")
+        wanted = cast(each.c.value, column.type)
+        own = session_summaries.alias("own")
+        first, last = (
+            select(edge(own.c.first_event_at)).where(own.c[fact] == wanted).scalar_subquery()
+            for edge in (func.min, func.max)
+        )
+        for value, since, until in self._connection.execute(select(wanted, first, last)):
+            found[value] = since, until
+        return found
+
+    def _grouping(self, span: Span) -> ColumnElement[Any]:
+        return grouped_by(self._connection, span.value, S.first_event_at)
+
+    def _in_order(self, part: ColumnElement[Any], key: Key) -> ColumnElement[Any]:
         """Return by what equal groups are ordered, alike on both databases."""
         return (part if key is Key.ASN else by_bytes(self._connection, part)).nulls_last()
 
@@ -308,14 +359,17 @@ def _organizations(connection: Connection, numbers: Collection[int | None]) -> M
     return {number: name for number, name in found if name}
 
 
-def _group(row: RowMapping, by: Sequence[Key | Span], organizations: Mapping[int, str]) -> Group:
+def _group(
+    row: RowMapping, by: Sequence[Key | Span], organizations: Mapping[int, str], times: Mapping[Any, tuple[Any, Any]]
+) -> Group:
     values = [row[f"part{n}"] for n in range(len(by))]
+    first, last = times[values[0]] if times else (row["first_seen"], row["last_seen"])
     return Group(
         values=tuple(None if value is None else str(value) for value in values),
         name=organizations.get(values[by.index(Key.ASN)]) if Key.ASN in by else None,
         sessions=row["sessions"],
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
+        first_seen=first,
+        last_seen=last,
         addresses=row.get("addresses"),
         before=row.get("before"),
     )

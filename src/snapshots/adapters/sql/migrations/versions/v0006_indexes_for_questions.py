@@ -11,6 +11,8 @@ INDEXES = [
     f"ix_session_summaries_by_{end}"
     for end in (
         "asn",
+        "asn_alone",
+        "country_alone",
         "country_type",
         "first_event_at",
         "hassh",
