@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from secrets import randbelow
 
 from dependency_injector import containers, providers
 
@@ -214,7 +215,9 @@ class Container(containers.DeclarativeContainer):
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
     questions = providers.Singleton(SqlQuestions, database=database)
-    reports = providers.Singleton(SqlReports, database=database, reader=providers.Factory(AsOfReader))
+    reports = providers.Singleton(
+        SqlReports, database=database, reader=providers.Factory(AsOfReader), choose=providers.Object(randbelow)
+    )
     overview = providers.Singleton(
         OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock
     )

@@ -49,7 +49,7 @@ class Standings(Reports):
     def coverage(self) -> CoverageReport:
         raise NotImplementedError
 
-    def inspect(self, *, show: int, run: str | None = None) -> Inspection:
+    def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
         raise NotImplementedError
 
     def explain(self, session_id: str) -> None:

@@ -226,3 +226,15 @@ def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
     assert loaded("indexes", "--drop")[1].count("dropped") == 7
     assert loaded("indexes", "--drop")[1] == "There is none to drop.\n"
     assert loaded("indexes")[1].count("built") == 7
+
+
+def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what may be unseen; --full looks at all."""
+    monkeypatch.setattr("snapshots.adapters.sql.inspection.MOST_LOOKED_AT", 1)
+
+    _, part, _ = loaded("verify")
+    _, whole, _ = loaded("verify", "--full")
+
+    assert " of 3 looked at" in part
+    assert "--full looks at every one" in part
+    assert "3 sealed sessions looked at" in whole

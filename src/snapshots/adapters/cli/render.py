@@ -121,12 +121,18 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
     if inspection.put_back:
         times = _count(inspection.put_back, "time")
         console.print(f"The guard put back {times} what another loader filled into a sealed session.")
+    part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
         console.print(
-            f"{_count(inspection.sealed, 'sealed session')} looked at, none changed without audit, the guard holds; "
-            f"{_count(inspection.corrections, 'correction')} on record."
+            f"{_count(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, the guard "
+            f"holds; {_count(inspection.corrections, 'correction')} on record."
         )
+        if part:
+            share = f"{inspection.unseen_share:.4%}"
+            console.print(f"So at most {share} of all may be changed, at 95 % confidence; --full looks at every one.")
         return
+    if part:
+        console.print(f"{_count(inspection.sealed, 'sealed session')}{part} looked at.")
     console.print(f"{_count(inspection.violation_count, 'violation')} found:")
     for violation in inspection.violations:
         console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")

@@ -117,6 +117,8 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     """Return what looking at every sealed session found; at most some of the violations are named."""
     return {
         "sealed": inspection.sealed,
+        "of": inspection.of,
+        "unseen_share": inspection.unseen_share,
         "corrections": inspection.corrections,
         "adopted": inspection.adopted,
         "put_back": inspection.put_back,

@@ -1,26 +1,29 @@
 """Whether what was sealed is still what it was, and whether the guard stands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, or_, select, update
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.sql.guard import PROTECTED
 from snapshots.adapters.sql.rows import seal_of, snapshot_in
 from snapshots.adapters.sql.tables import (
     FACTS,
+    SNAPSHOT_COLUMNS,
     adoptions,
     ip_inventory,
     is_sealed,
     runs,
     session_summaries,
     snapshot_corrections,
+    snapshot_prunings,
     snapshot_put_backs,
 )
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.report import Inspection, Invariant, Violation
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import NOTHING, IpFacts
@@ -29,6 +32,12 @@ from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
 PAGE = 10_000
+
+PARTS = 256
+"""Into how many parts of about the same size sealed sessions fall by two digits of their seals."""
+
+MOST_LOOKED_AT = 200_000
+"""Of how many sealed sessions all are looked at, if not all are to be."""
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 FORBIDDEN: dict[ColumnElement[Any], object] = {
@@ -51,16 +60,27 @@ FORBIDDEN: dict[ColumnElement[Any], object] = {
 """A change of each protected column that no guard may let pass; of source_ip, any other address."""
 
 
-def inspect(connection: Connection, *, show: int, run: str | None = None) -> Inspection:
-    """Look at every sealed or torn row, or those that a run sealed, and try the guard; the caller rolls back."""
+def inspect(connection: Connection, *, show: int, run: str | None = None, part: int | None = None) -> Inspection:
+    """
+    Look at sealed or torn rows, at the audit and at the counts, and try the guard; the caller rolls back.
+
+    Args:
+        connection: With a transaction.
+        show: How many violations to name.
+        run: Look only at what this run sealed.
+        part: Which of PARTS parts of the rows to look at where there are very many; None for all of them.
+    """
     may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
-    is_of_interest = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
-    columns = [column for column in session_summaries.columns if column.name != "event_fingerprints"]
-    query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    is_of_interest: ColumnElement[bool] = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
     if run is not None:
         if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
             raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
-        query = query.where(S.snapshot_run == run)
+        is_of_interest = and_(is_of_interest, S.snapshot_run == run)
+    count = connection.execute(select(func.count()).where(is_of_interest)).scalar_one()
+    columns = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
+    query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    if part is not None and count > MOST_LOOKED_AT:
+        query = query.where(_is_in_part(part, count))
     sealed, adopted, found = 0, 0, []
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         sealed += 1
@@ -68,15 +88,67 @@ def inspect(connection: Connection, *, show: int, run: str | None = None) -> Ins
         adopted += is_adopted
         broken = _broken_of_another_loader(row) if is_adopted else _broken(row)
         found += [Violation(invariant=invariant, where=row["session_id"]) for invariant in broken]
+    if run is None:
+        found += [Violation(invariant=Invariant.AUDITED, where=name) for name in _unaudited(connection)]
+        if not may_be_adopted:  # another loader counts otherwise
+            found += [Violation(invariant=Invariant.COUNTED, where=address) for address in _miscounted(connection)]
     found += [Violation(invariant=Invariant.GUARDED, where=column) for column in _unguarded(connection)]
     return Inspection(
         sealed=sealed,
+        of=count,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
         adopted=adopted,
         put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
         violations=found[:show],
         violation_count=len(found),
     )
+
+
+def _is_in_part(part: int, count: int) -> ColumnElement[bool]:
+    """Whether a row is in a part, by two digits of its seal, which is a hash; rows without one are in every part."""
+    parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
+    digits = [f"{(part + n) % PARTS:02x}" for n in range(parts)]
+    return or_(S.snapshot_seal.is_(None), func.substr(S.snapshot_seal, 1, 2).in_(digits))
+
+
+def _unaudited(connection: Connection) -> Sequence[str]:
+    """Return the sessions that do not hold what their last correction says."""
+    newest = (
+        select(func.max(snapshot_corrections.c.id).label("id")).group_by(snapshot_corrections.c.session_id).subquery()
+    )
+    said = snapshot_corrections.c
+    differs = or_(*(S[column].is_distinct_from(said[f"new_{column}"]) for column in SNAPSHOT_COLUMNS))
+    is_corrected = said.new_enrichment_at.is_not(None)  # what was opened by a correction may be sealed anew
+    query = (
+        select(S.session_id)
+        .join(snapshot_corrections, said.session_id == S.session_id)
+        .join(newest, newest.c.id == said.id)
+        .where(is_corrected, differs)
+        .order_by(S.session_id)
+    )
+    return connection.execute(query).scalars().all()
+
+
+def _miscounted(connection: Connection) -> Sequence[str]:
+    """Return the addresses that are counted for other sessions than there are; pruned sessions stay counted."""
+    has_pruned = connection.execute(select(snapshot_prunings.c.id).limit(1)).first() is not None
+    # What a backfill found is counted at its end; until then nobody can tell.
+    under_way = select(runs.c.run).where(runs.c.state != RunState.DONE.value, runs.c.kind == RunKind.BACKFILL.value)
+    is_uncertain = func.coalesce(S.source_ip_run.in_(under_way), false())
+    there = (
+        select(
+            S.source_ip, func.count().label("sessions"), func.max(case((is_uncertain, 1), else_=0)).label("uncertain")
+        )
+        .where(S.source_ip.is_not(None))
+        .group_by(S.source_ip)
+        .subquery()
+    )
+    row = ip_inventory.c
+    sessions = func.coalesce(there.c.sessions, 0)
+    is_wrong = row.session_count < sessions if has_pruned else row.session_count != sessions
+    query = select(row.ip_address).join(there, there.c.source_ip == row.ip_address, isouter=True).where(is_wrong)
+    query = query.where(func.coalesce(there.c.uncertain, 0) == 0)
+    return connection.execute(query.order_by(row.ip_address)).scalars().all()
 
 
 def _broken(row: RowMapping) -> Iterator[Invariant]:

@@ -1,6 +1,6 @@
 """Answers from the stored sessions, in SQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, 
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
-from snapshots.adapters.sql.inspection import inspect
+from snapshots.adapters.sql.inspection import PARTS, inspect
 from snapshots.adapters.sql.rows import observation_in, summary_in
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
@@ -50,9 +50,11 @@ class SqlReports:
     Args:
         database: Where the sessions are.
         reader: Says what was believed at a moment.
+        choose: Returns a number below another one, by chance.
     """
 
-    def __init__(self, database: SqlDatabase, reader: AsOfReader) -> None:
+    def __init__(self, database: SqlDatabase, reader: AsOfReader, *, choose: Callable[[int], int]) -> None:
+        self._choose = choose
         self._database = database
         self._reader = reader
 
@@ -109,10 +111,10 @@ class SqlReports:
         with self._database.reading() as connection:
             return _coverage(connection)
 
-    def inspect(self, *, show: int, run: str | None = None) -> Inspection:
-        """Look at every sealed session, and try the guard in a transaction that is rolled back."""
+    def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
+        """Look at sealed sessions, audit and counts, and try the guard in a transaction that is rolled back."""
         with self._database.rehearsal() as connection:
-            return inspect(connection, show=show, run=run)
+            return inspect(connection, show=show, run=run, part=None if full else self._choose(PARTS))
 
     def explain(self, session_id: str) -> Explanation | None:
         """Return what led to what a session holds."""

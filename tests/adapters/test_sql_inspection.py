@@ -1,0 +1,158 @@
+"""What verify sees, beyond what the guard refuses."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from snapshots.adapters.sql import guard, inspection
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.reports import SqlReports
+from snapshots.app.ports import Stores
+from snapshots.app.report import Inspection, Invariant
+from snapshots.app.run_ports import RunKind, RunState
+from snapshots.app.session_ports import Judged, OpenSession, SessionChange
+from snapshots.domain.gap import Gap
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import SessionAggregate
+from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.source_ip import Sighting
+from tests.strategies import DAY, HOME, NOON, OTHER, snapshot
+
+
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    sql_database.migrate()
+    return sql_database
+
+
+def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
+    """Store sessions of one address, and count them."""
+    found = [
+        SessionAggregate.sighted(f"s{n}", HOME.text, NOON + n * timedelta(minutes=1)).summary().judged(verdict)
+        for n, verdict in enumerate(verdicts or [snapshot()] * count)
+    ]
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
+        stores.sessions.save(found, run="r", saved_at=NOON)
+
+
+def behind_its_back(database: SqlDatabase, statement: str) -> None:
+    """Do what the guard would refuse, as somebody does who takes it away for a moment."""
+    with database.changing_tables() as connection:
+        guard.remove(connection)
+        connection.execute(text(statement))
+        guard.install(connection)
+
+
+def looked(database: SqlDatabase, *, full: bool = True, chosen: int = 0) -> Inspection:
+    return SqlReports(database, AsOfReader(), choose=lambda _: chosen).inspect(show=99, full=full)
+
+
+def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
+    return [(violation.invariant, violation.where) for violation in looked(database).violations]
+
+
+def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatabase) -> None:
+    """Somebody put back what the audit had changed, seal and all."""
+    put(database, 2)
+    with database.transaction() as stores:
+        for name in ("s0", "s1"):
+            stores.audit.correct(name, snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
+    assert violations(database) == []
+
+    columns = ", ".join(
+        f"{column} = (SELECT old_{column} FROM snapshot_corrections WHERE session_id = 's1')"
+        for column in (
+            "snapshot_asn",
+            "enrichment_at",
+            "snapshot_method",
+            "snapshot_source",
+            "snapshot_run",
+            "snapshot_seal",
+        )
+    )
+    behind_its_back(database, f"UPDATE session_summaries SET {columns} WHERE session_id = 's1'")
+
+    assert violations(database) == [(Invariant.AUDITED, "s1")]
+
+
+def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) -> None:
+    """Its last correction opened it."""
+    put(database, 0, Gap.NOTHING_KNOWN)
+    with database.transaction() as stores:
+        stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
+        stores.open_sessions.settle([opened(stores)], run="b", settled_at=NOON + DAY)
+        stores.runs.end("b", RunState.DONE, at=NOON)
+        stores.undoing.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
+        stores.open_sessions.settle([opened(stores)], run="again", settled_at=NOON + DAY)
+
+    assert violations(database) == []
+
+
+def opened(stores: Stores) -> Judged:
+    (session,) = stores.sessions.find(["s0"])["s0"]
+    gap = session.gap.value if session.gap is not None else None
+    return Judged(OpenSession("s0", session.sighting, HOME.text, gap), session.sighting, snapshot())
+
+
+def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> None:
+    """One too many, one too few; after a pruning more than there are is right."""
+    put(database, 3)
+    assert violations(database) == []
+    for count in (2, 4):
+        with database.engine.begin() as connection:
+            connection.execute(text(f"UPDATE ip_inventory SET session_count = {count}"))
+        assert violations(database) == [(Invariant.COUNTED, HOME.text)]
+
+    with database.transaction() as stores:
+        stores.audit.prune(NOON + timedelta(minutes=1), run="p", made_at=NOON)
+
+    assert violations(database) == []
+
+
+def test_what_a_backfill_under_way_found_is_not_counted_yet(database: SqlDatabase) -> None:
+    """It is at its end."""
+    put(database, 1)
+    with database.transaction() as stores:
+        stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
+        stores.inventory.register([Sighting(address=OTHER, seen_at=NOON)], registered_at=NOON)
+    behind_its_back(database, f"UPDATE session_summaries SET source_ip_run = 'b', source_ip = '{OTHER.text}'")
+
+    found = {invariant for invariant, where in violations(database) if where == OTHER.text}
+    assert found == set()
+    with database.transaction() as stores:
+        stores.runs.end("b", RunState.DONE, at=NOON)
+    assert (Invariant.COUNTED, OTHER.text) in violations(database)
+
+
+def test_of_very_many_sessions_another_part_is_looked_at_each_time(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every session is in just as many parts as any other, torn ones in all, and the rest that is unseen is told."""
+    put(database, 300)
+    monkeypatch.setattr(inspection, "MOST_LOOKED_AT", 75)
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = 's8'")
+
+    whole = looked(database)
+    parts = [looked(database, full=False, chosen=chosen) for chosen in range(inspection.PARTS)]
+
+    assert (whole.sealed, whole.of, whole.unseen_share) == (300, 300, 0)
+    seen = Counter(violation.where for part in parts for violation in part.violations)
+    assert seen == {"s7": 256, "s8": 64}
+    assert all(0 < part.sealed < 150 and part.of == 300 for part in parts)
+    assert sum(part.sealed - 1 for part in parts) == 299 * 64
+    assert parts[0].unseen_share == pytest.approx(3 / parts[0].sealed)
+
+
+def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
+    """Whatever is asked."""
+    put(database, 3)
+
+    found = looked(database, full=False)
+
+    assert (found.sealed, found.of, found.unseen_share) == (3, 3, 0)
+    assert Inspection(sealed=0, of=5, corrections=0, violations=(), violation_count=0).unseen_share == 1
