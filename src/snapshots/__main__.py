@@ -8,7 +8,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
-from snapshots.app.errors import SettingRefused
+from snapshots.app.errors import InvalidQuestion, SettingRefused
 from snapshots.domain.errors import SnapshotsError
 
 SELDOM = (100_000, 20, 20)
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(arguments)
-    except SettingRefused as exc:
+    except (SettingRefused, InvalidQuestion) as exc:
         sys.stderr.write(f"Error: {exc}\n")
         return ASKED_WRONGLY
     except SnapshotsError as exc:
@@ -68,6 +68,8 @@ def _run(arguments: list[str]) -> int:
         return exc.exit_code
     except click.Abort as exc:
         raise KeyboardInterrupt from exc
+    except SystemExit as exc:  # click's, when whoever read the output is gone
+        raise BrokenPipeError from exc
     sys.stdout.flush()
     return outcome if isinstance(outcome, int) else DONE
 

@@ -290,7 +290,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             improve=container.improve(),
             undo=container.undo(),
             runs=lambda limit: _runs(database, limit),
-            build_query_indexes=database.build_indexes,
+            build_query_indexes=database.build_query_indexes,
             drop_query_indexes=database.drop_query_indexes,
             has_query_indexes=database.has_query_indexes,
             refresh_statistics=database.refresh_statistics,

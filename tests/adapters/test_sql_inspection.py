@@ -135,6 +135,7 @@ def test_of_very_many_sessions_another_part_is_looked_at_each_time(
     put(database, 300)
     monkeypatch.setattr(inspection, "MOST_LOOKED_AT", 75)
     behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = 'forged' WHERE session_id = 's6'")
     behind_its_back(database, "UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = 's8'")
 
     whole = looked(database)
@@ -142,10 +143,11 @@ def test_of_very_many_sessions_another_part_is_looked_at_each_time(
 
     assert (whole.sealed, whole.of, whole.unseen_share) == (300, 300, 0)
     seen = Counter(violation.where for part in parts for violation in part.violations)
-    assert seen == {"s7": 256, "s8": 64}
+    assert seen == {"s6": 256, "s7": 256, "s8": 64}
     assert all(0 < part.sealed < 150 and part.of == 300 for part in parts)
-    assert sum(part.sealed - 1 for part in parts) == 299 * 64
-    assert parts[0].unseen_share == pytest.approx(3 / parts[0].sealed)
+    assert sum(part.drawn for part in parts) == 298 * 64
+    assert {(part.sealed - part.drawn, part.drawn_of) for part in parts} == {(2, 298)}
+    assert parts[0].unseen_share == pytest.approx(3 / parts[0].drawn * 298 / 300)
 
 
 def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
@@ -155,4 +157,4 @@ def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
     found = looked(database, full=False)
 
     assert (found.sealed, found.of, found.unseen_share) == (3, 3, 0)
-    assert Inspection(sealed=0, of=5, corrections=0, violations=(), violation_count=0).unseen_share == 1
+    assert Inspection(sealed=0, of=5, drawn_of=5, corrections=0).unseen_share == 1

@@ -21,6 +21,7 @@ from snapshots.domain.behaviour import Trait
 from snapshots.domain.concentration import Concentration
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
+from snapshots.domain.judgement import EVER
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress
@@ -121,7 +122,7 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
     @given(
         found=sessions,
         keys=st.lists(st.sampled_from(FOUND_BY), min_size=1, max_size=2, unique=True),
-        span=st.tuples(st.none() | st.sampled_from(HOURS), st.none() | st.sampled_from(HOURS)),
+        span=st.tuples(st.none() | st.sampled_from(HOURS[:3]), st.none() | st.sampled_from(HOURS[3:])),
         page=st.integers(1, 4),
     )
     def check(found: list[Made], keys: list[Key], span: tuple[int | None, int | None], page: int) -> None:
@@ -184,19 +185,24 @@ def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlData
 
     assert (then.values, then.name) == (("1",), None)
     assert (now.values, now.name) == (("9",), "Nine")
-    assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines[0].asn == 9
-    assert questions.lines(Which(values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
+    was_german = Which(tense=Tense.NOW, values={Key.COUNTRY: ["de"]})
+    (line,) = questions.lines(was_german, limit=9).lines
+    assert (line.asn, line.country, line.method, line.enrichment_at) == (9, "NL", None, None)
+    assert [group.values for group in questions.groups(was_german, [Key.ASN], top=9)] == [("9",)]
+    assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
 
 
 def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
     """The network that grew most comes first, also if it was not there before."""
     made = {1: [-30, -20, 1], 2: [-10, 2, 3, 4], 3: [5]}
-    put(database, [(h, HOME, None, snapshot(asn=asn), [], None) for asn, hours in made.items() for h in hours])
+    hours = [(asn, hour) for asn, found in made.items() for hour in found]
+    put(database, [(h, HOME if h > 0 else OTHER, None, snapshot(asn=asn), [], None) for asn, h in hours])
 
     which = Which(since=NOON, until=NOON + 2 * DAY)
-    groups = SqlQuestions(database).groups(which, [Key.ASN], top=9, with_before=True)
+    groups = SqlQuestions(database).groups(which, [Key.ASN], top=9, with_before=True, with_addresses=True)
 
     assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
+    assert {group.addresses for group in groups} == {1}
     assert groups[0].first_seen == NOON + timedelta(hours=2)
 
 
@@ -226,6 +232,12 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
         ([Key.ASN], Which(values={Key.ASN: ["x"]}), False),
         ([Key.ASN], Which(values={Key.ASN: ["0"]}), False),
         ([Key.ASN], Which(values={Key.ASN: ["99999999999"]}), False),
+        ([Key.ASN], Which(values={Key.COUNTRY: ["China"]}), False),
+        ([Key.ASN], Which(values={Key.IP_TYPE: ["BOTNET"]}), False),
+        ([Key.ASN], Which(values={Key.ADDRESS: ["999.1.1.1"]}), False),
+        ([Key.ASN], Which(values={Key.GAP: ["foo"]}), False),
+        ([Key.ASN], Which(since=NOON, until=NOON - DAY), False),
+        ([Key.ASN], Which(since=EVER, until=NOON), True),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -236,7 +248,7 @@ def test_what_makes_no_sense_is_refused(
         SqlQuestions(database).groups(which, by, top=9, with_before=with_before)
 
 
-@pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s"])
+@pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s", "@"])
 def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
     """It was not printed by us."""
     with pytest.raises(InvalidQuestion):
@@ -269,6 +281,7 @@ def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
 
     assert countries == {None: 6, "DE": 2}
     assert len(questions.lines(Which(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
+    assert len(questions.lines(Which(values={Key.COUNTRY: ["de"]}), limit=99).lines) == 2
     assert {line.country for line in every_line(questions, Which())} == {None, "DE"}
     methods = questions.groups(Which(), [Key.METHOD], top=9)
     assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
@@ -284,6 +297,42 @@ def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
     assert len(list(every_line(questions, Which(since=NOON - 999 * DAY)))) == 5
     groups: Sequence[Group] = questions.groups(Which(), [Span.DAY], top=9)
     assert sum(group.sessions for group in groups) == 5
+
+
+def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
+    """As it is stored in one."""
+    put(database, [(0, HOME, None, snapshot(), [], None)])
+
+    for form in ("8.8.8.8", "::ffff:8.8.8.8", " 8.8.8.8"):
+        assert len(SqlQuestions(database).lines(Which(values={Key.ADDRESS: [form]}), limit=9).lines) == 1
+
+
+def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
+    """What is not known is no network; commands are no spread at all."""
+    put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
+    questions = SqlQuestions(database)
+
+    assert questions.concentration(Which(), Key.ASN).groups == 2
+    assert questions.concentration(Which(), Key.ASN, known_only=True).groups == 1
+    with pytest.raises(InvalidQuestion):
+        questions.concentration(Which(), Key.COMMAND)
+
+
+@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatabase) -> None:
+    """SQLite keeps any text: every session is listed once whatever the page, and those without a day are in none."""
+    with adopted.engine.begin() as connection:
+        for n, text_ in enumerate(["yesterday", "", "2026-03-01 12:00:00", "2026-03-02T12:00:00.000000", "a~b%"]):
+            put_session(connection, f"u{n}", first_event_at=text_)
+    questions = SqlQuestions(adopted)
+
+    for page in (1, 2, 3, 99):
+        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        assert sorted(names) == [
+            f"{letter}{n}" for letter, count in (("s", 5), ("t", 3), ("u", 5)) for n in range(count)
+        ]
+    for span in Span:
+        assert sum(group.sessions for group in questions.groups(Which(), [span], top=99)) == 7
 
 
 def test_every_key_is_asked_for_here() -> None:

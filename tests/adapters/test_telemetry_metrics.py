@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from snapshots.adapters.telemetry.metrics import BackfillMetrics, LoadMetrics, MetricsFile, VerifyMetrics
+from snapshots.app.errors import StoreBusy
 from snapshots.app.progress import BatchLoaded, Unobserved
 from snapshots.app.report import CoverageReport, Inspection, Invariant, Report, Reports, Standing, Violation
 from snapshots.domain.coverage import Coverage, CoverageCase
@@ -37,7 +38,7 @@ class Standings(Reports):
 
     def standing(self) -> Standing:
         return Standing(
-            coverage=self.coverage_report,
+            sessions=self.coverage_report.sessions,
             dead_letters={"not_json": 2, "unfinished_line": 1},
             last_event_at=NOON if self.coverage_report.sessions.total else None,
             newest_builds={"dbip": NOON - timedelta(days=3)},
@@ -123,7 +124,7 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
     work.batch_done(7, 0.5)
     load.write()
     backfill.write()
-    verify.write(Inspection(sealed=1, corrections=0, violations=(), violation_count=0))
+    verify.write(Inspection(sealed=1, of=1, corrections=0))
 
     names = [{name.partition("{")[0] for name in numbers(path)} for path in sorted(tmp_path.iterdir())]
     assert len(names) == 3
@@ -133,14 +134,43 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
 
 
 def test_every_violation_is_counted(tmp_path: Path) -> None:
-    """By its invariant as far as they are named, and the rest as well."""
-    named = [Violation(invariant=Invariant.UNCHANGED, where="s1"), Violation(invariant=Invariant.WHOLE, where="s2")]
-    Watch().file(tmp_path / "v.prom").write(Inspection(sealed=9, corrections=0, violations=named, violation_count=5))
+    """However few of them are named."""
+    named = [Violation(invariant=Invariant.UNCHANGED, where="s1")]
+    counts = {Invariant.UNCHANGED: 4, Invariant.GUARDED: 1}
+    Watch().file(tmp_path / "v.prom").write(Inspection(sealed=9, of=9, corrections=0, violations=named, counts=counts))
 
     found = numbers(tmp_path / "v.prom")
-    assert found['snapshots_violations{"invariant": "unchanged"}'] == 1
+    assert found['snapshots_violations{"invariant": "unchanged"}'] == 4
+    assert found['snapshots_violations{"invariant": "guarded"}'] == 1
     assert found['snapshots_violations{"invariant": "in_range"}'] == 0
-    assert found['snapshots_violations{"invariant": "unnamed"}'] == 3
+
+
+def test_a_silent_load_writes_too(tmp_path: Path) -> None:
+    """Who follows a log in which nothing happens is alive all the same."""
+    watch = Watch()
+    file = watch.file(tmp_path / "load.prom")
+    file.load_observer(Unobserved())
+    ask = file.ticking(lambda: False)
+    assert (ask(), (tmp_path / "load.prom").exists()) == (False, False)
+
+    watch.seconds = 61
+
+    assert (ask(), (tmp_path / "load.prom").exists()) == (False, True)
+
+
+def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
+    """It is only watched here."""
+
+    class Gone(Standings):
+        def standing(self) -> Standing:
+            raise StoreBusy("later")
+
+    watch = Watch()
+    file = watch.file(tmp_path / "load.prom", Gone())
+    file.load_observer(Unobserved())
+    file.write()
+
+    assert watch.warned == [f"the metrics cannot be written to {tmp_path}/load.prom: later"]
 
 
 def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
 
-from snapshots.adapters.cli import parquet
+from snapshots.adapters.cli.tabular import cell
 from tests.journeys.conftest import Run
 
 FORMULA = '=HYPERLINK("http://evil.example","x")'
@@ -116,6 +115,37 @@ def test_no_spreadsheet_computes_what_an_attacker_typed(loaded: Run, command: tu
     assert {f"'{FORMULA}", "'+1", "'-2+3"} <= set(cells)
 
 
+@pytest.mark.parametrize("text", [" =1", "\t@x", "\uff1d1+1", "a\r=1", "a\n=1", "\x1b]0;x\x07", "\u202e=1", "\x85=1"])
+def test_no_cell_begins_a_formula_or_another_row(text: str) -> None:
+    """However it is dressed up; what a terminal would obey is shown as text."""
+    shown = cell(text)
+
+    assert shown.startswith("'") or not shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
+    assert len(shown.splitlines()) == 1
+    assert shown.isprintable()
+
+
+def test_what_is_cut_is_said_so(loaded: Run) -> None:
+    """Where a table of groups or a file of rows ends before the end; an empty one has its head all the same."""
+    _, out, err = loaded("query", "--limit", "1", "--format", "csv")
+    after = err.split("'")[1]
+
+    assert len(list(csv.DictReader(io.StringIO(loaded("query", "--after", after, "--format", "csv")[1])))) == 3
+    assert loaded("query", "--by", "user", "--top", "1", "--format", "csv")[2].startswith(
+        "These are the first 1 groups"
+    )
+    assert out.splitlines()[0] == loaded("query", "--asn", "1", "--format", "csv")[1].strip()
+    assert loaded("export", "--asn", "1")[1] == out.splitlines()[0] + "\n"
+    assert loaded("export", "--min-sessions", "2")[0] == 2
+
+
+def test_indexes_need_a_database(run: Run) -> None:
+    """None is made for them."""
+    for arguments in (("indexes",), ("indexes", "--drop")):
+        code, _, err = run(*arguments)
+        assert (code, "there is no database" in err) == (1, True)
+
+
 def test_sessions_are_handed_on_in_every_form(loaded: Run, tmp_path: Path) -> None:
     """All of them say the same."""
     written = {form: tmp_path / f"out.{form}" for form in ("csv", "ndjson", "ecs", "parquet")}
@@ -178,7 +208,8 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         said = child.stderr.read()
 
     assert b"Traceback" not in said
-    assert Counter(said.splitlines())[b"Error: "] == 0
+    assert b"Error" not in said
+    assert child.returncode == 0
 
 
 def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +218,7 @@ def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: 
 
     code, _, err = loaded("export", tmp_path / "x.parquet", "--format", "parquet")
 
-    assert (code, "pip install 'snapshots[parquet]'" in err) == (2, True)
-    assert parquet.ROWS_A_GROUP > 0
+    assert (code, "install it, or the extra parquet" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +227,10 @@ def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: 
         ("--since", "yesterday"),
         ("--by", "nonsense"),
         ("--as", "later"),
+        ("--since", "0001-01-01T00:00+14:00"),
+        ("--change",),
+        ("--addresses",),
+        ("--by", "asn", "--after", "~x"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
@@ -211,13 +245,16 @@ def test_what_is_asked_wrongly_is_said_so(loaded: Run, arguments: tuple[str, ...
         ("--by", "command", "--by", "asn"),
         ("--by", "asn", "--change"),
         ("--after", "nowhere"),
+        ("--by", "asn", "--change", "--since", "0001-01-01"),
+        ("--by", "asn", "--change", "--since", "99999w"),
+        ("--country", "China"),
     ],
 )
 def test_what_makes_no_sense_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
     """In one sentence."""
     code, _, err = loaded("query", *arguments)
 
-    assert (code, err.count("\n"), err.startswith("Error: ")) == (1, 1, True)
+    assert (code, err.count("\n"), err.startswith("Error: ")) == (2, 1, True)
 
 
 def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:

@@ -122,7 +122,7 @@ class DeltaLoader:
                             break  # the rest is read when it is started again
                     if self._stopwatch() - kept_house_at >= HOUSEKEEPING:
                         now = self._clock.now()
-                        report = self._keep_house(run, report, learned_from=checked_at)
+                        report = self._keep_house(run, report, observer, learned_from=checked_at)
                         kept_house_at, checked_at = self._stopwatch(), now
                     failures = 0
                 except (StoreBusy, StoreGone, LogUnreadable):
@@ -139,9 +139,11 @@ class DeltaLoader:
                 stores.runs.end(run, state, at=now)
         return replace(report, sources=len(names), unchanged=0)
 
-    def _keep_house(self, run: str, report: LoadReport, *, learned_from: datetime) -> LoadReport:
+    def _keep_house(
+        self, run: str, report: LoadReport, observer: LoadObserver, *, learned_from: datetime
+    ) -> LoadReport:
         now = self._clock.now()
-        for step in self._loader.judge_waiting(run, quiet_since=now - QUIET):
+        for step in self._loader.judge_waiting(run, observer, quiet_since=now - QUIET):
             report += step
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)

@@ -86,7 +86,7 @@ class BulkLoader:
         try:
             for step in self.read(run, sources, observer):
                 report += step
-            for step in self.judge_waiting(run):
+            for step in self.judge_waiting(run, observer):
                 report += step
             patiently(partial(self._end, report, RunState.DONE), self._sleep)
         except BaseException:
@@ -197,18 +197,27 @@ class BulkLoader:
         )
         return report
 
-    def judge_waiting(self, run: str, *, quiet_since: datetime | None = None) -> Iterable[LoadReport]:
+    def judge_waiting(
+        self, run: str, observer: LoadObserver, *, quiet_since: datetime | None = None
+    ) -> Iterable[LoadReport]:
         """
         Judge the sessions whose connect was in none of the sources, also those an interrupted run left.
 
         Args:
             run: The run that writes.
+            observer: Is told about each batch, which is of no source.
             quiet_since: Only those whose last event was before; None for all, because everything was read.
         """
-        after = ""
+        after, begun_at = "", self._stopwatch()
         while changes := patiently(partial(self._judge_page, run, after, quiet_since), self._sleep):
             after = changes[-1].kept.session_id
             sealed = _newly_sealed(changes)
+            nothing = {"events": 0, "repeated": 0, "dead_letters": 0}
+            seconds = self._stopwatch() - begun_at
+            observer.batch_loaded(
+                BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
+            )
+            begun_at = self._stopwatch()
             yield LoadReport(run=run, sealed=sealed, left_open=-sealed)
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:

@@ -55,7 +55,7 @@ class Overview:
         timeline: Sessions by that span and IP type, the newest first.
         period: The newest span, and what is compared with the one before; None without sessions.
         changed: The networks that grew most in it.
-        spread: How all sessions spread over networks.
+        spread: How the sessions whose network is known spread over networks.
         drift: What the snapshots say against what is known today.
         users: User names tried first.
         passwords: Hashes of passwords tried first.
@@ -118,7 +118,7 @@ class OverviewMaker:
             timeline=ask(everything, [span, Key.IP_TYPE], top=LARGEST_TIMELINE),
             period=period,
             changed=ask(within, [Key.ASN], top=top, with_before=True) if within is not None else (),
-            spread=self._questions.concentration(everything, Key.ASN),
+            spread=self._questions.concentration(everything, Key.ASN, known_only=True),
             drift=self._inventory.drift(top=top),
             users=ask(everything, [Key.USER], top=top),
             passwords=ask(everything, [Key.PASSWORD], top=top),
@@ -135,7 +135,7 @@ class OverviewMaker:
         return BehaviourSeen(
             group=group,
             networks=self._questions.groups(which, [Key.ASN], top=NETWORKS_BEHIND),
-            network_count=self._questions.concentration(which, Key.ASN).groups,
+            network_count=self._questions.concentration(which, Key.ASN, known_only=True).groups,
             commands=self._questions.groups(which, [Key.COMMAND], top=COMMANDS_TYPED),
         )
 

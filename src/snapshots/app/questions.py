@@ -76,7 +76,7 @@ class Which:
         since: Only those whose first event was at that moment or later; None for all.
         until: Only those whose first event was before; None for all.
         values: Only those that have one of these values of each key; None among them is "not known".
-        tense: Whose network they count for.
+        tense: Whose network they count for, or are listed with; the values are always those of then.
     """
 
     since: datetime | None = None
@@ -213,8 +213,18 @@ class Questions(Protocol):
         """
         ...
 
-    def concentration(self, which: Which, by: Key) -> Concentration:
-        """Return how the sessions spread over a key; those without it count as one group."""
+    def concentration(self, which: Which, by: Key, *, known_only: bool = False) -> Concentration:
+        """
+        Return how the sessions spread over a key.
+
+        Args:
+            which: Which sessions.
+            by: The key; of those that a session may have several of there is no spread.
+            known_only: Leave out sessions without it; else those without a fact count as one group.
+
+        Raises:
+            InvalidQuestion: It does not make sense.
+        """
         ...
 
     def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:

@@ -1,7 +1,7 @@
 """What is asked of the stored sessions, and in which shape it is answered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Protocol
@@ -74,13 +74,13 @@ class Standing:
     How the database stands, for those who watch it.
 
     Attributes:
-        coverage: How many sessions and addresses carry a snapshot.
+        sessions: How many sessions carry a snapshot.
         dead_letters: Lines set aside, by reason.
         last_event_at: The latest event; None without sessions.
         newest_builds: When the newest build of each source that counts was made.
     """
 
-    coverage: CoverageReport
+    sessions: Coverage
     dead_letters: Mapping[str, int]
     last_event_at: datetime | None
     newest_builds: Mapping[str, datetime]
@@ -197,32 +197,41 @@ class Inspection:
 
     Attributes:
         sealed: How many sealed or torn sessions were looked at.
-        of: How many there are; where there are very many only a part is looked at.
+        of: How many there are; where there are very many, of those with a seal only a part is looked at.
+        drawn: How many of those were looked at that a part was taken of.
+        drawn_of: How many of those there are.
         corrections: How many corrections are on record.
         adopted: How many of them another loader wrote; they carry no seal, so a change cannot be seen.
         put_back: How often the guard put back what another loader filled into a sealed session.
         violations: What does not hold, at most as many as were asked for.
-        violation_count: How many there are.
+        counts: How many there are of each invariant that does not hold.
     """
 
     sealed: int
-    of: int | None = None
+    of: int
+    drawn: int = 0
+    drawn_of: int = 0
     corrections: int
     adopted: int = 0
     put_back: int = 0
-    violations: Sequence[Violation]
-    violation_count: int
+    violations: Sequence[Violation] = ()
+    counts: Mapping[Invariant, int] = field(default_factory=dict)
+
+    @property
+    def violation_count(self) -> int:
+        """Return how many violations there are."""
+        return sum(self.counts.values())
 
     @property
     def unseen_share(self) -> float:
         """
         Return which share of the sealed sessions may be changed, at a confidence of 95 %, although none was found.
 
-        By the rule of three, 3 in as many as were looked at; 0 if all were.
+        By the rule of three, 3 in as many as were drawn; 0 if all were looked at.
         """
-        if self.of is None or self.sealed >= self.of:
+        if self.drawn >= self.drawn_of:
             return 0.0
-        return min(1.0, 3 / self.sealed) if self.sealed else 1.0
+        return (min(1.0, 3 / self.drawn) if self.drawn else 1.0) * self.drawn_of / self.of
 
 
 class Reports(Protocol):

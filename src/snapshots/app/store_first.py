@@ -38,7 +38,7 @@ class StoreFirst:
             self._unasked -= 1
             return None
         known = self._settling.settle_remembered(stores, run=self._run, now=now, after=after, limit=limit)
-        if known is not None and known.left > known.verdicts.total():
+        if known is None or known.left > known.verdicts.total():
             self._unasked = PAGES_UNASKED
         return known
 

@@ -38,6 +38,10 @@ class MetricsWriter(Protocol):
         """Return who counts long work, and tells another observer."""
         ...
 
+    def ticking(self, is_stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """Return what tells whether to stop, and writes the numbers now and then."""
+        ...
+
     def write(self, inspection: Inspection | None = None) -> None:
         """Write the numbers, and what a verification found, if it was one."""
         ...
@@ -82,7 +86,7 @@ class Application:
         improve: Replaces snapshots by better ones.
         undo: Takes runs back.
         runs: Returns the runs that began last, so many at most.
-        build_query_indexes: Builds the indexes that questions need, and returns their names.
+        build_query_indexes: Builds the indexes that questions need, and others that are missing; returns their names.
         drop_query_indexes: Drops them, likewise.
         has_query_indexes: Tells whether they are there.
         refresh_statistics: Lets the database's planner look at the sessions anew.

@@ -66,7 +66,13 @@ LARGE = 10_000
     help="Wait while another transaction is older; 0: never mind.  [default: 3600]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    help="Log each batch to stderr, as JSON unless it is a terminal.",
+)
 @metrics_option
 @click.pass_obj
 def backfill(

@@ -117,7 +117,8 @@ def load(
         watched = metrics.load_observer if metrics is not None else _unwatched
         if follow:
             with stopping() as is_stopped:
-                report = application.follow(paths, reading, watched(Unobserved()), is_stopped, every)
+                asked = metrics.ticking(is_stopped) if metrics is not None else is_stopped
+                report = application.follow(paths, reading, watched(Unobserved()), asked, every)
         else:
             report = _load(application, paths, reading, watched, quiet=quiet)
         if metrics is not None:
@@ -149,7 +150,8 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
         if html is not None:
             with opened_whole(html) as to:
                 to.write(application.page(found).encode())
-            click.echo(f"The report is in {html}.", err=True)
+            if str(html) != "-":
+                click.echo(f"The report is in {html}.", err=True)
         if output == "json":
             click.echo(shapes.to_json(shapes.overview_document(found)))
 

@@ -21,7 +21,7 @@ from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.query import line_row, which_of, which_options
 from snapshots.adapters.cli.shapes import plain
 from snapshots.adapters.cli.tabular import Form, write_lines
-from snapshots.app.questions import Which, every_address, every_line
+from snapshots.app.questions import SessionLine, Which, every_address, every_line
 
 T = TypeVar("T")
 
@@ -69,6 +69,8 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
     """
     form = Target(target)
     stderr = Console(stderr=True, markup=False, highlight=False)
+    if min_sessions > 1 and form is not Target.BLOCKLIST:
+        raise click.UsageError("--min-sessions goes with --format blocklist")
     if form is Target.PARQUET and str(file) == "-" and sys.stdout.isatty():
         raise click.UsageError("Parquet is no text: name a FILE")
     with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
@@ -97,7 +99,7 @@ def _write(
         elif form is Target.ECS:
             count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
         else:
-            count = write_lines((line_row(line) for line in lines), Form(form.value), text)
+            count = write_lines((line_row(line) for line in lines), Form(form.value), text, SessionLine.__slots__)
         text.flush()
         return count
     finally:

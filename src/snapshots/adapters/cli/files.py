@@ -1,5 +1,6 @@
 """Files that a command writes."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,17 @@ def opened_whole(file: Path) -> Iterator[BinaryIO]:
             try:
                 yield part  # type: ignore[misc]  # its wrapper has every method of a binary file
                 part.flush()
-                whole.chmod(0o644)
+                whole.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
                 whole.replace(file)
             except BaseException:
                 whole.unlink(missing_ok=True)
                 raise
     except OSError as exc:
         raise click.ClickException(f"{file} cannot be written: {exc.strerror}") from exc
+
+
+def _umask() -> int:
+    """Return what is asked not to be allowed of new files; it can be read only by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

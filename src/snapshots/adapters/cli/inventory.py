@@ -185,7 +185,7 @@ def drift(open_application: OpenApplication, /, output: str, top: int, **options
     with opened(open_application, options) as application:
         found = application.inventory.drift(top=top)
     if output == "json":
-        click.echo(shapes.to_json(_drift_document(found)))
+        click.echo(shapes.to_json(shapes.drift_document(found)))
     elif output == "csv":
         click.echo(_drift_csv(found), nl=False)
     else:
@@ -260,18 +260,6 @@ def _address_document(found: KnownAddress) -> dict[str, Any]:
             shapes.observation_document(said) | {"retracted": (said.source, said.observed_at) in found.retracted}
             for said in found.history
         ],
-    }
-
-
-def _drift_document(found: Drift) -> dict[str, Any]:
-    return {
-        "sessions": found.sessions,
-        "addresses": found.addresses,
-        "changed": dict(found.changed),
-        "moves": {
-            fact: [{"then": m.then, "now": m.now, "sessions": m.sessions, "addresses": m.addresses} for m in moves]
-            for fact, moves in found.moves.items()
-        },
     }
 
 

@@ -39,7 +39,13 @@ def output_options(command: Command) -> Command:
     """Add `-q` and `-v`."""
     for option in (
         click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
-        click.option("-v", "--verbose", is_flag=True, expose_value=False, help="Log each batch to stderr, as JSON."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            help="Log each batch to stderr, as JSON unless it is a terminal.",
+        ),
     ):
         command = option(command)
     return command

@@ -22,7 +22,7 @@ def write_parquet(lines: Iterable[SessionLine], to: BinaryIO) -> int:
         import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415 - likewise
     except ImportError as exc:
-        raise SettingRefused("Parquet needs pyarrow: pip install 'snapshots[parquet]'") from exc
+        raise SettingRefused("Parquet needs pyarrow: install it, or the extra parquet") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
     hints = get_type_hints(SessionLine)
     fields = [(name, kinds[_kind(hints[name])]) for name in SessionLine.__slots__]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,9 +53,9 @@ class Moment(click.ParamType[object]):
             return int(found[1]) * UNITS[found[2]]
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date, time or span such as 7d", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def which_options(command: Command) -> Command:
@@ -75,7 +76,10 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
     """Take what says which sessions are asked for out of a command's options."""
     now = application.now()
     moments = [options.pop(name) for name in ("since", "until")]
-    since, until = (now - moment if isinstance(moment, timedelta) else moment for moment in moments)
+    try:
+        since, until = (now - moment if isinstance(moment, timedelta) else moment for moment in moments)
+    except OverflowError as exc:
+        raise click.UsageError("there was no such time ago") from exc
     chosen = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
     values: dict[Key, Sequence[str | None]] = {
         key: [None if value.lower() == NOT_KNOWN else value for value in given]
@@ -141,24 +145,37 @@ def query(
     Count sessions by network, country, type, time or behaviour, or list them.
 
     Every filter may be repeated: any of its values will do, and "none" finds sessions without it. So
-    `--hassh HASH --by asn` tells which networks behave alike, `--asn N --by command` what one network does.
+    `--hassh HASH --by asn` tells which networks behave alike, `--asn N --by command` what one network does. Filters
+    ask for what was so then, also with --as now. A span of time is the first of several --by, command and url the only.
     """
+    if not by and (change or addresses):
+        raise click.UsageError("--change and --addresses go with --by")
+    if by and after:
+        raise click.UsageError("--after goes without --by")
     with opened(open_application, {"db": options.pop("db")}) as application:
         which = which_of(application, options, tense=Tense(tense))
         if change and which.since is not None and which.until is None:
-            which = Which(since=which.since, until=application.now(), values=which.values, tense=which.tense)
+            which = replace(which, until=application.now())
         if not by:
             page = application.questions.lines(which, limit=limit, after=after)
             lines = [line_row(line) for line in page.lines]
             shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
-            print_rows(shown, Form(output), stdout(), {"next": page.last})
+            names = SHORT if output == Form.TABLE.value else SessionLine.__slots__
+            print_rows(shown, Form(output), stdout(), names, {"next": page.last})
+            if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
+                click.echo(f"There are more; go on with --after '{page.last}'", err=True)
             return
         keys = [_key(word) for word in by]
         groups = application.questions.groups(which, keys, top=top, with_addresses=addresses, with_before=change)
         spread = _spread(application, which, keys)
         total = spread.total if spread is not None else None
         rows = [_group_row(group, keys, total) for group in groups]
-        print_rows(rows, Form(output), stdout(), _spread_row(spread))
+        like = Group(
+            values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
+        )
+        print_rows(rows, Form(output), stdout(), list(_group_row(like, keys, total)), _spread_row(spread))
+        if len(groups) == top:
+            click.echo(f"These are the first {top:,} groups; --top shows more.", err=True)
 
 
 def line_row(line: SessionLine) -> dict[str, Any]:

@@ -99,9 +99,17 @@ def _behaviour_seen(key: str, seen: BehaviourSeen) -> dict[str, Any]:
     }
 
 
-def drift_document(drift: Drift) -> dict[str, Any]:
+def drift_document(found: Drift) -> dict[str, Any]:
     """Return then against now."""
-    return asdict(drift)
+    return {
+        "sessions": found.sessions,
+        "addresses": found.addresses,
+        "changed": dict(found.changed),
+        "moves": {
+            fact: [{"then": m.then, "now": m.now, "sessions": m.sessions, "addresses": m.addresses} for m in moves]
+            for fact, moves in found.moves.items()
+        },
+    }
 
 
 def coverage_document(report: CoverageReport) -> dict[str, Any]:

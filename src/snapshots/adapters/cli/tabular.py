@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from snapshots.adapters.cli.printable import printable
+from snapshots.adapters.cli.printable import harmless, printable
 from snapshots.adapters.cli.shapes import plain
 
 Row = Mapping[str, Any]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a text begins that a spreadsheet takes for a formula, or for the beginning of one."""
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins that a spreadsheet takes for a formula, also in the wide forms that some take for the others."""
 
 
 NUMBERED = frozenset({"asn", "source_port"})
@@ -33,7 +33,9 @@ class Form(Enum):
     CSV = "csv"
 
 
-def print_rows(rows: Sequence[Row], form: Form, console: Console, about: Row | None = None) -> None:
+def print_rows(
+    rows: Sequence[Row], form: Form, console: Console, names: Sequence[str], about: Row | None = None
+) -> None:
     """
     Print rows with the same keys.
 
@@ -41,6 +43,7 @@ def print_rows(rows: Sequence[Row], form: Form, console: Console, about: Row | N
         rows: What to print.
         form: How.
         console: Where tables go; everything else goes to standard output as it is.
+        names: The keys.
         about: What is said of all of them; in JSON beside "rows", below a table, and nowhere else.
     """
     if form is Form.TABLE:
@@ -48,34 +51,38 @@ def print_rows(rows: Sequence[Row], form: Form, console: Console, about: Row | N
     elif form is Form.JSON:
         sys.stdout.write(json.dumps({**(about or {}), "rows": list(rows)}, indent=2, default=plain) + "\n")
     else:
-        write_lines(rows, form, sys.stdout)
+        write_lines(rows, form, sys.stdout, names)
 
 
-def write_lines(rows: Iterable[Row], form: Form, to: TextIO) -> int:
-    """Write rows with the same keys as NDJSON or CSV, one after the other, and return how many."""
+def write_lines(rows: Iterable[Row], form: Form, to: TextIO, names: Sequence[str]) -> int:
+    """Write rows with the same keys, which are *names*, as NDJSON or CSV, one after the other; return how many."""
     written = 0
     writer = csv.writer(to, lineterminator="\n")
+    if form is Form.CSV:
+        writer.writerow(names)
     for row in rows:
         if form is Form.NDJSON:
             to.write(json.dumps(row, default=plain) + "\n")
         else:
-            if not written:
-                writer.writerow(row)
             writer.writerow([cell(value) for value in row.values()])
         written += 1
     return written
 
 
 def cell(value: object) -> str:
-    """Return a value as a cell that no spreadsheet takes for a formula: a quote comes before what looks like one."""
+    """
+    Return a value as a cell of one line that no spreadsheet takes for a formula, and that no terminal obeys.
+
+    A quote comes before what looks like a formula, and characters that do something are shown as escapes.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    text = value if isinstance(value, str) else str(plain(value))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    text = harmless(value if isinstance(value, str) else str(plain(value)))
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:

@@ -273,20 +273,33 @@ class SqlDatabase:
         with self._translated():
             return indexes.build(self.engine, others, only_others=only_others, for_queries=for_queries)
 
+    def build_query_indexes(self) -> Sequence[str]:
+        """
+        Build the indexes that only questions need, and others that are missing, and return their names.
+
+        Raises:
+            StoreUnavailable: There are no such tables, or the database refused.
+        """
+        with self.reading():
+            pass
+        return self.build_indexes()
+
     def drop_query_indexes(self) -> Sequence[str]:
         """
         Drop the indexes that only questions need, and return their names.
 
         Raises:
-            StoreUnavailable: The database refused.
+            StoreUnavailable: There are no such tables, or the database refused.
         """
+        with self.reading():
+            pass
         with self._translated():
             return indexes.drop_for_queries(self.engine)
 
     def has_query_indexes(self) -> bool:
-        """Whether every index is there that questions need."""
+        """Whether every index is there that only questions need."""
         with self.looking() as connection:
-            return not indexes.missing(connection)
+            return not any(indexes.is_for_queries(index) for _, index in indexes.missing(connection))
 
     def refresh_statistics(self) -> None:
         """

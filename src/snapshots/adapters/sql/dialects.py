@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,6 +28,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    tuple_,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -220,13 +221,39 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
     return func.substr(moment, 1, 10, type_=String)
 
 
+def is_moment(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether there is a moment; SQLite holds any text of another loader where one should be."""
+    return (moment if connection.dialect.name == "postgresql" else func.date(moment)).is_not(None)
+
+
+def moment_stored(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a moment as a text by which it is found again exactly: as it is stored, or to the microsecond."""
+    if connection.dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", moment), literal_column("'YYYY-MM-DD HH24:MI:SS.US'"))
+    return type_coerce(moment, String)
+
+
+def is_before(
+    connection: Connection, moment: ColumnElement[Any], key: ColumnElement[str], at: str, name: str
+) -> ColumnElement[bool]:
+    """
+    Whether a row stands before a moment, as `moment_stored` told it, or at it and before a key.
+
+    Raises:
+        ValueError: The text is no moment, where the database knows what one is.
+    """
+    if connection.dialect.name == "postgresql":
+        return tuple_(moment, key) < tuple_(datetime.fromisoformat(at).replace(tzinfo=UTC), name)
+    return tuple_(type_coerce(moment, String), key) < tuple_(at, name)
+
+
 def beginning_of(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return when the hour, day, week or month of a moment begins in UTC, as YYYY-MM-DD or YYYY-MM-DD HH:00."""
     if connection.dialect.name == "postgresql":
         form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
         return func.to_char(grouped_by(connection, span, moment), literal_column(f"'{form}'"))
     if span == "hour":
-        return func.substr(moment, 1, 13, type_=String) + ":00"
+        return func.strftime("%Y-%m-%d %H:00", moment, type_=String)
     moves = {"day": (), "week": ("-6 days", "weekday 1"), "month": ("start of month",)}[span]
     return func.date(moment, *moves, type_=String)
 

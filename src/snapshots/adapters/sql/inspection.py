@@ -1,6 +1,7 @@
 """Whether what was sealed is still what it was, and whether the guard stands."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,36 +80,62 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
     count = connection.execute(select(func.count()).where(is_of_interest)).scalar_one()
     columns = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
     query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    drawn_of = 0
     if part is not None and count > MOST_LOOKED_AT:
+        drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
         query = query.where(_is_in_part(part, count))
-    sealed, adopted, found = 0, 0, []
+    seen, found = Counter[str](), _Violations(show)
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
-        sealed += 1
         is_adopted = may_be_adopted and row["snapshot_method"] is None
-        adopted += is_adopted
-        broken = _broken_of_another_loader(row) if is_adopted else _broken(row)
-        found += [Violation(invariant=invariant, where=row["session_id"]) for invariant in broken]
+        seen.update(sealed=1, adopted=is_adopted, drawn=bool(drawn_of) and (row["snapshot_seal"] or "")[:2] in HEX)
+        found.add(_broken_of_another_loader(row) if is_adopted else _broken(row), row["session_id"])
     if run is None:
-        found += [Violation(invariant=Invariant.AUDITED, where=name) for name in _unaudited(connection)]
-        if not may_be_adopted:  # another loader counts otherwise
-            found += [Violation(invariant=Invariant.COUNTED, where=address) for address in _miscounted(connection)]
-    found += [Violation(invariant=Invariant.GUARDED, where=column) for column in _unguarded(connection)]
+        for name in _unaudited(connection):
+            found.add([Invariant.AUDITED], name)
+        for address in [] if may_be_adopted else _miscounted(connection):  # another loader counts otherwise
+            found.add([Invariant.COUNTED], address)
+    for column in _unguarded(connection):
+        found.add([Invariant.GUARDED], column)
     return Inspection(
-        sealed=sealed,
+        sealed=seen["sealed"],
         of=count,
+        drawn=seen["drawn"],
+        drawn_of=drawn_of,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
-        adopted=adopted,
+        adopted=seen["adopted"],
         put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
-        violations=found[:show],
-        violation_count=len(found),
+        violations=found.named,
+        counts=found.counts,
     )
 
 
+class _Violations:
+    """The first violations by name, and how many there are of each invariant."""
+
+    def __init__(self, show: int) -> None:
+        self._show = show
+        self.named: list[Violation] = []
+        self.counts: Counter[Invariant] = Counter()
+
+    def add(self, broken: Iterable[Invariant], where: str) -> None:
+        for invariant in broken:
+            self.counts[invariant] += 1
+            if len(self.named) < self._show:
+                self.named.append(Violation(invariant=invariant, where=where))
+
+
+HEX = [f"{number:02x}" for number in range(PARTS)]
+
+
+def _digits() -> ColumnElement[str]:
+    return func.substr(S.snapshot_seal, 1, 2)
+
+
 def _is_in_part(part: int, count: int) -> ColumnElement[bool]:
-    """Whether a row is in a part, by two digits of its seal, which is a hash; rows without one are in every part."""
+    """Whether a row is in a part, by two digits of its seal, which is a hash; rows without such are in every part."""
     parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
-    digits = [f"{(part + n) % PARTS:02x}" for n in range(parts)]
-    return or_(S.snapshot_seal.is_(None), func.substr(S.snapshot_seal, 1, 2).in_(digits))
+    others = [HEX[(part + n) % PARTS] for n in range(parts, PARTS)]
+    return or_(S.snapshot_seal.is_(None), _digits().not_in(others))
 
 
 def _unaudited(connection: Connection) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Answers to analysts' questions, in SQL."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,26 +10,41 @@ from sqlalchemy import (
     FromClause,
     RowMapping,
     Select,
+    and_,
     case,
     cast,
     distinct,
     func,
     not_,
+    null,
     or_,
     select,
     true,
-    tuple_,
 )
 
 from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.dialects import beginning_of, by_bytes, each_of, grouped_by, said_in
+from snapshots.adapters.sql.dialects import (
+    beginning_of,
+    by_bytes,
+    each_of,
+    grouped_by,
+    is_before,
+    is_moment,
+    moment_stored,
+    said_in,
+)
+from snapshots.adapters.sql.places import Place
 from snapshots.adapters.sql.rows import address_of
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, is_sealed, session_summaries, states
 from snapshots.app.errors import InvalidQuestion
 from snapshots.app.questions import AddressPage, Group, Key, LinePage, SessionLine, Span, Tense, Which
 from snapshots.domain.concentration import Concentration
-from snapshots.domain.snapshot import LARGEST_ASN, Method
+from snapshots.domain.errors import SnapshotsError
+from snapshots.domain.gap import Gap
+from snapshots.domain.ip_type import IpType
+from snapshots.domain.snapshot import Method, check_asn, check_country
+from snapshots.domain.source_ip import IpAddress
 
 S, NOW = session_summaries.c, ip_inventory.c
 
@@ -91,8 +106,7 @@ ALONE = frozenset({Key.ASN, Key.COUNTRY})
 MOST_SOUGHT = 1_000
 """Of how many groups the first and last time are sought one by one."""
 
-MARK = "~"
-"""Between time and name of the session that a page ends with; the time is an ISO text, empty if there is none."""
+NEWEST_FIRST = (S.first_event_at.desc(), S.session_id.desc())
 
 
 class SqlQuestions:
@@ -132,15 +146,17 @@ class SqlQuestions:
             times = asked.times_of(apart, [row["part0"] for row in found]) if apart is not None else {}
             return [_group(row, by, organizations, times) for row in found]
 
-    def concentration(self, which: Which, by: Key) -> Concentration:
+    def concentration(self, which: Which, by: Key, *, known_only: bool = False) -> Concentration:
         """Return how the sessions spread over a key."""
         _check(which, [by], with_before=False)
+        if by.is_repeated:
+            raise InvalidQuestion("a session has several commands and URLs: sessions do not spread over them")
         with self._database.reading() as connection:
             asked = _Asked(connection, which)
             sizes = (
                 select(func.count().label("size"))
                 .select_from(asked.rows)
-                .where(*asked.conditions(parts=[by]))
+                .where(*asked.conditions(parts=[by]), asked.part(by).is_not(None) if known_only else true())
                 .group_by(asked.part(by))
                 .subquery()
             )
@@ -150,21 +166,18 @@ class SqlQuestions:
     def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
         _check(which, [Key.ASN], with_before=False)
-        behind, name = _place(after)
+        behind = Place.parse(after) if after else None
         with self._database.reading() as connection:
             asked = _Asked(connection, which)
-            found = asked.lines(behind, name, limit) if behind is not None or not after else []
+            found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
             if len(found) < limit and which.since is None and which.until is None:
-                undated = name if after and behind is None else None
-                found = [*found, *asked.undated(undated, limit - len(found))]
+                found = [*found, *asked.undated(behind, limit - len(found))]
             names = _organizations(connection, {row["asn"] for row in found})
-            lines = [SessionLine(**row, organization=names.get(row["asn"])) for row in found]
-        if len(found) < limit:
-            return LinePage(lines, "")
-        last = found[-1]
-        return LinePage(
-            lines, f"{last.first_event_at.isoformat() if last.first_event_at else ''}{MARK}{last.session_id}"
-        )
+            lines = [
+                SessionLine(**{name: row[name] for name in LINE}, organization=names.get(row["asn"])) for row in found
+            ]
+        last = "" if len(found) < limit else str(Place(found[-1]["stored_at"], found[-1]["session_id"]))
+        return LinePage(lines, last)
 
     def addresses(self, which: Which, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """Return some source addresses; what another loader wrote and is none is passed over."""
@@ -200,7 +213,7 @@ class _Asked:
         if key in FACTS:
             column = S[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
-        return METHOD if key is Key.METHOD else COLUMNS.get(key, S.session_id)
+        return METHOD if key is Key.METHOD else COLUMNS[key]
 
     @property
     def is_of_everything(self) -> bool:
@@ -217,23 +230,27 @@ class _Asked:
         before: datetime | None = None,
     ) -> Select[Any]:
         """Return the query for groups in their order; *before* is where the span ends that is compared with."""
-        rows, parts, columns = self.rows, [self.part(each) for each in by], dict[str, ColumnElement[Any]]()
-        columns["sessions"] = func.count()
+        rows, columns = self.rows, dict[str, ColumnElement[Any]]()
         if isinstance(by[0], Key) and by[0].is_repeated:
             each, said = said_in(self._connection, S.behaviour, by[0].value)
             rows, parts = rows.join(each, true()), [said]
             columns["sessions"] = func.count(distinct(S.session_id))
+        else:
+            parts = [self.part(each) for each in by]
+            columns["sessions"] = func.count()
         at: ColumnElement[Any] = S.first_event_at
+        address: ColumnElement[Any] = S.source_ip
         order, since = columns["sessions"], None
         if before is not None and self._which.until is not None:
             since = before - (self._which.until - before)
             is_now = S.first_event_at >= before
             columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
             order, at = columns["sessions"] - columns["before"], case((is_now, S.first_event_at))
+            address = case((is_now, S.source_ip))
         if with_times:
             columns |= {"first_seen": func.min(at), "last_seen": func.max(at)}
         if with_addresses:
-            columns["addresses"] = func.count(distinct(S.source_ip))
+            columns["addresses"] = func.count(distinct(address))
         groups = [
             self._grouping(each) if isinstance(each, Span) else part for part, each in zip(parts, by, strict=True)
         ]
@@ -283,38 +300,47 @@ class _Asked:
             found.append(S.first_event_at < which.until)
         for key in parts:
             if isinstance(key, Span):
-                found.append(S.first_event_at.is_not(None))
+                found.append(is_moment(self._connection, S.first_event_at))
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
         return found
 
-    def lines(self, at: datetime | None, name: str, limit: int) -> Sequence[RowMapping]:
+    def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions with a time, behind a place."""
-        behind = tuple_(S.first_event_at, S.session_id) < tuple_(at, name) if at is not None else true()
-        query = self._listed().where(S.first_event_at.is_not(None), behind)
-        return (
-            self._connection.execute(query.order_by(S.first_event_at.desc(), S.session_id.desc()).limit(limit))
-            .mappings()
-            .all()
-        )
+        query = self._listed().where(S.first_event_at.is_not(None))
+        if behind is not None and behind.at is not None:
+            try:
+                before = is_before(self._connection, S.first_event_at, S.session_id, behind.at, behind.name)
+            except ValueError as exc:
+                raise InvalidQuestion(f"{str(behind)[:80]!r} is no place to go on behind") from exc
+            query = query.where(before)
+        return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
 
-    def undated(self, name: str | None, limit: int) -> Sequence[RowMapping]:
-        """Return sessions without a time, behind one."""
-        query = self._listed().where(S.first_event_at.is_(None), S.session_id < name if name is not None else true())
+    def undated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
+        """Return sessions without a time, behind a place among them."""
+        query = self._listed().where(S.first_event_at.is_(None))
+        if behind is not None and behind.at is None:
+            query = query.where(S.session_id < behind.name)
         return self._connection.execute(query.order_by(S.session_id.desc()).limit(limit)).mappings().all()
 
     def _listed(self) -> Select[Any]:
         facts = {
             name: self.part(key) for name, key in (("asn", Key.ASN), ("country", Key.COUNTRY), ("ip_type", Key.IP_TYPE))
         }
-        columns = (column.label(name) for name, column in {**LINE, **facts}.items())
-        return select(*columns).select_from(self.rows).where(*self.conditions())
+        if self._which.tense is Tense.NOW:  # what the inventory says is of no snapshot
+            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
+        columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
+        stored_at = moment_stored(self._connection, S.first_event_at).label("stored_at")
+        return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
 
     def _is_one_of(self, key: Key, values: Collection[str | None]) -> ColumnElement[bool]:
+        """Whether a session has one of some values; of a fact, as it was then, whatever is told of it."""
+        column = S[FACTS[key]] if key in FACTS else self.part(key)
         stated = [_value(key, value) for value in values if value is not None]
-        column = S[FACTS[key]] if key in FACTS and self._which.tense is Tense.THEN else self.part(key)
         known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
-        unknown = [self.part(key).is_(None)] if None in values else []
+        if key in FACTS and self._has_codes:
+            known = [and_(states(FACTS[key]), *known)] if known else []
+        unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
         return or_(*known, *unknown)
 
 
@@ -327,30 +353,51 @@ def _check(which: Which, by: Sequence[Key | Span], *, with_before: bool) -> None
         raise InvalidQuestion("commands and URLs are grouped by alone: a session has several")
     if repeated := [key.value for key in which.values if key.is_repeated]:
         raise InvalidQuestion(f"no session is found by {repeated[0]}")
-    if with_before and (which.since is None or which.until is None or which.since >= which.until):
-        raise InvalidQuestion("what is compared with the time before needs a beginning and an end")
+    if which.since is not None and which.until is not None and which.since >= which.until:
+        raise InvalidQuestion("nothing lies between that beginning and that end")
+    if with_before and (which.since is None or which.until is None):
+        raise InvalidQuestion("what is compared with the time before needs a beginning")
+    if with_before and which.since is not None and which.until is not None:
+        try:
+            _ = which.since - (which.until - which.since)
+        except OverflowError as exc:
+            raise InvalidQuestion("there is no time before that to compare with") from exc
     if with_before and any(isinstance(each, Span) or each.is_repeated for each in by):
         raise InvalidQuestion("a span of time, commands and URLs are not compared with the time before")
 
 
+def _asn(text: str) -> int:
+    number = text.upper().removeprefix("AS")
+    asn = int(number) if number.isascii() and number.isdecimal() else 0
+    check_asn(asn)
+    return asn
+
+
+def _country(text: str) -> str:
+    check_country(text.upper())
+    return text.upper()
+
+
+STORED: Mapping[Key, Callable[[str], str | int]] = {
+    Key.ASN: _asn,
+    Key.COUNTRY: _country,
+    Key.IP_TYPE: lambda text: IpType(text.upper()).value,
+    Key.ADDRESS: lambda text: IpAddress.parse(text).text,
+    Key.METHOD: lambda text: Method(text.lower()).value,
+    Key.GAP: lambda text: Gap(text.lower()).value,
+    Key.PROTOCOL: str.lower,
+    Key.HASSH: str.lower,
+    Key.PASSWORD: str.lower,
+}
+"""How values are stored that are typed in several forms; other texts as they are."""
+
+
 def _value(key: Key, value: str) -> str | int:
-    if key is Key.ASN:
-        number = value.upper().removeprefix("AS")
-        if not (number.isascii() and number.isdecimal() and 1 <= int(number[:20]) <= LARGEST_ASN):
-            raise InvalidQuestion(f"{value[:40]!r} is no number of a network")
-        return int(number)
-    return value.upper() if key in FACTS else value
-
-
-def _place(after: str) -> tuple[datetime | None, str]:
-    at, mark, name = after.partition(MARK)
+    """Return a value as it is stored; what can be none of its kind is refused, or the answer would mislead."""
     try:
-        moment = datetime.fromisoformat(at) if at else None
-    except ValueError:
-        moment, mark = None, ""
-    if after and (not mark or (moment is not None and moment.tzinfo is None)):
-        raise InvalidQuestion(f"{after[:80]!r} is no place to go on behind")
-    return moment, name
+        return STORED.get(key, str)(value)
+    except (ValueError, SnapshotsError) as exc:
+        raise InvalidQuestion(f"{value[:40]!r} is no {key.value}") from exc
 
 
 def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:

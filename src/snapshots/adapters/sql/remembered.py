@@ -2,8 +2,8 @@
 Sessions of which the verdict is remembered, settled where they lie, without reading them.
 
 The verdicts are the domain's, each with the address and the span of time for which it holds. What is said here
-a second time is only where the address and the time of a session stand, and only of plain rows: those of which
-anything is unusual are left to the program. A contract test compares both ways.
+a second time is where the address and the time of a session stand, which columns are written, and how a seal is made,
+and only of plain rows: those of which anything is unusual are left to the program. A test compares both ways.
 """
 
 from collections import Counter
@@ -44,6 +44,7 @@ from snapshots.adapters.sql.dialects import (
 )
 from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.paging import place_of
 from snapshots.adapters.sql.rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import add, pack, stages
@@ -160,7 +161,7 @@ def _end_of(connection: Connection, page: RowPage) -> tuple[str, int]:
     """Return the place of the last row of a page that does not say it, and how many there are."""
     query = select(func.max(page.place), func.count()).select_from(session_summaries).where(page.which)
     last, size = connection.execute(query).one()
-    return f"={last}", size
+    return place_of(last), size
 
 
 def _stage(connection: Connection, verdicts: Verdicts) -> None:

@@ -100,7 +100,7 @@ class SqlReports:
                 .group_by(fact_sources.c.source)
             )
             return Standing(
-                coverage=_coverage(connection),
+                sessions=_cases(connection, _by_session()[0]),
                 dead_letters=_dead_letters(connection),
                 last_event_at=connection.execute(select(func.max(S.last_event_at))).scalar(),
                 newest_builds=dict(tuple(row) for row in connection.execute(newest)),
@@ -160,12 +160,18 @@ class SqlReports:
             )
 
 
-def _coverage(connection: Connection) -> CoverageReport:
+def _by_session() -> tuple[Select[Any], Sequence[ColumnElement[Any]], ColumnElement[Any], ColumnElement[Any]]:
+    """Return the query that counts sessions which stand alike, and by what it tells them apart."""
     has = [case((states(fact), 1), else_=0) for fact in FACTS]
     sealed = is_sealed()
     method = case((sealed, func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
     gap = case((not_(sealed), S.snapshot_gap))
-    by_session = select(*has, method, gap, func.count()).group_by(*has, method, gap)
+    query: Select[Any] = select(*has, method, gap, func.count()).group_by(*has, method, gap)
+    return query, has, method, gap
+
+
+def _coverage(connection: Connection) -> CoverageReport:
+    by_session, has, method, gap = _by_session()
     each = (
         select(
             func.min(has[0]).label("asn"),

@@ -1,7 +1,6 @@
 """Numbers for Prometheus: what this process did, and how the database stands."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from math import nan
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.report import Inspection, Invariant, Reports, Standing
 from snapshots.app.steering import WorkObserver
 from snapshots.domain.coverage import Coverage
+from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.gap import Gap
 
 SECONDS_BETWEEN_FILES = 60.0
@@ -78,7 +78,7 @@ class LoadMetrics:
 
     def stands(self, standing: Standing) -> None:
         """Tell how the database stands."""
-        sessions = standing.coverage.sessions
+        sessions = standing.sessions
         self._sessions.set(sessions.total)
         for gap in (*Gap, None):
             self._open.labels(gap.value if gap is not None else NOT_JUDGED).set(sessions.by_gap[gap])
@@ -130,18 +130,17 @@ class VerifyMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._violations = Gauge(
-            "snapshots_violations", "Sealed sessions that break an invariant.", ["invariant"], registry=registry
+            "snapshots_violations",
+            "Sessions, addresses and columns of which an invariant does not hold.",
+            ["invariant"],
+            registry=registry,
         )
         self._written = Gauge("snapshots_verify_timestamp_seconds", "When verify last looked.", registry=registry)
 
     def inspected(self, inspection: Inspection) -> None:
-        """Tell what was found; of more violations than are named the rest counts as unnamed."""
-        named = dict.fromkeys(Invariant, 0)
-        for violation in inspection.violations:
-            named[violation.invariant] += 1
-        for invariant, count in named.items():
-            self._violations.labels(invariant.value).set(count)
-        self._violations.labels("unnamed").set(inspection.violation_count - len(inspection.violations))
+        """Tell what was found."""
+        for invariant in Invariant:
+            self._violations.labels(invariant.value).set(inspection.counts.get(invariant, 0))
         self._written.set_to_current_time()
 
 
@@ -179,21 +178,27 @@ class MetricsFile:
         """Return who counts a backfill, and tells another observer."""
         return _MeteredWork(BackfillMetrics(self._registry), next_observer, self._write_if_old)
 
+    def ticking(self, is_stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """Return what tells whether to stop, and writes the file now and then while it is asked."""
+
+        def ask() -> bool:
+            self._write_if_old()
+            return is_stopped()
+
+        return ask
+
     def write(self, inspection: Inspection | None = None) -> None:
         """Write the file; *inspection* is what verify found, if it was that."""
-        if self._load is not None:
-            self._load.stands(self._reports.standing())
-        if inspection is not None:
-            VerifyMetrics(self._registry).inspected(inspection)
         self._written_at = self._stopwatch()
         try:
+            if self._load is not None:
+                self._load.stands(self._reports.standing())
+            if inspection is not None:
+                VerifyMetrics(self._registry).inspected(inspection)
             write_to_textfile(str(self._path), self._registry)
-        except OSError as exc:
-            for part in self._path.parent.glob(f"{self._path.name}.*.*"):
-                with suppress(OSError):
-                    part.unlink()
+        except (OSError, SnapshotsError) as exc:
             if not self._has_warned:
-                self._warn(f"the metrics cannot be written to {self._path}: {exc.strerror}")
+                self._warn(f"the metrics cannot be written to {self._path}: {getattr(exc, 'strerror', None) or exc}")
             self._has_warned = True
 
     def _write_if_old(self) -> None:

@@ -1,0 +1,41 @@
+"""Places in the list of sessions by their time, as texts."""
+
+from typing import NamedTuple, Self
+
+from snapshots.app.errors import InvalidQuestion
+
+MARK = "~"
+"""Between the time, as the database keeps it, and the name; without a time it comes first."""
+
+
+class Place(NamedTuple):
+    """
+    A session in the list.
+
+    Attributes:
+        at: Its time, as the database keeps it; None if it has none.
+        name: Its name.
+    """
+
+    at: str | None
+    name: str
+
+    def __str__(self) -> str:
+        """Return the place as it is printed."""
+        if self.at is None:
+            return f"{MARK}{self.name}"
+        escaped = self.at.replace("%", "%25").replace(MARK, "%7E")
+        return f"@{escaped}{MARK}{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read a place as it was printed.
+
+        Raises:
+            InvalidQuestion: It is none.
+        """
+        at, mark, name = text.partition(MARK)
+        if not mark or (at and not at.startswith("@")):
+            raise InvalidQuestion(f"{text[:80]!r} is no place to go on behind")
+        return cls(at[1:].replace("%7E", MARK).replace("%25", "%") if at else None, name)
