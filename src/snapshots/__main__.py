@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -74,6 +75,14 @@ def _run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else DONE
 
 
+def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
+    """Interrupt anew where an interruption came in a place from which Python can raise nothing."""
+    if issubclass(swallowed.exc_type, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(swallowed)
+
+
 def program() -> NoReturn:
     """
     Run a command as a process of its own, and end it with the command's exit code.
@@ -82,6 +91,7 @@ def program() -> NoReturn:
     would end by the signal: it remembers that one went through a text that was being run.
     """
     gc.set_threshold(*SELDOM)
+    sys.unraisablehook = _interrupt_again
     code = main()
     if code == INTERRUPTED:
         with suppress(OSError):  # whoever read the output may be gone too

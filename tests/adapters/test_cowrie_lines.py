@@ -272,3 +272,9 @@ def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() ->
     assert said(loose).fingerprint == said(tight).fingerprint
     assert said(loose).fingerprint != said(loose.replace(b"x", b"y")).fingerprint
     assert said(b'{"session": "a", "timestamp": "2026-03-01T12:00:00Z", "n": NaN}').fingerprint
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::ffff:0.0.0.0"])
+def test_the_address_of_nobody_is_none(address: str) -> None:
+    """Some write it where they know none; counted as one, it would never come out even."""
+    assert said(line(src_ip=address)).address is None

@@ -79,6 +79,20 @@ def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatab
     assert violations(database) == [(Invariant.AUDITED, "s1")]
 
 
+def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
+    """What was corrected is gone."""
+    put(database, 1)
+    with database.transaction() as stores:
+        stores.audit.correct("s0", snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
+        stores.audit.prune(NOON + DAY, run="p", made_at=NOON)
+    again = SessionAggregate.sighted("s0", HOME.text, NOON + DAY).summary().judged(snapshot(asn=9))
+    with database.transaction() as stores:
+        stores.counts.count_sessions([SessionChange(held=None, kept=again)], seen_at=NOON)
+        stores.sessions.save([again], run="r", saved_at=NOON + DAY)
+
+    assert violations(database) == []
+
+
 def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) -> None:
     """Its last correction opened it."""
     put(database, 0, Gap.NOTHING_KNOWN)
@@ -158,3 +172,20 @@ def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
 
     assert (found.sealed, found.of, found.unseen_share) == (3, 3, 0)
     assert Inspection(sealed=0, of=5, drawn_of=5, corrections=0).unseen_share == 1
+
+
+def test_every_trigger_that_is_gone_or_switched_off_is_named(database: SqlDatabase) -> None:
+    """Also those that no forbidden change of a column would meet."""
+    put(database, 1)
+    with database.engine.connect() as connection:
+        is_pg = connection.dialect.name == "postgresql"
+        assert guard.missing(connection) == []
+    with database.engine.begin() as connection:
+        beside = " ON session_summaries" if is_pg else ""
+        connection.execute(text(f"DROP TRIGGER snapshot_no_delete{beside}"))
+        if is_pg:
+            connection.execute(text("ALTER TABLE snapshot_prunings DISABLE TRIGGER snapshot_stamp"))
+
+    named = [(Invariant.GUARDED, "snapshot_no_delete on session_summaries")]
+    named += [(Invariant.GUARDED, "snapshot_stamp on snapshot_prunings")] if is_pg else []
+    assert violations(database) == named

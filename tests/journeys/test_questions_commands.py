@@ -197,6 +197,27 @@ def test_a_file_that_cannot_be_written_whole_is_not_written(
     assert loaded("export", tmp_path / "no" / "out.csv")[0] == 1
 
 
+def test_a_device_stays_one_and_a_link_leads_where_it_led(loaded: Run, tmp_path: Path) -> None:
+    """And new files are as open as the user's other files."""
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    target.write_text("before")
+    target.chmod(0o600)
+    link.symlink_to(target)
+
+    assert loaded("export", "/dev/null")[0] == 0
+    assert loaded("export", link)[0] == 0
+    before = os.umask(0o027)
+    try:
+        assert loaded("export", tmp_path / "new.csv")[0] == 0
+    finally:
+        os.umask(before)
+
+    assert not Path("/dev/null").is_file()
+    assert (link.is_symlink(), target.stat().st_mode & 0o777) == (True, 0o600)
+    assert target.read_text().startswith('"session_id"')
+    assert (tmp_path / "new.csv").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.usefixtures("loaded")
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """As `head` does."""

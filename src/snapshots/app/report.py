@@ -183,7 +183,7 @@ class Violation:
 
     Attributes:
         invariant: Which one.
-        where: The session's name, the address, or the column that the guard did not protect.
+        where: The session's name, the address, the column that the guard did not protect, or a trigger that is gone.
     """
 
     invariant: Invariant

@@ -17,7 +17,12 @@ def opened_whole(file: Path) -> Iterator[BinaryIO]:
     if str(file) == "-":
         yield sys.stdout.buffer
         return
+    file = file.resolve()  # of a link, what it leads to
     try:
+        if file.exists() and not file.is_file():
+            with file.open("wb") as device:
+                yield device
+            return
         with NamedTemporaryFile(dir=file.absolute().parent, prefix=f".{file.name}.", delete=False) as part:
             whole = Path(part.name)
             try:

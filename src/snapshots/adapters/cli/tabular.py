@@ -57,7 +57,7 @@ def print_rows(
 def write_lines(rows: Iterable[Row], form: Form, to: TextIO, names: Sequence[str]) -> int:
     """Write rows with the same keys, which are *names*, as NDJSON or CSV, one after the other; return how many."""
     written = 0
-    writer = csv.writer(to, lineterminator="\n")
+    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a reader may split at another character
     if form is Form.CSV:
         writer.writerow(names)
     for row in rows:

@@ -13,7 +13,7 @@ from snapshots.app.lines import LineOptions, LogEvent, Reason
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
 from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.source_ip import LONGEST_ADDRESS, IpAddress
+from snapshots.domain.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
 
 LONGEST_SESSION_ID = 40
 """Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
@@ -121,9 +121,10 @@ class LineDecoder:
 @lru_cache(maxsize=65_536)
 def _address(text: str) -> IpAddress | None:
     try:
-        return IpAddress.parse(text)
+        address = IpAddress.parse(text)
     except InvalidAddress:
         return None
+    return address if address.text != UNKNOWN_ADDRESS else None  # what some write where they know none
 
 
 @lru_cache(maxsize=1024)

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from importlib import resources
+from itertools import islice
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snapshots.app.overview import Overview
+from snapshots.app.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.questions import Group, Span
 from snapshots.domain.ip_type import IpType
 
@@ -82,7 +83,10 @@ def timeline_of(groups: Sequence[Group], span: Span) -> dict[str, Any]:
     for group in groups:
         at, kind = group.values
         counts[kind or NOT_KNOWN][at or ""] = group.sessions
-    labels = list(_every(span, {at for of_kind in counts.values() for at in of_kind}))
+    begun = {at for of_kind in counts.values() for at in of_kind}
+    labels = list(islice(_every(span, begun), LARGEST_TIMELINE + 1))
+    if len(labels) > LARGEST_TIMELINE:  # an event of another millennium is there
+        labels = sorted(begun)
     known = [kind for kind in TYPES if kind in counts] + sorted(set(counts) - set(TYPES))
     return {"labels": labels, "types": {kind: [counts[kind].get(at, 0) for at in labels] for kind in known}}
 
@@ -92,8 +96,10 @@ def _every(span: Span, begun: Collection[str]) -> Iterator[str]:
     if not begun:
         return
     at, last = (datetime.fromisoformat(text) for text in (min(begun), max(begun)))
-    while at <= last:
+    while True:
         yield f"{at:%Y-%m-%d %H:%M}" if span is Span.HOUR else f"{at:%Y-%m-%d}"
+        if at >= last:  # there may be no time behind it
+            return
         at = span.following(at)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    LargeBinary,
     Select,
     String,
     Table,
@@ -112,7 +113,12 @@ def is_plain_moment(connection: Connection, at: ColumnElement[datetime]) -> Colu
     if connection.dialect.name == "postgresql":
         return at.between(EVER, NEVER)
     as_text = type_coerce(at, String)
-    return and_(as_text.op("GLOB")(MOMENT), func.datetime(as_text, "+0 days") == func.substr(as_text, 1, 19))
+    is_as_long = func.length(cast(as_text, LargeBinary)) == len(
+        "YYYY-MM-DD HH:MM:SS.ffffff"
+    )  # a NUL hides what follows
+    return and_(
+        is_as_long, as_text.op("GLOB")(MOMENT), func.datetime(as_text, "+0 days") == func.substr(as_text, 1, 19)
+    )
 
 
 def moment_shown(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[str]:

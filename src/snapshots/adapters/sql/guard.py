@@ -10,6 +10,7 @@ row lacks, the guard puts the row back and counts that, so that its load goes on
 fact, the guard refuses as everywhere.
 """
 
+import re
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, text
@@ -61,6 +62,25 @@ def remove(connection: Connection) -> None:
     for table in ("snapshot_door", "snapshot_probe"):
         connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
 
+
+def missing(connection: Connection) -> Sequence[tuple[str, str]]:
+    """Return the triggers that should be there and are not, or are switched off, each as its table and its name."""
+    is_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
+    if connection.dialect.name == "postgresql":
+        statements = (*_POSTGRESQL, *(_POSTGRESQL_PUT_BACK if is_adopted else ()))
+    else:
+        statements = (*_SQLITE, _SQLITE_GUARD)
+    made = {found[::-1] for statement in statements for found in _MADE.findall(statement)}
+    query = _ENABLED if connection.dialect.name == "postgresql" else _PRESENT
+    return sorted(made - {(table, name) for table, name in connection.execute(text(query))})
+
+
+_MADE = re.compile(r"CREATE TRIGGER (\w+)\b.*?\bON (\w+)", re.DOTALL)
+_PRESENT = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger'"
+_ENABLED = """
+SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = current_schema() AND t.tgenabled <> 'D'"""
 
 _FUNCTIONS = """
 SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, or_, select, update
 from sqlalchemy.exc import DatabaseError
 
+from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.guard import PROTECTED
 from snapshots.adapters.sql.rows import seal_of, snapshot_in
 from snapshots.adapters.sql.tables import (
@@ -40,7 +41,7 @@ PARTS = 256
 MOST_LOOKED_AT = 200_000
 """Of how many sealed sessions all are looked at, if not all are to be."""
 
-LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
 FORBIDDEN: dict[ColumnElement[Any], object] = {
     S.session_id: "forbidden~",
     S.logged_id: "forbidden~",
@@ -96,6 +97,8 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
             found.add([Invariant.COUNTED], address)
     for column in _unguarded(connection):
         found.add([Invariant.GUARDED], column)
+    for table, name in guard.missing(connection):
+        found.add([Invariant.GUARDED], f"{name} on {table}")
     return Inspection(
         sealed=seen["sealed"],
         of=count,
@@ -150,7 +153,7 @@ def _unaudited(connection: Connection) -> Sequence[str]:
         select(S.session_id)
         .join(snapshot_corrections, said.session_id == S.session_id)
         .join(newest, newest.c.id == said.id)
-        .where(is_corrected, differs)
+        .where(is_corrected, differs, S.created_at <= said.made_at)  # a pruned session's id may be used again
         .order_by(S.session_id)
     )
     return connection.execute(query).scalars().all()
