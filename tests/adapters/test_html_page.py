@@ -107,6 +107,8 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
         "labels": [row["country"] or "not known" for row in told["countries"]],
         "values": [row["sessions"] for row in told["countries"]],
     }
+    coverage = told["coverage"]
+    assert sum(coverage["by_source"].values()) == coverage["sessions"]["fields"]["snapshot"]["count"]
     assert drawn["networks"]["values"] == [row["sessions"] for row in told["networks"]]
     assert sum(map(sum, drawn["timeline"]["types"].values())) == told["sessions"]
     assert sum(row["sessions"] for row in told["timeline"]["counts"]) == told["sessions"]

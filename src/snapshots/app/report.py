@@ -61,11 +61,13 @@ class CoverageReport:
         sessions: Of all sessions.
         addresses: Of all distinct canonical addresses.
         lag: Of the sealed sessions; None if there are none.
+        by_source: Sealed sessions by the builds that their facts are of, the most frequent first, at most a few.
     """
 
     sessions: Coverage
     addresses: Coverage
     lag: LagSpread | None
+    by_source: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

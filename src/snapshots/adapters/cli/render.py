@@ -105,6 +105,8 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
     for method, count in sessions.by_method.items():
         console.print(f"  {method.value}: {_count(count, 'session')} with facts {_STATED[method]}")
+    for source, count in report.by_source.items():
+        console.print(Text(f"  {_count(count, 'session')} of ") + printable(source, 120))
     if report.lag is not None:
         console.print(f"  {_lag(report.lag)}")
     for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):

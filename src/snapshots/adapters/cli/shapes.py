@@ -118,6 +118,7 @@ def coverage_document(report: CoverageReport) -> dict[str, Any]:
         "sessions": _coverage(report.sessions),
         "addresses": _coverage(report.addresses),
         "lag_days": _lag(report.lag),
+        "by_source": dict(report.by_source),
     }
 
 

@@ -39,6 +39,7 @@ from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 
 S = session_summaries.c
+SOURCES_TOLD = 20
 LAST_DAYS = 14
 """How many days a report lists."""
 
@@ -189,6 +190,7 @@ def _coverage(connection: Connection) -> CoverageReport:
         sessions=_cases(connection, by_session),
         addresses=_cases(connection, by_address),
         lag=_lag(connection),
+        by_source=_by_source(connection),
     )
 
 
@@ -204,6 +206,18 @@ def _cases(connection: Connection, query: Select[Any]) -> Coverage:
         )
         for asn, country, ip_type, method, gap, count in connection.execute(query)
     )
+
+
+def _by_source(connection: Connection) -> Mapping[str, int]:
+    count = func.count()
+    query = (
+        select(S.snapshot_source, count)
+        .where(is_sealed(), S.snapshot_source.is_not(None))
+        .group_by(S.snapshot_source)
+        .order_by(count.desc(), S.snapshot_source)
+        .limit(SOURCES_TOLD)
+    )
+    return dict(tuple(row) for row in connection.execute(query))
 
 
 def _lag(connection: Connection) -> LagSpread | None:
