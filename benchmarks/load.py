@@ -4,13 +4,14 @@ How near loading is to the limit of this machine.
     .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql] [PATH...]
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
-msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file and,
-if asked for, into a new PostgreSQL database, each a process of its own, start included; DuckDB doing the same fold over
-the same lines on one thread, and keeping bad ones, where it is installed (`pip install duckdb`); and, on a part,
-what a loader does that stores every event as a row, 500 in a statement, and adds to its session by an upsert. It
-prints the median of the rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that
-comes with the program is repeated under new ids and times until there are enough events; with --addresses its sessions
-come from so many addresses that nobody knew. The last line says which part of loading is looking addresses up.
+msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
+same without the indexes that only questions need, and, if asked for, into a new PostgreSQL database, each a process of
+its own, start included; DuckDB doing the same fold over the same lines on one thread, and keeping bad ones, where it is
+installed (`pip install duckdb`); and, on a part, what a loader does that stores every event as a row, 500 in a
+statement, and adds to its session by an upsert. It prints the median of the rounds, the ratios to the limit, and the
+peak memory of the loads. Without PATH the log that comes with the program is repeated under new ids and times until
+there are enough events; with --addresses its sessions come from so many addresses that nobody knew. The last line says
+which part of loading is looking addresses up.
 """
 
 import argparse
@@ -23,10 +24,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 from ipaddress import IPv4Address
 from itertools import islice
 from pathlib import Path
@@ -81,6 +83,9 @@ def main() -> None:
             "decoding and counting (limit)": lambda: count(log, len(lengths)),
             "load into SQLite": lambda: load(log, new_file(folder), len(lengths), "load into SQLite"),
         }
+        steps["the same without indexes for questions"] = lambda: load(
+            log, without_query_indexes(new_file(folder)), len(lengths), "the same without indexes for questions"
+        )
         if chosen.postgresql:
             server = servers.enter_context(trial_server())
             steps["load into PostgreSQL"] = lambda: load(
@@ -142,6 +147,13 @@ def new_file(folder: Path) -> str:
     for old in folder.glob("test.db*"):
         old.unlink()
     return f"sqlite:///{folder}/test.db"
+
+
+def without_query_indexes(url: str) -> str:
+    for command in (["migrate"], ["indexes", "--drop"]):
+        with redirect_stdout(StringIO()):
+            snapshots([*command, "--db", url])
+    return url
 
 
 def new_database(server: str) -> str:
