@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -76,9 +77,11 @@ def _run(arguments: list[str]) -> int:
 
 
 def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
-    """Interrupt anew where an interruption came in a place from which Python can raise nothing."""
+    """Interrupt anew, in a moment, where an interruption came in a place from which Python can raise nothing."""
     if issubclass(swallowed.exc_type, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        again = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(swallowed)
 

@@ -144,3 +144,30 @@ def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     finish(start(sql_url, log))
 
     assert rows(sql_url) == undisturbed
+
+
+SWALLOWED = """
+import sys, time
+import snapshots.__main__ as program
+sys.unraisablehook = program._interrupt_again
+class Gone:
+    def __del__(self):
+        raise {error}
+try:
+    Gone()
+    time.sleep(1)
+    print("went on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(("error", "ends"), [("KeyboardInterrupt", "interrupted"), ("ValueError", "went on")])
+def test_an_interruption_that_python_swallows_comes_again(error: str, ends: str) -> None:
+    """It came while something was cleaned up, from where nothing can be raised; other errors are told as ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWED.format(error=error)], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.split("\n")[0] == ends
+    assert ("ValueError" in done.stderr) == (error == "ValueError")
