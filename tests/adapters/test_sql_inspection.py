@@ -79,6 +79,20 @@ def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatab
     assert violations(database) == [(Invariant.AUDITED, "s1")]
 
 
+def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
+    """The session still says that it was corrected."""
+    put(database, 2)
+    with database.transaction() as stores:
+        stores.audit.correct("s1", snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
+        corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
+        stores.audit.correct("s0", corrected, reason="wrong", run="c", made_at=NOON)
+    assert violations(database) == []
+
+    behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's0'")
+
+    assert violations(database) == [(Invariant.AUDITED, "s0")]
+
+
 def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
     """What was corrected is gone."""
     put(database, 1)

@@ -29,7 +29,7 @@ from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import NOTHING, IpFacts
-from snapshots.domain.snapshot import PSEUDO_COUNTRIES
+from snapshots.domain.snapshot import PSEUDO_COUNTRIES, Method
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
 
 S = session_summaries.c
@@ -142,7 +142,7 @@ def _is_in_part(part: int, count: int) -> ColumnElement[bool]:
 
 
 def _unaudited(connection: Connection) -> Sequence[str]:
-    """Return the sessions that do not hold what their last correction says."""
+    """Return the sessions that do not hold what their last correction says, or of whose correction none is kept."""
     newest = (
         select(func.max(snapshot_corrections.c.id).label("id")).group_by(snapshot_corrections.c.session_id).subquery()
     )
@@ -156,7 +156,10 @@ def _unaudited(connection: Connection) -> Sequence[str]:
         .where(is_corrected, differs, S.created_at <= said.made_at)  # a pruned session's id may be used again
         .order_by(S.session_id)
     )
-    return connection.execute(query).scalars().all()
+    told = {*connection.execute(query).scalars()}
+    on_record = select(said.id).where(said.session_id == S.session_id).exists()
+    untold = select(S.session_id).where(S.snapshot_method == Method.CORRECTED.value, ~on_record)
+    return sorted(told.union(connection.execute(untold).scalars()))
 
 
 def _miscounted(connection: Connection) -> Sequence[str]:
