@@ -93,6 +93,19 @@ def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDataba
     assert violations(database) == [(Invariant.AUDITED, "s0")]
 
 
+def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
+    """The session names a run that leaves a correction of each."""
+    put(database, 2)
+    with database.transaction() as stores:
+        stores.runs.begin("i", RunKind.IMPROVE, at=NOON)
+        stores.audit.replace({"s0": snapshot(asn=7), "s1": snapshot(asn=8)}, reason="better", run="i", made_at=NOON)
+    assert violations(database) == []
+
+    behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's1'")
+
+    assert violations(database) == [(Invariant.AUDITED, "s1")]
+
+
 def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
     """What was corrected is gone."""
     put(database, 1)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase, SqlStores
+from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.session_ports import Judged, OpenCase
 from snapshots.container import Container
 from snapshots.domain.gap import Gap
@@ -61,6 +62,8 @@ TEXTS = [
     '{"dshield": {"ip": {"number": "8.8.8.8"}, "ip": {"number": "1.1.1.1"}}}',
     '{"dshield": {"ip": {"number": "8.8.8.8", "number": "1.1.1.1"}}}',
     '{"session_metadata": {"source_ip": "8.8.8.8"}, "session_metadata": null}',
+    '{"session_metadata": {"source_ip": "8.8.8.8", "n": 1e999}}',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "n": ' + "9" * 5000 + "}",
 ]
 NO_JSON = ["", "{", '{"session_metadata": {"source_ip": "8.8.8.8"}}x', "{'a': 1}", "{a: 1}"]
 MOMENTS = ["2026-03-01 12:00:00.000000", "2026-03-01 11:59:59.999999", "2026-03-01 12:00:01.000000", None]
@@ -151,7 +154,9 @@ def settle_in_program(container: Container, stores: SqlStores, case: OpenCase = 
 
 
 def stored(connection: Connection) -> list[dict[str, Any]]:
-    found = connection.execute(text("SELECT * FROM session_summaries ORDER BY session_id")).mappings()
+    """Return every column of ours as the database holds it; the documents are as they were put."""
+    names = ", ".join(session_summaries.columns.keys())
+    found = connection.execute(text(f"SELECT {names} FROM session_summaries ORDER BY session_id")).mappings()
     return [dict(row) for row in found]
 
 

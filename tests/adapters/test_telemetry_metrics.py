@@ -119,7 +119,7 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
     load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
     load.load_observer(Unobserved()).batch_loaded(BATCH)
     work = backfill.work_observer(Told())
-    work.stage_begun("never_judged", 7)
+    work.stage_begun("never_judged", 7, run="b")
     work.waiting_for("")
     work.batch_done(7, 0.5)
     load.write()

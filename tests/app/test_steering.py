@@ -34,8 +34,10 @@ class Told:
         self.stages: list[tuple[str, int]] = []
         self.handled: list[int] = []
         self.waits: list[str] = []
+        self.runs: set[str] = set()
 
-    def stage_begun(self, name: str, total: int) -> None:
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        self.runs.add(run)
         self.stages.append((name, total))
 
     def batch_done(self, handled: int, seconds: float) -> None:

@@ -396,5 +396,6 @@ def test_each_batch_is_logged_with_its_run(run: Run, logs: Path) -> None:
     work = [json.loads(text) for text in run("backfill", "-v", "-q")[2].splitlines()]
 
     assert (line["event"], line["run"], line["events"] > 0) == ("batch_loaded", named, True)
-    assert {entry["event"] for entry in work} == {"batch_done"}
+    backfill = json.loads(run("runs", "--format", "json")[1])[0]["run"]
+    assert {(entry["event"], entry["run"]) for entry in work} == {("batch_done", backfill)}
     assert work[0]["stage"] == "never_judged"

@@ -125,6 +125,28 @@ def test_no_cell_begins_a_formula_or_another_row(text: str) -> None:
     assert shown.isprintable()
 
 
+def test_passwords_that_were_kept_are_told(run: Run, tmp_path: Path) -> None:
+    """By the newest session of each; of others only the hash is known."""
+    write(tmp_path / "cowrie.json")
+    assert run("load", tmp_path / "cowrie.json", "-q", "--keep-passwords")[0] == 0
+
+    (row,) = rows(run, "--by", "password")
+    told = json.loads(run("report", "--format", "json")[1])["passwords"]
+    run("report", "--html", tmp_path / "report.html")
+
+    assert (row["text"], row["sessions"]) == ("x", 4)
+    assert told == [{"password_hash": row["password"], "text": "x", "sessions": 4}]
+    assert "<code>x</code>" in (tmp_path / "report.html").read_text()
+
+
+def test_passwords_that_were_not_kept_are_hashes(loaded: Run) -> None:
+    """As they are found by."""
+    (row,) = rows(loaded, "--by", "password")
+
+    assert (row["text"], len(row["password"])) == (None, 64)
+    assert len(rows(loaded, "--password", row["password"])) == 4
+
+
 def test_what_is_cut_is_said_so(loaded: Run) -> None:
     """Where a table of groups or a file of rows ends before the end; an empty one has its head all the same."""
     _, out, err = loaded("query", "--limit", "1", "--format", "csv")
@@ -195,6 +217,8 @@ def test_a_file_that_cannot_be_written_whole_is_not_written(
     assert path.read_text() == "before"
     assert list(tmp_path.glob(".out*")) == []
     assert loaded("export", tmp_path / "no" / "out.csv")[0] == 1
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert loaded("export", tmp_path / "loop")[0] == 1
 
 
 def test_a_device_stays_one_and_a_link_leads_where_it_led(loaded: Run, tmp_path: Path) -> None:

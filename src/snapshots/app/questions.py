@@ -93,6 +93,7 @@ class Group:
     Attributes:
         values: Their value of each key asked for, in order; None where it is not known.
         name: The organization behind the ASN, if that is a key and it is known.
+        password: The text of the password, if that is a key and its newest session keeps it.
         sessions: How many.
         first_seen: The earliest of their first events.
         last_seen: The latest of their first events.
@@ -102,6 +103,7 @@ class Group:
 
     values: tuple[str | None, ...]
     name: str | None = None
+    password: str | None = None
     sessions: int
     first_seen: datetime | None = None
     last_seen: datetime | None = None

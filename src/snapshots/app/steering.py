@@ -102,8 +102,8 @@ class Pace:
 class WorkObserver(Protocol):
     """Is told how work goes on; must not raise."""
 
-    def stage_begun(self, name: str, total: int) -> None:
-        """A part of the work begins, of about so many sessions."""
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        """A part of a run's work begins, of about so many sessions."""
         ...
 
     def batch_done(self, handled: int, seconds: float) -> None:
@@ -199,7 +199,7 @@ class Steering:
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
         with self._database.view() as stores:
-            observer.stage_begun(stage.name, stage.count(stores))
+            observer.stage_begun(stage.name, stage.count(stores), run=work.run)
         size = limit = work.pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):

@@ -1,11 +1,14 @@
 """How many sessions and addresses carry a snapshot, and why the others do not."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from snapshots.domain.gap import Gap
 from snapshots.domain.snapshot import Method
+
+NOT_JUDGED = "not_judged"
+"""The word for sessions that nobody judged, beside the reasons of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,11 @@ class Coverage:
             by_method=by_method,
             by_gap=by_gap,
         )
+
+    @property
+    def by_field(self) -> Mapping[str, int]:
+        """Return how many hold each thing that is asked of coverage, by its word."""
+        return {"snapshot": self.sealed, "asn": self.asn, "country": self.country, "ip_type": self.ip_type}
 
     @property
     def open(self) -> int:

@@ -24,6 +24,7 @@ from snapshots.adapters.cli.options import (
     facts_options,
     format_option,
     metrics_option,
+    one_of,
     opened,
     output_options,
     stdout,
@@ -71,11 +72,10 @@ cli.add_command(adopt)
 @output_options
 @metrics_option
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
-@click.option(
+@one_of(
     "--input-format",
-    type=click.Choice([layout.value for layout in Layout]),
-    default=Layout.AUTO.value,
-    show_default=True,
+    kinds=Layout,
+    default=Layout.AUTO,
     help="How events stand in the files: one in each line, or as JSON (arrays, pretty-printed, from Elasticsearch).",
 )
 @click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")

@@ -15,7 +15,7 @@ from rich.console import Console
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.ecs import ecs_document
 from snapshots.adapters.cli.files import opened_whole
-from snapshots.adapters.cli.options import database_option, opened
+from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.parquet import write_parquet
 from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.query import line_row, which_of, which_options
@@ -42,12 +42,11 @@ class Target(Enum):
 @click.command(short_help="Write sessions for other programs.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False), default="-")
 @database_option
-@click.option(
+@one_of(
     "--format",
     "target",
-    type=click.Choice([target.value for target in Target]),
-    default=Target.CSV.value,
-    show_default=True,
+    kinds=Target,
+    default=Target.CSV,
     help="A table, JSON lines, events of the Elastic Common Schema, Parquet, or addresses only.",
 )
 @click.option(

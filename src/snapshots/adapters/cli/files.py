@@ -17,7 +17,7 @@ def opened_whole(file: Path) -> Iterator[BinaryIO]:
     if str(file) == "-":
         yield sys.stdout.buffer
         return
-    file = file.resolve()  # of a link, what it leads to
+    file = _where_it_leads(file)
     try:
         if file.exists() and not file.is_file():
             with file.open("wb") as device:
@@ -35,6 +35,14 @@ def opened_whole(file: Path) -> Iterator[BinaryIO]:
                 raise
     except OSError as exc:
         raise click.ClickException(f"{file} cannot be written: {exc.strerror}") from exc
+
+
+def _where_it_leads(file: Path) -> Path:
+    """Return what a link leads to; else the file itself."""
+    try:
+        return file.resolve()
+    except (OSError, RuntimeError) as exc:  # Python says the latter of links that lead to themselves
+        raise click.ClickException(f"{file} cannot be written: {exc}") from exc
 
 
 def _umask() -> int:

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,6 +28,12 @@ def database_option(command: Command) -> Command:
         metavar="URL",
         help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
     )(command)
+
+
+def one_of(*names: str, kinds: type[Enum], default: Enum, **more: Any) -> Callable[[Command], Command]:
+    """Return what adds an option whose values are those of an enum."""
+    choice = click.Choice([kind.value for kind in kinds])
+    return click.option(*names, type=choice, default=default.value, show_default=True, **more)
 
 
 def format_option(command: Command) -> Command:

@@ -143,7 +143,7 @@ class WorkBar(_Bar):
         self._stage = ""
         self._waits_for = ""
 
-    def stage_begun(self, name: str, total: int) -> None:
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:  # noqa: ARG002 - a bar names no run
         """Begin a bar."""
         self._stage = name.replace("_", " ")
         self._progress.reset(self._task, total=total or None, description=self._stage, rate="")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.application import Application, OpenApplication
-from snapshots.adapters.cli.options import Command, database_option, opened, stdout
+from snapshots.adapters.cli.options import Command, database_option, one_of, opened, stdout
 from snapshots.adapters.cli.tabular import Form, Row, print_rows
 from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
 from snapshots.domain.concentration import Concentration
@@ -98,12 +98,11 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
     type=click.Choice([each.value for each in (*Key, *Span)]),
     help="Count sessions that have this in common; may be repeated. Without it they are listed.",
 )
-@click.option(
+@one_of(
     "--as",
     "tense",
-    type=click.Choice([tense.value for tense in Tense]),
-    default=Tense.THEN.value,
-    show_default=True,
+    kinds=Tense,
+    default=Tense.THEN,
     help="Whose network counts: whose it was at the attack, or whose it is by the newest facts.",
 )
 @click.option(
@@ -119,13 +118,7 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
 @click.option(
     "--after", default="", metavar="PLACE", help="Without --by: go on behind the place that was printed last."
 )
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice([form.value for form in Form]),
-    default=Form.TABLE.value,
-    show_default=True,
-)
+@one_of("--format", "output", kinds=Form, default=Form.TABLE)
 @click.pass_obj
 def query(
     open_application: OpenApplication,
@@ -228,6 +221,8 @@ def _group_row(group: Group, keys: Sequence[Key | Span], total: int | None) -> d
     row: dict[str, Any] = dict(zip((key.value.replace("-", "_") for key in keys), group.values, strict=True))
     if Key.ASN in keys:
         row |= {"asn": int(row["asn"]) if row["asn"] is not None else None, "organization": group.name}
+    if Key.PASSWORD in keys:
+        row |= {"text": group.password}
     row |= {"sessions": group.sessions}
     if group.before is not None:
         row |= {"before": group.before, "change": group.sessions - group.before}

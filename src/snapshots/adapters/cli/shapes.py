@@ -12,7 +12,7 @@ from snapshots.app.overview import BehaviourSeen, Overview
 from snapshots.app.questions import Group
 from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report
 from snapshots.domain.behaviour import Behaviour, Trait
-from snapshots.domain.coverage import Coverage
+from snapshots.domain.coverage import NOT_JUDGED, Coverage
 from snapshots.domain.observation import IpObservation
 
 
@@ -73,7 +73,10 @@ def overview_document(overview: Overview) -> dict[str, Any]:
         "spread_over_networks": asdict(overview.spread),
         "drift": drift_document(overview.drift),
         "users": _groups("user", overview.users),
-        "passwords": _groups("password_hash", overview.passwords),
+        "passwords": [
+            {"password_hash": group.values[0], "text": group.password, "sessions": group.sessions}
+            for group in overview.passwords
+        ],
         "commands_typed": _groups("command", overview.commands),
         "clients": [_behaviour_seen("hassh", seen) for seen in overview.clients],
         "campaigns": [_behaviour_seen("command_signature", seen) for seen in overview.campaigns],
@@ -215,18 +218,12 @@ def observation_document(said: IpObservation) -> dict[str, Any]:
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
-    fields = {
-        "snapshot": coverage.sealed,
-        "asn": coverage.asn,
-        "country": coverage.country,
-        "ip_type": coverage.ip_type,
-    }
     return {
         "total": coverage.total,
         "reachable": coverage.reachable,
-        "fields": {name: {"count": count, "share": coverage.share(count)} for name, count in fields.items()},
+        "fields": {name: {"count": count, "share": coverage.share(count)} for name, count in coverage.by_field.items()},
         "by_method": {method.value: count for method, count in coverage.by_method.items()},
-        "by_gap": {gap.value if gap else "not_judged": count for gap, count in coverage.by_gap.items()},
+        "by_gap": {gap.value if gap else NOT_JUDGED: count for gap, count in coverage.by_gap.items()},
     }
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TextIO
 
@@ -101,13 +101,15 @@ def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
 
 
 def _shown(value: object, *, is_number: bool) -> Text:
-    if value is None:
-        return Text("-")
-    show: Callable[[Any], str] = str
-    if isinstance(value, float):
-        show = "{:.3f}".format
-    elif isinstance(value, int) and not isinstance(value, bool):
-        show = "{:,}".format if is_number else str
-    elif not isinstance(value, str | bool):
-        show = lambda moment: f"{moment:%Y-%m-%d %H:%M:%S}"  # noqa: E731 - as short as the others
-    return printable(show(value), 60)
+    match value:
+        case None:
+            return Text("-")
+        case bool() | str():
+            text = str(value)
+        case int():
+            text = f"{value:,}" if is_number else str(value)
+        case float():
+            text = f"{value:.3f}"
+        case _:
+            text = f"{value:%Y-%m-%d %H:%M:%S}"
+    return printable(text, 60)

@@ -1,6 +1,7 @@
 """Facts in the documents that cowrieprocessor's enrichment left, in all of their shapes."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -75,9 +76,8 @@ def addresses_in_document(text: str) -> frozenset[IpAddress]:
     what cannot be read, and 0.0.0.0, is left out.
     """
     try:
-        parts = _PARTS.decode(text)
-        document = {key: msgspec.json.decode(parts[key]) for key in NAMING if key in parts}
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        parts, document = _read(text)
+    except (ValueError, RecursionError):
         return frozenset()
     named: list[object] = [key for key in parts if key[:1].isdigit() or ":" in key]
     named += _part(document, "session")
@@ -85,6 +85,19 @@ def addresses_in_document(text: str) -> frozenset[IpAddress]:
     named.append(_part(_part(document, "dshield"), "ip").get("number"))
     found = [_address(value) for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS]
     return frozenset(address for address in found if address is not None)
+
+
+def _read(text: str) -> tuple[Collection[str], Mapping[str, object]]:
+    """Return the keys of a document, and those parts of it that name an address."""
+    try:
+        parts = _PARTS.decode(text)
+        return parts, {key: msgspec.json.decode(parts[key]) for key in NAMING if key in parts}
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Numbers may be larger than msgspec takes them, and not be needed; databases take them for JSON.
+        document = json.loads(text, parse_int=str)
+        if not isinstance(document, dict):
+            return (), {}
+        return document, {key: document[key] for key in NAMING if key in document}
 
 
 @lru_cache(maxsize=65_536)

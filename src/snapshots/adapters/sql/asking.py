@@ -34,6 +34,7 @@ from snapshots.adapters.sql.dialects import (
     said_in,
 )
 from snapshots.adapters.sql.places import Place
+from snapshots.adapters.sql.rows import behaviour_in
 from snapshots.adapters.sql.tables import ip_inventory, is_sealed, session_summaries, states
 from snapshots.app.errors import InvalidQuestion
 from snapshots.app.questions import Key, Span, Tense, Which
@@ -187,6 +188,22 @@ class Asked:
         for value, since, until in self._connection.execute(select(wanted, first, last)):
             found[value] = since, until
         return found
+
+    def passwords_of(self, hashes: Collection[str]) -> Mapping[str, str]:
+        """Return the text behind hashes of passwords, as far as the newest session of each keeps it."""
+        if not hashes:
+            return {}
+        each = each_of(self._connection, hashes).subquery("each_hash")
+        own = session_summaries.alias("own")
+        newest = (
+            select(own.c.behaviour)
+            .where(own.c.password_hash == each.c.value)
+            .order_by(own.c.first_event_at.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        found = {value: behaviour_in(text) for value, text in self._connection.execute(select(each.c.value, newest))}
+        return {value: said.password for value, said in found.items() if said.password is not None}
 
     def _grouping(self, span: Span) -> ColumnElement[Any]:
         return grouped_by(self._connection, span.value, S.first_event_at)

@@ -157,8 +157,10 @@ def _unaudited(connection: Connection) -> Sequence[str]:
         .order_by(S.session_id)
     )
     told = {*connection.execute(query).scalars()}
-    on_record = select(said.id).where(said.session_id == S.session_id).exists()
-    untold = select(S.session_id).where(S.snapshot_method == Method.CORRECTED.value, ~on_record)
+    replacing = select(runs.c.run).where(runs.c.kind.in_([RunKind.CORRECT.value, RunKind.IMPROVE.value]))
+    on_record = select(said.id).where(said.session_id == S.session_id, said.run == S.snapshot_run).exists()
+    was_replaced = or_(S.snapshot_method == Method.CORRECTED.value, S.snapshot_run.in_(replacing))
+    untold = select(S.session_id).where(was_replaced, ~on_record)
     return sorted(told.union(connection.execute(untold).scalars()))
 
 

@@ -38,7 +38,7 @@ from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.remembered import settle_plain
 from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import Packed, fill, pack, rows_of, stages
+from snapshots.adapters.sql.stage import STATED, Packed, fact_columns, fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -65,7 +65,6 @@ CONNECT = "cowrie.session.connect"
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
 
 SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
-FACT_COLUMNS = tuple(c for c in SNAPSHOT_COLUMNS if c not in {*SEEN_COLUMNS, "snapshot_run"})
 
 STAGE = Table(
     "stage_open_sessions",
@@ -78,12 +77,7 @@ STAGE = Table(
     Column("source_ip_rank", SmallInteger),
     Column("source_ip_seen_at", UtcDateTime),
     Column("source_ip_run", String(36)),
-    Column("snapshot_asn", BigInteger),
-    Column("snapshot_country", String(2)),
-    Column("snapshot_ip_type", String(16)),
-    Column("enrichment_at", UtcDateTime),
-    Column("snapshot_method", String(16)),
-    Column("snapshot_source", Text),
+    *fact_columns(),
     Column("snapshot_seal", String(32)),
     Column("snapshot_gap", String(20)),
     prefixes=["TEMPORARY"],
@@ -252,7 +246,7 @@ class SqlOpenSessions:
             .values(
                 # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
                 {c: case((or_(_is_blank(), ~seals), staged[c]), else_=S[c]) for c in SEEN_COLUMNS}
-                | {c: case((writes_facts, staged[c]), else_=S[c]) for c in FACT_COLUMNS}
+                | {c: case((writes_facts, staged[c]), else_=S[c]) for c in (*STATED, "snapshot_seal")}
                 | {
                     "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
                     "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),

@@ -17,8 +17,8 @@ from snapshots.domain.concentration import Concentration
 
 S = session_summaries.c
 
-ALONE = frozenset({Key.ASN, Key.COUNTRY})
-"""Facts that are counted over all sessions by an index that holds nothing else."""
+ALONE: Mapping[Key | Span, str] = {key: FACTS[key] for key in (Key.ASN, Key.COUNTRY)}
+"""Facts that are counted over all sessions by an index that holds nothing else; times are sought apart."""
 
 MOST_SOUGHT = 1_000
 """Of how many groups the first and last time are sought one by one."""
@@ -48,9 +48,8 @@ class SqlQuestions:
         _check(which, by, with_before=with_before)
         with self._database.reading() as connection:
             asked = Asked(connection, which)
-            is_plain = not with_addresses and not with_before
-            fact = by[0] if is_plain and len(by) == 1 and by[0] in ALONE and top <= MOST_SOUGHT else None
-            apart = FACTS[fact] if isinstance(fact, Key) and asked.is_of_everything else None
+            counts_alone = asked.is_of_everything and len(by) == 1 and top <= MOST_SOUGHT
+            apart = ALONE.get(by[0]) if counts_alone and not with_addresses and not with_before else None
             if with_before and which.since is not None:
                 query = asked.grouped(by, with_addresses=with_addresses, before=which.since)
             else:
@@ -59,7 +58,9 @@ class SqlQuestions:
             numbers = {row[f"part{by.index(Key.ASN)}"] for row in found} if Key.ASN in by else set()
             organizations = _organizations(connection, numbers)
             times = asked.times_of(apart, [row["part0"] for row in found]) if apart is not None else {}
-            return [_group(row, by, organizations, times) for row in found]
+            hashes = {row[f"part{by.index(Key.PASSWORD)}"] for row in found} if Key.PASSWORD in by else set()
+            passwords = asked.passwords_of(hashes)
+            return [_group(row, by, organizations, times, passwords) for row in found]
 
     def concentration(self, which: Which, by: Key, *, known_only: bool = False) -> Concentration:
         """Return how the sessions spread over a key."""
@@ -136,13 +137,18 @@ def _organizations(connection: Connection, numbers: Collection[int | None]) -> M
 
 
 def _group(
-    row: RowMapping, by: Sequence[Key | Span], organizations: Mapping[int, str], times: Mapping[Any, tuple[Any, Any]]
+    row: RowMapping,
+    by: Sequence[Key | Span],
+    organizations: Mapping[int, str],
+    times: Mapping[Any, tuple[Any, Any]],
+    passwords: Mapping[str, str],
 ) -> Group:
     values = [row[f"part{n}"] for n in range(len(by))]
     first, last = times[values[0]] if times else (row["first_seen"], row["last_seen"])
     return Group(
         values=tuple(None if value is None else str(value) for value in values),
         name=organizations.get(values[by.index(Key.ASN)]) if Key.ASN in by else None,
+        password=passwords.get(values[by.index(Key.PASSWORD)]) if Key.PASSWORD in by else None,
         sessions=row["sessions"],
         first_seen=first,
         last_seen=last,

@@ -36,7 +36,6 @@ from snapshots.adapters.sql.dialects import (
     by_bytes,
     digest_of,
     empty,
-    has_rowids,
     is_plain_moment,
     moment_as_stored,
     moment_shown,
@@ -47,9 +46,9 @@ from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import place_of
 from snapshots.adapters.sql.rows import Seals
 from snapshots.adapters.sql.shape import Shape
-from snapshots.adapters.sql.stage import add, pack, stages
+from snapshots.adapters.sql.stage import STATED, add, fact_columns, pack, stages
 from snapshots.adapters.sql.tables import is_sealed, name, session_summaries
-from snapshots.adapters.sql.unjudged import ROW_ID, RowPage
+from snapshots.adapters.sql.unjudged import RowPage
 from snapshots.app.session_ports import SettledByStore
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
@@ -65,17 +64,11 @@ STAGE = Table(
     Column("address", name(45)),
     Column("since", UtcDateTime),
     Column("until", UtcDateTime),
-    Column("snapshot_asn", BigInteger),
-    Column("snapshot_country", String(2)),
-    Column("snapshot_ip_type", String(16)),
-    Column("enrichment_at", UtcDateTime),
-    Column("snapshot_method", String(16)),
-    Column("snapshot_source", Text),
+    *fact_columns(),
     Column("sealed_text", Text),
     Column("snapshot_gap", String(20)),
     prefixes=["TEMPORARY"],
 )
-FACT_COLUMNS = tuple(c.name for c in STAGE.c if c.name.startswith("snapshot_") or c.name == "enrichment_at")
 OF_ADDRESS = Index("ix_stage_verdict_spans", STAGE.c.address)
 
 GENERATION = 2**32
@@ -119,11 +112,10 @@ def settle_plain(
     now = literal(settled_at, S.updated_at.type)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
     sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + moment_shown(connection, plain.c.at)
-    place = ROW_ID if has_rowids(connection) else page.place
     writing = (
         update(session_summaries)
         .where(
-            place == plain.c.place,
+            page.place == plain.c.place,
             S.session_id == plain.c.session_id,
             span.address == plain.c.ip,
             span.since <= plain.c.at,
@@ -132,7 +124,7 @@ def settle_plain(
             S.snapshot_gap.is_(None),
         )
         .values(
-            {column: span[column] for column in FACT_COLUMNS}
+            {column: span[column] for column in (*STATED, "snapshot_gap")}
             | {
                 "source_ip": plain.c.ip,
                 "source_ip_rank": int(SightingKind.OTHER),
@@ -190,7 +182,7 @@ def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tu
             facts, sealed_text = seals.part(verdict)
             yield (*span, *facts, sealed_text, None)
         else:
-            yield (*span, *(None,) * 7, verdict.value)
+            yield (*span, *(None for _ in STATED), None, verdict.value)
 
 
 def _plain(

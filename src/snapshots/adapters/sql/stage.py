@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, FromClause, MetaData, Table, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    FromClause,
+    MetaData,
+    String,
+    Table,
+    Text,
+    literal_column,
+    select,
+)
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql.dialects import empty, moment_as_stored
@@ -29,6 +40,22 @@ def stage_of(table: Table) -> Table:
         *(Column(column.name, column.type) for column in table.columns),
         prefixes=["TEMPORARY"],
     )
+
+
+def fact_columns() -> list[Column[Any]]:
+    """Return the columns in which facts and where they are from reach a row, for another stage."""
+    return [
+        Column("snapshot_asn", BigInteger),
+        Column("snapshot_country", String(2)),
+        Column("snapshot_ip_type", String(16)),
+        Column("enrichment_at", UtcDateTime),
+        Column("snapshot_method", String(16)),
+        Column("snapshot_source", Text),
+    ]
+
+
+STATED = tuple(column.name for column in fact_columns())
+"""Their names."""
 
 
 def pack(connection: Connection, rows: Iterable[tuple[object, ...]]) -> Packed:

@@ -9,23 +9,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, writ
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.report import Inspection, Invariant, Reports, Standing
 from snapshots.app.steering import WorkObserver
-from snapshots.domain.coverage import Coverage
+from snapshots.domain.coverage import NOT_JUDGED
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.gap import Gap
 
 SECONDS_BETWEEN_FILES = 60.0
 """How long a load goes on at least from one writing of its file to the next."""
 
-NOT_JUDGED = "not_judged"
-
 BUCKETS = (0.1, 0.3, 1, 3, 10, 30)
-
-FIELDS: dict[str, Callable[[Coverage], int]] = {
-    "snapshot": lambda coverage: coverage.sealed,
-    "asn": lambda coverage: coverage.asn,
-    "country": lambda coverage: coverage.country,
-    "ip_type": lambda coverage: coverage.ip_type,
-}
 
 
 class LoadMetrics:
@@ -82,8 +73,8 @@ class LoadMetrics:
         self._sessions.set(sessions.total)
         for gap in (*Gap, None):
             self._open.labels(gap.value if gap is not None else NOT_JUDGED).set(sessions.by_gap[gap])
-        for field, count in FIELDS.items():
-            share = sessions.share(count(sessions))
+        for field, count in sessions.by_field.items():
+            share = sessions.share(count)
             self._coverage.labels(field).set(nan if share is None else share)
         self._kept.set(sum(standing.dead_letters.values()))
         if standing.last_event_at is not None:
@@ -230,8 +221,8 @@ class _MeteredWork:
         self._next = next_observer
         self._write_if_old = write_if_old
 
-    def stage_begun(self, name: str, total: int) -> None:
-        self._next.stage_begun(name, total)
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        self._next.stage_begun(name, total, run=run)
 
     def batch_done(self, handled: int, seconds: float) -> None:
         self._metrics.batch_done(handled, seconds)
