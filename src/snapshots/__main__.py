@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"Error: {exc}\n")
         return COULD_NOT
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What was loaded is stored; the same command goes on from there.\n")
+        sys.stderr.write("Interrupted. What was stored stays; the same command again goes on, or begins anew.\n")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
         _drop_output()

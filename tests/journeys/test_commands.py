@@ -290,7 +290,10 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     monkeypatch.setattr("snapshots.container.open_application", interrupted)
     code, _, err = run("load", logs)
 
-    assert (code, err) == (130, "\nInterrupted. What was loaded is stored; the same command goes on from there.\n")
+    assert (code, err) == (
+        130,
+        "\nInterrupted. What was stored stays; the same command again goes on, or begins anew.\n",
+    )
 
 
 def test_a_database_in_use_is_said_to_be(run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
