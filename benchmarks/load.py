@@ -5,13 +5,13 @@ How near loading is to the limit of this machine.
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
 msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
-same without the indexes that only questions need, and, if asked for, into a new PostgreSQL database, each a process of
-its own, start included; DuckDB doing the same fold over the same lines on one thread, and keeping bad ones, where it is
-installed (`pip install duckdb`); and, on a part, what a loader does that stores every event as a row, 500 in a
-statement, and adds to its session by an upsert. It prints the median of the rounds, the ratios to the limit, and the
-peak memory of the loads. Without PATH the log that comes with the program is repeated under new ids and times until
-there are enough events; with --addresses its sessions come from so many addresses that nobody knew. The last line says
-which part of loading is looking addresses up.
+same while keeping every event, and without the indexes that only questions need, and, if asked for, into a new
+PostgreSQL database, each a process of its own, start included; DuckDB doing the same fold over the same lines on one
+thread, and keeping bad ones, where it is installed (`pip install duckdb`); and, on a part, what a loader does that
+stores every event as a row, 500 in a statement, and adds to its session by an upsert. It prints the median of the
+rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that comes with the program is
+repeated under new ids and times until there are enough events; with --addresses its sessions come from so many
+addresses that nobody knew. The last line says which part of loading is looking addresses up.
 """
 
 import argparse
@@ -83,6 +83,9 @@ def main() -> None:
             "decoding and counting (limit)": lambda: count(log, len(lengths)),
             "load into SQLite": lambda: load(log, new_file(folder), len(lengths), "load into SQLite"),
         }
+        steps["the same, keeping events"] = lambda: load(
+            log, new_file(folder), len(lengths), "the same, keeping events", "--store-events"
+        )
         steps["the same without indexes for questions"] = lambda: load(
             log, without_query_indexes(new_file(folder)), len(lengths), "the same without indexes for questions"
         )
@@ -165,8 +168,8 @@ def new_database(server: str) -> str:
     return make_url(server).set(database="loaded").render_as_string(hide_password=False)
 
 
-def load(log: Path, url: str, events: int, name: str) -> int:
-    _, peak = watched([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url])
+def load(log: Path, url: str, events: int, name: str, *options: str) -> int:
+    _, peak = watched([sys.executable, "-m", "snapshots", "load", str(log), "-q", "--db", url, *options])
     peaks[name] = max(peaks.get(name, 0.0), peak)
     return events
 

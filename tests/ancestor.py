@@ -136,7 +136,7 @@ def load_as_cowrieprocessor(
 ) -> None:
     """Do what its loader's statements do with a batch: add to the counters, and fill NULLs column by column."""
     sessions: dict[str, SessionAggregate] = {}
-    for logged_id, event in events:
+    for logged_id, event, _ in events:
         sessions.setdefault(logged_id, SessionAggregate.of(logged_id)).add(event)
     largest, smallest = ("GREATEST", "LEAST") if connection.dialect.name == "postgresql" else ("max", "min")
     for name, aggregate in sessions.items():

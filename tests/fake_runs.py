@@ -230,6 +230,7 @@ class InMemoryAudit:
         staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
         self.memory.sessions.clear()
         self.memory.sessions.update(staying)
+        self.memory.event_parts[:] = [part for part in self.memory.event_parts if part.session_id in staying]
         for address, known in self.memory.addresses.items():
             own = [session for session in staying.values() if session.source_ip == address]
             known.session_count = len(own)

@@ -12,7 +12,7 @@ from typing import Any
 from snapshots.app.complete import LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
-from snapshots.app.line_ports import DeadLetter, KeptLetter
+from snapshots.app.line_ports import DeadLetter, EventPart, KeptLetter
 from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Document, Shelf
@@ -277,6 +277,20 @@ class InMemoryDeadLetters:
         return KeptLetter(letter=self.memory.letters[identity], run="run", kept_at=NOON)
 
 
+class InMemoryEventLines:
+    """Parts in a list."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def keep(self, parts: Collection[EventPart], *, run: str) -> None:
+        assert all(part.session_id in self.memory.sessions for part in parts)
+        self.memory.event_parts += parts
+
+    def of(self, session_id: str) -> Sequence[bytes]:
+        return [line for part in self.memory.event_parts if part.session_id == session_id for line in part.lines]
+
+
 class InMemoryBookmarks:
     """Marks in sets."""
 
@@ -300,6 +314,7 @@ class InMemoryStores:
         self.sessions = InMemorySessions(memory)
         self.open_sessions = InMemoryOpenSessions(memory)
         self.dead_letters = InMemoryDeadLetters(memory)
+        self.event_lines = InMemoryEventLines(memory)
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
         self.audit = InMemoryAudit(memory)

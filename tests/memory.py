@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from snapshots.app.line_ports import DeadLetter
+from snapshots.app.line_ports import DeadLetter, EventPart
 from snapshots.app.lines import Mark
 from snapshots.app.ports import Document
 from snapshots.app.run_ports import RunRecord, RunState
@@ -51,6 +51,7 @@ class Memory:
     sources: dict[int, RegisteredBuild] = field(default_factory=dict)
     sessions: dict[str, SessionSummary] = field(default_factory=dict)
     letters: dict[str, DeadLetter] = field(default_factory=dict)
+    event_parts: list[EventPart] = field(default_factory=list)
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)

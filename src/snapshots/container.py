@@ -44,6 +44,7 @@ from snapshots.app.finding import AddressFinder
 from snapshots.app.follow import DeltaLoader
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
+from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import LineOptions, LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
@@ -211,6 +212,7 @@ class Container(containers.DeclarativeContainer):
     letters = providers.Singleton(
         DeadLetterOffice, database=database, loader=loader, event_in=providers.Object(_line_in)
     )
+    events = providers.Singleton(KeptEvents, database=database, event_in=providers.Object(_line_in))
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
@@ -286,6 +288,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             inventory=container.inventory_reports(),
             keeper=container.keeper(),
             letters=container.letters(),
+            events=container.events(),
             backfill=container.backfill(),
             improve=container.improve(),
             undo=container.undo(),

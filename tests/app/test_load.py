@@ -8,7 +8,8 @@ from itertools import count
 import pytest
 
 from snapshots.app.batch import BatchSize, LoadReport
-from snapshots.app.errors import SourceUnreadable, StoreBusy
+from snapshots.app.errors import NoSuchSession, SourceUnreadable, StoreBusy
+from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
@@ -286,3 +287,43 @@ def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored
             load(database, ListSource("log", [said("s", 1, CONNECT)]))
 
     assert bool(database.memory.sessions) == is_stored
+
+
+def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
+    """In the order of time: of two connects under one id, of a batch of its own, and of lines read again."""
+    database = InMemoryDatabase()
+    first = [
+        said("s", 3)._replace(line=b"third"),
+        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        said("s", 9, CONNECT, port=2)._replace(line=b"ninth"),
+        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        said("t", 5),
+    ]
+
+    load(database, ListSource("log", first))
+    load(database, ListSource("log copied", [*first, said("s", 2)._replace(line=b"second")]))
+
+    own, other = sorted(name for name in database.memory.sessions if name.startswith("s"))
+    kept = KeptEvents(database, lambda line: said("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
+    assert list(kept.of(own)) == [b"first", b"second", b"third"]
+    assert [part.lines for part in database.memory.event_parts if part.session_id == other] == [[b"ninth"]]
+    with pytest.raises(NoSuchSession, match="--store-events"):
+        kept.of("t")
+
+
+def test_a_kept_line_that_cannot_be_read_any_more_is_given_back() -> None:
+    """It was an event once; nothing is lost."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1)._replace(line=b"a"), said("s", 2)._replace(line=b"b")]))
+
+    assert list(KeptEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
+
+
+def test_kept_lines_fill_a_batch() -> None:
+    """So that memory stays bounded, whatever is in them."""
+    database = InMemoryDatabase()
+    big = b"x" * (BatchSize().bytes // 2)
+
+    load(database, ListSource("log", [said("s", mark)._replace(line=big) for mark in range(4)]))
+
+    assert [len(part.lines) for part in database.memory.event_parts] == [2, 2]

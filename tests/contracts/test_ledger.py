@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from snapshots.app.line_ports import DeadLetter
+from snapshots.app.line_ports import DeadLetter, EventPart
 from snapshots.app.lines import Mark, Reason
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, NOON
 
 LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")
@@ -99,3 +100,22 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> 
         again = stores.runs.find("one")
         assert again is not None
         assert (again.state, again.ended_at) == (RunState.RUNNING, None)
+
+
+PARTS = [EventPart("a", [b'{"x": 1}', b"\x00\xff \xe2\x80\xae"]), EventPart("b", [b"b"]), EventPart("a", [b"later"])]
+
+
+def test_lines_of_events_come_back_byte_for_byte_and_leave_with_their_session(database: Database) -> None:
+    """Part by part; a part without lines leaves no trace, and pruning takes what is left of a person."""
+    with database.transaction() as stores:
+        names = ["a", "b", "c"]
+        events = [SessionEvent(1, NOON, EventKind.OTHER)]
+        stores.sessions.save([SessionAggregate.of(name, events).summary() for name in names], run="run", saved_at=NOON)
+        stores.event_lines.keep([*PARTS, EventPart("c", [])], run="run")
+        stores.event_lines.keep([], run="run")
+
+    with database.transaction() as stores:
+        assert list(stores.event_lines.of("a")) == [*PARTS[0].lines, b"later"]
+        assert [list(stores.event_lines.of(name)) for name in ("b", "c", "none")] == [[b"b"], [], []]
+        stores.audit.prune(NOON + DAY, run="prune", made_at=NOON)
+        assert [list(stores.event_lines.of(name)) for name in names] == [[], [], []]

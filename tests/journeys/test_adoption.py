@@ -280,10 +280,11 @@ def test_cutting_over_neither_doubles_nor_loses(newest: Adopted, run: Run, tmp_p
     counted = newest.rows(columns=COUNTERS)
     run("adopt")
 
-    report = run("load", NEW)[1]
+    report = run("load", NEW, "--store-events")[1]
 
     assert newest.rows(columns=COUNTERS) == counted
     assert "509 events were stored before" in report
+    assert sum(row["lines"] for row in newest.rows("event_lines")) == 509  # what it counted was not kept
 
     log = tmp_path / "cowrie.json"
     last = max(line.event.at for line in events_of(NEW))
@@ -440,6 +441,7 @@ def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adop
     with newest.engine.begin() as connection:
         for name in set(BEHAVIOUR_COLUMNS) - its_own:
             connection.exec_driver_sql(f"ALTER TABLE session_summaries DROP COLUMN {name}")
+        connection.exec_driver_sql("DROP TABLE event_lines")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
 
     assert run("migrate")[0] == 0

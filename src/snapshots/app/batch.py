@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from snapshots.app.line_ports import DeadLetter
+from snapshots.app.line_ports import DeadLetter, EventPart
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
 from snapshots.domain.session import SessionAggregate
 
@@ -15,7 +15,7 @@ class BatchSize:
 
     Attributes:
         lines: Lines read.
-        bytes: Bytes of lines that are no events.
+        bytes: Bytes of lines that are kept as they are.
         seconds: Time since the batch began.
     """
 
@@ -75,6 +75,7 @@ class Batch:
 
     started_at: float
     pending: dict[str, SessionAggregate] = field(default_factory=dict)
+    texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
@@ -89,12 +90,21 @@ class Batch:
             self.letters.append(_letter(source, line))
             self.bytes += len(line.payload)
             return
-        logged_id, event = line
+        logged_id, event, text = line
         aggregate = self.pending.get(logged_id)
         if aggregate is None:
             aggregate = self.pending[logged_id] = SessionAggregate.of(logged_id)
         aggregate.add(event)
         self.events += 1
+        if text is not None:
+            self.texts.setdefault((logged_id, event.fingerprint), text)
+            self.bytes += len(text)
+
+    def kept_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
+        """Return the lines that are to be kept of a session behind a logged id, in the order of time."""
+        events = sorted(aggregate.events.values(), key=lambda event: (event.at, event.fingerprint))
+        keys = ((logged_id, event.fingerprint) for event in events)
+        return EventPart(aggregate.session_id, [self.texts[key] for key in keys if key in self.texts])
 
     def set_mark(self, source: LogSource) -> None:
         """Remember how far a content was read, if it can be known again."""

@@ -1,9 +1,9 @@
-"""What is recorded of lines: how far contents were read, and what could not be loaded."""
+"""What is recorded of lines: how far contents were read, what could not be loaded, and what is kept as it was."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshots.app.lines import Mark, Reason
 
@@ -63,6 +63,35 @@ class KeptLetter:
     letter: DeadLetter
     run: str
     kept_at: datetime
+
+
+class EventPart(NamedTuple):
+    """
+    What one batch read of a session, as it was written.
+
+    Attributes:
+        session_id: The session's name in the store.
+        lines: Of the log, in the order of time; none holds a newline.
+    """
+
+    session_id: str
+    lines: Sequence[bytes]
+
+
+class EventLines(Protocol):
+    """
+    The lines of events, of sessions whose operator wants them; they leave with their session.
+
+    Every implementation passes tests/contracts/test_ledger.py.
+    """
+
+    def keep(self, parts: Collection[EventPart], *, run: str) -> None:
+        """Store each part of a stored session beside those before it; one without lines is passed over."""
+        ...
+
+    def of(self, session_id: str) -> Sequence[bytes]:
+        """Return every line of a session, part by part as they were stored; none if none was kept."""
+        ...
 
 
 class Bookmarks(Protocol):

@@ -40,11 +40,13 @@ class LineOptions:
     Attributes:
         sensor: The honeypot's name, in place of what the lines say; None to believe them.
         keeps_passwords: Whether passwords are kept beside their hashes.
+        keeps_lines: Whether every event keeps its line, to be stored.
         layout: How events stand in the contents.
     """
 
     sensor: str | None = None
     keeps_passwords: bool = False
+    keeps_lines: bool = False
     layout: Layout = Layout.AUTO
 
 
@@ -63,10 +65,18 @@ class Mark:
 
 
 class LogEvent(NamedTuple):
-    """An event under the session id that was logged. A tuple, because there is one for each line."""
+    """
+    An event under the session id that was logged. A tuple, because there is one for each line.
+
+    Attributes:
+        logged_id: The session id.
+        event: What the line says.
+        line: The line, if it is to be kept.
+    """
 
     logged_id: str
     event: SessionEvent
+    line: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

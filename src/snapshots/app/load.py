@@ -154,15 +154,18 @@ class BulkLoader:
         now = self._clock.now()
         with self._database.transaction() as stores:
             held = stores.sessions.find(batch.pending)
-            new = [
-                aggregate.summary(logged_id)
+            apart = [
+                (logged_id, aggregate)
                 for logged_id, logged in batch.pending.items()
                 for aggregate in tell_apart(logged, held.get(logged_id, ()))
             ]
+            new = [aggregate.summary(logged_id) for logged_id, aggregate in apart]
             offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
             by_name = {summary.session_id: summary for found in held.values() for summary in found}
             changes = [_change(by_name, summary) for summary in offered]
             self._save(stores, changes, run)
+            if batch.texts:
+                stores.event_lines.keep([batch.kept_of(*session) for session in apart], run=run)
             stores.dead_letters.withdraw(set(batch.withdrawn) - {letter.identity for letter in batch.letters})
             letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
             for source, mark in batch.marks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from snapshots.app.line_ports import Bookmarks, DeadLetters
+from snapshots.app.line_ports import Bookmarks, DeadLetters, EventLines
 from snapshots.app.run_ports import Runs
 from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore, Undoing
 from snapshots.domain.freshness import FreshnessPolicy
@@ -295,6 +295,11 @@ class Stores(Protocol):
     @property
     def dead_letters(self) -> DeadLetters:
         """Return the lines that could not be loaded."""
+        ...
+
+    @property
+    def event_lines(self) -> EventLines:
+        """Return the lines of events that are kept."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
+from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import LineOptions, LogSource
 from snapshots.app.overview import Overview, OverviewMaker
 from snapshots.app.progress import LoadObserver
@@ -82,6 +83,7 @@ class Application:
         inventory: Answers questions about addresses.
         keeper: Imports, refreshes and withdraws what sources said.
         letters: Keeps the lines that could not be loaded.
+        events: Gives back the events that were kept as they were logged.
         backfill: Gives stored sessions their snapshots.
         improve: Replaces snapshots by better ones.
         undo: Takes runs back.
@@ -113,6 +115,7 @@ class Application:
     inventory: InventoryReports
     keeper: InventoryKeeper
     letters: DeadLetterOffice
+    events: KeptEvents
     backfill: BackfillSnapshots
     improve: ImproveSnapshots
     undo: UndoRun

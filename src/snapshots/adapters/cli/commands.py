@@ -1,6 +1,5 @@
 """The commands: what a user may ask for, and with which words."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.console import Console
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
+from snapshots.adapters.cli.events import events
 from snapshots.adapters.cli.export import export
 from snapshots.adapters.cli.files import opened_whole
 from snapshots.adapters.cli.inventory import drift, inventory, sources
@@ -29,6 +29,7 @@ from snapshots.adapters.cli.options import (
     output_options,
     stdout,
     stopping,
+    valid_text,
 )
 from snapshots.adapters.cli.progress import LoadBar
 from snapshots.adapters.cli.query import query
@@ -58,6 +59,7 @@ cli.add_command(backfill)
 cli.add_command(runs)
 cli.add_command(undo)
 cli.add_command(query)
+cli.add_command(events)
 cli.add_command(export)
 cli.add_command(migrate)
 cli.add_command(indexes)
@@ -79,6 +81,11 @@ cli.add_command(adopt)
     help="How events stand in the files: one in each line, or as JSON (arrays, pretty-printed, from Elasticsearch).",
 )
 @click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")
+@click.option(
+    "--store-events",
+    is_flag=True,
+    help="Keep every new event as it was logged, passwords and all, for `events`; it takes time and room.",
+)
 @click.option("--follow", is_flag=True, help="Go on reading what is added, until Ctrl-C or SIGTERM.")
 @click.option(
     "--every",
@@ -97,6 +104,7 @@ def load(
     *,
     input_format: str,
     keep_passwords: bool,
+    store_events: bool,
     follow: bool,
     every: float,
     quiet: bool,
@@ -111,7 +119,9 @@ def load(
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
-    reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout(input_format))
+    reading = LineOptions(
+        sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
+    )
     with opened(open_application, options) as application:
         metrics = application.metrics(metrics_file) if metrics_file is not None else None
         watched = metrics.load_observer if metrics is not None else _unwatched
@@ -213,7 +223,7 @@ def verify(
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
     """Show what led to what SESSION holds: its address, its snapshot, and who said so when."""
     with opened(open_application, options) as application:
-        found = application.reports.explain(_valid_text(session))
+        found = application.reports.explain(valid_text(session))
         if found is None:
             raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
     if output == "json":
@@ -256,7 +266,7 @@ def correct(
         return
     with opened(open_application, options) as application:
         before, after = application.changes.correct(
-            _valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
+            valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
         )
     render.show_correction(stdout(), before, after)
 
@@ -334,8 +344,3 @@ def _load(
 def _total_size(contents: Sequence[LogSource]) -> int | None:
     sizes = [content.size for content in contents]
     return None if None in sizes else sum(size or 0 for size in sizes)
-
-
-def _valid_text(argument: str) -> str:
-    """Return an argument as text that a database takes, whatever bytes the shell passed."""
-    return os.fsencode(argument).decode("utf-8", "backslashreplace")

@@ -1,5 +1,6 @@
 """Options that several commands take, and how a command opens what it works with."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -141,6 +142,11 @@ def opened(open_application: OpenApplication, /, options: dict[str, Any]) -> Ite
     """Open what a command works with, as its options say."""
     with open_application(Settings.of(**options)) as application:
         yield application
+
+
+def valid_text(argument: str) -> str:
+    """Return an argument as text that a database takes, whatever bytes the shell passed."""
+    return os.fsencode(argument).decode("utf-8", "backslashreplace")
 
 
 def stdout() -> Console:

@@ -70,6 +70,7 @@ class LineDecoder:
         options = options or LineOptions()
         self._sensor = clean(options.sensor, LONGEST_SENSOR) if options.sensor else None
         self._keeps_passwords = options.keeps_passwords
+        self._keeps_lines = options.keeps_lines
         self.layout = options.layout
 
     def decode(self, line: bytes) -> LogEvent | Reason:
@@ -115,6 +116,7 @@ class LineDecoder:
                 _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
                 telling(fields, self._keeps_passwords) if telling is not None else (),
             ),
+            line if self._keeps_lines else None,
         )
 
 

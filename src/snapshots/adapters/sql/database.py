@@ -15,6 +15,7 @@ from sqlalchemy.pool import StaticPool
 from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.counts import SqlInventoryCounts
+from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
@@ -67,6 +68,11 @@ class SqlStores:
     def dead_letters(self) -> SqlDeadLetters:
         """Return the lines that could not be loaded."""
         return SqlDeadLetters(self._connection)
+
+    @cached_property
+    def event_lines(self) -> SqlEventLines:
+        """Return the lines of events that are kept."""
+        return SqlEventLines(self._connection)
 
     @cached_property
     def bookmarks(self) -> SqlBookmarks:
