@@ -14,9 +14,9 @@ from dependency_injector import containers, providers
 from snapshots.adapters.cli.application import Application
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
-from snapshots.adapters.cowrie.content import salvaged
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
+from snapshots.adapters.cowrie.pieces import salvaged
 from snapshots.adapters.cowrie.watch import FolderWatch
 from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document

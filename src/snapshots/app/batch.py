@@ -1,7 +1,9 @@
 """What was read and is not stored yet, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from typing import NamedTuple
 
 from snapshots.app.line_ports import DeadLetter, EventPart
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
@@ -69,6 +71,19 @@ class LoadReport:
         return replace(self, **{name: count + getattr(other, name) for name, count in self.counts().items()})
 
 
+class ReadSession(NamedTuple):
+    """
+    What was read of a session, under the id that was logged.
+
+    Attributes:
+        aggregate: Its events.
+        lines: The lines to keep of them, by their fingerprints.
+    """
+
+    aggregate: SessionAggregate
+    lines: Mapping[int, bytes]
+
+
 @dataclass(slots=True)
 class Batch:
     """What was read and is not stored yet."""
@@ -87,7 +102,7 @@ class Batch:
         """Count a line."""
         self.lines += 1
         if isinstance(line, BadLine):
-            self.letters.append(_letter(source, line))
+            self.letters.append(letter_of(line, source=source.name, head=source.head))
             self.bytes += len(line.payload)
             return
         logged_id, event, text = line
@@ -99,6 +114,21 @@ class Batch:
         if text is not None:
             self.texts.setdefault((logged_id, event.fingerprint), text)
             self.bytes += len(text)
+
+    def put(self, session: ReadSession) -> None:
+        """Count what was read of a session elsewhere."""
+        logged = session.aggregate
+        held = self.pending.get(logged.session_id)
+        self.pending[logged.session_id] = logged if held is None else held.merge(logged)
+        self.lines += len(logged.events)
+        self.events += len(logged.events)
+        for mark, text in session.lines.items():
+            self.texts.setdefault((logged.session_id, mark), text)
+            self.bytes += len(text)
+
+    def is_full(self, size: BatchSize) -> bool:
+        """Whether it is to be stored, whatever the time is."""
+        return self.lines >= size.lines or self.bytes >= size.bytes
 
     def kept_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
         """Return the lines that are to be kept of a session behind a logged id, in the order of time."""
@@ -112,8 +142,9 @@ class Batch:
             self.marks.append((source, source.mark()))
 
 
-def _letter(source: LogSource, line: BadLine) -> DeadLetter:
-    key = source.head or source.name
+def letter_of(line: BadLine, *, source: str, head: str) -> DeadLetter:
+    """Return the letter that keeps a line of a source, by whose head it is known again, or by its name."""
+    key = head or source
     if line.reason is Reason.UNFINISHED_LINE:
         identity = provisional(key, line.reason, line.offset)
     elif line.reason is Reason.DAMAGED_FILE:
@@ -122,7 +153,7 @@ def _letter(source: LogSource, line: BadLine) -> DeadLetter:
         identity = _identity(f"{line.reason.value} {line.offset} {key}", line.payload)
     return DeadLetter(
         identity=identity,
-        source=source.name,
+        source=source,
         offset=line.offset,
         reason=line.reason,
         payload=line.payload,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from snapshots.app.batch import Batch, BatchSize, LoadReport, provisional
+from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession, provisional
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.lines import LogSource, Mark, Reason
@@ -80,11 +80,31 @@ class BulkLoader:
             StoreUnavailable: The database failed; whole batches are stored, and the same call goes on.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        run, began_at = self._new_run(), self._clock.now()
+        return self.load_by(lambda run: self.read(run, sources, observer), observer)
+
+    def load_by(
+        self, read: Callable[[str], Iterable[LoadReport]], observer: LoadObserver, *, run: str | None = None
+    ) -> LoadReport:
+        """
+        Do what `load` does, where the sources are read and stored in another way.
+
+        Args:
+            read: Reads and stores everything for a run, and tells what that did step by step.
+            observer: Is told about the sessions that are judged at the end.
+            run: The run's name; None for a new one.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreUnavailable: As for `load`.
+            SourceUnreadable: Likewise.
+        """
+        run, began_at = run or self._new_run(), self._clock.now()
         patiently(partial(self._begin, run, began_at), self._sleep)
         report = LoadReport(run=run)
         try:
-            for step in self.read(run, sources, observer):
+            for step in read(run):
                 report += step
             for step in self.judge_waiting(run, observer):
                 report += step
@@ -119,7 +139,7 @@ class BulkLoader:
             for line in source.lines():
                 was_read = True
                 batch.take(source, line)
-                is_full = batch.lines >= self._size.lines or batch.bytes >= self._size.bytes
+                is_full = batch.is_full(self._size)
                 if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
                     continue
                 observer.bytes_read(source.progress())
@@ -134,6 +154,17 @@ class BulkLoader:
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
         if batch.lines or batch.marks or batch.withdrawn:
             yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
+
+    def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
+        """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
+        batch = Batch(self._stopwatch())
+        for session in sessions:
+            batch.put(session)
+            if batch.is_full(self._size) or self._stopwatch() - batch.started_at >= self._size.seconds:
+                yield patiently(partial(self._store, run, batch, "-", observer), self._sleep)
+                batch = Batch(self._stopwatch())
+        if batch.pending:
+            yield patiently(partial(self._store, run, batch, "-", observer), self._sleep)
 
     def _resume(self, source: LogSource) -> list[str]:
         """Go to where the content was left, and return the letters that reading on may show to be out of date."""

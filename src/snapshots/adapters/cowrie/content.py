@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.streams import BLANK, BOM, CHUNK, LONGEST_BEGINNING, Begun
+from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, pieces_of, salvaged
+from snapshots.adapters.cowrie.streams import BLANK, CHUNK, LONGEST_BEGINNING, Begun
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
-
-HEAD = 64 * 1024
-LONGEST_LINE = 16 * 1024 * 1024
-LONGEST_PAYLOAD = 64 * 1024
 
 FOREIGN = {
     b"SQLite format 3": "a SQLite database",
@@ -104,18 +101,7 @@ class LogContent:
             pass  # what could be read before the damage is the beginning
         finally:
             content._close()
-        return self._first_event_in(beginning)
-
-    def _first_event_in(self, beginning: bytes) -> tuple[str, datetime | None]:
-        """Return a hash of the bytes up to the end of the first event, and the event's time."""
-        end = 0
-        for line in beginning.split(b"\n"):
-            end += len(line) + 1
-            said = self._decoder.decode(salvaged(line))
-            if isinstance(said, LogEvent):
-                known = beginning[: end - 1].rstrip(BLANK + b"\x00")
-                return blake2b(known, digest_size=16).hexdigest(), said.event.at
-        return "", None
+        return first_event_in(self._decoder, beginning)
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last mark before which every byte is as it was."""
@@ -294,15 +280,11 @@ class LogContent:
 
     def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
         """Take the event out of what a loss of power or an editor left around it."""
-        said = self._decoder.decode(salvaged(line))
-        if not isinstance(said, LogEvent):
-            yield BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
-            return
-        if _has_nuls(line):
-            end, self._offset = self._offset, start  # a mark that is set now must not pass over the event
-            yield BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start)
-            self._offset = end
-        yield said
+        pieces, end = pieces_of(self._decoder, line, reason, start), self._offset
+        for at, piece in enumerate(pieces):
+            # A mark that is set now must not pass over an event that follows.
+            self._offset = end if at == len(pieces) - 1 else start
+            yield piece
 
     def _last(self, rest: bytes, /) -> Iterator[LogEvent | BadLine]:
         """Take a last line without its newline if it is whole; else leave the mark before it."""
@@ -315,15 +297,6 @@ class LogContent:
             yield from self._odd(line, Reason.UNFINISHED_LINE, start)
         else:
             yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], start)
-
-
-def _has_nuls(line: bytes) -> bool:
-    return b"\x00" in (line[:1], line[-1:])
-
-
-def salvaged(line: bytes) -> bytes:
-    """Return a line without NULs and white space around it, and without the mark that some editors put first."""
-    return line.strip(BLANK + b"\x00").removeprefix(BOM)
 
 
 def _standard_input() -> BufferedIOBase:

@@ -7,9 +7,10 @@ from datetime import datetime
 from io import BufferedIOBase
 from pathlib import Path
 
-from snapshots.adapters.cowrie.content import HEAD, LogContent
+from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import by_age, files_named
+from snapshots.adapters.cowrie.pieces import HEAD, first_event_in
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark
 
@@ -111,7 +112,7 @@ class GrowingContent(LogContent):
     def _first(self) -> tuple[str, datetime | None]:
         if not self._known[0]:
             was_open = self._stream is not None
-            self._known = self._first_event_in(os.pread(self._descriptor, HEAD, 0))
+            self._known = first_event_in(self._decoder, os.pread(self._descriptor, HEAD, 0))
             if not was_open:
                 self.close()
         return self._known
