@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import cast
 
 from snapshots.app.errors import StoreUnavailable
@@ -18,6 +19,7 @@ from snapshots.app.session_ports import (
     SealedPage,
     SealedSession,
     SettledByStore,
+    Span,
     UndonePage,
 )
 from snapshots.domain.gap import Gap
@@ -30,11 +32,15 @@ from tests.memory import Correction, Memory
 class InMemoryOpenSessions:
     """The sessions without a snapshot, in the dict of all sessions."""
 
+    until = ""
+
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
     def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
         names = [name for name in self._names(case, run, silent_since) if f"={name}" > after][:limit]
+        if case is OpenCase.NEVER_JUDGED and self.until:
+            names = [name for name in names if f"={name}" <= self.until]
         return OpenPage([self._open(name) for name in names], f"={names[-1]}" if names else "")
 
     def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
@@ -80,6 +86,14 @@ class InMemoryOpenSessions:
             events=self.memory.raw_events.get(name, ()),
             document=self.memory.session_documents.get(name),
         )
+
+    def spans(self, count: int) -> Sequence[Span]:
+        names = [name for name, session in self.memory.sessions.items() if session.gap is None]
+        ends = [f"={name}" for name in sorted(names)[:: len(names) // count or 1]][1:]
+        return [Span(after, until) for after, until in pairwise(["", *ends, ""])]
+
+    def keep_to(self, span: Span) -> None:
+        self.until = span.until
 
     def may_have_learned(self, *, since: datetime) -> bool:
         return any(

@@ -304,6 +304,17 @@ class InMemoryBookmarks:
         self.memory.marks.setdefault(head, set()).add(mark)
 
 
+class Processes:
+    """This process, and those that ended."""
+
+    def __init__(self, name: str = "me", *gone: str) -> None:
+        self.name = name
+        self._gone = gone
+
+    def is_gone(self, name: str) -> bool:
+        return name in self._gone
+
+
 class InMemoryStores:
     """Everything that is stored, within one transaction."""
 

@@ -10,11 +10,9 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
+from snapshots.app.batch import SELDOM
 from snapshots.app.errors import InvalidQuestion, SettingRefused
 from snapshots.domain.errors import SnapshotsError
-
-SELDOM = (100_000, 20, 20)
-"""How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
 
 DONE, COULD_NOT, ASKED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 

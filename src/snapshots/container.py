@@ -1,6 +1,6 @@
 """The only file that knows every adapter: what is made of what."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,6 +22,7 @@ from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.shelf import SourceShelf
 from snapshots.adapters.intel.tables import Wish, open_table, tables_below
+from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.sql.adoption import SqlAdoption
 from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
@@ -39,8 +40,9 @@ from snapshots.app.batch import LoadReport
 from snapshots.app.complete import LateCompletion
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NothingToRead
+from snapshots.app.errors import NothingToRead, SettingRefused
 from snapshots.app.finding import AddressFinder
+from snapshots.app.fleet import Fleet
 from snapshots.app.follow import DeltaLoader
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
@@ -83,7 +85,7 @@ def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
         fallbacks=tuple(names[own:]),
         asn_precedence=settings.prefer_for_asn,
         country_precedence=settings.prefer_for_country,
-        network_max_age=settings.max_age or NETWORK_MAX_AGE,
+        network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
         max_lag=settings.max_lag,
         max_type_lag=settings.max_type_lag,
     )
@@ -120,7 +122,7 @@ def _freshness(settings: Settings) -> FreshnessPolicy:
     return FreshnessPolicy(
         fresh_for=settings.fresh_for,
         fresh_for_fast=settings.fresh_for_fast,
-        network_max_age=settings.max_age or NETWORK_MAX_AGE,
+        network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
     )
 
 
@@ -129,6 +131,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     clock = providers.Singleton(SystemClock)
+    naming = providers.Object(new_run)
     database = providers.Singleton(SqlDatabase, url=settings.provided.db)
     shelf = providers.Singleton(_shelf, settings=settings)
     reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
@@ -144,9 +147,7 @@ class Container(containers.DeclarativeContainer):
         AddressFinder, event_in=providers.Object(_event_in), addresses_in=providers.Object(addresses_in_document)
     )
     settling = providers.Singleton(Settling, service=service, finder=finder)
-    completion = providers.Singleton(
-        LateCompletion, database=database, settling=settling, clock=clock, new_run=providers.Object(new_run)
-    )
+    completion = providers.Singleton(LateCompletion, database=database, settling=settling, clock=clock, new_run=naming)
     health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
     steering = providers.Singleton(
         Steering,
@@ -164,7 +165,7 @@ class Container(containers.DeclarativeContainer):
         steering=steering,
         clock=clock,
         stopwatch=providers.Object(stopwatch),
-        new_run=providers.Object(new_run),
+        new_run=naming,
         ahead=providers.Singleton(_ahead, database=database),
     )
     improve = providers.Singleton(
@@ -174,11 +175,9 @@ class Container(containers.DeclarativeContainer):
         policy=policy,
         steering=steering,
         clock=clock,
-        new_run=providers.Object(new_run),
+        new_run=naming,
     )
-    undo = providers.Singleton(
-        UndoRun, database=database, steering=steering, clock=clock, new_run=providers.Object(new_run)
-    )
+    undo = providers.Singleton(UndoRun, database=database, steering=steering, clock=clock, new_run=naming)
     keeper = providers.Singleton(
         InventoryKeeper,
         database=database,
@@ -186,8 +185,9 @@ class Container(containers.DeclarativeContainer):
         completion=completion,
         freshness=freshness,
         clock=clock,
-        new_run=providers.Object(new_run),
+        new_run=naming,
     )
+    presence = providers.Singleton(ThisProcess)
     loader = providers.Singleton(
         BulkLoader,
         database=database,
@@ -195,8 +195,9 @@ class Container(containers.DeclarativeContainer):
         completion=completion,
         clock=clock,
         stopwatch=providers.Object(stopwatch),
-        new_run=providers.Object(new_run),
+        new_run=naming,
         sleep=providers.Object(pause),
+        presence=presence,
     )
     follower = providers.Singleton(
         DeltaLoader,
@@ -206,14 +207,16 @@ class Container(containers.DeclarativeContainer):
         completion=completion,
         clock=clock,
         stopwatch=providers.Object(stopwatch),
-        new_run=providers.Object(new_run),
+        new_run=naming,
         sleep=providers.Object(pause),
+        presence=presence,
+        tell=providers.Object(warn),
     )
     letters = providers.Singleton(
         DeadLetterOffice, database=database, loader=loader, event_in=providers.Object(_line_in)
     )
     events = providers.Singleton(KeptEvents, database=database, event_in=providers.Object(_line_in))
-    changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=providers.Object(new_run))
+    changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
     questions = providers.Singleton(SqlQuestions, database=database)
@@ -244,7 +247,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
         is_stopped: Callable[[], bool],
         every: float,
     ) -> LoadReport:
-        watch = FolderWatch(paths, LineDecoder(options))
+        watch = FolderWatch(paths, LineDecoder(options), warn)
         return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
 
     def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
@@ -303,10 +306,19 @@ def open_application(settings: Settings) -> Iterator[Application]:
             copy=copy,
             adoption=container.adoption(),
             migrate=database.migrate,
+            fleet=partial(_fleet, settings),
             shown_database=str(database),
         )
     finally:
         database.close()
+
+
+def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
+    try:
+        from snapshots.fleet import SparkFleet  # noqa: PLC0415 - what it needs is an extra
+    except ModuleNotFoundError as exc:
+        raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+    return SparkFleet(settings, master, spark)
 
 
 def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:

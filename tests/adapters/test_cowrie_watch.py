@@ -25,7 +25,8 @@ class Follower:
     """Reads what is new, and keeps the marks as a database would."""
 
     def __init__(self, *paths: Path) -> None:
-        self.watch = FolderWatch([str(path) for path in paths], LineDecoder())
+        self.told: list[str] = []
+        self.watch = FolderWatch([str(path) for path in paths], LineDecoder(), self.told.append)
         self.marks: dict[str, list[Mark]] = {}
 
     def look(self) -> list[int]:
@@ -137,6 +138,66 @@ def test_an_archive_of_what_was_read_adds_nothing(follower: Follower, log: Path)
     assert follower.look() == [1, 2]
     log.with_name("cowrie.json.1.gz").write_bytes(gzip.compress(log.read_bytes() + line(3)))
 
+    assert [follower.look() for _ in range(3)] == [[], [3], []]
+
+
+def test_an_archive_that_grows_keeps_nobody_waiting(follower: Follower, log: Path) -> None:
+    """It is read when it is whole; else it would be read from its beginning at each look, before what is new."""
+    whole = gzip.compress(b"".join(line(n) for n in range(9)))
+    archive = log.with_name("cowrie.json.1.gz")
+    for written in (10, 20, 30):
+        archive.write_bytes(whole[:written])
+        add(log, written)
+        assert follower.look() == [written]
+    archive.write_bytes(whole)
+
+    assert [follower.look() for _ in range(3)] == [[], [*range(9)], []]
+
+
+def test_an_archive_that_was_read_half_goes_on_at_its_last_mark(follower: Follower, log: Path) -> None:
+    """All of it was loaded before it was compressed, so nothing of it is new."""
+    add(log, *range(500))
+    assert len(follower.look()) == 500
+    (head,) = follower.marks
+    whole = gzip.compress(log.read_bytes())
+    archive = log.with_name("cowrie.json.1.gz")
+    archive.write_bytes(whole[: len(whole) // 2])
+    reads = [[*follower.watch.changed()] for _ in range(2)]
+    assert [len(found) for found in reads] == [0, 1]
+    (content,) = reads[1]
+    content.resume(follower.marks[head])
+    assert sum(isinstance(said, LogEvent) for said in content.lines()) < 500
+    follower.marks[head].append(content.mark())
+    archive.write_bytes(whole)
+
+    assert [follower.look() for _ in range(3)] == [[], [], []]
+
+
+def test_an_archive_that_was_renamed_is_read_again_after_forgetting(follower: Follower, log: Path) -> None:
+    """Its old name would stand in the way of everything that comes after it, for ever."""
+    archive = log.with_name("cowrie.json.1.gz")
+    archive.write_bytes(gzip.compress(line(1)))
+    add(log, 2)
+    assert [sorted(follower.look()) for _ in range(2)] == [[2], [1]]
+    archive.rename(log.with_name("cowrie.json.2.gz"))
+    assert follower.look() == []
+    follower.watch.forget()
+    add(log, 3)
+
+    assert follower.look() == [3]
+
+
+def test_a_file_that_is_gone_is_not_offered_after_forgetting(follower: Follower, log: Path) -> None:
+    """It was read, and closed, because a newer one stands beside it."""
+    old = log.with_name("cowrie.json.1")
+    add(old, 1)
+    os.utime(old, (1, 1))
+    add(log, 2)
+    assert sorted(follower.look()) == [1, 2]
+    old.unlink()
+    follower.watch.forget()
+    add(log, 3)
+
     assert follower.look() == [3]
 
 
@@ -179,6 +240,27 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     assert follower.look() == [1]
 
 
+@pytest.mark.parametrize("looks", [1, 3])
+def test_a_log_that_may_not_be_read_is_named_once(
+    follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """Whoever set up the rights of a folder badly would wait for ever; the others are read."""
+    secret = log.with_name("cowrie.json.1")
+    add(secret, 1)
+    add(log, 2)
+    opened = Path.open
+
+    def refusing(path: Path, *arguments: str) -> object:
+        if path == secret:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, "rb")
+
+    monkeypatch.setattr(Path, "open", refusing)
+
+    assert [follower.look() for _ in range(looks)] == [[2], [], []][:looks]
+    assert follower.told == [f"{secret} cannot be read: Permission denied; it is looked at again"]
+
+
 def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Follower, log: Path) -> None:
     """Its bytes once were taken for lines, because it was empty at first."""
     archive = log.with_name("cowrie.json.1.gz")
@@ -186,7 +268,7 @@ def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Fo
     assert follower.look() == []
     archive.write_bytes(gzip.compress(line(1)))
 
-    assert follower.look() == [1]
+    assert [follower.look() for _ in range(2)] == [[], [1]]
 
 
 def test_a_file_without_a_name_is_read_again_after_forgetting(tmp_path: Path) -> None:

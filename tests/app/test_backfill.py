@@ -1,6 +1,6 @@
 """Backfill, improve and undo, over a database in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,12 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchRun, RunTaken, StoreUnavailable
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import OpenCase, SessionChange
+from snapshots.app.session_ports import OpenCase, SessionChange, Span
 from snapshots.app.settle import Settling
 from snapshots.app.steering import Pace, Steering
 from snapshots.app.undo import UndoReport, UndoRun
@@ -28,7 +28,7 @@ from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.app.test_steering import Ailing, Told
-from tests.fake_runs import InMemoryAudit
+from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import AtOnce, DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -456,3 +456,47 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
     report = improve(world)
 
     assert (report.improved, report.set_aside) == ({"more facts": 1}, {"s1": "odd"})
+
+
+def judged_beside(world: World, run: str) -> list[Mapping[str, int]]:
+    """Let as many others as there are spans judge what they can."""
+    with world.store.view() as stores:
+        spans = stores.open_sessions.spans(3)
+    assert len(spans) > 1
+    return [world.backfill.judge_span(run, span, lambda _: None) for span in spans]
+
+
+def test_others_may_judge_spans_for_one_run() -> None:
+    """The run that began it counts what they did, and does what they left."""
+    worlds = World(source()), World(source())
+    for world in worlds:
+        world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, OTHER.text)
+
+    report = worlds[0].backfill.run(Told(), beside=lambda run: judged_beside(worlds[0], run))
+
+    alone = worlds[1].run()
+    assert (report.judged, report.sealed, report.left_open) == (7, alone.sealed, alone.left_open)
+    assert worlds[0].memory_database.memory.records[report.run].counts["judged"] == 7
+    assert {s.snapshot for s in worlds[0].database.memory.sessions.values()} == {
+        s.snapshot for s in worlds[1].database.memory.sessions.values()
+    }
+
+
+def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what stands in the way, or cannot be reached, stops the span."""
+    world = World(source())
+    world.put(HOME.text)
+
+    monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(StoreUnavailable("no")))
+    assert world.backfill.judge_span("run", Span("", ""), lambda _: None) == {}
+    for error in (StoreBusy("busy"), StoreGone("gone")):
+        monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(error))
+        with pytest.raises(type(error)):
+            world.backfill.judge_span("run", Span("", ""), lambda _: None)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse

@@ -19,6 +19,7 @@ from tests.fakes import (
     FixedClock,
     InMemoryDatabase,
     ListSource,
+    Processes,
     late_completion,
     snapshot_service,
 )
@@ -33,6 +34,7 @@ class Scripted:
     def __init__(self, *looks: Sequence[ListSource] | Exception) -> None:
         self.looks = list(looks)
         self.forgotten = 0
+        self.told: list[str] = []
 
     def changed(self) -> Sequence[ListSource]:
         look = self.looks.pop(0)
@@ -51,9 +53,10 @@ def follow(
     stopwatch: Callable[[], float] = lambda: next(ticks) * step  # noqa: E731 - a clock of tests
     service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
     completion = late_completion(database, service)
-    parts = {"clock": clock or FixedClock(), "stopwatch": stopwatch, "sleep": lambda _: None}
+    parts = {"clock": clock or FixedClock(), "stopwatch": stopwatch, "sleep": lambda _: None, "presence": Processes()}
     loader = BulkLoader(database, service, completion, new_run=lambda: "bulk", **parts)  # type: ignore[arg-type]  # parts
-    delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", **parts)  # type: ignore[arg-type]  # parts
+    tell = watch.told.append
+    delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", tell=tell, **parts)  # type: ignore[arg-type]  # parts
     return delta.follow(watch, Unobserved(), lambda: not watch.looks)
 
 
@@ -101,6 +104,7 @@ def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Ex
     report = follow(database, watch)
 
     assert (watch.forgotten, report.events) == (2, 1)
+    assert watch.told == [f"{error}; it is tried again until it works", "it goes on"]
 
 
 def test_a_database_that_refuses_ends_it() -> None:

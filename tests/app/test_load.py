@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
 import pytest
 
 from snapshots.app.batch import BatchSize, LoadReport
-from snapshots.app.errors import NoSuchSession, SourceUnreadable, StoreBusy
+from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
 from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BulkLoader
@@ -24,6 +25,7 @@ from tests.fakes import (
     InMemoryDatabase,
     InMemoryStores,
     ListSource,
+    Processes,
     Told,
     late_completion,
     snapshot_service,
@@ -33,7 +35,14 @@ from tests.strategies import HOME, NOON, OTHER
 FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13335, country="AU")}
 
 
-def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0, name: str = "run") -> BulkLoader:
+def loader(
+    database: InMemoryDatabase,
+    *,
+    seconds: float = 1000,
+    step: float = 0,
+    name: str = "run",
+    presence: Processes | None = None,
+) -> BulkLoader:
     source = DictSource("a", NOON, FACTS)
     ticks, runs = count(), count(1)
     service = snapshot_service(database, FakeShelf(source))
@@ -45,6 +54,7 @@ def loader(database: InMemoryDatabase, *, seconds: float = 1000, step: float = 0
         stopwatch=lambda: next(ticks) * step,
         new_run=lambda: f"{name}{next(runs)}",
         sleep=lambda _: None,
+        presence=presence or Processes(),
         size=BatchSize(lines=1024, seconds=seconds),
     )
 
@@ -327,3 +337,49 @@ def test_kept_lines_fill_a_batch() -> None:
     load(database, ListSource("log", [said("s", mark)._replace(line=big) for mark in range(4)]))
 
     assert [len(part.lines) for part in database.memory.event_parts] == [2, 2]
+
+
+class Death(BaseException):
+    """The process ends here, as by kill -9."""
+
+
+def died(database: InMemoryDatabase) -> None:
+    """Let a load store what it read and die before it judges what waits."""
+
+    def read(run: str) -> Iterator[LoadReport]:
+        yield from loader(database).read(run, [ListSource("log", [said("s", 1)])], Unobserved())
+        raise Death
+
+    with pytest.raises(Death):
+        loader(database, presence=Processes("dead")).load_by(read, Unobserved(), run="died")
+    died = database.memory.records["died"]
+    database.memory.records["died"] = replace(died, state=RunState.RUNNING, ended_at=None)
+    database.memory.runs["died"] = RunState.RUNNING
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_a_dead_load_left_is_judged_as_soon_as_its_death_is_known(is_known: bool) -> None:
+    """Else only after a while without a sign of life; the run is not shown as if it still ran."""
+    database = InMemoryDatabase()
+    died(database)
+
+    loader(database, name="next", presence=Processes("next", *(["dead"] if is_known else []))).load([], Unobserved())
+
+    assert (database.memory.sessions["s"].snapshot is not None) == is_known
+    assert (database.memory.records["died"].state is RunState.FAILED) == is_known
+    assert database.memory.records["next1"].settings == {"process": "next"}
+
+
+def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
+    """Such as one that was renamed in between; the next load reads it under its new name."""
+    database = InMemoryDatabase()
+
+    class Gone(ListSource):
+        def resume(self, marks: object) -> int:
+            raise LogUnreadable("gone.json cannot be read")
+
+    with pytest.raises(LogUnreadable, match="gone"):
+        load(database, Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT)]))
+
+    assert database.memory.sessions["s"].is_sealed
+    assert database.memory.runs == {"run1": RunState.FAILED}

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind
 from snapshots.app.session_ports import Judged, OpenCase, OpenSession
@@ -232,3 +233,34 @@ def test_a_settled_session_may_have_no_address(database: Database) -> None:
         stores.open_sessions.settle([judged], run="late", settled_at=LATER)
 
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP
+
+
+def test_spans_hold_every_session_that_nobody_judged_once(database: Database) -> None:
+    """So that several processes can share the work; a span keeps to itself, page by page."""
+    unjudged = [
+        SessionAggregate.of(f"s{n:04}", [SessionEvent(n, NOON, EventKind.OTHER, HOME)]).summary() for n in range(900)
+    ]
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in unjudged if s.sighting], registered_at=NOON)
+        stores.sessions.save(unjudged, run="theirs", saved_at=NOON)
+
+    with database.view() as stores:
+        spans = stores.open_sessions.spans(4)
+    seen = []
+    for span in spans:
+        after = span.after
+        while True:
+            with database.transaction() as stores:
+                stores.open_sessions.keep_to(span)
+                page = stores.open_sessions.page(
+                    OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after=after, limit=50
+                )
+            seen += [session.session_id for session in page.sessions]
+            if not page.last:
+                break
+            after = page.last
+
+    assert sorted(seen) == [summary.session_id for summary in unjudged]
+    assert (spans[0].after, spans[-1].until) == ("", "")
+    if not isinstance(database, SqlDatabase) or database.engine.dialect.name == "postgresql":
+        assert len(spans) == 4

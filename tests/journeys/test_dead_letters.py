@@ -1,5 +1,6 @@
 """Lines that could not be loaded, looked at and loaded later."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.lines import LogEvent, Reason
-from tests.journeys.conftest import Run
+from tests.journeys.conftest import NEW, Run
 
 BROKEN = b'{"session": "a0", "eventid": "cowrie.session.connect", "src_ip": "8.8.8.8", "timestamp": "yesterday"}'
 HOSTILE = b"\x1b[31mred <script>\x00\xff"
@@ -55,3 +56,22 @@ def test_letters_are_replayed_when_the_program_can_read_them(
     assert "1 of 2 dead letters were read: 1 new events" in run("dead-letters", "replay")[1]
     assert "0 of 1 dead letters were read: 0 new events" in run("dead-letters", "replay")[1]
     assert "AS15169" in run("report")[1]
+
+
+def test_letters_of_an_archive_that_was_seen_half_written_go_when_it_is_whole(run: Run, tmp_path: Path) -> None:
+    """Though nothing is read of it then, because all of it was loaded before."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    log, archive = folder / "cowrie.json.1", folder / "cowrie.json.1.gz"
+    log.write_bytes(gzip.decompress(NEW.read_bytes()))
+    run("load", folder)
+    whole = gzip.compress(log.read_bytes())
+    archive.write_bytes(whole[: len(whole) // 2])
+    run("load", folder)
+    assert len(json.loads(run("dead-letters", "list", "--format", "json")[1])) == 2
+    archive.write_bytes(whole)
+    log.unlink()
+
+    assert "Nothing new" in run("load", folder)[1]
+
+    assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []

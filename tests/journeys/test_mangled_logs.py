@@ -20,7 +20,7 @@ from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
 from snapshots.domain.observation import IpFacts, SourceBuild
 from snapshots.domain.source_ip import IpAddress
-from tests.fakes import late_completion, snapshot_service
+from tests.fakes import Processes, late_completion, snapshot_service
 from tests.mangle import in_files, mangled
 from tests.oracle import rows_of
 
@@ -74,6 +74,7 @@ def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -
         stopwatch=stopwatch,
         new_run=new_run,
         sleep=lambda _: None,
+        presence=Processes(),
         size=BatchSize(lines=lines, seconds=1000),
     )
     return loader.load(find_logs([str(path) for path in paths], LineDecoder()).contents, Unobserved())

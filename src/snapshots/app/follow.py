@@ -12,8 +12,9 @@ from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone
 from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.ports import Clock, Database
+from snapshots.app.presence import Presence, begin_load
 from snapshots.app.progress import LoadObserver
-from snapshots.app.run_ports import RunKind, RunState
+from snapshots.app.run_ports import RunState
 
 QUIET = timedelta(hours=1)
 """A session without a connect that said nothing for so long is judged: its connect will not come any more."""
@@ -60,6 +61,8 @@ class DeltaLoader:
         stopwatch: Returns seconds from an arbitrary start.
         new_run: Makes the name of a run.
         sleep: Waits for some seconds.
+        presence: Knows which loads died.
+        tell: Tells whoever watches what stands in the way, in a sentence.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class DeltaLoader:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         sleep: Callable[[float], None],
+        presence: Presence,
+        tell: Callable[[str], None],
     ) -> None:
         self._database = database
         self._loader = loader
@@ -82,6 +87,8 @@ class DeltaLoader:
         self._stopwatch = stopwatch
         self._new_run = new_run
         self._sleep = sleep
+        self._presence = presence
+        self._tell = tell
 
     def follow(
         self, watch: LogWatch, observer: LoadObserver, is_stopped: Callable[[], bool], *, every: float = 1.0
@@ -106,7 +113,7 @@ class DeltaLoader:
         """
         run, began_at = self._new_run(), self._clock.now()
         with self._database.transaction() as stores:
-            stores.runs.begin(run, RunKind.LOAD, at=began_at)
+            begin_load(stores, run, self._presence, at=began_at)
             self._service.register_sources(stores)
         report, state = LoadReport(run=run), RunState.FAILED
         kept_house_at, failures = self._stopwatch(), 0
@@ -124,8 +131,12 @@ class DeltaLoader:
                         now = self._clock.now()
                         report = self._keep_house(run, report, observer, learned_from=checked_at)
                         kept_house_at, checked_at = self._stopwatch(), now
+                    if failures:
+                        self._tell("it goes on")
                     failures = 0
-                except (StoreBusy, StoreGone, LogUnreadable):
+                except (StoreBusy, StoreGone, LogUnreadable) as error:
+                    if not failures:
+                        self._tell(f"{error}; it is tried again until it works")
                     watch.forget()
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1

@@ -8,11 +8,13 @@ from functools import partial
 from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession, provisional
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import LogUnreadable
 from snapshots.app.lines import LogSource, Mark, Reason
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.presence import Presence, begin_load
 from snapshots.app.progress import BatchLoaded, LoadObserver
-from snapshots.app.run_ports import RunKind, RunState
+from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.summary import SessionSummary
@@ -38,6 +40,7 @@ class BulkLoader:
         stopwatch: Returns seconds from an arbitrary start, for batches and rates.
         new_run: Makes the name of a run.
         sleep: Waits for some seconds.
+        presence: Knows which loads died.
         size: When a batch is stored.
     """
 
@@ -51,6 +54,7 @@ class BulkLoader:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         sleep: Callable[[float], None],
+        presence: Presence,
         size: BatchSize | None = None,
     ) -> None:
         self._database = database
@@ -60,6 +64,7 @@ class BulkLoader:
         self._stopwatch = stopwatch
         self._new_run = new_run
         self._sleep = sleep
+        self._presence = presence
         self._size = size or BatchSize()
 
     def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
@@ -113,11 +118,11 @@ class BulkLoader:
             self._end(report, RunState.FAILED)  # whoever waited for the database to no avail does not wait again
             raise
         completed = patiently(partial(self._completion.complete, learned_from=began_at), self._sleep).sealed
-        return replace(report, completed=completed, left_open=max(0, report.left_open))
+        return replace(report, completed=completed)
 
     def _begin(self, run: str, began_at: datetime) -> None:
         with self._database.transaction() as stores:
-            stores.runs.begin(run, RunKind.LOAD, at=began_at)
+            begin_load(stores, run, self._presence, at=began_at)
             self._service.register_sources(stores)
 
     def _end(self, report: LoadReport, state: RunState) -> None:
@@ -127,13 +132,22 @@ class BulkLoader:
             stores.runs.end(report.run, state, at=self._clock.now())
 
     def read(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
-        """Read every source to its end, and store what is new; sessions without a connect wait to be judged."""
+        """
+        Read every source to its end, and store what is new; sessions without a connect wait to be judged.
+
+        Raises:
+            LogUnreadable: A source cannot be read; all others are stored.
+        """
         batch = Batch(self._stopwatch())
-        name = "-"
+        name, unreadable = "-", None
         for source in sources:
             name = source.name
             observer.source_opened(name, source.size)
-            outdated = self._resume(source)
+            try:
+                offset, marks = self._resume(source)
+            except LogUnreadable as error:  # such as because it was renamed in between
+                unreadable = unreadable or error
+                continue
             was_read = False
             is_stream = source.size is None
             for line in source.lines():
@@ -150,10 +164,13 @@ class BulkLoader:
             observer.bytes_read(source.progress())
             if was_read:
                 batch.set_mark(source)
-                batch.withdrawn += outdated
+            # Of what was read when it was less, an unfinished line may stand before any mark.
+            batch.withdrawn += _outdated(source, [offset] if was_read else [mark.offset for mark in marks])
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
         if batch.lines or batch.marks or batch.withdrawn:
             yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
+        if unreadable is not None:
+            raise unreadable
 
     def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
         """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
@@ -166,16 +183,13 @@ class BulkLoader:
         if batch.pending:
             yield patiently(partial(self._store, run, batch, "-", observer), self._sleep)
 
-    def _resume(self, source: LogSource) -> list[str]:
-        """Go to where the content was left, and return the letters that reading on may show to be out of date."""
+    def _resume(self, source: LogSource) -> tuple[int, Sequence[Mark]]:
+        """Go to where the content was left, and return that place and the marks of such contents up to it."""
         marks: Sequence[Mark] = ()
         if source.head:
             marks = patiently(partial(self._marks_of, source.head), self._sleep)
         offset = source.resume(marks)
-        keys = [key for key in (source.head, source.name) if key]
-        return [provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys] + [
-            provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
-        ]
+        return offset, [mark for mark in marks if mark.offset <= offset]
 
     def _marks_of(self, head: str) -> Sequence[Mark]:
         with self._database.transaction() as stores:
@@ -210,7 +224,7 @@ class BulkLoader:
             sessions_added=sum(change.held is None for change in changes),
             sessions_changed=sum(change.held is not None for change in changes),
             sealed=_newly_sealed(changes),
-            left_open=sum(not change.kept.is_sealed for change in changes),
+            left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
             dead_letters=letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
@@ -252,7 +266,7 @@ class BulkLoader:
                 BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
             )
             begun_at = self._stopwatch()
-            yield LoadReport(run=run, sealed=sealed, left_open=-sealed)
+            yield LoadReport(run=run, sealed=sealed, left_open=len(changes) - sealed)
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
@@ -269,6 +283,14 @@ class BulkLoader:
         now = self._clock.now()
         stores.counts.count_sessions(changes, seen_at=now)
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+
+
+def _outdated(source: LogSource, offsets: Sequence[int]) -> list[str]:
+    """Return the letters that are out of date where lines before some places are finished, and the file is whole."""
+    keys = [key for key in (source.head, source.name) if key]
+    return [provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys for offset in offsets] + [
+        provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
+    ]
 
 
 def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:

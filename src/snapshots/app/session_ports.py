@@ -66,6 +66,13 @@ class OpenSession(NamedTuple):
         return self._replace(events=(), document=None) if self.events or self.document is not None else self
 
 
+class Span(NamedTuple):
+    """Where some sessions lie: behind a place, and up to another; "" is before the first, and behind the last."""
+
+    after: str
+    until: str
+
+
 class OpenPage(NamedTuple):
     """Some open sessions, and the place to go on behind; "" if there are no more."""
 
@@ -197,6 +204,14 @@ class OpenSessions(Protocol):
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count what `page` would return in all."""
+        ...
+
+    def spans(self, count: int) -> Sequence[Span]:
+        """Return spans that hold all sessions that nobody judged, for so many to work at once; maybe fewer."""
+        ...
+
+    def keep_to(self, span: Span) -> None:
+        """Let there be no sessions that nobody judged but those of a span, in this transaction."""
         ...
 
     def may_have_learned(self, *, since: datetime) -> bool:

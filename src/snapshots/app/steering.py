@@ -115,6 +115,19 @@ class WorkObserver(Protocol):
         ...
 
 
+class Unwatched:
+    """Tells nobody how work goes on."""
+
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        """Do nothing."""
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """Do nothing."""
+
+    def waiting_for(self, reason: str) -> None:
+        """Do nothing."""
+
+
 @dataclass(slots=True)
 class Work:
     """

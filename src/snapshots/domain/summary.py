@@ -76,6 +76,11 @@ class SessionSummary:
         """Whether the address comes from `cowrie.session.connect`, so that nothing can take its place."""
         return self.sighting is not None and self.sighting.kind is SightingKind.CONNECT
 
+    @property
+    def waits_for_connect(self) -> bool:
+        """Whether the session is open only until everything is read, as `awaiting_connect` left it."""
+        return self.gap is Gap.NEVER_LOOKED_UP and self.sighting is not None and not self.connect_was_seen
+
     def judged(self, verdict: IpSnapshot | Gap) -> "SessionSummary":
         """Return the summary sealed, or left open for a reason; a sealed one stays as it is."""
         if self.is_sealed:

@@ -1,6 +1,6 @@
 """What the commands work with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from snapshots.app.audit import AuditedChanges
 from snapshots.app.backfill import BackfillSnapshots
 from snapshots.app.batch import LoadReport
 from snapshots.app.copying import CopyObserver, TableCopied
+from snapshots.app.fleet import Fleet
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.inventory_report import InventoryReports
@@ -98,6 +99,7 @@ class Application:
         now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
         migrate: Brings the tables to a version, and returns the one before and the one after.
+        fleet: Returns a cluster, by its address and the settings of its engine.
         shown_database: The database without its password.
     """
 
@@ -129,6 +131,7 @@ class Application:
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
     migrate: Callable[[str], tuple[str | None, str | None]]
+    fleet: Callable[[str, Mapping[str, str]], Fleet]
     shown_database: str
 
 

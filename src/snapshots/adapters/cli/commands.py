@@ -1,5 +1,6 @@
 """The commands: what a user may ask for, and with which words."""
 
+import glob
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.events import events
 from snapshots.adapters.cli.export import export
 from snapshots.adapters.cli.files import opened_whole
+from snapshots.adapters.cli.fleet import fleet
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
@@ -65,6 +67,7 @@ cli.add_command(migrate)
 cli.add_command(indexes)
 cli.add_command(copy)
 cli.add_command(adopt)
+cli.add_command(fleet)
 
 
 @cli.command(short_help="Load Cowrie logs.")
@@ -126,6 +129,9 @@ def load(
         metrics = application.metrics(metrics_file) if metrics_file is not None else None
         watched = metrics.load_observer if metrics is not None else _unwatched
         if follow:
+            for path in paths:
+                if not glob.has_magic(path) and not Path(path).exists():
+                    click.echo(f"Warning: there is no {path} yet; it is waited for.", err=True)
             with stopping() as is_stopped:
                 asked = metrics.ticking(is_stopped) if metrics is not None else is_stopped
                 report = application.follow(paths, reading, watched(Unobserved()), asked, every)

@@ -305,7 +305,8 @@ def _share(coverage: Coverage, count: int) -> str:
 
 def _lag(lag: LagSpread) -> str:
     days = [span / timedelta(days=1) for span in (lag.least, lag.median, lag.greatest)]
-    return "days from the attack to the facts: least {:,.1f}, median {:,.1f}, greatest {:,.1f}".format(*days)
+    said = "days from the attack to the facts: least {:,.1f}, median {:,.1f}, greatest {:,.1f}".format(*days)
+    return f"{said} (below zero: known before)" if days[0] < 0 else said
 
 
 def _moment(at: datetime) -> str:

@@ -72,6 +72,10 @@ class LogContent:
         """Return the file; None for standard input."""
         return self._path
 
+    def rename(self, path: Path) -> None:
+        """Call the file by another name."""
+        self._path = path
+
     @property
     def size(self) -> int | None:
         """Return the file's size in bytes; None for a stream."""
@@ -105,6 +109,7 @@ class LogContent:
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last mark before which every byte is as it was."""
+        self._close()  # it may have been read before
         fitting = self._last_fitting(marks)
         self._close()
         if fitting is not None:

@@ -1,7 +1,7 @@
 """Logs that are being written: rotated, truncated, deleted and made anew while they are followed."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedIOBase
@@ -68,11 +68,7 @@ class GrowingContent(LogContent):
     @property
     def size_now(self) -> int:
         """Return the bytes of the file while it is open, whatever its name is by now; else 0."""
-        return os.fstat(self._descriptor).st_size if self._stream is not None else 0
-
-    def rename(self, path: Path) -> None:
-        """Call the file by another name."""
-        self._path = path
+        return os.fstat(self._descriptor).st_size if self.is_open else 0
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last mark that fits when it was just opened; afterwards stay where reading was left."""
@@ -103,6 +99,11 @@ class GrowingContent(LogContent):
             self._stream.seek(0)
         self._begin()
         self._is_placed = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file can be read whatever became of its name."""
+        return self._stream is not None
 
     def close(self) -> None:
         """Let go of the file; it is read again from its marks."""
@@ -138,11 +139,24 @@ class GrowingContent(LogContent):
 
 @dataclass(slots=True)
 class _Followed:
+    """
+    A file that is followed.
+
+    Attributes:
+        content: What is read of it.
+        beginning: Its first bytes.
+        size: Its bytes when it was looked at last; -1 if it is to be looked at anew.
+        modified: When it was changed then.
+        idle: For how many looks there was nothing new.
+        is_growing_archive: Whether it is compressed and may be written still: it is read when it stands still.
+    """
+
     content: LogContent
     beginning: bytes
     size: int = -1
     modified: int = -1
     idle: int = 0
+    is_growing_archive: bool = False
 
 
 class FolderWatch:
@@ -151,16 +165,20 @@ class FolderWatch:
 
     A file is known by its number on its device while it is followed, so it may be renamed; when it shrinks, or does
     not begin as it did, it is another content. Compressed files are read as they appear: what was loaded before,
-    under another name, is known by its marks.
+    under another name, is known by its marks. They are read when they stand still from one look to the next, because of
+    one that grows all would be read again each time.
 
     Args:
         paths: Files, folders and patterns; they may name nothing yet.
         decoder: Turns lines into events.
+        warn: Tells an operator, once for each, which files may not be read.
     """
 
-    def __init__(self, paths: Sequence[str], decoder: LineDecoder) -> None:
+    def __init__(self, paths: Sequence[str], decoder: LineDecoder, warn: Callable[[str], None]) -> None:
         self._paths = paths
         self._decoder = decoder
+        self._warn = warn
+        self._refused: set[Path] = set()
         self._followed: dict[Identity, _Followed] = {}
         self._foreign: dict[Identity, tuple[int, int]] = {}
 
@@ -177,6 +195,10 @@ class FolderWatch:
             newest[path.parent] = max(newest.get(path.parent, 0), status.st_mtime_ns)
             try:
                 found += self._look(path, identity, status)
+            except PermissionError as error:
+                if path not in self._refused:
+                    self._refused.add(path)
+                    self._warn(f"{path} cannot be read: {error.strerror}; it is looked at again")
             except (OSError, SourceUnreadable):
                 continue  # it went in between, or is no log; it is looked at again
         found += self._without_a_name(seen)
@@ -217,6 +239,12 @@ class FolderWatch:
 
     def _look(self, path: Path, identity: Identity, status: os.stat_result) -> Iterable[LogContent]:
         held = self._followed.get(identity)
+        if held is not None:
+            held.content.rename(path)
+        if held is not None and held.is_growing_archive:
+            held.is_growing_archive = (held.size, held.modified) != (status.st_size, status.st_mtime_ns)
+            held.size, held.modified = status.st_size, status.st_mtime_ns
+            return () if held.is_growing_archive else [held.content]
         if held is not None and (held.size, held.modified) == (status.st_size, status.st_mtime_ns):
             held.idle += 1
             if held.idle == IDLE_LOOKS:
@@ -239,10 +267,9 @@ class FolderWatch:
                     else GrowingContent(path, self._decoder, identity)
                 )
             held = self._followed[identity] = _Followed(content, beginning)
-        elif isinstance(held.content, GrowingContent):
-            held.content.rename(path)
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
-        return [held.content] if status.st_size else ()
+        held.is_growing_archive = beginning.startswith(COMPRESSED)
+        return [held.content] if status.st_size and not held.is_growing_archive else ()
 
     def _can_be_read(self, content: LogContent) -> bool:
         """Whether a content has a beginning at present; if not, it counts as not looked at."""
@@ -259,7 +286,10 @@ class FolderWatch:
         """Return what was added to files that no path names any more, and let go of those that do not grow."""
         for identity in set(self._followed) - seen:
             held = self._followed[identity]
-            size = held.content.size_now if isinstance(held.content, GrowingContent) else held.size
+            if not isinstance(held.content, GrowingContent) or not held.content.is_open:
+                del self._followed[identity]  # it is gone; under another name it would be known by its marks
+                continue
+            size = held.content.size_now
             if size > held.size:
                 held.size, held.idle = size, 0
                 yield held.content

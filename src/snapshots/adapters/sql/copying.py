@@ -50,6 +50,28 @@ def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserv
         return copied
 
 
+def copy_tables(source: SqlDatabase, target: SqlDatabase, tables: Sequence[Table]) -> None:
+    """
+    Copy some tables of a database of this program into those of a new one.
+
+    Raises:
+        StoreUnavailable: A database failed.
+    """
+    with source.reading() as reader:
+        for table in tables:
+            _copy_table(reader, target, table, Unwatched())
+
+
+class Unwatched:
+    """Tells nobody."""
+
+    def table_opened(self, table: str, rows: int) -> None:
+        """Do nothing."""
+
+    def rows_copied(self, count: int) -> None:
+        """Do nothing."""
+
+
 def _make_tables(writer: Connection, target: SqlDatabase) -> None:
     if schema.version(writer) is not None:
         raise StoreUnavailable(f"{target} is in use already: copy into a database without tables")

@@ -35,6 +35,11 @@ class SqlStores:
         self._shape = shape
 
     @property
+    def connection(self) -> Connection:
+        """Return the connection, with its transaction."""
+        return self._connection
+
+    @property
     def largest_asn(self) -> int:
         """Return the largest number of a network that a session can hold."""
         return self._shape.largest_asn(session_summaries)

@@ -49,7 +49,7 @@ from snapshots.adapters.sql.tables import (
     set_asides,
 )
 from snapshots.adapters.sql.unjudged import UnjudgedRows
-from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared, SettledByStore
+from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared, SettledByStore, Span
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
@@ -185,6 +185,14 @@ class SqlOpenSessions:
         query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
         for session_id, payload in self._connection.execute(query.where(which)):
             found.setdefault(session_id, []).append(payload)
+
+    def spans(self, count: int) -> Sequence[Span]:
+        """Return spans of the order in which rows lie."""
+        return self._unjudged.spans(count)
+
+    def keep_to(self, span: Span) -> None:
+        """Look at no rows behind a span."""
+        self._unjudged.keep_to(span)
 
     def may_have_learned(self, *, since: datetime) -> bool:
         """Whether any address that was registered before a moment learned something since then."""

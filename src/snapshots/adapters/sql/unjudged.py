@@ -5,7 +5,9 @@ A page of them is rewritten as soon as it was read. In the order of their names,
 written, that is another block of the table for each of them, twice.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
@@ -13,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_col
 from snapshots.adapters.sql.dialects import has_rowids
 from snapshots.adapters.sql.paging import number_of
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
+from snapshots.app.session_ports import Span
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
@@ -49,11 +52,20 @@ class RowPage(NamedTuple):
     size: int = 0
 
 
+def _block(place: str) -> int:
+    return int(place.removeprefix(AT)[1:].partition(",")[0])
+
+
 class UnjudgedRows:
     """Where the rows lie of sessions that nobody judged."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._until: str = ""
+
+    def keep_to(self, span: Span) -> None:
+        """Let there be no rows behind a span."""
+        self._until = span.until
 
     @property
     def is_none(self) -> bool:
@@ -75,6 +87,14 @@ class UnjudgedRows:
         if not size:
             return RowPage(false(), TUPLE_ID)
         return RowPage(_TUPLES_BETWEEN.bindparams(run=run, behind=behind, last=last), TUPLE_ID, f"{AT}{last}", size)
+
+    def spans(self, count: int) -> Sequence[Span]:
+        """Return spans of PostgreSQL's table, by its blocks; one where the rows come in another order."""
+        if has_rowids(self._connection) or not self._walks(""):
+            return [Span("", "")]
+        ends = sorted({self._blocks * number // count for number in range(1, count)} - {0})
+        places = ["", *(f"{AT}({block},0)" for block in ends), ""]
+        return [Span(after, until) for after, until in pairwise(places)]
 
     @cached_property
     def _has_index_of_rows(self) -> bool:
@@ -103,10 +123,11 @@ class UnjudgedRows:
 
     def _end_behind(self, place: str, run: str, limit: int) -> tuple[str, int]:
         """Return where the last of some rows behind a place lies, and how many they are."""
-        block, more = int(place[1:].partition(",")[0]), max(limit // ROWS_A_BLOCK, SMALLEST_WALK)
+        block, more = _block(place), max(limit // ROWS_A_BLOCK, SMALLEST_WALK)
         last, size = "", 0
-        while size < limit and block <= self._blocks:
-            block, more = block + more, more * 2
+        end = _block(self._until) if self._until else self._blocks + 1
+        while size < limit and block < end:
+            block, more = min(block + more, end), more * 2
             asked = {"run": run, "behind": place, "before": f"({block},0)", "limit": limit - size}
             found, count = self._connection.execute(_END_BEHIND, asked).one()
             last, size, place = found or last, size + count, f"({block},0)"

@@ -1,0 +1,1 @@
+"""Many machines, by Apache Spark; nothing of it is imported before it is asked for."""

@@ -1,0 +1,86 @@
+"""Backfilling on Spark: stored sessions without a snapshot receive theirs."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from snapshots.adapters.spark.engine import send
+from snapshots.adapters.spark.folder import SESSIONS, ParquetFolder
+from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
+from snapshots.adapters.spark.parts import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
+from snapshots.adapters.spark.wire import packed, unpacked
+from snapshots.app.fleet import JudgeSpan, RowsOfPart
+from snapshots.app.session_ports import Span
+
+
+class JudgeSpans:
+    """
+    Judges the sessions of spans, and tells what became of them.
+
+    Args:
+        judge: Judges those of one.
+        run: The run that writes.
+        sent: Tells where files are.
+    """
+
+    def __init__(self, judge: JudgeSpan, run: str, sent: Sent) -> None:
+        self._judge, self._run, self._sent = judge, run, sent
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Take batches with the columns after and until."""
+        for batch in batches:
+            for row in batch.to_pylist():
+                counts = dict(self._judge(self._run, Span(row["after"], row["until"]), self._sent()))
+                yield pa.RecordBatch.from_arrays([pa.array([packed(counts)], pa.binary())], schema=COUNTS)
+
+
+class SparkBackfill:
+    """
+    Backfills on Spark.
+
+    Args:
+        spark: The session.
+        files: Files that the workers need, such as tables of facts.
+    """
+
+    def __init__(self, spark: Any, files: Sequence[str]) -> None:
+        self._spark = spark
+        self._sent = send(spark, files)
+
+    @property
+    def workers(self) -> int:
+        """Return how many parts can be worked on at once."""
+        return int(self._spark.sparkContext.defaultParallelism)
+
+    def in_database(self, run: str, spans: Sequence[Span], judge: JudgeSpan) -> Iterable[Mapping[str, int]]:
+        """Judge the sessions of spans, and return what became of them, by name."""
+        frame = self._spark.createDataFrame([tuple(span) for span in spans], "after string, until string")
+        counted = frame.repartition(len(spans)).mapInArrow(JudgeSpans(judge, run, self._sent), COUNTS_AS_SPARK)
+        return [unpacked(bytes(row.counts)) for row in counted.collect()]
+
+    def in_folder(self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type]) -> Mapping[str, int]:
+        """Judge the open sessions of a folder, and return what became of them, by name."""
+        from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
+
+        folder = ParquetFolder(self._spark, at)
+        folder.recover()
+        held = folder.held(SESSIONS)
+        counts: Counter[str] = Counter(judged=0)
+        if held is None:
+            return counts
+        left = held.where(sql.col("enrichment_at").isNull())
+        waiting = by_session(stored(left, columns), 2 * self.workers)
+        made = waiting.mapInArrow(SessionRows(rows_of, columns, run, self._sent), as_spark(columns))
+        with kept_on_disk(with_parts(made)) as rows:
+            for row in rows.groupBy("snapshot_method", "snapshot_gap").count().collect():
+                name = f"open:{row.snapshot_gap}" if row.snapshot_method is None else f"sealed:{row.snapshot_method}"
+                counts[name] += row["count"]
+                counts["judged"] += row["count"]
+            was = left.select("session_id", sql.col("snapshot_gap").alias("was"))
+            changed = rows.join(was, "session_id").where("enrichment_at IS NOT NULL OR NOT (snapshot_gap <=> was)")
+            with kept_on_disk(changed.drop("was")) as news:
+                if news.count():
+                    replace_sessions(folder, run, news, held)
+        return counts

@@ -1,0 +1,168 @@
+"""Loading on Spark: from lines to stored sessions."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from snapshots.adapters.spark.engine import send
+from snapshots.adapters.spark.fold import AS_SPARK, FoldLines, Kind
+from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
+from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
+from snapshots.adapters.spark.parts import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
+from snapshots.adapters.spark.starts import Starts
+from snapshots.adapters.spark.wire import unpacked
+from snapshots.app.batch import LoadReport
+from snapshots.app.fleet import FleetInput, KeepLetters, PartLines, RowsOfPart, StorePart
+from snapshots.app.line_ports import DeadLetter
+
+PART_BYTES = 64 * 1024 * 1024
+"""Of how many bytes of logs the sessions are stored by one worker at a time."""
+
+LETTERS_A_PAGE = 1_000
+
+
+class SparkLoad:
+    """
+    Loads logs on Spark.
+
+    Args:
+        spark: The session.
+        source: What to load.
+        lines: Tells what lines say.
+        files: Files that the workers need, such as tables of facts.
+    """
+
+    def __init__(self, spark: Any, source: FleetInput, lines: PartLines, files: Sequence[str]) -> None:
+        self._spark = spark
+        self._source = source
+        self._lines = lines
+        self._sent = send(spark, files)
+
+    def into_database(self, run: str, store: StorePart, keep_letters: KeepLetters) -> Iterator[LoadReport]:
+        """Store what the logs say in the database, for a run, and tell what that did."""
+        with self._folded() as (folded, starts):
+            letters = self._letters(folded, starts)
+            kept = 0
+            while page := list(islice(letters, LETTERS_A_PAGE)):
+                kept += keep_letters(run, page)
+            total = LoadReport(run=run, sources=len(starts), dead_letters=kept)
+            read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
+            done = self._by_session(read, starts).mapInArrow(StoreSessions(store, run, self._sent), COUNTS_AS_SPARK)
+            for row in done.collect():
+                total += LoadReport(run=run, **unpacked(bytes(row.counts)))
+            yield _read(total, starts)
+
+    def into_folder(self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type]) -> LoadReport:
+        """Store what the logs say in a folder of Parquet files."""
+        folder = ParquetFolder(self._spark, to)
+        folder.recover()
+        with self._folded() as (folded, starts):
+            read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
+            held = folder.held(SESSIONS)
+            known = self._known(held, read, columns) if held is not None else None
+            both = read if known is None else read.unionByName(known)
+            made = self._by_session(both, starts).mapInArrow(
+                SessionRows(rows_of, columns, run, self._sent), as_spark(columns)
+            )
+            with kept_on_disk(with_parts(made)) as rows:
+                report = self._report(run, starts, rows, held)
+                replace_sessions(folder, run, rows, held)
+            letters = self._add_letters(folder, run, folded, starts)
+        return report + LoadReport(run=run, dead_letters=letters)
+
+    @contextmanager
+    def _folded(self) -> Iterator[tuple[Any, Mapping[str, Starts]]]:
+        """Fold the lines once, and keep that on the disks of the workers; also tell where parts of files start."""
+        from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
+
+        reader = self._spark.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
+        if self._source.only is not None:
+            reader = reader.option("pathGlobFilter", self._source.only)
+        text = reader.text(list(self._source.paths)).select(
+            sql.col("_metadata.file_path").alias("path"),
+            sql.col("_metadata.file_block_start").alias("block"),
+            sql.col("value").cast("binary").alias("line"),
+        )
+        with kept_on_disk(text.mapInArrow(FoldLines(self._lines), AS_SPARK)) as folded:
+            parts = folded.where(folded.kind == int(Kind.PART)).select("path", "block", "start", "payload").collect()
+            found: defaultdict[str, list[tuple[int, int, str, int, int]]] = defaultdict(list)
+            for row in parts:
+                found[row.path].append((row.block, row.start, *unpacked(bytes(row.payload))))
+            yield folded, {path: Starts(blocks) for path, blocks in found.items()}
+
+    def _by_session(self, sessions: Any, starts: Mapping[str, Starts]) -> Any:
+        size = sum(each.size for each in starts.values())
+        parts = max(2 * self._spark.sparkContext.defaultParallelism, size // PART_BYTES + 1)
+        return by_session(sessions, int(parts))
+
+    @staticmethod
+    def _known(held: Any, read: Any, columns: Mapping[str, type]) -> Any:
+        """Return the stored sessions of ids that were read."""
+        from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
+
+        own = held.withColumn("key", sql.coalesce("logged_id", "session_id"))
+        return stored(own.join(read.select("key").distinct(), "key", "left_semi"), columns)
+
+    def _letters(self, folded: Any, starts: Mapping[str, Starts]) -> Iterator[DeadLetter]:
+        found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
+        for row in found.toLocalIterator():
+            yield starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
+
+    def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Starts]) -> int:
+        """Add the lines that could not be loaded and are not there yet, and return how many they are."""
+        found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
+        rows = found.rdd.map(partial(_letter_row, starts, run)).toDF(
+            "identity string, source string, position long, reason string, payload binary, run string"
+        )
+        rows = rows.dropDuplicates(["identity"])
+        held = folder.held(LETTERS)
+        if held is not None:
+            rows = rows.join(held.select("identity"), "identity", "left_anti")
+        with kept_on_disk(rows) as new:
+            count = int(new.count())
+            if count:
+                folder.add(LETTERS, new.coalesce(1))
+        return count
+
+    def _report(self, run: str, starts: Mapping[str, Starts], rows: Any, held: Any | None) -> LoadReport:
+        """Tell what the rows say, against those that were there."""
+        from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
+
+        total = sql.coalesce(sql.sum("event_count"), sql.lit(0))
+        is_sealed = sql.col("enrichment_at").isNotNull()
+        asked = [sql.count("*"), total, sql.count_if(is_sealed), sql.count_if(sql.col("logged_id").isNotNull())]
+        after = rows.select(*asked).first()
+        before = (0, 0, 0, 0)
+        changed = 0
+        if held is not None:
+            old = held.join(rows.select("session_id"), "session_id", "left_semi")
+            before = old.select(*asked).first()
+            counts = rows.select("session_id", sql.col("event_count").alias("now"))
+            changed = old.join(counts, "session_id").where("now <> event_count").count()
+        report = LoadReport(
+            run=run,
+            sources=len(starts),
+            events=after[1] - before[1],
+            sessions_added=after[0] - before[0],
+            sessions_changed=changed,
+            sealed=after[2] - before[2],
+            left_open=after[0] - after[2],
+            reused_ids=after[3] - before[3],
+        )
+        return _read(report, starts)
+
+
+def _read(report: LoadReport, starts: Mapping[str, Starts]) -> LoadReport:
+    """Return a report that also tells how many lines were read, and how many events among them were not new."""
+    events = sum(each.events for each in starts.values())
+    letters = sum(each.letters for each in starts.values())
+    return replace(report, lines=events + letters, repeated=events - report.events)
+
+
+def _letter_row(starts: Mapping[str, Starts], run: str, row: Any) -> tuple[object, ...]:
+    letter = starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
+    return (letter.identity, letter.source, letter.offset, letter.reason.value, bytearray(letter.payload), run)

@@ -1,0 +1,43 @@
+"""Where lines stand in their files, when parts of the files were read apart."""
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from snapshots.adapters.spark.wire import unpacked
+from snapshots.app.batch import letter_of
+from snapshots.app.line_ports import DeadLetter
+from snapshots.app.lines import BadLine, Reason
+
+
+class Starts:
+    """
+    Where the parts of a file start, in bytes of its content.
+
+    Args:
+        blocks: By the engine's count, where each part begins, how many bytes it has, by what the file is known, and how
+            many events and other lines it has.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[int, int, str, int, int]]) -> None:
+        self.size = self.events = self.letters = 0
+        self._starts = dict[int, int]()
+        self._head = ""
+        for block, size, head, events, letters in sorted(blocks):
+            self._starts[block] = self.size
+            self.size += size
+            self.events += events
+            self.letters += letters
+            self._head = self._head or head
+
+    def letter(self, path: str, block: int, start: int, payload: bytes) -> DeadLetter:
+        """Return the letter about a line of a part."""
+        reason, line = unpacked(payload)
+        bad = BadLine(Reason(reason), line, self._starts[block] + start)
+        return letter_of(bad, source=_as_given(path), head=self._head)
+
+
+def _as_given(path: str) -> str:
+    """Return a path of this machine as a user writes it; an address elsewhere stays one."""
+    if not path.startswith("file:"):
+        return path
+    return unquote("/" + path.removeprefix("file:").lstrip("/"))

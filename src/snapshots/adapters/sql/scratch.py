@@ -1,0 +1,80 @@
+"""A small database in which one part of many is worked on, and its rows as plain values."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Boolean, LargeBinary, select
+
+from snapshots.adapters.sql.copying import copy_tables
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.dialects import insert
+from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.tables import (
+    asn_inventory,
+    fact_sources,
+    ip_inventory,
+    ip_observations,
+    session_summaries,
+)
+
+FACTS = (ip_inventory, asn_inventory, ip_observations, fact_sources)
+"""The tables of what is known of addresses."""
+
+PAGE = 5_000
+
+
+def session_columns() -> Mapping[str, type]:
+    """Return the columns of a session's row, and of which kind their values are."""
+    return {column.name: _kind(column.type) for column in session_summaries.columns}
+
+
+def _kind(of: Any) -> type:
+    if isinstance(of, UtcDateTime):
+        return datetime
+    if isinstance(of, LargeBinary):
+        return bytes
+    return bool if isinstance(of, Boolean) else of.python_type
+
+
+def rows_in(database: SqlDatabase) -> Iterator[Mapping[str, Any]]:
+    """Yield the row of every session, in the order of their names."""
+    with database.reading() as connection:
+        query = select(session_summaries).order_by(session_summaries.c.session_id)
+        for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
+            yield dict(row)
+
+
+def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows of sessions that another database of this program held, and their addresses."""
+    following = iter(rows)
+    while page := [dict(row) for row in islice(following, PAGE)]:
+        with database.transaction() as stores:
+            connection = stores.connection
+            addresses = {
+                row["source_ip"]: {
+                    "ip_address": row["source_ip"],
+                    "first_seen": row["first_event_at"],
+                    "last_seen": row["last_event_at"],
+                    "created_at": row["created_at"],
+                    "updated_at": row["updated_at"],
+                }
+                for row in page
+                if row["source_ip"] is not None
+            }
+            if addresses:
+                known = insert(connection, ip_inventory).on_conflict_do_nothing()
+                connection.execute(known, list(addresses.values()))
+            connection.execute(session_summaries.insert(), page)
+
+
+def copy_facts(source: SqlDatabase, target: SqlDatabase) -> None:
+    """
+    Copy what is known of addresses into a new database without sessions.
+
+    Raises:
+        StoreUnavailable: A database failed, or the source was made by another program.
+    """
+    target.migrate()
+    copy_tables(source, target, FACTS)

@@ -1,0 +1,173 @@
+"""One backfill on its way through its stages."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from snapshots.app.ahead import ReadAhead
+from snapshots.app.complete import SIGN_OF_LIFE
+from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.run_ports import RunKind, RunRecord, RunState
+from snapshots.app.session_ports import Judged, OpenCase
+from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
+from snapshots.app.steering import Place, Stage, Step
+from snapshots.app.store_first import StoreFirst, counts_of
+from snapshots.domain.gap import Gap
+
+SAMPLES = 5
+COUNTED = 10_000
+"""Of how many addresses the sessions are counted in one transaction."""
+
+
+class Journey:
+    """
+    One backfill on its way: its stages, and what is remembered from batch to batch.
+
+    Args:
+        run: The run that writes.
+        database: Where the sessions are.
+        settling: Judges a page of sessions, and writes.
+        clock: Tells when something was done.
+        ahead: Reads the next batch while one is written.
+        is_rehearsal: Whether nothing is stored.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        database: Database,
+        settling: Settling,
+        clock: Clock,
+        ahead: ReadAhead[FoundPage],
+        *,
+        is_rehearsal: bool = False,
+    ) -> None:
+        self.run = run
+        self._database = database
+        self._ahead = ahead
+        self.learned_until: datetime | None = None
+        self._settling = settling
+        self._clock = clock
+        self._is_rehearsal = is_rehearsal
+        self._samples: dict[object, list[Judged]] = {}
+        self.written_bytes: float | None = None
+        self._is_measured = False
+        self._store = StoreFirst(settling, run)
+
+    @property
+    def samples(self) -> list[Judged]:
+        """Return some of the judged, of every verdict."""
+        return [each for of_its_kind in self._samples.values() for each in of_its_kind]
+
+    def stages(self, settings: Mapping[str, str]) -> list[Stage]:
+        """Return the parts of the work, as the run was begun."""
+        is_again = settings.get("again") == "True"
+        cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, OpenCase.AGAIN if is_again else OpenCase.LEARNED]
+        if self._is_rehearsal:
+            return [self._stage(case) for case in cases]
+        if is_again:  # what the run judged itself is not judged again, unless something was learned in between
+            cases.append(OpenCase.LEARNED)
+        # Rows may have moved in their table, or come in, since the first pass went by.
+        passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
+        return [*passes, Stage(name="count", step=self._count, count=lambda _: 0)]
+
+    def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
+        def step(stores: Stores, after: str, limit: int) -> Step:
+            return self._step(case, stores, after, limit)
+
+        def first(stores: Stores, after: str) -> Place | None:
+            found = stores.open_sessions.first(case, run=self.run, silent_since=self._silent_since(), after=after)
+            return Place(*found) if found is not None else None
+
+        def count(stores: Stores) -> int:
+            return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
+
+        return Stage(name=name or case.value, step=step, first=first, count=count, forget=self._settling.forget)
+
+    def _silent_since(self) -> datetime:
+        return self._clock.now() - SIGN_OF_LIFE
+
+    def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
+        if case is OpenCase.LEARNED and not after:
+            self.learned_until = stores.inventory.learned_last()
+        if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
+            return Step("", 0, {})
+        now = self._clock.now()
+        log_before = stores.log_position()
+        known = None
+        if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
+            known = self._store.settle(stores, now=now, after=after, limit=limit)
+        counts = counts_of(known)
+        if known is not None and not known.left:
+            return Step(known.last, counts["judged"], counts)
+        found = self._ahead.take((case, after))
+        if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
+            found = self._read(case, stores, after, known.left if known is not None else limit)
+        if known is not None:
+            found = found._replace(last=known.last)
+        page = self._settling.settle(
+            found,
+            stores,
+            run=self.run,
+            now=now,
+            is_rehearsal=self._is_rehearsal,
+            writes=not self._is_rehearsal or not self._is_measured,
+            meanwhile=partial(self._read_on, case, found.last, limit),
+        )
+        counts += self._counts_of(page)
+        log_after = stores.log_position()
+        if page.judged and not self._is_measured:
+            self._is_measured = True
+            if log_before is not None and log_after is not None:
+                self.written_bytes = (log_after - log_before) / counts["judged"]
+        return Step(page.last, counts["judged"], counts)
+
+    def _counts_of(self, page: SettledPage) -> Counter[str]:
+        """Return what the program settled, and keep some of it to be shown."""
+        for each in page.judged:
+            of_its_kind = self._samples.setdefault(_kind(each), [])
+            if len(of_its_kind) < SAMPLES:
+                of_its_kind.append(each)
+        written = [each for each in page.judged if each.session.session_id not in page.lost]
+        return verdicts_in(written) + Counter(
+            judged=len(page.judged), lost=len(page.lost), found=sum(each.was_found for each in written)
+        )
+
+    def _read(self, case: OpenCase, stores: Stores, after: str, limit: int, *, is_ahead: bool = False) -> FoundPage:
+        return self._settling.read(
+            case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit, is_ahead=is_ahead
+        )
+
+    def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
+        """Begin to read the next page, where there may be as many as the table has rows and the program judges them."""
+        if after and case is OpenCase.NEVER_JUDGED and (self._is_rehearsal or not self._store.is_asked_next):
+            self._ahead.begin((case, after), partial(self._read_beside, case, after, limit))
+
+    def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
+        """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
+        with self._database.view() as stores:
+            return self._read(case, stores, after, limit, is_ahead=True)
+
+    @staticmethod
+    def _nothing_was_learned(stores: Stores) -> bool:
+        """Whether no address learned anything since the last backfill that looked at all of them."""
+        done = last_done(stores)
+        known = done.settings.get("learned_until") if done is not None else None
+        last = stores.inventory.learned_last()
+        return known is not None and last is not None and known == last.isoformat()
+
+    def _count(self, stores: Stores, after: str, _: int) -> Step:
+        """Count the sessions whose address the run found, on a page of addresses."""
+        last = stores.counts.count_found(self.run, after=after, limit=COUNTED, seen_at=self._clock.now())
+        return Step(last, 0, {})
+
+
+def _kind(judged: Judged) -> object:
+    return judged.verdict if isinstance(judged.verdict, Gap) else judged.verdict.method
+
+
+def last_done(stores: Stores) -> RunRecord | None:
+    """Return the newest backfill that came to its end."""
+    runs = stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL])
+    return next((record for record in runs if record.state is RunState.DONE), None)

@@ -1,0 +1,31 @@
+"""Begin a load; what a load of this machine left when it died is up for others from then on."""
+
+from datetime import datetime
+from typing import Protocol
+
+from snapshots.app.ports import Stores
+from snapshots.app.run_ports import RunKind, RunState
+
+LATEST = 100
+"""Among how many loads those are looked for that died; older ones count as dead for their silence."""
+
+
+class Presence(Protocol):
+    """Knows which process this is, and whether another one still runs."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of this process; "" if it has none."""
+        ...
+
+    def is_gone(self, name: str) -> bool:
+        """Whether a process is known to have ended."""
+        ...
+
+
+def begin_load(stores: Stores, run: str, presence: Presence, *, at: datetime) -> None:
+    """Begin a load, and end those whose processes are gone."""
+    for record in stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD]):
+        if record.state is RunState.RUNNING and presence.is_gone(record.settings.get("process", "")):
+            stores.runs.end(record.run, RunState.FAILED, at=record.heard_at)
+    stores.runs.begin(run, RunKind.LOAD, at=at, settings={"process": presence.name})

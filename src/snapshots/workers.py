@@ -1,0 +1,100 @@
+"""
+What a worker of a fleet does with its part: the same as one machine does with everything.
+
+The functions are sent to other processes by name; each opens what it works with there, and leaves nothing behind.
+"""
+
+import gc
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dependency_injector import providers
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.clock import pause
+from snapshots.adapters.sql.scratch import put_rows, rows_in
+from snapshots.app.batch import SELDOM, LoadReport, ReadSession
+from snapshots.app.fleet import Files, Row
+from snapshots.app.progress import Unobserved
+from snapshots.app.session_ports import Span
+from snapshots.app.steering import Unwatched
+from snapshots.container import Container
+
+
+def store_part(settings: Settings, run: str, sessions: Iterator[ReadSession], files: Files) -> LoadReport:
+    """Store sessions in the database of the settings."""
+    gc.set_threshold(*SELDOM)
+    container = Container(settings=_here(settings, files))
+    report = LoadReport(run=run)
+    try:
+        for step in container.loader().store(run, sessions, Unobserved()):
+            report += step
+    finally:
+        container.database().close()
+    return report
+
+
+def rows_of_part(
+    own: tuple[Settings, str | None], run: str, held: Iterator[Row], sessions: Iterator[ReadSession], files: Files
+) -> Iterator[Row]:
+    """
+    Yield the rows of sessions, those that were stored before and those that were read since.
+
+    Args:
+        own: How it is done, in a database of the part's own, and the file of what is known of addresses, by its path
+            where it came from; None for nothing.
+        run: The run that writes.
+        held: Rows that were stored before.
+        sessions: What was read, looked at when *held* is at its end.
+        files: Where files are on this machine.
+    """
+    with _part(own, files) as container:
+        put_rows(container.database(), held)
+        loader = container.loader()
+        loader.load_by(lambda name: loader.store(name, sessions, Unobserved()), Unobserved(), run=run)
+        yield from rows_in(container.database())
+
+
+def judged_rows(
+    own: tuple[Settings, str | None], run: str, held: Iterator[Row], _read: Iterator[ReadSession], files: Files
+) -> Iterator[Row]:
+    """Yield the rows of sessions that were stored without a snapshot, judged anew; none was read since."""
+    with _part(own, files) as container:
+        put_rows(container.database(), held)
+        container.naming.override(providers.Object(lambda: run))
+        container.backfill().run(Unwatched(), again=True)
+        yield from rows_in(container.database())
+
+
+def judge_span(settings: Settings, run: str, span: Span, files: Files) -> Mapping[str, int]:
+    """Judge the sessions of a span in the database of the settings."""
+    gc.set_threshold(*SELDOM)
+    container = Container(settings=_here(settings, files))
+    try:
+        return container.backfill().judge_span(run, span, pause)
+    finally:
+        container.database().close()
+
+
+@contextmanager
+def _part(own: tuple[Settings, str | None], files: Files) -> Iterator[Container]:
+    """Open a database of the part's own, with what is known of addresses, and remove it at the end of the block."""
+    gc.set_threshold(*SELDOM)
+    settings, facts = own
+    with tempfile.TemporaryDirectory(prefix="snapshots-part-") as folder:
+        path = Path(folder) / "part.db"
+        if facts is not None:
+            shutil.copyfile(files[facts], path)
+        container = Container(settings=_here(settings, files).model_copy(update={"db": f"sqlite:///{path}"}))
+        try:
+            yield container
+        finally:
+            container.database().close()
+
+
+def _here(settings: Settings, files: Files) -> Settings:
+    """Return the settings with files where they are on this machine."""
+    return settings.model_copy(update={"mmdb": tuple(Path(files[str(path)]) for path in settings.mmdb)})

@@ -1,0 +1,28 @@
+"""Which processes run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from snapshots.adapters.process import ThisProcess
+
+TELL = "from snapshots.adapters.process import ThisProcess; print(ThisProcess().name)"
+
+
+def test_a_process_that_ended_is_gone_and_this_one_is_not() -> None:
+    """Also where another has its number by now."""
+    this = ThisProcess()
+    ended = subprocess.run([sys.executable, "-c", TELL], capture_output=True, text=True, check=True).stdout.strip()
+
+    assert this.is_gone(ended)
+    assert not this.is_gone(this.name)
+    assert this.is_gone(this.name + "0")
+
+
+def test_of_other_machines_nothing_is_known() -> None:
+    """Nor of names that are none, nor where the system tells nothing."""
+    this = ThisProcess()
+
+    assert not any(this.is_gone(name) for name in ("", "elsewhere 1 2", this.name.partition(" ")[0], "a b c"))
+    assert ThisProcess(Path("/nothing")).name == ""
+    assert not ThisProcess(Path("/nothing")).is_gone(this.name)

@@ -1,0 +1,199 @@
+"""Spark with workers that are processes of their own: the same rows as a load, whoever dies. It needs a Java."""
+
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from snapshots.adapters.sql.trial import trial_server
+from tests.journeys.conftest import Run
+from tests.journeys.test_processes import VOLATILE, rows
+from tests.mangle import mangled
+
+TWO_WORKERS = "local-cluster[2,1,1024]"
+TIMES = 12
+"""How often the logs are repeated, each under ids of their own, so that there is time to die in the middle."""
+
+SNAPSHOT = (
+    "session_id",
+    "source_ip",
+    "snapshot_asn",
+    "snapshot_country",
+    "snapshot_ip_type",
+    "enrichment_at",
+    "snapshot_method",
+    "snapshot_source",
+    "snapshot_gap",
+)
+
+Rows = list[dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs as a fleet has them: plain and compressed, read in parts, with lines that are none."""
+    folder = tmp_path_factory.mktemp("logs")
+    lines = mangled(3, reused_ids=False)
+    for number in range(TIMES):
+        part = b"".join(line.replace(b'"session":"', b'"session":"%x' % number) + b"\n" for line in lines)
+        if number % 3:
+            (folder / f"cowrie.json.{number}").write_bytes(part)
+        else:
+            (folder / f"cowrie.json.{number}.gz").write_bytes(gzip.compress(part))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    url = f"sqlite:///{tmp_path_factory.mktemp('one')}/one.db"
+    subprocess.run([*program(), "load", "-q", "--db", url, str(logs)], check=True)
+    return rows(url)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def java() -> None:
+    """The README's two commands need none; whoever asks for these tests is told what is lacking."""
+    assert shutil.which("java"), "install a Java 17, or leave these tests out: -m 'not spark'"
+
+
+def program() -> list[str]:
+    return [sys.executable, "-m", "snapshots"]
+
+
+def fleet(*arguments: object, master: str = TWO_WORKERS, folder: Path) -> subprocess.Popen[str]:
+    """Begin a job in a process group of its own; what its workers leave behind is in a folder."""
+    folder.mkdir(exist_ok=True)
+    settings = [
+        f"spark.executorEnv.TMPDIR={folder}",
+        f"spark.local.dir={folder}",
+        "spark.executor.memory=512m",
+        "spark.sql.files.maxPartitionBytes=200000",
+    ]
+    command = [*program(), "fleet", *map(str, arguments), "--master", master]
+    return subprocess.Popen(
+        [*command, *(part for setting in settings for part in ("--conf", setting))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder), "SPARK_WORKER_DIR": str(folder)},
+        start_new_session=True,
+    )
+
+
+def done(job: subprocess.Popen[str]) -> str:
+    out, err = job.communicate(timeout=300)
+    assert job.returncode == 0, err[-3000:]
+    return out
+
+
+def in_folder(folder: Path) -> Rows:
+    found = pyarrow.dataset.dataset(folder / "sessions", partitioning="hive").to_table().to_pylist()
+    kept = [{name: value for name, value in row.items() if name not in VOLATILE | {"day", "sensor"}} for row in found]
+    return sorted(kept, key=lambda row: str(row["session_id"]))
+
+
+def wait_until(happened: Callable[[], bool], job: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert job.poll() is None, job.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def executors(job: subprocess.Popen[str]) -> Iterator[int]:
+    """Yield the processes of a job's workers."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            is_worker = b"CoarseGrainedExecutorBackend" in (entry / "cmdline").read_bytes()
+            if is_worker and os.getpgid(int(entry.name)) == job.pid:
+                yield int(entry.name)
+        except OSError:
+            continue
+
+
+@pytest.mark.spark
+def test_a_folder_holds_the_rows_of_a_load_though_a_worker_dies(logs: Path, expected: Rows, tmp_path: Path) -> None:
+    """All columns; its work is done again by another, and the whole job again changes nothing."""
+    to, work = tmp_path / "lake", tmp_path / "work"
+    job = fleet("load", logs, "--to", to, folder=work)
+    wait_until(lambda: any(work.glob("**/snapshots-part-*")), job)
+    os.kill(next(executors(job)), signal.SIGKILL)
+
+    out = done(job)
+
+    assert f"{len(expected):,} new sessions" in out
+    assert in_folder(to) == expected
+    assert "Nothing new" in done(fleet("load", logs, "--to", to, folder=work))
+    assert in_folder(to) == expected
+
+
+@pytest.mark.spark
+def test_a_database_holds_the_rows_of_a_load_though_the_driver_dies(logs: Path, expected: Rows, tmp_path: Path) -> None:
+    """The job again does the rest."""
+    with trial_server() as url:
+        engine = create_engine(url, poolclass=NullPool)
+
+        def has_sessions() -> bool:
+            with engine.connect() as connection:
+                is_there = connection.execute(text("SELECT to_regclass('session_summaries') IS NOT NULL")).scalar_one()
+                query = text("SELECT count(*) FROM session_summaries")
+                return bool(is_there) and connection.execute(query).scalar_one() > 0
+
+        job = fleet("load", logs, "--to", url, folder=tmp_path / "work")
+        wait_until(has_sessions, job)
+        os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+        assert len(rows(url)) < len(expected)
+
+        out = done(fleet("load", logs, "--to", url, folder=tmp_path / "work"))
+
+        assert "events were stored before" in out
+        assert rows(url) == expected
+
+
+@pytest.mark.spark
+def test_stored_sessions_are_backfilled_in_folders_and_databases(logs: Path, expected: Rows, tmp_path: Path) -> None:
+    """What one machine would have written, by workers."""
+    to, work = tmp_path / "lake", tmp_path / "work"
+    local: dict[str, Any] = {"master": "local[2]", "folder": work}
+    none_is_new_enough = ("--max-age", "0", "--max-type-lag", "0")
+    done(fleet("load", logs, "--to", to, *none_is_new_enough, **local))
+    assert {row["enrichment_at"] for row in in_folder(to)} == {None}
+
+    out = done(fleet("backfill", "--at", to, **local))
+
+    assert f"sealed:asof: {sum(row['snapshot_method'] == 'asof' for row in expected):,}" in out
+    assert in_folder(to) == expected
+    assert "sealed" not in done(fleet("backfill", "--at", to, **local))
+
+    with trial_server() as url:
+        subprocess.run([*program(), "load", "-q", "--db", url, *none_is_new_enough, str(logs)], check=True)
+        with create_engine(url, poolclass=NullPool).begin() as connection:  # as another loader leaves them
+            connection.execute(text("UPDATE session_summaries SET snapshot_gap = NULL, gap_checked_at = NULL"))
+        done(fleet("backfill", "--at", url, **local))
+        kept = [{name: row[name] for name in SNAPSHOT} for row in rows(url)]
+        assert kept == [{name: row[name] for name in SNAPSHOT} for row in expected]
+
+
+@pytest.mark.spark
+def test_what_cannot_be_is_said_in_a_sentence(tmp_path: Path, run: Run) -> None:
+    """No traceback, neither of Python nor of Java."""
+    job = fleet("load", tmp_path / "nothing", "--to", tmp_path / "lake", master="local[2]", folder=tmp_path / "work")
+    _, err = job.communicate(timeout=120)
+    assert "PATH_NOT_FOUND" in err
+    assert "Traceback" not in err
+
+    assert run("fleet", "load", "x", "--master", "local", "--to", "sqlite:///x.db")[0] == 2
+    assert run("fleet", "load", "x", "--master", "local", "--to", "x", "--conf", "y")[0] == 2
+    assert run("fleet", "load", "x", "--master", "local", "--to", "x", "--store-events")[0] == 2
+    assert run("fleet", "backfill", "--master", "local", "--at", "postgresql://x", "--facts-db", "y")[0] == 2

@@ -1,0 +1,221 @@
+"""What the workers of a fleet do, in one process: lines become parts, and parts become the rows of a load."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.cowrie.pieces import LinesOfParts
+from snapshots.adapters.spark.backfill import JudgeSpans
+from snapshots.adapters.spark.fold import FOLDED, FoldLines, Kind
+from snapshots.adapters.spark.parts import SessionRows, StoreSessions, as_spark
+from snapshots.adapters.spark.starts import Starts
+from snapshots.adapters.spark.wire import decoded, encoded, packed, unpacked
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.scratch import copy_facts, rows_in, session_columns
+from snapshots.app.batch import ReadSession
+from snapshots.app.lines import LineOptions
+from snapshots.domain.session import SessionAggregate
+from snapshots.workers import judge_span, judged_rows, rows_of_part, store_part
+from tests.journeys.conftest import Run
+from tests.journeys.test_processes import VOLATILE
+from tests.mangle import mangled
+from tests.strategies import events
+
+OWN = (Settings(), None)
+
+
+def nothing_sent() -> Mapping[str, str]:
+    return {}
+
+
+def batches_of(lines: Iterable[bytes], path: str, block: int, size: int) -> Iterator[pa.RecordBatch]:
+    """Return lines as Spark passes them on."""
+    following = iter(lines)
+    while some := list(islice(following, size)):
+        columns = [[path] * len(some), [block] * len(some), some]
+        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names=["path", "block", "line"])
+
+
+def folded(lines: Sequence[bytes], cuts: Sequence[int], **options: bool) -> list[tuple[object, ...]]:
+    """Let as many workers as there are parts fold a file."""
+    rows = []
+    for number, (begin, end) in enumerate(pairwise([0, *cuts, len(lines)])):
+        fold = FoldLines(LinesOfParts(LineOptions(**options)))  # type: ignore[arg-type]  # flags
+        for batch in fold(iter([*batches_of(lines[begin:end], "file:///log", number * 1000, 7)])):
+            rows += [tuple(row.values()) for row in batch.to_pylist()]
+    return rows
+
+
+def brought_together(rows: Iterable[tuple[object, ...]]) -> Iterator[pa.RecordBatch]:
+    """Return what goes to one worker, in its order."""
+    mine = sorted(((row[0], row[1], row[-1]) for row in rows), key=lambda row: (row[0], row[1]))
+    kinds = (pa.int8(), pa.string(), pa.binary())
+    arrays = [pa.array([row[at] for row in mine], kind) for at, kind in enumerate(kinds)]
+    yield pa.RecordBatch.from_arrays(arrays, names=["kind", "key", "payload"])
+
+
+def of_kind(rows: Iterable[tuple[object, ...]], kind: Kind) -> list[tuple[object, ...]]:
+    return [row for row in rows if row[0] == kind]
+
+
+def lasting(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    kept = [{name: value for name, value in row.items() if name not in VOLATILE} for row in rows]
+    return sorted(kept, key=lambda row: str(row["session_id"]))
+
+
+def made_of(rows: Iterable[tuple[object, ...]], run: str = "run") -> list[dict[str, object]]:
+    """Let a worker make the rows of sessions."""
+    make = SessionRows(partial(rows_of_part, OWN), session_columns(), run, nothing_sent)
+    return [row for batch in make(brought_together(rows)) for row in batch.to_pylist()]
+
+
+@given(st.lists(events(), min_size=1, max_size=8), st.integers(0, 8))
+def test_a_session_comes_whole_from_its_parts(found: list, at: int) -> None:  # type: ignore[type-arg]  # of events
+    """However it was cut, and with the lines that are kept of it."""
+    whole = SessionAggregate.of("s", found)
+    parts = [SessionAggregate.of("s", part) for part in (found[:at], found[at:])]
+    lines = dict.fromkeys(list(whole.events)[:1], b"\x00\xff")
+
+    session = decoded("s", *(encoded(ReadSession(part, lines)) for part in parts))
+
+    assert session.aggregate == whole
+    assert session.lines == lines
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_are_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
+    """All columns, on real logs made worse, wherever the file is cut; and so are the lines that are none."""
+    lines = mangled(seed)
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(b"\n".join(lines) + b"\n")
+    assert run("load", log, "-q")[0] == 0
+    database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+
+    rows = folded(lines, [len(lines) // 3, len(lines) // 2])
+
+    assert lasting(made_of(of_kind(rows, Kind.READ))) == lasting(rows_in(database))
+    parts = [(row[3], row[4], *unpacked(row[5])) for row in of_kind(rows, Kind.PART)]  # type: ignore[arg-type]  # bytes
+    starts = Starts(parts)
+    assert starts.size == log.stat().st_size
+    letters = {starts.letter(f"file://{log}", row[3], row[4], row[5]) for row in of_kind(rows, Kind.LETTER)}  # type: ignore[arg-type]  # likewise
+    with database.view() as stores:
+        assert letters == {kept.letter for kept in stores.dead_letters.page(after="", limit=1000)}
+    database.close()
+
+
+def test_what_was_stored_before_grows(tmp_path: Path, run: Run) -> None:
+    """A session that is read in two jobs is one, and a job that is run again changes nothing."""
+    lines = mangled(1)
+    half = len(lines) // 2
+    first = made_of(of_kind(folded(lines[:half], []), Kind.READ), "one")
+    held = [(Kind.HELD, row["logged_id"] or row["session_id"], packed(row)) for row in first]
+
+    both = made_of([*held, *of_kind(folded(lines, []), Kind.READ)], "two")
+    again = made_of([(Kind.HELD, row["logged_id"] or row["session_id"], packed(row)) for row in both], "three")
+
+    log = tmp_path / "cowrie.json"
+    for part in (lines[:half], lines):
+        log.write_bytes(b"\n".join(part) + b"\n")
+        run("load", log, "-q")
+    database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    assert lasting(both) == lasting(rows_in(database))
+    assert again == both
+    database.close()
+
+
+def test_a_part_is_stored_in_a_database_once(tmp_path: Path) -> None:
+    """A worker that does its part twice changes nothing the second time; lines are kept if they are asked for."""
+    url = f"sqlite:///{tmp_path}/test.db"
+    rows = of_kind(folded(mangled(2), [], keeps_lines=True), Kind.READ)
+    store = StoreSessions(partial(store_part, Settings(db=url)), "run", nothing_sent)
+    database = SqlDatabase(url)
+    database.migrate()
+
+    (first,), (second,) = ([*store(brought_together(rows))] for _ in range(2))
+
+    told = [unpacked(batch.column(0)[0].as_py()) for batch in (first, second)]
+    assert told[0]["events"] == told[1]["repeated"] > 500
+    assert (told[1]["events"], told[0]["repeated"]) == (0, 0)
+    with database.view() as stores:
+        name = next(str(row["session_id"]) for row in rows_in(database))
+        assert stores.event_lines.of(name)
+    database.close()
+
+
+def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, run: Run) -> None:
+    """Rows without a snapshot receive theirs, and the tables that were imported elsewhere are believed."""
+    table = tmp_path / "mine.csv"
+    table.write_text("start,end,asn,country\n0.0.0.0,223.255.255.255,64500,DE\n")
+    read = of_kind(folded(mangled(0), []), Kind.READ)
+    too_old = (Settings(max_age_days=0), None)
+    make = SessionRows(partial(rows_of_part, too_old), session_columns(), "one", nothing_sent)
+    opened = [row for batch in make(brought_together(read)) for row in batch.to_pylist()]
+    assert {row["enrichment_at"] for row in opened} == {None}
+    held = [(Kind.HELD, row["logged_id"] or row["session_id"], packed(row)) for row in opened]
+
+    judge = SessionRows(partial(judged_rows, OWN), session_columns(), "two", nothing_sent)
+    sealed = [row for batch in judge(brought_together(held)) for row in batch.to_pylist()]
+
+    assert lasting(sealed) == lasting(made_of(read))
+    assert {row["snapshot_run"] for row in sealed} == {"two", None}
+
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(b"\n".join(mangled(0)) + b"\n")
+    assert run("load", log, "-q")[0] == 0
+    assert run("inventory", "import", table, "--name", "mine", "--as-of", "2026-11-01")[0] == 0
+    facts = tmp_path / "facts.db"
+    source, target = (SqlDatabase(f"sqlite:///{path}") for path in (tmp_path / "test.db", facts))
+    copy_facts(source, target)
+    with target.view() as stores:
+        assert "mine" in {registered.build.name for registered in stores.sources.registered()}
+    source.close()
+    target.close()
+    known = SessionRows(
+        partial(rows_of_part, (Settings(), str(facts))), session_columns(), "one", lambda: {str(facts): str(facts)}
+    )
+    asns = {row["snapshot_asn"] for batch in known(brought_together(read)) for row in batch.to_pylist()}
+    assert 64500 in asns
+
+
+def test_a_span_is_judged_for_a_run_of_another_process(tmp_path: Path) -> None:
+    """And tells what became of its sessions."""
+    url = f"sqlite:///{tmp_path}/test.db"
+    rows = of_kind(folded(mangled(0), []), Kind.READ)
+    judge = JudgeSpans(partial(judge_span, Settings(db=url)), "run", nothing_sent)
+    database = SqlDatabase(url)
+    database.migrate()
+    [*StoreSessions(partial(store_part, Settings(db=url)), "load", nothing_sent)(brought_together(rows))]
+    spans = pa.RecordBatch.from_arrays([pa.array([""]), pa.array([""])], names=["after", "until"])
+
+    (told,) = judge(iter([spans]))
+
+    assert unpacked(told.column(0)[0].as_py()) == {}
+    database.close()
+
+
+def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:
+    """Sessions may come in several parts, and none is lost."""
+    lines = [
+        b'{"session":"s%d","eventid":"x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
+        for n in range(250_000)
+    ]
+    batches = [*FoldLines(LinesOfParts(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]
+
+    parts = [row for batch in batches for row in batch.to_pylist() if row["kind"] == Kind.READ]
+    assert len(parts) > 3
+    assert sum(len(decoded(row["key"], row["payload"]).aggregate.events) for row in parts) == 250_000
+    assert {batch.schema for batch in batches} == {FOLDED}
+
+
+def test_columns_have_a_name_in_both_engines() -> None:
+    """Every kind that a session's row holds."""
+    assert "session_id string" in as_spark(session_columns())
+    assert "event_fingerprints binary" in as_spark(session_columns())
+    assert set(session_columns()) > {"login_succeeded", "first_event_at"}
