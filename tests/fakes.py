@@ -285,7 +285,7 @@ class InMemoryEventLines:
 
     def keep(self, parts: Collection[EventPart], *, run: str) -> None:
         assert all(part.session_id in self.memory.sessions for part in parts)
-        self.memory.event_parts += parts
+        self.memory.event_parts += [part for part in parts if part not in self.memory.event_parts]
 
     def of(self, session_id: str) -> Sequence[bytes]:
         return [line for part in self.memory.event_parts if part.session_id == session_id for line in part.lines]

@@ -250,7 +250,7 @@ def test_a_log_that_may_not_be_read_is_named_once(
     add(log, 2)
     opened = Path.open
 
-    def refusing(path: Path, *arguments: str) -> object:
+    def refusing(path: Path, *_: str) -> object:
         if path == secret:
             raise PermissionError(13, "Permission denied")
         return opened(path, "rb")

@@ -123,7 +123,7 @@ def test_a_delete_or_truncate_of_sealed_sessions_is_refused(hand: Connection) ->
     refused(hand, "DELETE FROM session_summaries")
     refused(hand, "DELETE FROM session_summaries WHERE session_id = 'sealed'")
     if hand.dialect.name == "postgresql":
-        refused(hand, "TRUNCATE session_summaries", "append-only")
+        refused(hand, "TRUNCATE session_summaries CASCADE", "append-only")
     hand.execute(text("DELETE FROM session_summaries WHERE session_id = 'open'"))
     hand.rollback()
 

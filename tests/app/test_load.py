@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from snapshots.app.batch import BatchSize, LoadReport
+from snapshots.app.batch import BatchSize, LoadReport, ReadSession
 from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
 from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import BadLine, LogEvent, Reason
@@ -17,7 +17,7 @@ from snapshots.app.progress import Unobserved
 from snapshots.app.run_ports import RunState
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.session import EventKind, SessionEvent
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from tests.fakes import (
     DictSource,
     FakeShelf,
@@ -334,7 +334,7 @@ def test_kept_lines_fill_a_batch() -> None:
     database = InMemoryDatabase()
     big = b"x" * (BatchSize().bytes // 2)
 
-    load(database, ListSource("log", [said("s", mark)._replace(line=big) for mark in range(4)]))
+    load(database, ListSource("log", [said("s", mark)._replace(line=b"%d" % mark + big) for mark in range(4)]))
 
     assert [len(part.lines) for part in database.memory.event_parts] == [2, 2]
 
@@ -383,3 +383,17 @@ def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
 
     assert database.memory.sessions["s"].is_sealed
     assert database.memory.runs == {"run1": RunState.FAILED}
+
+
+def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:
+    """Parts of one session may come apart, with the lines to keep of them."""
+    database = InMemoryDatabase()
+    events = [said("s", mark).event for mark in range(1500)]
+    parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]
+
+    stored = loader(database)
+    report = stored.load_by(lambda run: stored.store(run, [*parts, *parts], Unobserved()), Unobserved())
+
+    assert (report.events, report.lines) == (1500, 3000)
+    assert database.memory.sessions["s"].event_count == 1500
+    assert sum(len(part.lines) for part in database.memory.event_parts) == 5

@@ -1,5 +1,6 @@
 """Every store in every kind of database."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports import Database
 from tests.fakes import InMemoryDatabase
 
+PARTITIONS = int(os.environ.get("SNAPSHOTS_PARTITIONS", "0"))
+"""Into how many partitions PostgreSQL's sessions are laid for these suites; none if it is 0."""
+
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
@@ -17,5 +21,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         return
     url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
     made = SqlDatabase(url)
+    if PARTITIONS and request.param == "postgresql":
+        made.migrate(partitions=PARTITIONS)
     yield made
     made.close()

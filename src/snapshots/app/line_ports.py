@@ -86,11 +86,11 @@ class EventLines(Protocol):
     """
 
     def keep(self, parts: Collection[EventPart], *, run: str) -> None:
-        """Store each part of a stored session beside those before it; one without lines is passed over."""
+        """Store each part of a stored session beside others, once; one without lines is passed over."""
         ...
 
     def of(self, session_id: str) -> Sequence[bytes]:
-        """Return every line of a session, part by part as they were stored; none if none was kept."""
+        """Return every line of a session, its parts in any order; none if none was kept."""
         ...
 
 

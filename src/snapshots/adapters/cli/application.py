@@ -98,7 +98,8 @@ class Application:
             build's label, how many of its lines could not be read, and what was done.
         now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
-        migrate: Brings the tables to a version, and returns the one before and the one after.
+        migrate: Brings the tables to a version, lays sessions into so many partitions or none, and returns the version
+            before and the one after.
         fleet: Returns a cluster, by its address and the settings of its engine.
         shown_database: The database without its password.
     """
@@ -130,7 +131,7 @@ class Application:
     import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
-    migrate: Callable[[str], tuple[str | None, str | None]]
+    migrate: Callable[[str, int | None], tuple[str | None, str | None]]
     fleet: Callable[[str, Mapping[str, str]], Fleet]
     shown_database: str
 

@@ -10,20 +10,30 @@ from snapshots.adapters.cli.application import OpenApplication
 from snapshots.adapters.cli.options import database_option, opened, stdout
 from snapshots.adapters.cli.progress import CopyBar
 
+MOST_PARTITIONS = 1024
+
 
 @click.command(short_help="Bring the tables up to date.")
 @database_option
 @click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
+@click.option(
+    "--partitions",
+    type=click.IntRange(2, MOST_PARTITIONS),
+    metavar="N",
+    help="On a new PostgreSQL database: lay sessions into so many partitions.",
+)
 @click.pass_obj
-def migrate(open_application: OpenApplication, /, to: str, **options: Any) -> None:
+def migrate(open_application: OpenApplication, /, to: str, *, partitions: int | None, **options: Any) -> None:
     """
     Bring the tables of the database to the version that this program works with; their rows stay.
 
     A load does it for a new database. Going back to an older version loses what only the newer one holds.
     """
     with opened(open_application, options) as application:
-        before, after = application.migrate(to)
-        if before == after:
+        before, after = application.migrate(to, partitions)
+        if partitions is not None:
+            click.echo(f"{application.shown_database}: sessions lie in {partitions} partitions.")
+        elif before == after:
             click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
         else:
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")

@@ -78,9 +78,12 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
 
 
 def _quiet() -> Mapping[str, str]:
-    """Let Java log errors only, from the beginning on."""
+    """Let Java log errors only, from the beginning on, and draw no progress where nobody looks."""
     told = resources.files("snapshots.adapters.spark").joinpath("data", "log4j2.properties")
-    return {"spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{told}"}
+    return {
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{told}",
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+    }
 
 
 def send(spark: Any, paths: Sequence[str]) -> Callable[[], Files]:

@@ -19,6 +19,7 @@ from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
+from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
@@ -216,19 +217,20 @@ class SqlDatabase:
             finally:
                 transaction.rollback()
 
-    def migrate(self, to: str = "head") -> tuple[str | None, str | None]:
+    def migrate(self, to: str = "head", *, partitions: int | None = None) -> tuple[str | None, str | None]:
         """
         Bring the tables to a version, forwards or backwards, and keep their rows.
 
         Args:
             to: "head" for what this program works with, "base" for no tables, or a version such as "0001".
+            partitions: Into how many partitions sessions are laid, by a hash of their names; None for none.
 
         Returns:
             The version before and after; None for no tables.
 
         Raises:
             StoreUnavailable: The database refused; nothing was changed.
-            SettingRefused: There is no such version.
+            SettingRefused: There is no such version, or sessions cannot be laid into partitions.
         """
         with self.changing_tables() as connection:
             before = schema.version(connection)
@@ -244,6 +246,8 @@ class SqlDatabase:
             except CommandError as exc:
                 raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
             after = schema.version(connection)
+            if partitions is not None:
+                partition(connection, partitions)
             is_adopted = after is not None and schema.is_adopted(connection)
         if after == schema.newest():
             self.build_indexes(for_queries=not is_adopted)  # a backfill of the past is faster without those

@@ -205,6 +205,14 @@ def begin_if_idle(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
+def are_partitioned(connection: Connection) -> bool:
+    """Whether the sessions lie in partitions."""
+    if connection.dialect.name != "postgresql":
+        return False
+    query = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass('session_summaries')"
+    return bool(connection.execute(text(query)).scalar())
+
+
 def begin_reading(connection: Connection) -> None:
     """Begin a transaction in which every query sees the same state."""
     if connection.dialect.name == "postgresql":

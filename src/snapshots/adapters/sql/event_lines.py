@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Collection, Sequence
 from functools import cache
+from hashlib import blake2b
 from importlib import resources
 
 from sqlalchemy import Connection, select
@@ -26,17 +27,28 @@ class SqlEventLines:
     def keep(self, parts: Collection[EventPart], *, run: str) -> None:
         """Insert a row for each part."""
         rows = [
-            {"session_id": part.session_id, "run": run, "lines": len(part.lines), "packed": packed(part.lines)}
+            {
+                "session_id": part.session_id,
+                "part": _number(part.lines),
+                "run": run,
+                "lines": len(part.lines),
+                "packed": packed(part.lines),
+            }
             for part in parts
             if part.lines
         ]
         if rows:
-            self._connection.execute(insert(self._connection, event_lines), rows)
+            self._connection.execute(insert(self._connection, event_lines).on_conflict_do_nothing(), rows)
 
     def of(self, session_id: str) -> Sequence[bytes]:
         """Return the lines of every row of a session."""
-        query = select(event_lines.c.packed).where(event_lines.c.session_id == session_id).order_by(event_lines.c.id)
+        query = select(event_lines.c.packed).where(event_lines.c.session_id == session_id)
         return [line for part in self._connection.execute(query).scalars() for line in unpacked(bytes(part))]
+
+
+def _number(lines: Sequence[bytes]) -> int:
+    """Return a number for lines, by which they are stored once; it fits a signed column."""
+    return int.from_bytes(blake2b(b"\n".join(lines), digest_size=8).digest(), "big", signed=True)
 
 
 def packed(lines: Sequence[bytes]) -> bytes:

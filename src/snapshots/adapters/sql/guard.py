@@ -46,7 +46,10 @@ def install(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
         return
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
-    for statement in (*_POSTGRESQL, *(_POSTGRESQL_PUT_BACK if is_adopted else ())):
+    # A trigger for each row is made on every partition, one for a statement is not.
+    partitions = connection.execute(text(_PARTITIONS)).scalars().all()
+    truncate = (_NO_TRUNCATE.format(table=partition) for partition in partitions)
+    for statement in (*_POSTGRESQL, *truncate, *(_POSTGRESQL_PUT_BACK if is_adopted else ())):
         # A temporary table of the same name would else stand before the real one and open the guard.
         connection.exec_driver_sql(statement.replace("@SCHEMA@", schema).replace("%", "%%"))
 
@@ -195,6 +198,13 @@ _CORRECTED = f"""
       AND ROW({_of("c.new_")}) IS NOT DISTINCT FROM ROW({_of("NEW.")})"""
 """Finds the correction that is being applied to a row."""
 
+_NO_TRUNCATE = (
+    "CREATE TRIGGER snapshot_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
+    " EXECUTE FUNCTION snapshot_append_only()"
+)
+
+_PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass('session_summaries')"
+
 _POSTGRESQL_PUT_BACK = (
     f"""
 CREATE FUNCTION snapshot_put_back() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -296,11 +306,7 @@ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME {_RAISES}; END $$""",
 CREATE TRIGGER snapshot_observations_no_update BEFORE UPDATE ON ip_observations FOR EACH ROW
 WHEN (ROW({_of("OLD.", OBSERVED)}) IS DISTINCT FROM ROW({_of("NEW.", OBSERVED)})
    OR NEW.confirmed_until < OLD.confirmed_until) EXECUTE FUNCTION snapshot_append_only()""",
-    *(
-        f"CREATE TRIGGER snapshot_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
-        " EXECUTE FUNCTION snapshot_append_only()"
-        for table in (*APPEND_ONLY, "ip_observations", "session_summaries")
-    ),
+    *(_NO_TRUNCATE.format(table=table) for table in (*APPEND_ONLY, "ip_observations", "session_summaries")),
     *(
         f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}"
         for table, trigger in (

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, Index, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
-from snapshots.adapters.sql.dialects import BUSY_SECONDS
+from snapshots.adapters.sql.dialects import BUSY_SECONDS, are_partitioned
 from snapshots.adapters.sql.tables import indexes_of, metadata, session_summaries
 
 
@@ -49,7 +49,8 @@ def drop_for_queries(engine: Engine) -> Sequence[str]:
         lacking = {index.name for _, index in missing(connection)}
         found = indexes_of(session_summaries, connection.dialect.name)
         names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
-        beside = "CONCURRENTLY " if connection.dialect.name == "postgresql" else ""
+        can = connection.dialect.name == "postgresql" and not are_partitioned(connection)
+        beside = "CONCURRENTLY " if can else ""
         for name in names:
             connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
         return names
@@ -83,7 +84,9 @@ def build(
         for name in (name for name in _half_built(connection) if name in known):
             connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
         for statement in (*ours, *others):
-            beside_writers = re.sub(" INDEX ", " INDEX CONCURRENTLY IF NOT EXISTS ", statement, count=1)
+            # PostgreSQL cannot build one over partitions beside writers.
+            beside = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
+            beside_writers = re.sub(" INDEX ", f" INDEX {beside}IF NOT EXISTS ", statement, count=1)
             connection.exec_driver_sql(beside_writers.replace("%", "%%"))
         return names
 

@@ -258,14 +258,13 @@ def states(fact: str) -> ColumnElement[bool]:
 event_lines = Table(
     "event_lines",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("session_id", name(64), ForeignKey(session_summaries.c.session_id, ondelete="CASCADE"), nullable=False),
+    Column("session_id", name(64), ForeignKey(session_summaries.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("part", BigInteger, primary_key=True, autoincrement=False),
     Column("run", String(36), nullable=False),
     Column("lines", Integer, nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )
 """Lines of the log, of sessions that were loaded with them: a row for what one batch read of one session."""
-Index("ix_event_lines_session_id", event_lines.c.session_id)
 
 snapshot_corrections = Table(
     "snapshot_corrections",

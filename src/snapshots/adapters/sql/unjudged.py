@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
-from snapshots.adapters.sql.dialects import has_rowids
+from snapshots.adapters.sql.dialects import are_partitioned, has_rowids
 from snapshots.adapters.sql.paging import number_of
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 from snapshots.app.session_ports import Span
@@ -106,12 +106,17 @@ class UnjudgedRows:
 
     def _walks(self, after: str) -> bool:
         """Whether to go through the blocks of the table: where many hold such rows, that is far less to read."""
-        if (self._connection.dialect.server_version_info or ()) < CAN_SEEK_BLOCKS:
+        if (self._connection.dialect.server_version_info or ()) < CAN_SEEK_BLOCKS or self._has_partitions:
             return False
         if after:
             return after.startswith(AT)
         enough = self._blocks // ROWS_A_BLOCK + 1
         return self._count(up_to=enough) == enough
+
+    @cached_property
+    def _has_partitions(self) -> bool:
+        """Whether rows lie in several tables, so that a place is one in each of them."""
+        return are_partitioned(self._connection)
 
     def _count(self, *, up_to: int) -> int:
         return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())

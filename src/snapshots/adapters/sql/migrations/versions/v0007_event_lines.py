@@ -9,22 +9,20 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 NAME = sa.String(length=64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     op.create_table(
         "event_lines",
-        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("session_id", NAME, nullable=False),
+        sa.Column("part", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("run", sa.String(length=36), nullable=False),
         sa.Column("lines", sa.Integer, nullable=False),
         sa.Column("packed", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("session_id", "part"),
         sa.ForeignKeyConstraint(["session_id"], ["session_summaries.session_id"], ondelete="CASCADE"),
     )
-    op.create_index("ix_event_lines_session_id", "event_lines", ["session_id"])
 
 
 def downgrade() -> None:
