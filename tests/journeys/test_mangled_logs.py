@@ -16,6 +16,7 @@ from snapshots.adapters.cowrie.files import find_logs
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
 from snapshots.app.batch import BatchSize, LoadReport
+from snapshots.app.lines import LineOptions
 from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
 from snapshots.domain.observation import IpFacts, SourceBuild
@@ -77,7 +78,8 @@ def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -
         presence=Processes(),
         size=BatchSize(lines=lines, seconds=1000),
     )
-    return loader.load(find_logs([str(path) for path in paths], LineDecoder()).contents, Unobserved())
+    decoder = LineDecoder(LineOptions(keeps_lines=True))
+    return loader.load(find_logs([str(path) for path in paths], decoder).contents, Unobserved())
 
 
 def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:

@@ -140,6 +140,7 @@ class BulkLoader:
         """
         batch = Batch(self._stopwatch())
         name, unreadable = "-", None
+        most_lines, most_bytes = self._size.lines, self._size.bytes
         for source in sources:
             name = source.name
             observer.source_opened(name, source.size)
@@ -153,7 +154,7 @@ class BulkLoader:
             for line in source.lines():
                 was_read = True
                 batch.take(source, line)
-                is_full = batch.is_full(self._size)
+                is_full = batch.lines >= most_lines or batch.bytes >= most_bytes
                 if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
                     continue
                 observer.bytes_read(source.progress())

@@ -106,7 +106,7 @@ class Behaviour:
 
     def _credential(self, at: int) -> str | None:
         credentials = self.first(Trait.CREDENTIALS)
-        return json.loads(credentials)[at] if credentials is not None else None
+        return _parts_of(credentials)[at] if credentials is not None else None
 
     @property
     def login_succeeded(self) -> bool | None:
@@ -131,6 +131,11 @@ class Behaviour:
         return signature(self.texts(Trait.COMMAND))
 
 
+@lru_cache(maxsize=8192)  # attackers try the same ones everywhere
+def _parts_of(credentials: str) -> tuple[str | None, ...]:
+    return tuple(json.loads(credentials))
+
+
 def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
     if trait.most == 1:
         return (min(pairs),)
@@ -142,6 +147,7 @@ def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
     return tuple(sorted(set(pairs))[: trait.most])
 
 
+@lru_cache(maxsize=8192)
 def login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None = None) -> Traits:
     """
     Return what a login says.

@@ -26,6 +26,8 @@ class EventKind(Enum):
     FORWARD = "forward"
     OTHER = "other"
 
+    __hash__ = object.__hash__  # there is one of each, and an Enum's own hash is slow
+
     @property
     def sighting_kind(self) -> SightingKind:
         """Return how far the event is trusted about the address."""
@@ -151,6 +153,7 @@ class SessionAggregate:
         until = self.counted_until
         kinds = [event.kind for event in events if until is None or event.at > until]
         times = [event.at for event in events]
+        sensors = {(event.sensor, event.sensor_id) for event in events}  # most often one
         return SessionSummary(
             session_id=self.session_id,
             logged_id=logged_id if logged_id != self.session_id else None,
@@ -165,8 +168,8 @@ class SessionAggregate:
             file_downloads=kinds.count(EventKind.DOWNLOAD),
             login_attempts=kinds.count(EventKind.LOGIN),
             forward_count=kinds.count(EventKind.FORWARD),
-            sensor=min({event.sensor for event in events if event.sensor is not None}, default=None),
-            sensor_id=min({event.sensor_id for event in events if event.sensor_id is not None}, default=None),
+            sensor=min((name for name, _ in sensors if name is not None), default=None),
+            sensor_id=min((name for _, name in sensors if name is not None), default=None),
             fingerprints=bounded(frozenset(self.events)),
             behaviour=Behaviour.of((event.at, event.traits) for event in events if event.traits),
         )

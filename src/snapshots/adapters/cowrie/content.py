@@ -1,10 +1,8 @@
 """The lines of one content: a file, compressed or not, or a stream."""
 
 import bz2
-import gzip
 import os
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +13,7 @@ from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, pieces_of, salvaged
-from snapshots.adapters.cowrie.streams import BLANK, CHUNK, LONGEST_BEGINNING, Begun
+from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, GzipReader
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
@@ -28,9 +26,6 @@ FOREIGN = {
     b"\x7fELF": "a program",
 }
 """What a file that is no log begins with."""
-
-DAMAGED = (EOFError, OSError, ValueError, zlib.error)
-"""What the readers of compressed files raise where the data is cut or wrong."""
 
 
 class ForeignFile(SourceUnreadable):
@@ -144,7 +139,7 @@ class LogContent:
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
         if magic[:2] == b"\x1f\x8b":
-            self._stream = gzip.GzipFile(fileobj=self._raw)
+            self._stream = GzipReader(fileobj=self._raw)
         elif magic[:3] == b"BZh":
             self._stream = bz2.BZ2File(self._raw)
         else:

@@ -1,6 +1,7 @@
 """How moments are stored."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator
@@ -8,6 +9,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 
+@lru_cache(maxsize=4096)  # the rows of a batch have most of their moments in common
 def moment_text(moment: datetime) -> str:
     """Return how SQLite keeps an aware moment: a text that sorts as time does."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -132,7 +132,7 @@ def seal_of(row: Mapping[str, Any] | RowMapping) -> str:
 
     It has no key: it is evidence of accidents and of careless hands, not against one who computes it again.
     """
-    return digest("|".join(_canonical(row[column]) for column in SEALED))
+    return digest("|".join([_canonical(row[column]) for column in SEALED]))
 
 
 def digest(text: str) -> str:
@@ -143,6 +143,8 @@ def digest(text: str) -> str:
 def _canonical(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     return _moment(value) if isinstance(value, datetime) else str(value)
 
 
