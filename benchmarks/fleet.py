@@ -25,9 +25,11 @@ from typing import Any
 from load import made
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.cowrie.pieces import LinesOfParts
+from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
-from snapshots.adapters.sql.scratch import session_columns
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.scratch import make_beginning, session_columns
 from snapshots.app.fleet import FleetInput
 from snapshots.app.lines import LineOptions
 from snapshots.workers import rows_of_part
@@ -82,7 +84,6 @@ def measured(workers: int, logs: Path, what: str) -> tuple[float, float]:
 
 def measure(workers: int, logs: Path, what: str) -> tuple[float, float]:
     """Return the seconds that the work takes, and the CPU seconds of all processes in this one's group."""
-    rows_of = partial(rows_of_part, (Settings(), None))
     with tempfile.TemporaryDirectory(prefix="snapshots-fleet-") as folder:
         settings = {
             "spark.executor.memory": "1g",
@@ -90,12 +91,15 @@ def measure(workers: int, logs: Path, what: str) -> tuple[float, float]:
             "spark.executorEnv.TMPDIR": folder,
             "spark.sql.files.maxPartitionBytes": "32m",
         }
+        beginning = f"{folder}/beginning.db"
+        make_beginning(SqlDatabase(f"sqlite:///{beginning}"), None)
+        rows_of = partial(rows_of_part, (Settings(), beginning))
         with spark_session(MASTER.format(workers), settings) as spark:
 
             def load(paths: list[str], to: str) -> None:
                 source = FleetInput(paths=paths, options=LineOptions())
-                SparkLoad(spark, source, LinesOfParts(source.options), []).into_folder(
-                    "run", to, rows_of, session_columns()
+                SparkLoad(spark, source, LinesOfParts(source.options), [beginning]).into_folder(
+                    "run", to, rows_of, session_columns(), ThisProcess()
                 )
 
             work: Callable[[list[str], str], None] = load if what == "load" else partial(fold, spark)

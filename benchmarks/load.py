@@ -1,7 +1,8 @@
 """
 How near loading is to the limit of this machine.
 
-    .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql] [PATH...]
+    .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql]
+        [--onto EVENTS] [PATH...]
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
 msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
@@ -18,6 +19,7 @@ import argparse
 import gzip
 import json
 import random
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -56,6 +58,9 @@ class Fields(msgspec.Struct):
 
 
 SLICE = 20_000
+HELD = 20_000
+"""From which round on the events are made that a database holds already."""
+
 peaks: dict[str, float] = {}
 
 
@@ -67,6 +72,9 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--gz", action="store_true", help="read the log compressed")
     arguments.add_argument("--postgresql", action="store_true", help="load into PostgreSQL too")
+    arguments.add_argument(
+        "--onto", type=int, metavar="EVENTS", help="load also into databases that hold so many others"
+    )
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as temporary, ExitStack() as servers:
         folder = Path(temporary)
@@ -89,11 +97,17 @@ def main() -> None:
         steps["the same without indexes for questions"] = lambda: load(
             log, without_query_indexes(new_file(folder)), len(lengths), "the same without indexes for questions"
         )
+        server = None
         if chosen.postgresql:
             server = servers.enter_context(trial_server())
             steps["load into PostgreSQL"] = lambda: load(
                 log, new_database(server), len(lengths), "load into PostgreSQL"
             )
+        prepared: Steps = {}
+        if chosen.onto:
+            more, before = onto(log, folder, len(lengths), chosen.onto, server)
+            steps |= more
+            prepared |= before
         if find_spec("duckdb") is not None:
             steps["fold in DuckDB"] = lambda: fold_in_duckdb(log, len(lengths))
         steps["row by row, on a slice"] = lambda: by_rows(log, folder, min(SLICE, len(lengths)))
@@ -101,6 +115,7 @@ def main() -> None:
         rates: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(chosen.rounds):
             for name, step in steps.items():
+                prepared.get(name, int)()
                 began = time.perf_counter()
                 events = step()
                 rates[name].append(events / (time.perf_counter() - began))
@@ -109,17 +124,44 @@ def main() -> None:
     print(f"looking addresses up is {share:.1%} of a load")
 
 
+Steps = dict[str, Callable[[], int]]
+
+
+def onto(log: Path, folder: Path, events: int, held_events: int, server: str | None) -> tuple[Steps, Steps]:
+    """Return loads into databases that hold other events already, and what is done before each."""
+    held, base = folder / "held.json", folder / "base.db"
+    with held.open("wb") as file:
+        file.writelines(made(held_events, first=HELD))
+    load(held, f"sqlite:///{base}", 0, "held")
+    name = "onto SQLite that holds more"
+
+    def copied() -> int:
+        shutil.copyfile(base, new_file(folder).removeprefix("sqlite:///"))
+        return 0
+
+    prepared: Steps = {name: copied}
+    steps: Steps = {name: lambda: load(log, f"sqlite:///{folder}/test.db", events, name)}
+    if server is not None:
+        load(held, new_database(server, "held"), 0, "held")
+        other = "onto PostgreSQL that holds more"
+        prepared[other] = lambda: len(new_database(server, "onto", template="held"))
+        steps[other] = lambda: load(log, of_server(server, "onto"), events, other)
+    held.unlink()
+    return steps, prepared
+
+
 def opened(log: Path, mode: str) -> Any:
     return gzip.open(log, mode, compresslevel=3) if log.suffix == ".gz" else log.open(mode)
 
 
-def made(events: int, addresses: int | None = None) -> Iterator[bytes]:
+def made(events: int, addresses: int | None = None, *, first: int = 0) -> Iterator[bytes]:
     """Yield lines of the log over and over, each time an hour earlier and with other session ids."""
     chance = random.Random(3)
     known = [str(IPv4Address(chance.randrange(2**24, 2**31))) for _ in range(addresses or 0)]
     lines = [json.loads(line) for line in gzip.decompress(LOG.read_bytes()).splitlines()]
     for number in range(events):
         round_, at = divmod(number, len(lines))
+        round_ += first
         event = dict(lines[at])
         moment = datetime.fromisoformat(event["timestamp"]) - timedelta(hours=round_)
         event["timestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -159,13 +201,17 @@ def without_query_indexes(url: str) -> str:
     return url
 
 
-def new_database(server: str) -> str:
+def new_database(server: str, name: str = "loaded", *, template: str = "template1") -> str:
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql("DROP DATABASE IF EXISTS loaded WITH (FORCE)")
-        connection.exec_driver_sql("CREATE DATABASE loaded")
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     engine.dispose()
-    return make_url(server).set(database="loaded").render_as_string(hide_password=False)
+    return of_server(server, name)
+
+
+def of_server(server: str, name: str) -> str:
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def load(log: Path, url: str, events: int, name: str, *options: str) -> int:

@@ -9,11 +9,12 @@ from pathlib import Path
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import new_run
 from snapshots.adapters.cowrie.pieces import LinesOfParts
+from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.spark.backfill import SparkBackfill
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.scratch import copy_facts, session_columns
+from snapshots.adapters.sql.scratch import make_beginning, session_columns
 from snapshots.app.batch import LoadReport
 from snapshots.app.errors import SettingRefused
 from snapshots.app.fleet import FleetInput
@@ -51,9 +52,11 @@ class SparkFleet:
                 return _load_into_database(SparkLoad(spark, source, LinesOfParts(source.options), files), settings)
         if source.options.keeps_lines:
             raise SettingRefused("--store-events is for databases")
-        with _facts(facts_db) as facts, spark_session(self._master, self._spark) as spark:
-            job = SparkLoad(spark, source, LinesOfParts(source.options), [*files, *([facts] if facts else [])])
-            return job.into_folder(new_run(), to, partial(rows_of_part, (self._settings, facts)), session_columns())
+        with _beginning(facts_db) as beginning, spark_session(self._master, self._spark) as spark:
+            job = SparkLoad(spark, source, LinesOfParts(source.options), [*files, beginning])
+            return job.into_folder(
+                new_run(), to, partial(rows_of_part, (self._settings, beginning)), session_columns(), ThisProcess()
+            )
 
     def backfill(self, at: str, *, facts_db: str | None) -> Mapping[str, int]:
         """Give stored sessions the snapshots that they lack."""
@@ -62,10 +65,10 @@ class SparkFleet:
             settings = self._settings.model_copy(update={"db": at})
             with spark_session(self._master, self._spark) as spark:
                 return _backfill_database(SparkBackfill(spark, files), settings)
-        with _facts(facts_db) as facts, spark_session(self._master, self._spark) as spark:
-            job = SparkBackfill(spark, [*files, *([facts] if facts else [])])
-            judged = partial(judged_rows, (self._settings, facts))
-            return job.in_folder(new_run(), at, judged, session_columns())
+        with _beginning(facts_db) as beginning, spark_session(self._master, self._spark) as spark:
+            job = SparkBackfill(spark, [*files, beginning])
+            judged = partial(judged_rows, (self._settings, beginning))
+            return job.in_folder(new_run(), at, judged, session_columns(), ThisProcess())
 
 
 def _is_database(to: str, facts_db: str | None) -> bool:
@@ -75,11 +78,13 @@ def _is_database(to: str, facts_db: str | None) -> bool:
     Raises:
         SettingRefused: It is none that many workers can use, or has facts of its own.
     """
-    if to.startswith("sqlite"):
+    scheme = to.partition("://")[0].partition("+")[0] if "://" in to else ""
+    if scheme == "sqlite":
         raise SettingRefused("many workers cannot write into one SQLite file: name a PostgreSQL one or a folder")
-    if to.startswith("postgresql") and facts_db is not None:
+    is_database = scheme in {"postgresql", "postgres"}
+    if is_database and facts_db is not None:
         raise SettingRefused("--facts-db is for folders: a database holds its own facts")
-    return to.startswith("postgresql")
+    return is_database
 
 
 def _backfill_database(job: SparkBackfill, settings: Settings) -> Mapping[str, int]:
@@ -113,7 +118,8 @@ def _load_into_database(job: SparkLoad, settings: Settings) -> LoadReport:
             return stores.dead_letters.keep(letters, run=run, kept_at=clock.now())
 
     try:
-        database.migrate()
+        with database.transaction():
+            pass  # makes the tables of a new database, and refuses those of another version
         store = partial(store_part, settings)
         return container.loader().load_by(lambda run: job.into_database(run, store, keep), Unobserved())
     finally:
@@ -121,17 +127,16 @@ def _load_into_database(job: SparkLoad, settings: Settings) -> LoadReport:
 
 
 @contextmanager
-def _facts(url: str | None) -> Iterator[str | None]:
-    """Make a file of what a database knows of addresses."""
-    if url is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="snapshots-facts-") as folder:
-        path = Path(folder) / "facts.db"
-        source, target = SqlDatabase(url), SqlDatabase(f"sqlite:///{path}")
+def _beginning(url: str | None) -> Iterator[str]:
+    """Make the file that every part begins with: tables, and what a database knows of addresses, if one is named."""
+    with tempfile.TemporaryDirectory(prefix="snapshots-fleet-") as folder:
+        path = Path(folder) / "beginning.db"
+        target = SqlDatabase(f"sqlite:///{path}")
+        source = SqlDatabase(url) if url is not None else None
         try:
-            copy_facts(source, target)
+            make_beginning(target, source)
         finally:
-            source.close()
             target.close()
+            if source is not None:
+                source.close()
         yield str(path)

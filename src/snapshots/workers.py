@@ -33,19 +33,19 @@ def store_part(settings: Settings, run: str, sessions: Iterator[ReadSession], fi
         for step in container.loader().store(run, sessions, Unobserved()):
             report += step
     finally:
-        container.database().close()
+        _leave(container)
     return report
 
 
 def rows_of_part(
-    own: tuple[Settings, str | None], run: str, held: Iterator[Row], sessions: Iterator[ReadSession], files: Files
+    own: tuple[Settings, str], run: str, held: Iterator[Row], sessions: Iterator[ReadSession], files: Files
 ) -> Iterator[Row]:
     """
     Yield the rows of sessions, those that were stored before and those that were read since.
 
     Args:
-        own: How it is done, in a database of the part's own, and the file of what is known of addresses, by its path
-            where it came from; None for nothing.
+        own: How it is done, in a database of the part's own, and the file with which that begins, by its path where it
+            came from.
         run: The run that writes.
         held: Rows that were stored before.
         sessions: What was read, looked at when *held* is at its end.
@@ -59,7 +59,7 @@ def rows_of_part(
 
 
 def judged_rows(
-    own: tuple[Settings, str | None], run: str, held: Iterator[Row], _read: Iterator[ReadSession], files: Files
+    own: tuple[Settings, str], run: str, held: Iterator[Row], _read: Iterator[ReadSession], files: Files
 ) -> Iterator[Row]:
     """Yield the rows of sessions that were stored without a snapshot, judged anew; none was read since."""
     with _part(own, files) as container:
@@ -76,23 +76,29 @@ def judge_span(settings: Settings, run: str, span: Span, files: Files) -> Mappin
     try:
         return container.backfill().judge_span(run, span, pause)
     finally:
-        container.database().close()
+        _leave(container)
 
 
 @contextmanager
-def _part(own: tuple[Settings, str | None], files: Files) -> Iterator[Container]:
-    """Open a database of the part's own, with what is known of addresses, and remove it at the end of the block."""
+def _part(own: tuple[Settings, str], files: Files) -> Iterator[Container]:
+    """Open a database of the part's own, with what it begins with, and remove it at the end of the block."""
     gc.set_threshold(*SELDOM)
-    settings, facts = own
+    settings, beginning = own
     with tempfile.TemporaryDirectory(prefix="snapshots-part-") as folder:
         path = Path(folder) / "part.db"
-        if facts is not None:
-            shutil.copyfile(files[facts], path)
+        shutil.copyfile(files[beginning], path)
         container = Container(settings=_here(settings, files).model_copy(update={"db": f"sqlite:///{path}"}))
         try:
             yield container
         finally:
-            container.database().close()
+            _leave(container)
+
+
+def _leave(container: Container) -> None:
+    """Close the database, and give back what a process that lives on would else keep of each part."""
+    container.database().close()
+    container.reset_singletons()
+    gc.collect()
 
 
 def _here(settings: Settings, files: Files) -> Settings:

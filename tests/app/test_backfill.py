@@ -500,3 +500,19 @@ def raising(error: Exception) -> Callable[..., None]:
         raise error
 
     return refuse
+
+
+def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
+    """It is not shown as if it still ran."""
+    world = World(source())
+    world.put(HOME.text)
+
+    def fail(_: str) -> list[Mapping[str, int]]:
+        raise StoreGone("the cluster is gone")
+
+    with pytest.raises(StoreGone):
+        world.backfill.run(Told(), beside=fail)
+
+    (record,) = world.memory_database.memory.records.values()
+    assert record.state is RunState.INTERRUPTED
+    assert world.backfill.resume(record.run, Told()).sealed == {Method.ASOF: 1}

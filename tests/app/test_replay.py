@@ -63,8 +63,17 @@ def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) 
 
 def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemoryDatabase) -> None:
     """No mark leads into it."""
-    stream = LetterStream(database, event_in)
+    stream = LetterStream(database, event_in, keeps_lines=False)
 
     assert (stream.resume([Mark(3, "x")]), stream.mark()) == (0, Mark(0, ""))
     assert len(list(stream.lines())) == 2
     assert stream.progress() == 3
+
+
+def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDatabase) -> None:
+    """Like every other event of an operator who deletes his logs."""
+    stream = LetterStream(database, event_in, keeps_lines=True)
+
+    kept = {said.line for said in stream.lines() if isinstance(said, LogEvent)}
+
+    assert b"good 2" in kept

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ import pyarrow.dataset
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from snapshots.adapters.spark.engine import spark_session
+from snapshots.adapters.spark.folder import ParquetFolder, Part
 from snapshots.adapters.sql.trial import trial_server
+from snapshots.app.errors import StoreBusy
+from tests.fakes import Processes
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import VOLATILE, rows
 from tests.mangle import mangled
 
 TWO_WORKERS = "local-cluster[2,1,1024]"
-TIMES = 12
+TIMES = 4
 """How often the logs are repeated, each under ids of their own, so that there is time to die in the middle."""
 
 SNAPSHOT = (
@@ -77,7 +82,7 @@ def fleet(*arguments: object, master: str = TWO_WORKERS, folder: Path) -> subpro
         f"spark.executorEnv.TMPDIR={folder}",
         f"spark.local.dir={folder}",
         "spark.executor.memory=512m",
-        "spark.sql.files.maxPartitionBytes=200000",
+        "spark.sql.files.maxPartitionBytes=400000",
     ]
     command = [*program(), "fleet", *map(str, arguments), "--master", master]
     return subprocess.Popen(
@@ -133,7 +138,7 @@ def test_a_folder_holds_the_rows_of_a_load_though_a_worker_dies(logs: Path, expe
 
     assert f"{len(expected):,} new sessions" in out
     assert in_folder(to) == expected
-    assert "Nothing new" in done(fleet("load", logs, "--to", to, folder=work))
+    assert "Nothing new" in done(fleet("load", logs, "--to", to, master="local[2]", folder=work))
     assert in_folder(to) == expected
 
 
@@ -155,7 +160,7 @@ def test_a_database_holds_the_rows_of_a_load_though_the_driver_dies(logs: Path, 
         job.communicate()
         assert len(rows(url)) < len(expected)
 
-        out = done(fleet("load", logs, "--to", url, folder=tmp_path / "work"))
+        out = done(fleet("load", logs, "--to", url, master="local[2]", folder=tmp_path / "work"))
 
         assert "events were stored before" in out
         assert rows(url) == expected
@@ -174,7 +179,6 @@ def test_stored_sessions_are_backfilled_in_folders_and_databases(logs: Path, exp
 
     assert f"sealed:asof: {sum(row['snapshot_method'] == 'asof' for row in expected):,}" in out
     assert in_folder(to) == expected
-    assert "sealed" not in done(fleet("backfill", "--at", to, **local))
 
     with trial_server() as url:
         subprocess.run([*program(), "load", "-q", "--db", url, *none_is_new_enough, str(logs)], check=True)
@@ -185,12 +189,103 @@ def test_stored_sessions_are_backfilled_in_folders_and_databases(logs: Path, exp
         assert kept == [{name: row[name] for name in SNAPSHOT} for row in expected]
 
 
+class Stopped(BaseException):
+    """The driver ends here, as by kill -9."""
+
+
+class Stopping(ParquetFolder):
+    """A folder in which a job ends before a step."""
+
+    def __init__(self, spark: Any, root: str, steps: int) -> None:
+        super().__init__(spark, root)
+        self.steps = steps
+
+    def _step(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise Stopped
+
+    def _remove(self, below: str) -> None:
+        self._step()
+        super()._remove(below)
+
+    def _copy(self, old: str, new: str) -> None:
+        self._step()
+        super()._copy(old, new)
+        self._step()
+
+    def _write(self, below: str, value: object) -> None:
+        self._step()
+        super()._write(below, value)
+
+
+@pytest.mark.spark
+def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -> None:
+    """Whoever comes next finishes it, or removes it; the job again comes to the same."""
+    before = [("a", "2026-01-01", "x", 1), ("b", "2026-01-02", "x", 1), ("c", "2026-01-03", "_y", 1)]
+    after = [("a", "2026-01-02", "x", 2), ("b", "2026-01-02", "x", 2), ("c", "2026-01-03", "_y", 1)]
+    touched = [Part("day=2026-01-01", "sensor=x"), Part("day=2026-01-02", "sensor=x")]
+    written = tmp_path / "written"
+    with spark_session("local[1]", {"spark.local.dir": str(tmp_path)}) as spark:
+        for rows, path in ((before, "sessions"), (after[:2], "_written-two")):
+            frame = spark.createDataFrame(rows, "id string, day string, sensor string, n int").coalesce(1)
+            frame.write.partitionBy("day", "sensor").parquet(str(written / path))
+
+        def held(folder: ParquetFolder) -> list[tuple[Any, ...]]:
+            with folder.taken(Processes()):
+                assert not [path for path in Path(folder.root).glob("_*") if "two" in path.name]
+            found = pyarrow.dataset.dataset(f"{folder.root}/sessions", partitioning="hive").to_table().to_pylist()
+            return sorted((row["id"], str(row["day"]), row["sensor"], row["n"]) for row in found)
+
+        seen, is_done = set(), False
+        for steps in range(99):
+            stopping = Stopping(spark, str(tmp_path / f"lake{steps}"), steps)
+            shutil.copytree(written, stopping.root)
+            with suppress(Stopped):
+                stopping.complete("two", touched)
+            is_done = stopping.steps > 0
+            folder = ParquetFolder(spark, stopping.root)
+            found = held(folder)
+            assert found in (before, after)
+            seen.add(found == after)
+            shutil.copytree(written / "_written-two", f"{folder.root}/_written-two")
+            folder.complete("two", touched)
+            assert held(folder) == after
+            if is_done:
+                break
+        assert seen == {True, False}
+        assert is_done
+
+        folder = ParquetFolder(spark, str(tmp_path / "lake0"))
+        with folder.taken(Processes("one")):
+            with pytest.raises(StoreBusy, match="another job works"), folder.taken(Processes("two")):
+                pass
+            with folder.taken(Processes("two", "one")):
+                pass
+
+
+@pytest.mark.spark
+def test_what_attackers_uploaded_is_not_read(tmp_path: Path) -> None:
+    """Their files may look like logs."""
+    event = (
+        '{"session":"%s","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}\n'
+    )
+    for name in ("log/cowrie.json", "downloads/forged.json", "log/tty/x.json", "log/cowrie.log"):
+        path = tmp_path / "cowrie" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(event % name[-9:-5])
+
+    done(fleet("load", tmp_path / "cowrie", "--to", tmp_path / "lake", master="local[1]", folder=tmp_path / "work"))
+
+    assert [row["session_id"] for row in in_folder(tmp_path / "lake")] == ["wrie"]
+
+
 @pytest.mark.spark
 def test_what_cannot_be_is_said_in_a_sentence(tmp_path: Path, run: Run) -> None:
     """No traceback, neither of Python nor of Java."""
     job = fleet("load", tmp_path / "nothing", "--to", tmp_path / "lake", master="local[2]", folder=tmp_path / "work")
     _, err = job.communicate(timeout=120)
-    assert "PATH_NOT_FOUND" in err
+    assert "there is no" in err
     assert "Traceback" not in err
 
     assert run("fleet", "load", "x", "--master", "local", "--to", "sqlite:///x.db")[0] == 2

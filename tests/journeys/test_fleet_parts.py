@@ -18,7 +18,7 @@ from snapshots.adapters.spark.parts import SessionRows, StoreSessions, as_spark
 from snapshots.adapters.spark.starts import Starts
 from snapshots.adapters.spark.wire import decoded, encoded, packed, unpacked
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.scratch import copy_facts, rows_in, session_columns
+from snapshots.adapters.sql.scratch import make_beginning, rows_in, session_columns
 from snapshots.app.batch import ReadSession
 from snapshots.app.lines import LineOptions
 from snapshots.domain.session import SessionAggregate
@@ -28,11 +28,25 @@ from tests.journeys.test_processes import VOLATILE
 from tests.mangle import mangled
 from tests.strategies import events
 
-OWN = (Settings(), None)
+SENT: dict[str, str] = {}
+OWN = (Settings(), "beginning")
 
 
-def nothing_sent() -> Mapping[str, str]:
-    return {}
+@pytest.fixture(scope="module", autouse=True)
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The file that the driver sends to every worker."""
+    SENT["beginning"] = beginning_at(tmp_path_factory.mktemp("sent") / "beginning.db", None)
+
+
+def beginning_at(path: Path, facts: SqlDatabase | None) -> str:
+    target = SqlDatabase(f"sqlite:///{path}")
+    make_beginning(target, facts)
+    target.close()
+    return str(path)
+
+
+def sent() -> Mapping[str, str]:
+    return SENT
 
 
 def batches_of(lines: Iterable[bytes], path: str, block: int, size: int) -> Iterator[pa.RecordBatch]:
@@ -72,7 +86,7 @@ def lasting(rows: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
 
 def made_of(rows: Iterable[tuple[object, ...]], run: str = "run") -> list[dict[str, object]]:
     """Let a worker make the rows of sessions."""
-    make = SessionRows(partial(rows_of_part, OWN), session_columns(), run, nothing_sent)
+    make = SessionRows(partial(rows_of_part, OWN), session_columns(), run, sent)
     return [row for batch in make(brought_together(rows)) for row in batch.to_pylist()]
 
 
@@ -134,7 +148,7 @@ def test_a_part_is_stored_in_a_database_once(tmp_path: Path) -> None:
     """A worker that does its part twice changes nothing the second time; lines are kept if they are asked for."""
     url = f"sqlite:///{tmp_path}/test.db"
     rows = of_kind(folded(mangled(2), [], keeps_lines=True), Kind.READ)
-    store = StoreSessions(partial(store_part, Settings(db=url)), "run", nothing_sent)
+    store = StoreSessions(partial(store_part, Settings(db=url)), "run", sent)
     database = SqlDatabase(url)
     database.migrate()
 
@@ -154,13 +168,13 @@ def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, r
     table = tmp_path / "mine.csv"
     table.write_text("start,end,asn,country\n0.0.0.0,223.255.255.255,64500,DE\n")
     read = of_kind(folded(mangled(0), []), Kind.READ)
-    too_old = (Settings(max_age_days=0), None)
-    make = SessionRows(partial(rows_of_part, too_old), session_columns(), "one", nothing_sent)
+    too_old = (Settings(max_age_days=0), "beginning")
+    make = SessionRows(partial(rows_of_part, too_old), session_columns(), "one", sent)
     opened = [row for batch in make(brought_together(read)) for row in batch.to_pylist()]
     assert {row["enrichment_at"] for row in opened} == {None}
     held = [(Kind.HELD, row["logged_id"] or row["session_id"], packed(row)) for row in opened]
 
-    judge = SessionRows(partial(judged_rows, OWN), session_columns(), "two", nothing_sent)
+    judge = SessionRows(partial(judged_rows, OWN), session_columns(), "two", sent)
     sealed = [row for batch in judge(brought_together(held)) for row in batch.to_pylist()]
 
     assert lasting(sealed) == lasting(made_of(read))
@@ -170,16 +184,11 @@ def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, r
     log.write_bytes(b"\n".join(mangled(0)) + b"\n")
     assert run("load", log, "-q")[0] == 0
     assert run("inventory", "import", table, "--name", "mine", "--as-of", "2026-11-01")[0] == 0
-    facts = tmp_path / "facts.db"
-    source, target = (SqlDatabase(f"sqlite:///{path}") for path in (tmp_path / "test.db", facts))
-    copy_facts(source, target)
-    with target.view() as stores:
-        assert "mine" in {registered.build.name for registered in stores.sources.registered()}
+    source = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    facts = {"facts": beginning_at(tmp_path / "facts.db", source)}
     source.close()
-    target.close()
-    known = SessionRows(
-        partial(rows_of_part, (Settings(), str(facts))), session_columns(), "one", lambda: {str(facts): str(facts)}
-    )
+    own = partial(rows_of_part, (Settings(), "facts"))
+    known = SessionRows(own, session_columns(), "one", lambda: facts)
     asns = {row["snapshot_asn"] for batch in known(brought_together(read)) for row in batch.to_pylist()}
     assert 64500 in asns
 
@@ -188,16 +197,46 @@ def test_a_span_is_judged_for_a_run_of_another_process(tmp_path: Path) -> None:
     """And tells what became of its sessions."""
     url = f"sqlite:///{tmp_path}/test.db"
     rows = of_kind(folded(mangled(0), []), Kind.READ)
-    judge = JudgeSpans(partial(judge_span, Settings(db=url)), "run", nothing_sent)
+    judge = JudgeSpans(partial(judge_span, Settings(db=url)), "run", sent)
     database = SqlDatabase(url)
     database.migrate()
-    [*StoreSessions(partial(store_part, Settings(db=url)), "load", nothing_sent)(brought_together(rows))]
+    [*StoreSessions(partial(store_part, Settings(db=url, max_age_days=0)), "load", sent)(brought_together(rows))]
+    with database.transaction() as stores:  # as another loader leaves them
+        unjudged = "UPDATE session_summaries SET snapshot_gap = NULL, gap_checked_at = NULL WHERE enrichment_at IS NULL"
+        left = stores.connection.exec_driver_sql(unjudged).rowcount
+    assert left > 50
     spans = pa.RecordBatch.from_arrays([pa.array([""]), pa.array([""])], names=["after", "until"])
 
     (told,) = judge(iter([spans]))
 
-    assert unpacked(told.column(0)[0].as_py()) == {}
+    counts = unpacked(told.column(0)[0].as_py())
+    assert counts["judged"] == left
+    sealed = [row for row in rows_in(database) if row["snapshot_run"] == "run"]
+    assert counts["sealed:asof"] == len(sealed) > 50
     database.close()
+
+
+def test_an_event_behind_a_hole_is_read_as_a_load_reads_it(tmp_path: Path, run: Run) -> None:
+    """Power was lost, and megabytes of NULs stand before it."""
+    event = b'{"session":"a","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}'
+    lines = [b"\x00" * 17_000_000 + event]
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(lines[0] + b"\n")
+    run("load", log, "-q")
+    database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+
+    rows = folded(lines, [])
+
+    assert lasting(made_of(of_kind(rows, Kind.READ))) == lasting(rows_in(database))
+    database.close()
+
+
+def test_a_long_beginning_without_an_event_is_looked_at_once() -> None:
+    """Files may begin with anything."""
+    rows = folded([b"x"] * 20_000, [])
+
+    assert len(of_kind(rows, Kind.LETTER)) == 20_000
+    assert not of_kind(rows, Kind.READ)
 
 
 def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:

@@ -53,6 +53,7 @@ def rows_of_default(run: Run) -> list[dict[str, object]]:
         "DELETE FROM session_summaries_1",
         "TRUNCATE session_summaries CASCADE",
         "TRUNCATE session_summaries_2 CASCADE",
+        "SET session_replication_role = replica; TRUNCATE session_summaries_2 CASCADE",
         "SET session_replication_role = replica; UPDATE session_summaries_3 SET snapshot_country = 'XY'",
     ],
 )
@@ -69,6 +70,17 @@ def test_the_guard_stands_before_every_partition(postgresql: str, logs: Path, ru
         connection.exec_driver_sql(statement)
 
     assert rows(postgresql) == before
+
+
+def test_verify_misses_a_trigger_of_one_partition(postgresql: str, logs: Path, run: Run) -> None:
+    """Whoever switches the guard off for one of them is found."""
+    run("migrate", "--partitions", "4", "--db", postgresql)
+    run("load", logs, "-q", "--db", postgresql)
+    assert run("verify", "--db", postgresql)[0] == 0
+    with create_engine(postgresql, poolclass=NullPool).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE session_summaries_2 DISABLE TRIGGER USER")
+
+    assert run("verify", "--db", postgresql)[0] == 3
 
 
 def test_only_a_new_database_of_postgresql_gets_partitions(postgresql: str, logs: Path, run: Run) -> None:

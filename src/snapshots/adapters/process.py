@@ -20,16 +20,22 @@ class ThisProcess:
     @property
     def name(self) -> str:
         """Return the machine's start, the space of process numbers, the number, and when the process began."""
-        began = self._began(os.getpid())
-        return f"{self._machine()} {os.getpid()} {began}" if began else ""
+        machine, began = self._machine(), self._began(os.getpid())
+        return f"{machine} {os.getpid()} {began}" if machine and began else ""
 
     def is_gone(self, name: str) -> bool:
         """Whether a process of this machine and space has ended; what runs elsewhere is not known to be gone."""
         machine, _, process = name.partition(" ")
         number, _, began = process.partition(" ")
-        if not began or not number.isdigit() or machine != self._machine():
+        if not machine or machine != self._machine() or not began or not number.isdigit():
             return False
-        return self._began(int(number)) != began
+        try:
+            os.kill(int(number), 0)  # it only asks
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            pass  # it is somebody else's
+        return self._began(int(number)) not in {"", began}  # what may not be seen may be the same
 
     def _machine(self) -> str:
         try:
@@ -39,10 +45,10 @@ class ThisProcess:
             return ""
 
     def _began(self, number: int) -> str:
-        """Return when a process began, by the system's count; "" if there is none."""
+        """Return when a process began, by the system's count; "" if there is none, or it may not be seen."""
         try:
             told = (self._proc / str(number) / "stat").read_text()
         except OSError:
             return ""
         state, *rest = told.rpartition(")")[2].split()  # its name, in parentheses, may hold anything
-        return "" if state in "ZX" else rest[18]
+        return "ended" if state in "ZX" else rest[18]

@@ -116,8 +116,13 @@ class BackfillSnapshots:
             settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
             stores.runs.begin(run, RunKind.BACKFILL, at=now, settings=settings)
         counts = Counter[str]()
-        for done in beside(run):
-            counts.update(done)
+        try:
+            for done in beside(run):
+                counts.update(done)
+        except BaseException:
+            with self._database.transaction() as stores:
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())
+            raise
         record = RunRecord(
             run=run,
             kind=RunKind.BACKFILL,

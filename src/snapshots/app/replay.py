@@ -62,18 +62,19 @@ class DeadLetterOffice:
             raise NoSuchLetter(f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r}")
         return found[0]
 
-    def replay(self, *, dry_run: bool) -> ReplayReport:
+    def replay(self, *, dry_run: bool, keeps_lines: bool = False) -> ReplayReport:
         """
         Load every letter that is an event by now, and remove it. Interrupted, it is called again.
 
         Args:
             dry_run: Only count.
+            keeps_lines: Whether the lines are kept as events, as they were logged.
 
         Raises:
             StoreUnavailable: The database failed; whole batches are stored.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        source = LetterStream(self._database, self._event_in)
+        source = LetterStream(self._database, self._event_in, keeps_lines=keeps_lines)
         if dry_run:
             readable = sum(1 for _ in source.lines())
             return ReplayReport(letters=source.count, readable=readable)
@@ -91,9 +92,10 @@ class LetterStream:
     head = ""
     size = None
 
-    def __init__(self, database: Database, event_in: Callable[[bytes], LogEvent | None]) -> None:
+    def __init__(self, database: Database, event_in: Callable[[bytes], LogEvent | None], *, keeps_lines: bool) -> None:
         self._database = database
         self._event_in = event_in
+        self._keeps_lines = keeps_lines
         self.count = 0
         self.read: list[str] = []
 
@@ -112,7 +114,7 @@ class LetterStream:
                 event = self._event_in(kept.letter.payload)
                 if event is not None:
                     self.read.append(kept.letter.identity)
-                    yield event
+                    yield event._replace(line=kept.letter.payload) if self._keeps_lines else event
             if not page:
                 return
             after = page[-1].letter.identity

@@ -50,7 +50,7 @@ def cluster_options(command: Command) -> Command:
 @click.option("--to", required=True, metavar="URL|FOLDER", help="A PostgreSQL database, or a folder of Parquet files.")
 @cluster_options
 @facts_options
-@click.option("--only", metavar="PATTERN", help="Of folders only files of such names, such as 'cowrie.json*'.")
+@click.option("--only", metavar="PATTERN", help="Of folders only files of such names; else *.json*.")
 @click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
 @click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")
 @click.option("--store-events", is_flag=True, help="With a database: keep every new event as it was logged.")

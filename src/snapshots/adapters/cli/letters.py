@@ -67,11 +67,12 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
 @database_option
 @facts_options
 @click.option("--dry-run", is_flag=True, help="Only say how many can be read.")
+@click.option("--store-events", is_flag=True, help="Keep those as they were logged, as `load --store-events` does.")
 @click.pass_obj
-def replay(open_application: OpenApplication, /, *, dry_run: bool, **options: Any) -> None:
+def replay(open_application: OpenApplication, /, *, dry_run: bool, store_events: bool, **options: Any) -> None:
     """Load the lines that this version of the program can read; they are no dead letters any more."""
     with opened(open_application, options) as application:
-        report = application.letters.replay(dry_run=dry_run)
+        report = application.letters.replay(dry_run=dry_run, keeps_lines=store_events)
     if dry_run:
         click.echo(f"{report.readable:,} of {report.letters:,} dead letters can be read.")
         return

@@ -107,8 +107,9 @@ class LogContent:
         self._close()  # it may have been read before
         fitting = self._last_fitting(marks)
         self._close()
-        if fitting is not None:
-            self._skip(self._open(), fitting.offset)
+        if self._path is not None:
+            stream = self._open()  # also without a mark: whether it can be read is told now
+            self._skip(stream, fitting.offset if fitting is not None else 0)
         return self._offset
 
     def lines(self) -> Iterator[LogEvent | BadLine]:

@@ -66,7 +66,7 @@ class LinesOfParts:
         text = line.strip(BLANK)
         if not text:
             return ()
-        if len(text) > LONGEST_LINE:
+        if len(text) > LONGEST_LINE and len(salvaged(text)) > LONGEST_LINE:
             return [BadLine(Reason.TOO_LONG, text[:LONGEST_PAYLOAD], start)]
         said = self._decoder.decode(text)
         return [said] if isinstance(said, LogEvent) else pieces_of(self._decoder, text, said, start)

@@ -165,8 +165,8 @@ class FolderWatch:
 
     A file is known by its number on its device while it is followed, so it may be renamed; when it shrinks, or does
     not begin as it did, it is another content. Compressed files are read as they appear: what was loaded before,
-    under another name, is known by its marks. They are read when they stand still from one look to the next, because of
-    one that grows all would be read again each time.
+    under another name, is known by its marks. One that comes later is read when it stands still from one look to
+    the next, because of one that grows all would be read again each time.
 
     Args:
         paths: Files, folders and patterns; they may name nothing yet.
@@ -179,6 +179,7 @@ class FolderWatch:
         self._decoder = decoder
         self._warn = warn
         self._refused: set[Path] = set()
+        self._has_looked = False
         self._followed: dict[Identity, _Followed] = {}
         self._foreign: dict[Identity, tuple[int, int]] = {}
 
@@ -202,6 +203,7 @@ class FolderWatch:
             except (OSError, SourceUnreadable):
                 continue  # it went in between, or is no log; it is looked at again
         found += self._without_a_name(seen)
+        self._has_looked = True
         for content in found:
             if isinstance(content, GrowingContent) and content.path is not None:
                 held = self._followed[content.identity]
@@ -268,7 +270,7 @@ class FolderWatch:
                 )
             held = self._followed[identity] = _Followed(content, beginning)
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
-        held.is_growing_archive = beginning.startswith(COMPRESSED)
+        held.is_growing_archive = beginning.startswith(COMPRESSED) and self._has_looked
         return [held.content] if status.st_size and not held.is_growing_archive else ()
 
     def _can_be_read(self, content: LogContent) -> bool:

@@ -12,6 +12,7 @@ from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_se
 from snapshots.adapters.spark.parts import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
 from snapshots.adapters.spark.wire import packed, unpacked
 from snapshots.app.fleet import JudgeSpan, RowsOfPart
+from snapshots.app.presence import Presence
 from snapshots.app.session_ports import Span
 
 
@@ -60,12 +61,19 @@ class SparkBackfill:
         counted = frame.repartition(len(spans)).mapInArrow(JudgeSpans(judge, run, self._sent), COUNTS_AS_SPARK)
         return [unpacked(bytes(row.counts)) for row in counted.collect()]
 
-    def in_folder(self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type]) -> Mapping[str, int]:
+    def in_folder(
+        self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: Presence
+    ) -> Mapping[str, int]:
         """Judge the open sessions of a folder, and return what became of them, by name."""
+        folder = ParquetFolder(self._spark, at)
+        with folder.taken(presence):
+            return self._in_taken(folder, run, rows_of, columns)
+
+    def _in_taken(
+        self, folder: ParquetFolder, run: str, rows_of: RowsOfPart, columns: Mapping[str, type]
+    ) -> Mapping[str, int]:
         from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
-        folder = ParquetFolder(self._spark, at)
-        folder.recover()
         held = folder.held(SESSIONS)
         counts: Counter[str] = Counter(judged=0)
         if held is None:

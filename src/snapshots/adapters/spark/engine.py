@@ -88,7 +88,7 @@ def _quiet() -> Mapping[str, str]:
 
 def send(spark: Any, paths: Sequence[str]) -> Callable[[], Files]:
     """Send files to every worker, once, and return what tells a worker where they are."""
-    names = {path: Path(path).name for path in paths}
+    names = {path: Path(path).resolve().name for path in paths}  # Spark sends what a link leads to
     if len(set(names.values())) < len(names):
         raise SettingRefused(f"files for the workers need names of their own: {', '.join(paths)}")
     for path in paths:

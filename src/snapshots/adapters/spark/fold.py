@@ -117,9 +117,9 @@ class _Fold:
             self._events_said = self._letters_said = 0
         start = self._offset
         self._offset += len(line) + 1
-        if part.block == 0 and not self._head and len(self._beginning) < HEAD:
-            self._beginning += line + b"\n"
-            self._head = self._lines.head(self._beginning)
+        is_beginning = part.block == 0 and not self._head and len(self._beginning) < HEAD
+        if is_beginning:
+            self._beginning += line[:HEAD] + b"\n"
         for said in self._lines.said(line, start):
             if isinstance(said, BadLine):
                 self._letters_said += 1
@@ -128,6 +128,8 @@ class _Fold:
                 self._bytes += len(letter)
             else:
                 self._count(said)
+                if is_beginning:
+                    self._head = self._lines.head(self._beginning)
 
     def _count(self, said: LogEvent) -> None:
         self._events_said += 1

@@ -2,21 +2,24 @@
 A folder of sessions as Parquet files, on any file system that Hadoop knows, changed whole or not at all.
 
 Sessions lie in `sessions/day=YYYY-MM-DD/sensor=NAME`, by the day of their first event in UTC, and lines that could
-not be loaded in `dead_letters`. A job writes what its parts will hold beside them, and says by one renaming that it
-is complete; only then are the parts put in their places. Whoever finds a complete one finishes it, and whoever finds
-an incomplete one removes it. One job at a time works on a folder.
+not be loaded in `dead_letters`. A job writes what its parts will hold beside them, and then one small file that says
+it is complete, and which parts it has; only then are they copied to their places. Whoever finds such a file does the
+copying from its beginning, and whoever finds a job without one removes what it wrote: nothing is taken away from
+where it was written before everything is in its place, so neither depends on renamings that are whole.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+
+from snapshots.app.errors import StoreBusy, StoreUnavailable
+from snapshots.app.presence import Presence
 
 SESSIONS = "sessions"
 LETTERS = "dead_letters"
-BEGUN, READY = "_begun-", "_ready-"
-"""How folders are called that Spark does not take for data."""
-
-EMPTY = "_empty.json"
+WRITTEN, COMPLETE, AT_WORK = "_written-", "_complete-", "_at-work.json"
+"""How files and folders are called that Spark does not take for data."""
 
 
 class Part(NamedTuple):
@@ -39,20 +42,39 @@ class ParquetFolder:
         self._spark = spark
         self.root = root.rstrip("/")
         java = spark.sparkContext._jvm  # noqa: SLF001 - the way that PySpark's own documentation shows
-        self._path = java.org.apache.hadoop.fs.Path
-        self._files = self._path(self.root).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())  # noqa: SLF001 - likewise
+        self._java = java.org.apache.hadoop.fs
+        self._settings = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - likewise
+        self._files = self._java.Path(self.root).getFileSystem(self._settings)
 
-    def recover(self) -> None:
-        """Finish what an earlier job completed, and remove what it did not."""
-        for name in self._names(""):
-            if name.startswith(READY):
-                self._put_in_place(name)
-            elif name.startswith(BEGUN):
-                self._remove(name)
+    @contextmanager
+    def taken(self, presence: Presence) -> Iterator[None]:
+        """
+        Keep other jobs away during the block; first finish what an earlier one completed, or remove what it did not.
+
+        Raises:
+            StoreBusy: Another job works there, as far as it is known.
+        """
+        if self._names("", AT_WORK):
+            told = json.loads(self._read(AT_WORK))
+            if not presence.is_gone(told["process"]):
+                raise StoreBusy(f"another job works on {self.root}; if it died elsewhere, delete {AT_WORK} there")
+        self._write(AT_WORK, {"process": presence.name})
+        try:
+            self._recover()
+            yield
+        finally:
+            self._remove(AT_WORK)
+
+    def _recover(self) -> None:
+        for name in self._names("", COMPLETE):
+            self._put_in_place(name.removeprefix(COMPLETE))
+        for name in (*self._names("", WRITTEN), *self._names("", COMPLETE, end=HALF)):
+            self._remove(name)
 
     def held(self, kind: str) -> Any | None:
         """Return what lies there as a DataFrame; None if nothing does."""
-        return self._spark.read.parquet(f"{self.root}/{kind}") if self._names(kind) else None
+        is_there = any(not name.startswith(("_", ".")) for name in self._names(kind))
+        return self._spark.read.parquet(f"{self.root}/{kind}") if is_there else None
 
     def replace(self, run: str, rows: Any, touched: Collection[Part]) -> None:
         """
@@ -63,55 +85,62 @@ class ParquetFolder:
             rows: A DataFrame with the columns `day` and `sensor`.
             touched: Parts that hold nothing any more, unless there are rows of them.
         """
-        rows.write.partitionBy("day", "sensor").parquet(f"{self.root}/{BEGUN}{run}")
-        empty = set(touched) - set(self._parts(f"{BEGUN}{run}"))
-        self._write(f"{BEGUN}{run}/{EMPTY}", json.dumps(sorted(empty)))
-        self._rename(f"{BEGUN}{run}", f"{READY}{run}")
-        self._put_in_place(f"{READY}{run}")
+        rows.write.partitionBy("day", "sensor").parquet(f"{self.root}/{WRITTEN}{run}")
+        self.complete(run, touched)
+
+    def complete(self, run: str, touched: Collection[Part]) -> None:
+        """Say that what a job wrote is all of it, and put it in its place."""
+        written = self._parts(f"{WRITTEN}{run}")
+        told = {"written": written, "empty": sorted(set(touched) - set(written))}
+        self._write(f"{COMPLETE}{run}", told)
+        self._put_in_place(run)
 
     def add(self, kind: str, rows: Any) -> None:
         """Add rows of another kind."""
         rows.write.mode("append").parquet(f"{self.root}/{kind}")
 
-    def _put_in_place(self, ready: str) -> None:
-        for part in self._parts(ready):
-            self._remove(f"{SESSIONS}/{part.day}/{part.sensor}")
-            self._make(f"{SESSIONS}/{part.day}")
-            self._rename(f"{ready}/{part.day}/{part.sensor}", f"{SESSIONS}/{part.day}/{part.sensor}")
-        # Not all that are lacking here: some may have been put in their places before an interruption.
-        for day, sensor in json.loads(self._read(f"{ready}/{EMPTY}")):
+    def _put_in_place(self, run: str) -> None:
+        """Copy what a job wrote to its place; done again from the beginning, it comes to the same."""
+        told = json.loads(self._read(f"{COMPLETE}{run}"))
+        for day, sensor in (*told["written"], *told["empty"]):
             self._remove(f"{SESSIONS}/{day}/{sensor}")
-        self._remove(ready)
+        for day, sensor in told["written"]:
+            self._copy(f"{WRITTEN}{run}/{day}/{sensor}", f"{SESSIONS}/{day}/{sensor}")
+        self._remove(f"{COMPLETE}{run}")
+        self._remove(f"{WRITTEN}{run}")
 
     def _parts(self, below: str) -> Sequence[Part]:
         days = self._names(below, "day=")
         return [Part(day, sensor) for day in days for sensor in self._names(f"{below}/{day}", "sensor=")]
 
-    def _names(self, below: str, beginning: str = "") -> Sequence[str]:
+    def _names(self, below: str, beginning: str = "", *, end: str = "") -> Sequence[str]:
         """Return the names of what lies in a folder below the root; none if it is not there."""
         path = self._at(below)
         if not self._files.exists(path):
             return ()
         found = [status.getPath().getName() for status in self._files.listStatus(path)]
-        return sorted(name for name in found if name.startswith(beginning))
+        return sorted(name for name in found if name.startswith(beginning) and name.endswith(HALF) == (end == HALF))
 
     def _at(self, below: str) -> Any:
-        return self._path(f"{self.root}/{below}" if below else self.root)
+        return self._java.Path(f"{self.root}/{below}" if below else self.root)
 
     def _remove(self, below: str) -> None:
         self._files.delete(self._at(below), True)  # noqa: FBT003 - Java knows no names of arguments
 
-    def _make(self, below: str) -> None:
-        self._files.mkdirs(self._at(below))
+    def _copy(self, old: str, new: str) -> None:
+        source, target = self._at(old), self._at(new)
+        self._files.mkdirs(target.getParent())
+        if not self._java.FileUtil.copy(self._files, source, self._files, target, False, self._settings):  # noqa: FBT003 - likewise
+            raise StoreUnavailable(f"{self.root}/{old} could not be copied to {new}")
 
-    def _rename(self, old: str, new: str) -> None:
-        if not self._files.rename(self._at(old), self._at(new)):
-            raise OSError(f"{self.root}/{old} could not be renamed to {new}")
-
-    def _write(self, below: str, text: str) -> None:
-        stream = self._files.create(self._at(below))
-        stream.write(bytearray(text.encode()))
+    def _write(self, below: str, value: object) -> None:
+        """Write a small file, which is there whole or not at all: a single one is renamed at once everywhere."""
+        stream = self._files.create(self._at(below + HALF))
+        stream.write(bytearray(json.dumps(value).encode()))
         stream.close()
+        self._remove(below)
+        if not self._files.rename(self._at(below + HALF), self._at(below)):
+            raise StoreUnavailable(f"{self.root}/{below} could not be written")
 
     def _read(self, below: str) -> str:
         stream = self._files.open(self._at(below))
@@ -120,3 +149,7 @@ class ParquetFolder:
         finally:
             stream.close()
         return data.decode()
+
+
+HALF = ".half"
+"""How the name of a small file ends while it is written."""

@@ -9,6 +9,9 @@ from snapshots.adapters.spark.fold import Kind
 from snapshots.adapters.spark.folder import ParquetFolder, Part
 from snapshots.adapters.spark.wire import packed
 
+LONGEST_SENSOR = 200
+"""So many characters of a honeypot's name name a folder."""
+
 
 @contextmanager
 def kept_on_disk(frame: Any) -> Iterator[Any]:
@@ -27,9 +30,10 @@ def with_parts(rows: Any) -> Any:
     from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
     sensor = sql.regexp_replace(sql.coalesce("matcher", sql.lit("-")), "[^A-Za-z0-9._-]", "_")
-    return rows.withColumn("day", sql.date_format("first_event_at", "yyyy-MM-dd")).withColumn(
-        "sensor", sql.when(sensor == "", "-").otherwise(sensor)
-    )
+    # Names that begin so are hidden, or mean that there is none.
+    named = sql.when(sensor.rlike("^[A-Za-z0-9-]"), sensor).otherwise(sql.concat(sql.lit("-"), sensor))
+    day = sql.date_format("first_event_at", "yyyy-MM-dd")
+    return rows.withColumn("day", day).withColumn("sensor", sql.substring(named, 1, LONGEST_SENSOR))
 
 
 def stored(sessions: Any, columns: Mapping[str, type]) -> Any:

@@ -12,17 +12,23 @@ from snapshots.adapters.spark.engine import send
 from snapshots.adapters.spark.fold import AS_SPARK, FoldLines, Kind
 from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
+from snapshots.adapters.spark.inputs import logs_at
 from snapshots.adapters.spark.parts import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
 from snapshots.adapters.spark.starts import Starts
 from snapshots.adapters.spark.wire import unpacked
 from snapshots.app.batch import LoadReport
+from snapshots.app.errors import NothingToRead
 from snapshots.app.fleet import FleetInput, KeepLetters, PartLines, RowsOfPart, StorePart
 from snapshots.app.line_ports import DeadLetter
+from snapshots.app.presence import Presence
 
 PART_BYTES = 64 * 1024 * 1024
 """Of how many bytes of logs the sessions are stored by one worker at a time."""
 
 LETTERS_A_PAGE = 1_000
+
+LOGS = "*.json*"
+"""How the files of a folder are called that are logs, unless it is said otherwise."""
 
 
 class SparkLoad:
@@ -56,11 +62,12 @@ class SparkLoad:
                 total += LoadReport(run=run, **unpacked(bytes(row.counts)))
             yield _read(total, starts)
 
-    def into_folder(self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type]) -> LoadReport:
+    def into_folder(
+        self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: Presence
+    ) -> LoadReport:
         """Store what the logs say in a folder of Parquet files."""
         folder = ParquetFolder(self._spark, to)
-        folder.recover()
-        with self._folded() as (folded, starts):
+        with folder.taken(presence), self._folded() as (folded, starts):
             read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
             held = folder.held(SESSIONS)
             known = self._known(held, read, columns) if held is not None else None
@@ -77,21 +84,14 @@ class SparkLoad:
     @contextmanager
     def _folded(self) -> Iterator[tuple[Any, Mapping[str, Starts]]]:
         """Fold the lines once, and keep that on the disks of the workers; also tell where parts of files start."""
-        from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
-
-        reader = self._spark.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
-        if self._source.only is not None:
-            reader = reader.option("pathGlobFilter", self._source.only)
-        text = reader.text(list(self._source.paths)).select(
-            sql.col("_metadata.file_path").alias("path"),
-            sql.col("_metadata.file_block_start").alias("block"),
-            sql.col("value").cast("binary").alias("line"),
-        )
+        text = logs_at(self._spark, self._source.paths, self._source.only or LOGS)
         with kept_on_disk(text.mapInArrow(FoldLines(self._lines), AS_SPARK)) as folded:
             parts = folded.where(folded.kind == int(Kind.PART)).select("path", "block", "start", "payload").collect()
             found: defaultdict[str, list[tuple[int, int, str, int, int]]] = defaultdict(list)
             for row in parts:
                 found[row.path].append((row.block, row.start, *unpacked(bytes(row.payload))))
+            if not found:
+                raise NothingToRead(f"there is nothing to read at {', '.join(self._source.paths)}")
             yield folded, {path: Starts(blocks) for path, blocks in found.items()}
 
     def _by_session(self, sessions: Any, starts: Mapping[str, Starts]) -> Any:

@@ -59,10 +59,10 @@ def copy_tables(source: SqlDatabase, target: SqlDatabase, tables: Sequence[Table
     """
     with source.reading() as reader:
         for table in tables:
-            _copy_table(reader, target, table, Unwatched())
+            _copy_table(reader, target, table, UnwatchedCopy())
 
 
-class Unwatched:
+class UnwatchedCopy:
     """Tells nobody."""
 
     def table_opened(self, table: str, rows: int) -> None:

@@ -48,7 +48,7 @@ def install(connection: Connection) -> None:
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     # A trigger for each row is made on every partition, one for a statement is not.
     partitions = connection.execute(text(_PARTITIONS)).scalars().all()
-    truncate = (_NO_TRUNCATE.format(table=partition) for partition in partitions)
+    truncate = (statement.format(table=partition) for partition in partitions for statement in (_NO_TRUNCATE, _ALWAYS))
     for statement in (*_POSTGRESQL, *truncate, *(_POSTGRESQL_PUT_BACK if is_adopted else ())):
         # A temporary table of the same name would else stand before the real one and open the guard.
         connection.exec_driver_sql(statement.replace("@SCHEMA@", schema).replace("%", "%%"))
@@ -74,6 +74,9 @@ def missing(connection: Connection) -> Sequence[tuple[str, str]]:
     else:
         statements = (*_SQLITE, _SQLITE_GUARD)
     made = {found[::-1] for statement in statements for found in _MADE.findall(statement)}
+    if connection.dialect.name == "postgresql":
+        partitions = connection.execute(text(_PARTITIONS)).scalars().all()
+        made |= {(each, name) for each in partitions for table, name in made if table == "session_summaries"}
     query = _ENABLED if connection.dialect.name == "postgresql" else _PRESENT
     return sorted(made - {(table, name) for table, name in connection.execute(text(query))})
 
@@ -202,6 +205,8 @@ _NO_TRUNCATE = (
     "CREATE TRIGGER snapshot_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT"
     " EXECUTE FUNCTION snapshot_append_only()"
 )
+
+_ALWAYS = "ALTER TABLE {table} ENABLE ALWAYS TRIGGER snapshot_no_truncate"
 
 _PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass('session_summaries')"
 

@@ -34,7 +34,7 @@ def partition(connection: Connection, count: int) -> None:
     if are_partitioned(connection):
         raise SettingRefused("the sessions lie in partitions already")
     if connection.execute(text("SELECT 1 FROM session_summaries LIMIT 1")).first() is not None:
-        raise SettingRefused("there are sessions already: partitions are for a new database; `copy` moves sessions")
+        raise SettingRefused("there are sessions already: partitions are for a new database")
     keys = sorted(connection.execute(_KEYS).all(), key=lambda key: not key[2].startswith("PRIMARY"))
     guard.remove(connection)
     made = "CREATE TABLE session_summaries (LIKE all_sessions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"

@@ -69,12 +69,16 @@ def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:
             connection.execute(session_summaries.insert(), page)
 
 
-def copy_facts(source: SqlDatabase, target: SqlDatabase) -> None:
+def make_beginning(target: SqlDatabase, facts: SqlDatabase | None) -> None:
     """
-    Copy what is known of addresses into a new database without sessions.
+    Make the tables of a new database without sessions, and copy what another one knows of addresses.
+
+    Indexes that only questions need are left out: nobody will ask it any.
 
     Raises:
-        StoreUnavailable: A database failed, or the source was made by another program.
+        StoreUnavailable: A database failed, or the other was made by another program.
     """
     target.migrate()
-    copy_tables(source, target, FACTS)
+    target.drop_query_indexes()
+    if facts is not None:
+        copy_tables(facts, target, FACTS)
