@@ -38,7 +38,7 @@ def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
 
     assert run("report", "--db", reader)[0] == 0
     assert run("explain", session, "--db", reader)[0] == 0
-    assert run("load", NEW, "--db", loader)[0] == 0
+    assert run("load", NEW, "--store-events", "--db", loader)[0] == 0
     assert run("verify", "--db", loader)[0] == 0
     assert run("correct", session, "--asn", "1", "--reason", "wrong", "--db", auditor)[0] == 0
     assert run("backfill", "--db", loader)[0] == 0
