@@ -266,16 +266,17 @@ def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -
 
 @pytest.mark.spark
 def test_what_attackers_uploaded_is_not_read(tmp_path: Path) -> None:
-    """Their files may look like logs."""
+    """Their files may look like logs; but what is named is read, whatever its folder is called."""
+    named = tmp_path / "a strange place" / "ü" / "tty"
     event = (
         '{"session":"%s","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}\n'
     )
     for name in ("log/cowrie.json", "downloads/forged.json", "log/tty/x.json", "log/cowrie.log"):
-        path = tmp_path / "cowrie" / name
+        path = named / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(event % name[-9:-5])
 
-    done(fleet("load", tmp_path / "cowrie", "--to", tmp_path / "lake", master="local[1]", folder=tmp_path / "work"))
+    done(fleet("load", named, "--to", tmp_path / "lake", master="local[1]", folder=tmp_path / "work"))
 
     assert [row["session_id"] for row in in_folder(tmp_path / "lake")] == ["wrie"]
 

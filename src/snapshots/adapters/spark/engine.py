@@ -1,5 +1,6 @@
 """A session of Spark: how it is begun, what is sent to its workers, and what its errors mean."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +53,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         from pyspark.sql import SparkSession  # noqa: PLC0415 - likewise
     except ImportError as exc:
         raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+    logging.getLogger().addFilter(_is_news)
     is_local = master.startswith("local")
     if is_local:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -75,6 +77,11 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         raise StoreUnavailable(f"the work on Spark failed, and may be done again: {_cause(exc)}") from exc
     finally:
         spark.stop()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether something that is logged is not raised as well: what py4j logs is, with a traceback."""
+    return record.module not in {"clientserver", "java_gateway"}
 
 
 def _quiet() -> Mapping[str, str]:

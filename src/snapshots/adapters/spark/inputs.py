@@ -1,5 +1,6 @@
 """Which files a user means, on any file system that Hadoop knows, and their lines."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,9 @@ from snapshots.app.errors import NothingToRead
 
 NOT_LOGS = "/(downloads|tty)/"
 """Cowrie's folders for what attackers left; a file in them may look like a log, and is theirs."""
+
+LOCAL = "^file:/+"
+"""Hadoop and Spark begin the address of a local file with one slash or with three."""
 
 
 def logs_at(spark: Any, paths: Sequence[str], only: str) -> Any:
@@ -27,9 +31,9 @@ def logs_at(spark: Any, paths: Sequence[str], only: str) -> Any:
     found = []
     if files:
         found.append(_text(spark.read, files))
-    for folder in folders:
+    for folder, encoded in folders.items():
         below = _text(spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", only), [folder])
-        inside = sql.substring("path", len(folder) + 1, 2**20)
+        inside = sql.substring(sql.regexp_replace("path", LOCAL, "file:/"), len(encoded) + 1, 2**20)
         found.append(below.where(~inside.rlike(NOT_LOGS)))
     lines = found[0]
     for more in found[1:]:
@@ -37,19 +41,23 @@ def logs_at(spark: Any, paths: Sequence[str], only: str) -> Any:
     return lines
 
 
-def _named(spark: Any, paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the files and the folders that paths name, each once."""
+def _named(spark: Any, paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the files that paths name, each once, and the folders, each with how Spark writes it before its files."""
     java = spark.sparkContext._jvm.org.apache.hadoop.fs  # noqa: SLF001 - the way that PySpark's own documentation shows
     settings = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - likewise
-    files, folders = dict[str, None](), dict[str, None]()
+    files, folders = list[str](), dict[str, str]()
     for text in paths:
         path = java.Path(text)
         found = path.getFileSystem(settings).globStatus(path)
         if not found:
             raise NothingToRead(f"there is no {text}")
         for status in found:
-            (folders if status.isDirectory() else files)[status.getPath().toString()] = None
-    return list(files), list(folders)
+            found_path = status.getPath()
+            if status.isDirectory():
+                folders[found_path.toString()] = re.sub(LOCAL, "file:/", found_path.toUri().toString())
+            else:
+                files.append(found_path.toString())
+    return list(dict.fromkeys(files)), folders
 
 
 def _text(reader: Any, paths: list[str]) -> Any:
