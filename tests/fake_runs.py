@@ -142,7 +142,7 @@ class InMemoryOpenSessions:
             if held.is_sealed or (held_ip, held_gap) != (each.session.held_ip, each.session.held_gap):
                 lost.append(held.session_id)
                 continue
-            kept = replace(held, sighting=each.sighting, gap=None).judged(each.verdict)
+            kept = held._replace(sighting=each.sighting, gap=None).judged(each.verdict)
             self.memory.sessions[held.session_id] = kept
             self.memory.judged_by[held.session_id], self.memory.judged_at[held.session_id] = run, settled_at
             self.memory.sealed_by[held.session_id] = run
@@ -215,7 +215,7 @@ class InMemoryAudit:
             raise StoreUnavailable("the session is open")
         by = self.memory.sealed_by.get(session_id, "")
         self.memory.corrections.append(Correction(session_id, held.snapshot, snapshot, reason, run, by))
-        self.memory.sessions[session_id] = replace(held, snapshot=snapshot)
+        self.memory.sessions[session_id] = held._replace(snapshot=snapshot)
         self.memory.sealed_by[session_id] = run
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
@@ -282,7 +282,7 @@ class InMemoryUndoing:
                     (c for c in reversed(self.memory.corrections) if (c.session_id, c.run) == (name, run)), None
                 )
                 if before is not None:
-                    self.memory.sessions[name] = replace(held, snapshot=before.before)
+                    self.memory.sessions[name] = held._replace(snapshot=before.before)
                     self.memory.sealed_by[name] = before.sealed_by
                     restored += 1
                     continue
@@ -295,7 +295,7 @@ class InMemoryUndoing:
             if was_found and held.source_ip is not None and held.source_ip.text <= counted_until:
                 self.memory.addresses[held.source_ip].session_count -= 1
             sighting = None if was_found else held.sighting
-            self.memory.sessions[name] = replace(held, snapshot=None, sighting=sighting, gap=Gap.UNDONE)
+            self.memory.sessions[name] = held._replace(snapshot=None, sighting=sighting, gap=Gap.UNDONE)
             self.memory.judged_by[name], self.memory.judged_at[name] = by, at
         return UndonePage(
             last=f"={names[-1]}" if names else "",

@@ -187,9 +187,9 @@ class InMemorySessions:
     def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
         for summary in summaries:
             held = self.memory.sessions.get(summary.session_id)
-            kept = summary if held is None else replace(summary, logged_id=held.logged_id)
+            kept = summary if held is None else summary._replace(logged_id=held.logged_id)
             if held is not None and held.is_sealed:
-                kept = replace(kept, snapshot=held.snapshot, sighting=held.sighting, gap=None)
+                kept = kept._replace(snapshot=held.snapshot, sighting=held.sighting, gap=None)
             self.memory.sessions[summary.session_id] = kept
             self.memory.judged_by[summary.session_id] = run
             self.memory.sealed_by.setdefault(summary.session_id, run)

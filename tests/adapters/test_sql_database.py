@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.moments import UtcDateTime
-from snapshots.adapters.sql.rows import Seals, behaviour_in, seal_of, snapshot_columns
+from snapshots.adapters.sql.moments import UtcDateTime, moment_in_utc, moment_text
+from snapshots.adapters.sql.rows import behaviour_in, seal_of
+from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
+from snapshots.adapters.sql.sessions import FOUND
 from snapshots.adapters.sql.tables import ip_inventory, ip_observations, session_summaries
 from snapshots.app.enrich import SnapshotService
 from snapshots.domain.behaviour import Behaviour
@@ -193,16 +195,28 @@ def test_a_moment_without_a_zone_is_not_stored() -> None:
         kind.process_bind_param(NOON.replace(tzinfo=None), dialect)
 
 
-@given(seen=sightings, held=ip_snapshots, name=st.text(max_size=5))
-def test_seals_of_many_rows_are_those_of_each(seen: Sighting, held: IpSnapshot, name: str) -> None:
-    """The fast way and the plain one write the same columns."""
-    row = {"session_id": name, **snapshot_columns(seen, held, "run")}
+@given(moment=st.datetimes(timezones=st.timezones() | st.just(UTC)).filter(lambda at: 1 < at.year < 9999))
+def test_a_moment_is_written_as_python_writes_it(moment: datetime) -> None:
+    """By a faster writer, which says no fraction where it is zero."""
+    in_utc = moment.astimezone(UTC)
 
-    *columns, seal = Seals("run", lambda moment: moment).columns(name, seen, held)
+    assert moment_text(moment) == in_utc.isoformat(" ", "microseconds")[:26]
+    assert datetime.fromisoformat(moment_in_utc(moment)) == in_utc
 
-    facts = ("snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at")
-    assert columns == [row[column] for column in (*facts, "snapshot_method", "snapshot_source")]
-    assert seal == seal_of(row)
+
+@given(seen=st.none() | sightings, held=ip_snapshots, name=st.text(min_size=1, max_size=5))
+def test_seals_of_many_rows_are_those_of_each(seen: Sighting | None, held: IpSnapshot, name: str) -> None:
+    """What is written of many at a time is sealed as what is read of one."""
+    summary = SessionAggregate.sighted(name, None, NOON).summary()._replace(sighting=seen, snapshot=held)
+
+    row = dict(zip(COLUMNS, SessionRows("run", NOON, lambda moment: moment).row(summary), strict=True))
+
+    assert row["snapshot_seal"] == seal_of(row)
+
+
+def test_every_column_of_a_session_is_written() -> None:
+    """But for those in which a backfill says what it found."""
+    assert {*COLUMNS, *FOUND} == set(session_summaries.columns.keys())
 
 
 @pytest.mark.parametrize(

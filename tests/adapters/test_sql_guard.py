@@ -1,7 +1,6 @@
 """The database refuses to change a sealed session, whoever asks."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.guard import PROTECTED
-from snapshots.adapters.sql.rows import row_of
+from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries, snapshot_corrections
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import SessionAggregate
@@ -138,7 +137,8 @@ def test_replacing_a_row_is_refused(hand: Connection) -> None:
         )
         return
     before = stored(hand)
-    row = row_of(replace(SEALED, snapshot=snapshot(asn=1)), run="x", saved_at=NOON)
+    offered = SEALED._replace(snapshot=snapshot(asn=1))
+    row = dict(zip(COLUMNS, SessionRows("x", NOON, lambda at: at).row(offered), strict=True))
     for recursive in (0, 1):
         hand.exec_driver_sql(f"PRAGMA recursive_triggers = {recursive}")
         with pytest.raises(DatabaseError, match=r"REPLACE is refused|sealed"):
@@ -154,7 +154,7 @@ def test_our_own_upsert_passes_and_changes_nothing_that_is_sealed(database: SqlD
     before = stored(hand)
 
     with database.transaction() as stores:
-        stores.sessions.save([replace(SEALED, snapshot=snapshot(asn=1), event_count=7)], run="x", saved_at=NOON)
+        stores.sessions.save([SEALED._replace(snapshot=snapshot(asn=1), event_count=7)], run="x", saved_at=NOON)
 
     assert stored(hand) == before | {"event_count": 7, "updated_at": NOON}
 

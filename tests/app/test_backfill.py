@@ -1,7 +1,6 @@
 """Backfill, improve and undo, over a database in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,7 +314,7 @@ def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
     report = undo(world, run)
 
     assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28",))
-    assert [replace(world.session(n), gap=None) for n in range(4)] == list(before.values())
+    assert [world.session(n)._replace(gap=None) for n in range(4)] == list(before.values())
     assert [world.session(n).gap for n in (0, 1, 3)] == [Gap.UNDONE] * 3
     assert world.session(4).is_sealed
     assert {a: memory.addresses[a].session_count for a in counts} == {**counts, HOME: counts[HOME] + 1}

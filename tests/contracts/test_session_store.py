@@ -1,6 +1,5 @@
 """What every session store promises."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -40,7 +39,7 @@ ODD = ["\\N", "\\", "a\tb", "a\nb\r", '"', "'", "\\x41", "\u2028", "é\U0001f4a9
 @pytest.mark.parametrize("text", ODD)
 def test_a_text_is_stored_as_it_is(database: Database, text: str) -> None:
     """Whatever it means to the ways in which databases take many rows."""
-    odd = replace(one_event(name=text), sensor=text)
+    odd = one_event(name=text)._replace(sensor=text)
     save(database, odd.judged(Gap.NOTHING_KNOWN))
 
     assert [kept.sensor for kept in found(database, text)] == [text]
@@ -63,7 +62,7 @@ def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSu
     """To the microsecond, and with every fingerprint."""
     with database.transaction() as stores:
         name = f"t{abs(hash(summary))}"
-        mine = replace(summary, session_id=name)
+        mine = summary._replace(session_id=name)
         stores.inventory.register([s for s in [mine.sighting] if s], registered_at=NOON)
         stores.sessions.save([mine], run=RUN, saved_at=NOON)
 
@@ -79,7 +78,7 @@ def test_an_unknown_id_is_absent(database: Database) -> None:
 
 def test_all_sessions_of_a_logged_id_are_found(database: Database) -> None:
     """Also those under a qualified name."""
-    second = replace(one_event(2, name="s~1"), logged_id="s")
+    second = one_event(2, name="s~1")._replace(logged_id="s")
     save(database, one_event(), second, one_event(name="other"))
 
     assert sorted(s.session_id for s in found(database)) == ["s", "s~1"]
@@ -90,7 +89,7 @@ def test_a_held_snapshot_stays_whole_whatever_is_saved(database: Database) -> No
     held = one_event().judged(snapshot(country=None))
     save(database, held)
 
-    save(database, replace(one_event(2, EventKind.CONNECT), event_count=9).judged(snapshot(asn=1, country="DE")))
+    save(database, one_event(2, EventKind.CONNECT)._replace(event_count=9).judged(snapshot(asn=1, country="DE")))
 
     (kept,) = found(database)
     assert (kept.snapshot, kept.sighting, kept.event_count) == (held.snapshot, held.sighting, 9)

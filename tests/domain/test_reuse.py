@@ -1,6 +1,5 @@
 """Sessions that share one id."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -188,9 +187,8 @@ def test_the_order_of_reading_changes_nothing_and_nothing_is_lost(found: list[Se
 def theirs(*found: SessionEvent, until: int, name: str = "id", sensor: str | None = "their-name") -> SessionSummary:
     """A session of which another loader counted the events up to some seconds after noon."""
     counted = SessionAggregate.of(name, found).summary("id")
-    return replace(
-        counted, fingerprints=frozenset(), sensor=sensor, counted_until=NOON + timedelta(seconds=until), logged_id=None
-    )
+    until_then = NOON + timedelta(seconds=until)
+    return counted._replace(fingerprints=frozenset(), sensor=sensor, counted_until=until_then, logged_id=None)
 
 
 def test_what_another_loader_counted_adds_nothing_and_later_events_count() -> None:
@@ -207,7 +205,7 @@ def test_what_another_loader_counted_adds_nothing_and_later_events_count() -> No
 
 def test_what_it_counted_still_tells_the_address() -> None:
     """Its daily loader wrote none."""
-    held = replace(theirs(event(1, address=None), until=5), sighting=None)
+    held = theirs(event(1, address=None), until=5)._replace(sighting=None)
 
     (session,) = tell_apart(logged(connect(2, after=4), connect(1)), [held])
 

@@ -73,7 +73,7 @@ def test_stored_parts_add_up_like_the_whole(one: list[SessionEvent], other: list
 
 def _facts(summary: SessionSummary) -> tuple[object, ...]:
     """Everything but the gap, which is a judgement and not an addition."""
-    return tuple(getattr(summary, name) for name in SessionSummary.__slots__ if name != "gap")
+    return tuple(getattr(summary, name) for name in SessionSummary._fields if name != "gap")
 
 
 def test_every_kind_of_event_is_counted() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.sql.rows import BEHAVIOUR_COLUMNS
+from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS
 from snapshots.app.lines import LogEvent
 from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, Run

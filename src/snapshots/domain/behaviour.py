@@ -1,7 +1,6 @@
 """What a session did, beside how often: by this, campaigns are found again."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,13 +62,17 @@ class Behaviour:
     @classmethod
     def of(cls, said: Iterable[tuple[datetime, Traits]]) -> Self:
         """Return what events say, each with its time."""
-        found: defaultdict[Trait, list[Said]] = defaultdict(list)
+        found: dict[Trait, tuple[Said, ...]] = {}
+        again: dict[Trait, list[Said]] = {}
         for at, traits in said:
             for trait, text in traits:
-                found[trait].append((at, text))
-        return cls(
-            {trait: _earliest(trait, pairs) if len(pairs) > 1 else tuple(pairs) for trait, pairs in found.items()}
-        )
+                if trait in found:
+                    again.setdefault(trait, []).append((at, text))
+                else:
+                    found[trait] = ((at, text),)
+        for trait, pairs in again.items():
+            found[trait] = _earliest(trait, [*found[trait], *pairs])
+        return cls(found)
 
     def merge(self, other: "Behaviour") -> "Behaviour":
         """Return what both say: associative, commutative and idempotent."""

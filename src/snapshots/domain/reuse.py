@@ -36,14 +36,12 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
     Returns:
         Sessions with at least one new event each; stored names for stored sessions.
     """
+    if not held and logged.events and _is_one_session(logged.events.values()):
+        return [logged]
     known = frozenset[int]().union(*(summary.fingerprints for summary in held))
-    new = (
-        [event for mark, event in logged.events.items() if mark not in known] if held else list(logged.events.values())
-    )
+    new = [event for mark, event in logged.events.items() if mark not in known]
     if not new:
         return []
-    if not held and _is_one_session(new):
-        return [logged]
     incarnations = [_Incarnation.of(summary) for summary in held]
     new = _without_counted(incarnations, new)
     _add_connects(incarnations, [event for event in new if event.kind is EventKind.CONNECT])
@@ -56,9 +54,10 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
 
 
 def _is_one_session(events: Collection[SessionEvent]) -> bool:
-    connects = {_connect_of(event) for event in events if event.kind is EventKind.CONNECT}
-    sensors = {event.sensor for event in events} - {None}
-    return len(connects) <= 1 and len(sensors) <= 1
+    connects = [event for event in events if event.kind is EventKind.CONNECT]
+    if len(connects) > 1 and len({_connect_of(event) for event in connects}) > 1:
+        return False
+    return len({event.sensor for event in events} - {None}) <= 1
 
 
 Connect = tuple[datetime, str, int]

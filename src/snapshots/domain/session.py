@@ -1,6 +1,6 @@
 """What the events of a session add up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -67,7 +67,7 @@ class SessionEvent(NamedTuple):
         """Return what the event says of the session's address; None if it names none."""
         if self.address is None:
             return None
-        return Sighting(address=self.address, seen_at=self.at, kind=self.kind.sighting_kind, port=self.port)
+        return Sighting(self.address, self.at, self.kind.sighting_kind, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +149,15 @@ class SessionAggregate:
         """
         if not self.events:
             raise InvalidEvent(f"session {self.session_id!r} has no events")
-        events = self.events.values()
         until = self.counted_until
-        kinds = [event.kind for event in events if until is None or event.at > until]
-        times = [event.at for event in events]
-        sensors = {(event.sensor, event.sensor_id) for event in events}  # most often one
+        _, times, all_kinds, _, _, sensors, sensor_ids, traits = zip(*self.events.values(), strict=True)
+        kinds = all_kinds if until is None else [kind for kind, at in zip(all_kinds, times, strict=True) if at > until]
         return SessionSummary(
             session_id=self.session_id,
             logged_id=logged_id if logged_id != self.session_id else None,
             sighting=CanonicalIpSelector().choose(
-                _first_sightings(events),
-                only_forwards=all(event.kind is EventKind.FORWARD for event in events),
+                _first_sightings(self.events.values(), all_kinds),
+                only_forwards=all_kinds.count(EventKind.FORWARD) == len(all_kinds),
             ),
             first_event_at=min(times),
             last_event_at=max(times),
@@ -168,18 +166,26 @@ class SessionAggregate:
             file_downloads=kinds.count(EventKind.DOWNLOAD),
             login_attempts=kinds.count(EventKind.LOGIN),
             forward_count=kinds.count(EventKind.FORWARD),
-            sensor=min((name for name, _ in sensors if name is not None), default=None),
-            sensor_id=min((name for _, name in sensors if name is not None), default=None),
+            sensor=_smallest(sensors),
+            sensor_id=_smallest(sensor_ids),
             fingerprints=bounded(frozenset(self.events)),
-            behaviour=Behaviour.of((event.at, event.traits) for event in events if event.traits),
+            behaviour=Behaviour.of(zip(times, traits, strict=True)),
         )
 
 
-def _first_sightings(events: Iterable[SessionEvent]) -> Iterable[Sighting]:
+def _first_sightings(events: Iterable[SessionEvent], kinds: Sequence[EventKind]) -> Iterable[Sighting]:
     """Return the sightings among which the first is: those of connects, or all if there is no connect."""
-    connects = [event.sighting for event in events if event.kind is EventKind.CONNECT and event.address is not None]
+    connects = (
+        [event.sighting for event in events if event.kind is EventKind.CONNECT and event.address is not None]
+        if EventKind.CONNECT in kinds
+        else []
+    )
     found = connects or [event.sighting for event in events]
     return [sighting for sighting in found if sighting is not None]
+
+
+def _smallest(names: Iterable[str | None]) -> str | None:
+    return min((name for name in set(names) if name is not None), default=None)  # most often there is one
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Self
+from typing import NamedTuple, Self
 
 from snapshots.domain.errors import InvalidAddress
 
@@ -114,10 +114,9 @@ class SightingKind(IntEnum):
     FORWARD = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(NamedTuple):
     """
-    An address, seen at a moment, by a kind of event.
+    An address, seen at a moment, by a kind of event. A tuple, because there is one for each session.
 
     Attributes:
         address: The address that the event names as the session's source.
@@ -162,5 +161,5 @@ class CanonicalIpSelector:
         Returns:
             The first sighting in the order above; None if none may count.
         """
-        counting = (s for s in sightings if only_forwards or s.kind is not SightingKind.FORWARD)
-        return min(counting, key=lambda s: s.rank, default=None)
+        counting = [s for s in sightings if only_forwards or s.kind is not SightingKind.FORWARD]
+        return counting[0] if len(counting) == 1 else min(counting, key=lambda s: s.rank, default=None)

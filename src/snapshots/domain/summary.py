@@ -1,7 +1,7 @@
 """One stored line for each session, and how two of them become one."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.errors import InvalidEvent
@@ -15,18 +15,19 @@ LARGEST_FINGERPRINT_SET = 1_048_576
 """How many events of one session are known again; eight megabytes in its row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSummary:
+class SessionSummary(NamedTuple):
     """
     What is stored of a session: what its events add up to, and the snapshot it holds or why not.
 
+    A tuple, because there is one for each session that is read.
+
     Attributes:
         session_id: The session's name in the store.
-        logged_id: The id in the log, where it is not the session's name (Cowrie's ids are reused).
-        sighting: The canonical sighting; its address is the session's source IP.
         first_event_at: The earliest event's time, in UTC.
         last_event_at: The latest event's time, in UTC.
         event_count: Events, each counted once.
+        logged_id: The id in the log, where it is not the session's name (Cowrie's ids are reused).
+        sighting: The canonical sighting; its address is the session's source IP.
         command_count: `cowrie.command.input` events.
         file_downloads: `cowrie.session.file_download` events.
         login_attempts: `cowrie.login.success` and `cowrie.login.failed` events.
@@ -43,11 +44,11 @@ class SessionSummary:
     """
 
     session_id: str
-    logged_id: str | None = None
-    sighting: Sighting | None = None
     first_event_at: datetime
     last_event_at: datetime
     event_count: int
+    logged_id: str | None = None
+    sighting: Sighting | None = None
     command_count: int = 0
     file_downloads: int = 0
     login_attempts: int = 0
@@ -86,14 +87,14 @@ class SessionSummary:
         if self.is_sealed:
             return self
         if isinstance(verdict, Gap):
-            return replace(self, gap=verdict)
-        return replace(self, snapshot=verdict, gap=None)
+            return self._replace(gap=verdict)
+        return self._replace(snapshot=verdict, gap=None)
 
     def awaiting_connect(self) -> "SessionSummary":
         """Return the summary left open if its connect may still be read; its address may then be another."""
         if self.snapshot is None or self.connect_was_seen:
             return self
-        return replace(self, snapshot=None, gap=Gap.NEVER_LOOKED_UP)
+        return self._replace(snapshot=None, gap=Gap.NEVER_LOOKED_UP)
 
     def merge(self, later: "SessionSummary") -> "SessionSummary":
         """
@@ -144,7 +145,7 @@ class SessionSummary:
         is_claimed = self.sighting is not None and self.sighting.kind is SightingKind.FORWARD
         if not is_claimed or self.forward_count == self.event_count:
             return self
-        return replace(self, sighting=None, snapshot=None, gap=Gap.NO_SOURCE_IP)
+        return self._replace(sighting=None, snapshot=None, gap=Gap.NO_SOURCE_IP)
 
 
 def _wins(later: SessionSummary, held: SessionSummary) -> bool:

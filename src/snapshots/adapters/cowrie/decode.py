@@ -1,6 +1,7 @@
 """What one line of a Cowrie log says."""
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 from snapshots.adapters.cowrie.timestamps import moment
 from snapshots.adapters.cowrie.traits import TELLING, clean
 from snapshots.app.lines import LineOptions, LogEvent, Reason
+from snapshots.domain.behaviour import Traits
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.reuse import QUALIFIER
 from snapshots.domain.session import EventKind, SessionEvent
@@ -51,8 +53,11 @@ class _Fields(msgspec.Struct):
     duration_ms: Any = None
 
 
-SPACED = b'": '
-"""Stands in a line with white space between its parts; seldom also within a text."""
+SPACED, LONGEST_BEFORE_SPACE = b'": ', 64
+"""Stands near the beginning of a line with white space between its parts; seldom also within a text."""
+
+LONGEST_EVENTID = 64
+"""Cowrie's longest has 32 characters."""
 
 _decode = msgspec.json.Decoder(_Fields).decode
 _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
@@ -98,16 +103,13 @@ class LineDecoder:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
-        eventid = fields.eventid
-        kind = KINDS.get(eventid)
-        if kind is None:
-            kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else EventKind.OTHER
-        telling = TELLING.get(eventid)
+        kind, telling = _known(fields.eventid[:LONGEST_EVENTID])
+        is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
         port = fields.src_port if kind is EventKind.CONNECT else None
         return LogEvent(
             session,
             SessionEvent(
-                int.from_bytes(blake2b(_compact(line) if SPACED in line else line, digest_size=8).digest(), "big"),
+                int.from_bytes(blake2b(_compact(line) if is_spaced else line, digest_size=8).digest(), "big"),
                 at,
                 kind,
                 _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
@@ -118,6 +120,13 @@ class LineDecoder:
             ),
             line if self._keeps_lines else None,
         )
+
+
+@lru_cache(maxsize=1024)
+def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None]:
+    """Return what an event counts as, and what reads what it says of behaviour."""
+    kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
+    return kind, TELLING.get(eventid)
 
 
 @lru_cache(maxsize=65_536)

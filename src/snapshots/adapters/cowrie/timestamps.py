@@ -6,6 +6,9 @@ MILLISECONDS_FROM = 100_000_000_000
 """A number this large counts milliseconds: as seconds it would lie in the year 5138."""
 
 
+USUAL = len("2026-01-01T00:00:00.000000Z")
+
+
 def moment(value: object) -> datetime | None:
     """
     Return the moment that a `timestamp` field names, in UTC to the microsecond.
@@ -19,7 +22,8 @@ def moment(value: object) -> datetime | None:
     """
     try:
         if isinstance(value, str):
-            return _of_text(value)
+            is_usual = len(value) == USUAL and value[-1] == "Z"
+            return datetime.fromisoformat(value) if is_usual else _of_text(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _of_number(value)
     except (ValueError, OverflowError, OSError):
@@ -28,8 +32,6 @@ def moment(value: object) -> datetime | None:
 
 
 def _of_text(text: str) -> datetime:
-    if len(text) == 27 and text[26] == "Z":
-        return datetime.fromisoformat(text)
     text = text.strip()
     if text.replace(".", "", 1).isdigit():
         return _of_number(float(text))

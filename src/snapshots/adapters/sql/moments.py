@@ -1,19 +1,27 @@
 """How moments are stored."""
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, cast
 
+import msgspec
 from sqlalchemy import DateTime, Dialect, TypeDecorator
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
+_rfc_3339 = msgspec.json.Encoder().encode  # eight times as fast as isoformat, but it leaves out a fraction of zero
 
-@lru_cache(maxsize=4096)  # the rows of a batch have most of their moments in common
+
 def moment_text(moment: datetime) -> str:
     """Return how SQLite keeps an aware moment: a text that sorts as time does."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return in_utc.isoformat(" ", "microseconds")[:26]
+    if not in_utc.microsecond:
+        return in_utc.isoformat(" ", "microseconds")[:26]
+    return _rfc_3339(in_utc)[1:27].decode().replace("T", " ")
+
+
+def moment_in_utc(moment: datetime) -> str:
+    """Return an aware moment as RFC 3339 writes it in UTC, to the microsecond."""
+    return _rfc_3339(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1].decode()
 
 
 class _MomentAsText(sqlite.DATETIME):

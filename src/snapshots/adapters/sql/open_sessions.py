@@ -36,7 +36,8 @@ from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.remembered import settle_plain
-from snapshots.adapters.sql.rows import Seals, address_of, sighting_of
+from snapshots.adapters.sql.rows import address_of, sighting_of
+from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import STATED, Packed, fact_columns, fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import (

@@ -44,7 +44,7 @@ from snapshots.adapters.sql.dialects import (
 from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import place_of
-from snapshots.adapters.sql.rows import Seals
+from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import STATED, add, fact_columns, pack, stages
 from snapshots.adapters.sql.tables import is_sealed, name, session_summaries

@@ -1,8 +1,8 @@
-"""How sessions and observations are written as rows, and read back."""
+"""What stands in rows of sessions and observations, and the seal over it."""
 
 import re
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -25,71 +25,10 @@ from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TRAITS = {trait.word: trait for trait in Trait}
-TRAITS_IN_ORDER = sorted(Trait, key=lambda trait: trait.word)
-_JSON = msgspec.json.Encoder()
-
-
-def row_of(summary: SessionSummary, *, run: str, saved_at: datetime) -> dict[str, Any]:
-    """Return the row of a session, as it would be inserted."""
-    sighting, snapshot = summary.sighting, summary.snapshot
-    row = {
-        "session_id": summary.session_id,
-        "logged_id": summary.logged_id,
-        "first_event_at": summary.first_event_at,
-        "last_event_at": summary.last_event_at,
-        "event_count": summary.event_count,
-        "command_count": summary.command_count,
-        "file_downloads": summary.file_downloads,
-        "login_attempts": summary.login_attempts,
-        "forward_count": summary.forward_count,
-        "matcher": summary.sensor,
-        "sensor_id": summary.sensor_id,
-        **snapshot_columns(sighting, snapshot, run),
-        "snapshot_gap": summary.gap.value if summary.gap else None,
-        "gap_checked_at": saved_at if summary.gap else None,
-        "gap_run": run if summary.gap else None,
-        "counted_until": summary.counted_until,
-        **behaviour_columns(summary.behaviour),
-        "created_at": saved_at,
-        "updated_at": saved_at,
-        "event_fingerprints": packed(summary.fingerprints),
-    }
-    return row | {"snapshot_seal": seal_of(row) if snapshot else None}
-
-
-def behaviour_columns(behaviour: Behaviour) -> dict[str, Any]:
-    """Return what is asked for most of a session's behaviour, and all of it as a JSON text; NULLs if it is none."""
-    said = {
-        trait.word: [(_microseconds(at), text) for at, text in behaviour.said[trait]]
-        for trait in TRAITS_IN_ORDER
-        if trait in behaviour.said
-    }
-    return {
-        "protocol": behaviour.first(Trait.PROTOCOL),
-        "client_version": behaviour.first(Trait.CLIENT_VERSION),
-        "hassh": behaviour.first(Trait.HASSH),
-        "username": behaviour.username,
-        "password_hash": behaviour.password_hash,
-        "login_succeeded": behaviour.login_succeeded,
-        "command_signature": behaviour.command_signature,
-        "ssh_key_fingerprint": behaviour.first(Trait.KEY),
-        "download_hash": behaviour.first(Trait.DOWNLOAD),
-        "duration_ms": behaviour.duration_ms,
-        "behaviour": _JSON.encode(said).decode() if said else None,
-    }
-
-
-BEHAVIOUR_COLUMNS = tuple(behaviour_columns(Behaviour()))
-"""What campaigns are found by: what was said once is not unsaid."""
-
-
-def _microseconds(at: datetime) -> int:
-    since = at - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def behaviour_in(text: str | None) -> Behaviour:
-    """Return the behaviour that `behaviour_columns` wrote; none where something else stands there: it stops no load."""
+    """Return what `session_rows.behaviour_values` wrote; nothing where something else stands there: a load goes on."""
     if not text:
         return Behaviour()
     try:
@@ -104,23 +43,6 @@ def behaviour_in(text: str | None) -> Behaviour:
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return Behaviour()
     return behaviour
-
-
-def snapshot_columns(sighting: Sighting | None, snapshot: IpSnapshot | None, run: str) -> dict[str, Any]:
-    """Return the columns that a sealed row keeps for good, but for the seal over them."""
-    return {
-        "source_ip": sighting.address.text if sighting else None,
-        "source_port": sighting.port if sighting else None,
-        "source_ip_rank": int(sighting.kind) if sighting else None,
-        "source_ip_seen_at": sighting.seen_at if sighting else None,
-        "snapshot_asn": snapshot.asn if snapshot else None,
-        "snapshot_country": snapshot.country if snapshot else None,
-        "snapshot_ip_type": snapshot.ip_type.value if snapshot and snapshot.ip_type else None,
-        "enrichment_at": snapshot.enrichment_at if snapshot else None,
-        "snapshot_method": snapshot.method.value if snapshot else None,
-        "snapshot_source": snapshot.source if snapshot else None,
-        "snapshot_run": run if snapshot else None,
-    }
 
 
 SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")
@@ -145,49 +67,12 @@ def _canonical(value: object) -> str:
         return ""
     if isinstance(value, str):
         return value
-    return _moment(value) if isinstance(value, datetime) else str(value)
+    return moment_in_seal(value) if isinstance(value, datetime) else str(value)
 
 
-def _moment(at: datetime) -> str:
+def moment_in_seal(at: datetime) -> str:
+    """Return a moment as it is sealed, on every database."""
     return f"{moment_text(at)}+00:00"
-
-
-class Seals:
-    """
-    The columns of many snapshots and the seals over them, as `snapshot_columns` and `seal_of` make them of one row.
-
-    Args:
-        run: The run that writes.
-        stored: Returns how the database keeps a moment.
-    """
-
-    def __init__(self, run: str, stored: Callable[[datetime], datetime | str]) -> None:
-        self._run = run
-        self._stored = stored
-        self._parts: dict[int, tuple[IpSnapshot, tuple[object, ...], str]] = {}
-
-    def columns(self, session_id: str, sighting: Sighting, snapshot: IpSnapshot) -> tuple[object, ...]:
-        """Return ASN, country, type, enrichment_at, method, source and seal."""
-        columns, text = self.part(snapshot)
-        port = "" if sighting.port is None else sighting.port
-        seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{_moment(sighting.seen_at)}"
-        return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
-
-    def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:
-        """Return the columns but the seal, and the text that is sealed between what was seen and the run."""
-        _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
-        return columns, text
-
-    def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
-        asn, country, at = snapshot.asn, snapshot.country, snapshot.enrichment_at
-        ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
-        method, source = snapshot.method.value, snapshot.source
-        facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
-        text = f"{facts}|{_moment(at)}|{method}|{source}"
-        # The snapshot is kept with its part, so that no other can get its id.
-        part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
-        self._parts[id(snapshot)] = part
-        return part
 
 
 def summary_in(row: RowMapping) -> SessionSummary:
@@ -326,16 +211,8 @@ def _facts(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
     return IpFacts(asn=asn, country=country, ip_types=frozenset(IpType(word) for word in ip_types.split()))
 
 
-def packed(fingerprints: frozenset[int]) -> bytes:
-    """Return fingerprints as 8 bytes each, ascending, the most significant byte first."""
-    numbers = array("Q", sorted(fingerprints))
-    if byteorder == "little":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
 def unpacked(data: bytes) -> frozenset[int]:
-    """Return the fingerprints that `packed` wrote."""
+    """Return the fingerprints that `session_rows.packed` wrote."""
     numbers = array("Q", data)
     if byteorder == "little":
         numbers.byteswap()

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Table,
     and_,
     case,
     func,
@@ -18,18 +17,18 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.dialects import each_of, insert
+from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored
 from snapshots.adapters.sql.ledger import others_at_work
-from snapshots.adapters.sql.rows import BEHAVIOUR_COLUMNS, row_of, summary_in
+from snapshots.adapters.sql.rows import summary_in
+from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import fill, pack, stage_of, stored_rows
+from snapshots.adapters.sql.stage import fill, pack, stage_of
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
-STAGE: Table = stage_of(session_summaries)
-
+STAGE = stage_of(session_summaries, COLUMNS)
 
 FOUND = ("source_ip_run", "source_ip_was")
 
@@ -65,17 +64,16 @@ class SqlSessionStore:
         """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
         if not summaries:
             return
-        rows = [row_of(summary, run=run, saved_at=saved_at) for summary in summaries]
-        fill(self._connection, STAGE, pack(self._connection, stored_rows(self._connection, STAGE, rows)))
-        staged = select(*(STAGE.c[column.name] for column in session_summaries.columns)).where(true())
-        statement = insert(self._connection, self._table).from_select(session_summaries.columns.keys(), staged)
+        row = SessionRows(run, saved_at, moment_as_stored(self._connection)).row
+        fill(self._connection, STAGE, pack(self._connection, map(row, summaries)))
+        statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGE).where(true()))
         held, offered = session_summaries.c, statement.excluded
         sealed = is_sealed()
         kept = {name: case((sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
         replaced: dict[str, ColumnElement[Any]] = {
-            column.name: offered[column.name]
-            for column in session_summaries.columns
-            if column.name not in (*SNAPSHOT_COLUMNS, *FOUND, "session_id", "logged_id", "created_at")
+            name: offered[name]
+            for name in COLUMNS
+            if name not in (*SNAPSHOT_COLUMNS, "session_id", "logged_id", "created_at")
         }
         # What another loader said of a session stays where ours says nothing.
         replaced |= {name: func.coalesce(offered[name], held[name]) for name in BEHAVIOUR_COLUMNS}

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql.dialects import empty, moment_as_stored
-from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.moments import UtcDateTime, moment_in_utc
 
 stages = MetaData()
 
@@ -32,12 +32,12 @@ Packed = bytes | Sequence[tuple[object, ...]]
 """Many rows in the form in which a driver takes them fastest."""
 
 
-def stage_of(table: Table) -> Table:
-    """Return the definition of a temporary table with the same columns, without keys and constraints."""
+def stage_of(table: Table, columns: Sequence[str] = ()) -> Table:
+    """Return the definition of a temporary table with some columns of a table, or all; without keys and constraints."""
     return Table(
         f"stage_{table.name}",
         stages,
-        *(Column(column.name, column.type) for column in table.columns),
+        *(Column(name, table.c[name].type) for name in columns or table.columns.keys()),
         prefixes=["TEMPORARY"],
     )
 
@@ -85,7 +85,7 @@ _COPIED: Mapping[type, Callable[[Any], str]] = {
     int: str,
     bool: str,
     float: repr,
-    datetime: datetime.isoformat,
+    datetime: moment_in_utc,
     bytes: lambda value: rf"\\x{value.hex()}",
 }
 
