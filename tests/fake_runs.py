@@ -109,7 +109,7 @@ class InMemoryOpenSessions:
             return None
         judged = []
         for session in page.sessions:
-            for address, (since, until, verdict) in verdicts.spans:
+            for address, since, until, verdict in verdicts.spans:
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))

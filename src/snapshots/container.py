@@ -132,7 +132,9 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     clock = providers.Singleton(SystemClock)
     naming = providers.Object(new_run)
-    database = providers.Singleton(SqlDatabase, url=settings.provided.db)
+    database = providers.Singleton(
+        SqlDatabase, url=settings.provided.db, addresses_in=providers.Object(addresses_in_document)
+    )
     shelf = providers.Singleton(_shelf, settings=settings)
     reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
     policy = providers.Singleton(_policy, settings=settings)

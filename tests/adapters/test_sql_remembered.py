@@ -26,11 +26,11 @@ from tests.strategies import HOME, NOON, OTHER, snapshot
 SECOND = timedelta(seconds=1)
 PRIVATE = IpAddress("10.0.0.1")
 SPANS = [
-    (HOME.text, VerdictSpan(EVER, NOON, snapshot(asn=1, country=None))),
-    (HOME.text, VerdictSpan(NOON, NOON + SECOND, snapshot(asn=4_200_000_000, country="DE"))),
-    (OTHER.text, VerdictSpan(NOON, NEVER, Gap.NOTHING_KNOWN)),
-    (PRIVATE.text, VerdictSpan(EVER, NEVER, Gap.NOT_ROUTABLE)),
-    ("0.0.0.0", VerdictSpan(EVER, NEVER, Gap.NOT_ROUTABLE)),
+    VerdictSpan(HOME.text, EVER, NOON, snapshot(asn=1, country=None)),
+    VerdictSpan(HOME.text, NOON, NOON + SECOND, snapshot(asn=4_200_000_000, country="DE")),
+    VerdictSpan(OTHER.text, NOON, NEVER, Gap.NOTHING_KNOWN),
+    VerdictSpan(PRIVATE.text, EVER, NEVER, Gap.NOT_ROUTABLE),
+    VerdictSpan("0.0.0.0", EVER, NEVER, Gap.NOT_ROUTABLE),
 ]
 NAMES = [HOME.text, OTHER.text, PRIVATE.text, "0.0.0.0", "9.9.9.9", f"::ffff:{HOME.text}", f" {HOME.text}", "", "12ab"]
 
@@ -133,8 +133,8 @@ def judged(found: Sighting | Gap) -> IpSnapshot | Gap | None:
     return next(
         (
             span.verdict
-            for address, span in SPANS
-            if address == found.address.text and span.since <= found.seen_at < span.until
+            for span in SPANS
+            if span.address == found.address.text and span.since <= found.seen_at < span.until
         ),
         None,
     )
@@ -218,3 +218,18 @@ def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) ->
 
     assert ends == [(0, 2), (2, 0), (0, 1)]
     assert end is None
+
+
+def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(container: Container) -> None:
+    """The database has them staged; what a rolled back transaction took is not there, and nothing else is wrong."""
+    put_plain(container.database(), 4)
+    settled = []
+    after = ""
+    for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], before=3), Verdicts(2, SPANS[3:], before=3)):
+        with container.database().transaction() as stores:
+            done = stores.open_sessions.settle_remembered(verdicts, run="r", settled_at=NOON, after=after, limit=1)
+        assert done is not None
+        settled.append(done.verdicts.total())
+        after = done.last
+
+    assert settled == [1, 1, 0]

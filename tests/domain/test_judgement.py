@@ -94,11 +94,14 @@ def test_what_was_learned_makes_it_forget() -> None:
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
-def test_it_remembers_no_more_addresses_than_it_may() -> None:
-    """Memory does not grow with the number of sessions."""
+def test_it_remembers_no_more_verdicts_than_it_may() -> None:
+    """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
     judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
     judged.judge(at(NOON, OTHER), None)
+    generation = judged.remembered.generation
 
     judged.judge(at(NOON), None)
 
     assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP, None]
+    assert [span.address for span in judged.remembered.spans] == [HOME.text]
+    assert (judged.remembered.generation, judged.remembered.before) == (generation, 1)

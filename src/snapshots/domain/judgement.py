@@ -11,8 +11,8 @@ from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 
-LARGEST_MEMORY = 500_000
-"""Of how many addresses verdicts are remembered; about a hundred megabytes."""
+LARGEST_MEMORY = 60_000
+"""How many verdicts are remembered; about twenty megabytes. A store may keep those that went."""
 
 EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -21,6 +21,7 @@ INSTANT = timedelta(microseconds=1)
 class VerdictSpan(NamedTuple):
     """A verdict on one address, for every sighting from *since* until before *until*. There are very many of them."""
 
+    address: str
     since: datetime
     until: datetime
     verdict: IpSnapshot | Gap
@@ -31,12 +32,14 @@ class Verdicts(NamedTuple):
     The verdicts that are remembered.
 
     Attributes:
-        generation: Grows whenever something was forgotten; until then verdicts are only added, at the end.
-        spans: Each address, as text, with a span; those of one address never overlap.
+        generation: Grows whenever a verdict may be wrong; until then verdicts are only added, at the end.
+        spans: Where those of one address overlap they agree.
+        before: How many of the generation came before these and are not remembered any more. They still hold.
     """
 
     generation: int
-    spans: Sequence[tuple[str, VerdictSpan]]
+    spans: Sequence[VerdictSpan]
+    before: int = 0
 
 
 class Judgement:
@@ -50,7 +53,7 @@ class Judgement:
         reader: How facts are chosen as of a sighting.
         policy: Which snapshot a session may keep.
         largest_asn: The largest number of a network that the store can hold.
-        memory: Of how many addresses verdicts are remembered.
+        memory: How many verdicts are remembered.
     """
 
     def __init__(
@@ -63,19 +66,21 @@ class Judgement:
         lags = {reader.max_lag, reader.max_type_lag, policy.max_lag}
         self._lags = tuple(lag for lag in lags if lag is not None)
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
-        self._in_order: list[tuple[str, VerdictSpan]] = []
+        self._in_order: list[VerdictSpan] = []
+        self._before = 0
         self._generation = 0
         self._equal: dict[IpSnapshot | Gap, IpSnapshot | Gap] = {}
+        self._edges: dict[datetime, datetime] = {}
 
     @property
     def remembered(self) -> Verdicts:
         """Return every verdict that is remembered; more may come to be in it."""
-        return Verdicts(self._generation, self._in_order)
+        return Verdicts(self._generation, self._in_order, self._before)
 
     def verdict(self, sighting: Sighting) -> IpSnapshot | Gap | None:
         """Return the verdict on a sighting if it is remembered; None if it must be judged."""
         at = sighting.seen_at
-        for since, until, verdict in self._spans.get(sighting.address.text, ()):
+        for _, since, until, verdict in self._spans.get(sighting.address.text, ()):
             if since <= at < until:
                 return verdict
         return None
@@ -92,29 +97,47 @@ class Judgement:
         reading = self._reader.read(said, at=at) if said else None
         verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
         verdict = self._equal.setdefault(verdict, verdict)
-        since, until = self._span(said or (), at)
-        if len(self._spans) >= self._memory:
-            self.forget_all()
+        if len(self._in_order) >= self._memory:
+            self._let_go()
         address = sighting.address.text
-        span = VerdictSpan(since, until, verdict)
+        span = VerdictSpan(address, *self._span(said or (), at), verdict)
         self._spans[address] = (*self._spans.get(address, ()), span)
-        self._in_order.append((address, span))
+        self._in_order.append(span)
         return verdict
 
+    def _let_go(self) -> None:
+        """Remember the older half no more: what is newest may not have reached the store yet."""
+        half = (len(self._in_order) + 1) // 2
+        for span in self._in_order[:half]:
+            self._spans.pop(span.address, None)
+        self._in_order = self._in_order[half:]
+        self._before += half
+        self._equal.clear()
+        self._edges.clear()
+
     def forget(self, addresses: Iterable[IpAddress]) -> None:
-        """Forget the verdicts on addresses, because something was learned of them."""
+        """
+        Forget the verdicts on addresses, because something was learned of them.
+
+        One that was judged since `forget_all` lacked no build then, so none that was let go is among them.
+        """
         gone = {address.text for address in addresses if self._spans.pop(address.text, None) is not None}
         if gone:
-            self._in_order = [each for each in self._in_order if each[0] not in gone]
-            self._generation += 1
+            self._in_order = [each for each in self._in_order if each.address not in gone]
+            self._begin_generation()
 
     def forget_all(self, *, largest_asn: int | None = None) -> None:
         """Forget every verdict; *largest_asn* is what the store can hold from now on, None for what it could."""
         self._largest_asn = largest_asn or self._largest_asn
         self._spans.clear()
         self._equal.clear()
+        self._edges.clear()
         self._in_order = []
+        self._begin_generation()
+
+    def _begin_generation(self) -> None:
         self._generation += 1
+        self._before = 0
 
     def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         since, until = EVER, NEVER
@@ -131,7 +154,7 @@ class Judgement:
                     since = max(since, edge)
                 else:
                     until = min(until, edge)
-        return since, until
+        return self._edges.setdefault(since, since), self._edges.setdefault(until, until)
 
 
 def _moved(moment: datetime, by: timedelta) -> datetime:

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.counts import SqlInventoryCounts
+from snapshots.adapters.sql.documents import AddressesIn, nowhere
+from snapshots.adapters.sql.engines import engine_of, is_in_memory, shown
 from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
@@ -111,20 +111,21 @@ class SqlDatabase:
 
     Args:
         url: Such as "sqlite:///snapshots.db".
+        addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
 
     Raises:
         SettingRefused: The URL is no database URL, or its driver is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, addresses_in: AddressesIn = nowhere) -> None:
         try:
             self._url: URL = make_url(url)
-            self.engine: Engine = _engine(dialects.readable_only(self._url) or self._url)
+            self.engine: Engine = engine_of(self._url, addresses_in)
         except (NoSuchModuleError, ModuleNotFoundError) as exc:
-            raise SettingRefused(f"the driver of {_shown(url)} is not installed: {exc}") from exc
+            raise SettingRefused(f"the driver of {shown(url)} is not installed: {exc}") from exc
         except ArgumentError as exc:
             hint = f"sqlite:///{url}" if "://" not in url else "sqlite:///snapshots.db"
-            raise SettingRefused(f"{_shown(url)} is no database URL; try {hint}") from exc
+            raise SettingRefused(f"{shown(url)} is no database URL; try {hint}") from exc
         self._is_prepared = False
         self._shape: Shape | None = None
 
@@ -135,7 +136,7 @@ class SqlDatabase:
     @property
     def has_one_connection(self) -> bool:
         """Whether nobody can read while somebody writes, because the database ends with its connection."""
-        return dialects.is_in_memory(self._url)
+        return is_in_memory(self._url)
 
     @contextmanager
     def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[SqlStores]:
@@ -243,7 +244,7 @@ class SqlDatabase:
                     schema.downgrade(connection, to)
                 else:
                     schema.upgrade(connection, to)
-            except CommandError as exc:
+            except LookupError as exc:
                 raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
             after = schema.version(connection)
             if partitions is not None:
@@ -378,19 +379,3 @@ class SqlDatabase:
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{self._advice()}") from exc
         except SQLAlchemyError as exc:
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc
-
-
-def _engine(url: URL) -> Engine:
-    engine = (
-        create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-        if dialects.is_in_memory(url)
-        else create_engine(url)
-    )
-    dialects.prepare(engine)
-    return engine
-
-
-def _shown(url: str) -> str:
-    """Return a text that may be a URL without what may be its password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

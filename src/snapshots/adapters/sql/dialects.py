@@ -1,19 +1,15 @@
 """Everything in which SQLite and PostgreSQL differ."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     FromClause,
     LargeBinary,
     Select,
@@ -24,7 +20,6 @@ from sqlalchemy import (
     collate,
     column,
     delete,
-    event,
     func,
     literal_column,
     select,
@@ -33,12 +28,10 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.moments import moment_text
-from snapshots.adapters.sql.rows import digest
 from snapshots.domain.judgement import EVER, NEVER
 
 BUSY_SECONDS = 30
@@ -289,12 +282,6 @@ def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -
     return each, func.json_extract(each.c.value, "$[1]", type_=String)
 
 
-def prepare(engine: Engine) -> None:
-    """Set up every connection that the engine makes from now on."""
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-
-
 PASSING = frozenset({"55P03", "40P01", "40001"})
 """What PostgreSQL says of a lock that was not to be had, a deadlock, and a serialization failure."""
 
@@ -318,33 +305,3 @@ def is_gone(error: BaseException | None) -> bool:
     return (type(error).__name__ == "OperationalError" and (state is None or state.startswith(GONE))) or (
         state is not None and state.startswith(GONE)
     )
-
-
-def readable_only(url: URL) -> URL | None:
-    """Return how to open a SQLite file that this process may not write; None if it may, or if there is no file."""
-    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():
-        return None
-    path = Path(url.database).absolute()
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return None
-    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
-
-
-def is_in_memory(url: URL) -> bool:
-    """Whether a URL names a database that ends with its connection."""
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Foreign keys are off unless they are asked for."""
-    connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
-    connection.create_function("snapshot_digest", 1, digest, deterministic=True)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    for pragma in (
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-        "temp_store = FILE",
-        "cache_size = -16384",
-        "wal_autocheckpoint = 25000",
-    ):
-        connection.execute(f"PRAGMA {pragma}")

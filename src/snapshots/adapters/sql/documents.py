@@ -1,20 +1,47 @@
-"""The address that a document of another loader names, in SQL, where there is no doubt which."""
+"""The address that a document of another loader names, in a statement, where there is no doubt which."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, String, literal_column
+
+from snapshots.domain.source_ip import IpAddress
+
+AddressesIn = Callable[[bytes], Collection[IpAddress]]
+"""Reads every address that a document of a session, a JSON text in UTF-8, names as the session's."""
+
+
+def nowhere(_document: bytes) -> Collection[IpAddress]:
+    """Read no document."""
+    return ()
 
 
 def address_in_document(connection: Connection) -> ColumnElement[Any]:
     """
     Return the only text that a session's document names as its address; NULL if there are several, or any doubt.
 
-    It stands where `addresses_in_document` of the adapter for facts looks: in keys below `session` or at the top, in
-    `session_metadata.source_ip`, or in `dshield.ip.number`.
+    On PostgreSQL it is said again where `addresses_in_document` of the adapter for facts looks: in keys below
+    `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`. SQLite asks that function.
     """
     sql = _POSTGRESQL if connection.dialect.name == "postgresql" else _SQLITE
     return literal_column(f"({sql.replace('@TWICE@', _TWICE)})", String)
 
+
+def only_address(addresses_in: AddressesIn) -> Callable[[bytes], str | None]:
+    """Return what SQLite calls for the address in a document."""
+
+    def only(document: bytes) -> str | None:
+        named = addresses_in(document)
+        return next(iter(named)).text if len(named) == 1 else None
+
+    return only
+
+
+# As bytes, because a text that is no UTF-8 would end the statement.
+_SQLITE = (
+    "CASE WHEN typeof(session_summaries.enrichment) = 'text'"
+    " THEN snapshot_address(CAST(session_summaries.enrichment AS BLOB)) END"
+)
 
 _TWICE = " OR ".join(
     f"count(CASE part.key WHEN '{part}' THEN 1 END) > 1" for part in ("session", "session_metadata", "dshield")
@@ -41,31 +68,3 @@ SELECT CASE WHEN min(part.named) = max(part.named) AND NOT (@TWICE@) THEN min(pa
                 AND strpos(CAST(session_summaries.enrichment AS text), '\u') = 0
                THEN CAST(session_summaries.enrichment AS json) END
         ) AS each OFFSET 0) AS part"""
-
-_SQLITE = r"""
-SELECT CASE WHEN min(part.named) = max(part.named) AND NOT (@TWICE@) THEN min(part.named) END
-  FROM (SELECT each.key, CASE
-          WHEN each.key = 'session_metadata' THEN
-            CASE WHEN each.type = 'object' THEN
-              (SELECT CASE count(*) WHEN 1 THEN min(inner.value) WHEN 0 THEN NULL ELSE '' END
-                 FROM json_each(each.value) AS inner WHERE inner.key = 'source_ip')
-            END
-          WHEN each.key = 'dshield' THEN
-            CASE WHEN each.type = 'object' THEN
-              (SELECT CASE count(*) WHEN 1 THEN min(deepest.value) WHEN 0 THEN NULL ELSE '' END
-                 FROM json_each(each.value) AS inner, json_each(inner.value) AS deepest
-                WHERE inner.key = 'ip' AND inner.type = 'object' AND deepest.key = 'number')
-            END
-          WHEN each.key = 'session' THEN
-            CASE WHEN each.type = 'object' THEN
-              (SELECT CASE count(*) WHEN 0 THEN NULL WHEN 1 THEN min(inner.key) ELSE '' END
-                 FROM json_each(each.value) AS inner)
-            END
-          WHEN each.key GLOB '[0-9]*' OR instr(each.key, ':') > 0 THEN each.key
-        END AS named
-        FROM json_each(
-          CASE WHEN typeof(session_summaries.enrichment) = 'text' AND json_valid(session_summaries.enrichment)
-               THEN CASE WHEN json_type(session_summaries.enrichment) = 'object'
-                          AND instr(session_summaries.enrichment, '\u') = 0
-                         THEN session_summaries.enrichment END END
-        ) AS each LIMIT -1) AS part"""

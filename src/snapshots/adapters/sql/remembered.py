@@ -165,19 +165,18 @@ def _stage(connection: Connection, verdicts: Verdicts) -> None:
     if generation != verdicts.generation:
         empty(connection, STAGE)
         known = 0
-    if known < len(verdicts.spans):
-        add(connection, STAGE, pack(connection, _rows(connection, verdicts, known)))
+    if known < verdicts.before + len(verdicts.spans):
+        add(connection, STAGE, pack(connection, _rows(connection, verdicts, max(known, verdicts.before))))
 
 
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
     stored = moment_as_stored(connection)
     seals = Seals("", stored)
     first = verdicts.generation * GENERATION + 1
-    for at in range(known, len(verdicts.spans)):
-        address, (since, until, verdict) = verdicts.spans[at]
+    for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.before :], known):
         if address == UNKNOWN_ADDRESS:
             continue
-        span = (first + at, address, stored(since), stored(until))
+        span = (first + number, address, stored(since), stored(until))
         if isinstance(verdict, IpSnapshot):
             facts, sealed_text = seals.part(verdict)
             yield (*span, *facts, sealed_text, None)

@@ -140,7 +140,7 @@ def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | Non
     return Sighting(address=address, seen_at=seen_at, kind=kind, port=port)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def address_of(text: str | None) -> IpAddress | None:
     """Return an address of a row in its one form: other loaders write it in others, or write none."""
     try:
@@ -206,7 +206,7 @@ def observation_in(row: RowMapping) -> IpObservation:
     )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def _facts(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
     return IpFacts(asn=asn, country=country, ip_types=frozenset(IpType(word) for word in ip_types.split()))
 

@@ -100,7 +100,7 @@ def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
 def add(connection: Connection, stage: Table, *packed: Packed) -> None:
     """Put rows that `pack` made into a temporary table that is there, beside what it holds."""
     driver = connection.connection.driver_connection
-    for rows in packed:
+    for rows in filter(len, packed):
         if isinstance(rows, bytes):
             columns = ", ".join(column.name for column in stage.columns)
             copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"

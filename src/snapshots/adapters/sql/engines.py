@@ -1,0 +1,73 @@
+"""How connections to a database are made, and what each of them is told first."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import StaticPool
+
+from snapshots.adapters.sql import dialects
+from snapshots.adapters.sql.documents import AddressesIn, only_address
+from snapshots.adapters.sql.rows import digest
+
+
+def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
+    """
+    Return what makes connections; none is made now.
+
+    The connection that was given back last is taken next: it has the temporary tables that the next batch needs, and
+    pages of the database in memory.
+
+    Args:
+        url: Of the database.
+        addresses_in: Reads the addresses in documents, for SQLite to call.
+    """
+    engine = (
+        create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if is_in_memory(url)
+        else create_engine(_readable_only(url) or url, pool_use_lifo=True)
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
+    return engine
+
+
+def is_in_memory(url: URL) -> bool:
+    """Whether a URL names a database that ends with its connection."""
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def shown(url: str) -> str:
+    """Return a text that may be a URL without what may be its password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def _readable_only(url: URL) -> URL | None:
+    """Return how to open a SQLite file that this process may not write; None if it may, or if there is no file."""
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():
+        return None
+    path = Path(url.database).absolute()
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
+
+
+def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
+    """Foreign keys are off unless they are asked for."""
+    connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
+    connection.create_function("snapshot_digest", 1, digest, deterministic=True)
+    connection.create_function("snapshot_address", 1, only_address(addresses_in), deterministic=True)
+    connection.execute(f"PRAGMA busy_timeout = {dialects.BUSY_SECONDS * 1000}")
+    for pragma in (
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "temp_store = FILE",
+        "cache_size = -16384",
+        "wal_autocheckpoint = 25000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
