@@ -9,7 +9,7 @@ from snapshots.app.line_ports import DeadLetter, EventPart
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
 from snapshots.domain.session import SessionAggregate
 
-SELDOM = (200_000, 20, 20)
+SELDOM = (50_000, 20, 20)
 """How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
 
 

@@ -16,6 +16,9 @@ from snapshots.app.store_first import StoreFirst, counts_of
 from snapshots.domain.gap import Gap
 
 SAMPLES = 5
+LARGEST_READ = 1_000
+"""How many sessions the program reads at once, with their documents; of the store's own batches it reads the rest."""
+
 COUNTED = 10_000
 """Of how many addresses the sessions are counted in one transaction."""
 
@@ -101,6 +104,8 @@ class Journey:
         counts = counts_of(known)
         if known is not None and not known.left:
             return Step(known.last, counts["judged"], counts)
+        if known is None:
+            limit = min(limit, LARGEST_READ)
         found = self._ahead.take((case, after))
         if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
             found = self._read(case, stores, after, known.left if known is not None else limit)
@@ -142,7 +147,7 @@ class Journey:
     def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
         """Begin to read the next page, where there may be as many as the table has rows and the program judges them."""
         if after and case is OpenCase.NEVER_JUDGED and (self._is_rehearsal or not self._store.is_asked_next):
-            self._ahead.begin((case, after), partial(self._read_beside, case, after, limit))
+            self._ahead.begin((case, after), partial(self._read_beside, case, after, min(limit, LARGEST_READ)))
 
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""

@@ -73,7 +73,7 @@ class SourceBuild:
 
 def label_of(source: str, built_at: datetime) -> str:
     """Return how a build is named in a snapshot's provenance."""
-    return f"{source}@{built_at:%Y-%m-%d}"
+    return f"{source}@{built_at.date()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) ->
         "synchronous = NORMAL",
         "foreign_keys = ON",
         "temp_store = FILE",
-        "cache_size = -16384",
+        "cache_size = -8192",
         "wal_autocheckpoint = 25000",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -120,7 +120,7 @@ class SqlIpInventory:
 
     def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         histories: defaultdict[IpAddress, list[IpObservation]] = defaultdict(list)
-        for row in self._connection.execute(query).mappings():
+        for row in self._connection.execute(query):
             observation = observation_in(row)
             histories[observation.address].append(observation)
         return dict(histories)

@@ -89,7 +89,7 @@ class SqlInventoryReports:
                 organization=row["organization_name"],
                 country=row["current_country"],
                 ip_type=row["current_ip_type"],
-                history=[observation_in(found) for found in connection.execute(said).mappings()],
+                history=[observation_in(found) for found in connection.execute(said)],
                 retracted=BuildCalendar.of(SqlFactSources(connection).registered()).retracted,
             )
 

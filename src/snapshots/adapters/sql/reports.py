@@ -140,7 +140,7 @@ class SqlReports:
                 .where(or_(S.logged_id == logged_id, S.session_id == logged_id), S.session_id != session_id)
                 .order_by(S.session_id)
             )
-            history = [observation_in(found) for found in connection.execute(said).mappings()]
+            history = [observation_in(found) for found in connection.execute(said)]
             sighting = session.sighting
             considered: list[IpObservation] = []
             known: list[IpObservation] = []

@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -194,15 +194,16 @@ def types_in(text: str | None) -> frozenset[IpType]:
     return frozenset(kind for kind in named if kind is not None)
 
 
-def observation_in(row: RowMapping) -> IpObservation:
-    """Return the observation in a row."""
+def observation_in(row: Sequence[Any]) -> IpObservation:
+    """Return the observation in a row of `ip_observations`, with all of its columns."""
+    address, source, observed_at, confirmed_until, learned_at, asn, country, ip_types = row
     return IpObservation(
-        address=IpAddress(row["ip_address"]),
-        source=row["source"],
-        observed_at=row["observed_at"],
-        confirmed_until=row["confirmed_until"],
-        facts=_facts(row["asn"], row["country"], row["ip_types"]),
-        learned_at=row["learned_at"],
+        address=IpAddress(address),
+        source=source,
+        observed_at=observed_at,
+        confirmed_until=confirmed_until,
+        facts=_facts(asn, country, ip_types),
+        learned_at=learned_at,
     )
 
 
