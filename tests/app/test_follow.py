@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from snapshots.app.batch import LoadReport
-from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.follow import HOUSEKEEPING, DeltaLoader
 from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
@@ -105,6 +105,21 @@ def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Ex
 
     assert (watch.forgotten, report.events) == (2, 1)
     assert watch.told == [f"{error}; it is tried again until it works", "it goes on"]
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [(1, []), (2, ["log is another file by now; it is tried again until it works", "it goes on"])],
+)
+def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, told: list[str]) -> None:
+    """What stands in the way for longer is."""
+    error = LogUnreadable("log is another file by now")
+    watch = Scripted(*[error] * times, [ListSource("log", [said("s", 1, CONNECT)])])
+
+    report = follow(InMemoryDatabase(), watch)
+
+    assert (watch.forgotten, report.events) == (times, 1)
+    assert watch.told == told
 
 
 def test_a_database_that_refuses_ends_it() -> None:

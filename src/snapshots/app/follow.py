@@ -116,7 +116,7 @@ class DeltaLoader:
             begin_load(stores, run, self._presence, at=began_at)
             self._service.register_sources(stores)
         report, state = LoadReport(run=run), RunState.FAILED
-        kept_house_at, failures = self._stopwatch(), 0
+        kept_house_at, failures, is_told = self._stopwatch(), 0, False
         names, checked_at = set[str](), began_at
         try:
             while not is_stopped():
@@ -131,12 +131,14 @@ class DeltaLoader:
                         now = self._clock.now()
                         report = self._keep_house(run, report, observer, learned_from=checked_at)
                         kept_house_at, checked_at = self._stopwatch(), now
-                    if failures:
+                    if is_told:
                         self._tell("it goes on")
-                    failures = 0
+                    failures, is_told = 0, False
                 except (StoreBusy, StoreGone, LogUnreadable) as error:
-                    if not failures:
+                    # A file may be rotated between a look and its opening: only what lasts is worth a word.
+                    if not is_told and (failures or not isinstance(error, LogUnreadable)):
                         self._tell(f"{error}; it is tried again until it works")
+                        is_told = True
                     watch.forget()
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
