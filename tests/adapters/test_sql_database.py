@@ -185,6 +185,34 @@ def test_a_database_is_shown_without_its_password() -> None:
     assert "secret" not in str(refused.value)
 
 
+class Interrupting:
+    """A value at which Ctrl-C is pressed."""
+
+    def __conform__(self, _protocol: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_in_the_middle_of_rows_lets_go_of_the_database(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever notes that the work was interrupted does not wait for its own lock."""
+    monkeypatch.setattr("snapshots.adapters.sql.dialects.BUSY_SECONDS", 0)
+    database.migrate()
+
+    adding = "INSERT INTO asn_inventory (asn_number, created_at, updated_at) VALUES (?, '2026-03-01', '2026-03-01')"
+
+    def interrupted() -> None:
+        with database.transaction() as stores:
+            stores.runs._connection.exec_driver_sql(adding, [(1,), (Interrupting(),)])
+
+    with pytest.raises(KeyboardInterrupt) as held:
+        interrupted()
+
+    with database.transaction() as stores:
+        assert stores.runs.latest(limit=1) == []
+    assert held.value is not None  # and with it the statement
+
+
 def test_a_moment_without_a_zone_is_not_stored() -> None:
     """It would be read back as another."""
     kind, dialect = UtcDateTime(), create_engine("sqlite://").dialect

@@ -1,6 +1,8 @@
 """How connections to a database are made, and what each of them is told first."""
 
 import os
+import sqlite3
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
+        event.listen(engine, "invalidate", _let_go_of_sqlite)
     return engine
 
 
@@ -55,6 +58,12 @@ def _readable_only(url: URL) -> URL | None:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return None
     return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
+
+
+def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    """Roll back what was interrupted: a statement in the middle of its rows would keep the lock, closed or not."""
+    with suppress(sqlite3.Error):
+        connection.rollback()
 
 
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
