@@ -94,6 +94,7 @@ def program() -> NoReturn:
     gc.set_threshold(*SELDOM)
     sys.unraisablehook = _interrupt_again
     code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, but Python would end by it
     if code == INTERRUPTED:
         with suppress(OSError):  # whoever read the output may be gone too
             sys.stdout.flush()
