@@ -1,6 +1,7 @@
 """The program: runs a command, and turns what went wrong into one sentence and an exit code."""
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -93,6 +94,7 @@ def program() -> NoReturn:
     """
     gc.set_threshold(*SELDOM)
     sys.unraisablehook = _interrupt_again
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # what it logs it raises too
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, but Python would end by it
     if code == INTERRUPTED:
