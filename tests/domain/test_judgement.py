@@ -94,6 +94,23 @@ def test_what_was_learned_makes_it_forget() -> None:
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
+def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> None:
+    """Its older verdict was let go, its newer one not."""
+    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=2)
+    said = [observed("a", NOON, asn=1)]
+    judged.judge(at(NOON - DAY), said)
+    newer = judged.judge(at(NOON), said)
+    judged.judge(at(NOON, OTHER), None)
+    generation = judged.remembered.generation
+    assert [judged.verdict(at(moment)) for moment in (NOON - DAY, NOON)] == [None, newer]
+
+    judged.forget([HOME])
+
+    assert judged.verdict(at(NOON)) is None
+    assert [span.address for span in judged.remembered.spans] == [OTHER.text]
+    assert judged.remembered.generation > generation
+
+
 def test_it_remembers_no_more_verdicts_than_it_may() -> None:
     """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
     judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)

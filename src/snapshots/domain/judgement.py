@@ -108,10 +108,11 @@ class Judgement:
     def _let_go(self) -> None:
         """Remember the older half no more: what is newest may not have reached the store yet."""
         half = (len(self._in_order) + 1) // 2
-        for span in self._in_order[:half]:
-            self._spans.pop(span.address, None)
         self._in_order = self._in_order[half:]
         self._before += half
+        self._spans.clear()
+        for span in self._in_order:
+            self._spans[span.address] = (*self._spans.get(span.address, ()), span)
         self._equal.clear()
         self._edges.clear()
 
