@@ -46,6 +46,7 @@ def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
     for to in VERSIONS[::-1]:
         database.migrate(to)
     assert database.migrate() == (VERSIONS[0], VERSIONS[-1])
+    assert schema.newest() == VERSIONS[-1]
 
     assert core_of_rows(database) == before
 

@@ -130,6 +130,49 @@ program.program()
     assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")
 
 
+def test_an_interruption_after_the_work_is_too_late() -> None:
+    """What was done and told ends as it was told, whatever Python still has to do."""
+    child = """
+import os, signal
+import snapshots.__main__ as program
+class Last:
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGINT):
+        kill(me, number)
+last = Last()
+program.main = lambda: 0
+program.program()
+"""
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interruption_while_the_database_is_closed_is_told_in_our_sentence_alone() -> None:
+    """SQLAlchemy logs it with a traceback, and raises it as well."""
+    child = """
+import sqlite3
+from sqlalchemy import QueuePool, create_engine
+import snapshots.__main__ as program
+class Closing(sqlite3.Connection):
+    def close(self):
+        raise KeyboardInterrupt
+def connection():
+    return sqlite3.connect(":memory:", factory=Closing)
+def main():
+    engine = create_engine("sqlite://", creator=connection, poolclass=QueuePool)
+    engine.connect().close()
+    try:
+        engine.dispose()
+    except KeyboardInterrupt:
+        return program.INTERRUPTED
+program.main = main
+program.program()
+"""
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:

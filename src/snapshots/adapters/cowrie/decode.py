@@ -57,7 +57,7 @@ SPACED, LONGEST_BEFORE_SPACE = b'": ', 64
 """Stands near the beginning of a line with white space between its parts; seldom also within a text."""
 
 LONGEST_EVENTID = 64
-"""Cowrie's longest has 32 characters."""
+"""How much of a name is looked at; no event of Cowrie has a longer one."""
 
 _decode = msgspec.json.Decoder(_Fields).decode
 _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")

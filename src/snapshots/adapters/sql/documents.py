@@ -23,8 +23,8 @@ def address_in_document(connection: Connection) -> ColumnElement[Any]:
     On PostgreSQL it is said again where `addresses_in_document` of the adapter for facts looks: in keys below
     `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`. SQLite asks that function.
     """
-    sql = _POSTGRESQL if connection.dialect.name == "postgresql" else _SQLITE
-    return literal_column(f"({sql.replace('@TWICE@', _TWICE)})", String)
+    sql = _POSTGRESQL.replace("@TWICE@", _TWICE) if connection.dialect.name == "postgresql" else _SQLITE
+    return literal_column(f"({sql})", String)
 
 
 def only_address(addresses_in: AddressesIn) -> Callable[[bytes], str | None]:
@@ -48,7 +48,7 @@ _TWICE = " OR ".join(
 )
 
 
-# Without OFFSET and LIMIT the inner query would be evaluated for each use of what it names.
+# Without OFFSET the inner query would be evaluated for each use of what it names.
 # A key that stands twice, an escape that PostgreSQL refuses and a `session` with several keys are doubts.
 _POSTGRESQL = r"""
 SELECT CASE WHEN min(part.named) = max(part.named) AND NOT (@TWICE@) THEN min(part.named) END

@@ -8,6 +8,7 @@ from sys import byteorder
 import msgspec
 
 from snapshots.adapters.sql.rows import EPOCH, MICROSECOND, digest, moment_in_seal
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import Sighting
@@ -40,18 +41,7 @@ COLUMNS = (
     "forward_count",
     "matcher",
     "sensor_id",
-    "source_ip",
-    "source_port",
-    "source_ip_rank",
-    "source_ip_seen_at",
-    "snapshot_asn",
-    "snapshot_country",
-    "snapshot_ip_type",
-    "enrichment_at",
-    "snapshot_method",
-    "snapshot_source",
-    "snapshot_seal",
-    "snapshot_run",
+    *SNAPSHOT_COLUMNS,
     "snapshot_gap",
     "gap_checked_at",
     "gap_run",
@@ -109,11 +99,7 @@ class SessionRows:
                 if sighting is not None
                 else _NOWHERE
             ),
-            *(
-                (*self._seals.columns(summary.session_id, sighting, snapshot), self._run)
-                if snapshot is not None
-                else _NO_SNAPSHOT
-            ),
+            *(self._sealed(summary.session_id, sighting, snapshot) if snapshot is not None else _NO_SNAPSHOT),
             *((gap.value, saved_at, self._run) if gap is not None else _NO_GAP),
             stored(until) if until is not None else None,
             *behaviour_values(summary.behaviour),
@@ -121,6 +107,10 @@ class SessionRows:
             saved_at,
             packed(summary.fingerprints),
         )
+
+    def _sealed(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
+        *facts, seal = self._seals.columns(session_id, sighting, snapshot)
+        return (*facts, self._run, seal)
 
 
 def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
