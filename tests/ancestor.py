@@ -95,7 +95,7 @@ class Ancestor:
         yield "CREATE TABLE raw_events (id INTEGER PRIMARY KEY, payload JSON NOT NULL, session_id VARCHAR(64))"
 
 
-def put_session(connection: Connection, session_id: str, **values: Any) -> None:
+def put_session(connection: Connection, session_id: str | None, **values: Any) -> None:
     """Insert a row as its loader would have; an address is registered first."""
     if values.get("source_ip"):
         put_address(connection, values["source_ip"])

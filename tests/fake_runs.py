@@ -239,15 +239,20 @@ class InMemoryAudit:
     def count_sentinels(self) -> int:
         return 0
 
-    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
+    def prune(
+        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+    ) -> Pruned:
         pruned = self.would_prune(before)
         staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
         self.memory.sessions.clear()
         self.memory.sessions.update(staying)
         self.memory.event_parts[:] = [part for part in self.memory.event_parts if part.session_id in staying]
+        for name in self.memory.found_by.keys() - staying.keys():
+            del self.memory.found_by[name]
         for address, known in self.memory.addresses.items():
             own = [session for session in staying.values() if session.source_ip == address]
-            known.session_count = len(own)
+            finders = [self.memory.found_by.get(session.session_id, ("", None))[0] for session in own]
+            known.session_count = sum(address.text <= (counted_until or {}).get(by, address.text) for by in finders)
             if own:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)

@@ -4,13 +4,14 @@ import pytest
 
 from snapshots.app.audit import AuditedChanges
 from snapshots.app.errors import NoSuchSession
-from snapshots.app.run_ports import RunState
+from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Pruned
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.snapshot import Method
+from snapshots.domain.source_ip import Sighting
 from tests.fakes import FixedClock, InMemoryDatabase
 from tests.strategies import DAY, HOME, NOON, snapshot
 
@@ -63,3 +64,28 @@ def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
     assert len(database.memory.sessions) == 2
     assert changes(database).prune(later, dry_run=False) == Pruned(sessions=2, events=2)
     assert database.memory.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("position", "state", "is_counted"),
+    [
+        ("", RunState.INTERRUPTED, False),
+        ('{"stage": "never_judged", "after": "@(1,1)"}', RunState.RUNNING, False),
+        (f'{{"stage": "count", "after": "{HOME.text}"}}', RunState.INTERRUPTED, True),
+        ("", RunState.DONE, True),
+    ],
+)
+def test_a_pruning_leaves_to_a_backfill_what_that_will_still_count(
+    database: InMemoryDatabase, position: str, state: RunState, *, is_counted: bool
+) -> None:
+    """Which is what it found of the addresses behind its place, as long as it did not come to its end."""
+    with database.transaction() as stores:
+        stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
+        stores.runs.begin("back", RunKind.BACKFILL, at=NOON)
+        stores.runs.note("back", None, at=NOON, position=position)
+        stores.runs.end("back", state, at=NOON)
+    database.memory.found_by["o"] = ("back", None)
+
+    changes(database).prune(NOON - DAY, dry_run=False)
+
+    assert database.memory.addresses[HOME].session_count == 1 + is_counted

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind
-from snapshots.app.session_ports import Judged, OpenCase, OpenSession
+from snapshots.app.session_ports import Judged, OpenCase, OpenSession, SessionChange
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import Sighting
 from snapshots.domain.summary import SessionSummary
 from tests.contracts.conftest import PARTITIONS
+from tests.contracts.test_ip_inventory import counted
 from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
 
 LATER = NOON + DAY
@@ -183,6 +184,31 @@ def test_each_open_session_belongs_to_its_cases(database: Database) -> None:
     assert page(database, OpenCase.UNDONE) == ["s0"]
     assert page(database, OpenCase.AGAIN) == ["s2"]
     assert page(database, OpenCase.AGAIN, run="load") == []
+
+
+def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(database: Database) -> None:
+    """The pruning counts addresses anew, and leaves to the backfill what that will count when it goes on."""
+    old = SessionAggregate.of("old", [SessionEvent(1, NOON, EventKind.CONNECT, OTHER)]).summary()
+    nowhere = [SessionAggregate.of(n, [SessionEvent(1, LATER, EventKind.OTHER, None)]).summary() for n in "nm"]
+    sighting = Sighting(address=OTHER, seen_at=LATER)
+    with database.transaction() as stores:
+        stores.inventory.register([sighting], registered_at=NOON)
+        stores.counts.count_sessions([SessionChange(held=None, kept=old)], seen_at=NOON)
+        stores.sessions.save([old, *nowhere], run="load", saved_at=NOON)
+        for run, name in (("counted", "m"), ("back", "n")):
+            found = Judged(OpenSession(name, None), sighting, snapshot())
+            stores.open_sessions.settle([found], run=run, settled_at=LATER)
+        assert stores.counts.count_found("counted", after="", limit=9, seen_at=LATER) == OTHER.text
+    assert counted(database)[OTHER.text][0] == 2
+
+    with database.transaction() as stores:
+        until = {"counted": OTHER.text, "back": ""}
+        assert stores.audit.prune(LATER, run="prune", made_at=LATER, counted_until=until).sessions == 1
+    assert counted(database)[OTHER.text][0] == 1
+
+    with database.transaction() as stores:
+        stores.counts.count_found("back", after="", limit=9, seen_at=LATER)
+    assert counted(database)[OTHER.text][0] == 2
 
 
 def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Database) -> None:

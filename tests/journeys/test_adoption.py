@@ -204,6 +204,21 @@ def an_event(name: str) -> LogEvent:
     return event
 
 
+def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) -> None:
+    """SQLite lets a primary key be NULL; nothing could be said about such a session."""
+    database = make(Ancestor(dialect="sqlite", by_migrations=True))
+    with database.engine.begin() as connection:
+        put_session(connection, "named")
+        put_session(connection, None)
+
+    code, _, err = run("adopt")
+
+    assert (code, "1 rows of session_summaries have no session_id" in err) == (1, True)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE session_summaries SET session_id = 'mine' WHERE session_id IS NULL"))
+    assert [run(command)[0] for command in ("adopt", "backfill")] == [0, 0]
+
+
 def test_the_other_loader_goes_on_writing_and_never_aborts(newest: Adopted, run: Run) -> None:
     """Its upsert fills NULLs column by column: on a sealed session the guard puts them back, and counts it."""
     put_rows(newest)

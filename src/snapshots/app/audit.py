@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from snapshots.app.errors import NoSuchSession
+from snapshots.app.journey import still_counting
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Pruned
@@ -77,7 +78,7 @@ class AuditedChanges:
 
     def prune(self, before: datetime, *, dry_run: bool) -> Pruned:
         """
-        Delete the sessions that ended before a moment; addresses and counts of what went stay.
+        Delete the sessions that ended before a moment; addresses stay, and count what is left.
 
         Args:
             before: Aware, in UTC.
@@ -91,7 +92,7 @@ class AuditedChanges:
             if dry_run:
                 return stores.audit.would_prune(before)
             with self._run(stores, RunKind.PRUNE, now) as run:
-                return stores.audit.prune(before, run=run, made_at=now)
+                return stores.audit.prune(before, run=run, made_at=now, counted_until=still_counting(stores))
 
     @contextmanager
     def _run(self, stores: Stores, kind: RunKind, now: datetime) -> Iterator[str]:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun, StoreBusy, StoreGone, StoreUnavailable
-from snapshots.app.journey import Journey, last_done
+from snapshots.app.journey import Journey, last_done, unfinished
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
@@ -270,8 +270,7 @@ class BackfillSnapshots:
 
 def _resumable(stores: Stores, run: str | None) -> RunRecord:
     if run is None:
-        ended = (RunState.DONE, RunState.UNDONE)
-        left = [r for r in stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL]) if r.state not in ended]
+        left = unfinished(stores)
         if not left:
             raise NoSuchRun("there is no backfill to resume")
         return left[0]

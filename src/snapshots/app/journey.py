@@ -1,7 +1,8 @@
 """One backfill on its way through its stages."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -18,6 +19,9 @@ from snapshots.domain.gap import Gap
 SAMPLES = 5
 LARGEST_READ = 1_000
 """How many sessions the program reads at once, with their documents; of the store's own batches it reads the rest."""
+
+COUNTING = "count"
+"""The last stage, by the name under which it is resumed."""
 
 COUNTED = 10_000
 """Of how many addresses the sessions are counted in one transaction."""
@@ -73,7 +77,7 @@ class Journey:
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
-        return [*passes, Stage(name="count", step=self._count, count=lambda _: 0)]
+        return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
 
     def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> Step:
@@ -166,6 +170,23 @@ class Journey:
         """Count the sessions whose address the run found, on a page of addresses."""
         last = stores.counts.count_found(self.run, after=after, limit=COUNTED, seen_at=self._clock.now())
         return Step(last, 0, {})
+
+
+def unfinished(stores: Stores) -> Sequence[RunRecord]:
+    """Return the backfills that did not come to their end and were not undone, the newest first."""
+    ended = (RunState.DONE, RunState.UNDONE)
+    return [r for r in stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL]) if r.state not in ended]
+
+
+def counted_until(record: RunRecord) -> str:
+    """Return up to which address a backfill counted in the inventory the sessions whose address it found."""
+    position = json.loads(record.position) if record.position else {}
+    return str(position["after"]) if position.get("stage") == COUNTING else ""
+
+
+def still_counting(stores: Stores) -> Mapping[str, str]:
+    """Return the backfills that did not come to their end, each with the address up to which it counted."""
+    return {record.run: counted_until(record) for record in unfinished(stores)}
 
 
 def _kind(judged: Judged) -> object:

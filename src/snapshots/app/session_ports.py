@@ -374,8 +374,14 @@ class Audit(Protocol):
         """Count what `take_out_sentinels` would correct."""
         ...
 
-    def prune(self, before: datetime, *, run: str, made_at: datetime) -> "Pruned":
-        """Delete the sessions that ended before a moment, and record how many they were."""
+    def prune(
+        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+    ) -> "Pruned":
+        """
+        Delete the sessions that ended before a moment, record how many they were, and count addresses anew.
+
+        What runs will still count is left to them: `counted_until` gives the address up to which each one did.
+        """
         ...
 
     def would_prune(self, before: datetime) -> "Pruned":

@@ -1,13 +1,13 @@
 """Take back exactly what one run wrote."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshots.app.errors import NoSuchRun
+from snapshots.app.journey import counted_until
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.steering import END, Pace, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.steering import Pace, Stage, Steering, Step, Work, WorkObserver
 
 UNDOABLE = (RunKind.BACKFILL, RunKind.IMPROVE, RunKind.LATE)
 
@@ -78,7 +78,7 @@ class UndoRun:
             page = stores.undoing.undo(
                 run,
                 by=work.run,
-                counted_until=_counted_until(record),
+                counted_until=counted_until(record),
                 after=after,
                 limit=limit,
                 at=self._clock.now(),
@@ -120,14 +120,6 @@ def _undoable(stores: Stores, run: str) -> RunRecord:
         kinds = ", ".join(kind.value for kind in UNDOABLE)
         raise NoSuchRun(f"the run {run} is of the kind {record.kind.value}; only {kinds} can be undone")
     return record
-
-
-def _counted_until(record: RunRecord) -> str:
-    """Return up to which address a backfill counted sessions in the inventory."""
-    position = json.loads(record.position) if record.position else {}
-    if position.get("stage") != "count":
-        return ""
-    return str(position["after"]) if position["after"] != END else END
 
 
 def _sealed(record: RunRecord) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Table, column, inspect, select, table, text
+from sqlalchemy import Column, Connection, MetaData, Table, column, func, inspect, select, table, text
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from snapshots.adapters.sql.dialects import size_of
@@ -69,7 +69,8 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
         widen: Whether tables may be rewritten.
 
     Raises:
-        StoreUnavailable: It is none of cowrieprocessor's, or of a version or shape that is not known.
+        StoreUnavailable: It is none of cowrieprocessor's, of a version or shape that is not known, or has rows
+            without the name by which they are told apart.
     """
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
@@ -80,6 +81,7 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
     columns = {
         name: {found["name"]: found for found in inspector.get_columns(name)} for name in SHARED if name in tables
     }
+    _check_names(connection, columns[session_summaries.name])
     indexes = {name: [str(found["name"]) for found in inspector.get_indexes(name)] for name in columns}
     notes = [
         f"{name}.{found['name']} must be given a value of a kind that cannot be guessed: loading will fail"
@@ -91,6 +93,17 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
     ]
     changes = list(_changes(connection, tables, columns, notes, widen=widen))
     return Ancestor(version, columns, indexes, changes, notes)
+
+
+def _check_names(connection: Connection, there: Columns) -> None:
+    """Refuse rows without a session_id, which SQLite lets even a primary key be unless it is NOT NULL."""
+    if not there["session_id"]["nullable"]:
+        return
+    nameless = select(func.count()).select_from(session_summaries).where(session_summaries.c.session_id.is_(None))
+    if count := connection.execute(nameless).scalar_one():
+        raise StoreUnavailable(
+            f"{count:,} rows of session_summaries have no session_id: give each a name of its own, or delete them"
+        )
 
 
 def _version(connection: Connection, tables: set[str]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     and_,
     case,
+    false,
     func,
     literal,
     not_,
@@ -158,7 +159,9 @@ class SqlAudit:
         query = select(func.count()).select_from(session_summaries).where(_holds_a_sentinel())
         return self._connection.execute(query).scalar_one()
 
-    def prune(self, before: datetime, *, run: str, made_at: datetime) -> Pruned:
+    def prune(
+        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+    ) -> Pruned:
         """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
         pruned = self.would_prune(before)
         going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
@@ -169,13 +172,22 @@ class SqlAudit:
         )
         own = session_summaries.alias()
         staying = own.c.source_ip == ip_inventory.c.ip_address
+        was_found = own.c.source_ip_was.is_distinct_from(own.c.source_ip)
+        will_be_counted = or_(
+            false(),
+            *(
+                and_(own.c.source_ip_run == finder, own.c.source_ip > address)
+                for finder, address in (counted_until or {}).items()
+            ),
+        )
+        counts = and_(staying, not_(func.coalesce(and_(will_be_counted, was_found), false())))
         first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()
         last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
         self._connection.execute(
             update(ip_inventory)
             .where(ip_inventory.c.ip_address.in_(each_of(self._connection, addresses)))
             .values(
-                session_count=select(func.count()).select_from(own).where(staying).scalar_subquery(),
+                session_count=select(func.count()).select_from(own).where(counts).scalar_subquery(),
                 first_seen=func.coalesce(first, ip_inventory.c.first_seen),
                 last_seen=func.coalesce(last, ip_inventory.c.last_seen),
                 updated_at=literal(made_at, ip_inventory.c.updated_at.type),
