@@ -12,7 +12,8 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import Method
+from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import Sighting
 from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, snapshot_service
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -177,3 +178,21 @@ def test_an_organization_is_no_fact_of_its_own() -> None:
     (said,) = database.memory.observations.values()
     assert (said.observed_at, said.confirmed_until) == (NOON - DAY, NOON)
     assert database.memory.organizations == {15169: "Alphabet"}
+
+
+@pytest.mark.parametrize(("builds", "judged"), [(3, 3), (12, 12), (13, 1)])
+def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_little(builds: int, judged: int) -> None:
+    """The next one of that address, from another time, needs no more of its history then."""
+    database = InMemoryDatabase()
+    tables = [table({HOME.text: IpFacts(asn=n + 1)}, at=NOON - n * DAY) for n in range(builds)]
+    given = service(database, *tables)
+    sighting = Sighting(address=HOME, seen_at=NOON + timedelta(hours=1))
+
+    with database.transaction() as stores:
+        (verdict,) = given.judge_stored([sighting], stores, is_rehearsal=False)
+        spans = len(given.verdicts(stores).spans)
+        again = given.judge_stored([sighting._replace(seen_at=NOON - DAY)], stores, is_rehearsal=False)
+
+    assert isinstance(verdict, IpSnapshot)
+    assert (verdict.asn, spans) == (1, judged)
+    assert [snapshot.asn for snapshot in again if isinstance(snapshot, IpSnapshot)] == [2]

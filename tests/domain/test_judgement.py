@@ -36,15 +36,30 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     times=st.lists(TIMES, min_size=1, max_size=8),
     lags=st.tuples(SPANS, SPANS, SPANS),
     days=st.sampled_from([1, 2]),
+    is_ahead=st.booleans(),
 )
-@example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14)
+@example(  # silence of types grows old, and then a later type is listened to
+    history=[
+        observed("a", NOON, asn=1),
+        observed("a", NOON + 6 * DAY, types=frozenset({IpType.TOR})),
+        observed("b", NOON, asn=1),
+        observed("b", NOON + 5 * DAY, asn=2),
+    ],
+    times=[NOON, NOON + 4 * DAY],
+    lags=(None, None, None),
+    days=1,
+    is_ahead=False,
+)
+@example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14, is_ahead=False)
 def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
     history: list[IpObservation],
     times: list[datetime],
     lags: tuple[timedelta | None, timedelta | None, timedelta | None],
     days: int,
+    *,
+    is_ahead: bool,
 ) -> None:
-    """Whatever was judged before, in whatever order."""
+    """Whatever was judged before, in whatever order, and also ahead."""
     max_lag, max_type_lag, kept_lag = lags
     ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
     reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, max_type_lag=max_type_lag)
@@ -56,6 +71,28 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
         anew = fresh(reader, policy).judge(at(moment), said)
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
+        if is_ahead:
+            remembering.judge_around(at(moment), lambda then: BuildCalendar().nearest(history, then))
+
+
+def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None:
+    """Each span once, from either end; where nothing bounds a span its verdict is not worth remembering."""
+    history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
+
+    def said_at(moment: datetime) -> list[IpObservation]:
+        return BuildCalendar().nearest(history, moment)
+
+    for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
+        judged = fresh()
+        judged.judge(at(middle), said_at(middle))
+        judged.judge_around(at(middle), said_at)
+        judged.judge_around(at(middle), said_at)
+        spans = sorted(judged.remembered.spans, key=lambda span: span.since)
+        assert [(span.since, span.until) for span in spans] == [
+            (NOON, NOON + 9 * DAY),
+            (NOON + 9 * DAY, NOON + 18 * DAY),
+            (NOON + 18 * DAY, NOON + 418 * DAY + timedelta(microseconds=1)),
+        ]
 
 
 def test_a_verdict_holds_between_two_builds() -> None:

@@ -1,11 +1,13 @@
 """Give sessions the snapshot of what was known of their address."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.gap import Gap
+from snapshots.domain.history import BuildCalendar
 from snapshots.domain.judgement import Judgement, Verdicts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
@@ -96,16 +98,47 @@ class SnapshotService:
         return [verdict(sighting) for sighting in sightings]
 
     def _completed(
-        self, sightings: Sequence[Sighting], remembered: Sequence[IpSnapshot | Gap | None], stores: Stores
+        self,
+        sightings: Sequence[Sighting],
+        remembered: Sequence[IpSnapshot | Gap | None],
+        stores: Stores,
+        *,
+        more_will_come: bool = False,
     ) -> Sequence[IpSnapshot | Gap]:
         """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
         judgement = self._judgement
         unknown = [s for s, verdict in zip(sightings, remembered, strict=True) if verdict is None]
-        said = stores.inventory.as_of([s for s in unknown if s.address.is_routable]) if unknown else {}
+        asked = [sighting for sighting in unknown if sighting.address.is_routable]
+        ahead = self._judged_ahead(asked, stores) if more_will_come and asked else {}
+        left = [sighting for sighting in asked if sighting not in ahead]
+        said = stores.inventory.as_of(left) if left else {}
         return [
-            verdict or judgement.verdict(sighting) or judgement.judge(sighting, said.get(sighting))
+            verdict
+            or ahead.get(sighting)
+            or judgement.verdict(sighting)
+            or judgement.judge(sighting, said.get(sighting))
             for sighting, verdict in zip(sightings, remembered, strict=True)
         ]
+
+    def _judged_ahead(self, sightings: Sequence[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
+        """Return the verdicts on sightings, and remember those on others of their addresses, if histories are short."""
+        calendar = BuildCalendar.of(stores.sources.registered())
+        if not calendar.is_short:
+            return {}
+        judgement = self._judgement
+        histories = stores.inventory.history_of({sighting.address for sighting in sightings})
+        verdicts: dict[Sighting, IpSnapshot | Gap] = {}
+        for sighting in sightings:
+            history = histories.get(sighting.address)
+            if history is None:
+                continue
+            verdict = judgement.verdict(sighting)
+            if verdict is None:
+                said_at = partial(calendar.nearest, history)
+                verdict = judgement.judge(sighting, said_at(sighting.seen_at))
+                judgement.judge_around(sighting, said_at)
+            verdicts[sighting] = verdict
+        return verdicts
 
     def judge_stored(
         self, sightings: Sequence[Sighting], stores: Stores, *, is_rehearsal: bool
@@ -129,7 +162,7 @@ class SnapshotService:
             remembered = self.remembered(sightings)
         if not is_rehearsal:
             self._known = _knowledge(stores)
-        return self._completed(sightings, remembered, stores)
+        return self._completed(sightings, remembered, stores, more_will_come=True)
 
     def verdicts(self, stores: Stores) -> Verdicts:
         """Return the verdicts that are remembered and hold in this transaction, for any store to apply."""

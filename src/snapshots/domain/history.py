@@ -8,6 +8,9 @@ from datetime import datetime
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.source_ip import IpAddress, Sighting
 
+FEW_BUILDS = 12
+"""So many builds of all sources together: what is read of an address changes with each of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredBuild:
@@ -54,6 +57,11 @@ class BuildCalendar:
             else:
                 own.append(at)
         return cls({name: sorted(own) for name, own in dates.items()}, frozenset(retracted))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are so few builds that all of an address's time can be judged at once."""
+        return sum(map(len, self.dates.values())) <= FEW_BUILDS
 
     def nearest(
         self, history: Collection[IpObservation], at: datetime, *, known_by_then: bool = False

@@ -1,6 +1,6 @@
 """Verdicts on sightings, each reached once: what is read of an address stays the same for a span of time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -93,16 +93,42 @@ class Judgement:
             sighting: Of a session's canonical address.
             said: What stands next to it, each an observation of one build; None if nobody looked the address up.
         """
-        at = sighting.seen_at
-        reading = self._reader.read(said, at=at) if said else None
+        span = self._span(said or (), sighting.seen_at)
+        return self._judge(sighting, said, span)
+
+    def judge_around(self, sighting: Sighting, said_at: Callable[[datetime], Sequence[IpObservation]]) -> None:
+        """
+        Judge also the spans of time before and behind that of a sighting, as far as anything bounds them.
+
+        Most addresses come back, and an address's history is read once for all of its sightings.
+
+        Args:
+            sighting: One that was judged.
+            said_at: Returns what stands next to a moment in the history of its address.
+        """
+        for is_later in (True, False):
+            at = sighting.seen_at
+            since, until = self._span(said_at(at), at)
+            while (until if is_later else since) not in {EVER, NEVER}:
+                at = until if is_later else since - INSTANT
+                said = said_at(at)
+                since, until = span = self._span(said, at)
+                neighbour = sighting._replace(seen_at=at)
+                if since != EVER and until != NEVER and self.verdict(neighbour) is None:
+                    self._judge(neighbour, said, span)
+
+    def _judge(
+        self, sighting: Sighting, said: Sequence[IpObservation] | None, span: tuple[datetime, datetime]
+    ) -> IpSnapshot | Gap:
+        reading = self._reader.read(said, at=sighting.seen_at) if said else None
         verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
         verdict = self._equal.setdefault(verdict, verdict)
         if len(self._in_order) >= self._memory:
             self._let_go()
         address = sighting.address.text
-        span = VerdictSpan(address, *self._span(said or (), at), verdict)
-        self._spans[address] = (*self._spans.get(address, ()), span)
-        self._in_order.append(span)
+        judged = VerdictSpan(address, *span, verdict)
+        self._spans[address] = (*self._spans.get(address, ()), judged)
+        self._in_order.append(judged)
         return verdict
 
     def _let_go(self) -> None:
@@ -142,7 +168,7 @@ class Judgement:
 
     def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         since, until = EVER, NEVER
-        later = {each.source for each in said if each.observed_at > at}
+        later = {each.source for each in said if each.observed_at > at and each.facts.ip_types}
         for each in said:
             moment = each.observed_at
             if moment > at:

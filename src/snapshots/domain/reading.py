@@ -144,7 +144,7 @@ class AsOfReader:
 
         Args:
             said: Made before the moment.
-            has_later: Whether its source said something after the moment, which is listened to when this is too old.
+            has_later: Whether its source stated a type after the moment, which is listened to when this is too old.
         """
         yield self.network_max_age
         for ip_type in said.facts.ip_types:
