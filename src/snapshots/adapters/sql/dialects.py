@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.moments import moment_text
@@ -75,6 +77,15 @@ def seeking(connection: Connection) -> Iterator[None]:
     yield
     for way in WHOLESALE:
         connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
+
+
+def counted_returns(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
+    """Execute an UPDATE, and count the rows that it returns by what they hold; PostgreSQL sends only the counts."""
+    if connection.dialect.name != "postgresql":
+        return Counter(tuple(row) for row in connection.execute(writing))
+    done = writing.cte("done")
+    counts = connection.execute(select(func.count(), *done.c).group_by(*done.c))
+    return Counter({tuple(values): count for count, *values in counts})
 
 
 def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | str]:

@@ -34,6 +34,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from snapshots.adapters.sql.dialects import (
     by_bytes,
+    counted_returns,
     digest_of,
     empty,
     is_plain_moment,
@@ -138,10 +139,10 @@ def settle_plain(
                 "updated_at": now,
             }
         )
-        .returning(S.snapshot_method, S.snapshot_gap, S.source_ip_was.is_(None))
+        .returning(S.snapshot_method, S.snapshot_gap, S.source_ip_was.is_(None).label("was_found"))
     )
     with seeking(connection):
-        done = Counter(tuple(row) for row in connection.execute(writing))
+        done = counted_returns(connection, writing)
     counted: Counter[Method | Gap] = Counter()
     for (method, gap, _), count in done.items():
         counted[Gap(gap) if gap is not None else Method(method)] += count

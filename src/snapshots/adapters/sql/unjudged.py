@@ -26,7 +26,13 @@ AT = "@"
 """Before the place of a row in PostgreSQL's table, which is another kind than its name."""
 
 ROWS_A_BLOCK = 4
-"""How many rows at most are expected in a block of PostgreSQL's table; if there are fewer, more blocks are read."""
+"""How many rows are expected in a block of PostgreSQL's table of which it has no statistics yet."""
+
+MANY = 20_000
+"""So many rows are worth a walk through the whole table, and longer counting would be too."""
+
+SLACK = 1.05
+"""By how much more is read at once, because some blocks hold fewer rows than most."""
 
 SMALLEST_WALK = 16
 """Blocks of a table that is too small for any of this to matter."""
@@ -110,7 +116,7 @@ class UnjudgedRows:
             return False
         if after:
             return after.startswith(AT)
-        enough = self._blocks // ROWS_A_BLOCK + 1
+        enough = min(self._blocks // ROWS_A_BLOCK + 1, MANY)
         return self._count(up_to=enough) == enough
 
     @cached_property
@@ -126,16 +132,23 @@ class UnjudgedRows:
         size = "pg_relation_size('session_summaries') / current_setting('block_size')::integer"
         return int(self._connection.execute(text(f"SELECT {size}")).scalar_one())
 
+    @cached_property
+    def _rows_a_block(self) -> float:
+        """How many rows lie in a block, as the statistics tell."""
+        told = "SELECT reltuples / nullif(relpages, 0) FROM pg_class WHERE oid = 'session_summaries'::regclass"
+        return max(self._connection.execute(text(told)).scalar() or ROWS_A_BLOCK, 1.0)
+
     def _end_behind(self, place: str, run: str, limit: int) -> tuple[str, int]:
         """Return where the last of some rows behind a place lies, and how many they are."""
-        block, more = _block(place), max(limit // ROWS_A_BLOCK, SMALLEST_WALK)
-        last, size = "", 0
+        block, last, size = _block(place), "", 0
+        more = max(int(limit * SLACK / self._rows_a_block) + 1, SMALLEST_WALK)
         end = _block(self._until) if self._until else self._blocks + 1
         while size < limit and block < end:
-            block, more = min(block + more, end), more * 2
+            block = min(block + more, end)
             asked = {"run": run, "behind": place, "before": f"({block},0)", "limit": limit - size}
             found, count = self._connection.execute(_END_BEHIND, asked).one()
             last, size, place = found or last, size + count, f"({block},0)"
+            more = min(max(int((limit - size) * more / max(count, 1)) + 1, SMALLEST_WALK), more * 2)
         return last, size
 
 
