@@ -297,7 +297,7 @@ def test_waiting_work_can_be_stopped() -> None:
         (1000, 1000, 1.0, 1000),
         (1000, 1000, 4.0, 250),
         (1000, 1000, 100.0, SMALLEST_BATCH),
-        (9000, 9000, 0.0, LARGEST_BATCH),
+        (15_000, 15_000, 0.0, LARGEST_BATCH),
     ],
 )
 def test_batches_grow_and_shrink_towards_the_time_that_they_may_take(

@@ -19,7 +19,7 @@ NAP = 0.1
 LONGEST_REST = 5.0
 """Seconds of work in a batch at most, where there is a rate: whoever rests long looks dead."""
 
-FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 5_000
+FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 20_000
 SHRINK = 8
 """By how much a batch that the database refuses is made smaller, until the row that it refuses is found."""
 

@@ -106,9 +106,9 @@ class Judgement:
             sighting: One that was judged.
             said_at: Returns what stands next to a moment in the history of its address.
         """
+        here = self._span(said_at(sighting.seen_at), sighting.seen_at)
         for is_later in (True, False):
-            at = sighting.seen_at
-            since, until = self._span(said_at(at), at)
+            since, until = here
             while (until if is_later else since) not in {EVER, NEVER}:
                 at = until if is_later else since - INSTANT
                 said = said_at(at)

@@ -1,5 +1,6 @@
 """Which address a session came from: the canonical source IP."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,8 @@ class IpAddress:
         Raises:
             InvalidAddress: *text* is no IPv4 or IPv6 address.
         """
+        if _IPV4.fullmatch(text):  # it is in its one form, and most are
+            return cls(text)
         try:
             return cls(str(_without_mapping(ip_address(text.strip().partition("%")[0]))))
         except ValueError as exc:
@@ -49,6 +52,10 @@ class IpAddress:
     def is_routable(self) -> bool:
         """Whether packets to it may cross the public internet, as IANA's special-purpose registries say."""
         return _is_routable(self.text)
+
+
+_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}", re.ASCII)
 
 
 @lru_cache(maxsize=65_536)

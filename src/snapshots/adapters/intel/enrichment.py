@@ -65,6 +65,9 @@ def _part(document: Mapping[Any, object], key: str) -> Mapping[Any, object]:
 NAMING = ("session", "session_metadata", "dshield")
 """Parts of a document of a session that name its address; the others, which are large, are passed over unread."""
 
+SOURCES = frozenset((*NAMING, "maxmind", "cymru", "spur", "urlhaus", "virustotal"))
+"""Keys that documents have most often, so that no more is asked of them than whether they are these."""
+
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -79,12 +82,12 @@ def addresses_in_document(text: str | bytes) -> frozenset[IpAddress]:
         parts, document = _read(text)
     except (ValueError, RecursionError):
         return frozenset()
-    named: list[object] = [key for key in parts if key[:1].isdigit() or ":" in key]
+    named: list[object] = [key for key in parts if key not in SOURCES and (key[:1].isdigit() or ":" in key)]
     named += _part(document, "session")
     named.append(_part(document, "session_metadata").get("source_ip"))
     named.append(_part(_part(document, "dshield"), "ip").get("number"))
-    found = {_address(value) for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS}
-    return frozenset(address for address in found if address is not None)
+    texts = {value for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS}
+    return frozenset(address for address in map(_address, texts) if address is not None)
 
 
 def _read(text: str | bytes) -> tuple[Collection[str], Mapping[str, object]]:

@@ -127,19 +127,20 @@ class SqlOpenSessions:
     ) -> tuple[Sequence[Any], str]:
         """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
         page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
-        if page is not None and page.last:
+        if page is not None and not page.size:
+            return [], page.last
+        if page is not None:
             rows = self._connection.execute(select(page.place, *columns).where(page.which)).all()
             return rows, page.last  # also where none is left of them, because somebody wrote them in between
-        if page is not None:
-            query = select(page.place, *columns).where(page.which).order_by(page.place)
-        else:
-            query = self._among(select(S.session_id, *columns), case, run, silent_since)
-            query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
+        query = self._among(select(S.session_id, *columns), case, run, silent_since)
+        query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
         rows = self._connection.execute(query).all()
         return rows, place_of(rows[-1][0]) if rows else ""
 
     def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
         """Count the open sessions of a case."""
+        if case is OpenCase.NEVER_JUDGED:
+            return self._unjudged.count(run=run)
         query = self._among(select(func.count()).select_from(session_summaries), case, run, silent_since)
         return int(self._connection.execute(query).scalar_one())
 

@@ -44,7 +44,6 @@ from snapshots.adapters.sql.dialects import (
 )
 from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
-from snapshots.adapters.sql.paging import place_of
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import STATED, add, fact_columns, pack, stages
@@ -103,8 +102,7 @@ def settle_plain(
     Returns:
         None if the page is empty.
     """
-    last, size = (page.last, page.size) if page.last else _end_of(connection, page)
-    if not size:
+    if not page.size:
         return None
     _stage(connection, verdicts)
     plain = _plain(connection, shape, page, began_at, is_blank)
@@ -147,14 +145,7 @@ def settle_plain(
     for (method, gap, _), count in done.items():
         counted[Gap(gap) if gap is not None else Method(method)] += count
     found = sum(count for (_, _, is_found), count in done.items() if is_found)
-    return SettledByStore(last, size - done.total(), counted, found)
-
-
-def _end_of(connection: Connection, page: RowPage) -> tuple[str, int]:
-    """Return the place of the last row of a page that does not say it, and how many there are."""
-    query = select(func.max(page.place), func.count()).select_from(session_summaries).where(page.which)
-    last, size = connection.execute(query).one()
-    return place_of(last), size
+    return SettledByStore(page.last, page.size - done.total(), counted, found)
 
 
 def _stage(connection: Connection, verdicts: Verdicts) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
 from snapshots.adapters.sql.dialects import are_partitioned, has_rowids
-from snapshots.adapters.sql.paging import number_of
+from snapshots.adapters.sql.paging import number_of, place_of
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 from snapshots.app.session_ports import Span
 
@@ -48,14 +48,14 @@ class RowPage(NamedTuple):
     Attributes:
         which: The condition for them.
         place: The column of their places.
-        last: The place of the last of them; "" if it is to be seen from them, in the order of `place`.
-        size: How many there are; 0 if that is to be seen from them too.
+        last: The place of the last of them; "" if there are none.
+        size: How many there are.
     """
 
     which: ColumnElement[bool] | TextClause
     place: ColumnElement[Any]
-    last: str = ""
-    size: int = 0
+    last: str
+    size: int
 
 
 def _block(place: str) -> int:
@@ -83,16 +83,23 @@ class UnjudgedRows:
     def page(self, after: str, *, run: str, limit: int) -> RowPage | None:
         """Return some rows behind a place; None if there are so few that their names are a better order."""
         if has_rowids(self._connection):
-            query = _ROWS_BY_INDEX if self._has_index_of_rows else _ROWS
-            rows = query.bindparams(run=run, behind=number_of(after), limit=limit)
-            return RowPage(ROW_ID.in_(rows.columns(ROW_ID)), ROW_ID)
+            behind, query = number_of(after), _END_BY_INDEX if self._has_index_of_rows else _END
+            last, size = self._connection.execute(query, {"run": run, "behind": behind, "limit": limit}).one()
+            if not size:
+                return RowPage(false(), ROW_ID, "", 0)
+            return RowPage(_ROWS_BETWEEN.bindparams(run=run, behind=behind, last=last), ROW_ID, place_of(last), size)
         if not self._walks(after):
             return None
-        behind = after.removeprefix(AT) or BEFORE_ALL
-        last, size = self._end_behind(behind, run, limit)
+        before = after.removeprefix(AT) or BEFORE_ALL
+        end, size = self._end_behind(before, run, limit)
         if not size:
-            return RowPage(false(), TUPLE_ID)
-        return RowPage(_TUPLES_BETWEEN.bindparams(run=run, behind=behind, last=last), TUPLE_ID, f"{AT}{last}", size)
+            return RowPage(false(), TUPLE_ID, "", 0)
+        return RowPage(_TUPLES_BETWEEN.bindparams(run=run, behind=before, last=end), TUPLE_ID, f"{AT}{end}", size)
+
+    def count(self, *, run: str) -> int:
+        """Count them, but for those that a run set aside."""
+        query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
+        return int(self._connection.execute(query, {"run": run}).scalar_one())
 
     def spans(self, count: int) -> Sequence[Span]:
         """Return spans of PostgreSQL's table, by its blocks; one where the rows come in another order."""
@@ -152,21 +159,38 @@ class UnjudgedRows:
         return last, size
 
 
-_NOT_SET_ASIDE = "session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run)"
+# Where nothing was set aside no name is asked for: an index over rows has none.
+_NOT_SET_ASIDE = (
+    "(NOT EXISTS (SELECT 1 FROM set_asides WHERE run = :run)"
+    " OR {row}session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run))"
+)
+_IS_OPEN, _IS_OPEN_IN_PAGE = (
+    f"{UNJUDGED.format(row=row)} AND {_NOT_SET_ASIDE.format(row=row)}" for row in ("", "session_summaries.")
+)
 
-_BEHIND = f"WHERE {UNJUDGED.format(row='')} AND rowid > :behind AND {_NOT_SET_ASIDE} ORDER BY rowid LIMIT :limit"
-_ROWS = text(f"SELECT rowid FROM session_summaries NOT INDEXED {_BEHIND}")  # noqa: S608 - put together of our constants
 # Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
-_ROWS_BY_INDEX = text(f"SELECT rowid FROM session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS} {_BEHIND}")  # noqa: S608 - likewise
+_BY_INDEX = f"session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS}"
+_END, _END_BY_INDEX = (
+    text(
+        f"SELECT max(rowid), count(*) FROM (SELECT rowid FROM {table}"  # noqa: S608 - put together of our constants
+        f" WHERE {_IS_OPEN} AND rowid > :behind ORDER BY rowid LIMIT :limit)"
+    )
+    for table in ("session_summaries NOT INDEXED", _BY_INDEX)
+)
+_ALL, _ALL_BY_INDEX = (
+    text(f"SELECT count(*) FROM {table} WHERE {_IS_OPEN}")  # noqa: S608 - likewise
+    for table in ("session_summaries", _BY_INDEX)
+)
+_ROWS_BETWEEN = text(f"session_summaries.rowid > :behind AND session_summaries.rowid <= :last AND {_IS_OPEN_IN_PAGE}")
 _END_BEHIND = text(
     "SELECT CAST(max(place) AS text), count(*) FROM ("  # noqa: S608 - likewise
-    f"SELECT ctid AS place FROM session_summaries WHERE {UNJUDGED.format(row='')}"
-    f" AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) AND {_NOT_SET_ASIDE} ORDER BY ctid LIMIT :limit"
+    f"SELECT ctid AS place FROM session_summaries WHERE {_IS_OPEN}"
+    " AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) ORDER BY ctid LIMIT :limit"
     ") AS found"
 )
 _TUPLES_BETWEEN = text(
     "session_summaries.ctid > CAST(:behind AS tid) AND session_summaries.ctid <= CAST(:last AS tid)"
-    f" AND {UNJUDGED.format(row='session_summaries.')} AND session_summaries.{_NOT_SET_ASIDE}"
+    f" AND {_IS_OPEN_IN_PAGE}"
 )
 _COUNT = text(
     "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - likewise
