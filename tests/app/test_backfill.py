@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app import journey
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
@@ -17,6 +18,7 @@ from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase, SessionChange, Span
 from snapshots.app.settle import Settling
 from snapshots.app.steering import Pace, Steering
+from snapshots.app.store_first import PAGES_UNASKED
 from snapshots.app.undo import UndoReport, UndoRun
 from snapshots.domain.gap import Gap
 from snapshots.domain.observation import IpFacts
@@ -515,3 +517,16 @@ def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
     (record,) = world.memory_database.memory.records.values()
     assert record.state is RunState.INTERRUPTED
     assert world.backfill.resume(record.run, Told()).sealed == {Method.ASOF: 1}
+
+
+def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents of all of it may not fit into memory; it is one batch all the same."""
+    monkeypatch.setattr(journey, "LARGEST_READ", 2)
+    world = World(source(), database=SqlDatabase("sqlite://"))
+    world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
+    told = Told()
+
+    report = world.backfill.run(told, pace=Pace(batch_size=20))
+
+    assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
+    assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]

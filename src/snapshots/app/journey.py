@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -10,7 +10,7 @@ from snapshots.app.ahead import ReadAhead
 from snapshots.app.complete import SIGN_OF_LIFE
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.session_ports import Judged, OpenCase
+from snapshots.app.session_ports import Judged, OpenCase, SettledByStore
 from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
 from snapshots.app.steering import Place, Stage, Step
 from snapshots.app.store_first import StoreFirst, counts_of
@@ -18,7 +18,7 @@ from snapshots.domain.gap import Gap
 
 SAMPLES = 5
 LARGEST_READ = 1_000
-"""How many sessions the program reads at once, with their documents; of the store's own batches it reads the rest."""
+"""How many sessions the program reads at once, with their documents."""
 
 COUNTING = "count"
 """The last stage, by the name under which it is resumed."""
@@ -108,29 +108,41 @@ class Journey:
         counts = counts_of(known)
         if known is not None and not known.left:
             return Step(known.last, counts["judged"], counts)
-        if known is None:
-            limit = min(limit, LARGEST_READ)
-        found = self._ahead.take((case, after))
-        if found is None or len(found.sessions) > limit:  # fewer are looked at where some were refused
-            found = self._read(case, stores, after, known.left if known is not None else limit)
-        if known is not None:
-            found = found._replace(last=known.last)
-        page = self._settling.settle(
-            found,
-            stores,
-            run=self.run,
-            now=now,
-            is_rehearsal=self._is_rehearsal,
-            writes=not self._is_rehearsal or not self._is_measured,
-            meanwhile=partial(self._read_on, case, found.last, limit),
-        )
-        counts += self._counts_of(page)
+        last = after
+        for found in self._pages(case, stores, after, limit, known):
+            is_last = known is None or found.last == known.last
+            page = self._settling.settle(
+                found,
+                stores,
+                run=self.run,
+                now=now,
+                is_rehearsal=self._is_rehearsal,
+                writes=not self._is_rehearsal or not self._is_measured,
+                meanwhile=partial(self._read_on, case, found.last, limit) if is_last else _nothing,
+            )
+            counts += self._counts_of(page)
+            last = page.last
         log_after = stores.log_position()
-        if page.judged and not self._is_measured:
+        if counts["judged"] and not self._is_measured:
             self._is_measured = True
             if log_before is not None and log_after is not None:
                 self.written_bytes = (log_after - log_before) / counts["judged"]
-        return Step(page.last, counts["judged"], counts)
+        return Step(last, counts["judged"], counts)
+
+    def _pages(
+        self, case: OpenCase, stores: Stores, after: str, limit: int, known: SettledByStore | None
+    ) -> Iterator[FoundPage]:
+        """Read what the program judges of a batch, in pages; the last one of several ends where the batch does."""
+        left = min(limit, LARGEST_READ) if known is None else known.left
+        found = self._ahead.take((case, after))
+        if found is None or len(found.sessions) > left:  # fewer are looked at where some were refused
+            found = self._read(case, stores, after, min(left, LARGEST_READ))
+        if known is not None:
+            while found.last and (left := left - len(found.sessions)) > 0:
+                yield found
+                found = self._read(case, stores, found.last, min(left, LARGEST_READ))
+            found = found._replace(last=known.last)
+        yield found
 
     def _counts_of(self, page: SettledPage) -> Counter[str]:
         """Return what the program settled, and keep some of it to be shown."""
@@ -187,6 +199,10 @@ def counted_until(record: RunRecord) -> str:
 def still_counting(stores: Stores) -> Mapping[str, str]:
     """Return the backfills that did not come to their end, each with the address up to which it counted."""
     return {record.run: counted_until(record) for record in unfinished(stores)}
+
+
+def _nothing() -> None:
+    """Do nothing while the database writes."""
 
 
 def _kind(judged: Judged) -> object:
