@@ -11,8 +11,8 @@ from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 
-LARGEST_MEMORY = 40_000
-"""How many verdicts are remembered; about fifteen megabytes. A store may keep those that went."""
+LARGEST_MEMORY = 24_000
+"""How many verdicts are remembered; about ten megabytes. A store may keep those that went."""
 
 EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
