@@ -196,3 +196,14 @@ def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_litt
     assert isinstance(verdict, IpSnapshot)
     assert (verdict.asn, spans) == (1, judged)
     assert [snapshot.asn for snapshot in again if isinstance(snapshot, IpSnapshot)] == [2]
+
+
+def test_a_stored_session_of_an_address_without_a_history_was_never_looked_up() -> None:
+    """There is nothing to judge ahead."""
+    database = InMemoryDatabase()
+    given = service(database)
+
+    with database.transaction() as stores:
+        verdicts = given.judge_stored([Sighting(address=HOME, seen_at=NOON)], stores, is_rehearsal=False)
+
+    assert verdicts == [Gap.NEVER_LOOKED_UP]
