@@ -530,3 +530,14 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
 
     assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
     assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
+
+
+def test_a_backfill_that_judged_nothing_counts_nothing() -> None:
+    """Counting what was found looks at all sessions of all addresses."""
+    world, first, second = World(source()), Told(), Told()
+    world.put(HOME.text, OTHER.text)
+
+    world.backfill.run(first)
+    world.backfill.run(second)
+
+    assert ["count" in {name for name, _ in told.stages} for told in (first, second)] == [True, False]

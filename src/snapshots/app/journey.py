@@ -77,7 +77,10 @@ class Journey:
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
-        return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
+        counting = Stage(
+            name=COUNTING, step=self._count, count=lambda _: 0, is_needed=lambda counts: counts.get("judged", 0) > 0
+        )
+        return [*passes, counting]
 
     def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> Step:
