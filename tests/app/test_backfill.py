@@ -30,7 +30,7 @@ from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.app.test_steering import Ailing, Told
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
-from tests.fakes import AtOnce, DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
+from tests.fakes import AtOnce, DictSource, FakeShelf, InMemoryCounts, InMemoryDatabase, TickingClock, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 PRIVATE = "10.0.0.1"
@@ -532,12 +532,44 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
     assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
 
 
-def test_a_backfill_that_judged_nothing_counts_nothing() -> None:
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs whose finds were counted."""
+    runs: list[str] = []
+    count_found: Callable[..., str] = InMemoryCounts.count_found
+
+    def noting(self: InMemoryCounts, run: str, **page: Any) -> str:
+        runs.append(run)
+        return count_found(self, run, **page)
+
+    monkeypatch.setattr(InMemoryCounts, "count_found", noting)
+    return runs
+
+
+def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> None:
     """Counting what was found looks at all sessions of all addresses."""
-    world, first, second = World(source()), Told(), Told()
+    world = World(source())
     world.put(HOME.text, OTHER.text)
 
-    world.backfill.run(first)
-    world.backfill.run(second)
+    first, second = world.run(), world.run()
 
-    assert ["count" in {name for name, _ in told.stages} for told in (first, second)] == [True, False]
+    assert (set(counted), second.judged) == ({first.run}, 0)
+
+
+def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(counted: list[str]) -> None:
+    """Its counts died with it, and nothing is left to judge."""
+    world = World(source())
+    world.put(HOME.text)
+
+    def killed(run: str) -> Iterator[Mapping[str, int]]:
+        world.backfill.judge_span(run, Span("", ""), lambda _: None)
+        yield from ()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.backfill.run(Told(), beside=killed)
+    assert counted == []
+
+    resumed = world.backfill.resume(None, Told())
+
+    assert (set(counted), resumed.judged) == ({resumed.run}, 0)

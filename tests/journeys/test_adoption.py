@@ -213,7 +213,7 @@ def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) ->
 
     code, _, err = run("adopt")
 
-    assert (code, "1 rows of session_summaries have no session_id" in err) == (1, True)
+    assert (code, "rows without a session_id (1): give each one" in err) == (1, True)
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE session_summaries SET session_id = 'mine' WHERE session_id IS NULL"))
     assert [run(command)[0] for command in ("adopt", "backfill")] == [0, 0]

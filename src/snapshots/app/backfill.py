@@ -132,7 +132,7 @@ class BackfillSnapshots:
             settings=settings,
             counts=counts,
         )
-        return self._carry_on(record, observer, pace or Pace(), is_stopped)
+        return self._carry_on(record, observer, pace or Pace(), is_stopped, has_begun=bool(counts))
 
     def resume(
         self,
@@ -163,7 +163,7 @@ class BackfillSnapshots:
             taken = {**record.settings, "owner": self._new_run()}
             stores.runs.remember(record.run, taken)
             stores.runs.resume(record.run, at=self._clock.now())
-        return self._carry_on(replace(record, settings=taken), observer, pace or Pace(), is_stopped)
+        return self._carry_on(replace(record, settings=taken), observer, pace or Pace(), is_stopped, has_begun=True)
 
     def judge_span(self, run: str, span: Span, sleep: Callable[[float], None]) -> Mapping[str, int]:
         """
@@ -230,9 +230,15 @@ class BackfillSnapshots:
         return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 
     def _carry_on(
-        self, record: RunRecord, observer: WorkObserver, pace: Pace, is_stopped: Callable[[], bool]
+        self,
+        record: RunRecord,
+        observer: WorkObserver,
+        pace: Pace,
+        is_stopped: Callable[[], bool],
+        *,
+        has_begun: bool,
     ) -> BackfillReport:
-        journey = self._journey(record.run)
+        journey = self._journey(record.run, has_begun=has_begun)
         work = Work(
             run=record.run,
             stages=journey.stages(record.settings),
@@ -256,9 +262,17 @@ class BackfillSnapshots:
                 work.set_aside = dict(stores.runs.set_aside_by(record.run))
         return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 
-    def _journey(self, run: str, *, is_rehearsal: bool = False) -> Journey:
+    def _journey(self, run: str, *, is_rehearsal: bool = False, has_begun: bool = False) -> Journey:
         self._ahead.drop()
-        return Journey(run, self._database, self._settling, self._clock, self._ahead, is_rehearsal=is_rehearsal)
+        return Journey(
+            run,
+            self._database,
+            self._settling,
+            self._clock,
+            self._ahead,
+            is_rehearsal=is_rehearsal,
+            has_begun=has_begun,
+        )
 
     def _rules(self) -> str:
         return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()

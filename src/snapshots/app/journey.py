@@ -38,6 +38,7 @@ class Journey:
         clock: Tells when something was done.
         ahead: Reads the next batch while one is written.
         is_rehearsal: Whether nothing is stored.
+        has_begun: Whether the run may have judged sessions before, here or in another process.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Journey:
         ahead: ReadAhead[FoundPage],
         *,
         is_rehearsal: bool = False,
+        has_begun: bool = False,
     ) -> None:
         self.run = run
         self._database = database
@@ -57,6 +59,7 @@ class Journey:
         self._settling = settling
         self._clock = clock
         self._is_rehearsal = is_rehearsal
+        self._may_have_found = has_begun
         self._samples: dict[object, list[Judged]] = {}
         self.written_bytes: float | None = None
         self._is_measured = False
@@ -77,14 +80,13 @@ class Journey:
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
-        counting = Stage(
-            name=COUNTING, step=self._count, count=lambda _: 0, is_needed=lambda counts: counts.get("judged", 0) > 0
-        )
-        return [*passes, counting]
+        return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
 
     def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> Step:
-            return self._step(case, stores, after, limit)
+            done = self._step(case, stores, after, limit)
+            self._may_have_found |= done.handled > 0
+            return done
 
         def first(stores: Stores, after: str) -> Place | None:
             found = stores.open_sessions.first(case, run=self.run, silent_since=self._silent_since(), after=after)
@@ -113,7 +115,7 @@ class Journey:
             return Step(known.last, counts["judged"], counts)
         last = after
         for found in self._pages(case, stores, after, limit, known):
-            is_last = known is None or found.last == known.last
+            behind = found.last if known is None or found.last == known.last else ""
             page = self._settling.settle(
                 found,
                 stores,
@@ -121,7 +123,7 @@ class Journey:
                 now=now,
                 is_rehearsal=self._is_rehearsal,
                 writes=not self._is_rehearsal or not self._is_measured,
-                meanwhile=partial(self._read_on, case, found.last, limit) if is_last else _nothing,
+                meanwhile=partial(self._read_on, case, behind, limit),
             )
             counts += self._counts_of(page)
             last = page.last
@@ -182,7 +184,9 @@ class Journey:
         return known is not None and last is not None and known == last.isoformat()
 
     def _count(self, stores: Stores, after: str, _: int) -> Step:
-        """Count the sessions whose address the run found, on a page of addresses."""
+        """Count the sessions whose address the run found, on a page of addresses; it looks at those of all runs."""
+        if not self._may_have_found:
+            return Step("", 0, {})
         last = stores.counts.count_found(self.run, after=after, limit=COUNTED, seen_at=self._clock.now())
         return Step(last, 0, {})
 
@@ -202,10 +206,6 @@ def counted_until(record: RunRecord) -> str:
 def still_counting(stores: Stores) -> Mapping[str, str]:
     """Return the backfills that did not come to their end, each with the address up to which it counted."""
     return {record.run: counted_until(record) for record in unfinished(stores)}
-
-
-def _nothing() -> None:
-    """Do nothing while the database writes."""
 
 
 def _kind(judged: Judged) -> object:

@@ -51,7 +51,6 @@ class Stage:
         name: By which it is resumed.
         step: Does a batch behind a place, of at most so many, within a transaction.
         count: Returns how many there are, for whoever watches.
-        is_needed: Says from what was done so far whether there is anything to do.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
         forget: Is called when a batch was rolled back, however often it is tried again.
     """
@@ -61,7 +60,6 @@ class Stage:
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
     forget: Callable[[], None] = lambda: None
-    is_needed: Callable[[Mapping[str, int]], bool] = lambda _: True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +204,7 @@ class Steering:
         names = [stage.name for stage in work.stages]
         for stage in work.stages[names.index(begun["stage"]) :]:
             after = begun["after"] if stage.name == begun["stage"] else ""
-            if stage.is_needed(work.counts) and not self._through(stage, after, work, observer, is_stopped):
+            if not self._through(stage, after, work, observer, is_stopped):
                 return False
         return True
 

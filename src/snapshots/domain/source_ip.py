@@ -55,7 +55,7 @@ class IpAddress:
 
 
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}", re.ASCII)
+_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 
 
 @lru_cache(maxsize=16_384)

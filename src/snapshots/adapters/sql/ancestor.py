@@ -102,7 +102,7 @@ def _check_names(connection: Connection, there: Columns) -> None:
     nameless = select(func.count()).select_from(session_summaries).where(session_summaries.c.session_id.is_(None))
     if count := connection.execute(nameless).scalar_one():
         raise StoreUnavailable(
-            f"{count:,} rows of session_summaries have no session_id: give each a name of its own, or delete them"
+            f"session_summaries has rows without a session_id ({count:,}): give each one of its own, or delete them"
         )
 
 

@@ -35,6 +35,7 @@ from snapshots.adapters.sql.tables import (
     snapshot_corrections,
     snapshot_prunings,
     states,
+    was_found_by,
 )
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.session_ports import Pruned, SealedPage, SealedSession
@@ -172,15 +173,11 @@ class SqlAudit:
         )
         own = session_summaries.alias()
         staying = own.c.source_ip == ip_inventory.c.ip_address
-        was_found = own.c.source_ip_was.is_distinct_from(own.c.source_ip)
-        will_be_counted = or_(
-            false(),
-            *(
-                and_(own.c.source_ip_run == finder, own.c.source_ip > address)
-                for finder, address in (counted_until or {}).items()
-            ),
+        will_be_counted = (
+            and_(was_found_by(own.c, finder), own.c.source_ip > address)
+            for finder, address in (counted_until or {}).items()
         )
-        counts = and_(staying, not_(func.coalesce(and_(will_be_counted, was_found), false())))
+        counts = and_(staying, not_(func.coalesce(or_(false(), *will_be_counted), false())))
         first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()
         last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
         self._connection.execute(

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, f
 from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
-from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries
+from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
 from snapshots.app.session_ports import SessionChange
 
 STAGE = Table(
@@ -67,8 +67,7 @@ class SqlInventoryCounts:
             .where(
                 own.source_ip > after,
                 own.source_ip <= last,
-                own.source_ip_run == run,
-                own.source_ip_was.is_distinct_from(own.source_ip),
+                was_found_by(own, run),
             )
             .group_by(own.source_ip)
             .subquery()

@@ -127,10 +127,8 @@ class SqlOpenSessions:
     ) -> tuple[Sequence[Any], str]:
         """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
         page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
-        if page is not None and not page.size:
-            return [], page.last
         if page is not None:
-            rows = self._connection.execute(select(page.place, *columns).where(page.which)).all()
+            rows = self._connection.execute(select(page.place, *columns).where(page.which)).all() if page.size else []
             return rows, page.last  # also where none is left of them, because somebody wrote them in between
         query = self._among(select(S.session_id, *columns), case, run, silent_since)
         query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)

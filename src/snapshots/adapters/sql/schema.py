@@ -79,9 +79,9 @@ def forget(connection: Connection) -> None:
 
 
 def _do(step: Literal["upgrade", "downgrade", "stamp"], connection: Connection, to: str) -> None:
-    from alembic import command  # noqa: PLC0415 - it takes a tenth of a second, which few commands need
-    from alembic.config import Config  # noqa: PLC0415 - it is a part of the same
-    from alembic.util import CommandError  # noqa: PLC0415 - it is a part of the same
+    from alembic import command  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
+    from alembic.config import Config  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
+    from alembic.util import CommandError  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -1,6 +1,7 @@
 """The tables."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     false,
     func,
     literal_column,
@@ -223,6 +225,11 @@ HOLDS_A_FACT = f"({' OR '.join(FACTS.values())})"
 def is_sealed(row: str = "session_summaries.") -> ColumnElement[bool]:
     """Return the condition that a session holds its snapshot for good; never NULL."""
     return func.coalesce(literal_column(HOLDS_A_FACT.format(row=row), Boolean), false())
+
+
+def was_found_by(row: Any, run: str) -> ColumnElement[bool]:
+    """Return the condition that a run found a session's address elsewhere than in its row, *row* being the columns."""
+    return and_(row.source_ip_run == run, row.source_ip_was.is_distinct_from(row.source_ip))
 
 
 UNJUDGED = f"snapshot_gap IS NULL AND NOT coalesce({HOLDS_A_FACT}, FALSE)"

@@ -28,6 +28,7 @@ from snapshots.adapters.sql.tables import (
     is_sealed,
     session_summaries,
     snapshot_corrections,
+    was_found_by,
 )
 from snapshots.app.session_ports import UndonePage
 from snapshots.domain.gap import Gap
@@ -54,7 +55,7 @@ class SqlUndoing:
         among = S.session_id.in_(each_of(self._connection, names))
         sealed = and_(among, S.snapshot_run == run)
         sources = self._connection.execute(select(S.snapshot_source).where(sealed).distinct()).scalars().all()
-        counts = self._counts(and_(among, S.source_ip_run == run), counted_until)
+        counts = self._counts(and_(among, was_found_by(S, run)), counted_until)
         before = exists().where(C.session_id == S.session_id, C.run == run)
         restored = self._restore(and_(sealed, before), run, by, at)
         opened = self._open(and_(sealed, ~before), run, by, at)
@@ -91,7 +92,7 @@ class SqlUndoing:
     def _forget(self, which: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Take from open sessions the sighting that the run wrote, and say why they are open."""
         wrote_it = S.source_ip_run == run
-        found = and_(which, wrote_it, S.source_ip_was.is_distinct_from(S.source_ip))
+        found = and_(which, was_found_by(S, run))
         forgotten = self._connection.execute(select(func.count()).select_from(session_summaries).where(found))
         count = int(forgotten.scalar_one())
         now = literal(at, S.updated_at.type)
@@ -115,7 +116,7 @@ class SqlUndoing:
     def _counts(self, which: ColumnElement[bool], counted_until: str) -> Sequence[tuple[str, int]]:
         query = (
             select(S.source_ip, func.count())
-            .where(which, S.source_ip_was.is_distinct_from(S.source_ip), S.source_ip <= counted_until)
+            .where(which, S.source_ip <= counted_until)
             .group_by(S.source_ip)
             .order_by(S.source_ip)
         )

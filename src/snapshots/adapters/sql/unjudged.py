@@ -172,18 +172,18 @@ _IS_OPEN, _IS_OPEN_IN_PAGE = (
 _BY_INDEX = f"session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS}"
 _END, _END_BY_INDEX = (
     text(
-        f"SELECT max(rowid), count(*) FROM (SELECT rowid FROM {table}"  # noqa: S608 - put together of our constants
+        f"SELECT max(rowid), count(*) FROM (SELECT rowid FROM {table}"  # noqa: S608 - put together of our constants alone
         f" WHERE {_IS_OPEN} AND rowid > :behind ORDER BY rowid LIMIT :limit)"
     )
     for table in ("session_summaries NOT INDEXED", _BY_INDEX)
 )
 _ALL, _ALL_BY_INDEX = (
-    text(f"SELECT count(*) FROM {table} WHERE {_IS_OPEN}")  # noqa: S608 - likewise
+    text(f"SELECT count(*) FROM {table} WHERE {_IS_OPEN}")  # noqa: S608 - put together of our constants alone
     for table in ("session_summaries", _BY_INDEX)
 )
 _ROWS_BETWEEN = text(f"session_summaries.rowid > :behind AND session_summaries.rowid <= :last AND {_IS_OPEN_IN_PAGE}")
 _END_BEHIND = text(
-    "SELECT CAST(max(place) AS text), count(*) FROM ("  # noqa: S608 - likewise
+    "SELECT CAST(max(place) AS text), count(*) FROM ("  # noqa: S608 - put together of our constants alone
     f"SELECT ctid AS place FROM session_summaries WHERE {_IS_OPEN}"
     " AND ctid > CAST(:behind AS tid) AND ctid < CAST(:before AS tid) ORDER BY ctid LIMIT :limit"
     ") AS found"
@@ -193,6 +193,6 @@ _TUPLES_BETWEEN = text(
     f" AND {_IS_OPEN_IN_PAGE}"
 )
 _COUNT = text(
-    "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - likewise
+    "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - put together of our constants alone
     f" WHERE {UNJUDGED.format(row='')} ORDER BY session_id LIMIT :enough) AS unjudged"
 )
