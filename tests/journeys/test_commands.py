@@ -137,6 +137,15 @@ def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: 
     assert "Not one line is an event: is it a Cowrie log?" in out
 
 
+def test_a_line_that_is_still_being_written_raises_no_doubt_of_the_log(run: Run, logs: Path) -> None:
+    """It is read again by each load until it is finished, and nothing else is new."""
+    with (logs / "cowrie.json").open("ab") as log:
+        log.write(b'{"eventid": "cowrie.session.conn')
+    assert "1 no events" in run("load", logs)[1]
+
+    assert run("load", logs)[1].splitlines()[1:] == []
+
+
 def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     """A script can act on it."""
     log = tmp_path / "a.json"

@@ -41,7 +41,7 @@ def show_load(console: Console, report: LoadReport) -> None:
     for count, text in notes:
         if count:
             console.print(f"  {count:,} {text}")
-    if report.lines and not report.events and not report.repeated:
+    if report.dead_letters and not report.events and not report.repeated:
         console.print("  Not one line is an event: is it a Cowrie log?")
 
 
