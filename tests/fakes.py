@@ -76,6 +76,13 @@ class InMemoryInventory:
     def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         return sorted(address for address in self.memory.addresses if address.text > after)[:limit]
 
+    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        behind = self._behind()
+        return sorted(a for a in self.memory.addresses if a.text > after and a not in behind)[:limit]
+
+    def count(self) -> int:
+        return len(self.memory.addresses)
+
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         found = [d for d in self.memory.documents if d.address.text > after]
         return sorted(found, key=lambda document: document.address.text)[:limit]

@@ -119,6 +119,8 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
     load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
     load.load_observer(Unobserved()).batch_loaded(BATCH)
     work = backfill.work_observer(Told())
+    work.stage_begun("foresee", 3, run="b")
+    work.batch_done(3, 0.5)  # addresses, before any session
     work.stage_begun("never_judged", 7, run="b")
     work.waiting_for("")
     work.batch_done(7, 0.5)

@@ -3,9 +3,9 @@
 import pytest
 
 from snapshots.app.audit import AuditedChanges
+from snapshots.app.audit_ports import Pruned
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import Pruned
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType

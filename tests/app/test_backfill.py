@@ -16,7 +16,7 @@ from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase, SessionChange, Span
-from snapshots.app.settle import Settling
+from snapshots.app.settle import FoundPage, SettledPage, Settling
 from snapshots.app.steering import Pace, Steering
 from snapshots.app.store_first import PAGES_UNASKED
 from snapshots.app.undo import UndoReport, UndoRun
@@ -530,6 +530,33 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
 
     assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
     assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
+
+
+def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store then settles those alone; only where it pays, and addresses that lack a build are judged when seen."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    world.put(*[HOME.text] * 3)
+    too_few, enough = Told(), Told()
+    world.backfill.run(too_few)
+    world.put(*[HOME.text] * 5, "9.9.9.9", PRIVATE, None)
+    read = list[str]()
+    page_of = Settling.settle
+
+    def settle(self: Settling, page: FoundPage, *args: Any, **more: Any) -> SettledPage:
+        read.extend(session.session_id for session in page.sessions)
+        return page_of(self, page, *args, **more)
+
+    monkeypatch.setattr(Settling, "settle", settle)
+    world.use(SnapshotPolicy())  # another process
+
+    report = world.backfill.run(enough)
+
+    assert report.sealed == {Method.ASOF: 5}
+    assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
+    assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "foresee"]
+    assert read == ["s10", "s11", "s12"]
 
 
 @pytest.fixture

@@ -177,6 +177,25 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
     assert (one.done, two.done) == (list(range(25)), list(range(13)))
 
 
+@pytest.mark.parametrize("batches", range(11))
+def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: int) -> None:
+    """And only there: it is no stage of its own, and has no place."""
+    database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
+    stages = [replace(one.stage("one"), before=first.stage("first")), two.stage("two")]
+    left = iter([False] * batches)
+    steering(database).drive(begun(database, *stages), Told(), lambda: next(left, True))
+    done_before, first.done = first.done, []
+
+    position, told = database.memory.records["r"].position, Told()
+    assert steering(database).drive(begun(database, *stages, position=position), told, never)
+
+    assert (one.done, two.done) == (list(range(25)), list(range(3)))
+    is_past = len(one.done) == 25 and told.stages[0][0] == "two"
+    assert is_past == (batches >= 7)
+    assert first.done == ([] if is_past else list(range(15)))
+    assert done_before == list(range(min(15, 10 * batches)))
+
+
 def test_work_that_is_done_is_not_done_again() -> None:
     """Its position is behind everything."""
     database, one = InMemoryDatabase(), Numbers(5)

@@ -1,7 +1,8 @@
 """What every audit promises."""
 
+from snapshots.app.audit_ports import Pruned
 from snapshots.app.ports import Database
-from snapshots.app.session_ports import Pruned, SessionChange
+from snapshots.app.session_ports import SessionChange
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary

@@ -49,6 +49,24 @@ def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
         assert stores.inventory.history_of([]) == {}
 
 
+def test_addresses_that_lack_no_build_come_page_by_page(database: Database) -> None:
+    """Whether or not anything was said of them; all are counted."""
+    names = [f"198.51.100.{n}" for n in (1, 2, 3, 10)]
+    build = SourceBuild(name="a", built_at=NOON, licence="x", sha256="", origin="x")
+    with database.transaction() as stores:
+        assert stores.inventory.looked_up(after="", limit=9) == []
+        assert stores.inventory.count() == 0
+        addresses = [IpAddress.parse(name) for name in names]
+        stores.inventory.register([Sighting(a, NOON) for a in addresses], registered_at=NOON)
+        assert stores.inventory.looked_up(after="", limit=9) == sorted(addresses)
+        number = stores.sources.register(build, registered_at=NOON).number
+        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=addresses[1:], until=number)
+
+        found = [stores.inventory.looked_up(after=after, limit=2) for after in ("", names[3], names[2])]
+        assert found == [[addresses[3], addresses[1]], [addresses[1], addresses[2]], []]
+        assert stores.inventory.count() == len(names)
+
+
 def test_an_observation_can_be_confirmed_but_not_changed(database: Database) -> None:
     """Its facts never change, and its end only grows."""
     learn(database, observed("a", NOON, asn=1))

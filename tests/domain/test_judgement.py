@@ -75,6 +75,27 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
             remembering.judge_around(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
+@given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(NEVER))
+def test_a_whole_history_is_judged_as_each_of_its_moments_is(
+    history: list[IpObservation], moments: list[datetime], now: datetime
+) -> None:
+    """Up to the present moment nothing is left out; every span is judged once."""
+    said_at = BuildCalendar().told(history).nearest
+    ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY)
+    foreseen = fresh(reader)
+
+    foreseen.judge_whole(HOME, said_at, now=now)
+
+    for moment in moments:
+        if moment < now:
+            assert foreseen.verdict(at(moment)) == fresh(reader).judge(at(moment), said_at(moment))
+    spans = foreseen.remembered.spans
+    assert spans[0].since == EVER
+    assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
+    assert spans[-1].until >= now
+
+
 def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None:
     """Each span once, from either end; where nothing bounds a span its verdict is not worth remembering."""
     history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from snapshots.app.audit_ports import Pruned
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.journey import still_counting
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunState
-from snapshots.app.session_ports import Pruned
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import IpSnapshot
 

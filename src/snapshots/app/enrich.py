@@ -1,7 +1,6 @@
 """Give sessions the snapshot of what was known of their address."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
@@ -134,7 +133,7 @@ class SnapshotService:
                 continue
             verdict = judgement.verdict(sighting)
             if verdict is None:
-                said_at = partial(calendar.nearest, history)
+                said_at = calendar.told(history).nearest
                 verdict = judgement.judge(sighting, said_at(sighting.seen_at))
                 judgement.judge_around(sighting, said_at)
             verdicts[sighting] = verdict
@@ -163,6 +162,26 @@ class SnapshotService:
         if not is_rehearsal:
             self._known = _knowledge(stores)
         return self._completed(sightings, remembered, stores, more_will_come=True)
+
+    def can_foresee(self, stores: Stores) -> bool:
+        """Whether so few builds are known that all of an address's time can be judged at once."""
+        return BuildCalendar.of(stores.sources.registered()).is_short
+
+    def foresee(self, addresses: Collection[IpAddress], stores: Stores) -> Verdicts:
+        """
+        Judge every sighting that addresses may have, and return the verdicts that are remembered.
+
+        Args:
+            addresses: Such as lack no build.
+            stores: The transaction in which it is done.
+        """
+        self._forget_what_is_out_of_date(stores)
+        calendar = BuildCalendar.of(stores.sources.registered())
+        histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
+        now = self._clock.now()
+        for address, history in histories.items():
+            self._judgement.judge_whole(address, calendar.told(history).nearest, now=now)
+        return self._judgement.remembered
 
     def verdicts(self, stores: Stores) -> Verdicts:
         """Return the verdicts that are remembered and hold in this transaction, for any store to apply."""

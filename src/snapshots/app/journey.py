@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -20,8 +21,14 @@ SAMPLES = 5
 LARGEST_READ = 1_000
 """How many sessions the program reads at once, with their documents."""
 
+FORESIGHT = "foresee"
+"""What comes before the first stage, by the name under which it is shown."""
+
 COUNTING = "count"
 """The last stage, by the name under which it is resumed."""
+
+FORESEEN_FOR = 2
+"""For how many sessions at least that nobody judged, on average, each address is judged before they are looked at."""
 
 COUNTED = 10_000
 """Of how many addresses the sessions are counted in one transaction."""
@@ -80,6 +87,7 @@ class Journey:
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
+        passes[0] = replace(passes[0], before=self._foresight())
         return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
 
     def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
@@ -96,6 +104,25 @@ class Journey:
             return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
 
         return Stage(name=name or case.value, step=step, first=first, count=count, forget=self._settling.forget)
+
+    def _foresight(self) -> Stage:
+        """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
+
+        def count(stores: Stores) -> int:
+            if not self._settling.can_foresee(stores):
+                return 0
+            addresses = stores.inventory.count()
+            return addresses if addresses * FORESEEN_FOR <= self._unjudged(stores) else 0
+
+        def step(stores: Stores, after: str, limit: int) -> Step:
+            last, handled = self._settling.foresee(stores, after=after, limit=limit)
+            return Step(last, handled, {})
+
+        return Stage(name=FORESIGHT, step=step, count=count, forget=self._settling.forget)
+
+    def _unjudged(self, stores: Stores) -> int:
+        case = OpenCase.NEVER_JUDGED
+        return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
 
     def _silent_since(self) -> datetime:
         return self._clock.now() - SIGN_OF_LIFE

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from snapshots.app.audit_ports import Audit, Undoing
 from snapshots.app.line_ports import Bookmarks, DeadLetters, EventLines
 from snapshots.app.run_ports import Runs
-from snapshots.app.session_ports import Audit, OpenSessions, SessionChange, SessionStore, Undoing
+from snapshots.app.session_ports import OpenSessions, SessionChange, SessionStore
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
@@ -123,6 +124,14 @@ class IpInventory(Protocol):
 
     def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses in the order of their texts, behind *after*; "" for the first page."""
+        ...
+
+    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        """Return addresses that lack no registered build, in the order of their texts, behind *after*."""
+        ...
+
+    def count(self) -> int:
+        """Count the addresses."""
         ...
 
     def documents(self, *, after: str, limit: int) -> Sequence["Document"]:

@@ -16,6 +16,9 @@ from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
 
+FORESEEN = 400
+"""Of how many addresses verdicts are reached before the store takes them: fewer than are remembered."""
+
 
 class FoundPage(NamedTuple):
     """
@@ -145,6 +148,23 @@ class Settling:
             meanwhile=meanwhile,
         )
         return SettledPage(last=page.last, judged=judged, lost=lost)
+
+    def can_foresee(self, stores: Stores) -> bool:
+        """Whether all verdicts on an address can be reached at once."""
+        return self._service.can_foresee(stores)
+
+    def foresee(self, stores: Stores, *, after: str, limit: int) -> tuple[str, int]:
+        """
+        Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
+
+        Returns:
+            The address to go on behind, "" if there are no more, and how many they were.
+        """
+        self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
+        addresses = stores.inventory.looked_up(after=after, limit=limit)
+        for begin in range(0, len(addresses), FORESEEN):
+            stores.open_sessions.remember(self._service.foresee(addresses[begin : begin + FORESEEN], stores))
+        return (addresses[-1].text if addresses else ""), len(addresses)
 
     def settle_remembered(
         self, stores: Stores, *, run: str, now: datetime, after: str, limit: int

@@ -53,6 +53,7 @@ class Stage:
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
         forget: Is called when a batch was rolled back, however often it is tried again.
+        before: What is done before it, and anew where it is resumed, if there is any of it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
     forget: Callable[[], None] = lambda: None
+    before: "Stage | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +205,9 @@ class Steering:
         begun = json.loads(work.position) if work.position else {"stage": work.stages[0].name, "after": ""}
         names = [stage.name for stage in work.stages]
         for stage in work.stages[names.index(begun["stage"]) :]:
+            before = stage.before
+            if before is not None and self._count(before) and not self._through(before, "", work, observer, is_stopped):
+                return False
             after = begun["after"] if stage.name == begun["stage"] else ""
             if not self._through(stage, after, work, observer, is_stopped):
                 return False
@@ -211,8 +216,7 @@ class Steering:
     def _through(
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
-        with self._database.view() as stores:
-            observer.stage_begun(stage.name, stage.count(stores), run=work.run)
+        observer.stage_begun(stage.name, self._count(stage), run=work.run)
         size = limit = work.pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
@@ -239,6 +243,10 @@ class Steering:
             size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
             self._rest(work.pace.pause_after(step.handled, seconds), is_stopped)
+
+    def _count(self, stage: Stage) -> int:
+        with self._database.view() as stores:
+            return stage.count(stores)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
@@ -295,11 +303,13 @@ class Steering:
         return True
 
 
-def _position(work: Work, stage: Stage, last: str) -> str:
+def _position(work: Work, stage: Stage, last: str) -> str | None:
     """Return the place behind a batch; behind the last one of a stage it is the beginning of the next."""
+    names = [each.name for each in work.stages]
+    if stage.name not in names:
+        return None  # what is done before one is done anew
     if last:
         return json.dumps({"stage": stage.name, "after": last})
-    names = [each.name for each in work.stages]
     following = names[names.index(stage.name) + 1 :]
     return json.dumps({"stage": following[0] if following else stage.name, "after": "" if following else END})
 

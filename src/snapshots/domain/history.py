@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.source_ip import IpAddress, Sighting
@@ -79,38 +80,19 @@ class BuildCalendar:
             Of each source its newest build at or before the moment, and its oldest after it, each as an
             observation of that one build.
         """
+        if known_by_then:
+            history = [said for said in history if said.learned_at is not None and said.learned_at <= at]
+        return self.told(history).nearest(at)
+
+    def told(self, history: Iterable[IpObservation]) -> "Told":
+        """Return what the builds of every source tell of one address, to be asked for many moments."""
         runs: dict[str, list[IpObservation]] = {}
         for said in history:
-            if (said.source, said.observed_at) in self.retracted:
-                continue
-            if known_by_then and (said.learned_at is None or said.learned_at > at):
-                continue
-            runs.setdefault(said.source, []).append(said)
-        found: list[IpObservation] = []
-        for source, own in runs.items():
+            if (said.source, said.observed_at) not in self.retracted:
+                runs.setdefault(said.source, []).append(said)
+        for own in runs.values():
             own.sort(key=lambda said: said.observed_at)
-            found += self._neighbours(self.dates.get(source), own, at)
-        return found
-
-    def _neighbours(
-        self, dates: Sequence[datetime] | None, runs: Sequence[IpObservation], at: datetime
-    ) -> Iterable[IpObservation]:
-        begun = bisect_right([said.observed_at for said in runs], at)
-        before = runs[begun - 1] if begun else None
-        after = runs[begun] if begun < len(runs) else None
-        if before is not None:
-            dates = dates or sorted({before.observed_at, before.confirmed_until})
-            heard = bisect_right(dates, min(at, before.confirmed_until))
-            newest = max(before.observed_at, dates[heard - 1]) if heard else before.observed_at
-            yield _of_build(before, newest)
-            next_ = bisect_right(dates, at)
-            if next_ < len(dates) and dates[next_] <= before.confirmed_until:
-                again = dates[next_]
-                if after is None or again < after.observed_at:
-                    yield _of_build(before, again)
-                    return
-        if after is not None:
-            yield _of_build(after, after.observed_at)
+        return Told([(self.dates.get(source, ()), own) for source, own in runs.items()])
 
     def answers(
         self,
@@ -155,6 +137,41 @@ class BuildCalendar:
         if any(at < said.observed_at <= again for said in live):
             return [new]
         return [new, replace(before, observed_at=again)]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """
+    What the builds of every source tell of one address.
+
+    Attributes:
+        sources: Of each its dates, ascending, and the runs of builds that said the same, in their order.
+    """
+
+    sources: Sequence[tuple[Sequence[datetime], Sequence[IpObservation]]]
+
+    def nearest(self, at: datetime) -> list[IpObservation]:
+        """Return what each source said next to a moment, as `BuildCalendar.nearest` does."""
+        return [said for dates, runs in self.sources for said in _neighbours(dates, runs, at)]
+
+
+def _neighbours(dates: Sequence[datetime], runs: Sequence[IpObservation], at: datetime) -> Iterator[IpObservation]:
+    begun = bisect_right(runs, at, key=attrgetter("observed_at"))
+    before = runs[begun - 1] if begun else None
+    after = runs[begun] if begun < len(runs) else None
+    if before is not None:
+        dates = dates or sorted({before.observed_at, before.confirmed_until})
+        heard = bisect_right(dates, min(at, before.confirmed_until))
+        newest = max(before.observed_at, dates[heard - 1]) if heard else before.observed_at
+        yield _of_build(before, newest)
+        next_ = bisect_right(dates, at)
+        if next_ < len(dates) and dates[next_] <= before.confirmed_until:
+            again = dates[next_]
+            if after is None or again < after.observed_at:
+                yield _of_build(before, again)
+                return
+    if after is not None:
+        yield _of_build(after, after.observed_at)
 
 
 def _of_build(run: IpObservation, at: datetime) -> IpObservation:

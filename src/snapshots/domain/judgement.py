@@ -117,6 +117,23 @@ class Judgement:
                 if since != EVER and until != NEVER and self.verdict(neighbour) is None:
                     self._judge(neighbour, said, span)
 
+    def judge_whole(
+        self, address: IpAddress, said_at: Callable[[datetime], Sequence[IpObservation]], *, now: datetime = NEVER
+    ) -> None:
+        """
+        Judge every sighting that an address may have had, and remember the verdicts.
+
+        Args:
+            address: One that was looked up.
+            said_at: Returns what stands next to a moment in its history.
+            now: The present moment; whatever is seen later may be left out.
+        """
+        until = EVER
+        while until < now:
+            said = said_at(until)
+            since, until = self._span(said, at := until)
+            self._judge(Sighting(address, at), said, (since, until))
+
     def _judge(
         self, sighting: Sighting, said: Sequence[IpObservation] | None, span: tuple[datetime, datetime]
     ) -> IpSnapshot | Gap:

@@ -102,9 +102,9 @@ class AsOfReader:
         """
         sources = self._sources(history, at)
         of_asn, of_country = _first_of(sources, self.asn_precedence), _first_of(sources, self.country_precedence)
-        asn: _Answer[int] | None = self._choose(of_asn, _asns, self._network_age, self.max_lag, _first)
-        country: _Answer[str] | None = self._choose(of_country, _countries, self._network_age, self.max_lag, _first)
-        ip_type = self._choose(sources, _types, self._type_age, self._type_lag(), self.ranking.most_telling)
+        asn = self._first_stated(of_asn, _asn)
+        country = self._first_stated(of_country, _country)
+        ip_type = self._most_telling(sources) if any(said.facts.ip_types for said in history) else None
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:
             parts = [answer for answer in (asn, country, ip_type) if answer is not None]
@@ -165,9 +165,6 @@ class AsOfReader:
         fallbacks = [sources.pop(name) for name in self.fallbacks if name in sources]
         return [*trusted, *(sources[name] for name in sorted(sources)), *fallbacks]
 
-    def _network_age(self, _fact: object) -> timedelta:
-        return self.network_max_age
-
     def _type_age(self, fact: object) -> timedelta:
         """Return how long a type is believed; for silence about types, as long as any type."""
         return self.type_max_age[fact] if isinstance(fact, IpType) else max(self.type_max_age.values())
@@ -175,29 +172,40 @@ class AsOfReader:
     def _type_lag(self) -> timedelta | None:
         return min((lag for lag in (self.max_lag, self.max_type_lag) if lag is not None), default=None)
 
-    def _choose(
-        self,
-        sources: Iterable["_Source"],
-        facts_of: Callable[[IpObservation], Collection[Fact]],
-        max_age: Callable[[object], timedelta],
-        max_lag: timedelta | None,
-        choose: Callable[[Collection[Fact]], Fact | None],
+    def _first_stated(
+        self, sources: Iterable["_Source"], fact_in: Callable[[IpObservation], Fact | None]
     ) -> "_Answer[Fact] | None":
-        stated: dict[Fact, IpObservation] = {}
-        inferred: dict[Fact, IpObservation] = {}
+        """Choose an ASN or a country: of the first source that states one as of the moment, else of the first other."""
+        inferred = None
+        for source in sources:
+            if source.before is not None and source.age <= self.network_max_age:
+                fact = fact_in(source.before)
+                if fact is not None:
+                    return _Answer(fact, source.before, is_inferred=False)
+            elif inferred is None and source.after is not None and _is_within(source.lag, self.max_lag):
+                fact = fact_in(source.after)
+                if fact is not None:
+                    inferred = _Answer(fact, source.after, is_inferred=True)
+        return inferred
+
+    def _most_telling(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
+        """Choose a type: of all that sources state as of the moment, else of all others."""
+        max_lag = self._type_lag()
+        stated: dict[IpType, IpObservation] = {}
+        inferred: dict[IpType, IpObservation] = {}
         for source in sources:
             if source.before is not None:
-                facts = facts_of(source.before)
-                believed = [fact for fact in facts if source.age <= max_age(fact)]
-                for fact in believed:
-                    stated.setdefault(fact, source.before)
-                if believed or (not facts and source.age <= max_age(None)):
+                types, age = source.before.facts.ip_types, source.age
+                believed = [ip_type for ip_type in types if age <= self._type_age(ip_type)]
+                for ip_type in believed:
+                    stated.setdefault(ip_type, source.before)
+                if believed or (not types and age <= self._type_age(None)):
                     continue
-            if source.after is not None and (max_lag is None or source.lag <= max_lag):
-                for fact in facts_of(source.after):
-                    inferred.setdefault(fact, source.after)
+            if source.after is not None and _is_within(source.lag, max_lag):
+                for ip_type in source.after.facts.ip_types:
+                    inferred.setdefault(ip_type, source.after)
         for pile, is_inferred in ((stated, False), (inferred, True)):
-            best = choose(pile)
+            best = self.ranking.most_telling(pile)
             if best is not None:
                 return _Answer(best, pile[best], is_inferred)
         return None
@@ -256,20 +264,16 @@ def _first_of(sources: list[_Source], names: tuple[str, ...]) -> list[_Source]:
     return sorted(sources, key=lambda s: names.index(s.name) if s.name in names else len(names)) if names else sources
 
 
-def _asns(said: IpObservation) -> Collection[int]:
-    return () if said.facts.asn is None else (said.facts.asn,)
+def _asn(said: IpObservation) -> int | None:
+    return said.facts.asn
 
 
-def _countries(said: IpObservation) -> Collection[str]:
-    return () if said.facts.country is None else (said.facts.country,)
+def _country(said: IpObservation) -> str | None:
+    return said.facts.country
 
 
-def _types(said: IpObservation) -> Collection[IpType]:
-    return said.facts.ip_types
-
-
-def _first(facts: Collection[Fact]) -> Fact | None:
-    return next(iter(facts), None)
+def _is_within(lag: timedelta, max_lag: timedelta | None) -> bool:
+    return max_lag is None or lag <= max_lag
 
 
 def _label(said: IpObservation, at: datetime) -> str:
@@ -277,4 +281,4 @@ def _label(said: IpObservation, at: datetime) -> str:
 
 
 def _states_a_fact(said: IpObservation | None) -> bool:
-    return said is not None and bool(_asns(said) or _countries(said) or _types(said))
+    return said is not None and bool(said.facts.asn or said.facts.country or said.facts.ip_types)

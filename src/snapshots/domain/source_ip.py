@@ -1,6 +1,7 @@
 """Which address a session came from: the canonical source IP."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +63,9 @@ _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 def _is_routable(text: str) -> bool:
     address = ip_address(text)
     if isinstance(address, IPv4Address):
-        return address in _V4_EXCEPTIONS or not any(address in net for net in _V4_NOT_ROUTABLE)
+        number = int(address)
+        before = bisect_right(_V4_FIRST, number) - 1
+        return number > _V4_LAST[before] or address in _V4_EXCEPTIONS
     if not any(address in net for net in _V6_ROUTABLE):
         return False
     return any(address in net for net in _V6_EXCEPTIONS) or not any(address in net for net in _V6_NOT_ROUTABLE)
@@ -96,6 +99,7 @@ _V4_NOT_ROUTABLE = tuple(
         "240.0.0.0/4",
     )
 )
+_V4_FIRST, _V4_LAST = zip(*((int(net[0]), int(net[-1])) for net in _V4_NOT_ROUTABLE), strict=True)
 _V4_EXCEPTIONS = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
 _V6_ROUTABLE = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
 _V6_NOT_ROUTABLE = tuple(IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))

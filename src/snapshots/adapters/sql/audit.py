@@ -37,8 +37,8 @@ from snapshots.adapters.sql.tables import (
     states,
     was_found_by,
 )
+from snapshots.app.audit_ports import Pruned, SealedPage, SealedSession
 from snapshots.app.errors import StoreUnavailable
-from snapshots.app.session_ports import Pruned, SealedPage, SealedSession
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS
 

@@ -145,6 +145,17 @@ class SqlIpInventory:
         query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
         return [IpAddress(text) for text in self._connection.execute(query).scalars()]
 
+    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+        """Return addresses that lack no build."""
+        row = ip_inventory.c
+        newest = select(func.coalesce(func.max(fact_sources.c.number), 0)).scalar_subquery()
+        query = select(row.ip_address).where(row.ip_address > after, row.looked_up_until >= newest)
+        return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
+
+    def count(self) -> int:
+        """Count the addresses."""
+        return int(self._connection.execute(select(func.count()).select_from(ip_inventory)).scalar_one())
+
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         """Return what stands in another loader's column `enrichment`."""
         if not self._has_documents:

@@ -35,7 +35,7 @@ from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
-from snapshots.adapters.sql.remembered import settle_plain
+from snapshots.adapters.sql.remembered import settle_plain, stage_spans
 from snapshots.adapters.sql.rows import address_of, sighting_of
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import OURS, Shape
@@ -199,6 +199,10 @@ class SqlOpenSessions:
         row = ip_inventory.c
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
+
+    def remember(self, verdicts: Verdicts) -> None:
+        """Put verdicts beside the sessions."""
+        stage_spans(self._connection, verdicts)
 
     def settle_remembered(
         self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int

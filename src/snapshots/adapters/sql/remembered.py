@@ -104,7 +104,7 @@ def settle_plain(
     """
     if not page.size:
         return None
-    _stage(connection, verdicts)
+    stage_spans(connection, verdicts)
     plain = _plain(connection, shape, page, began_at, is_blank)
     span = STAGE.c
     seals = span.snapshot_gap.is_(None)
@@ -148,7 +148,7 @@ def settle_plain(
     return SettledByStore(page.last, page.size - done.total(), counted, found)
 
 
-def _stage(connection: Connection, verdicts: Verdicts) -> None:
+def stage_spans(connection: Connection, verdicts: Verdicts) -> None:
     """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
     connection.execute(CreateTable(STAGE, if_not_exists=True))
     connection.execute(CreateIndex(OF_ADDRESS, if_not_exists=True))

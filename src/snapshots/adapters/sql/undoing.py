@@ -30,7 +30,7 @@ from snapshots.adapters.sql.tables import (
     snapshot_corrections,
     was_found_by,
 )
-from snapshots.app.session_ports import UndonePage
+from snapshots.app.audit_ports import UndonePage
 from snapshots.domain.gap import Gap
 
 S, C = session_summaries.c, snapshot_corrections.c

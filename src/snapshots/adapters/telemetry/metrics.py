@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 
+from snapshots.app.journey import FORESIGHT
 from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.report import Inspection, Invariant, Reports, Standing
 from snapshots.app.steering import WorkObserver
@@ -220,12 +221,15 @@ class _MeteredWork:
         self._metrics = metrics
         self._next = next_observer
         self._write_if_old = write_if_old
+        self._is_of_sessions = True
 
     def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        self._is_of_sessions = name != FORESIGHT
         self._next.stage_begun(name, total, run=run)
 
     def batch_done(self, handled: int, seconds: float) -> None:
-        self._metrics.batch_done(handled, seconds)
+        if self._is_of_sessions:
+            self._metrics.batch_done(handled, seconds)
         self._write_if_old()
         self._next.batch_done(handled, seconds)
 
