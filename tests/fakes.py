@@ -15,7 +15,7 @@ from snapshots.app.finding import AddressFinder
 from snapshots.app.line_ports import DeadLetter, EventPart, KeptLetter
 from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Clock, Database, Document, Shelf
+from snapshots.app.ports import Clock, Database, Document, Shelf, WriteLock
 from snapshots.app.progress import BatchLoaded
 from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SessionChange
@@ -356,7 +356,9 @@ class InMemoryDatabase:
             yield stores
 
     @contextmanager
-    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
         before = deepcopy(vars(self.memory))
         try:
             yield self.stores

@@ -41,6 +41,7 @@ from snapshots.app.complete import LateCompletion
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NothingToRead, SettingRefused
+from snapshots.app.far_end import SPAN, FarEnd
 from snapshots.app.finding import AddressFinder
 from snapshots.app.fleet import Fleet
 from snapshots.app.follow import DeltaLoader
@@ -51,6 +52,7 @@ from snapshots.app.lines import LineOptions, LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
 from snapshots.app.overview import OverviewMaker
+from snapshots.app.ports import Clock
 from snapshots.app.progress import LoadObserver
 from snapshots.app.replay import DeadLetterOffice
 from snapshots.app.run_ports import RunRecord
@@ -70,6 +72,22 @@ TRIAL = "trial"
 def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
     """Return what reads while something is written, if the database lets it."""
     return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
+
+
+def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
+    """Return what helps where the database lets two write at once."""
+
+    @contextmanager
+    def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
+        database = SqlDatabase(settings.db, addresses_in_document)
+        try:
+            yield database, SqlHealth(database, _limits(settings))
+        finally:
+            database.close()
+
+    is_possible = settings.db.startswith("postgresql")
+    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
+    return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
 
 
 def _shelf(settings: Settings) -> SourceShelf:
@@ -151,6 +169,7 @@ class Container(containers.DeclarativeContainer):
     settling = providers.Singleton(Settling, service=service, finder=finder)
     completion = providers.Singleton(LateCompletion, database=database, settling=settling, clock=clock, new_run=naming)
     health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
+    span = providers.Object(SPAN)
     steering = providers.Singleton(
         Steering,
         database=database,
@@ -169,6 +188,7 @@ class Container(containers.DeclarativeContainer):
         stopwatch=providers.Object(stopwatch),
         new_run=naming,
         ahead=providers.Singleton(_ahead, database=database),
+        far_end=providers.Singleton(_far_end, settings=settings, clock=clock, span=span),
     )
     improve = providers.Singleton(
         ImproveSnapshots,

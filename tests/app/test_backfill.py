@@ -21,6 +21,7 @@ from snapshots.app.steering import Pace, Steering
 from snapshots.app.store_first import PAGES_UNASKED
 from snapshots.app.undo import UndoReport, UndoRun
 from snapshots.domain.gap import Gap
+from snapshots.domain.history import FEW_BUILDS
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
@@ -600,3 +601,16 @@ def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(cou
     resumed = world.backfill.resume(None, Told())
 
     assert (set(counted), resumed.judged) == ({resumed.run}, 0)
+
+
+def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
+    """Each build begins another span of time, and most of those have no session."""
+    world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
+    world.put(*[HOME.text] * 3)
+    world.run()
+    world.put(*[HOME.text] * 3)
+    told = Told()
+
+    world.backfill.run(told)
+
+    assert told.stages[0] == ("never_judged", 3)

@@ -13,6 +13,7 @@ from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable,
 from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import BadLine, LogEvent, Reason
 from snapshots.app.load import BulkLoader
+from snapshots.app.ports import WriteLock
 from snapshots.app.progress import Unobserved
 from snapshots.app.run_ports import RunState
 from snapshots.domain.gap import Gap
@@ -277,7 +278,9 @@ class InTheWay(InMemoryDatabase):
         self.times = times
 
     @contextmanager
-    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
         with super().transaction(connection) as stores:
             yield stores
             if stores.sessions.memory.sessions and self.times:

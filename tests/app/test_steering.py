@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
-from snapshots.app.ports import Stores
+from snapshots.app.ports import Stores, WriteLock
 from snapshots.app.run_ports import RunKind
 from snapshots.app.steering import (
     END,
@@ -256,7 +256,9 @@ class InTheWay(InMemoryDatabase):
         self.error: type[StoreUnavailable] = StoreBusy
 
     @contextmanager
-    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[InMemoryStores]:
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
         with super().transaction(connection, rehearse=rehearse) as stores:
             yield stores
             if self.times and not rehearse:

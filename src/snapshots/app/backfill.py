@@ -9,6 +9,7 @@ from hashlib import blake2b
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.far_end import FarEnd
 from snapshots.app.journey import Journey, last_done, unfinished
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
@@ -65,6 +66,7 @@ class BackfillSnapshots:
         stopwatch: Returns seconds from an arbitrary start.
         new_run: Makes the name of a run.
         ahead: Reads the next batch while one is written.
+        far_end: Helps where there is much to judge; None for no help.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class BackfillSnapshots:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         ahead: ReadAhead[FoundPage],
+        far_end: FarEnd | None = None,
     ) -> None:
         self._database = database
         self._service = service
@@ -87,6 +90,7 @@ class BackfillSnapshots:
         self._stopwatch = stopwatch
         self._new_run = new_run
         self._ahead = ahead
+        self._far_end = far_end
 
     def run(
         self,
@@ -270,6 +274,7 @@ class BackfillSnapshots:
             self._settling,
             self._clock,
             self._ahead,
+            far_end=self._far_end,
             is_rehearsal=is_rehearsal,
             has_begun=has_begun,
         )

@@ -82,7 +82,7 @@ class SnapshotService:
         behind = stores.inventory.register(sightings, registered_at=self._clock.now())
         self._forget_what_is_out_of_date(stores)
         self._learn_of(behind, stores)
-        self._known = _knowledge(stores)
+        self._known = knowledge_in(stores)
         verdicts = iter(self._verdicts(sightings, stores))
         return [
             summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else next(verdicts)) for summary in summaries
@@ -160,7 +160,7 @@ class SnapshotService:
         if behind:
             remembered = self.remembered(sightings)
         if not is_rehearsal:
-            self._known = _knowledge(stores)
+            self._known = knowledge_in(stores)
         return self._completed(sightings, remembered, stores, more_will_come=True)
 
     def can_foresee(self, stores: Stores) -> bool:
@@ -200,13 +200,18 @@ class SnapshotService:
         self._known = None
 
     @property
+    def knowledge(self) -> object:
+        """Return what was known when the newest verdicts were reached, as `knowledge_in` tells it."""
+        return self._known
+
+    @property
     def rules(self) -> str:
         """Return a text that is another whenever sessions may be judged by other rules."""
         return repr((self._reader, self._policy))
 
     def _forget_what_is_out_of_date(self, stores: Stores) -> None:
         """Forget every verdict if anybody else learned, registered or retracted since, or a transaction failed."""
-        known = _knowledge(stores)
+        known = knowledge_in(stores)
         if known != self._known:
             self._known = known
             self._judgement.forget_all(largest_asn=stores.largest_asn)
@@ -216,7 +221,7 @@ class SnapshotService:
         self._lookups.register(stores)
 
 
-def _knowledge(stores: Stores) -> object:
+def knowledge_in(stores: Stores) -> object:
     """Return what is another whenever something is known that was not known before."""
     builds = tuple((registered.number, registered.is_retracted) for registered in stores.sources.registered())
     return stores.inventory.learned_last(), builds, stores.largest_asn

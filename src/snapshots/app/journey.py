@@ -3,19 +3,22 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.complete import SIGN_OF_LIFE
+from snapshots.app.far_end import FarEnd
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, OpenCase, SettledByStore
 from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
-from snapshots.app.steering import Place, Stage, Step
+from snapshots.app.steering import Place, Stage, Step, Work
 from snapshots.app.store_first import StoreFirst, counts_of
 from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Verdicts
 
 SAMPLES = 5
 LARGEST_READ = 1_000
@@ -30,7 +33,7 @@ COUNTING = "count"
 FORESEEN_FOR = 2
 """For how many sessions at least that nobody judged, on average, each address is judged before they are looked at."""
 
-COUNTED = 10_000
+COUNTED = 4_000
 """Of how many addresses the sessions are counted in one transaction."""
 
 
@@ -44,6 +47,7 @@ class Journey:
         settling: Judges a page of sessions, and writes.
         clock: Tells when something was done.
         ahead: Reads the next batch while one is written.
+        far_end: Helps where there is much to judge.
         is_rehearsal: Whether nothing is stored.
         has_begun: Whether the run may have judged sessions before, here or in another process.
     """
@@ -56,10 +60,12 @@ class Journey:
         clock: Clock,
         ahead: ReadAhead[FoundPage],
         *,
+        far_end: FarEnd | None = None,
         is_rehearsal: bool = False,
         has_begun: bool = False,
     ) -> None:
         self.run = run
+        self._far_end = far_end
         self._database = database
         self._ahead = ahead
         self.learned_until: datetime | None = None
@@ -86,14 +92,19 @@ class Journey:
         if is_again:  # what the run judged itself is not judged again, unless something was learned in between
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
-        passes = [*(self._stage(case) for case in cases), self._stage(OpenCase.NEVER_JUDGED, "once_more")]
-        passes[0] = replace(passes[0], before=self._foresight())
+        passes = [*(self._stage(case) for case in cases), self._once_more()]
+        passes[0] = replace(passes[0], before=self._foresight(), beside=self._helped)
         return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
 
-    def _stage(self, case: OpenCase, name: str | None = None) -> Stage:
+    def _once_more(self) -> Stage:
+        return replace(self._stage(OpenCase.NEVER_JUDGED), name="once_more", is_optional=True)
+
+    def _stage(self, case: OpenCase) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> Step:
             done = self._step(case, stores, after, limit)
             self._may_have_found |= done.handled > 0
+            if self._far_end is not None and not done.last:
+                self._far_end.finish()
             return done
 
         def first(stores: Stores, after: str) -> Place | None:
@@ -103,7 +114,7 @@ class Journey:
         def count(stores: Stores) -> int:
             return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
 
-        return Stage(name=name or case.value, step=step, first=first, count=count, forget=self._settling.forget)
+        return Stage(name=case.value, step=step, first=first, count=count, forget=self._settling.forget)
 
     def _foresight(self) -> Stage:
         """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
@@ -115,10 +126,26 @@ class Journey:
             return addresses if addresses * FORESEEN_FOR <= self._unjudged(stores) else 0
 
         def step(stores: Stores, after: str, limit: int) -> Step:
-            last, handled = self._settling.foresee(stores, after=after, limit=limit)
+            last, handled = self._settling.foresee(stores, after=after, limit=limit, tell=self._tell_far_end)
             return Step(last, handled, {})
 
-        return Stage(name=FORESIGHT, step=step, count=count, forget=self._settling.forget)
+        return Stage(name=FORESIGHT, step=step, count=count, is_optional=True, forget=self._settling.forget)
+
+    def _helped(self, work: Work) -> AbstractContextManager[None]:
+        if self._far_end is None:
+            return nullcontext()
+        with self._database.view() as stores:
+            unjudged = self._unjudged(stores)
+        return self._far_end.helping(work, unjudged)
+
+    def _keep_clear(self, stores: Stores) -> None:
+        if self._far_end is not None:
+            self._far_end.keep_clear(stores)
+
+    def _tell_far_end(self, verdicts: Verdicts, knowledge: object) -> None:
+        """Hand over what is remembered at the beginning of a transaction; the first batch is measured without help."""
+        if self._far_end is not None:
+            self._far_end.tell(verdicts, knowledge, may_settle=self._is_measured)
 
     def _unjudged(self, stores: Stores) -> int:
         case = OpenCase.NEVER_JUDGED
@@ -132,10 +159,24 @@ class Journey:
             self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
             return Step("", 0, {})
-        now = self._clock.now()
+        if self._is_measured:
+            return self._done(case, stores, after, limit)
         log_before = stores.log_position()
+        done = self._done(case, stores, after, limit)
+        log_after = stores.log_position()
+        if done.handled:
+            self._is_measured = True
+            if log_before is not None and log_after is not None:
+                self.written_bytes = (log_after - log_before) / done.handled
+        return done
+
+    def _done(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
+        now = self._clock.now()
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
+            if self._far_end is not None:
+                self._settling.told(stores, self._tell_far_end)
+            self._keep_clear(stores)
             known = self._store.settle(stores, now=now, after=after, limit=limit)
         counts = counts_of(known)
         if known is not None and not known.left:
@@ -154,11 +195,6 @@ class Journey:
             )
             counts += self._counts_of(page)
             last = page.last
-        log_after = stores.log_position()
-        if counts["judged"] and not self._is_measured:
-            self._is_measured = True
-            if log_before is not None and log_after is not None:
-                self.written_bytes = (log_after - log_before) / counts["judged"]
         return Step(last, counts["judged"], counts)
 
     def _pages(
@@ -200,6 +236,7 @@ class Journey:
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
         with self._database.view() as stores:
+            self._keep_clear(stores)
             return self._read(case, stores, after, limit, is_ahead=True)
 
     @staticmethod

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from snapshots.app.audit_ports import Audit, Undoing
@@ -336,6 +337,16 @@ class Stores(Protocol):
         ...
 
 
+class WriteLock(Enum):
+    """Who may write at the same time as a transaction; a database that lets nobody takes each for ALONE."""
+
+    ALONE = "alone"
+    LEADS = "leads"
+    """Such as only help may, which settle sessions by what is remembered."""
+    HELPS = "helps"
+    """The one that leads may, and others that help."""
+
+
 class Database(Protocol):
     """Where everything is stored."""
 
@@ -349,7 +360,7 @@ class Database(Protocol):
         ...
 
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> AbstractContextManager[Stores]:
         """
         Open a transaction that is committed at the end of the block, and rolled back if the block raises.
@@ -358,6 +369,7 @@ class Database(Protocol):
             connection: A caller's connection to the same database. The block then works under a
                 savepoint there and never commits: that stays with the caller.
             rehearse: Roll everything back at the end of the block.
+            lock: Who may write at the same time.
 
         Raises:
             StoreUnavailable: The database did not answer, or refused; nothing of the block is stored.

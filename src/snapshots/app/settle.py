@@ -11,10 +11,15 @@ from snapshots.app.finding import AddressFinder
 from snapshots.app.ports import Stores
 from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared, SettledByStore
 from snapshots.domain.gap import Gap
+from snapshots.domain.judgement import Verdicts
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
+
+Tell = Callable[[Verdicts, object], None]
+"""Is told what is remembered, and what was known then, before a transaction learns anything more."""
+
 
 FORESEEN = 400
 """Of how many addresses verdicts are reached before the store takes them: fewer than are remembered."""
@@ -143,7 +148,7 @@ class Settling:
             if is_as_foreseen
             else judged,
             run=run,
-            settled_at=_not_before_learning(stores, now),
+            settled_at=not_before_learning(stores, now),
             prepared=page.prepared if is_as_foreseen else None,
             meanwhile=meanwhile,
         )
@@ -153,7 +158,7 @@ class Settling:
         """Whether all verdicts on an address can be reached at once."""
         return self._service.can_foresee(stores)
 
-    def foresee(self, stores: Stores, *, after: str, limit: int) -> tuple[str, int]:
+    def foresee(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
         """
         Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
 
@@ -163,8 +168,14 @@ class Settling:
         self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
         addresses = stores.inventory.looked_up(after=after, limit=limit)
         for begin in range(0, len(addresses), FORESEEN):
-            stores.open_sessions.remember(self._service.foresee(addresses[begin : begin + FORESEEN], stores))
+            verdicts = self._service.foresee(addresses[begin : begin + FORESEEN], stores)
+            tell(verdicts, self._service.knowledge)
+            stores.open_sessions.remember(verdicts)
         return (addresses[-1].text if addresses else ""), len(addresses)
+
+    def told(self, stores: Stores, tell: Tell) -> None:
+        """Tell what is remembered, and holds by what is stored for good, at the beginning of a transaction."""
+        tell(self._service.verdicts(stores), self._service.knowledge)
 
     def settle_remembered(
         self, stores: Stores, *, run: str, now: datetime, after: str, limit: int
@@ -173,7 +184,7 @@ class Settling:
         verdicts = self._service.verdicts(stores)
         if not verdicts.spans:
             return None
-        at = _not_before_learning(stores, now)
+        at = not_before_learning(stores, now)
         return stores.open_sessions.settle_remembered(verdicts, run=run, settled_at=at, after=after, limit=limit)
 
     def forget(self) -> None:
@@ -181,7 +192,7 @@ class Settling:
         self._service.forget()
 
 
-def _not_before_learning(stores: Stores, now: datetime) -> datetime:
+def not_before_learning(stores: Stores, now: datetime) -> datetime:
     """Return the present moment, but none before the last at which something was learned: clocks differ."""
     last = stores.inventory.learned_last()
     return now if last is None else max(now, last)

@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.patience import patiently
-from snapshots.app.ports import Clock, Database, Health, Stores
+from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.run_ports import RunState
 
 NAP = 0.1
@@ -52,16 +54,20 @@ class Stage:
         step: Does a batch behind a place, of at most so many, within a transaction.
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
+        is_optional: Whether it is left out where there are none.
         forget: Is called when a batch was rolled back, however often it is tried again.
-        before: What is done before it, and anew where it is resumed, if there is any of it.
+        before: What is done before it, and anew where it is resumed.
+        beside: Opens a block in which all of that is done, maybe helped by another thread.
     """
 
     name: str
     step: Callable[[Stores, str, int], Step]
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
+    is_optional: bool = False
     forget: Callable[[], None] = lambda: None
     before: "Stage | None" = None
+    beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +150,9 @@ class Work:
         counts: What it did so far.
         is_rehearsal: Whether nothing is stored.
         set_aside: Sessions that it went on without, each with the reason.
+        counting: Is held by the thread that writes counts, until they are stored.
+        is_helped: Whether another thread works beside.
+        done_beside: How many that thread did of which no observer was told.
     """
 
     run: str
@@ -154,6 +163,14 @@ class Work:
     is_rehearsal: bool = False
     set_aside: dict[str, str] = field(default_factory=dict)
     owner: str = ""
+    counting: Lock = field(default_factory=Lock)
+    is_helped: bool = False
+    done_beside: int = 0
+
+    @property
+    def lock(self) -> WriteLock:
+        """Return who may write at the same time."""
+        return WriteLock.LEADS if self.is_helped else WriteLock.ALONE
 
     def is_owned(self, stores: Stores) -> bool:
         """Whether the run is still under way, by this owner."""
@@ -205,18 +222,31 @@ class Steering:
         begun = json.loads(work.position) if work.position else {"stage": work.stages[0].name, "after": ""}
         names = [stage.name for stage in work.stages]
         for stage in work.stages[names.index(begun["stage"]) :]:
-            before = stage.before
-            if before is not None and self._count(before) and not self._through(before, "", work, observer, is_stopped):
-                return False
             after = begun["after"] if stage.name == begun["stage"] else ""
-            if not self._through(stage, after, work, observer, is_stopped):
+            with stage.beside(work):
+                is_ready = stage.before is None or self._through(stage.before, "", work, observer, is_stopped)
+                is_done = is_ready and self._through(stage, after, work, observer, is_stopped)
+            self._tell(observer, work, 0, 0.0)
+            if not is_done:
                 return False
         return True
+
+    @staticmethod
+    def _tell(observer: WorkObserver, work: Work, handled: int, seconds: float) -> None:
+        """Tell the observer of a batch, and of what was done beside it."""
+        with work.counting:
+            handled, work.done_beside = handled + work.done_beside, 0
+        if handled or seconds:
+            observer.batch_done(handled, seconds)
 
     def _through(
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
-        observer.stage_begun(stage.name, self._count(stage), run=work.run)
+        with self._database.view() as stores:
+            total = stage.count(stores)
+        if not total and stage.is_optional:
+            return True
+        observer.stage_begun(stage.name, total, run=work.run)
         size = limit = work.pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
@@ -235,18 +265,13 @@ class Steering:
                 after = self._set_aside(stage, after, work, str(error))
                 continue
             seconds = self._stopwatch() - begun_at
-            work.counts.update(step.counts)
-            observer.batch_done(step.handled, seconds)
+            self._tell(observer, work, step.handled, seconds)
             if not step.last:
                 return True
             after = step.last
             size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
             self._rest(work.pace.pause_after(step.handled, seconds), is_stopped)
-
-    def _count(self, stage: Stage) -> int:
-        with self._database.view() as stores:
-            return stage.count(stores)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
@@ -262,25 +287,32 @@ class Steering:
             raise
 
     def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
-        with self._database.transaction(rehearse=work.is_rehearsal) as stores:
-            if not work.is_rehearsal and not work.is_owned(stores):
-                raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
-            if not work.is_rehearsal:
-                # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
-                stores.runs.note(work.run, None, at=self._clock.now())
-            step = stage.step(stores, after, limit)
-            if not work.is_rehearsal:
-                position = _position(work, stage, step.last)
-                stores.runs.note(work.run, work.counts + Counter(step.counts), at=self._clock.now(), position=position)
+        with ExitStack() as until_committed:
+            with self._database.transaction(rehearse=work.is_rehearsal, lock=work.lock) as stores:
+                if not work.is_rehearsal and not work.is_owned(stores):
+                    raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
+                if not work.is_rehearsal and not work.is_helped:
+                    # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
+                    stores.runs.note(work.run, None, at=self._clock.now())
+                step = stage.step(stores, after, limit)
+                until_committed.enter_context(work.counting)
+                if not work.is_rehearsal:
+                    counts, position = work.counts + Counter(step.counts), _position(work, stage, step.last)
+                    stores.runs.note(work.run, counts, at=self._clock.now(), position=position)
+            work.counts.update(step.counts)
         return step
 
     def _set_aside(self, stage: Stage, after: str, work: Work, reason: str) -> str:
         """Go on without the session that the database refuses, unless it is the database that does not answer."""
         now: datetime = self._clock.now()
-        with self._database.transaction(rehearse=work.is_rehearsal) as stores:
+        with (
+            ExitStack() as until_committed,
+            self._database.transaction(rehearse=work.is_rehearsal, lock=work.lock) as stores,
+        ):
             refused = stage.first(stores, after) if stage.first is not None else None
             if refused is None:
                 raise StoreUnavailable(reason)
+            until_committed.enter_context(work.counting)
             work.counts["set_aside"] += 1
             work.set_aside[refused.session_id] = reason
             if not work.is_rehearsal:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.dialects import WHOLE_TABLE, each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
@@ -74,7 +74,7 @@ class SqlInventoryCounts:
         )
         is_new = row.session_count == 0
         first, newest = found.c.first, found.c.last
-        self._connection.execute(
+        counting = (
             update(ip_inventory)
             .where(row.ip_address == found.c.source_ip)
             .values(
@@ -84,6 +84,8 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
+        with seeking(self._connection, WHOLE_TABLE):  # a page is a small part of a table that has grown meanwhile
+            self._connection.execute(counting)
         return str(last)
 
     def recount_networks(self, *, counted_at: datetime) -> None:

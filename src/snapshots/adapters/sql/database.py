@@ -26,6 +26,7 @@ from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.ports import WriteLock
 
 
 class SqlStores:
@@ -139,13 +140,15 @@ class SqlDatabase:
         return is_in_memory(self._url)
 
     @contextmanager
-    def transaction(self, connection: object | None = None, *, rehearse: bool = False) -> Iterator[SqlStores]:
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[SqlStores]:
         """Open a transaction of its own, or a savepoint on the caller's connection."""
         with self._translated():
             if connection is None:
                 self._prepare()
                 with self.engine.connect() as own, own.begin() as begun:
-                    dialects.lock_for_writing(own)
+                    dialects.lock_for_writing(own, lock)
                     yield self._stores(own)
                     if rehearse:
                         begun.rollback()
@@ -156,7 +159,7 @@ class SqlDatabase:
                     f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
                 )
             dialects.begin_if_idle(connection)
-            dialects.wait_for_writers(connection)
+            dialects.wait_for_writers(connection, lock)
             with connection.begin_nested():
                 if schema.version(connection) is None:
                     schema.upgrade(connection)

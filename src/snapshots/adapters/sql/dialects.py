@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +34,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import BindParameter
 
 from snapshots.adapters.sql.moments import moment_text
+from snapshots.app.ports import WriteLock
 from snapshots.domain.judgement import EVER, NEVER
 
 BUSY_SECONDS = 30
@@ -65,17 +66,23 @@ def empty(connection: Connection, temporary: Table) -> None:
 WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
 """Ways of PostgreSQL to join that read a table or an index from end to end."""
 
+WHOLE_TABLE = ("enable_seqscan",)
+"""The way of PostgreSQL that reads a whole table where an index would do."""
+
+ROW_BY_ROW = (*WHOLE_TABLE, "enable_indexscan", "enable_indexonlyscan")
+"""And those that look at rows in the order of an index: after a backfill, at its old version wherever that lies."""
+
 
 @contextmanager
-def seeking(connection: Connection) -> Iterator[None]:
+def seeking(connection: Connection, without: Sequence[str] = WHOLESALE) -> Iterator[None]:
     """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
     if connection.dialect.name != "postgresql":
         yield
         return
-    for way in WHOLESALE:
+    for way in without:
         connection.exec_driver_sql(f"SET LOCAL {way} = off")
     yield
-    for way in WHOLESALE:
+    for way in without:
         connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
 
 
@@ -156,19 +163,23 @@ def each_span(
     return select(*(part.label(name) for part, name in zip(parts, ("address", "first", "last"), strict=True)))
 
 
-def lock_for_writing(connection: Connection) -> None:
+def lock_for_writing(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
     """Begin the transaction so that no other writer works at the same time; WAL lets readers work beside it."""
-    wait_for_writers(connection)
+    wait_for_writers(connection, lock)
     if connection.dialect.name != "postgresql":
         with suppress(OperationalError):  # of a file for reading only
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def wait_for_writers(connection: Connection) -> None:
+def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
     """Let no other writer work until the end of this transaction; on SQLite the first change does that."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots'))"))
+    if connection.dialect.name != "postgresql":
+        return
+    if lock is WriteLock.LEADS:  # one at a time, and in this order, which nobody else has
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
+    shared = "" if lock is WriteLock.ALONE else "_shared"
+    connection.execute(text(f"SELECT pg_advisory_xact_lock{shared}(hashtext('snapshots'))"))
 
 
 def lock_for_changing(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
-from snapshots.adapters.sql.dialects import are_partitioned, has_rowids
+from snapshots.adapters.sql.dialects import ROW_BY_ROW, are_partitioned, has_rowids, seeking
 from snapshots.adapters.sql.paging import number_of, place_of
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 from snapshots.app.session_ports import Span
@@ -98,6 +98,8 @@ class UnjudgedRows:
 
     def count(self, *, run: str) -> int:
         """Count them, but for those that a run set aside."""
+        if not has_rowids(self._connection) and self._count(up_to=1) == 0:
+            return 0
         query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
         return int(self._connection.execute(query, {"run": run}).scalar_one())
 
@@ -132,7 +134,8 @@ class UnjudgedRows:
         return are_partitioned(self._connection)
 
     def _count(self, *, up_to: int) -> int:
-        return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())
+        with seeking(self._connection, ROW_BY_ROW):
+            return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())
 
     @cached_property
     def _blocks(self) -> int:
@@ -194,5 +197,5 @@ _TUPLES_BETWEEN = text(
 )
 _COUNT = text(
     "SELECT count(*) FROM (SELECT session_id FROM session_summaries"  # noqa: S608 - put together of our constants alone
-    f" WHERE {UNJUDGED.format(row='')} ORDER BY session_id LIMIT :enough) AS unjudged"
+    f" WHERE {UNJUDGED.format(row='')} LIMIT :enough) AS unjudged"
 )

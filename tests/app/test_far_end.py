@@ -1,0 +1,413 @@
+"""A second pair of hands at the far end of the table, over a real PostgreSQL."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+from sqlalchemy import create_engine, make_url, text
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.open_sessions import SqlOpenSessions
+from snapshots.app import far_end, settle
+from snapshots.app.errors import RunTaken, StoreBusy, StoreUnavailable
+from snapshots.app.ports import WriteLock
+from snapshots.app.run_ports import RunState
+from snapshots.app.session_ports import SettledByStore
+from snapshots.app.steering import Pace, Unwatched
+from snapshots.container import Container
+from tests.ancestor import Ancestor
+from tests.conftest import NUMBERS
+from tests.strategies import NOON
+
+SESSIONS = 10_000
+SPAN = 1_000
+ADDRESSES = [f"8.8.{n // 200}.{n % 200 + 1}" for n in range(2_000)]
+SHORT = Pace(seconds=0.03)
+"""Batches of a few hundred sessions."""
+
+
+def fill(url: str) -> None:
+    """Adopt a database of sessions with documents, of addresses that the bundled tables know."""
+    engine = create_engine(url)
+    chance = random.Random(11)
+    with engine.begin() as connection:
+        Ancestor(dialect="postgresql").make(connection)
+        connection.execute(
+            text(
+                "INSERT INTO ip_inventory (ip_address, first_seen, last_seen, session_count, enrichment)"
+                " VALUES (:a, :t, :t, 0, '{}')"
+            ),
+            [{"a": address, "t": NOON} for address in ADDRESSES],
+        )
+        rows = [
+            {
+                "s": f"{n:05}",
+                "t": NOON + timedelta(minutes=n),
+                "d": json.dumps({"session": {chance.choice(ADDRESSES): {}}}),
+            }
+            for n in range(SESSIONS)
+        ]
+        connection.execute(
+            text(
+                "INSERT INTO session_summaries (session_id, first_event_at, last_event_at, event_count, command_count,"
+                " file_downloads, login_attempts, ssh_key_injections, unique_ssh_keys, vt_flagged, dshield_flagged,"
+                " enrichment, created_at, updated_at) VALUES (:s, :t, :t, 1, 0, 0, 0, 0, 0, false, false, :d, :t, :t)"
+            ),
+            rows,
+        )
+    engine.dispose()
+    container = opened(url)
+    container.adoption().adopt(widen=False)
+    container.database().close()
+
+
+def opened(url: str, span: int = SPAN) -> Container:
+    """Open the program at a database, with spans of another size."""
+    container = Container(settings=Settings.of(db=url))
+    container.span.override(providers.Object(span))
+    return container
+
+
+Copied = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def copied(server: str) -> Iterator[Copied]:
+    """Makes copies of a database: of "strange" addresses, or of "known" ones."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def copy(original: str) -> Iterator[str]:
+        name = f"snapshots_{original}_{os.getpid()}_{next(NUMBERS)}"
+        template = {"new": "template0"}.get(original, f"snapshots_{original}_{os.getpid()}")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+            yield make_url(server).set(database=name).render_as_string(hide_password=False)
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    with copy("new") as url:
+        fill(url)
+        for original in ("strange", "known"):
+            with engine.connect() as connection:
+                source = make_url(url).database
+                connection.execute(text(f"CREATE DATABASE snapshots_{original}_{os.getpid()} TEMPLATE {source}"))
+            container = opened(url)
+            container.keeper().refresh(lambda *_: None)
+            container.database().close()
+        yield copy
+        with engine.connect() as connection:
+            for original in ("strange", "known"):
+                connection.execute(text(f"DROP DATABASE snapshots_{original}_{os.getpid()} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, copied: Copied) -> Iterator[str]:
+    with copied(getattr(request, "param", "known")) as url:
+        yield url
+
+
+@pytest.fixture
+def container(url: str) -> Iterator[Container]:
+    container = opened(url)
+    yield container
+    container.database().close()
+
+
+@pytest.fixture
+def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many sessions the store settled for each thread."""
+    settled = Counter[str]()
+    settle_remembered = SqlOpenSessions.settle_remembered
+
+    def counting(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        done = settle_remembered(self, *args, **more)
+        settled[threading.current_thread().name.partition("_")[0]] += done.verdicts.total() if done else 0
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", counting)
+    return settled
+
+
+def rows(url: str, table: str = "session_summaries") -> list[tuple[Any, ...]]:
+    """Return what must be the same, however it was done."""
+    columns = {
+        "session_summaries": "session_id, source_ip, source_ip_seen_at, snapshot_asn, snapshot_country, enrichment_at,"
+        " snapshot_method, snapshot_source, snapshot_gap, source_ip_was",
+        "ip_inventory": "ip_address, session_count, first_seen, last_seen",
+    }[table]
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY 1"))]
+    engine.dispose()
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(copied: Copied) -> "Expected":
+    """The rows after a backfill by one pair of hands."""
+    with copied("strange") as url:
+        alone = opened(url, span=SESSIONS)
+        report = alone.backfill().run(Unwatched())
+        alone.database().close()
+        assert sum(report.sealed.values()) == SESSIONS
+        return rows(url), rows(url, "ip_inventory")
+
+
+Expected = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+def is_as_expected(url: str, expected: Expected) -> bool:
+    return (rows(url), rows(url, "ip_inventory")) == expected
+
+
+@pytest.mark.parametrize("url", ["strange", "known"], indirect=True)
+def test_two_pairs_of_hands_do_what_one_does(
+    container: Container,
+    url: str,
+    expected: Expected,
+    settled_by: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether addresses were judged ahead or are learned on the way; each session counts once."""
+    monkeypatch.setattr(settle, "FORESEEN", 20)  # much news
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert (report.judged, sum(report.sealed.values()), report.lost, report.is_done) == (SESSIONS, SESSIONS, 0, True)
+    with container.database().view() as stores:
+        record = stores.runs.find(report.run)
+    assert record is not None
+    assert (record.counts["judged"], record.counts["found"]) == (SESSIONS, SESSIONS)
+    assert settled_by["far-end"] >= SPAN
+
+
+@pytest.mark.parametrize("pace", [Pace(rate=1e6), Pace(batch_size=1000)], ids=["with a rate", "with a size of batches"])
+def test_who_says_how_fast_to_work_is_not_helped(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], pace: Pace
+) -> None:
+    """Two would be twice as fast."""
+    container.backfill().run(Unwatched(), pace=pace)
+
+    assert is_as_expected(url, expected)
+    assert not settled_by["far-end"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("a check failed"), StoreBusy("a deadlock")])
+def test_what_fails_at_the_far_end_is_done_from_the_near_one(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A row that the database refuses, or another that stands in the way for ever."""
+    settled = SqlOpenSessions.settle_remembered
+    monkeypatch.setattr(far_end, "patiently", lambda act, _rest: act())
+
+    def failing(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread().name.startswith("far-end"):
+            raise error
+        return settled(self, *args, **more)
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", failing)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
+    assert is_as_expected(url, expected)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+def test_a_backfill_with_help_is_stopped_and_goes_on(
+    container: Container, url: str, expected: Expected, batches: int
+) -> None:
+    """The batches in both hands are finished, and counted once."""
+    left = iter([False] * batches)
+
+    stopped = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: next(left, True))
+    done = container.backfill().resume(stopped.run, Unwatched())
+
+    assert not stopped.is_done
+    assert (done.judged, done.lost, done.is_done) == (SESSIONS, 0, True)
+    assert is_as_expected(url, expected)
+
+
+def test_a_sick_database_is_spared_by_both(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks by itself, and goes on when it is well again."""
+    looks = Counter[str]()
+
+    def trouble(_: object) -> str:
+        name = threading.current_thread().name.partition("_")[0]
+        looks[name] += 1
+        return "a replica is behind" if name == "far-end" and looks[name] < 3 else ""
+
+    monkeypatch.setattr("snapshots.adapters.sql.health.SqlHealth.trouble", trouble)
+    monkeypatch.setattr(far_end, "LOOK_AGAIN", 0.001)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert looks["far-end"] >= 3
+    assert settled_by["far-end"]
+
+
+def test_a_run_that_is_taken_over_is_left_by_both(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The far end writes nothing for a run that somebody else carries on."""
+    other, engine = opened(url, span=SESSIONS), create_engine(url)
+    settled = SqlOpenSessions.settle_remembered
+    taken = threading.Event()
+
+    def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread() is threading.main_thread() and settled_by["far-end"] and not taken.is_set():
+            taken.set()
+            with engine.begin() as connection:
+                connection.execute(text('UPDATE runs SET settings = \'{"owner": "another"}\''))
+        return settled(self, *args, **more)
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", taking_over)
+    with pytest.raises(RunTaken):
+        container.backfill().run(Unwatched(), pace=SHORT)
+    with container.database().transaction() as stores:
+        (record,) = stores.runs.latest(limit=1)
+        assert record.state is RunState.RUNNING
+        stores.runs.end(record.run, RunState.INTERRUPTED, at=NOON)
+        stores.runs.remember(record.run, {"rules": container.backfill()._rules()})
+
+    report = other.backfill().resume(record.run, Unwatched())
+    other.database().close()
+    engine.dispose()
+
+    assert is_as_expected(url, expected)
+    assert report.judged == SESSIONS
+
+
+PROGRAM = """
+import sys
+from tests.app.test_far_end import SHORT, opened
+from snapshots.app.errors import SnapshotsError
+from snapshots.app.steering import Unwatched
+backfill = opened(sys.argv[1]).backfill()
+try:
+    backfill.resume(None, Unwatched(), pace=SHORT)
+except Exception:
+    backfill.run(Unwatched(), pace=SHORT)
+"""
+
+
+def test_killed_at_any_moment_it_comes_to_the_same_end(url: str, expected: Expected) -> None:
+    """Nothing twice, nothing left out, and every session counted once."""
+    chance = random.Random(3)
+    command = [sys.executable, "-c", PROGRAM, url]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    for _ in range(int(os.environ.get("SNAPSHOTS_KILLS", "3"))):
+        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(1.0 + chance.random())
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        time.sleep(0.05)
+
+    container = opened(url)
+    with suppress(Exception):
+        container.backfill().resume(None, Unwatched())
+    container.backfill().run(Unwatched(), pace=SHORT)
+    with container.database().view() as stores:
+        judged = sum(record.counts.get("judged", 0) for record in stores.runs.latest(limit=99))
+    container.database().close()
+
+    assert is_as_expected(url, expected)
+    assert judged == SESSIONS
+
+
+def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql: str) -> None:
+    """Whoever leads is alone among those that lead; everybody else waits for all of them."""
+    database = SqlDatabase(postgresql)
+    with database.transaction():
+        pass
+    entered: list[str] = []
+
+    def enter(lock: WriteLock) -> threading.Thread:
+        def write() -> None:
+            with database.transaction(lock=lock):
+                entered.append(lock.value)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        return thread
+
+    with database.transaction(lock=WriteLock.LEADS):
+        enter(WriteLock.HELPS).join(30)
+        assert entered == ["helps"]
+        waiting = enter(WriteLock.LEADS)
+        waiting.join(0.3)
+        assert entered == ["helps"]
+    waiting.join(30)
+    with database.transaction(lock=WriteLock.HELPS):
+        enter(WriteLock.LEADS).join(30)
+        waiting = enter(WriteLock.ALONE)
+        waiting.join(0.3)
+        assert entered == ["helps", "leads", "leads"]
+    waiting.join(30)
+    assert entered == ["helps", "leads", "leads", "alone"]
+    database.close()
+
+
+OBSERVING = """
+INSERT INTO ip_observations (ip_address, source, observed_at, confirmed_until, learned_at, country, ip_types)
+SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM ip_inventory"""
+
+
+def test_what_another_process_learned_is_heeded_at_once(
+    container: Container, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The far end settles nothing by what was remembered before, until it is told anew."""
+    engine = create_engine(url)
+    settle_remembered = SqlOpenSessions.settle_remembered
+    learned_at: list[datetime] = []
+    far, learned = threading.Event(), threading.Event()
+
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        is_far = threading.current_thread().name.startswith("far-end")
+        done = settle_remembered(self, *args, **more)
+        if not is_far and far.is_set() and not learned.is_set():  # a batch that lasts until the far end may err
+            learned.wait(30)
+            time.sleep(0.2)
+        if is_far and not learned_at:
+            far.set()
+            with engine.begin() as connection:
+                for statement in (
+                    OBSERVING,
+                    "UPDATE ip_inventory SET learned_at = :now WHERE :noon < :now",
+                ):
+                    values = {"noon": NOON - timedelta(days=1), "now": datetime.now(UTC)}
+                    connection.execute(text(statement), values)
+            learned_at.append(datetime.now(UTC))
+            learned.set()
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    with engine.connect() as connection:
+        written = "SELECT snapshot_country, count(*) FROM session_summaries WHERE updated_at > :at GROUP BY 1"
+        later = dict(map(tuple, connection.execute(text(written), {"at": learned_at[0]})))
+    engine.dispose()
+    assert report.judged == SESSIONS
+    assert set(later) == {"AQ"}
+    assert later["AQ"] > SPAN
