@@ -22,7 +22,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.app import far_end, settle
-from snapshots.app.errors import RunTaken, StoreBusy, StoreUnavailable
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreUnavailable
 from snapshots.app.ports import WriteLock
 from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SettledByStore
@@ -299,39 +299,36 @@ def test_a_run_that_is_taken_over_is_left_by_both(
 PROGRAM = """
 import sys
 from tests.app.test_far_end import SHORT, opened
-from snapshots.app.errors import SnapshotsError
 from snapshots.app.steering import Unwatched
 backfill = opened(sys.argv[1]).backfill()
-try:
-    backfill.resume(None, Unwatched(), pace=SHORT)
-except Exception:
-    backfill.run(Unwatched(), pace=SHORT)
+print("ready", flush=True)
+backfill.run(Unwatched(), pace=SHORT)
 """
 
 
-def test_killed_at_any_moment_it_comes_to_the_same_end(url: str, expected: Expected) -> None:
+def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected: Expected) -> None:
     """Nothing twice, nothing left out, and every session counted once."""
     chance = random.Random(3)
-    command = [sys.executable, "-c", PROGRAM, url]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     for _ in range(int(os.environ.get("SNAPSHOTS_KILLS", "3"))):
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(1.0 + chance.random())
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        time.sleep(0.05)
+        with copied("known") as url:
+            command = [sys.executable, "-c", PROGRAM, url]
+            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as child:
+                assert child.stdout is not None
+                child.stdout.readline()
+                time.sleep(0.9 * chance.random())
+                child.send_signal(signal.SIGKILL)
 
-    container = opened(url)
-    with suppress(Exception):
-        container.backfill().resume(None, Unwatched())
-    container.backfill().run(Unwatched(), pace=SHORT)
-    with container.database().view() as stores:
-        judged = sum(record.counts.get("judged", 0) for record in stores.runs.latest(limit=99))
-    container.database().close()
+            container = opened(url)
+            with suppress(NoSuchRun):
+                container.backfill().resume(None, Unwatched(), pace=SHORT)
+            container.backfill().run(Unwatched())
+            with container.database().view() as stores:
+                counts = sum((Counter(record.counts) for record in stores.runs.latest(limit=99)), Counter[str]())
+            container.database().close()
 
-    assert is_as_expected(url, expected)
-    assert judged == SESSIONS
+            assert is_as_expected(url, expected)
+            assert (counts["judged"], counts["lost"]) == (SESSIONS, 0)
 
 
 def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql: str) -> None:

@@ -24,8 +24,11 @@ from snapshots.domain.judgement import Verdicts
 SPAN = 18_000
 """How many sessions a span holds, about: a little less than the largest batch."""
 
-FEWEST_SPANS = 4
+FEWEST_SPANS = 6
 """So many spans make a second pair of hands worth while."""
+
+CLEARANCE = 3
+"""How many spans are left to the near end: the one that would be taken, and what is in its hands."""
 
 MOST_UNREAD = 64
 """How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
@@ -123,7 +126,7 @@ class _Hand:
         self._health = health
         self._clock = clock
         self._stopwatch = stopwatch
-        self._end = work.counts["judged"] + unjudged - 2 * span  # so much may be in the hands of the near end
+        self._end = work.counts["judged"] + unjudged - CLEARANCE * span
         self._count = unjudged // span
         self._changed = Condition()
         self._news: deque[Verdicts] = deque(maxlen=MOST_UNREAD)
