@@ -76,10 +76,11 @@ class InMemoryOpenSessions:
             document=self.memory.session_documents.get(name),
         )
 
-    def spans(self, count: int) -> Sequence[Span]:
-        names = [name for name, session in self.memory.sessions.items() if session.gap is None]
+    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+        sessions = self.memory.sessions.items()
+        names = [name for name, session in sessions if session.gap is None and f"={name}" > after]
         ends = [f"={name}" for name in sorted(names)[:: len(names) // count or 1]][1:]
-        return [Span(after, until) for after, until in pairwise(["", *ends, ""])]
+        return [Span(after, until) for after, until in pairwise([after, *ends, ""])]
 
     def keep_to(self, span: Span) -> None:
         self.until = span.until

@@ -74,7 +74,7 @@ def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
     return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
 
 
-def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
+def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd | None:
     """Return what helps where the database lets two write at once."""
 
     @contextmanager
@@ -85,8 +85,9 @@ def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
         finally:
             database.close()
 
-    is_possible = settings.db.startswith("postgresql")
-    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
+    if not settings.db.startswith("postgresql"):
+        return None
+    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end")
     return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
 
 

@@ -408,3 +408,26 @@ def test_what_another_process_learned_is_heeded_at_once(
     assert report.judged == SESSIONS
     assert set(later) == {"AQ"}
     assert later["AQ"] > SPAN
+
+
+def test_where_others_learn_all_the_time_nobody_waits_for_news_that_never_comes(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also behind the last batch of the near end, after which nothing is told."""
+    engine = create_engine(url)
+    settle_remembered = SqlOpenSessions.settle_remembered
+
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        done = settle_remembered(self, *args, **more)
+        with engine.begin() as connection:
+            one = "UPDATE ip_inventory SET learned_at = clock_timestamp() WHERE ip_address = :a"
+            connection.execute(text(one), {"a": ADDRESSES[0]})
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+    engine.dispose()
+
+    assert (report.judged, report.is_done) == (SESSIONS, True)
+    assert is_as_expected(url, expected)

@@ -289,5 +289,20 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
 
     assert sorted(seen) == [summary.session_id for summary in unjudged]
     assert (spans[0].after, spans[-1].until) == ("", "")
+    with database.view() as stores:
+        first = stores.open_sessions.page(OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after="", limit=600)
+        behind = stores.open_sessions.spans(4, after=first.last)
+        few = [
+            len(
+                stores.open_sessions.page(
+                    OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after=at, limit=900
+                ).sessions
+            )
+            for at in (behind[0].after, behind[-1].after)
+        ]
+    assert (behind[0].after, behind[-1].until, few[0]) == (first.last, "", 300)
+    if len(spans) == 4:
+        assert len(behind) == 4
+        assert 0 < few[1] < 150
     if not isinstance(database, SqlDatabase) or (database.engine.dialect.name == "postgresql" and not PARTITIONS):
         assert len(spans) == 4

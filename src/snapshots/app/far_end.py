@@ -6,16 +6,18 @@ own. Whatever it leaves, and whatever it fails at, is met by the passes of the b
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from functools import partial
 from threading import Condition
+from typing import NamedTuple
 
 from snapshots.app.enrich import knowledge_in
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.session_ports import SettledByStore, Span
-from snapshots.app.settle import not_before_learning
 from snapshots.app.steering import Work
 from snapshots.app.store_first import counts_of
 from snapshots.domain.errors import SnapshotsError
@@ -33,25 +35,47 @@ CLEARANCE = 3
 MOST_UNREAD = 64
 """How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
 
+MOST_POOR = 3
+"""How often a part of a span is left for later, because the verdicts on most of it are not known yet."""
+
 LOOK_AGAIN = 1.0
 """Seconds after which a database that is not well is looked at again."""
 
 
+class News(NamedTuple):
+    """
+    What the near end knows at the beginning of one of its transactions.
+
+    Attributes:
+        verdicts: What is remembered; more may come to be in it.
+        knowledge: What was known when that was reached.
+        at: The moment by which sessions are judged so: later learning is dated later.
+        after: The place behind which the near end goes on.
+        may_settle: Whether sessions may be settled by now.
+    """
+
+    verdicts: Verdicts
+    knowledge: object
+    at: datetime
+    after: str = ""
+    may_settle: bool = False
+
+
 class FarEnd:
     """
-    Helps with the sessions that nobody judged, where there are many and the store can let two write at once.
+    Helps with the sessions that nobody judged, where there are many.
 
     Args:
-        executor: Where it works; None for no help.
+        executor: Where it works.
         open_own: Opens the same database anew, with what tells whether it is well.
-        clock: Tells when something was done.
         stopwatch: Returns seconds from an arbitrary start.
-        span: How many sessions a span holds, about.
+        clock: Tells when something was done.
+        span: How many sessions a span holds, about, if they lie evenly.
     """
 
     def __init__(
         self,
-        executor: Executor | None,
+        executor: Executor,
         open_own: Callable[[], AbstractContextManager[tuple[Database, Health]]],
         *,
         clock: Clock,
@@ -67,9 +91,14 @@ class FarEnd:
 
     @contextmanager
     def helping(self, work: Work, unjudged: int) -> Iterator[None]:
-        """Help until the end of the block, if it is worth while and nobody said how fast to work."""
+        """
+        Help until the end of the block, if it is worth while and nobody said how fast to work.
+
+        Raises:
+            Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
+        """
         is_free = work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
-        if self._executor is None or unjudged < self._span * FEWEST_SPANS or not is_free:
+        if unjudged < self._span * FEWEST_SPANS or not is_free:
             yield
             return
         with self._open_own() as (database, health):
@@ -80,31 +109,34 @@ class FarEnd:
                 yield
             finally:
                 hand.leave()
-                self._hand = None
-                helping.result()
-                work.is_helped = False
+                wait([helping])
+                self._hand, work.is_helped = None, False
+            helping.result()
 
-    def tell(self, verdicts: Verdicts, knowledge: object, *, may_settle: bool) -> None:
-        """
-        Hand over what is remembered.
+    @property
+    def is_at_work(self) -> bool:
+        """Whether anybody listens to `tell`."""
+        return self._hand is not None
 
-        Args:
-            verdicts: Such as follow from what is stored for good.
-            knowledge: What was known when they were reached.
-            may_settle: Whether sessions may be settled by now.
-        """
+    def tell(self, news: News) -> None:
+        """Hand over what is remembered."""
         if self._hand is not None:
-            self._hand.tell(verdicts, knowledge, may_settle=may_settle)
+            self._hand.tell(news)
 
     def keep_clear(self, stores: Stores) -> None:
         """Let the near end not look at what the far end took."""
         if self._hand is not None and self._hand.low:
             stores.open_sessions.keep_to(Span("", self._hand.low))
 
-    def finish(self) -> None:
-        """Let the span in hand be the last one, because the near end came so far."""
-        if self._hand is not None:
-            self._hand.finish()
+
+class _Heard(NamedTuple):
+    """What was told by now: increments of what is remembered, and the last news."""
+
+    increments: Sequence[Verdicts]
+    generation: int
+    told: int
+    times: int
+    last: News
 
 
 class _Hand:
@@ -126,13 +158,13 @@ class _Hand:
         self._health = health
         self._clock = clock
         self._stopwatch = stopwatch
-        self._end = work.counts["judged"] + unjudged - CLEARANCE * span
         self._count = unjudged // span
+        self._end = work.counts["judged"] + unjudged - CLEARANCE * span
         self._changed = Condition()
-        self._news: deque[Verdicts] = deque(maxlen=MOST_UNREAD)
+        self._increments: deque[Verdicts] = deque(maxlen=MOST_UNREAD)
         self._generation, self._told, self._times_told = -1, 0, 0
-        self._knowledge: object = None
-        self._may_settle = self._is_leaving = self._is_last = False
+        self._last: News | None = None
+        self._is_leaving = False
         self._listens_from, self._poor = 0, 0
         self._spans: list[Span] = []
         self._knows_spans = False
@@ -140,120 +172,122 @@ class _Hand:
         self._size = work.pace.first_size
         self.low = ""
 
-    def tell(self, verdicts: Verdicts, knowledge: object, *, may_settle: bool) -> None:
+    def tell(self, news: News) -> None:
         """Take what is new of what is remembered."""
+        verdicts = news.verdicts
         with self._changed:
             if verdicts.generation != self._generation:
-                self._news.clear()
+                self._increments.clear()
                 self._generation, self._told = verdicts.generation, 0
             first = max(self._told, verdicts.before)
             self._told = verdicts.before + len(verdicts.spans)
-            self._news.append(Verdicts(self._generation, tuple(verdicts.spans[first - verdicts.before :]), first))
-            self._knowledge = knowledge
+            new = tuple(verdicts.spans[first - verdicts.before :])
+            self._increments.append(Verdicts(self._generation, new, first))
+            self._last = news
             self._times_told += 1
-            self._may_settle = may_settle
-            self._changed.notify()
-
-    def finish(self) -> None:
-        """End with the span in hand."""
-        with self._changed:
-            self._is_last = True
             self._changed.notify()
 
     def leave(self) -> None:
-        """End with the batch in hand, or with the span if it is the last one."""
+        """End with the batch in hand."""
         with self._changed:
             self._is_leaving = True
             self._changed.notify()
 
     def help(self) -> None:
-        """Work until nothing is left or wanted."""
+        """Work until nothing is left, or wanted."""
+        is_well = False
         try:
-            while self._waits_for_work():
-                if self._can_settle and self._health.trouble():
+            while (heard := self._listen()) is not None:
+                if heard.last.may_settle and self._health.trouble():
                     self._rest(LOOK_AGAIN)
-                elif not patiently(self._batch, self._rest):
-                    return
+                elif not patiently(partial(self._batch, heard), self._rest):
+                    break
+            is_well = True
         except SnapshotsError:
-            self.low = ""  # the near end comes here, meets it too, and deals with it
+            return  # the near end meets it too, and deals with it
+        finally:
+            if not is_well:
+                self.low = ""
 
-    def _waits_for_work(self) -> bool:
+    def _listen(self) -> _Heard | None:
+        """Wait for news, and return what is to be taken in; None to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_over or len(self._news) >= MOST_UNREAD // 2 or self._can_settle)
-            return not self._is_over
+            self._changed.wait_for(lambda: self._is_leaving or self._is_worth_a_batch)
+            if self._is_leaving or self._last is None:
+                return None
+            return _Heard(tuple(self._increments), self._generation, self._told, self._times_told, self._last)
 
     @property
-    def _is_over(self) -> bool:
-        in_span = bool(self._after)
-        return (self._is_leaving and not (self._is_last and in_span)) or (self._is_last and not in_span)
-
-    @property
-    def _can_settle(self) -> bool:
-        return self._may_settle and self._times_told >= self._listens_from
+    def _is_worth_a_batch(self) -> bool:
+        can_settle = self._last is not None and self._last.may_settle and self._times_told >= self._listens_from
+        return can_settle or len(self._increments) >= MOST_UNREAD // 2
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._is_leaving, timeout=seconds)
 
-    def _batch(self) -> bool:
-        """Take what was told, and settle a part of a span; return whether anything is left to do."""
+    def _batch(self, heard: _Heard) -> bool:
+        """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
         begun_at = self._stopwatch()
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.HELPS) as stores:
-                knowledge = self._remember(stores)
-                if not self._can_settle:
-                    return True
+                for verdicts in heard.increments:
+                    stores.open_sessions.remember(verdicts)
                 if not self._work.is_owned(stores):
                     return False
-                if knowledge_in(stores) != knowledge:
-                    self._listens_from = self._times_told + 1
-                    return True
-                span = self._span_in_hand(stores)
-                if span is None:
-                    return False
-                stores.open_sessions.keep_to(span)
-                done = self._settled(stores, self._after or span.after)
+                is_told = heard.last.may_settle and knowledge_in(stores) == heard.last.knowledge
+                span = self._span_in_hand(stores, heard.last.after) if is_told else None
+                done = self._settled(stores, span, heard) if span is not None else None
                 counts = counts_of(done)
                 until_committed.enter_context(self._work.counting)
-                stores.runs.note(self._work.run, self._work.counts + counts, at=self._clock.now())
+                if done is not None:
+                    stores.runs.note(self._work.run, self._work.counts + counts, at=self._clock.now())
             self._work.counts.update(counts)
             self._work.done_beside += counts["judged"]
-        self._go_on(done, counts["judged"], self._stopwatch() - begun_at)
-        return True
+        self._forget(heard.increments)
+        if not is_told:
+            self._listens_from = heard.times + 1
+            return True
+        if span is not None:
+            self._go_on(span, done, counts["judged"], heard.times, self._stopwatch() - begun_at)
+        return span is not None
 
-    def _remember(self, stores: Stores) -> object:
-        """Let the store remember what was told, and return what was known then."""
+    def _forget(self, increments: Sequence[Verdicts]) -> None:
+        """Drop what the store has by now."""
         with self._changed:
-            news, knowledge = list(self._news), self._knowledge
-            self._news.clear()
-        for verdicts in news:
-            stores.open_sessions.remember(verdicts)
-        return knowledge
+            for taken in increments:
+                if self._increments and self._increments[0] is taken:
+                    self._increments.popleft()
 
-    def _span_in_hand(self, stores: Stores) -> Span | None:
+    def _span_in_hand(self, stores: Stores, near: str) -> Span | None:
         """Return the last span that is left; None if the near end may have come there."""
         if not self._knows_spans:
-            self._spans, self._knows_spans = list(stores.open_sessions.spans(self._count)), True
+            self._spans, self._knows_spans = list(stores.open_sessions.spans(self._count, after=near)), True
         if not self._spans or (not self._after and self._work.counts["judged"] > self._end):
             return None
         self.low = self._spans[-1].after
         return self._spans[-1]
 
-    def _settled(self, stores: Stores, after: str) -> SettledByStore | None:
-        run = self._work.run
-        at = not_before_learning(stores, self._clock.now())
-        told = Verdicts(self._generation, (), self._told)
-        return stores.open_sessions.settle_remembered(told, run=run, settled_at=at, after=after, limit=self._size)
+    def _settled(self, stores: Stores, span: Span, heard: _Heard) -> SettledByStore | None:
+        stores.open_sessions.keep_to(span)
+        return stores.open_sessions.settle_remembered(
+            Verdicts(heard.generation, (), heard.told),
+            run=self._work.run,
+            settled_at=heard.last.at,
+            after=self._after or span.after,
+            limit=self._size,
+        )
 
-    def _go_on(self, done: SettledByStore | None, judged: int, seconds: float) -> None:
-        """Go behind what was settled, or to the next span; where little is known yet wait for news, ever longer."""
-        if done is not None and done.left > judged:
-            self._poor += 1
-            self._listens_from = self._times_told + 2**self._poor
-            self._after, self.low = "", self._spans[-1].until
-        elif done is not None:
-            self._poor, self._after = 0, done.last
-            self._size = self._work.pace.next_size(self._size, judged, seconds)
-        else:
+    def _go_on(self, span: Span, done: SettledByStore | None, judged: int, times: int, seconds: float) -> None:
+        """Go behind what was settled, or to the next span; where little was known wait for news, ever longer."""
+        if done is None:
             self._after = ""
             self._spans.pop()
+        elif done.left <= judged or self._poor == MOST_POOR:
+            self._after, self._poor = done.last, 0
+            self._end -= done.left
+            self._size = self._work.pace.next_size(self._size, judged + done.left, seconds)
+        else:
+            self._poor += 1
+            self._listens_from = times + 2**self._poor
+            self._after, self.low = "", span.until

@@ -10,12 +10,12 @@ from functools import partial
 
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.complete import SIGN_OF_LIFE
-from snapshots.app.far_end import FarEnd
+from snapshots.app.far_end import FarEnd, News
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, OpenCase, SettledByStore
 from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
-from snapshots.app.steering import Place, Stage, Step, Work
+from snapshots.app.steering import Pace, Place, Stage, Step, Work
 from snapshots.app.store_first import StoreFirst, counts_of
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
@@ -103,8 +103,6 @@ class Journey:
         def step(stores: Stores, after: str, limit: int) -> Step:
             done = self._step(case, stores, after, limit)
             self._may_have_found |= done.handled > 0
-            if self._far_end is not None and not done.last:
-                self._far_end.finish()
             return done
 
         def first(stores: Stores, after: str) -> Place | None:
@@ -126,10 +124,19 @@ class Journey:
             return addresses if addresses * FORESEEN_FOR <= self._unjudged(stores) else 0
 
         def step(stores: Stores, after: str, limit: int) -> Step:
-            last, handled = self._settling.foresee(stores, after=after, limit=limit, tell=self._tell_far_end)
+            last, handled = self._settling.foresee(
+                stores, now=self._clock.now(), after=after, limit=limit, tell=self._tell_far_end
+            )
             return Step(last, handled, {})
 
-        return Stage(name=FORESIGHT, step=step, count=count, is_optional=True, forget=self._settling.forget)
+        return Stage(
+            name=FORESIGHT,
+            step=step,
+            count=count,
+            is_optional=True,
+            pace=Pace(),  # sessions are what a pace spares, and none is touched
+            forget=self._settling.forget,
+        )
 
     def _helped(self, work: Work) -> AbstractContextManager[None]:
         if self._far_end is None:
@@ -142,10 +149,12 @@ class Journey:
         if self._far_end is not None:
             self._far_end.keep_clear(stores)
 
-    def _tell_far_end(self, verdicts: Verdicts, knowledge: object) -> None:
-        """Hand over what is remembered at the beginning of a transaction; the first batch is measured without help."""
+    def _tell_far_end(
+        self, verdicts: Verdicts, knowledge: object, at: datetime, *, after: str = "", may_settle: bool = False
+    ) -> None:
+        """Hand over what is remembered; before the first batch is measured no session may be settled elsewhere."""
         if self._far_end is not None:
-            self._far_end.tell(verdicts, knowledge, may_settle=self._is_measured)
+            self._far_end.tell(News(verdicts, knowledge, at, after, may_settle))
 
     def _unjudged(self, stores: Stores) -> int:
         case = OpenCase.NEVER_JUDGED
@@ -174,8 +183,8 @@ class Journey:
         now = self._clock.now()
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
-            if self._far_end is not None:
-                self._settling.told(stores, self._tell_far_end)
+            if self._far_end is not None and self._far_end.is_at_work:
+                self._settling.told(stores, now, partial(self._tell_far_end, after=after, may_settle=self._is_measured))
             self._keep_clear(stores)
             known = self._store.settle(stores, now=now, after=after, limit=limit)
         counts = counts_of(known)

@@ -206,8 +206,8 @@ class OpenSessions(Protocol):
         """Count what `page` would return in all."""
         ...
 
-    def spans(self, count: int) -> Sequence[Span]:
-        """Return spans that hold all sessions that nobody judged, for so many to work at once; maybe fewer."""
+    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+        """Return spans that hold all sessions behind a place that nobody judged, about so many; maybe fewer."""
         ...
 
     def keep_to(self, span: Span) -> None:

@@ -17,12 +17,12 @@ from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
 
-Tell = Callable[[Verdicts, object], None]
-"""Is told what is remembered, and what was known then, before a transaction learns anything more."""
+Tell = Callable[[Verdicts, object, datetime], None]
+"""Is told what is remembered, what was known then, and a moment that is not before anything of it was learned."""
 
 
-FORESEEN = 400
-"""Of how many addresses verdicts are reached before the store takes them: fewer than are remembered."""
+FORESEEN = 200
+"""Of how many addresses verdicts are reached before the store takes them, so that they are still remembered then."""
 
 
 class FoundPage(NamedTuple):
@@ -158,7 +158,7 @@ class Settling:
         """Whether all verdicts on an address can be reached at once."""
         return self._service.can_foresee(stores)
 
-    def foresee(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
+    def foresee(self, stores: Stores, *, now: datetime, after: str, limit: int, tell: Tell) -> tuple[str, int]:
         """
         Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
 
@@ -169,13 +169,13 @@ class Settling:
         addresses = stores.inventory.looked_up(after=after, limit=limit)
         for begin in range(0, len(addresses), FORESEEN):
             verdicts = self._service.foresee(addresses[begin : begin + FORESEEN], stores)
-            tell(verdicts, self._service.knowledge)
+            tell(verdicts, self._service.knowledge, now)
             stores.open_sessions.remember(verdicts)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
-    def told(self, stores: Stores, tell: Tell) -> None:
-        """Tell what is remembered, and holds by what is stored for good, at the beginning of a transaction."""
-        tell(self._service.verdicts(stores), self._service.knowledge)
+    def told(self, stores: Stores, now: datetime, tell: Tell) -> None:
+        """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
+        tell(self._service.verdicts(stores), self._service.knowledge, not_before_learning(stores, now))
 
     def settle_remembered(
         self, stores: Stores, *, run: str, now: datetime, after: str, limit: int

@@ -55,6 +55,7 @@ class Stage:
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
         is_optional: Whether it is left out where there are none.
+        pace: How fast, where that is not for whoever began the work to say.
         forget: Is called when a batch was rolled back, however often it is tried again.
         before: What is done before it, and anew where it is resumed.
         beside: Opens a block in which all of that is done, maybe helped by another thread.
@@ -65,6 +66,7 @@ class Stage:
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
     is_optional: bool = False
+    pace: "Pace | None" = None
     forget: Callable[[], None] = lambda: None
     before: "Stage | None" = None
     beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
@@ -242,12 +244,13 @@ class Steering:
     def _through(
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
+        pace = stage.pace or work.pace
         with self._database.view() as stores:
             total = stage.count(stores)
         if not total and stage.is_optional:
             return True
         observer.stage_begun(stage.name, total, run=work.run)
-        size = limit = work.pace.first_size
+        size = limit = pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
                 return False
@@ -269,9 +272,9 @@ class Steering:
             if not step.last:
                 return True
             after = step.last
-            size = work.pace.next_size(size, step.handled, seconds) if limit == size else size
+            size = pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
-            self._rest(work.pace.pause_after(step.handled, seconds), is_stopped)
+            self._rest(pace.pause_after(step.handled, seconds), is_stopped)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""

@@ -186,9 +186,9 @@ class SqlOpenSessions:
         for session_id, payload in self._connection.execute(query.where(which)):
             found.setdefault(session_id, []).append(payload)
 
-    def spans(self, count: int) -> Sequence[Span]:
+    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
         """Return spans of the order in which rows lie."""
-        return self._unjudged.spans(count)
+        return self._unjudged.spans(count, after=after)
 
     def keep_to(self, span: Span) -> None:
         """Look at no rows behind a span."""

@@ -103,12 +103,13 @@ class UnjudgedRows:
         query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
         return int(self._connection.execute(query, {"run": run}).scalar_one())
 
-    def spans(self, count: int) -> Sequence[Span]:
+    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
         """Return spans of PostgreSQL's table, by its blocks; one where the rows come in another order."""
-        if has_rowids(self._connection) or not self._walks(""):
-            return [Span("", "")]
-        ends = sorted({self._blocks * number // count for number in range(1, count)} - {0})
-        places = ["", *(f"{AT}({block},0)" for block in ends), ""]
+        if has_rowids(self._connection) or not self._walks(after):
+            return [Span(after, "")]
+        first = _block(after) + 1 if after else 0
+        ends = sorted({first + (self._blocks - first) * number // count for number in range(1, count)} - {first})
+        places = [after, *(f"{AT}({block},0)" for block in ends), ""]
         return [Span(after, until) for after, until in pairwise(places)]
 
     @cached_property
