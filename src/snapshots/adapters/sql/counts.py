@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import WHOLE_TABLE, each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.dialects import ROW_BY_ROW, each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
@@ -76,7 +76,7 @@ class SqlInventoryCounts:
         first, newest = found.c.first, found.c.last
         counting = (
             update(ip_inventory)
-            .where(row.ip_address == found.c.source_ip)
+            .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= last)
             .values(
                 session_count=row.session_count + found.c.sessions,
                 first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
@@ -84,7 +84,7 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
-        with seeking(self._connection, WHOLE_TABLE):  # a page is a small part of a table that has grown meanwhile
+        with seeking(self._connection, ROW_BY_ROW):  # nor the whole table, of which a page is a small part
             self._connection.execute(counting)
         return str(last)
 

@@ -66,11 +66,12 @@ def empty(connection: Connection, temporary: Table) -> None:
 WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
 """Ways of PostgreSQL to join that read a table or an index from end to end."""
 
-WHOLE_TABLE = ("enable_seqscan",)
-"""The way of PostgreSQL that reads a whole table where an index would do."""
+ROW_BY_ROW = ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")
+"""
+Its ways that read a whole table, or rows in the order of an index.
 
-ROW_BY_ROW = (*WHOLE_TABLE, "enable_indexscan", "enable_indexonlyscan")
-"""And those that look at rows in the order of an index: after a backfill, at its old version wherever that lies."""
+What is left is to ask the index where rows lie, and to read them in that order: after a backfill they lie anywhere.
+"""
 
 
 @contextmanager
