@@ -74,7 +74,7 @@ def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
     return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
 
 
-def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd | None:
+def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
     """Return what helps where the database lets two write at once."""
 
     @contextmanager
@@ -85,9 +85,8 @@ def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd | None:
         finally:
             database.close()
 
-    if not settings.db.startswith("postgresql"):
-        return None
-    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end")
+    is_possible = settings.db.startswith("postgresql")
+    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
     return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
 
 

@@ -66,7 +66,7 @@ class FarEnd:
     Helps with the sessions that nobody judged, where there are many.
 
     Args:
-        executor: Where it works.
+        executor: Where it works; None for no help.
         open_own: Opens the same database anew, with what tells whether it is well.
         stopwatch: Returns seconds from an arbitrary start.
         clock: Tells when something was done.
@@ -75,7 +75,7 @@ class FarEnd:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Executor | None,
         open_own: Callable[[], AbstractContextManager[tuple[Database, Health]]],
         *,
         clock: Clock,
@@ -98,7 +98,7 @@ class FarEnd:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
         is_free = work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
-        if unjudged < self._span * FEWEST_SPANS or not is_free:
+        if self._executor is None or unjudged < self._span * FEWEST_SPANS or not is_free:
             yield
             return
         with self._open_own() as (database, health):
