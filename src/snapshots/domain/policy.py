@@ -32,7 +32,7 @@ class Requirement(Enum):
                 return has_country
             case Requirement.ASN_AND_COUNTRY:
                 return has_asn and has_country
-            case Requirement.ANY:
+            case _:  # any
                 return True
 
 
