@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,6 +12,7 @@ from snapshots.app.ahead import ReadAhead
 from snapshots.app.backfill import BackfillReport, BackfillSnapshots
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.far_end import FarEnd
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Database
@@ -77,6 +79,7 @@ class World:
             stopwatch=lambda: float(next(self.ticks)),
             new_run=self.new_run,
             ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
+            far_end=FarEnd(None, Mock(), clock=self.clock, stopwatch=Mock(), span=1),
         )
         self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
         self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)

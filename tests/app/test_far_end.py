@@ -234,6 +234,33 @@ def test_what_fails_at_the_far_end_is_done_from_the_near_one(
     assert is_as_expected(url, expected)
 
 
+def test_what_nobody_expected_at_the_far_end_is_told_and_the_run_goes_on_from_there(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of the program is not hidden by what the near end does; nothing that was stored is wrong."""
+    settled = SqlOpenSessions.settle_remembered
+    told = threading.Event()
+
+    def defective(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread().name.startswith("far-end"):
+            told.set()
+            raise ZeroDivisionError
+        done = settled(self, *args, **more)
+        if not told.is_set():
+            told.wait(0.3)
+        return done
+
+    with monkeypatch.context() as defect:
+        defect.setattr(SqlOpenSessions, "settle_remembered", defective)
+        with pytest.raises(ZeroDivisionError):
+            container.backfill().run(Unwatched(), pace=SHORT)
+
+    report = container.backfill().resume(None, Unwatched())
+
+    assert (report.judged, report.is_done) == (SESSIONS, True)
+    assert is_as_expected(url, expected)
+
+
 @pytest.mark.parametrize("batches", [1, 2, 3, 4])
 def test_a_backfill_with_help_is_stopped_and_goes_on(
     container: Container, url: str, expected: Expected, batches: int

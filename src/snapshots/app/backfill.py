@@ -66,7 +66,7 @@ class BackfillSnapshots:
         stopwatch: Returns seconds from an arbitrary start.
         new_run: Makes the name of a run.
         ahead: Reads the next batch while one is written.
-        far_end: Helps where there is much to judge; None for no help.
+        far_end: Helps where there is much to judge.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class BackfillSnapshots:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         ahead: ReadAhead[FoundPage],
-        far_end: FarEnd | None = None,
+        far_end: FarEnd,
     ) -> None:
         self._database = database
         self._service = service
@@ -188,7 +188,8 @@ class BackfillSnapshots:
             StoreGone: The database could not be reached to the last; likewise.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
-        journey = Journey(run, self._database, self._settling, self._clock, ReadAhead(None))  # else beyond the span
+        nobody = ReadAhead[FoundPage](None)  # else beyond the span
+        journey = Journey(run, self._database, self._settling, self._clock, nobody, far_end=self._far_end)
         stage, counts = journey.stages({})[0], Counter[str]()
 
         def batch(after: str) -> Step:

@@ -90,15 +90,20 @@ class FarEnd:
         self._hand: _Hand | None = None
 
     @contextmanager
-    def helping(self, work: Work, unjudged: int) -> Iterator[None]:
+    def helping(self, work: Work, count: Callable[[], int]) -> Iterator[None]:
         """
         Help until the end of the block, if it is worth while and nobody said how fast to work.
+
+        Args:
+            work: The backfill.
+            count: Returns how many sessions nobody judged.
 
         Raises:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
         is_free = work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
-        if self._executor is None or unjudged < self._span * FEWEST_SPANS or not is_free:
+        unjudged = count() if self._executor is not None and is_free else 0
+        if self._executor is None or unjudged < self._span * FEWEST_SPANS:
             yield
             return
         with self._open_own() as (database, health):

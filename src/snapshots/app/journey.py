@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -60,7 +60,7 @@ class Journey:
         clock: Clock,
         ahead: ReadAhead[FoundPage],
         *,
-        far_end: FarEnd | None = None,
+        far_end: FarEnd,
         is_rehearsal: bool = False,
         has_begun: bool = False,
     ) -> None:
@@ -109,10 +109,9 @@ class Journey:
             found = stores.open_sessions.first(case, run=self.run, silent_since=self._silent_since(), after=after)
             return Place(*found) if found is not None else None
 
-        def count(stores: Stores) -> int:
-            return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
-
-        return Stage(name=case.value, step=step, first=first, count=count, forget=self._settling.forget)
+        return Stage(
+            name=case.value, step=step, first=first, count=partial(self._left, case), forget=self._settling.forget
+        )
 
     def _foresight(self) -> Stage:
         """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
@@ -121,7 +120,7 @@ class Journey:
             if not self._settling.can_foresee(stores):
                 return 0
             addresses = stores.inventory.count()
-            return addresses if addresses * FORESEEN_FOR <= self._unjudged(stores) else 0
+            return addresses if addresses * FORESEEN_FOR <= self._left(OpenCase.NEVER_JUDGED, stores) else 0
 
         def step(stores: Stores, after: str, limit: int) -> Step:
             last, handled = self._settling.foresee(
@@ -139,25 +138,19 @@ class Journey:
         )
 
     def _helped(self, work: Work) -> AbstractContextManager[None]:
-        if self._far_end is None:
-            return nullcontext()
-        with self._database.view() as stores:
-            unjudged = self._unjudged(stores)
-        return self._far_end.helping(work, unjudged)
+        def unjudged() -> int:
+            with self._database.view() as stores:
+                return self._left(OpenCase.NEVER_JUDGED, stores)
 
-    def _keep_clear(self, stores: Stores) -> None:
-        if self._far_end is not None:
-            self._far_end.keep_clear(stores)
+        return self._far_end.helping(work, unjudged)
 
     def _tell_far_end(
         self, verdicts: Verdicts, knowledge: object, at: datetime, *, after: str = "", may_settle: bool = False
     ) -> None:
         """Hand over what is remembered; before the first batch is measured no session may be settled elsewhere."""
-        if self._far_end is not None:
-            self._far_end.tell(News(verdicts, knowledge, at, after, may_settle))
+        self._far_end.tell(News(verdicts, knowledge, at, after, may_settle))
 
-    def _unjudged(self, stores: Stores) -> int:
-        case = OpenCase.NEVER_JUDGED
+    def _left(self, case: OpenCase, stores: Stores) -> int:
         return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
 
     def _silent_since(self) -> datetime:
@@ -183,9 +176,10 @@ class Journey:
         now = self._clock.now()
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
-            if self._far_end is not None and self._far_end.is_at_work:
-                self._settling.told(stores, now, partial(self._tell_far_end, after=after, may_settle=self._is_measured))
-            self._keep_clear(stores)
+            if self._far_end.is_at_work:
+                tell = partial(self._tell_far_end, after=after, may_settle=self._is_measured)
+                self._settling.hand_over(stores, now, tell)
+            self._far_end.keep_clear(stores)
             known = self._store.settle(stores, now=now, after=after, limit=limit)
         counts = counts_of(known)
         if known is not None and not known.left:
@@ -245,7 +239,7 @@ class Journey:
     def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
         with self._database.view() as stores:
-            self._keep_clear(stores)
+            self._far_end.keep_clear(stores)
             return self._read(case, stores, after, limit, is_ahead=True)
 
     @staticmethod

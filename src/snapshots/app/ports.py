@@ -342,7 +342,7 @@ class WriteLock(Enum):
 
     ALONE = "alone"
     LEADS = "leads"
-    """Such as only help may, which settle sessions by what is remembered."""
+    """Those that help may: they only settle sessions by what is remembered."""
     HELPS = "helps"
     """The one that leads may, and others that help."""
 

@@ -173,7 +173,7 @@ class Settling:
             stores.open_sessions.remember(verdicts)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
-    def told(self, stores: Stores, now: datetime, tell: Tell) -> None:
+    def hand_over(self, stores: Stores, now: datetime, tell: Tell) -> None:
         """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
         tell(self._service.verdicts(stores), self._service.knowledge, not_before_learning(stores, now))
 

@@ -23,17 +23,13 @@ class Requirement(Enum):
     def is_met_by(self, snapshot: IpSnapshot) -> bool:
         """Whether *snapshot* states enough."""
         has_asn, has_country = snapshot.asn is not None, snapshot.country is not None
-        match self:
-            case Requirement.ASN_OR_COUNTRY:
-                return has_asn or has_country
-            case Requirement.ASN:
-                return has_asn
-            case Requirement.COUNTRY:
-                return has_country
-            case Requirement.ASN_AND_COUNTRY:
-                return has_asn and has_country
-            case _:  # any
-                return True
+        return {
+            Requirement.ASN_OR_COUNTRY: has_asn or has_country,
+            Requirement.ASN: has_asn,
+            Requirement.COUNTRY: has_country,
+            Requirement.ASN_AND_COUNTRY: has_asn and has_country,
+            Requirement.ANY: True,
+        }[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,7 @@ _V4_NOT_ROUTABLE = tuple(
         "240.0.0.0/4",
     )
 )
-_V4_FIRST, _V4_LAST = zip(*((int(net[0]), int(net[-1])) for net in _V4_NOT_ROUTABLE), strict=True)
+_V4_FIRST, _V4_LAST = zip(*((int(net[0]), int(net[-1])) for net in sorted(_V4_NOT_ROUTABLE)), strict=True)
 _V4_EXCEPTIONS = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
 _V6_ROUTABLE = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
 _V6_NOT_ROUTABLE = tuple(IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))

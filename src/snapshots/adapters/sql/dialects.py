@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,23 +67,28 @@ WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
 """Ways of PostgreSQL to join that read a table or an index from end to end."""
 
 ROW_BY_ROW = ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")
-"""
-Its ways that read a whole table, or rows in the order of an index.
+"""Its ways that read a whole table, or rows in the order of an index."""
 
-What is left is to ask the index where rows lie, and to read them in that order: after a backfill they lie anywhere.
-"""
+
+def seeking(connection: Connection) -> AbstractContextManager[None]:
+    """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
+    return _without(connection, WHOLESALE)
+
+
+def in_order_of_rows(connection: Connection) -> AbstractContextManager[None]:
+    """Let PostgreSQL ask an index where rows lie, and read them in that order: after a backfill they lie anywhere."""
+    return _without(connection, ROW_BY_ROW)
 
 
 @contextmanager
-def seeking(connection: Connection, without: Sequence[str] = WHOLESALE) -> Iterator[None]:
-    """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
+def _without(connection: Connection, ways: Sequence[str]) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
-    for way in without:
+    for way in ways:
         connection.exec_driver_sql(f"SET LOCAL {way} = off")
     yield
-    for way in without:
+    for way in ways:
         connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
 
 

@@ -148,8 +148,7 @@ class SqlIpInventory:
     def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses that lack no build."""
         row = ip_inventory.c
-        newest = select(func.coalesce(func.max(fact_sources.c.number), 0)).scalar_subquery()
-        query = select(row.ip_address).where(row.ip_address > after, row.looked_up_until >= newest)
+        query = select(row.ip_address).where(row.ip_address > after, ~self._lacks_builds())
         return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
 
     def count(self) -> int:
@@ -194,11 +193,14 @@ class SqlIpInventory:
         lacking = self._lacking_builds().order_by(urgency, row.last_seen.desc(), row.ip_address).limit(limit)
         return self._numbers(lacking)
 
+    @classmethod
+    def _lacking_builds(cls) -> Select[str, int]:
+        return select(ip_inventory.c.ip_address, ip_inventory.c.looked_up_until).where(cls._lacks_builds())
+
     @staticmethod
-    def _lacking_builds() -> Select[str, int]:
-        row = ip_inventory.c
-        newest = select(func.max(fact_sources.c.number)).scalar_subquery()
-        return select(row.ip_address, row.looked_up_until).where(row.looked_up_until < newest)
+    def _lacks_builds() -> ColumnElement[bool]:
+        newest = select(func.coalesce(func.max(fact_sources.c.number), 0)).scalar_subquery()
+        return ip_inventory.c.looked_up_until < newest
 
     def _numbers(self, query: Select[str, int]) -> Mapping[IpAddress, int]:
         return {IpAddress(text): number for text, number in self._connection.execute(query)}

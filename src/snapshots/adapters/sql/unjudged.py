@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
-from snapshots.adapters.sql.dialects import ROW_BY_ROW, are_partitioned, has_rowids, seeking
+from snapshots.adapters.sql.dialects import are_partitioned, has_rowids, in_order_of_rows
 from snapshots.adapters.sql.paging import number_of, place_of
 from snapshots.adapters.sql.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 from snapshots.app.session_ports import Span
@@ -135,7 +135,7 @@ class UnjudgedRows:
         return are_partitioned(self._connection)
 
     def _count(self, *, up_to: int) -> int:
-        with seeking(self._connection, ROW_BY_ROW):
+        with in_order_of_rows(self._connection):
             return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())
 
     @cached_property
