@@ -10,7 +10,16 @@ from typing import cast
 from snapshots.app.audit_ports import Pruned, SealedPage, SealedSession, UndonePage
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared, SettledByStore, Span
+from snapshots.app.session_ports import (
+    Judged,
+    OpenCase,
+    OpenPage,
+    OpenSession,
+    Prepared,
+    SettledByStore,
+    Span,
+    StagedVerdicts,
+)
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
 from snapshots.domain.snapshot import IpSnapshot
@@ -91,8 +100,12 @@ class InMemoryOpenSessions:
             for known in self.memory.addresses.values()
         )
 
-    def remember(self, verdicts: Verdicts) -> None:
-        pass  # it looks them up where the program has them
+    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+        """Look them up where the program has them."""
+        return StagedVerdicts(verdicts.generation, verdicts.before, len(verdicts.spans), verdicts.spans)
+
+    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+        raise NotImplementedError  # nobody helps here
 
     def settle_remembered(
         self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int

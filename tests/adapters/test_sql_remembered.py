@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
 from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.intel.enrichment import addresses_in_document
 from snapshots.adapters.sql.database import SqlDatabase, SqlStores
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.session_ports import Judged, OpenCase
@@ -233,3 +234,30 @@ def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(conta
         after = done.last
 
     assert settled == [1, 1, 0]
+
+
+def test_what_one_connection_remembers_another_is_handed(container: Container) -> None:
+    """Piece by piece, none twice, and nothing of a generation that is over."""
+    put_plain(container.database(), 4)
+    other = SqlDatabase(container.database().engine.url.render_as_string(hide_password=False), addresses_in_document)
+    settled = []
+    with container.database().transaction() as stores:
+        first = stores.open_sessions.remember(Verdicts(1, SPANS[:1]))
+        second = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
+        third = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
+        new = stores.open_sessions.remember(Verdicts(2, SPANS[2:4]))
+    after = ""
+    for pieces in ([first], [first, second, third], [second], [new]):
+        with other.transaction() as stores:
+            stores.open_sessions.remember_too(pieces)
+            last = pieces[-1]
+            done = stores.open_sessions.settle_remembered(
+                Verdicts(last.generation, (), last.before + last.size), run="r", settled_at=NOON, after=after, limit=1
+            )
+        assert done is not None
+        settled.append(done.verdicts.total())
+        after = done.last
+    other.close()
+
+    assert [(each.before, each.size) for each in (first, second, third, new)] == [(0, 1), (1, 2), (3, 0), (0, 2)]
+    assert settled == [0, 1, 1, 0]

@@ -1,6 +1,7 @@
 """Backfill, improve and undo, over a database in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 from unittest.mock import Mock
 
@@ -33,7 +34,16 @@ from snapshots.domain.source_ip import IpAddress
 from snapshots.domain.summary import SessionSummary
 from tests.app.test_steering import Ailing, Told
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
-from tests.fakes import AtOnce, DictSource, FakeShelf, InMemoryCounts, InMemoryDatabase, TickingClock, finder
+from tests.fakes import (
+    AtOnce,
+    DictSource,
+    FakeShelf,
+    InMemoryCounts,
+    InMemoryDatabase,
+    InMemoryStores,
+    TickingClock,
+    finder,
+)
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 PRIVATE = "10.0.0.1"
@@ -561,6 +571,22 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
     assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
     assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "foresee"]
     assert read == ["s10", "s11", "s12"]
+
+
+def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also of those that the far end settles; the forecast is that of the first batch, which alone is written."""
+    positions, beside = count(0, 1000), count(0, 8)
+    monkeypatch.setattr(InMemoryStores, "log_position", lambda _: next(positions))
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+
+    forecast = world.backfill.rehearse(Told())
+    monkeypatch.setattr(FarEnd, "settled", property(lambda _: next(beside)))
+    report = world.run()
+
+    assert (forecast.written_bytes, report.written_bytes) == (500, 100)
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from snapshots.app import far_end, settle
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreUnavailable
 from snapshots.app.ports import WriteLock
 from snapshots.app.run_ports import RunState
-from snapshots.app.session_ports import SettledByStore
+from snapshots.app.session_ports import OpenCase, OpenPage, SettledByStore
+from snapshots.app.settle import Settling
 from snapshots.app.steering import Pace, Unwatched
 from snapshots.container import Container
 from tests.ancestor import Ancestor
@@ -200,6 +201,44 @@ def test_two_pairs_of_hands_do_what_one_does(
     assert record is not None
     assert (record.counts["judged"], record.counts["found"]) == (SESSIONS, SESSIONS)
     assert settled_by["far-end"]
+
+
+def test_the_far_end_settles_while_the_near_end_still_foresees(
+    container: Container,
+    url: str,
+    expected: Expected,
+    settled_by: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it leaves, because nothing is known yet of an address, it settles itself when all is told."""
+    monkeypatch.setattr(settle, "FORESEEN", 20)
+    foresee, beside = Settling.foresee, []
+
+    def slowly(self: Settling, *args: Any, **more: Any) -> tuple[str, int]:
+        until = time.monotonic() + 0.1
+        done = foresee(self, *args, **more)
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        beside.append(settled_by["far-end"])
+        return done
+
+    monkeypatch.setattr(Settling, "foresee", slowly)
+    once_more: list[int] = []
+    page = SqlOpenSessions.page
+
+    def noting(self: SqlOpenSessions, case: OpenCase, **more: Any) -> OpenPage:
+        found = page(self, case, **more)
+        once_more.append(len(found.sessions))
+        return found
+
+    monkeypatch.setattr(SqlOpenSessions, "page", noting)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
+    assert 0 < beside[-1] < settled_by["far-end"] < SESSIONS
+    assert sum(once_more) == 0
 
 
 @pytest.mark.parametrize("pace", [Pace(rate=1e6), Pace(batch_size=1000)], ids=["with a rate", "with a size of batches"])

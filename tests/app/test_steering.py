@@ -311,6 +311,24 @@ def test_waiting_work_can_be_stopped() -> None:
     assert (done, numbers.done) == (False, [])
 
 
+def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
+    """Not with what is done before, which counts something else; and it is part of the whole."""
+    database, numbers, told = InMemoryDatabase(), Numbers(5), Told()
+    before = numbers.stage("before")
+
+    def helped(*_: object) -> Step:
+        work.done_beside += 1000
+        return Step("", 7, {})
+
+    work = begun(database, replace(numbers.stage(), before=replace(before, step=helped)))
+
+    assert steering(database).drive(work, told, never)
+
+    assert told.stages == [("before", 5), ("numbers", 1005)]
+    assert told.handled == [7, 1000, 5, 0]
+    assert work.done_beside == 0
+
+
 @pytest.mark.parametrize(
     ("size", "handled", "seconds", "expected"),
     [

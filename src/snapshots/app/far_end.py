@@ -2,7 +2,8 @@
 A second pair of hands for a large backfill: while batches come from the near end of the table, it works at the far end.
 
 It only lets the store settle sessions of which the verdict is remembered, by a thread and a database connection of its
-own. Whatever it leaves, and whatever it fails at, is met by the passes of the backfill itself.
+own, also while verdicts on other addresses are still being reached. Whatever it leaves, and whatever it fails at, is
+met by the passes of the backfill itself.
 """
 
 from collections import deque
@@ -15,9 +16,10 @@ from threading import Condition
 from typing import NamedTuple
 
 from snapshots.app.enrich import knowledge_in
+from snapshots.app.far_spans import FEWEST_SPANS, FarSpans
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
-from snapshots.app.session_ports import SettledByStore, Span
+from snapshots.app.session_ports import SettledByStore, Span, StagedVerdicts
 from snapshots.app.steering import Work
 from snapshots.app.store_first import counts_of
 from snapshots.domain.errors import SnapshotsError
@@ -26,17 +28,8 @@ from snapshots.domain.judgement import Verdicts
 SPAN = 18_000
 """How many sessions a span holds, about: a little less than the largest batch."""
 
-FEWEST_SPANS = 6
-"""So many spans make a second pair of hands worth while."""
-
-CLEARANCE = 3
-"""How many spans are left to the near end: the one that would be taken, and what is in its hands."""
-
-MOST_UNREAD = 64
+MOST_UNREAD = 128
 """How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
-
-MOST_POOR = 3
-"""How often a part of a span is left for later, because the verdicts on most of it are not known yet."""
 
 LOOK_AGAIN = 1.0
 """Seconds after which a database that is not well is looked at again."""
@@ -44,21 +37,21 @@ LOOK_AGAIN = 1.0
 
 class News(NamedTuple):
     """
-    What the near end knows at the beginning of one of its transactions.
+    What the near end knows in one of its transactions.
 
     Attributes:
-        verdicts: What is remembered; more may come to be in it.
+        staged: What came to be remembered.
         knowledge: What was known when that was reached.
         at: The moment by which sessions are judged so: later learning is dated later.
-        after: The place behind which the near end goes on.
-        may_settle: Whether sessions may be settled by now.
+        may_settle: Whether enough is remembered to settle sessions by.
+        more_follows: Whether more verdicts are being reached, for sessions that are then looked at again.
     """
 
-    verdicts: Verdicts
+    staged: StagedVerdicts
     knowledge: object
     at: datetime
-    after: str = ""
-    may_settle: bool = False
+    may_settle: bool = True
+    more_follows: bool = False
 
 
 class FarEnd:
@@ -90,13 +83,14 @@ class FarEnd:
         self._hand: _Hand | None = None
 
     @contextmanager
-    def helping(self, work: Work, count: Callable[[], int]) -> Iterator[None]:
+    def helping(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
         """
         Help until the end of the block, if it is worth while and nobody said how fast to work.
 
         Args:
             work: The backfill.
             count: Returns how many sessions nobody judged.
+            after: The place behind which the near end begins.
 
         Raises:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
@@ -106,8 +100,9 @@ class FarEnd:
         if self._executor is None or unjudged < self._span * FEWEST_SPANS:
             yield
             return
+        spans = FarSpans(unjudged, work.counts["judged"], span=self._span, after=after)
         with self._open_own() as (database, health):
-            hand = _Hand(work, database, health, unjudged, self._span, clock=self._clock, stopwatch=self._stopwatch)
+            hand = _Hand(work, database, health, spans, clock=self._clock, stopwatch=self._stopwatch)
             self._hand, work.is_helped = hand, True
             helping = self._executor.submit(hand.help)
             try:
@@ -123,8 +118,13 @@ class FarEnd:
         """Whether anybody listens to `tell`."""
         return self._hand is not None
 
+    @property
+    def settled(self) -> int:
+        """Return how many sessions it settled since it began to help."""
+        return self._hand.settled if self._hand is not None else 0
+
     def tell(self, news: News) -> None:
-        """Hand over what is remembered."""
+        """Hand over what came to be remembered."""
         if self._hand is not None:
             self._hand.tell(news)
 
@@ -135,13 +135,11 @@ class FarEnd:
 
 
 class _Heard(NamedTuple):
-    """What was told by now: increments of what is remembered, and the last news."""
+    """What was told by now: what is not taken in yet, the last news, and how many they were."""
 
-    increments: Sequence[Verdicts]
-    generation: int
-    told: int
-    times: int
+    staged: Sequence[StagedVerdicts]
     last: News
+    times: int
 
 
 class _Hand:
@@ -152,8 +150,7 @@ class _Hand:
         work: Work,
         database: Database,
         health: Health,
-        unjudged: int,
-        span: int,
+        spans: FarSpans,
         *,
         clock: Clock,
         stopwatch: Callable[[], float],
@@ -161,33 +158,30 @@ class _Hand:
         self._work = work
         self._database = database
         self._health = health
+        self._spans = spans
         self._clock = clock
         self._stopwatch = stopwatch
-        self._count = unjudged // span
-        self._end = work.counts["judged"] + unjudged - CLEARANCE * span
         self._changed = Condition()
-        self._increments: deque[Verdicts] = deque(maxlen=MOST_UNREAD)
-        self._generation, self._told, self._times_told = -1, 0, 0
+        self._staged: deque[StagedVerdicts] = deque(maxlen=MOST_UNREAD)
         self._last: News | None = None
+        self._times_told, self._listens_from = 0, 0
         self._is_leaving = False
-        self._listens_from, self._poor = 0, 0
-        self._spans: list[Span] = []
-        self._knows_spans = False
-        self._after = ""
         self._size = work.pace.first_size
-        self.low = ""
+        self.settled = 0
+
+    @property
+    def low(self) -> str:
+        """Return the place up to which the near end looks; "" for everything."""
+        return self._spans.low
 
     def tell(self, news: News) -> None:
         """Take what is new of what is remembered."""
-        verdicts = news.verdicts
         with self._changed:
-            if verdicts.generation != self._generation:
-                self._increments.clear()
-                self._generation, self._told = verdicts.generation, 0
-            first = max(self._told, verdicts.before)
-            self._told = verdicts.before + len(verdicts.spans)
-            new = tuple(verdicts.spans[first - verdicts.before :])
-            self._increments.append(Verdicts(self._generation, new, first))
+            if self._last is not None and news.staged.generation != self._last.staged.generation:
+                self._staged.clear()
+            if self._last is not None and self._last.more_follows and not news.more_follows:
+                self._listens_from = 0
+            self._staged.append(news.staged)
             self._last = news
             self._times_told += 1
             self._changed.notify()
@@ -212,7 +206,7 @@ class _Hand:
             return  # the near end meets it too, and deals with it
         finally:
             if not is_well:
-                self.low = ""
+                self._spans.give_up()
 
     def _listen(self) -> _Heard | None:
         """Wait for news, and return what is to be taken in; None to end."""
@@ -220,12 +214,12 @@ class _Hand:
             self._changed.wait_for(lambda: self._is_leaving or self._is_worth_a_batch)
             if self._is_leaving or self._last is None:
                 return None
-            return _Heard(tuple(self._increments), self._generation, self._told, self._times_told, self._last)
+            return _Heard(tuple(self._staged), self._last, self._times_told)
 
     @property
     def _is_worth_a_batch(self) -> bool:
         can_settle = self._last is not None and self._last.may_settle and self._times_told >= self._listens_from
-        return can_settle or len(self._increments) >= MOST_UNREAD // 2
+        return can_settle or len(self._staged) >= MOST_UNREAD // 2
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
@@ -233,66 +227,52 @@ class _Hand:
 
     def _batch(self, heard: _Heard) -> bool:
         """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
-        begun_at = self._stopwatch()
+        begun_at, last = self._stopwatch(), heard.last
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.HELPS) as stores:
-                for verdicts in heard.increments:
-                    stores.open_sessions.remember(verdicts)
+                stores.open_sessions.remember_too(heard.staged)
                 if not self._work.is_owned(stores):
                     return False
-                is_told = heard.last.may_settle and knowledge_in(stores) == heard.last.knowledge
-                span = self._span_in_hand(stores, heard.last.after) if is_told else None
-                done = self._settled(stores, span, heard) if span is not None else None
+                is_told = last.may_settle and knowledge_in(stores) == last.knowledge
+                span = self._span_in_hand(stores, more_follows=last.more_follows) if is_told else None
+                done = self._settle(stores, span, last) if span is not None else None
                 counts = counts_of(done)
                 until_committed.enter_context(self._work.counting)
                 if done is not None:
                     stores.runs.note(self._work.run, self._work.counts + counts, at=self._clock.now())
             self._work.counts.update(counts)
             self._work.done_beside += counts["judged"]
-        self._forget(heard.increments)
-        if not is_told:
-            self._listens_from = heard.times + 1
-            return True
+            self.settled += counts["judged"]
+        self._forget(heard.staged)
+        news = 1
         if span is not None:
-            self._go_on(span, done, counts["judged"], heard.times, self._stopwatch() - begun_at)
-        return span is not None
+            news = self._spans.settled(done, asked=self._size, more_follows=last.more_follows)
+        elif is_told:
+            if not last.more_follows:
+                return False
+            news = MOST_UNREAD  # until all is told
+        if done is not None:
+            seconds = self._stopwatch() - begun_at
+            self._size = self._work.pace.next_size(self._size, counts["judged"] + done.left, seconds)
+        self._listens_from = heard.times + news
+        return True
 
-    def _forget(self, increments: Sequence[Verdicts]) -> None:
+    def _forget(self, taken: Sequence[StagedVerdicts]) -> None:
         """Drop what the store has by now."""
         with self._changed:
-            for taken in increments:
-                if self._increments and self._increments[0] is taken:
-                    self._increments.popleft()
+            for staged in taken:
+                if self._staged and self._staged[0] is staged:
+                    self._staged.popleft()
 
-    def _span_in_hand(self, stores: Stores, near: str) -> Span | None:
-        """Return the last span that is left; None if the near end may have come there."""
-        if not self._knows_spans:
-            self._spans, self._knows_spans = list(stores.open_sessions.spans(self._count, after=near)), True
-        if not self._spans or (not self._after and self._work.counts["judged"] > self._end):
-            return None
-        self.low = self._spans[-1].after
-        return self._spans[-1]
+    def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> Span | None:
+        return self._spans.take(stores, judged=self._work.counts["judged"], more_follows=more_follows)
 
-    def _settled(self, stores: Stores, span: Span, heard: _Heard) -> SettledByStore | None:
+    def _settle(self, stores: Stores, span: Span, last: News) -> SettledByStore | None:
         stores.open_sessions.keep_to(span)
         return stores.open_sessions.settle_remembered(
-            Verdicts(heard.generation, (), heard.told),
+            Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
             run=self._work.run,
-            settled_at=heard.last.at,
-            after=self._after or span.after,
+            settled_at=last.at,
+            after=span.after,
             limit=self._size,
         )
-
-    def _go_on(self, span: Span, done: SettledByStore | None, judged: int, times: int, seconds: float) -> None:
-        """Go behind what was settled, or to the next span; where little was known wait for news, ever longer."""
-        if done is None:
-            self._after = ""
-            self._spans.pop()
-        elif done.left <= judged or self._poor == MOST_POOR:
-            self._after, self._poor = done.last, 0
-            self._end -= done.left
-            self._size = self._work.pace.next_size(self._size, judged + done.left, seconds)
-        else:
-            self._poor += 1
-            self._listens_from = times + 2**self._poor
-            self._after, self.low = "", span.until

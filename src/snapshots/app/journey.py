@@ -13,12 +13,11 @@ from snapshots.app.complete import SIGN_OF_LIFE
 from snapshots.app.far_end import FarEnd, News
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.session_ports import Judged, OpenCase, SettledByStore
+from snapshots.app.session_ports import Judged, OpenCase, SettledByStore, StagedVerdicts
 from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
 from snapshots.app.steering import Pace, Place, Stage, Step, Work
 from snapshots.app.store_first import StoreFirst, counts_of
 from snapshots.domain.gap import Gap
-from snapshots.domain.judgement import Verdicts
 
 SAMPLES = 5
 LARGEST_READ = 1_000
@@ -32,6 +31,9 @@ COUNTING = "count"
 
 FORESEEN_FOR = 2
 """For how many sessions at least that nobody judged, on average, each address is judged before they are looked at."""
+
+SOME_FORESEEN = 0.25
+"""Of which part of the addresses verdicts are reached before the far end begins to settle sessions by those."""
 
 COUNTED = 4_000
 """Of how many addresses the sessions are counted in one transaction."""
@@ -75,7 +77,9 @@ class Journey:
         self._may_have_found = has_begun
         self._samples: dict[object, list[Judged]] = {}
         self.written_bytes: float | None = None
-        self._is_measured = False
+        self._has_written = False
+        self._logged = Counter[str]()
+        self._to_foresee, self._foreseen = 0, 0
         self._store = StoreFirst(settling, run)
 
     @property
@@ -120,12 +124,16 @@ class Journey:
             if not self._settling.can_foresee(stores):
                 return 0
             addresses = stores.inventory.count()
-            return addresses if addresses * FORESEEN_FOR <= self._left(OpenCase.NEVER_JUDGED, stores) else 0
+            if addresses * FORESEEN_FOR > self._left(OpenCase.NEVER_JUDGED, stores):
+                return 0
+            self._to_foresee, self._foreseen = addresses, 0
+            return addresses
 
         def step(stores: Stores, after: str, limit: int) -> Step:
-            last, handled = self._settling.foresee(
-                stores, now=self._clock.now(), after=after, limit=limit, tell=self._tell_far_end
-            )
+            may_settle = self._foreseen >= self._to_foresee * SOME_FORESEEN
+            tell = partial(self._tell_far_end, may_settle=may_settle, more_follows=True)
+            last, handled = self._settling.foresee(stores, now=self._clock.now(), after=after, limit=limit, tell=tell)
+            self._foreseen += handled
             return Step(last, handled, {})
 
         return Stage(
@@ -142,13 +150,18 @@ class Journey:
             with self._database.view() as stores:
                 return self._left(OpenCase.NEVER_JUDGED, stores)
 
-        return self._far_end.helping(work, unjudged)
+        return self._far_end.helping(work, unjudged, after=left_at(work.position, OpenCase.NEVER_JUDGED.value))
 
     def _tell_far_end(
-        self, verdicts: Verdicts, knowledge: object, at: datetime, *, after: str = "", may_settle: bool = False
+        self,
+        staged: StagedVerdicts,
+        knowledge: object,
+        at: datetime,
+        *,
+        may_settle: bool = True,
+        more_follows: bool = False,
     ) -> None:
-        """Hand over what is remembered; before the first batch is measured no session may be settled elsewhere."""
-        self._far_end.tell(News(verdicts, knowledge, at, after, may_settle))
+        self._far_end.tell(News(staged, knowledge, at, may_settle, more_follows))
 
     def _left(self, case: OpenCase, stores: Stores) -> int:
         return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
@@ -161,15 +174,16 @@ class Journey:
             self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
             return Step("", 0, {})
-        if self._is_measured:
+        if self._is_rehearsal and self._has_written:
             return self._done(case, stores, after, limit)
-        log_before = stores.log_position()
+        log_before, beside_before = stores.log_position(), self._far_end.settled
         done = self._done(case, stores, after, limit)
+        self._has_written |= done.handled > 0
         log_after = stores.log_position()
-        if done.handled:
-            self._is_measured = True
-            if log_before is not None and log_after is not None:
-                self.written_bytes = (log_after - log_before) / done.handled
+        if done.handled and log_before is not None and log_after is not None:
+            beside = self._far_end.settled - beside_before
+            self._logged.update(bytes=log_after - log_before, sessions=done.handled + beside)
+            self.written_bytes = self._logged["bytes"] / self._logged["sessions"]
         return done
 
     def _done(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
@@ -177,8 +191,7 @@ class Journey:
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
             if self._far_end.is_at_work:
-                tell = partial(self._tell_far_end, after=after, may_settle=self._is_measured)
-                self._settling.hand_over(stores, now, tell)
+                self._settling.hand_over(stores, now, self._tell_far_end)
             self._far_end.keep_clear(stores)
             known = self._store.settle(stores, now=now, after=after, limit=limit)
         counts = counts_of(known)
@@ -193,7 +206,7 @@ class Journey:
                 run=self.run,
                 now=now,
                 is_rehearsal=self._is_rehearsal,
-                writes=not self._is_rehearsal or not self._is_measured,
+                writes=not self._is_rehearsal or not self._has_written,
                 meanwhile=partial(self._read_on, case, behind, limit),
             )
             counts += self._counts_of(page)
@@ -266,8 +279,13 @@ def unfinished(stores: Stores) -> Sequence[RunRecord]:
 
 def counted_until(record: RunRecord) -> str:
     """Return up to which address a backfill counted in the inventory the sessions whose address it found."""
-    position = json.loads(record.position) if record.position else {}
-    return str(position["after"]) if position.get("stage") == COUNTING else ""
+    return left_at(record.position, COUNTING)
+
+
+def left_at(position: str, stage: str) -> str:
+    """Return the place behind which a stage goes on from a position; "" if it is another's."""
+    left = json.loads(position) if position else {}
+    return str(left["after"]) if left.get("stage") == stage else ""
 
 
 def still_counting(stores: Stores) -> Mapping[str, str]:

@@ -115,6 +115,23 @@ class Prepared(NamedTuple):
     has_codes: bool
 
 
+class StagedVerdicts(NamedTuple):
+    """
+    Verdicts that a store has beside its sessions, in the form in which another transaction takes them too.
+
+    Attributes:
+        generation: As of `Verdicts`.
+        before: How many of the generation came before these.
+        size: How many they are.
+        form: What it takes; only for the kind of store that made it.
+    """
+
+    generation: int
+    before: int
+    size: int
+    form: object
+
+
 class SettledByStore(NamedTuple):
     """
     What the store settled of a page of sessions that nobody judged, because their verdicts were remembered.
@@ -218,8 +235,17 @@ class OpenSessions(Protocol):
         """Whether any address that was registered before a moment learned something since then."""
         ...
 
-    def remember(self, verdicts: Verdicts) -> None:
-        """Make ready for `settle_remembered` what came to be remembered: more may come, and the oldest may be gone."""
+    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+        """
+        Make ready for `settle_remembered` what came to be remembered: more may come, and the oldest may be gone.
+
+        Returns:
+            What was not ready before.
+        """
+        ...
+
+    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+        """Make ready what `remember` returned, one after the other, in transactions of another connection."""
         ...
 
     def settle_remembered(

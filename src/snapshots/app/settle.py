@@ -9,16 +9,15 @@ from typing import NamedTuple, TypeVar
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.finding import AddressFinder
 from snapshots.app.ports import Stores
-from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared, SettledByStore
+from snapshots.app.session_ports import Judged, OpenCase, OpenSession, Prepared, SettledByStore, StagedVerdicts
 from snapshots.domain.gap import Gap
-from snapshots.domain.judgement import Verdicts
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
 
-Tell = Callable[[Verdicts, object, datetime], None]
-"""Is told what is remembered, what was known then, and a moment that is not before anything of it was learned."""
+Tell = Callable[[StagedVerdicts, object, datetime], None]
+"""Is told what came to be remembered, what was known then, and a moment not before anything of it was learned."""
 
 
 FORESEEN = 200
@@ -167,15 +166,16 @@ class Settling:
         """
         self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
         addresses = stores.inventory.looked_up(after=after, limit=limit)
+        at = not_before_learning(stores, now)
         for begin in range(0, len(addresses), FORESEEN):
             verdicts = self._service.foresee(addresses[begin : begin + FORESEEN], stores)
-            tell(verdicts, self._service.knowledge, now)
-            stores.open_sessions.remember(verdicts)
+            tell(stores.open_sessions.remember(verdicts), self._service.knowledge, at)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
     def hand_over(self, stores: Stores, now: datetime, tell: Tell) -> None:
         """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
-        tell(self._service.verdicts(stores), self._service.knowledge, not_before_learning(stores, now))
+        staged = stores.open_sessions.remember(self._service.verdicts(stores))
+        tell(staged, self._service.knowledge, not_before_learning(stores, now))
 
     def settle_remembered(
         self, stores: Stores, *, run: str, now: datetime, after: str, limit: int

@@ -249,7 +249,10 @@ class Steering:
             total = stage.count(stores)
         if not total and stage.is_optional:
             return True
-        observer.stage_begun(stage.name, total, run=work.run)
+        is_prelude = stage.name not in {each.name for each in work.stages}
+        observer.stage_begun(stage.name, total + (0 if is_prelude else work.done_beside), run=work.run)
+        if not is_prelude:
+            self._tell(observer, work, 0, 0.0)
         size = limit = pace.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
@@ -268,7 +271,10 @@ class Steering:
                 after = self._set_aside(stage, after, work, str(error))
                 continue
             seconds = self._stopwatch() - begun_at
-            self._tell(observer, work, step.handled, seconds)
+            if is_prelude:
+                observer.batch_done(step.handled, seconds)
+            else:
+                self._tell(observer, work, step.handled, seconds)
             if not step.last:
                 return True
             after = step.last

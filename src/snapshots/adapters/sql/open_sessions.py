@@ -35,7 +35,7 @@ from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
-from snapshots.adapters.sql.remembered import settle_plain, stage_spans
+from snapshots.adapters.sql.remembered import settle_plain, stage_spans, stage_too
 from snapshots.adapters.sql.rows import address_of, sighting_of
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import OURS, Shape
@@ -50,7 +50,16 @@ from snapshots.adapters.sql.tables import (
     set_asides,
 )
 from snapshots.adapters.sql.unjudged import UnjudgedRows
-from snapshots.app.session_ports import Judged, OpenCase, OpenPage, OpenSession, Prepared, SettledByStore, Span
+from snapshots.app.session_ports import (
+    Judged,
+    OpenCase,
+    OpenPage,
+    OpenSession,
+    Prepared,
+    SettledByStore,
+    Span,
+    StagedVerdicts,
+)
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
@@ -200,9 +209,13 @@ class SqlOpenSessions:
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
 
-    def remember(self, verdicts: Verdicts) -> None:
+    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
         """Put verdicts beside the sessions."""
-        stage_spans(self._connection, verdicts)
+        return stage_spans(self._connection, verdicts)
+
+    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+        """Put verdicts beside the sessions, as another connection did."""
+        stage_too(self._connection, staged)
 
     def settle_remembered(
         self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int

@@ -7,8 +7,9 @@ and only of plain rows: those of which anything is unusual are left to the progr
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import cast as typed
 
 from sqlalchemy import (
     CTE,
@@ -46,10 +47,10 @@ from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import Shape
-from snapshots.adapters.sql.stage import STATED, add, fact_columns, pack, stages
+from snapshots.adapters.sql.stage import STATED, Packed, add, fact_columns, pack, stages
 from snapshots.adapters.sql.tables import is_sealed, name, session_summaries
 from snapshots.adapters.sql.unjudged import RowPage
-from snapshots.app.session_ports import SettledByStore
+from snapshots.app.session_ports import SettledByStore, StagedVerdicts
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
 from snapshots.domain.snapshot import IpSnapshot, Method
@@ -148,17 +149,32 @@ def settle_plain(
     return SettledByStore(page.last, page.size - done.total(), counted, found)
 
 
-def stage_spans(connection: Connection, verdicts: Verdicts) -> None:
+def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
     """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
+    first = max(_staged(connection, verdicts.generation), verdicts.before)
+    packed = pack(connection, _rows(connection, verdicts, first))
+    add(connection, STAGE, packed)
+    size = max(0, verdicts.before + len(verdicts.spans) - first)
+    return StagedVerdicts(verdicts.generation, first, size, packed)
+
+
+def stage_too(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
+    """Stage what `stage_spans` staged by another connection to a database of the same kind, but for what is here."""
+    if staged:
+        known = _staged(connection, staged[0].generation)
+        add(connection, STAGE, *(typed(Packed, each.form) for each in staged if each.before >= known))
+
+
+def _staged(connection: Connection, generation: int) -> int:
+    """Return how many verdicts of a generation are staged, or were let go before; those of others are dropped."""
     connection.execute(CreateTable(STAGE, if_not_exists=True))
     connection.execute(CreateIndex(OF_ADDRESS, if_not_exists=True))
     last = connection.execute(select(func.max(STAGE.c.number))).scalar()
-    generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
-    if generation != verdicts.generation:
-        empty(connection, STAGE)
-        known = 0
-    if known < verdicts.before + len(verdicts.spans):
-        add(connection, STAGE, pack(connection, _rows(connection, verdicts, max(known, verdicts.before))))
+    of_generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
+    if of_generation == generation:
+        return int(known)
+    empty(connection, STAGE)
+    return 0
 
 
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:

@@ -99,19 +99,27 @@ def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
 
 def add(connection: Connection, stage: Table, *packed: Packed) -> None:
     """Put rows that `pack` made into a temporary table that is there, beside what it holds."""
-    driver = connection.connection.driver_connection
-    for rows in filter(len, packed):
-        if isinstance(rows, bytes):
-            columns = ", ".join(column.name for column in stage.columns)
-            copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"
-            with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # psycopg's
-                copy.write(rows)
-        elif connection.dialect.paramstyle == "qmark":
+    _copy(connection, stage, [rows for rows in packed if rows and isinstance(rows, bytes)])
+    for rows in packed:
+        if not rows or isinstance(rows, bytes):
+            continue
+        if connection.dialect.paramstyle == "qmark":
             statement = str(stage.insert().compile(dialect=connection.dialect))
             connection.exec_driver_sql(statement, rows)
         else:
             names = stage.columns.keys()
             connection.execute(stage.insert(), [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _copy(connection: Connection, stage: Table, texts: Sequence[bytes]) -> None:
+    if not texts:
+        return
+    columns = ", ".join(column.name for column in stage.columns)
+    copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"
+    driver = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # psycopg's
+        for text in texts:
+            copy.write(text)
 
 
 def rows_of(stage: Table, count: int) -> FromClause:
