@@ -160,8 +160,12 @@ class InMemoryCounts:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)
 
-    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
+    def addresses_until(self, *, after: str, limit: int) -> str:
         page = sorted(address.text for address in self.memory.addresses if address.text > after)[:limit]
+        return page[-1] if page else ""
+
+    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
+        page = {address.text for address in self.memory.addresses if after < address.text <= until}
         for name, (by, _) in self.memory.found_by.items():
             session = self.memory.sessions[name]
             if by == run and session.source_ip is not None and session.source_ip.text in page:
@@ -171,7 +175,6 @@ class InMemoryCounts:
                 known.first_seen = first if is_new else min(known.first_seen, first)
                 known.last_seen = last if is_new else max(known.last_seen, last)
                 known.session_count += 1
-        return page[-1] if page else ""
 
     def recount_networks(self, *, counted_at: datetime) -> None:
         pass  # networks are not kept apart from their addresses

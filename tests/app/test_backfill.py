@@ -593,11 +593,11 @@ def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs whose finds were counted."""
     runs: list[str] = []
-    count_found: Callable[..., str] = InMemoryCounts.count_found
+    count_found: Callable[..., None] = InMemoryCounts.count_found
 
-    def noting(self: InMemoryCounts, run: str, **page: Any) -> str:
+    def noting(self: InMemoryCounts, run: str, **page: Any) -> None:
         runs.append(run)
-        return count_found(self, run, **page)
+        count_found(self, run, **page)
 
     monkeypatch.setattr(InMemoryCounts, "count_found", noting)
     return runs

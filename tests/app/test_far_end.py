@@ -19,9 +19,10 @@ from dependency_injector import providers
 from sqlalchemy import create_engine, make_url, text
 
 from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
-from snapshots.app import far_end, settle
+from snapshots.app import far_end, journey, settle
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreUnavailable
 from snapshots.app.ports import WriteLock
 from snapshots.app.run_ports import RunState
@@ -315,6 +316,115 @@ def test_a_backfill_with_help_is_stopped_and_goes_on(
     assert is_as_expected(url, expected)
 
 
+COUNTED = 90
+"""So few addresses of the two thousand are counted in one transaction."""
+
+
+@pytest.fixture
+def counted_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many pages of addresses each thread counted."""
+    counted = Counter[str]()
+    count_found = SqlInventoryCounts.count_found
+
+    def counting(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        count_found(self, run, **page)
+        counted[threading.current_thread().name.partition("_")[0]] += 1
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+    monkeypatch.setattr(journey, "COUNTED", COUNTED)
+    return counted
+
+
+def test_what_was_found_is_counted_by_both_in_turns(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str]
+) -> None:
+    """Every second page of addresses each."""
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    pages = -(-len(ADDRESSES) // COUNTED)
+    assert is_as_expected(url, expected)
+    assert counted_by.total() == pages
+    assert counted_by["far-end"] == pages // 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ("far-end", StoreBusy("a deadlock")),
+        ("far-end", StoreUnavailable("a check failed")),
+        ("MainThread", StoreBusy("a deadlock")),
+        ("MainThread", StoreUnavailable("a check failed")),
+    ],
+)
+def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
+    container: Container,
+    url: str,
+    expected: Expected,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: tuple[str, Exception],
+) -> None:
+    """What the far end counted is taken back with what the near end did."""
+    monkeypatch.setattr(journey, "COUNTED", COUNTED)
+    thread, error = failure
+    count_found, fails = SqlInventoryCounts.count_found, iter([False, True, True])
+
+    def failing(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        count_found(self, run, **page)
+        if threading.current_thread().name.startswith(thread) and next(fails, False):
+            time.sleep(0.05)
+            raise error
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", failing)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert next(fails, "both were met") == "both were met"
+
+
+@pytest.mark.parametrize("pages", [1, 2, 5])
+def test_counting_in_turns_is_stopped_and_goes_on(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], pages: int
+) -> None:
+    """Behind what both did."""
+    report = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: counted_by["MainThread"] >= pages)
+    assert not report.is_done
+    assert counted_by.total() == 2 * pages
+
+    container.backfill().resume(None, Unwatched())
+
+    assert is_as_expected(url, expected)
+
+
+def test_whoever_waits_to_write_comes_in_between_turns(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The near end asks for nothing while the far end waits for it, or all three would wait for each other."""
+    other, waiting, written = SqlDatabase(url), threading.Event(), threading.Event()
+    count_found = SqlInventoryCounts.count_found
+
+    def write() -> None:
+        waiting.set()
+        with other.transaction():
+            written.set()
+
+    def counting(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        if not waiting.is_set():
+            threading.Thread(target=write).start()
+            waiting.wait(30)
+            time.sleep(0.2)
+        count_found(self, run, **page)
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+    written.wait(30)
+    other.close()
+
+    assert is_as_expected(url, expected)
+    assert counted_by["far-end"]
+
+
 def test_a_sick_database_is_spared_by_both(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,8 +481,10 @@ def test_a_run_that_is_taken_over_is_left_by_both(
 
 PROGRAM = """
 import sys
-from tests.app.test_far_end import SHORT, opened
+from tests.app.test_far_end import COUNTED, SHORT, opened
+from snapshots.app import journey
 from snapshots.app.steering import Unwatched
+journey.COUNTED = COUNTED
 backfill = opened(sys.argv[1]).backfill()
 print("ready", flush=True)
 backfill.run(Unwatched(), pace=SHORT)
@@ -389,7 +501,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected:
             with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as child:
                 assert child.stdout is not None
                 child.stdout.readline()
-                time.sleep(0.9 * chance.random())
+                time.sleep(1.4 * chance.random())
                 child.send_signal(signal.SIGKILL)
 
             container = opened(url)

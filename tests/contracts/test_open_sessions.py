@@ -198,7 +198,8 @@ def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(data
         for run, name in (("counted", "m"), ("back", "n")):
             found = Judged(OpenSession(name, None), sighting, snapshot())
             stores.open_sessions.settle([found], run=run, settled_at=LATER)
-        assert stores.counts.count_found("counted", after="", limit=9, seen_at=LATER) == OTHER.text
+        assert stores.counts.addresses_until(after="", limit=9) == OTHER.text
+        stores.counts.count_found("counted", after="", until=OTHER.text, seen_at=LATER)
     assert counted(database)[OTHER.text][0] == 2
 
     with database.transaction() as stores:
@@ -207,7 +208,7 @@ def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(data
     assert counted(database)[OTHER.text][0] == 1
 
     with database.transaction() as stores:
-        stores.counts.count_found("back", after="", limit=9, seen_at=LATER)
+        stores.counts.count_found("back", after="", until=OTHER.text, seen_at=LATER)
     assert counted(database)[OTHER.text][0] == 2
 
 
@@ -225,8 +226,9 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
     assert kept(database, "n").source_ip == OTHER
     with database.transaction() as stores:
         after = ""
-        while after := stores.counts.count_found("back", after=after, limit=1, seen_at=LATER):
-            pass
+        while until := stores.counts.addresses_until(after=after, limit=1):
+            stores.counts.count_found("back", after=after, until=until, seen_at=LATER)
+            after = until
     with database.transaction() as stores:
         undone = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
         assert (undone.last, undone.opened, undone.restored, undone.sources) == (

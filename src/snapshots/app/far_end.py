@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from snapshots.app.enrich import knowledge_in
 from snapshots.app.far_spans import FEWEST_SPANS, FarSpans
+from snapshots.app.far_turns import Turns
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.session_ports import SettledByStore, Span, StagedVerdicts
@@ -81,6 +82,7 @@ class FarEnd:
         self._stopwatch = stopwatch
         self._span = span
         self._hand: _Hand | None = None
+        self._turns: Turns | None = None
 
     @contextmanager
     def helping(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
@@ -95,8 +97,7 @@ class FarEnd:
         Raises:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
-        is_free = work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
-        unjudged = count() if self._executor is not None and is_free else 0
+        unjudged = count() if self._executor is not None and _is_free(work) else 0
         if self._executor is None or unjudged < self._span * FEWEST_SPANS:
             yield
             return
@@ -112,6 +113,45 @@ class FarEnd:
                 wait([helping])
                 self._hand, work.is_helped = None, False
             helping.result()
+
+    @contextmanager
+    def taking_turns(
+        self, work: Work, stage: str, do: Callable[[Stores, str], str], *, is_worth_while: Callable[[], bool]
+    ) -> Iterator[None]:
+        """
+        Do every second batch of a stage until the end of the block, if nobody said how fast to work.
+
+        Args:
+            work: The backfill.
+            stage: The name of the stage.
+            do: Does a batch behind a place, within a transaction, and returns the place behind it.
+            is_worth_while: Says whether there are enough.
+        """
+        if self._executor is None or not _is_free(work) or not is_worth_while():
+            yield
+            return
+        with self._open_own() as (database, _):
+            self._turns = Turns(work, stage, do, executor=self._executor, database=database, clock=self._clock)
+            work.is_helped = True
+            try:
+                yield
+            finally:
+                self.give_up_turn()
+                self._turns, work.is_helped = None, False
+
+    def begin_turn(self, after: str) -> None:
+        """Begin the batch behind that of the near end, of which the transaction is still open."""
+        if self._turns is not None:
+            self._turns.begin(after)
+
+    def end_turn(self, place: str) -> str:
+        """Store that batch, because the near end stored its own up to a place; return where to go on."""
+        return place if self._turns is None else self._turns.end(place)
+
+    def give_up_turn(self) -> None:
+        """Take that batch back."""
+        if self._turns is not None:
+            self._turns.give_up()
 
     @property
     def is_at_work(self) -> bool:
@@ -132,6 +172,11 @@ class FarEnd:
         """Let the near end not look at what the far end took."""
         if self._hand is not None and self._hand.low:
             stores.open_sessions.keep_to(Span("", self._hand.low))
+
+
+def _is_free(work: Work) -> bool:
+    """Whether nobody said how fast to work."""
+    return work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
 
 
 class _Heard(NamedTuple):

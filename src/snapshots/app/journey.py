@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
@@ -98,7 +98,7 @@ class Journey:
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._once_more()]
         passes[0] = replace(passes[0], before=self._foresight(), beside=self._helped)
-        return [*passes, Stage(name=COUNTING, step=self._count, count=lambda _: 0)]
+        return [*passes, self._counting()]
 
     def _once_more(self) -> Stage:
         return replace(self._stage(OpenCase.NEVER_JUDGED), name="once_more", is_optional=True)
@@ -263,12 +263,31 @@ class Journey:
         last = stores.inventory.learned_last()
         return known is not None and last is not None and known == last.isoformat()
 
-    def _count(self, stores: Stores, after: str, _: int) -> Step:
-        """Count the sessions whose address the run found, on a page of addresses; it looks at those of all runs."""
-        if not self._may_have_found:
-            return Step("", 0, {})
-        last = stores.counts.count_found(self.run, after=after, limit=COUNTED, seen_at=self._clock.now())
-        return Step(last, 0, {})
+    def _counting(self) -> Stage:
+        """Count the sessions whose address the run found, page by page of the addresses of all runs."""
+
+        def page(stores: Stores, after: str, meanwhile: Callable[[str], None] = lambda _: None) -> str:
+            until = stores.counts.addresses_until(after=after, limit=COUNTED)
+            if until:
+                meanwhile(until)
+                stores.counts.count_found(self.run, after=after, until=until, seen_at=self._clock.now())
+            return until
+
+        def step(stores: Stores, after: str, _: int) -> Step:
+            return Step(page(stores, after, self._far_end.begin_turn) if self._may_have_found else "", 0, {})
+
+        def has_pages() -> bool:
+            with self._database.view() as stores:
+                return self._may_have_found and stores.inventory.count() > COUNTED
+
+        return Stage(
+            name=COUNTING,
+            step=step,
+            count=lambda _: 0,
+            forget=self._far_end.give_up_turn,
+            beside=lambda work: self._far_end.taking_turns(work, COUNTING, page, is_worth_while=has_pages),
+            go_on=self._far_end.end_turn,
+        )
 
 
 def unfinished(stores: Stores) -> Sequence[RunRecord]:

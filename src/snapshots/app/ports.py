@@ -216,18 +216,19 @@ class InventoryCounts(Protocol):
         """
         ...
 
-    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
+    def addresses_until(self, *, after: str, limit: int) -> str:
+        """Return the last of at most so many addresses behind one, or behind ""; "" if there are no more."""
+        ...
+
+    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
         """
         Count the sessions whose address a run found, on some of the addresses.
 
         Args:
             run: The run.
             after: The address to start behind; "" for the first ones.
-            limit: How many addresses at most.
+            until: The last of the addresses.
             seen_at: The present moment.
-
-        Returns:
-            The last of these addresses; "" if there are no more.
         """
         ...
 

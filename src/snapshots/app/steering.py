@@ -59,6 +59,8 @@ class Stage:
         forget: Is called when a batch was rolled back, however often it is tried again.
         before: What is done before it, and anew where it is resumed.
         beside: Opens a block in which all of that is done, maybe helped by another thread.
+        go_on: Is called with the place behind a batch when that is stored, and returns the place to go on behind; ""
+            if another thread has done the rest.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Stage:
     forget: Callable[[], None] = lambda: None
     before: "Stage | None" = None
     beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
+    go_on: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,9 +278,8 @@ class Steering:
                 observer.batch_done(step.handled, seconds)
             else:
                 self._tell(observer, work, step.handled, seconds)
-            if not step.last:
+            if not step.last or not (after := stage.go_on(step.last)):
                 return True
-            after = step.last
             size = pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
             self._rest(pace.pause_after(step.handled, seconds), is_stopped)
@@ -306,7 +308,7 @@ class Steering:
                 step = stage.step(stores, after, limit)
                 until_committed.enter_context(work.counting)
                 if not work.is_rehearsal:
-                    counts, position = work.counts + Counter(step.counts), _position(work, stage, step.last)
+                    counts, position = work.counts + Counter(step.counts), position_behind(work, stage.name, step.last)
                     stores.runs.note(work.run, counts, at=self._clock.now(), position=position)
             work.counts.update(step.counts)
         return step
@@ -326,7 +328,7 @@ class Steering:
             work.set_aside[refused.session_id] = reason
             if not work.is_rehearsal:
                 stores.runs.set_aside(work.run, refused.session_id, reason, at=now)
-                position = _position(work, stage, refused.place)
+                position = position_behind(work, stage.name, refused.place)
                 stores.runs.note(work.run, work.counts, at=now, position=position)
         return refused.place
 
@@ -344,15 +346,22 @@ class Steering:
         return True
 
 
-def _position(work: Work, stage: Stage, last: str) -> str | None:
-    """Return the place behind a batch; behind the last one of a stage it is the beginning of the next."""
+def position_behind(work: Work, stage: str, last: str) -> str | None:
+    """
+    Return the position of work behind a batch; behind the last one of a stage it is the beginning of the next.
+
+    Args:
+        work: The work.
+        stage: The name of the stage.
+        last: The place behind the batch; "" if nothing is left.
+    """
     names = [each.name for each in work.stages]
-    if stage.name not in names:
+    if stage not in names:
         return None  # what is done before one is done anew
     if last:
-        return json.dumps({"stage": stage.name, "after": last})
-    following = names[names.index(stage.name) + 1 :]
-    return json.dumps({"stage": following[0] if following else stage.name, "after": "" if following else END})
+        return json.dumps({"stage": stage, "after": last})
+    following = names[names.index(stage) + 1 :]
+    return json.dumps({"stage": following[0] if following else stage, "after": "" if following else END})
 
 
 END = "\U0010ffff"

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
+from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
@@ -49,13 +49,15 @@ class SqlInventoryCounts:
             self._take_away(address, names, seen_at)
         self._add(spans, more, seen_at)
 
-    def count_found(self, run: str, *, after: str, limit: int, seen_at: datetime) -> str:
-        """Count on a page of addresses, in one statement."""
+    def addresses_until(self, *, after: str, limit: int) -> str:
+        """Return the last address of a page."""
+        address = ip_inventory.c.ip_address
+        page = select(address).where(address > after).order_by(address).limit(limit).subquery()
+        return self._connection.execute(select(func.max(page.c.ip_address))).scalar() or ""
+
+    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
+        """Count in one statement."""
         row, own = ip_inventory.c, session_summaries.c
-        page = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
-        last = self._connection.execute(select(func.max(page.subquery().c.ip_address))).scalar()
-        if last is None:
-            return ""
         began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
         found = (
             select(
@@ -66,7 +68,7 @@ class SqlInventoryCounts:
             )
             .where(
                 own.source_ip > after,
-                own.source_ip <= last,
+                own.source_ip <= until,
                 was_found_by(own, run),
             )
             .group_by(own.source_ip)
@@ -76,7 +78,7 @@ class SqlInventoryCounts:
         first, newest = found.c.first, found.c.last
         counting = (
             update(ip_inventory)
-            .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= last)
+            .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= until)
             .values(
                 session_count=row.session_count + found.c.sessions,
                 first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
@@ -84,9 +86,8 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
-        with in_order_of_rows(self._connection):
+        with seeking(self._connection):
             self._connection.execute(counting)
-        return str(last)
 
     def recount_networks(self, *, counted_at: datetime) -> None:
         """Count the addresses by network in one statement, and write what differs."""

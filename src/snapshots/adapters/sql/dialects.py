@@ -63,8 +63,8 @@ def empty(connection: Connection, temporary: Table) -> None:
         connection.execute(delete(temporary))
 
 
-WHOLESALE = ("enable_hashjoin", "enable_mergejoin")
-"""Ways of PostgreSQL to join that read a table or an index from end to end."""
+WHOLESALE = ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_bitmapscan")
+"""Ways of PostgreSQL that read a table or an index from end to end, or gather the places of many rows first."""
 
 ROW_BY_ROW = ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")
 """Its ways that read a whole table, or rows in the order of an index."""
