@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import check_asn, check_country, check_utc
@@ -71,6 +72,7 @@ class SourceBuild:
         return label_of(self.name, self.built_at)
 
 
+@lru_cache(maxsize=1024)
 def label_of(source: str, built_at: datetime) -> str:
     """Return how a build is named in a snapshot's provenance."""
     return f"{source}@{built_at.date()}"

@@ -22,14 +22,17 @@ class Requirement(Enum):
 
     def is_met_by(self, snapshot: IpSnapshot) -> bool:
         """Whether *snapshot* states enough."""
-        has_asn, has_country = snapshot.asn is not None, snapshot.country is not None
-        return {
-            Requirement.ASN_OR_COUNTRY: has_asn or has_country,
-            Requirement.ASN: has_asn,
-            Requirement.COUNTRY: has_country,
-            Requirement.ASN_AND_COUNTRY: has_asn and has_country,
-            Requirement.ANY: True,
-        }[self]
+        return (snapshot.asn is not None, snapshot.country is not None) in _ENOUGH[self]
+
+
+_BOTH, _ASN, _COUNTRY, _NEITHER = (True, True), (True, False), (False, True), (False, False)
+_ENOUGH = {
+    Requirement.ASN_OR_COUNTRY: {_BOTH, _ASN, _COUNTRY},
+    Requirement.ASN: {_BOTH, _ASN},
+    Requirement.COUNTRY: {_BOTH, _COUNTRY},
+    Requirement.ASN_AND_COUNTRY: {_BOTH},
+    Requirement.ANY: {_BOTH, _ASN, _COUNTRY, _NEITHER},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

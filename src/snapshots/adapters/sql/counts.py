@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
 
-from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
 from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
@@ -86,7 +86,7 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
-        with seeking(self._connection):
+        with in_order_of_rows(self._connection):
             self._connection.execute(counting)
 
     def recount_networks(self, *, counted_at: datetime) -> None:

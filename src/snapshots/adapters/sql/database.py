@@ -23,7 +23,7 @@ from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.tables import session_summaries
+from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
@@ -328,7 +328,8 @@ class SqlDatabase:
             StoreUnavailable: The database refused.
         """
         with self._translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"ANALYZE {session_summaries.name}")
+            written = dialects.only_of(connection, SNAPSHOT_COLUMNS)  # and not the documents
+            connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
 
     def close(self) -> None:
         """Close every connection."""

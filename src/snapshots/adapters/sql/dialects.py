@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -63,33 +63,44 @@ def empty(connection: Connection, temporary: Table) -> None:
         connection.execute(delete(temporary))
 
 
-WHOLESALE = ("enable_hashjoin", "enable_mergejoin", "enable_seqscan", "enable_bitmapscan")
-"""Ways of PostgreSQL that read a table or an index from end to end, or gather the places of many rows first."""
+ROW_BY_ROW = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan")}
+"""Settings of PostgreSQL that leave it what seeks row after row by an index."""
 
-ROW_BY_ROW = ("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")
-"""Its ways that read a whole table, or rows in the order of an index."""
+BY_PLACES = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")} | {
+    "effective_io_concurrency": "0"
+}
+"""
+Those that leave it to ask an index where rows lie, and to read them in that order.
+
+Other processes would read ahead, which takes twice as long where the rows are in memory, as after a backfill.
+"""
 
 
 def seeking(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
-    return _without(connection, WHOLESALE)
+    return _set(connection, ROW_BY_ROW)
 
 
 def in_order_of_rows(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL ask an index where rows lie, and read them in that order: after a backfill they lie anywhere."""
-    return _without(connection, ROW_BY_ROW)
+    return _set(connection, BY_PLACES)
 
 
 @contextmanager
-def _without(connection: Connection, ways: Sequence[str]) -> Iterator[None]:
+def _set(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
-    for way in ways:
-        connection.exec_driver_sql(f"SET LOCAL {way} = off")
+    for name, value in settings.items():
+        connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
     yield
-    for way in ways:
-        connection.exec_driver_sql(f"SET LOCAL {way} TO DEFAULT")
+    for name in settings:
+        connection.exec_driver_sql(f"SET LOCAL {name} TO DEFAULT")
+
+
+def only_of(connection: Connection, columns: Collection[str]) -> str:
+    """Return what lets ANALYZE look at some columns alone, behind the name of the table; SQLite looks at indexes."""
+    return f" ({', '.join(columns)})" if connection.dialect.name == "postgresql" else ""
 
 
 def counted_returns(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
