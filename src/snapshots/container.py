@@ -81,6 +81,8 @@ def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
     def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
         database = SqlDatabase(settings.db, addresses_in_document)
         try:
+            with database.transaction():
+                pass  # the first one is nobody's help
             yield database, SqlHealth(database, _limits(settings))
         finally:
             database.close()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreBusy, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.dialects import seeking
 from snapshots.adapters.sql.moments import UtcDateTime, moment_in_utc, moment_text
 from snapshots.adapters.sql.rows import behaviour_in, seal_of
 from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
@@ -266,3 +267,35 @@ def test_every_column_of_a_session_is_written() -> None:
 def test_a_behaviour_that_cannot_be_read_is_none(text: str) -> None:
     """What another program wrote there stops no load."""
     assert behaviour_in(text) == Behaviour()
+
+
+def test_a_server_that_refuses_more_memory_for_temporary_tables_is_worked_with_all_the_same(postgresql: str) -> None:
+    """A pool of connections gives one on which somebody else had such tables: their memory is fixed then."""
+    database = SqlDatabase(postgresql)
+
+    @event.listens_for(database.engine, "connect", insert=True)
+    def used_before(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE theirs (n integer)")
+            cursor.execute("INSERT INTO theirs VALUES (1)")
+        connection.commit()
+
+    with database.transaction() as stores:
+        assert stores.connection.execute(text("SHOW temp_buffers")).scalar_one() == "8MB"
+    database.close()
+    unused = SqlDatabase(postgresql)
+    with unused.view() as stores:
+        assert stores.connection.execute(text("SHOW temp_buffers")).scalar_one() == "64MB"
+    unused.close()
+
+
+def test_what_a_caller_told_the_planner_stays_told(postgresql: str) -> None:
+    """On a connection of somebody else, within a transaction of theirs."""
+    engine = create_engine(postgresql)
+    asked = text("SELECT current_setting('enable_hashjoin'), current_setting('enable_mergejoin')")
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_hashjoin = off"))
+        with seeking(connection):
+            assert tuple(connection.execute(asked).one()) == ("off", "off")
+        assert tuple(connection.execute(asked).one()) == ("off", "on")
+    engine.dispose()

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.intel.enrichment import addresses_in_document
+from snapshots.adapters.sql import remembered
 from snapshots.adapters.sql.database import SqlDatabase, SqlStores
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.session_ports import Judged, OpenCase
@@ -261,3 +262,20 @@ def test_what_one_connection_remembers_another_is_handed(container: Container) -
 
     assert [(each.before, each.size) for each in (first, second, third, new)] == [(0, 1), (1, 2), (3, 0), (0, 2)]
     assert settled == [0, 1, 1, 0]
+
+
+def test_what_another_process_left_on_a_connection_is_not_applied(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of connections may hand its temporary table over."""
+    put_plain(container.database(), 2)
+    monkeypatch.setattr(remembered, "PROCESS", 7)
+    with container.database().transaction() as stores:
+        stores.open_sessions.remember(Verdicts(1, SPANS))
+    monkeypatch.setattr(remembered, "PROCESS", 8)
+    with container.database().transaction() as stores:
+        verdicts = Verdicts(1, (), before=len(SPANS))
+        done = stores.open_sessions.settle_remembered(verdicts, run="r", settled_at=NOON, after="", limit=9)
+
+    assert done is not None
+    assert (done.verdicts.total(), done.left) == (0, 2)

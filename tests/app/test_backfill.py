@@ -1,6 +1,7 @@
 """Backfill, improve and undo, over a database in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 from unittest.mock import Mock
@@ -20,7 +21,7 @@ from snapshots.app.ports import Database
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase, SessionChange, Span
 from snapshots.app.settle import FoundPage, SettledPage, Settling
-from snapshots.app.steering import Pace, Steering
+from snapshots.app.steering import Pace, Steering, Work
 from snapshots.app.store_first import PAGES_UNASKED
 from snapshots.app.undo import UndoReport, UndoRun
 from snapshots.domain.gap import Gap
@@ -611,6 +612,25 @@ def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> No
     first, second = world.run(), world.run()
 
     assert (set(counted), second.judged) == ({first.run}, 0)
+
+
+def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The near end looked where nobody was left."""
+    world = World(source())
+
+    @contextmanager
+    def helping(_: FarEnd, work: Work, *_args: object, **_more: object) -> Iterator[None]:
+        work.counts["judged"] += 1
+        yield
+
+    monkeypatch.setattr(FarEnd, "helping", helping)
+    world.put(HOME.text)
+    world.run()
+    counted.clear()
+
+    report = world.run()
+
+    assert (set(counted), report.judged) == ({report.run}, 1)
 
 
 def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(counted: list[str]) -> None:

@@ -22,14 +22,16 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
-from snapshots.app import far_end, journey, settle
-from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreUnavailable
-from snapshots.app.ports import WriteLock
+from snapshots.app import far_end, far_turns, journey, settle
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.far_turns import Turns
+from snapshots.app.ports import Stores, WriteLock
 from snapshots.app.run_ports import RunState
-from snapshots.app.session_ports import OpenCase, OpenPage, SettledByStore
+from snapshots.app.session_ports import OpenCase, OpenPage, SettledByStore, Span
 from snapshots.app.settle import Settling
 from snapshots.app.steering import Pace, Unwatched
 from snapshots.container import Container
+from snapshots.domain.judgement import Verdicts
 from tests.ancestor import Ancestor
 from tests.conftest import NUMBERS
 from tests.strategies import NOON
@@ -423,6 +425,82 @@ def test_whoever_waits_to_write_comes_in_between_turns(
 
     assert is_as_expected(url, expected)
     assert counted_by["far-end"]
+
+
+def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another loader's transaction, the near end and the far end make a circle that no database sees."""
+    monkeypatch.setattr(far_turns, "LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(journey, "COUNTED", COUNTED)
+    engine, threads = create_engine(url), list[threading.Thread]()
+    addresses, held, counted = sorted(ADDRESSES), threading.Event(), threading.Event()
+    count_found = SqlInventoryCounts.count_found
+    touch = text("UPDATE ip_inventory SET updated_at = updated_at WHERE ip_address = :a")
+
+    def another() -> None:
+        with engine.begin() as connection:
+            connection.execute(touch, {"a": addresses[3 * COUNTED]})
+            held.set()
+            counted.wait(30)
+            connection.execute(touch, {"a": addresses[4 * COUNTED + 1]})
+
+    def counting(self: SqlInventoryCounts, run: str, *, after: str, **page: Any) -> None:
+        is_far = threading.current_thread().name.startswith("far-end")
+        if after == addresses[2 * COUNTED - 1] and not threads:
+            threads.append(threading.Thread(target=another))
+            threads[0].start()
+            held.wait(30)
+        count_found(self, run, after=after, **page)
+        if is_far and threads:
+            counted.set()
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+    threads[0].join(30)
+    engine.dispose()
+
+    assert is_as_expected(url, expected)
+    assert counted.is_set()
+
+
+def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server restarts between its commit and the answer: what it stored as the place is true."""
+    done = Turns._done
+
+    def unanswered(self: Turns, after: str) -> str:
+        done(self, after)
+        raise StoreGone("the server closed the connection")
+
+    monkeypatch.setattr(Turns, "_done", unanswered)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert counted_by["far-end"]
+
+
+def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container, url: str) -> None:
+    """In the order of names, as few are read else, it would meet the rows of the far end."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        judged = "UPDATE session_summaries SET snapshot_gap = 'undone' WHERE session_id BETWEEN '00003' AND '07995'"
+        connection.execute(text(judged))
+    engine.dispose()
+
+    def left(stores: Stores) -> int | None:
+        done = stores.open_sessions.settle_remembered(Verdicts(1, ()), run="r", settled_at=NOON, after="", limit=99)
+        return done.left if done is not None else None
+
+    with container.database().transaction() as stores:
+        by_names = left(stores)
+        stores.open_sessions.keep_to(Span("", "@(1,0)"))
+        by_places = left(stores)
+
+    assert (by_names, by_places) == (None, 3)
 
 
 def test_a_sick_database_is_spared_by_both(

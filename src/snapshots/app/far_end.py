@@ -1,9 +1,9 @@
 """
 A second pair of hands for a large backfill: while batches come from the near end of the table, it works at the far end.
 
-It only lets the store settle sessions of which the verdict is remembered, by a thread and a database connection of its
-own, also while verdicts on other addresses are still being reached. Whatever it leaves, and whatever it fails at, is
-met by the passes of the backfill itself.
+It lets the store settle sessions of which the verdict is remembered, by a thread and a database connection of its own,
+also while verdicts on other addresses are still being reached; and it counts what was found in turns with the near
+end. It judges nothing. Whatever it leaves, and whatever it fails at, is met by the backfill itself.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ from snapshots.domain.judgement import Verdicts
 SPAN = 18_000
 """How many sessions a span holds, about: a little less than the largest batch."""
 
-MOST_UNREAD = 128
+MOST_UNREAD = 64
 """How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
 
 LOOK_AGAIN = 1.0
@@ -210,7 +210,7 @@ class _Hand:
         self._staged: deque[StagedVerdicts] = deque(maxlen=MOST_UNREAD)
         self._last: News | None = None
         self._times_told, self._listens_from = 0, 0
-        self._is_leaving = False
+        self._is_leaving, self._has_ended = False, False
         self._size = work.pace.first_size
         self.settled = 0
 
@@ -222,6 +222,8 @@ class _Hand:
     def tell(self, news: News) -> None:
         """Take what is new of what is remembered."""
         with self._changed:
+            if self._has_ended:
+                return
             if self._last is not None and news.staged.generation != self._last.staged.generation:
                 self._staged.clear()
             if self._last is not None and self._last.more_follows and not news.more_follows:
@@ -252,6 +254,9 @@ class _Hand:
         finally:
             if not is_well:
                 self._spans.give_up()
+            with self._changed:
+                self._has_ended = True
+                self._staged.clear()
 
     def _listen(self) -> _Heard | None:
         """Wait for news, and return what is to be taken in; None to end."""
@@ -299,7 +304,9 @@ class _Hand:
         if done is not None:
             seconds = self._stopwatch() - begun_at
             self._size = self._work.pace.next_size(self._size, counts["judged"] + done.left, seconds)
-        self._listens_from = heard.times + news
+        with self._changed:
+            if self._last is not None and self._last.more_follows == last.more_follows:
+                self._listens_from = heard.times + news
         return True
 
     def _forget(self, taken: Sequence[StagedVerdicts]) -> None:

@@ -38,7 +38,7 @@ class FarSpans:
         self._in_hand: Span | None = None
         self._place = ""
         self._is_fresh = True
-        self._is_partly_done = False
+        self._leaves_some = False
         self._poor = 0
         self.low = ""
 
@@ -73,7 +73,7 @@ class FarSpans:
             self.low = span.after
         else:
             return None
-        self._place, self._is_partly_done = span.after, False
+        self._place, self._leaves_some = span.after, False
         return span
 
     def settled(self, done: SettledByStore | None, *, asked: int, more_follows: bool) -> int:
@@ -100,10 +100,10 @@ class FarSpans:
                 return 1 << self._poor
             self._poor = 0
             self._end += -done.left if self._is_fresh else judged
-            self._is_partly_done |= more_follows and done.left > 0
+            self._leaves_some |= more_follows and done.left > 0
             self._place = done.last
         if done is None or judged + done.left < asked:
-            if self._is_partly_done:
+            if self._leaves_some:
                 self._again.append(span)
             self._in_hand = None
         return 0

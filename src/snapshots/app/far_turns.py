@@ -4,9 +4,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from threading import Event
 
+from snapshots.app.errors import StoreBusy
 from snapshots.app.ports import Clock, Database, Stores, WriteLock
 from snapshots.app.steering import Work, position_behind
 from snapshots.domain.errors import SnapshotsError
+
+LONGEST_WAIT = 10.0
+"""
+Seconds for which the far end waits for the near one, with its transaction open.
+
+Somebody who holds rows that the near end waits for may wait for those of the far end: no database sees that circle.
+"""
 
 
 class _Left(Exception):
@@ -62,10 +70,11 @@ class Turns:
         Returns:
             The place behind it, or that of the near end if there is no such batch, or if it could not be done.
         """
-        if self._batch is None:
+        batch = self._batch
+        if batch is None:
             return place
-        batch, self._batch = self._batch, None
         self._may_end.set()
+        self._batch = None
         try:
             return batch.result()
         except SnapshotsError:
@@ -73,10 +82,10 @@ class Turns:
 
     def give_up(self) -> None:
         """Take back the batch that was begun, if there is one."""
-        if self._batch is not None:
-            batch, self._batch = self._batch, None
-            self._is_left = True
-            self._may_end.set()
+        self._is_left = True
+        self._may_end.set()
+        batch, self._batch = self._batch, None
+        if batch is not None:
             batch.exception()
 
     def _done(self, after: str) -> str:
@@ -84,7 +93,8 @@ class Turns:
             if not self._work.is_owned(stores):
                 return after
             last = self._do(stores, after)
-            self._may_end.wait()
+            if not self._may_end.wait(LONGEST_WAIT):
+                raise StoreBusy("the batch before is not done yet")
             if self._is_left:
                 raise _Left
             position = position_behind(self._work, self._stage, last)

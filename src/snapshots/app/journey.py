@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -145,12 +145,16 @@ class Journey:
             forget=self._settling.forget,
         )
 
-    def _helped(self, work: Work) -> AbstractContextManager[None]:
+    @contextmanager
+    def _helped(self, work: Work) -> Iterator[None]:
         def unjudged() -> int:
             with self._database.view() as stores:
                 return self._left(OpenCase.NEVER_JUDGED, stores)
 
-        return self._far_end.helping(work, unjudged, after=left_at(work.position, OpenCase.NEVER_JUDGED.value))
+        before = work.counts["judged"]
+        with self._far_end.helping(work, unjudged, after=left_at(work.position, OpenCase.NEVER_JUDGED.value)):
+            yield
+        self._may_have_found |= work.counts["judged"] > before
 
     def _tell_far_end(
         self,
@@ -274,7 +278,12 @@ class Journey:
             return until
 
         def step(stores: Stores, after: str, _: int) -> Step:
-            return Step(page(stores, after, self._far_end.begin_turn) if self._may_have_found else "", 0, {})
+            if not self._may_have_found:
+                return Step("", 0, {})
+            record = stores.runs.find(self.run)
+            stored = left_at(record.position, COUNTING) if record is not None else ""
+            # Whoever lost the connection at the end of a batch does not know whether that was stored.
+            return Step(page(stores, stored or after, self._far_end.begin_turn), 0, {})
 
         def has_pages() -> bool:
             with self._database.view() as stores:

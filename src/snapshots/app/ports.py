@@ -343,7 +343,7 @@ class WriteLock(Enum):
 
     ALONE = "alone"
     LEADS = "leads"
-    """Those that help may: they only settle sessions by what is remembered."""
+    """Those that help may: they only settle sessions by what is remembered, and count."""
     HELPS = "helps"
     """The one that leads may, and others that help."""
 

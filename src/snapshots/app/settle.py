@@ -20,7 +20,7 @@ Tell = Callable[[StagedVerdicts, object, datetime], None]
 """Is told what came to be remembered, what was known then, and a moment not before anything of it was learned."""
 
 
-FORESEEN = 500
+FORESEEN = 250
 """Of how many addresses verdicts are reached before the store takes them, so that they are still remembered then."""
 
 

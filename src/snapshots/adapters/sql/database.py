@@ -28,6 +28,9 @@ from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
 
+WRITTEN = (*SNAPSHOT_COLUMNS, "source_ip_run", "source_ip_was", "snapshot_gap", "gap_checked_at", "gap_run")
+"""What a backfill writes of a session."""
+
 
 class SqlStores:
     """Everything that is stored, over one connection."""
@@ -328,7 +331,7 @@ class SqlDatabase:
             StoreUnavailable: The database refused.
         """
         with self._translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            written = dialects.only_of(connection, SNAPSHOT_COLUMNS)  # and not the documents
+            written = dialects.only_of(connection, WRITTEN)  # and not the documents
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    true,
     tuple_,
     type_coerce,
 )
@@ -63,27 +64,28 @@ def empty(connection: Connection, temporary: Table) -> None:
         connection.execute(delete(temporary))
 
 
-ROW_BY_ROW = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan")}
-"""Settings of PostgreSQL that leave it what seeks row after row by an index."""
+SEEKING = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "bitmapscan")}
+"""Settings of PostgreSQL that let it seek row after row by an index."""
 
-BY_PLACES = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")} | {
-    "effective_io_concurrency": "0"
-}
-"""
-Those that leave it to ask an index where rows lie, and to read them in that order.
+BY_PLACES = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")}
+"""Those that let it ask an index where rows lie, and read them in that order."""
 
-Other processes would read ahead, which takes twice as long where the rows are in memory, as after a backfill.
-"""
+READ_BY_ITSELF = {"effective_io_concurrency": "0"}
+"""From version 18 on other processes read ahead: twice as slow where rows are in memory, as after a backfill."""
+
+READS_BY_OTHERS = (18,)
+"""That version."""
 
 
 def seeking(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
-    return _set(connection, ROW_BY_ROW)
+    return _set(connection, SEEKING)
 
 
 def in_order_of_rows(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL ask an index where rows lie, and read them in that order: after a backfill they lie anywhere."""
-    return _set(connection, BY_PLACES)
+    reads_by_others = (connection.dialect.server_version_info or ()) >= READS_BY_OTHERS
+    return _set(connection, BY_PLACES | (READ_BY_ITSELF if reads_by_others else {}))
 
 
 @contextmanager
@@ -91,11 +93,11 @@ def _set(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     if connection.dialect.name != "postgresql":
         yield
         return
-    for name, value in settings.items():
-        connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
+    asked = select(*(func.current_setting(name) for name in settings))
+    before = connection.execute(asked).one()
+    connection.execute(select(*(func.set_config(name, value, true()) for name, value in settings.items())))
     yield
-    for name in settings:
-        connection.exec_driver_sql(f"SET LOCAL {name} TO DEFAULT")
+    connection.execute(select(*(func.set_config(n, value, true()) for n, value in zip(settings, before, strict=True))))
 
 
 def only_of(connection: Connection, columns: Collection[str]) -> str:

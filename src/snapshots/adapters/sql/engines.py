@@ -69,10 +69,17 @@ def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | Non
 
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    """Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET temp_buffers = '64MB'")
-    connection.commit()
+    """
+    Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it.
+
+    A connection that comes from a pool of others may have had such tables, and is slower then.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET temp_buffers = '64MB'")
+        connection.commit()
+    except connection.Error:
+        connection.rollback()
 
 
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:

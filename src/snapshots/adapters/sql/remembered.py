@@ -9,6 +9,7 @@ and only of plain rows: those of which anything is unusual are left to the progr
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from secrets import randbits
 from typing import cast as typed
 
 from sqlalchemy import (
@@ -74,6 +75,9 @@ OF_ADDRESS = Index("ix_stage_verdict_spans", STAGE.c.address)
 
 GENERATION = 2**32
 """By what the numbers of verdicts of one generation are apart from those of the next."""
+
+PROCESS = randbits(30)
+"""What the generations of this process begin at: a pool of connections may give one with verdicts of another."""
 
 
 def settle_plain(
@@ -160,9 +164,15 @@ def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
 
 def stage_too(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
     """Stage what `stage_spans` staged by another connection to a database of the same kind, but for what is here."""
-    if staged:
-        known = _staged(connection, staged[0].generation)
-        add(connection, STAGE, *(typed(Packed, each.form) for each in staged if each.before >= known))
+    if not staged:
+        return
+    known = _staged(connection, staged[0].generation)
+    new = []
+    for each in staged:
+        if each.before >= known:
+            new.append(typed(Packed, each.form))
+            known = each.before + each.size
+    add(connection, STAGE, *new)
 
 
 def _staged(connection: Connection, generation: int) -> int:
@@ -171,7 +181,7 @@ def _staged(connection: Connection, generation: int) -> int:
     connection.execute(CreateIndex(OF_ADDRESS, if_not_exists=True))
     last = connection.execute(select(func.max(STAGE.c.number))).scalar()
     of_generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
-    if of_generation == generation:
+    if of_generation == PROCESS + generation:
         return int(known)
     empty(connection, STAGE)
     return 0
@@ -180,7 +190,7 @@ def _staged(connection: Connection, generation: int) -> int:
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
     stored = moment_as_stored(connection)
     seals = Seals("", stored)
-    first = verdicts.generation * GENERATION + 1
+    first = (PROCESS + verdicts.generation) * GENERATION + 1
     for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.before :], known):
         if address == UNKNOWN_ADDRESS:
             continue

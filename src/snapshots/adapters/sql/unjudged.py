@@ -124,8 +124,8 @@ class UnjudgedRows:
         """Whether to go through the blocks of the table: where many hold such rows, that is far less to read."""
         if (self._connection.dialect.server_version_info or ()) < CAN_SEEK_BLOCKS or self._has_partitions:
             return False
-        if after:
-            return after.startswith(AT)
+        if after or self._until:
+            return (after or self._until).startswith(AT)
         enough = min(self._blocks // ROWS_A_BLOCK + 1, MANY)
         return self._count(up_to=enough) == enough
 
