@@ -100,6 +100,15 @@ def _set(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     connection.execute(select(*(func.set_config(n, value, true()) for n, value in zip(settings, before, strict=True))))
 
 
+def by_neighbours(connection: Connection, query: Select[Any], name: str) -> Select[Any]:
+    """
+    Return a query whose rows PostgreSQL looks up next in the order of a column.
+
+    One after the other they are found in the same pages of an index, and of what lies in its order.
+    """
+    return query.order_by(name) if connection.dialect.name == "postgresql" else query
+
+
 def only_of(connection: Connection, columns: Collection[str]) -> str:
     """Return what lets ANALYZE look at some columns alone, behind the name of the table; SQLite looks at indexes."""
     return f" ({', '.join(columns)})" if connection.dialect.name == "postgresql" else ""

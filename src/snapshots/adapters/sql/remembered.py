@@ -36,6 +36,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from snapshots.adapters.sql.dialects import (
     by_bytes,
+    by_neighbours,
     counted_returns,
     digest_of,
     empty,
@@ -220,7 +221,7 @@ def _plain(
         and_(*(S[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
         is_plain_moment(connection, at),
     )
-    return rows.cte("plain").prefix_with("MATERIALIZED")
+    return by_neighbours(connection, rows, "ip").cte("plain").prefix_with("MATERIALIZED")
 
 
 def _has_events(shape: Shape) -> ColumnElement[bool]:
