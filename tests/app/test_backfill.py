@@ -614,6 +614,23 @@ def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> No
     assert (set(counted), second.judged) == ({first.run}, 0)
 
 
+def test_counting_that_is_in_somebodys_way_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody helps."""
+    count_found: Callable[..., None] = InMemoryCounts.count_found
+    busy = iter([True])
+
+    def counting(self: InMemoryCounts, run: str, **page: Any) -> None:
+        if next(busy, False):
+            raise StoreBusy("a deadlock")
+        count_found(self, run, **page)
+
+    monkeypatch.setattr(InMemoryCounts, "count_found", counting)
+    world = World(source())
+    world.put(HOME.text)
+
+    assert world.run().is_done
+
+
 def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The near end looked where nobody was left."""
     world = World(source())

@@ -305,16 +305,15 @@ class _Hand:
             seconds = self._stopwatch() - begun_at
             self._size = self._work.pace.next_size(self._size, counts["judged"] + done.left, seconds)
         with self._changed:
-            if self._last is not None and self._last.more_follows == last.more_follows:
-                self._listens_from = heard.times + news
+            is_still_so = self._last is not None and self._last.more_follows == last.more_follows
+            self._listens_from = heard.times + news if is_still_so else 0
         return True
 
     def _forget(self, taken: Sequence[StagedVerdicts]) -> None:
         """Drop what the store has by now."""
+        gone = set(map(id, taken))
         with self._changed:
-            for staged in taken:
-                if self._staged and self._staged[0] is staged:
-                    self._staged.popleft()
+            self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=MOST_UNREAD)
 
     def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> Span | None:
         return self._spans.take(stores, judged=self._work.counts["judged"], more_follows=more_follows)

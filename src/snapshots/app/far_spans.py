@@ -33,9 +33,11 @@ class FarSpans:
         self._count = unjudged // span
         self._begin = after
         self._end = judged + unjudged - CLEARANCE * span
-        self._fresh: list[Span] | None = None
+        self._fresh: list[Span] = []
+        self._is_cut = False
         self._again: list[Span] = []
-        self._in_hand: Span | None = None
+        self._in_hand = Span("", "")
+        self._is_taken = False
         self._place = ""
         self._is_fresh = True
         self._leaves_some = False
@@ -54,27 +56,27 @@ class FarSpans:
         Returns:
             None if the near end may have come there; what is left to be done again comes when no more follows.
         """
-        if self._fresh is None:
-            self._fresh = list(stores.open_sessions.spans(self._count, after=self._begin))
-        if self._in_hand is None:
-            self._in_hand = self._next(self._fresh, judged, more_follows=more_follows)
-        return Span(self._place, self._in_hand.until) if self._in_hand is not None else None
+        if not self._is_cut:
+            self._fresh, self._is_cut = list(stores.open_sessions.spans(self._count, after=self._begin)), True
+        if not self._is_taken:
+            self._is_taken = self._takes_next(judged, more_follows=more_follows)
+        return Span(self._place, self._in_hand.until) if self._is_taken else None
 
     def give_up(self) -> None:
         """Leave everything to the near end."""
         self.low = ""
 
-    def _next(self, fresh: list[Span], judged: int, *, more_follows: bool) -> Span | None:
+    def _takes_next(self, judged: int, *, more_follows: bool) -> bool:
         self._is_fresh = more_follows or not self._again
         if not self._is_fresh:
-            span = self._again.pop()
-        elif fresh and judged <= self._end:
-            span = fresh.pop()
-            self.low = span.after
+            self._in_hand = self._again.pop()
+        elif self._fresh and judged <= self._end:
+            self._in_hand = self._fresh.pop()
+            self.low = self._in_hand.after
         else:
-            return None
-        self._place, self._leaves_some = span.after, False
-        return span
+            return False
+        self._place, self._leaves_some = self._in_hand.after, False
+        return True
 
     def settled(self, done: SettledByStore | None, *, asked: int, more_follows: bool) -> int:
         """
@@ -88,15 +90,12 @@ class FarSpans:
         Returns:
             How much news to wait for before that.
         """
-        span, fresh = self._in_hand, self._fresh
-        if span is None or fresh is None:
-            return 0
         judged = done.verdicts.total() if done is not None else 0
         if done is not None:
             if self._is_fresh and not more_follows and done.left > judged and self._poor < MOST_POOR:
                 self._poor += 1
-                fresh.append(span)
-                self._in_hand, self.low = None, span.until
+                self._fresh.append(self._in_hand)
+                self._is_taken, self.low = False, self._in_hand.until
                 return 1 << self._poor
             self._poor = 0
             self._end += -done.left if self._is_fresh else judged
@@ -104,6 +103,6 @@ class FarSpans:
             self._place = done.last
         if done is None or judged + done.left < asked:
             if self._leaves_some:
-                self._again.append(span)
-            self._in_hand = None
+                self._again.append(self._in_hand)
+            self._is_taken = False
         return 0
