@@ -1,10 +1,9 @@
 """Backfill, improve and undo, over a database in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
@@ -17,7 +16,7 @@ from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, Stor
 from snapshots.app.far_end import FarEnd
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Database
+from snapshots.app.ports import Database, Health
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase, SessionChange, Span
 from snapshots.app.settle import FoundPage, SettledPage, Settling
@@ -49,6 +48,11 @@ from tests.strategies import DAY, HOME, NOON, OTHER
 
 PRIVATE = "10.0.0.1"
 KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
+
+
+def no_helper() -> AbstractContextManager[tuple[Database, Health]]:
+    """Open nothing: where there is no second connection nobody asks for one."""
+    raise AssertionError
 
 
 class World:
@@ -90,7 +94,7 @@ class World:
             stopwatch=lambda: float(next(self.ticks)),
             new_run=self.new_run,
             ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
-            far_end=FarEnd(None, Mock(), clock=self.clock, stopwatch=Mock(), span=1),
+            far_end=FarEnd(None, no_helper, clock=self.clock, stopwatch=lambda: float(next(self.ticks)), span=1),
         )
         self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
         self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)

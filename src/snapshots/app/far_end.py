@@ -175,7 +175,7 @@ class FarEnd:
 
 
 def _is_free(work: Work) -> bool:
-    """Whether nobody said how fast to work."""
+    """Whether nobody said how fast to work, and something is to be stored."""
     return work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
 
 

@@ -72,7 +72,7 @@ class Stage:
     forget: Callable[[], None] = lambda: None
     before: "Stage | None" = None
     beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
-    go_on: Callable[[str], str] = str
+    go_on: Callable[[str], str] = lambda place: place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.partitions import partition
-from snapshots.adapters.sql.sessions import SqlSessionStore
+from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
@@ -28,7 +28,7 @@ from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
 
-WRITTEN = (*SNAPSHOT_COLUMNS, "source_ip_run", "source_ip_was", "snapshot_gap", "gap_checked_at", "gap_run")
+WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
 """What a backfill writes of a session."""
 
 

@@ -70,11 +70,11 @@ SEEKING = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "bitmapsc
 BY_PLACES = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")}
 """Those that let it ask an index where rows lie, and read them in that order."""
 
-READ_BY_ITSELF = {"effective_io_concurrency": "0"}
-"""From version 18 on other processes read ahead: twice as slow where rows are in memory, as after a backfill."""
-
 READS_BY_OTHERS = (18,)
-"""That version."""
+"""PostgreSQL's version from which on other processes read ahead: twice as slow where rows are in memory."""
+
+READ_BY_ITSELF = {"effective_io_concurrency": "0"}
+"""What keeps it from that."""
 
 
 def seeking(connection: Connection) -> AbstractContextManager[None]:

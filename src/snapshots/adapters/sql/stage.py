@@ -117,7 +117,7 @@ def _copy(connection: Connection, stage: Table, texts: Sequence[bytes]) -> None:
     columns = ", ".join(column.name for column in stage.columns)
     copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"
     driver = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # psycopg's
+    with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # `pack` makes bytes for psycopg alone
         for text in texts:
             copy.write(text)
 
