@@ -61,7 +61,7 @@ def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes]
     assert list(content.lines()) == list(LogContent(log, LineDecoder()).lines())
     assert len(list(content.lines())) == len(EVENTS)
     assert content.head
-    assert content.is_folded
+    assert not content.is_plain
 
 
 @pytest.mark.parametrize(

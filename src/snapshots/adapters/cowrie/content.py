@@ -1,6 +1,5 @@
 """The lines of one content: a file, compressed or not, or a stream."""
 
-import bz2
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,24 +11,12 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, pieces_of, salvaged
-from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, GzipReader
+from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
-
-FOREIGN = {
-    b"SQLite format 3": "a SQLite database",
-    b"\xfd7zXZ": "compressed with xz",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd",
-    b"PK\x03\x04": "a zip archive",
-    b"\x7fELF": "a program",
-}
-"""What a file that is no log begins with."""
-
-
-class ForeignFile(SourceUnreadable):
-    """A file is of a kind that holds no lines of a log."""
 
 
 class LogContent:
@@ -134,18 +121,18 @@ class LogContent:
 
     def _open(self) -> BufferedIOBase:
         try:
+            if self._path is not None:
+                refuse_device(self._path, self.name)
             raw = self._path.open("rb") if self._path is not None else _standard_input()
             self._raw = raw if self.size is not None else BufferedReader(Begun(raw, is_ours=self._path is not None))
-            magic = cast(bytes, self._raw.peek(16)[:16])  # type: ignore[attr-defined]  # both are BufferedReader
+            self._raw.peek(1)  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
-        if magic[:2] == b"\x1f\x8b":
-            self._stream = GzipReader(fileobj=self._raw)
-        elif magic[:3] == b"BZh":
-            self._stream = bz2.BZ2File(self._raw)
-        else:
-            self._refuse_foreign(magic)
-            self._stream = self._raw
+        try:
+            self._stream = as_text(cast(BufferedReader, self._raw), self.name)
+        except LogUnreadable:
+            self._close()
+            raise
         if self.may_be_folded and self._must_be_unfolded(self._stream):
             self._stream = Unfolded(self._stream, LONGEST_LINE)
         return self._stream
@@ -159,18 +146,12 @@ class LogContent:
             return False  # reading says what is wrong
 
     @property
-    def is_folded(self) -> bool:
-        """Whether the file's events do not stand one in a line."""
+    def is_plain(self) -> bool:
+        """Whether the bytes of the file are its lines, each an event: not compressed, not in another encoding."""
         try:
-            return isinstance(self._open(), Unfolded)
+            return self._open() is self._raw
         finally:
             self._close()
-
-    def _refuse_foreign(self, magic: bytes) -> None:
-        for start, kind in FOREIGN.items():
-            if magic.startswith(start):
-                self._close()
-                raise ForeignFile(f"{self.name} is {kind}; plain, gzip and bzip2 logs are read")
 
     def _close(self, *, keep_mark: bool = False) -> None:
         if self._raw is not None and self._path is not None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snapshots.adapters.cowrie.content import ForeignFile, LogContent
+from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.layers import ForeignFile
 from snapshots.app.errors import NothingToRead, SourceUnreadable
 
 NOT_LOGS = frozenset({"downloads", "tty"})

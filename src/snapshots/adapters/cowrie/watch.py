@@ -15,8 +15,8 @@ from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark
 
 COMPRESSED = (b"\x1f\x8b", b"BZh")
-LONGEST_MAGIC = 3
-"""From so many bytes on it is known whether a file is compressed."""
+LONGEST_MAGIC = 16
+"""From so many bytes on it is known whether a file is compressed, or in another encoding."""
 
 BEGINNING = 4096
 """By so many of its first bytes a file is known to be still the one that was followed."""
@@ -264,9 +264,9 @@ class FolderWatch:
             content = LogContent(path, self._decoder)
             if not beginning.startswith(COMPRESSED):
                 content = (
-                    WaitingContent(path, self._decoder)
-                    if content.is_folded
-                    else GrowingContent(path, self._decoder, identity)
+                    GrowingContent(path, self._decoder, identity)
+                    if content.is_plain
+                    else WaitingContent(path, self._decoder)
                 )
             held = self._followed[identity] = _Followed(content, beginning)
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning

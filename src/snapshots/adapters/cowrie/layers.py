@@ -1,0 +1,154 @@
+"""Decompress and transcode a stream to UTF-8, or refuse a file that holds no log."""
+
+import bz2
+import codecs
+import re
+import stat
+from collections.abc import Callable, Mapping
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import cast
+
+from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED, GzipReader
+from snapshots.app.errors import LogUnreadable
+
+MOST_LAYERS = 3
+"""How often a content may be compressed: once is usual, twice happens, and a thousand times is an attack."""
+
+TAR_HEADER = 512
+
+UNPACK = "decompress it first: plain, gzip and bzip2 logs are read"
+EXTRACT = "unpack it first, and load the files"
+NO_LOG = "it holds no log"
+FOREIGN: Mapping[bytes, tuple[str, str]] = {
+    b"\xfd7zXZ": ("compressed with xz", UNPACK),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", UNPACK),
+    b"\x04\x22\x4d\x18": ("compressed with lz4", UNPACK),
+    b"LZIP": ("compressed with lzip", UNPACK),
+    b"\x1f\x9d": ("compressed with compress", UNPACK),
+    b"PK\x03\x04": ("a zip archive", EXTRACT),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", EXTRACT),
+    b"Rar!\x1a\x07": ("a rar archive", EXTRACT),
+    b"SQLite format 3": ("a SQLite database", NO_LOG),
+    b"PAR1": ("a Parquet file", NO_LOG),
+    b"\x7fELF": ("a program", NO_LOG),
+    b"\xd4\xc3\xb2\xa1": ("a capture of packets", NO_LOG),
+}
+"""The first bytes of other kinds of files, what each is, and what to do."""
+
+DEVICES: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+_ASCII = rb"[\t\r\n -~]"
+ENCODINGS = (
+    ("utf-32", re.compile(rb"\xff\xfe\0\0(%b\0\0\0){2}|\0\0\xfe\xff(\0\0\0%b){2}" % (_ASCII, _ASCII))),
+    ("utf-32-le", re.compile(rb"(%b\0\0\0){4}" % _ASCII)),
+    ("utf-32-be", re.compile(rb"(\0\0\0%b){4}" % _ASCII)),
+    ("utf-16", re.compile(rb"\xff\xfe(%b\0){2}|\xfe\xff(\0%b){2}" % (_ASCII, _ASCII))),
+    ("utf-16-le", re.compile(rb"(%b\0){4}" % _ASCII)),
+    ("utf-16-be", re.compile(rb"(\0%b){4}" % _ASCII)),
+)
+"""How a text begins in each encoding; one byte order mark alone may as well be noise before a line of UTF-8."""
+
+
+class ForeignFile(LogUnreadable):
+    """A file is of a kind that holds no lines of a log."""
+
+
+def refuse_device(path: Path, name: str) -> None:
+    """
+    Refuse what is neither a file nor a pipe.
+
+    Raises:
+        ForeignFile: It is a device or a socket.
+        OSError: It cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    for is_kind, kind in DEVICES:
+        if is_kind(mode):
+            raise ForeignFile(f"{name} is {kind}; files, folders and pipes are read")
+
+
+def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
+    """
+    Return a stream decompressed and in UTF-8; damage shows when it is read.
+
+    Args:
+        raw: The bytes as they lie, at their beginning.
+        name: The file, for messages.
+
+    Raises:
+        ForeignFile: It is an archive, a database or another kind of file that holds no lines of a log.
+    """
+    stream: BufferedIOBase = raw
+    for _ in range(MOST_LAYERS + 1):
+        try:
+            beginning: bytes = stream.peek(TAR_HEADER)[:TAR_HEADER]  # type: ignore[attr-defined]  # each kind has it
+        except DAMAGED:
+            return stream
+        if beginning.startswith(b"\x1f\x8b"):
+            stream = GzipReader(fileobj=stream, mode="rb")
+        elif beginning.startswith(b"BZh"):
+            stream = cast(BufferedIOBase, bz2.BZ2File(stream))
+        else:
+            _refuse_foreign(beginning, name)
+            encoding = next((encoding for encoding, begins in ENCODINGS if begins.match(beginning)), None)
+            return stream if encoding is None else Transcoded(stream, encoding)
+    raise ForeignFile(f"{name} is compressed more than {MOST_LAYERS} times; decompress it first")
+
+
+def _refuse_foreign(beginning: bytes, name: str) -> None:
+    for start, (kind, advice) in FOREIGN.items():
+        if beginning.startswith(start):
+            raise ForeignFile(f"{name} is {kind}; {advice}")
+    if _is_tar(beginning):
+        raise ForeignFile(f"{name} is a tar archive; {EXTRACT}")
+
+
+def _is_tar(beginning: bytes) -> bool:
+    if len(beginning) < TAR_HEADER or b"\0" not in beginning:
+        return False
+    import tarfile  # noqa: PLC0415 - seldom needed
+
+    try:
+        tarfile.TarInfo.frombuf(beginning, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
+
+
+class Transcoded(BufferedIOBase):
+    """
+    A text of another encoding as UTF-8; what is no character in it becomes U+FFFD.
+
+    Args:
+        stream: What to read.
+        encoding: As Python calls it.
+    """
+
+    def __init__(self, stream: BufferedIOBase, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._ready = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def peek(self, _size: int = 0, /) -> bytes:
+        """Return some bytes without taking them; none at the end."""
+        while not self._ready and (chunk := self._stream.read1(CHUNK)):
+            self._ready = self._decoder.decode(chunk).encode()
+        if not self._ready:
+            self._ready = self._decoder.decode(b"", final=True).encode()
+        return self._ready
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return some bytes, at most *size*; none at the end."""
+        ready = self.peek()
+        size = len(ready) if size < 0 else size
+        self._ready = ready[size:]
+        return ready[:size]
