@@ -62,7 +62,7 @@ class InMemoryOpenSessions:
             return session.gap is None and case is OpenCase.NEVER_JUDGED
         judge = self.memory.judged_by[name]
         at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > silent_since
-        if session.gap is Gap.NEVER_LOOKED_UP and not session.connect_was_seen and at_work and judge != run:
+        if session.gap is Gap.AWAITING_CONNECT and at_work and judge != run:
             return False
         if session.gap is Gap.UNDONE or case is OpenCase.UNDONE:
             return session.gap is Gap.UNDONE and case is OpenCase.UNDONE

@@ -216,9 +216,7 @@ class InMemorySessions:
         waiting = [
             session
             for session in self.memory.sessions.values()
-            if session.gap is Gap.NEVER_LOOKED_UP
-            and session.sighting is not None
-            and not session.connect_was_seen
+            if session.gap is Gap.AWAITING_CONNECT
             and session.session_id > after
             and (quiet_since is None or session.last_event_at < quiet_since)
             and self.memory.judged_by[session.session_id] not in at_work

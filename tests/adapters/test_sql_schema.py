@@ -11,10 +11,12 @@ from snapshots import SettingRefused, StoreUnavailable
 from snapshots.adapters.sql import guard, schema
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.tables import metadata, session_summaries
-from snapshots.domain.session import SessionAggregate
+from snapshots.domain.gap import Gap
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.summary import SessionSummary
-from tests.strategies import NOON, snapshot
+from tests.strategies import HOME, NOON, snapshot
 
+BEFORE_AWAITING_CONNECT = "0007"
 VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()][::-1]
 
 
@@ -49,6 +51,34 @@ def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
     assert schema.newest() == VERSIONS[-1]
 
     assert core_of_rows(database) == before
+
+
+def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_about(database: SqlDatabase) -> None:
+    """An older version stored both as `never_looked_up`; what awaited its connect is still judged by the next load."""
+    kinds = {"connect": EventKind.CONNECT, "login": EventKind.LOGIN, "forward": EventKind.FORWARD}
+    events = {name: SessionEvent(1, NOON, kind, HOME) for name, kind in kinds.items()}
+    database.migrate()
+    for name, event in events.items():
+        save(database, SessionAggregate.of(name, [event]).summary().judged(Gap.NEVER_LOOKED_UP))
+    save(database, SessionAggregate.of("nothing", [events["login"]]).summary().judged(Gap.NOTHING_KNOWN))
+    before = gaps(database)
+    database.migrate(BEFORE_AWAITING_CONNECT)
+
+    database.migrate()
+
+    waiting = dict.fromkeys(("forward", "login"), "awaiting_connect")
+    assert gaps(database) == before | waiting
+    with database.transaction() as stores:
+        found = stores.sessions.waiting(run="next", silent_since=NOON, after="", limit=9)
+    assert [session.session_id for session in found] == sorted(waiting)
+    database.migrate(BEFORE_AWAITING_CONNECT)
+    assert gaps(database, is_current=False) == before
+
+
+def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:
+    query = select(session_summaries.c.session_id, session_summaries.c.snapshot_gap)
+    with database.reading() if is_current else database.engine.connect() as connection:
+        return dict(tuple(row) for row in connection.execute(query))
 
 
 def save(database: SqlDatabase, summary: SessionSummary) -> None:

@@ -134,7 +134,7 @@ def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
 
     with pytest.raises(SourceUnreadable):
         loader(database).load(broken(), Unobserved())
-    assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.NEVER_LOOKED_UP, RunState.FAILED)
+    assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.AWAITING_CONNECT, RunState.FAILED)
 
     report = loader(database).load([], Unobserved())
 

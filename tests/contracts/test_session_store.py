@@ -119,10 +119,10 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
 
 def test_waiting_sessions_come_in_pages(database: Database) -> None:
-    """Those without a connect that nobody judged, each once."""
-    waiting = [one_event(name=f"s{n}").judged(Gap.NEVER_LOOKED_UP) for n in range(5)]
-    with_connect = one_event(kind=EventKind.CONNECT, name="s5").judged(Gap.NEVER_LOOKED_UP)
-    save(database, *waiting, with_connect, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
+    """Those that await their connect, each once; an address that no source was asked about is another reason."""
+    waiting = [one_event(name=f"s{n}").judged(snapshot()).awaiting_connect() for n in range(5)]
+    never_asked = one_event(name="s5").judged(Gap.NEVER_LOOKED_UP)
+    save(database, *waiting, never_asked, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
 
     with database.transaction() as stores:
         first = stores.sessions.waiting(run="me", silent_since=NOON, after="", limit=3)
@@ -148,7 +148,7 @@ def test_what_another_run_is_waiting_for_is_left_to_it(
         stores.runs.begin(RUN, RunKind.LOAD, at=NOON)
         if state is not None:
             stores.runs.end(RUN, state, at=NOON)
-    save(database, one_event().judged(Gap.NEVER_LOOKED_UP))
+    save(database, one_event().judged(snapshot()).awaiting_connect())
 
     with database.transaction() as stores:
         waiting = stores.sessions.waiting(run=asks, silent_since=silent_since, after="", limit=9)

@@ -110,7 +110,7 @@ def test_a_sealed_session_keeps_its_snapshot_and_its_address(
 
 def test_a_connect_that_comes_late_gives_an_open_session_its_address() -> None:
     """Closed before connect is what one reads when files are in the wrong order."""
-    held = session(event(1, address=OTHER)).summary().judged(Gap.NEVER_LOOKED_UP)
+    held = session(event(1, address=OTHER)).summary().judged(snapshot(asn=1)).awaiting_connect()
 
     merged = held.merge(session(event(2, EventKind.CONNECT)).summary().judged(snapshot()))
 
@@ -142,7 +142,7 @@ def test_a_snapshot_without_a_connect_waits() -> None:
     without = session(event(1)).summary().judged(snapshot())
     with_it = session(event(1, EventKind.CONNECT)).summary().judged(snapshot())
 
-    assert (without.awaiting_connect().snapshot, without.awaiting_connect().gap) == (None, Gap.NEVER_LOOKED_UP)
+    assert (without.awaiting_connect().snapshot, without.awaiting_connect().gap) == (None, Gap.AWAITING_CONNECT)
     assert with_it.awaiting_connect() is with_it
 
 

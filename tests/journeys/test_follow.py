@@ -1,6 +1,7 @@
 """Following a folder while a writer appends, rotates and truncates, and the follower is killed."""
 
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -130,6 +131,24 @@ def test_nothing_is_lost_and_nothing_counts_twice(
     assert "Read" in said or "Nothing new" in said
     assert rows(sql_url) == rows(expected)
     assert "Nothing new" in run("load", folder, "--db", sql_url)[1]
+
+
+def test_a_session_whose_connect_may_still_be_read_says_so(
+    follower: Follower, sql_url: str, folder: Path, run: Run
+) -> None:
+    """Its sources were asked, and it is not sealed: neither `explain` nor `verify` says otherwise."""
+    event = {"eventid": "cowrie.login.failed", "session": "aa11bb22", "src_ip": "8.8.8.8"}
+    (folder / "cowrie.json").write_text(json.dumps(event | {"timestamp": "2026-11-01T12:00:00Z"}) + "\n")
+    wait_for(sql_url, 1)
+
+    explained = run("explain", "aa11bb22", "--db", sql_url)[1]
+    verified = run("verify", "--db", sql_url)[1]
+
+    follower.stop()
+    assert "awaiting_connect: Its connect may still be read" in explained
+    assert "by another event; no connect read so far" in explained
+    assert "asked" not in explained
+    assert "without a snapshot, awaiting_connect: 1 session." in verified
 
 
 def test_standard_input_is_not_followed(run: Run) -> None:

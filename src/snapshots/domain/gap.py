@@ -10,6 +10,7 @@ class Gap(Enum):
     AMBIGUOUS_IP = "ambiguous_ip"
     NOT_ROUTABLE = "not_routable"
     NEVER_LOOKED_UP = "never_looked_up"
+    AWAITING_CONNECT = "awaiting_connect"
     NOTHING_KNOWN = "nothing_known"
     EXPIRED = "expired"
     TOO_LATE = "too_late"
@@ -33,6 +34,7 @@ _EXPLANATIONS = {
     Gap.AMBIGUOUS_IP: "Several addresses are written of the session, and not when each was seen.",
     Gap.NOT_ROUTABLE: "The address is private, shared, reserved or multicast: nobody on the internet owns it.",
     Gap.NEVER_LOOKED_UP: "No source has been asked about the address yet.",
+    Gap.AWAITING_CONNECT: "Its connect may still be read, and may name another address.",
     Gap.NOTHING_KNOWN: "Every source was asked about the address, and none knows it.",
     Gap.EXPIRED: "What was known of the address was too old at the time of the attack.",
     Gap.TOO_LATE: "What is known of the address was learned too long after the attack.",

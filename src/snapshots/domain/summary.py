@@ -80,7 +80,7 @@ class SessionSummary(NamedTuple):
     @property
     def waits_for_connect(self) -> bool:
         """Whether the session is open only until everything is read, as `awaiting_connect` left it."""
-        return self.gap is Gap.NEVER_LOOKED_UP and self.sighting is not None and not self.connect_was_seen
+        return self.gap is Gap.AWAITING_CONNECT
 
     def judged(self, verdict: IpSnapshot | Gap) -> "SessionSummary":
         """Return the summary sealed, or left open for a reason; a sealed one stays as it is."""
@@ -94,7 +94,7 @@ class SessionSummary(NamedTuple):
         """Return the summary left open if its connect may still be read; its address may then be another."""
         if self.snapshot is None or self.connect_was_seen:
             return self
-        return self._replace(snapshot=None, gap=Gap.NEVER_LOOKED_UP)
+        return self._replace(snapshot=None, gap=Gap.AWAITING_CONNECT)
 
     def merge(self, later: "SessionSummary") -> "SessionSummary":
         """

@@ -16,6 +16,8 @@ from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpFacts, label_of
 from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.source_ip import SightingKind
+from snapshots.domain.summary import SessionSummary
 
 BAR = 24
 
@@ -218,7 +220,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         rows.append(
             (
                 "source IP",
-                f"{sighting.address.text}, seen {_moment(sighting.seen_at)} by {_SEEN_BY[sighting.kind.name]}",
+                f"{sighting.address.text}, seen {_moment(sighting.seen_at)} by {_seen_by(session)}",
             )
         )
     if snapshot is not None:
@@ -259,11 +261,15 @@ _STATED = {
     Method.ADOPTED: "that another loader wrote before the database was adopted",
 }
 
-_SEEN_BY = {
-    "CONNECT": "its connect",
-    "OTHER": "another event; no connect was read before it was sealed",
-    "FORWARD": "a forwarded connection; nothing else was read before it was sealed",
-}
+
+def _seen_by(session: SessionSummary) -> str:
+    """Return which kind of event named the session's address, and what was not read of the session."""
+    if session.connect_was_seen:
+        return "its connect"
+    when = "read before it was sealed" if session.is_sealed else "read so far"
+    if session.sighting is not None and session.sighting.kind is SightingKind.FORWARD:
+        return f"a forwarded connection; nothing else {when}"
+    return f"another event; no connect {when}"
 
 
 def _snapshot_text(snapshot: IpSnapshot) -> str:

@@ -62,7 +62,7 @@ from snapshots.app.session_ports import (
 )
 from snapshots.domain.gap import Gap
 from snapshots.domain.judgement import Verdicts
-from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
+from snapshots.domain.source_ip import UNKNOWN_ADDRESS
 
 S = session_summaries.c
 SEEN = [
@@ -323,10 +323,7 @@ def _is_unjudged() -> TextClause:
 
 def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
     """Whether a run at work may still read the connect of a session."""
-    lacks_a_connect = or_(S.source_ip_rank.is_(None), S.source_ip_rank > int(SightingKind.CONNECT))
-    return and_(
-        S.snapshot_gap == Gap.NEVER_LOOKED_UP.value, lacks_a_connect, S.gap_run.in_(others_at_work(run, silent_since))
-    )
+    return and_(S.snapshot_gap == Gap.AWAITING_CONNECT.value, S.gap_run.in_(others_at_work(run, silent_since)))
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:

@@ -25,7 +25,6 @@ from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import fill, pack, stage_of
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
-from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
 STAGE = stage_of(session_summaries, COLUMNS)
@@ -97,13 +96,12 @@ class SqlSessionStore:
     def waiting(
         self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
-        """Return a page of open sessions without a connect that nobody else will judge."""
+        """Return a page of the sessions that await their connect and that no other run at work will judge."""
         sessions = session_summaries.c
         query = (
             select(session_summaries)
             .where(
-                sessions.snapshot_gap == Gap.NEVER_LOOKED_UP.value,
-                sessions.source_ip_rank > int(SightingKind.CONNECT),
+                sessions.snapshot_gap == Gap.AWAITING_CONNECT.value,
                 sessions.session_id > after,
                 sessions.gap_run.not_in(others_at_work(run, silent_since)),
             )
