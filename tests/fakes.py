@@ -462,12 +462,16 @@ class Told:
         self.batches: list[BatchLoaded] = []
         self.opened: list[str] = []
         self.read: list[int] = []
+        self.damaged: list[tuple[str, str]] = []
 
     def source_opened(self, name: str, size: int | None) -> None:
         self.opened.append(name)
 
     def bytes_read(self, count: int) -> None:
         self.read.append(count)
+
+    def source_damaged(self, name: str, damage: str) -> None:
+        self.damaged.append((name, damage))
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         self.batches.append(batch)

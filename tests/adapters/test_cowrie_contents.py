@@ -13,20 +13,12 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from isal.igzip import IGzipFile
 
 from snapshots.adapters.cowrie import content as content_module
-from snapshots.adapters.cowrie import layers
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
-
-
-@pytest.fixture(autouse=True, params=[gzip.GzipFile, IGzipFile])
-def both_readers_of_gzip(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The standard library's, and the faster one that may be installed."""
-    monkeypatch.setattr(layers, "GzipReader", request.param)
 
 
 def line(number: int, **fields: object) -> bytes:

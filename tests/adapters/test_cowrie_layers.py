@@ -14,7 +14,6 @@ from threading import Thread
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from isal.igzip import IGzipFile
 
 from snapshots.adapters.cowrie import layers
 from snapshots.adapters.cowrie.content import LogContent
@@ -26,12 +25,6 @@ from tests.adapters.test_cowrie_contents import line, read
 
 LINES = b"".join(line(n) + b"\n" for n in range(9))
 EVENTS = [f"s{n}" for n in range(9)]
-
-
-@pytest.fixture(autouse=True, params=[gzip.GzipFile, IGzipFile])
-def both_readers_of_gzip(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The standard library's, and the faster one that may be installed."""
-    monkeypatch.setattr(layers, "GzipReader", request.param)
 
 
 @pytest.fixture
@@ -83,7 +76,7 @@ def test_a_tar_archive_in_a_pipe_is_refused(tmp_path: Path) -> None:
 
     def write() -> None:
         with pipe.open("wb", buffering=0) as to:
-            for at in range(0, 1024, 100):
+            for at in range(0, 600, 100):  # what is refused is not read on
                 to.write(TARS["gnu"][at : at + 100])
 
     writer = Thread(target=write)

@@ -216,6 +216,16 @@ def test_the_letter_of_a_damaged_archive_goes_when_it_is_whole() -> None:
     assert database.memory.letters == {}
 
 
+def test_whoever_watches_is_told_what_is_damaged() -> None:
+    """Once for each file."""
+    told = Told()
+    cut = ListSource("cut.gz", [said("s", 1), BadLine(Reason.DAMAGED_FILE, b"it breaks off", 7)])
+
+    loader(InMemoryDatabase()).load([cut, ListSource("whole", [said("s", 2)])], told)
+
+    assert told.damaged == [("cut.gz", "it breaks off")]
+
+
 def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
     """Two processes at once: the connect stands further down in the other's file."""
     database = InMemoryDatabase()

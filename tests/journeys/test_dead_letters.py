@@ -75,3 +75,15 @@ def test_letters_of_an_archive_that_was_seen_half_written_go_when_it_is_whole(ru
     assert "Nothing new" in run("load", folder)[1]
 
     assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []
+
+
+def test_a_damaged_archive_is_named_on_stderr(run: Run, tmp_path: Path) -> None:
+    """With what is wrong; everything before the damage is loaded, and it is no error."""
+    log = tmp_path / "cowrie.json.gz"
+    log.write_bytes(NEW.read_bytes()[:-20])
+
+    code, out, err = run("load", log)
+
+    assert (code, "0 new events" in out) == (0, False)
+    assert err.count("Warning: ") == 1
+    assert f"{log} is damaged: the compressed data breaks off" in err

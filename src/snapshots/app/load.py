@@ -9,7 +9,7 @@ from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession, provi
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.lines import LogSource, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.presence import Presence, begin_load
@@ -149,10 +149,9 @@ class BulkLoader:
             except LogUnreadable as error:  # such as because it was renamed in between
                 unreadable = unreadable or error
                 continue
-            was_read = False
+            line: LogEvent | BadLine | None = None
             is_stream = source.size is None
             for line in source.lines():
-                was_read = True
                 batch.take(source, line)
                 is_full = batch.lines >= most_lines or batch.bytes >= most_bytes
                 if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
@@ -163,8 +162,11 @@ class BulkLoader:
                     yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
                     batch = Batch(self._stopwatch())
             observer.bytes_read(source.progress())
+            was_read = line is not None
             if was_read:
                 batch.set_mark(source)
+            if isinstance(line, BadLine) and line.reason is Reason.DAMAGED_FILE:  # damage comes last
+                observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
             # Of what was read when it was less, an unfinished line may stand before any mark.
             batch.withdrawn += _outdated(source, [offset] if was_read else [mark.offset for mark in marks])
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))

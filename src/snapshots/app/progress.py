@@ -41,6 +41,10 @@ class LoadObserver(Protocol):
         """How many bytes of the source were read so far."""
         ...
 
+    def source_damaged(self, name: str, damage: str) -> None:
+        """A file could not be read to its end; *damage* says why. What comes before it is stored."""
+        ...
+
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """A batch was committed."""
         ...
@@ -53,6 +57,9 @@ class Unobserved:
         """Do nothing."""
 
     def bytes_read(self, count: int) -> None:
+        """Do nothing."""
+
+    def source_damaged(self, name: str, damage: str) -> None:
         """Do nothing."""
 
     def batch_loaded(self, batch: BatchLoaded) -> None:

@@ -71,6 +71,9 @@ class LoadBar(_Bar):
         """Move the bar."""
         self._progress.update(self._task, completed=self._read + count)
 
+    def source_damaged(self, name: str, damage: str) -> None:
+        """Do nothing: the log warns."""
+
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Do nothing: the bar shows bytes."""
 

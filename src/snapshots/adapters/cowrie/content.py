@@ -141,7 +141,7 @@ class LogContent:
         if self._decoder.layout is not Layout.AUTO:
             return self._decoder.layout is Layout.JSON
         try:
-            return is_folded(stream.peek(LONGEST_BEGINNING))  # type: ignore[attr-defined]  # each kind of stream has it
+            return is_folded(stream.peek(LONGEST_BEGINNING)[:LONGEST_BEGINNING])  # type: ignore[attr-defined]  # each kind of stream has it
         except DAMAGED:
             return False  # reading says what is wrong
 
@@ -198,7 +198,7 @@ class LogContent:
             try:
                 chunk = stream.read1(CHUNK)
             except DAMAGED as exc:
-                damage = f"{type(exc).__name__}: {exc}".encode("utf-8", "replace")
+                damage = str(exc).encode("utf-8", "replace")
                 break
             if not chunk:
                 break

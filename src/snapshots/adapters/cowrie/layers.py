@@ -1,15 +1,14 @@
 """Decompress and transcode a stream to UTF-8, or refuse a file that holds no log."""
 
-import bz2
 import codecs
 import re
 import stat
 from collections.abc import Callable, Mapping
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import cast
 
-from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED, GzipReader
+from snapshots.adapters.cowrie.decompress import BZIP2, GZIP, Decompressed
+from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED
 from snapshots.app.errors import LogUnreadable
 
 MOST_LAYERS = 3
@@ -89,10 +88,8 @@ def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
             beginning: bytes = stream.peek(TAR_HEADER)[:TAR_HEADER]  # type: ignore[attr-defined]  # each kind has it
         except DAMAGED:
             return stream
-        if beginning.startswith(b"\x1f\x8b"):
-            stream = GzipReader(fileobj=stream, mode="rb")
-        elif beginning.startswith(b"BZh"):
-            stream = cast(BufferedIOBase, bz2.BZ2File(stream))
+        if beginning.startswith((GZIP, BZIP2)):
+            stream = Decompressed(stream, GZIP if beginning.startswith(GZIP) else BZIP2)
         else:
             _refuse_foreign(beginning, name)
             encoding = next((encoding for encoding, begins in ENCODINGS if begins.match(beginning)), None)

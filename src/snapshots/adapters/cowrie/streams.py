@@ -1,27 +1,16 @@
 """Bytes as they come, from files and pipes."""
 
-import gzip
-import zlib
 from io import BufferedIOBase, RawIOBase
 from typing import TYPE_CHECKING
+
+from snapshots.adapters.cowrie.decompress import DamagedData
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-def _reader_of_gzip() -> tuple[type[gzip.GzipFile], tuple[type[Exception], ...]]:
-    """Return the faster one where it is installed, and what it raises beside the usual."""
-    try:
-        from isal import igzip, isal_zlib  # noqa: PLC0415 - an extra
-    except ImportError:
-        return gzip.GzipFile, ()
-    return igzip.IGzipFile, (isal_zlib.error,)  # type: ignore[return-value,unused-ignore]  # its stubs say an error
-
-
-GzipReader, _ITS_ERRORS = _reader_of_gzip()
-
-DAMAGED: tuple[type[Exception], ...] = (EOFError, OSError, ValueError, zlib.error, *_ITS_ERRORS)
-"""What the readers of compressed files raise where the data is cut or wrong."""
+DAMAGED: tuple[type[Exception], ...] = (OSError, DamagedData)
+"""What reading raises where a disk fails, or compressed data is cut or wrong."""
 
 CHUNK = 1024 * 1024
 BLANK = b" \t\r\n\x0b\x0c"

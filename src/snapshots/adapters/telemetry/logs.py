@@ -50,6 +50,11 @@ class LoggedLoad:
         """Pass on."""
         self._next.bytes_read(count)
 
+    def source_damaged(self, name: str, damage: str) -> None:
+        """Warn the operator."""
+        warn(f"{name} is damaged: {damage}; what comes before the damage is loaded")
+        self._next.source_damaged(name, damage)
+
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Log one line with the batch's counts."""
         self._log.info("batch_loaded", **asdict(batch))

@@ -210,6 +210,9 @@ class _MeteredLoad:
     def bytes_read(self, count: int) -> None:
         self._next.bytes_read(count)
 
+    def source_damaged(self, name: str, damage: str) -> None:
+        self._next.source_damaged(name, damage)
+
     def batch_loaded(self, batch: BatchLoaded) -> None:
         self._metrics.batch_loaded(batch)
         self._write_if_old()
