@@ -18,7 +18,14 @@ HOME = IpAddress("8.8.8.8")
 OTHER = IpAddress("1.1.1.1")
 
 addresses = st.sampled_from([HOME, OTHER, IpAddress("2001:4860:4860::8888"), IpAddress("10.0.0.1")])
+BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
 moments = st.integers(-5, 5).map(lambda n: NOON + n * DAY)
+odd_moments = st.sampled_from(
+    [BEGINNING_OF_TIME, END_OF_TIME, *(NOON + timedelta(seconds=n) for n in (-3600, -1, 0, 1, 3600, 3601))]
+)
+"""Seconds and an hour from each other, and the two ends of the calendar: mangled clocks say such things."""
 ip_types = st.sampled_from(IpType)
 type_sets = st.frozensets(ip_types)
 
@@ -58,10 +65,10 @@ traits = st.sampled_from(Trait).flatmap(
 
 
 @st.composite
-def events(draw: st.DrawFn) -> SessionEvent:
+def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> SessionEvent:
     """An event whose fingerprint is a function of what it says, as in a log."""
     kind = draw(st.sampled_from(EventKind))
-    at = draw(moments)
+    at = draw(times)
     address = draw(st.none() | addresses)
     port = draw(st.none() | st.sampled_from([1, 2])) if kind is EventKind.CONNECT else None
     sensor = draw(st.sampled_from([None, "a", "b"]))

@@ -4,12 +4,14 @@ Search for bytes that the readers of logs stumble over, guided by which code the
     sh run fuzz [-max_total_time=SECONDS] [FOLDER OF INPUTS]
 
 Whatever the bytes are: no error but ours; every line that is not blank is an event or set aside, once (a line in a
-block of NULs may be both); and reading on from a mark gives what reading at once gives.
+block of NULs may be both); reading on from a mark gives what reading at once gives; and the sessions hold every event
+once, in whatever batches they are read.
 """
 
 import gzip
 import sys
 import tempfile
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +23,9 @@ with atheris.instrument_imports(include=["snapshots"]):
     from snapshots.adapters.cowrie.decode import LineDecoder
     from snapshots.app.lines import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
     from snapshots.domain.errors import SnapshotsError
+    from snapshots.domain.reuse import tell_apart
     from snapshots.domain.session import SessionAggregate
+    from snapshots.domain.summary import SessionSummary
 
 LOG = Path(__file__).parent.parent / "src/snapshots/adapters/cli/data/cowrie.json.gz"
 FILE = Path(tempfile.mkdtemp(prefix="snapshots-fuzz-")) / "cowrie.json"
@@ -62,7 +66,31 @@ def _fold(content: LogContent) -> list[LogEvent | BadLine] | None:
         summary = aggregate.summary()
         assert summary.event_count == len(aggregate.events)
         assert summary.behaviour.merge(summary.behaviour) == summary.behaviour
+    for batch_size in (1, 2, len(said)):
+        _every_event_in_one_session([each for each in said if isinstance(each, LogEvent)], batch_size, sessions)
     return said
+
+
+def _every_event_in_one_session(
+    said: list[LogEvent], batch_size: int, sessions: Mapping[str, SessionAggregate]
+) -> None:
+    stored: dict[str, dict[str, SessionSummary]] = {logged_id: {} for logged_id in sessions}
+    for start in range(0, len(said), batch_size or 1):
+        batch: dict[str, SessionAggregate] = {}
+        for each in said[start : start + batch_size]:
+            batch.setdefault(each.logged_id, SessionAggregate.of(each.logged_id)).add(each.event)
+        for logged_id, logged in batch.items():
+            held = stored[logged_id]
+            found = [session.summary(logged_id) for session in tell_apart(logged, held.values())]
+            assert len({new.session_id for new in found}) == len(found)
+            for new in found:
+                before = held.get(new.session_id)
+                held[new.session_id] = new if before is None else before.merge(new)
+    for logged_id, logged in sessions.items():
+        held = stored[logged_id]
+        assert {mark for kept in held.values() for mark in kept.fingerprints} == set(logged.events)
+        assert sum(kept.event_count for kept in held.values()) == len(logged.events)
+        assert tell_apart(logged, held.values()) == []
 
 
 def _every_line_once(data: bytes, said: list[LogEvent | BadLine]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.summary import SessionSummary
-from tests.strategies import HOME, NOON, OTHER, events, snapshot
+from tests.strategies import END_OF_TIME, HOME, NOON, OTHER, events, odd_moments, snapshot
 
 
 def event(mark: int, kind: EventKind = EventKind.OTHER, *, after: int = 0, **parts: object) -> SessionEvent:
@@ -221,3 +221,57 @@ def test_a_connect_after_what_another_loader_counted_begins_another_session() ->
 
     assert [len(s.session_id) > 2 for s in sessions] == [True]
     assert marks(sessions) == [{2, 3}]
+
+
+def test_a_connect_without_an_address_joins_the_session_that_was_named_by_it() -> None:
+    """Its row does not keep that connect, so it took another; the name is still the first one's."""
+    nameless = connect(2, after=1, address=None, port=5)
+    (named,) = tell_apart(logged(nameless), [stored(connect(1))])
+    held = [stored(connect(1)), stored(nameless, connect(3, after=2, port=6), name=named.session_id)]
+
+    sessions = tell_apart(logged(nameless._replace(fingerprint=4), event(5, after=2)), held)
+
+    assert [(s.session_id, set(s.events)) for s in sessions] == [(named.session_id, {4, 5})]
+
+
+def test_an_event_joins_the_session_that_was_named_by_its_sensor() -> None:
+    """The row of a session under two sensors' names keeps only one of them."""
+    (named,) = tell_apart(logged(event(2, sensor="b")), [stored(connect(1, sensor="c"))])
+    two_sensors = stored(event(2, sensor="b"), connect(3, sensor="a"), name=named.session_id)
+    held = [stored(connect(1, sensor="c")), two_sensors]
+
+    sessions = tell_apart(logged(event(4, sensor="b"), event(5, sensor="a")), held)
+
+    assert [(s.session_id, set(s.events)) for s in sessions] == [(named.session_id, {4, 5})]
+
+
+def test_a_session_at_the_end_of_the_calendar_waits_no_hour_for_its_connect() -> None:
+    """There is no hour after it."""
+    last = event(1)._replace(at=END_OF_TIME)
+    sealed = stored(last).judged(snapshot(enrichment_at=NOON))
+
+    assert [s.session_id for s in tell_apart(logged(connect(2)._replace(at=END_OF_TIME)), [sealed])] == ["id"]
+
+
+@given(st.lists(st.lists(events(times=odd_moments), max_size=6), max_size=6), st.data())
+def test_however_the_events_are_cut_into_loads_each_is_stored_once(
+    loads: list[list[SessionEvent]], data: st.DataObject
+) -> None:
+    """What is stored are the events that were read; reading all of them again, in any order, adds nothing."""
+    store: dict[str, SessionSummary] = {}
+    for found in loads:
+        _store(store, found)
+        for name in data.draw(st.lists(st.sampled_from(sorted(store)), unique=True)) if store else []:
+            store[name] = store[name].judged(snapshot(enrichment_at=NOON))
+
+    everything = [event for found in loads for event in found]
+    assert {mark for kept in store.values() for mark in kept.fingerprints} == {e.fingerprint for e in everything}
+    assert sum(kept.event_count for kept in store.values()) == len({e.fingerprint for e in everything})
+    assert tell_apart(logged(*data.draw(st.permutations(everything))), list(store.values())) == []
+
+
+def _store(store: dict[str, SessionSummary], found: list[SessionEvent]) -> None:
+    sessions = tell_apart(logged(*found), list(store.values()))
+    new = {session.session_id: session.summary("id") for session in sessions}
+    assert len(new) == len(sessions), "two sessions under one name"
+    store |= {name: store[name].merge(summary) if name in store else summary for name, summary in new.items()}

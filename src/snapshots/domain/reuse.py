@@ -48,9 +48,8 @@ def tell_apart(logged: SessionAggregate, held: Collection[SessionSummary]) -> li
     index = _Index(incarnations)
     for event in sorted((e for e in new if e.kind is not EventKind.CONNECT), key=lambda e: (e.at, e.fingerprint)):
         index.owner_of(event).events.append(event)
-    incarnations = index.incarnations
-    _give_names(logged.session_id, incarnations)
-    return [SessionAggregate.of(i.name, i.events, counted_until=i.counted_until) for i in incarnations if i.events]
+    named = _by_name(logged.session_id, index.incarnations)
+    return [SessionAggregate.of(i.name, i.events, counted_until=i.counted_until) for i in named if i.events]
 
 
 def _is_one_session(events: Collection[SessionEvent]) -> bool:
@@ -96,7 +95,7 @@ class _Incarnation:
 
     def may_have_begun_with(self, other: "_Incarnation") -> bool:
         """Whether a connect may be the one that this session lacks; sealed, it does not wait for ever."""
-        in_time = self.sealed_until is None or other.begins_at <= self.sealed_until + LATEST_CONNECT
+        in_time = self.sealed_until is None or other.begins_at - self.sealed_until <= LATEST_CONNECT
         return self.counted_until is None and in_time and other.may_be_of(self.sensor)
 
     def may_be_of(self, sensor: str | None) -> bool:
@@ -206,12 +205,22 @@ def _distance(
     )
 
 
-def _give_names(logged_id: str, incarnations: Sequence[_Incarnation]) -> None:
-    taken = {i.name for i in incarnations}
+def _by_name(logged_id: str, incarnations: Sequence[_Incarnation]) -> Collection[_Incarnation]:
+    """
+    Name the sessions that have no name yet, and return each name once.
+
+    A row does not keep everything that a name is made from: a connect without an address, one of two sensors. So a
+    session that looks new and gets the name of a stored one is that one.
+    """
+    named = {i.name: i for i in incarnations if i.name}
     unnamed = [i for i in incarnations if not i.name]
     for one in sorted(unnamed, key=lambda i: (i.connect is None, i.begins_at, i.sensor or "", i.connect or ())):
-        one.name = logged_id if logged_id not in taken else f"{logged_id}{QUALIFIER}{_qualifier(one)}"
-        taken.add(one.name)
+        name = logged_id if logged_id not in named else f"{logged_id}{QUALIFIER}{_qualifier(one)}"
+        same = named.setdefault(name, one)
+        if same is not one:
+            same.events += one.events
+        one.name = name
+    return named.values()
 
 
 def _qualifier(incarnation: _Incarnation) -> str:

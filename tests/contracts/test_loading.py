@@ -1,0 +1,96 @@
+"""What is stored after lines were loaded in batches of any size and in any number of loads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, groupby
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshots.app.batch import BatchSize, LoadReport
+from snapshots.app.lines import LogEvent
+from snapshots.app.load import BulkLoader
+from snapshots.app.ports import Database
+from snapshots.app.progress import Unobserved
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.session import SessionEvent
+from snapshots.domain.summary import SessionSummary
+from tests.fakes import (
+    DictSource,
+    FakeShelf,
+    FixedClock,
+    InMemoryDatabase,
+    ListSource,
+    Processes,
+    late_completion,
+    snapshot_service,
+)
+from tests.strategies import HOME, NOON, events, moments, odd_moments
+
+NUMBERS = count(1)
+FACTS = {HOME.text: IpFacts(asn=15169, country="US")}
+
+
+class Lines(NamedTuple):
+    """Events of a few reused ids, and where they are cut."""
+
+    lines: Sequence[tuple[str, SessionEvent]]
+    loads: Sequence[int]
+    batch_size: int
+
+
+@st.composite
+def cut_lines(draw: st.DrawFn) -> Lines:
+    lines = draw(
+        st.lists(st.tuples(st.sampled_from("aaab"), events(times=moments | odd_moments)), min_size=1, max_size=12)
+    )
+    loads = draw(st.lists(st.integers(0, 2), min_size=len(lines), max_size=len(lines)))
+    return Lines(lines, sorted(loads), draw(st.integers(1, 5)))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(cut=cut_lines(), random=st.randoms(use_true_random=False))
+def test_every_event_is_stored_once_however_lines_are_cut_into_loads_and_batches(
+    database: Database, cut: Lines, random: object
+) -> None:
+    """The stored events of an id are those that were read; reading them again in another order finds no new ones."""
+    database = InMemoryDatabase() if isinstance(database, InMemoryDatabase) else database
+    number = next(NUMBERS)
+    lines = [LogEvent(f"{name}{number}", event) for name, event in cut.lines]
+    for load, part in groupby(zip(cut.loads, lines, strict=True), key=lambda each: each[0]):
+        _load(database, f"{number}/{load}", [line for _, line in part], cut.batch_size)
+    shuffled = list(lines)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # a random.Random
+
+    again = _load(database, f"{number}/again", shuffled, cut.batch_size)
+
+    read: dict[str, set[int]] = {}
+    for line in lines:
+        read.setdefault(line.logged_id, set()).add(line.event.fingerprint)
+    stored = _stored(database, read)
+    assert {name: {mark for s in found for mark in s.fingerprints} for name, found in stored.items()} == read
+    assert {name: sum(s.event_count for s in found) for name, found in stored.items()} == {
+        name: len(marks) for name, marks in read.items()
+    }
+    assert (again.events, again.sessions_added) == (0, 0)
+
+
+def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: int) -> LoadReport:
+    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    loader = BulkLoader(
+        database,
+        service,
+        late_completion(database, service),
+        clock=FixedClock(),
+        stopwatch=lambda: 0.0,
+        new_run=lambda: f"run {name}",
+        sleep=lambda _: None,
+        presence=Processes(),
+        size=BatchSize(lines=batch_size),
+    )
+    return loader.load([ListSource(name, lines)], Unobserved())
+
+
+def _stored(database: Database, names: Iterable[str]) -> Mapping[str, Sequence[SessionSummary]]:
+    with database.transaction() as stores:
+        return stores.sessions.find(list(names))
