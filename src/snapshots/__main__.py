@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOWrapper
 from typing import NoReturn
 
+from snapshots.adapters.cli.streams import discard_output_of, open_missing_descriptors, safe_streams
 from snapshots.app.batch import SELDOM
 from snapshots.app.errors import InvalidQuestion, SettingRefused
+from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
 DONE, COULD_NOT, ASKED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
@@ -23,32 +25,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Run a command.
 
     Returns:
-        0 done, 1 could not, 2 asked wrongly, 3 verification found something, 130 interrupted.
+        0 done, 1 error, 2 usage error, 3 verification found something, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with safe_streams():
+        return _exit_code(arguments)
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Run a command, and turn every error into one sentence."""
     try:
         return _run(arguments)
-    except (SettingRefused, InvalidQuestion) as exc:
-        sys.stderr.write(f"Error: {exc}\n")
-        return ASKED_WRONGLY
     except SnapshotsError as exc:
-        sys.stderr.write(f"Error: {exc}\n")
-        return COULD_NOT
+        _print_error(str(exc))
+        return ASKED_WRONGLY if isinstance(exc, (SettingRefused, InvalidQuestion)) else COULD_NOT
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. What was stored stays; the same command again goes on, or begins anew.\n")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        _drop_output()
+        discard_output_of(sys.stdout)
         return DONE
     except OSError as exc:
-        _drop_output()
-        sys.stderr.write(f"Error: the output cannot be written: {exc.strerror or exc}\n")
+        discard_output_of(sys.stdout)
+        what = f"{exc.filename!s}" if exc.filename is not None else "the output cannot be written"
+        _print_error(f"{what}: {exc.strerror or exc}")
+        return COULD_NOT
+    except Exception as exc:  # noqa: BLE001 - the border: a fault of ours is one sentence, too
+        _print_error(f"this is a fault in snapshots, please report it: {type(exc).__name__}: {exc}")
+        if _is_verbose(arguments):
+            traceback.print_exc()
         return COULD_NOT
 
 
-def _drop_output() -> None:
-    """Let nothing more be written, or Python would try again at the end and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print_error(sentence: str) -> None:
+    sys.stderr.write(f"Error: {one_line(sentence)}\n")
+
+
+def _is_verbose(arguments: Sequence[str]) -> bool:
+    return "-v" in arguments or "--verbose" in arguments
 
 
 def _run(arguments: list[str]) -> int:
@@ -59,13 +73,13 @@ def _run(arguments: list[str]) -> int:
     from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
     from snapshots.container import open_application  # noqa: PLC0415 - see above
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show what is in a log
-    configure_logs(verbose="-v" in arguments or "--verbose" in arguments)
+    configure_logs(verbose=_is_verbose(arguments))
     try:
         outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_application)
     except click.ClickException as exc:
-        exc.show()
+        if isinstance(exc, click.UsageError) and exc.ctx is not None:
+            sys.stderr.write(f"{exc.ctx.get_usage()}\nTry '{exc.ctx.command_path} --help' for help.\n\n")
+        _print_error(exc.format_message())
         return exc.exit_code
     except click.Abort as exc:
         raise KeyboardInterrupt from exc
@@ -92,6 +106,7 @@ def program() -> NoReturn:
     An interruption that comes while a library makes a class from a text is handled like any other, and yet Python
     would end by the signal: it remembers that one went through a text that was being run.
     """
+    open_missing_descriptors()
     gc.set_threshold(*SELDOM)
     sys.unraisablehook = _interrupt_again
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # what it logs it raises too

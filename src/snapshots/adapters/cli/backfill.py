@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import MetricsWriter, OpenApplication
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
@@ -101,7 +101,7 @@ def backfill(
     if dry_run and not improve and (batch_size or rate):
         raise click.UsageError("--dry-run of a backfill takes no --batch-size and no --rate")
     pace = Pace(batch_size=batch_size, rate=rate)
-    stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    stderr = SafeConsole(stderr=True, quiet=quiet)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         metrics = application.metrics(metrics_file) if metrics_file is not None and not dry_run else None
         watch: WorkObserver = application.logged(bar)
@@ -172,7 +172,7 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
 
     What loading, other runs and operators wrote stays. `snapshots runs` lists the runs.
     """
-    stderr = Console(stderr=True, markup=False, highlight=False)
+    stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         report = application.undo.undo(run, bar, is_rehearsal=dry_run, is_stopped=stopped)
     for line in _undone(report, is_rehearsal=dry_run):

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from snapshots.adapters.cli import render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.events import events
 from snapshots.adapters.cli.export import export
 from snapshots.adapters.cli.files import opened_whole
@@ -339,7 +339,7 @@ def _load(
     *,
     quiet: bool,
 ) -> LoadReport:
-    stderr = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    stderr = SafeConsole(stderr=True, quiet=quiet)
     found = application.find_logs(paths, reading)
     if found.skipped:
         stderr.print(render.skipped(found.skipped))

@@ -6,7 +6,7 @@ import click
 
 from snapshots.adapters.cli.application import OpenApplication
 from snapshots.adapters.cli.options import database_option, opened, valid_text
-from snapshots.adapters.cli.printable import harmless
+from snapshots.app.safe_text import escaped
 
 
 @click.command(short_help="Show the events of sessions that were loaded with --store-events.")
@@ -19,4 +19,4 @@ def events(open_application: OpenApplication, /, sessions: tuple[str, ...], *, r
     with opened(open_application, options) as application:
         for session in sessions:
             for line in application.events.of(valid_text(session)):
-                click.echo(line if raw else harmless(line.decode("utf-8", "backslashreplace")))
+                click.echo(line if raw else escaped(line.decode("utf-8", "backslashreplace")))

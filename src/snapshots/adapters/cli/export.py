@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
 import click
-from rich.console import Console
 
 from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.ecs import ecs_document
 from snapshots.adapters.cli.files import opened_whole
 from snapshots.adapters.cli.options import database_option, one_of, opened
@@ -67,7 +67,7 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
     A file that cannot be written whole is not written at all.
     """
     form = Target(target)
-    stderr = Console(stderr=True, markup=False, highlight=False)
+    stderr = SafeConsole(stderr=True)
     if min_sessions > 1 and form is not Target.BLOCKLIST:
         raise click.UsageError("--min-sessions goes with --format blocklist")
     if form is Target.PARQUET and str(file) == "-" and sys.stdout.isatty():

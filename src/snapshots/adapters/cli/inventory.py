@@ -14,6 +14,7 @@ from rich.text import Text
 
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import OpenApplication
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
@@ -69,7 +70,7 @@ def import_(
     """
     with opened(open_application, options) as application:
         for path in application.find_tables(paths):
-            with CountBar(Console(stderr=True), f"{path.name}") as told:
+            with CountBar(SafeConsole(stderr=True), f"{path.name}") as told:
                 label, unread, done = application.import_table(
                     path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, told
                 )
@@ -90,7 +91,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
 
     Addresses whose facts are not fresh any more come first among them, and the newest attackers first of all.
     """
-    with opened(open_application, options) as application, CountBar(Console(stderr=True), "addresses") as told:
+    with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "addresses") as told:
         done = application.keeper.refresh(told, limit=limit)
     click.echo(_done(done).capitalize())
 

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 import click
-from rich.console import Console
 
 from snapshots.adapters.cli.application import Application, OpenApplication
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.settings import Settings
 from snapshots.domain.policy import Requirement
 
@@ -149,9 +149,9 @@ def valid_text(argument: str) -> str:
     return os.fsencode(argument).decode("utf-8", "backslashreplace")
 
 
-def stdout() -> Console:
+def stdout() -> SafeConsole:
     """Return the console for results; a pipe gets lines as wide as they are useful."""
-    console = Console(markup=False, highlight=False)
+    console = SafeConsole()
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console

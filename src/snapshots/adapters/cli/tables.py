@@ -3,10 +3,10 @@
 from typing import Any
 
 import click
-from rich.console import Console
 
 from snapshots.adapters.cli import render
 from snapshots.adapters.cli.application import OpenApplication
+from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.options import database_option, opened, stdout
 from snapshots.adapters.cli.progress import CopyBar
 
@@ -67,7 +67,7 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
 
     Interrupted, the same command goes on. The other database can be used when all is copied and compared.
     """
-    stderr = Console(stderr=True, markup=False, highlight=False)
+    stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, CopyBar(stderr) as bar:
         copied = application.copy(target, bar)
     for table in copied:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from snapshots.adapters.cli.printable import harmless, printable
+from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.shapes import plain
+from snapshots.app.safe_text import escaped
 
 Row = Mapping[str, Any]
 
@@ -81,7 +82,7 @@ def cell(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    text = harmless(value if isinstance(value, str) else str(plain(value)))
+    text = escaped(value if isinstance(value, str) else str(plain(value)))
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 

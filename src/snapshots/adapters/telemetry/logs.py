@@ -7,6 +7,7 @@ from dataclasses import asdict
 import structlog
 
 from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.safe_text import one_line
 from snapshots.app.steering import WorkObserver
 
 
@@ -27,7 +28,7 @@ def configure_logs(*, verbose: bool) -> None:
 
 def warn(sentence: str) -> None:
     """Tell an operator something on stderr, in a sentence."""
-    sys.stderr.write(f"Warning: {sentence}\n")
+    sys.stderr.write(f"Warning: {one_line(sentence)}\n")
 
 
 class LoggedLoad:
