@@ -96,6 +96,31 @@ def test_what_an_attacker_typed_is_text(page: Path) -> None:
     assert "\x1b" not in page.read_text()
 
 
+def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of sessions of 2018 under tables of 2026, nothing says or suggests that the facts were known at the time."""
+    db = f"sqlite:///{tmp_path}/test.db"
+    lines = [
+        {"eventid": "cowrie.session.connect", "session": f"{n:012x}", "timestamp": at, "src_ip": "8.8.8.8"}
+        for n, at in enumerate(["2018-02-03T10:00:00Z"] * 3 + ["2026-10-10T10:00:00Z"])
+    ]
+    (tmp_path / "cowrie.json").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert main(["load", str(tmp_path / "cowrie.json"), "--db", db]) == 0
+    assert "3 of the new snapshots are inferred" in capsys.readouterr().out
+    assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
+
+    text = " ".join(" ".join(Seen((tmp_path / "report.html").read_text()).texts).split())
+    assert "25.0 % of sessions as of the attack" in text
+    assert "75.0 % of sessions inferred later" in text
+    assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
+    sentence = "of 4 sessions 25.0% as of the attack, 75.0% inferred from data of after the attack"
+    for facts in ("Networks, countries and types", "Country", "Network"):
+        assert f"{facts}: {sentence}" in text
+    row = " ".join(text.split("AS15169")[1].split()[:8])
+    assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"
+
+
 def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same numbers, from the same look."""
     db = f"sqlite:///{page.parent}/test.db"

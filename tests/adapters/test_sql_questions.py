@@ -23,7 +23,7 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.judgement import EVER
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from tests.adapters.test_sql_plans import plans
 from tests.ancestor import Ancestor, put_session
@@ -63,6 +63,8 @@ sessions = st.lists(
                 snapshot(asn=1, country="DE"),
                 snapshot(asn=2, country=None),
                 replace(snapshot(asn=1, country="FR"), ip_type=IpType.VPN),
+                replace(snapshot(asn=1, country="DE"), method=Method.INFERRED),
+                replace(snapshot(asn=1, country="DE"), method=Method.CORRECTED),
             ]
         ),
         st.lists(st.sampled_from(COMMANDS), max_size=2, unique=True),
@@ -148,6 +150,11 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
             own = list(every_line(questions, only))
             assert len(own) == group.sessions
             assert group.addresses == len({line.source_ip for line in own})
+            methods = Counter(line.method for line in own)
+            is_split = any(values.get(key) is not None for key in (Key.ASN, Key.COUNTRY, Key.IP_TYPE))
+            assert (group.asof, group.inferred) == (
+                (methods["asof"], methods["inferred"]) if is_split else (None, None)
+            )
             times = [line.first_event_at for line in own if line.first_event_at is not None]
             assert (group.first_seen, group.last_seen) == (min(times), max(times))
         sizes = Counter(counted(within, keys[:1]).values())
@@ -204,6 +211,7 @@ def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
     assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
     assert {group.addresses for group in groups} == {1}
     assert groups[0].first_seen == NOON + timedelta(hours=2)
+    assert [group.asof for group in groups] == [3, 1, 1], "only of the period itself"
 
 
 def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
@@ -397,16 +405,16 @@ def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabas
     assert not re.search(r"Sort|TEMP B-TREE", plan)
 
 
-def test_grouping_all_sessions_by_network_reads_its_index_alone(sql_database: SqlDatabase) -> None:
+@pytest.mark.parametrize(("key", "index"), [(Key.ASN, "asn"), (Key.COUNTRY, "country")])
+def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(sql_database: SqlDatabase, key: Key, index: str) -> None:
     """And not the rows, which are ten times as large."""
     put_many(sql_database)
     with plans(sql_database, SELECTS) as found:
-        SqlQuestions(sql_database).groups(Which(), [Key.ASN], top=9)
+        SqlQuestions(sql_database).groups(Which(), [key], top=9)
 
-    named = [plan for plan in found if "session_summaries" in plan]
+    counted, *_ = named = [plan for plan in found if "session_summaries" in plan]
     assert len(named) == 2
-    alone = re.compile(r"(COVERING INDEX|Index Only Scan using) ix_session_summaries_by_asn")
-    assert [plan for plan in named if not alone.search(plan)] == []
+    assert re.search(rf"(COVERING INDEX|Index Only Scan using) ix_session_summaries_by_{index}", counted)
     assert not re.search("Seq Scan on session|SCAN session_summaries$", "".join(named), re.MULTILINE)
 
 

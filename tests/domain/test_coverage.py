@@ -32,6 +32,19 @@ def test_the_parts_add_up(cases: list[CoverageCase]) -> None:
 
 
 @given(st.lists(sealed | still_open))
+def test_facts_as_of_the_attack_and_inferred_ones_are_counted_apart(cases: list[CoverageCase]) -> None:
+    """For the whole snapshot they are its methods; for each fact they are never more than hold it."""
+    coverage = Coverage.of(cases)
+
+    assert coverage.asof["snapshot"] == coverage.by_method[Method.ASOF]
+    assert coverage.inferred["snapshot"] == coverage.by_method[Method.INFERRED]
+    for name, count in coverage.by_field.items():
+        assert coverage.asof[name] + coverage.inferred[name] <= count
+    only = Coverage.of([case for case in cases if case.method is Method.ASOF])
+    assert dict(coverage.asof) == {name: count for name, count in only.by_field.items() if only.total}
+
+
+@given(st.lists(sealed | still_open))
 def test_a_share_is_between_nothing_and_all(cases: list[CoverageCase]) -> None:
     """And there is none where nothing could be covered."""
     coverage = Coverage.of(cases)

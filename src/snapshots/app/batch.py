@@ -44,6 +44,7 @@ class LoadReport:
         sessions_added: Sessions that were new.
         sessions_changed: Sessions that were stored before and grew.
         sealed: Sessions that received their snapshot.
+        inferred: How many of them hold a fact that was stated only after the attack.
         left_open: Sessions that were read and hold no snapshot.
         dead_letters: Lines set aside for the first time.
         reused_ids: Sessions stored under a qualified name, because their id belonged to another.
@@ -60,6 +61,7 @@ class LoadReport:
     sessions_added: int = 0
     sessions_changed: int = 0
     sealed: int = 0
+    inferred: int = 0
     left_open: int = 0
     dead_letters: int = 0
     reused_ids: int = 0

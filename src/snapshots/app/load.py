@@ -17,6 +17,7 @@ from snapshots.app.progress import BatchLoaded, LoadObserver
 from snapshots.app.run_ports import RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.reuse import tell_apart
+from snapshots.domain.snapshot import Method
 from snapshots.domain.summary import SessionSummary
 
 PAGE = 1000
@@ -227,6 +228,7 @@ class BulkLoader:
             sessions_added=sum(change.held is None for change in changes),
             sessions_changed=sum(change.held is not None for change in changes),
             sealed=_newly_sealed(changes),
+            inferred=_newly_inferred(changes),
             left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
             dead_letters=letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
@@ -269,7 +271,7 @@ class BulkLoader:
                 BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
             )
             begun_at = self._stopwatch()
-            yield LoadReport(run=run, sealed=sealed, left_open=len(changes) - sealed)
+            yield LoadReport(run=run, sealed=sealed, inferred=_newly_inferred(changes), left_open=len(changes) - sealed)
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
@@ -299,6 +301,15 @@ def _outdated(source: LogSource, offsets: Sequence[int]) -> list[str]:
 def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
     found = held.get(offered.session_id)
     return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
+
+
+def _newly_inferred(changes: Iterable[SessionChange]) -> int:
+    return sum(
+        change.kept.snapshot is not None
+        and change.kept.snapshot.method is Method.INFERRED
+        and not (change.held is not None and change.held.is_sealed)
+        for change in changes
+    )
 
 
 def _newly_sealed(changes: Iterable[SessionChange]) -> int:

@@ -1,6 +1,6 @@
 """What analysts ask of sessions: which ones, grouped by what, as it was then or as it is now."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -36,6 +36,9 @@ class Key(Enum):
         """Whether a session may have several of it; such keys group, but find nothing."""
         return self in {Key.COMMAND, Key.URL}
 
+
+SNAPSHOT_FACTS = frozenset({Key.ASN, Key.COUNTRY, Key.IP_TYPE})
+"""Keys that are facts of a snapshot."""
 
 FOUND_BY = tuple(key for key in Key if not key.is_repeated)
 """Keys by which sessions are found."""
@@ -84,6 +87,10 @@ class Which:
     values: Mapping[Key, Sequence[str | None]] = field(default_factory=dict)
     tense: Tense = Tense.THEN
 
+    def splits_by_method(self, by: Collection[Key | Span]) -> bool:
+        """Whether groups by these keys count facts of the time of the attack and inferred ones apart."""
+        return self.tense is Tense.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
@@ -95,6 +102,9 @@ class Group:
         name: The organization behind the ASN, if that is a key and it is known.
         password: The text of the password, if that is a key and its newest session keeps it.
         sessions: How many.
+        asof: How many of them hold only facts that were stated by the time of the attack; None if no fact is a key
+            or known, or the facts are those of now.
+        inferred: How many hold a fact that was stated only after it; None likewise.
         first_seen: The earliest of their first events.
         last_seen: The latest of their first events.
         addresses: From how many addresses; None if that was not asked for.
@@ -105,6 +115,8 @@ class Group:
     name: str | None = None
     password: str | None = None
     sessions: int
+    asof: int | None = None
+    inferred: int | None = None
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     addresses: int | None = None

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from snapshots.domain.coverage import Coverage
-from snapshots.domain.observation import IpObservation
+from snapshots.domain.observation import IpObservation, label_of
 from snapshots.domain.reading import ExpiredType
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
@@ -22,12 +22,18 @@ class Tally:
         value: An ASN, a country, a type or a day, as text; None where it is not known.
         name: The organization behind an ASN, where it is known.
         sessions: Sessions that hold it.
+        asof: How many of them hold only facts that were stated by the time of the attack; None of sessions without
+            the fact.
+        inferred: How many hold a fact that was stated only after it; None likewise. The rest was corrected, or written
+            by another loader, or holds no snapshot.
         addresses: Distinct addresses among them.
     """
 
     value: str | None
     name: str | None = None
     sessions: int
+    asof: int | None
+    inferred: int | None
     addresses: int
 
 
@@ -125,6 +131,20 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatedBy:
+    """
+    The source of one fact.
+
+    Attributes:
+        name: The source, such as "dbip".
+        stated_at: The date of the build that stated the fact: the newest by the time of the attack, else the first.
+    """
+
+    name: str
+    stated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """
     Everything that led to what one session holds.
@@ -138,6 +158,8 @@ class Explanation:
         known_then: The snapshot it would hold by what this program had learned by the time of the sighting.
         namesakes: Other sessions under the same id of the log.
         expired: Types that were stated, but too long before the attack.
+        stated: The source of each fact of the snapshot, by "asn", "country" and "ip_type"; a fact is missing where
+            no observation of the sources that the snapshot names states it any more.
     """
 
     session: SessionSummary
@@ -148,6 +170,58 @@ class Explanation:
     considered: Sequence[IpObservation] = ()
     known_then: IpSnapshot | None = None
     expired: Sequence[ExpiredType] = ()
+    stated: Mapping[str, StatedBy] = field(default_factory=dict)
+
+
+def sources_of(snapshot: IpSnapshot, observations: Sequence[IpObservation], at: datetime) -> Mapping[str, StatedBy]:
+    """
+    Return the source of each fact of a snapshot, by "asn", "country" and "ip_type".
+
+    Args:
+        snapshot: The snapshot; its provenance names builds in the order of its facts.
+        observations: Observations of its address.
+        at: The time of the sighting.
+    """
+    builds = snapshot.source.split()
+    stating: dict[str, dict[str, StatedBy]] = {"asn": {}, "country": {}, "ip_type": {}}
+    for observation in observations:
+        stated_at = observation.heard_at(at)
+        label = label_of(observation.source, stated_at)
+        facts = observation.facts
+        if label in builds:
+            agrees = {
+                "asn": facts.asn is not None and facts.asn == snapshot.asn,
+                "country": facts.country is not None and facts.country == snapshot.country,
+                "ip_type": snapshot.ip_type in facts.ip_types,
+            }
+            for name in (name for name, does in agrees.items() if does):
+                stating[name][label] = StatedBy(name=observation.source, stated_at=stated_at)
+    return {name: found[min(found, key=builds.index)] for name, found in stating.items() if found}
+
+
+FIELD_NAMES = {"snapshot": "snapshot", "asn": "ASN", "country": "country", "ip_type": "IP type"}
+"""The words of `Coverage.by_field`, as people read them."""
+
+
+def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
+    """
+    Return for which share of the sessions a fact is known, those known at the time of the attack apart.
+
+    Args:
+        coverage: Of the sessions.
+        fact: A word of `Coverage.by_field`.
+    """
+    if not coverage.total:
+        return "no sessions"
+    known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
+    parts = (
+        (asof, "as of the attack"),
+        (inferred, "inferred from data of after the attack"),
+        (known - asof - inferred, "corrected or adopted"),
+        (coverage.total - known, "not known"),
+    )
+    shares = (f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
+    return f"of {coverage.total:,} sessions {', '.join(shares)}"
 
 
 class Invariant(Enum):

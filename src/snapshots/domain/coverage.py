@@ -45,6 +45,8 @@ class Coverage:
         country: Those that hold a country.
         ip_type: Those that hold an IP type.
         by_method: Sealed ones by method; the counts add up to sealed.
+        asof: How many of each `by_field` count hold only facts stated by the time of the attack.
+        inferred: How many of each `by_field` count hold a fact stated only after the attack.
         by_gap: Open ones by reason, None for those nobody judged; the counts add up to total - sealed.
     """
 
@@ -54,6 +56,8 @@ class Coverage:
     country: int = 0
     ip_type: int = 0
     by_method: Counter[Method] = field(default_factory=Counter)
+    asof: Counter[str] = field(default_factory=Counter)
+    inferred: Counter[str] = field(default_factory=Counter)
     by_gap: Counter[Gap | None] = field(default_factory=Counter)
 
     @classmethod
@@ -61,6 +65,7 @@ class Coverage:
         """Return the coverage of everything in *cases*."""
         cases = list(cases)
         sealed = [case for case in cases if case.method is not None]
+        total = _by_field(sealed)
         by_method: Counter[Method] = Counter()
         by_gap: Counter[Gap | None] = Counter()
         for case in cases:
@@ -70,11 +75,13 @@ class Coverage:
                 by_gap[case.gap] += case.count
         return cls(
             total=sum(case.count for case in cases),
-            sealed=sum(case.count for case in sealed),
-            asn=sum(case.count for case in sealed if case.has_asn),
-            country=sum(case.count for case in sealed if case.has_country),
-            ip_type=sum(case.count for case in sealed if case.has_type),
+            sealed=total["snapshot"],
+            asn=total["asn"],
+            country=total["country"],
+            ip_type=total["ip_type"],
             by_method=by_method,
+            asof=_by_field(case for case in sealed if case.method is Method.ASOF),
+            inferred=_by_field(case for case in sealed if case.method is Method.INFERRED),
             by_gap=by_gap,
         )
 
@@ -109,3 +116,14 @@ class Coverage:
         """
         shares = [self.share(count) for count in (self.sealed, self.asn, self.country)]
         return all(share is not None and share >= target for share in shares)
+
+
+def _by_field(sealed: Iterable[CoverageCase]) -> Counter[str]:
+    """Count sealed sessions by the words of `Coverage.by_field`."""
+    counts: Counter[str] = Counter()
+    for case in sealed:
+        counts["snapshot"] += case.count
+        counts["asn"] += case.count * case.has_asn
+        counts["country"] += case.count * case.has_country
+        counts["ip_type"] += case.count * case.has_type
+    return counts

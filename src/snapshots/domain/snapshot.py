@@ -25,6 +25,19 @@ class Method(Enum):
     ADOPTED = "adopted"
     """Another loader wrote the facts before its database was adopted; when they were stated is its word."""
 
+    @property
+    def explanation(self) -> str:
+        """Return what the method means, as the end of "facts ..."."""
+        return _EXPLANATIONS[self]
+
+
+_EXPLANATIONS = {
+    Method.ASOF: "stated by the time of the attack",
+    Method.INFERRED: "of which at least one was stated only after the attack",
+    Method.CORRECTED: "stated by an operator, through the audit",
+    Method.ADOPTED: "that another loader wrote before the database was adopted",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpSnapshot:

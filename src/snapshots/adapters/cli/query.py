@@ -162,11 +162,13 @@ def query(
         groups = application.questions.groups(which, keys, top=top, with_addresses=addresses, with_before=change)
         spread = _spread(application, which, keys)
         total = spread.total if spread is not None else None
-        rows = [_group_row(group, keys, total) for group in groups]
+        is_split = which.splits_by_method(keys)
+        rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
         like = Group(
             values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
         )
-        print_rows(rows, Form(output), stdout(), list(_group_row(like, keys, total)), _spread_row(spread))
+        columns = list(_group_row(like, keys, total, is_split=is_split))
+        print_rows(rows, Form(output), stdout(), columns, _spread_row(spread))
         if len(groups) == top:
             click.echo(f"These are the first {top:,} groups; --top shows more.", err=True)
 
@@ -217,13 +219,15 @@ def _spread_row(found: Concentration | None) -> dict[str, Any]:
     }
 
 
-def _group_row(group: Group, keys: Sequence[Key | Span], total: int | None) -> dict[str, Any]:
+def _group_row(group: Group, keys: Sequence[Key | Span], total: int | None, *, is_split: bool) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip((key.value.replace("-", "_") for key in keys), group.values, strict=True))
     if Key.ASN in keys:
         row |= {"asn": int(row["asn"]) if row["asn"] is not None else None, "organization": group.name}
     if Key.PASSWORD in keys:
         row |= {"text": group.password}
     row |= {"sessions": group.sessions}
+    if is_split:
+        row |= {"asof": group.asof, "inferred": group.inferred}
     if group.before is not None:
         row |= {"before": group.before, "change": group.sessions - group.before}
     elif total:

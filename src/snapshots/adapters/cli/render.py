@@ -11,15 +11,24 @@ from rich.text import Text
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.adoption import AdoptionPlan, Lock
 from snapshots.app.batch import LoadReport
-from snapshots.app.report import CoverageReport, Explanation, Inspection, LagSpread, Report, Tally
+from snapshots.app.report import (
+    FIELD_NAMES,
+    CoverageReport,
+    Explanation,
+    Inspection,
+    LagSpread,
+    Report,
+    Tally,
+    methods_text,
+)
 from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpFacts, label_of
-from snapshots.domain.snapshot import IpSnapshot, Method
+from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
-BAR = 24
+BAR = 12
 
 
 def show_load(console: Console, report: LoadReport) -> None:
@@ -43,6 +52,12 @@ def show_load(console: Console, report: LoadReport) -> None:
     for count, text in notes:
         if count:
             console.print(f"  {count:,} {text}")
+    if report.inferred * 2 > report.sealed:
+        console.print(
+            f"  {report.inferred:,} of the new snapshots are inferred: no table on hand was built before those attacks."
+            " Dated older tables count as of the attack: snapshots inventory import --help",
+            soft_wrap=True,
+        )
     if report.dead_letters and not report.events and not report.repeated:
         console.print("  Not one line is an event: is it a Cowrie log?")
 
@@ -66,6 +81,7 @@ def show_report(console: Console, report: Report) -> None:
         f"{_count(report.events, 'event')}, {_count(report.logins, 'login')}, "
         f"{_count(report.commands, 'command')}, {_count(report.downloads, 'download')}."
     )
+    console.print(f"Networks, countries and types: {methods_text(report.coverage.sessions)}.")
     total = report.coverage.sessions.total
     networks = [
         (Text(f"AS{t.value}" if t.value else "not known") + "  " + printable(t.name or "", 40), t)
@@ -91,22 +107,19 @@ def _show_dead_letters(console: Console, report: Report) -> None:
 def show_coverage(console: Console, report: CoverageReport) -> None:
     """Print how many sessions and addresses carry a snapshot, and why the others do not."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Coverage")
-    table.add_column("sessions", justify="right")
-    table.add_column("addresses", justify="right")
+    for title in ("Coverage", "sessions", "as of", "inferred", "addresses"):
+        table.add_column(title, justify="left" if title == "Coverage" else "right")
     sessions, addresses = report.sessions, report.addresses
-    for name, count, among in (
-        ("snapshot", sessions.sealed, addresses.sealed),
-        ("ASN", sessions.asn, addresses.asn),
-        ("country", sessions.country, addresses.country),
-        ("IP type", sessions.ip_type, addresses.ip_type),
-    ):
-        table.add_row(name, _share(sessions, count), _share(addresses, among))
+    for name, count in sessions.by_field.items():
+        among = addresses.by_field[name]
+        apart = (f"{counts[name]:,}" for counts in (sessions.asof, sessions.inferred))
+        table.add_row(FIELD_NAMES[name], _share(sessions, count), *apart, _share(addresses, among))
     console.print()
     console.print(table)
     console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
+    console.print("An address counts if all of its sessions do.", style="dim")
     for method, count in sessions.by_method.items():
-        console.print(f"  {method.value}: {_count(count, 'session')} with facts {_STATED[method]}")
+        console.print(f"  {method.value}: {_count(count, 'session')} with facts {method.explanation}")
     for source, count in report.by_source.items():
         console.print(Text(f"  {_count(count, 'session')} of ") + printable(source, 120))
     if report.lag is not None:
@@ -224,12 +237,14 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
             )
         )
     if snapshot is not None:
+        organization = printable(f" {explanation.organization}" if explanation.organization else "", 60)
         rows += [
-            ("ASN", Text(f"{snapshot.asn or 'not known'}  ") + printable(explanation.organization or "")),
-            ("country", snapshot.country or "not known"),
-            ("IP type", snapshot.ip_type.value if snapshot.ip_type else "not known"),
-            ("facts of", f"{_moment(snapshot.enrichment_at)} ({snapshot.method.value})"),
-            ("stated by", printable(snapshot.source, 200)),
+            ("ASN", _fact(str(snapshot.asn or ""), "asn", explanation, organization)),
+            ("country", _fact(snapshot.country or "", "country", explanation)),
+            ("IP type", _fact(snapshot.ip_type.value if snapshot.ip_type else "", "ip_type", explanation)),
+            ("method", f"{snapshot.method.value}: facts {snapshot.method.explanation}"),
+            ("sources", printable(snapshot.source, 200)),
+            ("newest data", f"{_moment(snapshot.enrichment_at)}, also if it had no entry for the address"),
             ("sealed by run", str(explanation.run)),
         ]
     elif session.gap is not None:
@@ -254,12 +269,18 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         )
 
 
-_STATED = {
-    Method.ASOF: "stated by the time of the attack",
-    Method.INFERRED: "stated only after the attack",
-    Method.CORRECTED: "stated by an operator, through the audit",
-    Method.ADOPTED: "that another loader wrote before the database was adopted",
-}
+def _fact(value: str, name: str, explanation: Explanation, more: Text | None = None) -> Text:
+    """Return a fact with the source that stated it, and when in relation to the attack."""
+    if not value:
+        return Text("not known")
+    shown = Text(value) + (more or Text())
+    source = explanation.stated.get(name)
+    sighting = explanation.session.sighting
+    if source is None or sighting is None:
+        return shown
+    days = (source.stated_at - sighting.seen_at) / timedelta(days=1)
+    when = f"{abs(days):,.1f} days {'after' if days > 0 else 'before'} the attack"
+    return shown + Text("  (") + printable(source.name, 64) + Text(f", {source.stated_at:%Y-%m-%d}, {when})")
 
 
 def _seen_by(session: SessionSummary) -> str:
@@ -294,12 +315,14 @@ def _labelled(tallies: Iterable[Tally]) -> list[tuple[Text, Tally]]:
 def _table(console: Console, title: str, rows: Sequence[tuple[Text, Tally]], total: int) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(title, min_width=28)
-    table.add_column("sessions", justify="right")
-    table.add_column("addresses", justify="right")
+    for column in ("sessions", "as of", "inferred", "addresses"):
+        table.add_column(column, justify="right")
     table.add_column("")
     for label, tally in rows:
         bar = "█" * round(BAR * tally.sessions / total) if total else ""
-        table.add_row(label, f"{tally.sessions:,}", f"{tally.addresses:,}", Text(bar or "▏", style="cyan"))
+        numbers = (tally.sessions, tally.asof, tally.inferred, tally.addresses)
+        counts = ("-" if number is None else f"{number:,}" for number in numbers)
+        table.add_row(label, *counts, Text(bar or "▏", style="cyan"))
     console.print()
     console.print(table)
 
@@ -311,8 +334,7 @@ def _share(coverage: Coverage, count: int) -> str:
 
 def _lag(lag: LagSpread) -> str:
     days = [span / timedelta(days=1) for span in (lag.least, lag.median, lag.greatest)]
-    said = "days from the attack to the facts: least {:,.1f}, median {:,.1f}, greatest {:,.1f}".format(*days)
-    return f"{said} (below zero: known before)" if days[0] < 0 else said
+    return "newest data minus time of attack, in days: minimum {:,.1f}, median {:,.1f}, maximum {:,.1f}".format(*days)
 
 
 def _moment(at: datetime) -> str:

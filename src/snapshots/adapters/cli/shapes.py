@@ -38,6 +38,8 @@ def report_document(report: Report) -> dict[str, Any]:
                 "asn": int(tally.value) if tally.value is not None else None,
                 "organization": tally.name,
                 "sessions": tally.sessions,
+                "asof": tally.asof,
+                "inferred": tally.inferred,
                 "addresses": tally.addresses,
             }
             for tally in report.networks
@@ -57,7 +59,13 @@ def overview_document(overview: Overview) -> dict[str, Any]:
         "timeline": {
             "by": overview.span,
             "counts": [
-                {"begins": at, "ip_type": kind, "sessions": group.sessions}
+                {
+                    "begins": at,
+                    "ip_type": kind,
+                    "sessions": group.sessions,
+                    "asof": group.asof,
+                    "inferred": group.inferred,
+                }
                 for group in overview.timeline
                 for at, kind in [group.values]
             ],
@@ -85,7 +93,13 @@ def overview_document(overview: Overview) -> dict[str, Any]:
 
 def _network(group: Group) -> dict[str, Any]:
     (asn,) = group.values
-    return {"asn": int(asn) if asn is not None else None, "organization": group.name, "sessions": group.sessions}
+    return {
+        "asn": int(asn) if asn is not None else None,
+        "organization": group.name,
+        "sessions": group.sessions,
+        "asof": group.asof,
+        "inferred": group.inferred,
+    }
 
 
 def _groups(key: str, groups: Sequence[Group]) -> list[dict[str, Any]]:
@@ -187,6 +201,10 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             "enrichment_at": snapshot.enrichment_at,
             "method": snapshot.method,
             "source": snapshot.source,
+            "stated_by": {
+                fact: {"source": source.name, "stated_at": source.stated_at}
+                for fact, source in explanation.stated.items()
+            },
             "run": explanation.run,
         }
         if snapshot
@@ -221,7 +239,15 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
     return {
         "total": coverage.total,
         "reachable": coverage.reachable,
-        "fields": {name: {"count": count, "share": coverage.share(count)} for name, count in coverage.by_field.items()},
+        "fields": {
+            name: {
+                "count": count,
+                "share": coverage.share(count),
+                "asof": coverage.asof[name],
+                "inferred": coverage.inferred[name],
+            }
+            for name, count in coverage.by_field.items()
+        },
         "by_method": {method.value: count for method, count in coverage.by_method.items()},
         "by_gap": {gap.value if gap else NOT_JUDGED: count for gap, count in coverage.by_gap.items()},
     }
@@ -237,7 +263,16 @@ def _lag(lag: LagSpread | None) -> dict[str, float] | None:
 
 
 def _tallies(key: str, tallies: Any) -> list[dict[str, Any]]:
-    return [{key: t.value, "sessions": t.sessions, "addresses": t.addresses} for t in tallies]
+    return [
+        {
+            key: tally.value,
+            "sessions": tally.sessions,
+            "asof": tally.asof,
+            "inferred": tally.inferred,
+            "addresses": tally.addresses,
+        }
+        for tally in tallies
+    ]
 
 
 def plain(value: object) -> object:

@@ -91,8 +91,9 @@ def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
         console.print("No session is like that.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name, value in rows[0].items():
-        table.add_column(name.replace("_", " "), justify="right" if isinstance(value, int | float) else "left")
+    for name in rows[0]:
+        has_numbers = any(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if has_numbers else "left")
     for row in rows:
         table.add_row(*(_shown(value, is_number=name not in NUMBERED) for name, value in row.items()))
     console.print(table)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from snapshots.app.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.questions import Group, Span
+from snapshots.app.report import FIELD_NAMES, methods_text
 from snapshots.domain.ip_type import IpType
 
 HERE = resources.files("snapshots.adapters.html")
@@ -58,6 +59,8 @@ def page_of(overview: Overview, *, version: str) -> str:
         charts=_safe_json(charts_of(overview)),
         overview=overview,
         report=overview.report,
+        methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
+        names=FIELD_NAMES,
         version=version,
         not_known=NOT_KNOWN,
     )
@@ -130,8 +133,8 @@ def _safe_json(document: Mapping[str, Any]) -> Markup:
     return Markup(text)  # noqa: S704 - without any character that means something in HTML
 
 
-def _number(value: int) -> str:
-    return f"{value:,}"
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
 
 
 def _share(value: float | None) -> str:

@@ -66,6 +66,7 @@ COLUMNS: Mapping[Key, ColumnElement[Any]] = {
     Key.GAP: S.snapshot_gap,
 }
 METHOD = case((is_sealed(), func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
+ASOF, INFERRED = (S.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
 
 LINE: Mapping[str, ColumnElement[Any]] = {
     "session_id": S.session_id,
@@ -150,12 +151,15 @@ class Asked:
         at: ColumnElement[Any] = S.first_event_at
         address: ColumnElement[Any] = S.source_ip
         order, since = columns["sessions"], None
+        is_now: ColumnElement[bool] = true()
         if before is not None and self._which.until is not None:
             since = before - (self._which.until - before)
             is_now = S.first_event_at >= before
             columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
             order, at = columns["sessions"] - columns["before"], case((is_now, S.first_event_at))
             address = case((is_now, S.source_ip))
+        if self._which.splits_by_method(by):
+            columns |= {"asof": func.count().filter(is_now, ASOF), "inferred": func.count().filter(is_now, INFERRED)}
         if with_times:
             columns |= {"first_seen": func.min(at), "last_seen": func.max(at)}
         if with_addresses:

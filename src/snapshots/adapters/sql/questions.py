@@ -12,7 +12,7 @@ from snapshots.adapters.sql.places import Place
 from snapshots.adapters.sql.rows import address_of
 from snapshots.adapters.sql.tables import asn_inventory, session_summaries
 from snapshots.app.errors import InvalidQuestion
-from snapshots.app.questions import AddressPage, Group, Key, LinePage, SessionLine, Span, Which
+from snapshots.app.questions import SNAPSHOT_FACTS, AddressPage, Group, Key, LinePage, SessionLine, Span, Which
 from snapshots.domain.concentration import Concentration
 
 S = session_summaries.c
@@ -145,11 +145,14 @@ def _group(
 ) -> Group:
     values = [row[f"part{n}"] for n in range(len(by))]
     first, last = times[values[0]] if times else (row["first_seen"], row["last_seen"])
+    is_known = any(value is not None for key, value in zip(by, values, strict=True) if key in SNAPSHOT_FACTS)
     return Group(
         values=tuple(None if value is None else str(value) for value in values),
         name=organizations.get(values[by.index(Key.ASN)]) if Key.ASN in by else None,
         password=passwords.get(values[by.index(Key.PASSWORD)]) if Key.PASSWORD in by else None,
         sessions=row["sessions"],
+        asof=row.get("asof") if is_known else None,
+        inferred=row.get("inferred") if is_known else None,
         first_seen=first,
         last_seen=last,
         addresses=row.get("addresses"),

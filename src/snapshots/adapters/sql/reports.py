@@ -1,11 +1,13 @@
 """Answers from the stored sessions, in SQL."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, not_, or_, select
 
+from snapshots.adapters.sql.asking import ASOF, INFERRED
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
 from snapshots.adapters.sql.inspection import PARTS, inspect
@@ -30,6 +32,7 @@ from snapshots.app.report import (
     Report,
     Standing,
     Tally,
+    sources_of,
 )
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
@@ -157,6 +160,7 @@ class SqlReports:
                 considered=considered,
                 known_then=self._reader.read(known, at=at).snapshot,
                 expired=self._reader.expired_types(considered, at=at),
+                stated=sources_of(session.snapshot, considered, at) if session.snapshot is not None else {},
                 namesakes=list(connection.execute(namesakes).scalars()),
             )
 
@@ -238,10 +242,27 @@ def _lag(connection: Connection) -> LagSpread | None:
 def _tallies(connection: Connection, value: ColumnElement[Any], top: int, *, newest: bool = False) -> Sequence[Tally]:
     sessions = func.count().label("sessions")
     order = value.desc() if newest else sessions.desc()
-    query = select(value, sessions, func.count(distinct(S.source_ip))).group_by(value).order_by(order, value).limit(top)
+    query = (
+        select(
+            value,
+            sessions,
+            func.count().filter(ASOF),
+            func.count().filter(INFERRED),
+            func.count(distinct(S.source_ip)),
+        )
+        .group_by(value)
+        .order_by(order, value)
+        .limit(top)
+    )
     return [
-        Tally(value=None if found is None else str(found), sessions=count, addresses=addresses)
-        for found, count, addresses in connection.execute(query)
+        Tally(
+            value=None if found is None else str(found),
+            sessions=count,
+            asof=asof if found is not None else None,
+            inferred=inferred if found is not None else None,
+            addresses=addresses,
+        )
+        for found, count, asof, inferred, addresses in connection.execute(query)
     ]
 
 
@@ -250,15 +271,7 @@ def _networks(connection: Connection, top: int) -> Sequence[Tally]:
     numbers = [int(tally.value) for tally in tallies if tally.value is not None]
     named = select(asn_inventory).where(asn_inventory.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}
-    return [
-        Tally(
-            value=tally.value,
-            name=names.get(int(tally.value)) if tally.value is not None else None,
-            sessions=tally.sessions,
-            addresses=tally.addresses,
-        )
-        for tally in tallies
-    ]
+    return [replace(tally, name=names.get(int(tally.value)) if tally.value is not None else None) for tally in tallies]
 
 
 def _dead_letters(connection: Connection) -> Mapping[str, int]:

@@ -170,8 +170,8 @@ Index(
 )
 
 QUERY_INDEXES = {
-    "asn": ("snapshot_asn", "first_event_at"),
-    "country_type": ("snapshot_country", "snapshot_ip_type", "first_event_at"),
+    "asn_time": ("snapshot_asn", "first_event_at", "snapshot_method"),
+    "country_type_time": ("snapshot_country", "snapshot_ip_type", "first_event_at", "snapshot_method"),
     "first_event_at": ("first_event_at", "session_id"),
     "hassh": ("hassh", "first_event_at"),
     "command_signature": ("command_signature", "first_event_at"),
@@ -180,7 +180,10 @@ QUERY_INDEXES = {
 }
 """Indexes that only questions need, by the end of their names; those of behaviour have only rows that show it."""
 
-COUNTING_INDEXES = {"asn_alone": ("snapshot_asn",), "country_alone": ("snapshot_country",)}
+COUNTING_INDEXES = {
+    "asn_method": ("snapshot_asn", "snapshot_method"),
+    "country_method": ("snapshot_country", "snapshot_method"),
+}
 """Those that PostgreSQL keeps so small, because equal entries are stored once, that it counts by them far faster."""
 
 for _end, _columns in (QUERY_INDEXES | COUNTING_INDEXES).items():

@@ -1,0 +1,26 @@
+"""Indexes by network and country also hold the method, so that facts as of the attack are counted from them alone."""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+OLD = ("asn", "asn_alone", "country_alone", "country_type")
+NEW = ("asn_time", "asn_method", "country_method", "country_type_time")
+
+
+def upgrade() -> None:
+    """Drop the indexes without the method; those with it are built after the migration, beside writers."""
+    _drop(OLD)
+
+
+def downgrade() -> None:
+    """Drop the indexes with the method."""
+    _drop(NEW)
+
+
+def _drop(names: tuple[str, ...]) -> None:
+    for name in names:
+        op.drop_index(f"ix_session_summaries_by_{name}", table_name="session_summaries", if_exists=True)
