@@ -22,7 +22,12 @@ from snapshots.app.lines import BadLine, Layout, LineOptions, LogEvent, Mark, Re
 
 
 def line(number: int, **fields: object) -> bytes:
-    event = {"session": f"s{number}", "timestamp": f"2026-03-01T12:00:{number % 60:02}Z", "number": number}
+    event = {
+        "eventid": "cowrie.x",
+        "session": f"s{number}",
+        "timestamp": f"2026-03-01T12:00:{number % 60:02}Z",
+        "number": number,
+    }
     return json.dumps(event | fields).encode()
 
 

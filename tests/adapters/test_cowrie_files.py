@@ -13,7 +13,9 @@ from snapshots.app.errors import NothingToRead, SourceUnreadable
 
 
 def write(path: Path, day: int, *, packed: bool = False) -> Path:
-    text = json.dumps({"session": "s", "timestamp": f"2026-03-{day:02}T00:00:00Z"}).encode() + b"\n"
+    text = (
+        json.dumps({"eventid": "cowrie.x", "session": "s", "timestamp": f"2026-03-{day:02}T00:00:00Z"}).encode() + b"\n"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(text) if packed else text)
     return path

@@ -100,7 +100,8 @@ def test_any_iso_text_keeps_its_moment(at: datetime) -> None:
         ("cowrie.direct-tcpip.request", EventKind.FORWARD),
         ("cowrie.direct-tcpip.ja4h", EventKind.FORWARD),
         ("KIPP0001", EventKind.OTHER),
-        ("", EventKind.OTHER),
+        ("COW0001", EventKind.OTHER),
+        ("cowrie.of.a.later.version", EventKind.OTHER),
     ],
 )
 def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
@@ -118,7 +119,7 @@ def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
         (b"[]", Reason.NOT_AN_OBJECT),
         (b"null", Reason.NOT_AN_OBJECT),
         (b'"text"', Reason.NOT_AN_OBJECT),
-        (b"{}", Reason.NO_SESSION),
+        (b"{}", Reason.NOT_COWRIE),
         (line(session=None), Reason.NO_SESSION),
         (line(session=""), Reason.NO_SESSION),
         (line(session="  "), Reason.NO_SESSION),
@@ -126,12 +127,38 @@ def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
         (line(session=["a"]), Reason.NO_SESSION),
         (line(timestamp=None), Reason.NO_TIME),
         (line(timestamp="soon"), Reason.NO_TIME),
-        (b'{"session": "a"}', Reason.NO_TIME),
+        (b'{"session": "a", "eventid": "cowrie.x"}', Reason.NO_TIME),
     ],
 )
 def test_what_is_no_event_says_why(text: bytes, reason: Reason) -> None:
     """A dead letter carries its reason."""
     assert LineDecoder().decode(text) is reason
+
+
+OTHERS = (
+    {"eventid": "adbhoney.session.connect", "src_ip": "8.8.8.8", "src_port": 1, "sensor": "tpot"},
+    {"eventid": "elasticpot.recon", "src_ip": "8.8.8.8", "dst_port": 9200},
+    {"eventid": "dionaea.connection.tcp.accept", "connection": {"protocol": "smbd"}, "src_ip": "8.8.8.8"},
+    {"eventid": "Cowrie.session.connect", "src_ip": "8.8.8.8"},
+    {"eventid": "cowrie", "src_ip": "8.8.8.8"},
+    {"eventid": "not.cowrie.session.connect", "src_ip": "8.8.8.8"},
+    {"eventid": "COW1", "src_ip": "8.8.8.8"},
+    {"eventid": "COW00012", "src_ip": "8.8.8.8"},
+    {"eventid": "", "src_ip": "8.8.8.8"},
+    {"eventid": None, "src_ip": "8.8.8.8"},
+    {"eventid": 7, "src_ip": "8.8.8.8"},
+    {"event_type": "alert", "src_ip": "8.8.8.8", "flow_id": 1},
+    {"session_id": "aa", "protocol": "ftp", "source_ip": "8.8.8.8", "auth_attempts": []},
+)
+
+
+@pytest.mark.parametrize("event", OTHERS, ids=str)
+@pytest.mark.parametrize("more", [{}, {"src_port": "1"}, {"note": "\ud800"}], ids=str)
+def test_an_event_of_another_honeypot_is_none_of_cowrie(event: dict[str, object], more: dict[str, object]) -> None:
+    """They lie beside each other, have session and timestamp too, and must not count as attacks on Cowrie."""
+    shared = {"session": "a1b2c3d4e5f6", "timestamp": "2026-03-01T12:00:00Z"}
+
+    assert LineDecoder().decode(json.dumps(shared | event | more).encode()) is Reason.NOT_COWRIE
 
 
 def test_a_connect_says_everything() -> None:
@@ -196,11 +223,11 @@ def test_the_same_line_has_the_same_fingerprint_and_another_has_not() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\xff\xfe"}',
-        b'{"session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\\ud800"}',
-        b'{"session":"a","timestamp":"2026-03-01T12:00:00Z","x":NaN}',
-        b'{"session":"a","timestamp":"2026-03-01T12:00:00Z","src_port":' + b"9" * 30 + b"}",
-        b'{"session":"a","session":"b","timestamp":"2026-03-01T12:00:00Z"}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\xff\xfe"}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\\ud800"}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","x":NaN}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","src_port":' + b"9" * 30 + b"}",
+        b'{"eventid":"cowrie.x","session":"a","session":"b","timestamp":"2026-03-01T12:00:00Z"}',
     ],
 )
 def test_what_attackers_type_does_not_lose_the_event(text: bytes) -> None:
@@ -266,12 +293,18 @@ def test_no_types_raise(fields: dict[str, object]) -> None:
 
 def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() -> None:
     """Cowrie wrote it in some years, and not in others; an export of such a log has none."""
-    fields = {"session": "a", "timestamp": "2026-03-01T12:00:00Z", "input": 'x": 1', "list": [1, 2]}
+    fields = {
+        "eventid": "cowrie.x",
+        "session": "a",
+        "timestamp": "2026-03-01T12:00:00Z",
+        "input": 'x": 1',
+        "list": [1, 2],
+    }
     loose, tight = json.dumps(fields).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
     assert said(loose).fingerprint == said(tight).fingerprint
     assert said(loose).fingerprint != said(loose.replace(b"x", b"y")).fingerprint
-    assert said(b'{"session": "a", "timestamp": "2026-03-01T12:00:00Z", "n": NaN}').fingerprint
+    assert said(line().replace(b"{", b'{"n": NaN, ')).fingerprint
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::ffff:0.0.0.0"])

@@ -148,7 +148,7 @@ def test_a_database_without_sessions_verifies_and_is_empty(run: Run, tmp_path: P
 def test_a_lone_sealed_session_is_guarded_too(run: Run, tmp_path: Path) -> None:
     """There is no other address to try."""
     log = tmp_path / "cowrie.json"
-    log.write_text('{"session":"a","timestamp":"2026-11-01T00:00:00Z","src_ip":"8.8.8.8"}\n')
+    log.write_text('{"eventid":"cowrie.x","session":"a","timestamp":"2026-11-01T00:00:00Z","src_ip":"8.8.8.8"}\n')
     database = f"sqlite:///{tmp_path}/one.db"
     run("load", log, "--db", database)
 

@@ -98,7 +98,7 @@ def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
             for event in (
                 connect | {"timestamp": "2026-03-01T12:00:00Z", "src_ip": "10.0.0.1"},
                 connect | {"timestamp": "2026-03-01T12:01:00Z", "src_ip": "10.0.0.2"},
-                {"session": "b", "timestamp": "2026-03-01T12:00:00Z", "sensor": "\x1b[2Jpot"},
+                {"eventid": "cowrie.x", "session": "b", "timestamp": "2026-03-01T12:00:00Z", "sensor": "\x1b[2Jpot"},
             )
         )
     )
@@ -149,7 +149,7 @@ def test_a_line_that_is_still_being_written_raises_no_doubt_of_the_log(run: Run,
 def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
     """A script can act on it."""
     log = tmp_path / "a.json"
-    log.write_text('{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
+    log.write_text('{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
     run("load", log)
 
     code, _, err = run("verify", "--target", "95")
@@ -161,7 +161,7 @@ def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Pa
 def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
     """In the load's summary, and in the report."""
     log = tmp_path / "a.json"
-    log.write_bytes(b'nonsense\n{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n[]\n{"ses')
+    log.write_bytes(b'nonsense\n{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n[]\n{"ses')
 
     _, out, _ = run("load", log)
 
@@ -253,7 +253,7 @@ def test_an_operators_own_table_comes_first(run: Run, tmp_path: Path) -> None:
     table = mmdb(tmp_path / "own.mmdb", everywhere, version=4, kind="Own")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     log = tmp_path / "tomorrow.json"
-    log.write_text(json.dumps({"session": "a", "timestamp": tomorrow, "src_ip": "8.8.8.8"}))
+    log.write_text(json.dumps({"eventid": "cowrie.x", "session": "a", "timestamp": tomorrow, "src_ip": "8.8.8.8"}))
 
     code, _, err = run("load", log, "--mmdb", table, "--requires", "asn")
 
@@ -366,7 +366,7 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
 def test_bytes_that_are_no_text_are_no_traceback(run: Run, tmp_path: Path) -> None:
     """In the name of a file, or of a session."""
     log = tmp_path / os.fsdecode(b"\xff.json")
-    log.write_bytes(b'bad\n{"session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
+    log.write_bytes(b'bad\n{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
 
     assert run("load", log)[0] == 0
     assert "there is no session" in run("explain", os.fsdecode(b"\xff"))[2]

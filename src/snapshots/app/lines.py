@@ -13,6 +13,8 @@ class Reason(Enum):
 
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    NOT_COWRIE = "not_cowrie"
+    """No `eventid`, or one that is not Cowrie's: another program wrote it."""
     NO_SESSION = "no_session"
     NO_TIME = "no_time"
     NUL_BLOCK = "nul_block"

@@ -1,6 +1,7 @@
 """What one line of a Cowrie log says."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
@@ -29,6 +30,8 @@ KINDS = {
     "cowrie.session.file_download": EventKind.DOWNLOAD,
 }
 FORWARDED = "cowrie.direct-tcpip."
+COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
+"""How every event of Cowrie is called, and how it was before 2016; other honeypots write the same fields."""
 
 
 class _Fields(msgspec.Struct):
@@ -82,9 +85,9 @@ class LineDecoder:
         """
         Return the event in a line without white space around it, or why it is none.
 
-        An unknown or missing `eventid` is an event all the same, and an address that cannot be read is
-        left out. The fingerprint is a hash of the line's bytes, but for the white space between its parts, which
-        Cowrie wrote in some years and not in others.
+        Any `eventid` of Cowrie is an event, also one that is unknown here; any other line is another program's. An
+        address that cannot be read is left out. The fingerprint is a hash of the line's bytes, but for the white space
+        between its parts, which Cowrie wrote in some years and not in others.
         """
         try:
             fields = _decode(line)
@@ -93,6 +96,10 @@ class LineDecoder:
             if isinstance(lenient, Reason):
                 return lenient
             fields = lenient
+        known = _known(fields.eventid[:LONGEST_EVENTID])
+        if known is None:
+            return Reason.NOT_COWRIE
+        kind, telling = known
         at = moment(fields.timestamp)
         if at is None:
             return Reason.NO_TIME
@@ -103,7 +110,6 @@ class LineDecoder:
                 return Reason.NO_SESSION
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
-        kind, telling = _known(fields.eventid[:LONGEST_EVENTID])
         is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
         port = fields.src_port if kind is EventKind.CONNECT else None
         return LogEvent(
@@ -123,8 +129,10 @@ class LineDecoder:
 
 
 @lru_cache(maxsize=1024)
-def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None]:
-    """Return what an event counts as, and what reads what it says of behaviour."""
+def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None] | None:
+    """Return what an event counts as, and what reads what it says of behaviour; None if it is not of Cowrie."""
+    if COWRIE.match(eventid) is None:
+        return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
     return kind, TELLING.get(eventid)
 
@@ -162,6 +170,9 @@ def _leniently(line: bytes) -> _Fields | Reason:
         return Reason.NOT_JSON
     if not isinstance(found, dict):
         return Reason.NOT_AN_OBJECT
+    eventid = _text(found.get("eventid")) or ""
+    if COWRIE.match(eventid) is None:
+        return Reason.NOT_COWRIE
     session = found.get("session")
     if not isinstance(session, str) or not session.strip():
         return Reason.NO_SESSION
@@ -169,7 +180,7 @@ def _leniently(line: bytes) -> _Fields | Reason:
         **{name: found.get(name) for name in _ANY},
         session=session,
         timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() takes anything
-        eventid=_text(found.get("eventid")) or "",
+        eventid=eventid,
         src_ip=_text(found.get("src_ip")),
         src_port=_port(found.get("src_port")),
         sensor=_text(found.get("sensor")),
