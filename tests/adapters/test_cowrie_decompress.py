@@ -192,7 +192,7 @@ def test_no_event_before_the_damage_is_lost(
 ) -> None:
     """4,000 lines went down to 42."""
     monkeypatch.setattr(decompress, "FAST", fast)
-    lines = [{"session": f"{n:x}", "timestamp": "2026-03-01T12:00:00Z"} for n in range(4000)]
+    lines = [{"eventid": "cowrie.x", "session": f"{n:x}", "timestamp": "2026-03-01T12:00:00Z"} for n in range(4000)]
     path = tmp_path / "cowrie.json.gz"
     path.write_bytes(DAMAGES[damage](compress("".join(json.dumps(line) + "\n" for line in lines).encode())))
 
