@@ -74,20 +74,20 @@ def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
     return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
 
 
-def _far_end(settings: Settings, clock: Clock, span: int) -> FarEnd:
+def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int) -> FarEnd:
     """Return what helps where the database lets two write at once."""
 
     @contextmanager
     def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
-        database = SqlDatabase(settings.db, addresses_in_document)
+        another = SqlDatabase(settings.db, addresses_in_document)
         try:
-            with database.transaction():
+            with another.transaction():
                 pass  # the first one is nobody's help
-            yield database, SqlHealth(database, _limits(settings))
+            yield another, SqlHealth(another, _limits(settings))
         finally:
-            database.close()
+            another.close()
 
-    is_possible = settings.db.startswith("postgresql")
+    is_possible = database.engine.dialect.name == "postgresql"
     executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
     return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
 
@@ -190,7 +190,7 @@ class Container(containers.DeclarativeContainer):
         stopwatch=providers.Object(stopwatch),
         new_run=naming,
         ahead=providers.Singleton(_ahead, database=database),
-        far_end=providers.Singleton(_far_end, settings=settings, clock=clock, span=span),
+        far_end=providers.Singleton(_far_end, settings=settings, database=database, clock=clock, span=span),
     )
     improve = providers.Singleton(
         ImproveSnapshots,

@@ -164,7 +164,7 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
             return
         found = application.overview.overview(top=top)
         if html is not None:
-            with opened_whole(html) as to:
+            with opened_whole(html, is_private=any(group.password for group in found.passwords)) as to:
                 to.write(application.page(found).encode())
             if str(html) != "-":
                 click.echo(f"The report is in {html}.", err=True)

@@ -1,19 +1,31 @@
 """Files that a command writes."""
 
+import fcntl
+import glob
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
 from typing import BinaryIO
 
 import click
 
+PART = ".part"
+LONGEST_NAME = 48
+"""Characters of a file's name in that of its part: a name has 255 bytes at most."""
+
 
 @contextmanager
-def opened_whole(file: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name when all of it is written; "-" is standard output."""
+def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
+    """
+    Open a file that gets its name when all of it is written; what killed processes left of it is removed.
+
+    Args:
+        file: Where it is to stand; "-" is standard output.
+        is_private: Whether a new file is for its owner alone.
+    """
     if str(file) == "-":
         yield sys.stdout.buffer
         return
@@ -23,18 +35,33 @@ def opened_whole(file: Path) -> Iterator[BinaryIO]:
             with file.open("wb") as device:
                 yield device
             return
-        with NamedTemporaryFile(dir=file.absolute().parent, prefix=f".{file.name}.", delete=False) as part:
-            whole = Path(part.name)
+        _remove_stale_parts(file)
+        whole = file.with_name(f".{file.name[:LONGEST_NAME]}.{token_hex(4)}{PART}")
+        with open(whole, "xb", opener=_open_private) as part:
             try:
-                yield part  # type: ignore[misc]  # its wrapper has every method of a binary file
+                fcntl.flock(part, fcntl.LOCK_EX)  # as long as it is held, the part is not stale
+                yield part
                 part.flush()
-                whole.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
+                mode = 0o600 if is_private else 0o666 & ~_umask()
+                whole.chmod(file.stat().st_mode & 0o777 if file.exists() else mode)
                 whole.replace(file)
             except BaseException:
                 whole.unlink(missing_ok=True)
                 raise
     except OSError as exc:
-        raise click.ClickException(f"{file} cannot be written: {exc.strerror}") from exc
+        raise click.ClickException(f"{file} cannot be written: {exc.strerror or exc}") from exc
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _remove_stale_parts(file: Path) -> None:
+    """Remove what processes that were killed left of a file: the system gave up their locks."""
+    for left in file.parent.glob(f".{glob.escape(file.name[:LONGEST_NAME])}.????????{PART}"):
+        with suppress(OSError), left.open("rb") as part:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def _where_it_leads(file: Path) -> Path:

@@ -26,7 +26,7 @@ def database_option(command: Command) -> Command:
     return click.option(
         "--db",
         envvar="SNAPSHOTS_DB",
-        metavar="URL",
+        metavar="URL|PATH",
         help="The database.  [env var: SNAPSHOTS_DB; default: sqlite:///snapshots.db]",
     )(command)
 

@@ -15,7 +15,7 @@ class Settings(BaseModel):
     How `snapshots` works.
 
     Attributes:
-        db: The database's URL.
+        db: The database's URL, or the path of a SQLite file.
         mmdb: MMDB files to look addresses up in, the most trusted first; before the bundled table.
         requires: Which facts a snapshot must state.
         max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
@@ -31,7 +31,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    db: str = Field(default="sqlite:///snapshots.db", min_length=1)
+    db: str = "sqlite:///snapshots.db"
     mmdb: tuple[Path, ...] = ()
     requires: Requirement = Requirement.ASN_OR_COUNTRY
     max_lag_days: float | None = Field(default=None, ge=0, le=100_000)

@@ -59,17 +59,21 @@ def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any)
 
 @click.command(short_help="Copy everything to another database.")
 @database_option
-@click.option("--to", "target", required=True, metavar="URL", help="An empty database, such as one of PostgreSQL.")
+@click.option("--to", "target", required=True, metavar="URL|PATH", help="An empty database, such as one of PostgreSQL.")
 @click.pass_obj
 def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
     """
     Copy the whole database to another one, and compare every row.
 
-    Interrupted, the same command goes on. The other database can be used when all is copied and compared.
+    Interrupted, the same command goes on; finished, it compares every row once more.
+
+    The other database can be used when all is copied and compared.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, CopyBar(stderr) as bar:
         copied = application.copy(target, bar)
+    if not any(table.new for table in copied):
+        click.echo("Nothing is left to copy: every row is there.")
     for table in copied:
         click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
 

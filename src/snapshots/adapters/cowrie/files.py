@@ -83,11 +83,13 @@ def files_named(paths: Iterable[str]) -> Iterator[Path]:
 
 
 def _matching(text: str) -> list[Path]:
-    """Return the file or folder of that name, or what the pattern matches."""
+    """Return the file or folder of that name, or what the pattern matches; a folder that exists is no pattern."""
     path = Path(text)
     if path.exists():
         return [path]
-    return [Path(name) for name in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - takes absolute patterns
+    folder = next(parent for parent in path.parents if parent.exists())
+    pattern = Path(glob.escape(str(folder)), path.relative_to(folder))
+    return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - takes absolute patterns
 
 
 def _expanded(text: str) -> list[Path]:

@@ -20,7 +20,8 @@ def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserv
     """
     Copy every table, compare every row, and only then give the target its version and its guard.
 
-    Until then no command works with the target, and a copy that was interrupted goes on where it was.
+    Until then no command works with the target, and a copy that was interrupted goes on where it was. Of one that is
+    finished, every row is compared once more.
 
     Args:
         source: A database of this program; it is read in one consistent state.
@@ -36,6 +37,8 @@ def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserv
             raise StoreUnavailable(
                 f"{source} was made by cowrieprocessor and has more tables: move it with its own tools, then adopt"
             )
+        if (finished := _finished(reader, target)) is not None:
+            return finished
         with target.changing_tables() as writer:
             _make_tables(writer, target)
         copied = []
@@ -72,9 +75,31 @@ class UnwatchedCopy:
         """Do nothing."""
 
 
+def _finished(reader: Connection, target: SqlDatabase) -> list[TableCopied] | None:
+    """Return the tables of a target that is this copy already; None of one that has no version yet."""
+    if not target.is_there:
+        return None
+    with target.looking() as writer:
+        version = schema.version(writer)
+        if version is None:
+            return None
+        in_use = StoreUnavailable(f"{target} is in use already: copy into a database without tables")
+        if version != schema.newest():
+            raise in_use
+        for table in metadata.sorted_tables:
+            count = select(func.count()).select_from(table)
+            if reader.execute(count).scalar_one() != writer.execute(count).scalar_one():
+                raise in_use
+    try:
+        return [
+            TableCopied(table=table.name, rows=_compare(reader, target, table), new=0)
+            for table in metadata.sorted_tables
+        ]
+    except StoreUnavailable as differs:
+        raise in_use from differs
+
+
 def _make_tables(writer: Connection, target: SqlDatabase) -> None:
-    if schema.version(writer) is not None:
-        raise StoreUnavailable(f"{target} is in use already: copy into a database without tables")
     ours = {table.name for table in metadata.sorted_tables}
     there = ours & set(inspected(writer).get_table_names())
     if there and there != ours:

@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from snapshots.adapters.sql import dialects, indexes, schema
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.documents import AddressesIn, nowhere
-from snapshots.adapters.sql.engines import engine_of, is_in_memory, shown
+from snapshots.adapters.sql.engines import engine_of, is_in_memory
 from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
@@ -25,8 +25,10 @@ from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
+from snapshots.adapters.sql.urls import database_url
 from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
+from snapshots.app.safe_text import one_line, shown_url
 
 WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
 """What a backfill writes of a session."""
@@ -111,31 +113,32 @@ class SqlStores:
 
 class SqlDatabase:
     """
-    A database under a SQLAlchemy URL. Nothing is opened before it is used.
+    A database. Nothing is opened before it is used.
 
     Args:
-        url: Such as "sqlite:///snapshots.db".
+        url: A URL, or the path of a SQLite file, such as "snapshots.db".
         addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
 
     Raises:
-        SettingRefused: The URL is no database URL, or its driver is not installed.
+        SettingRefused: The text names no database, or its driver is not installed.
     """
 
     def __init__(self, url: str, addresses_in: AddressesIn = nowhere) -> None:
-        try:
-            self._url: URL = make_url(url)
-            self.engine: Engine = engine_of(self._url, addresses_in)
-        except (NoSuchModuleError, ModuleNotFoundError) as exc:
-            raise SettingRefused(f"the driver of {shown(url)} is not installed: {exc}") from exc
-        except ArgumentError as exc:
-            hint = f"sqlite:///{url}" if "://" not in url else "sqlite:///snapshots.db"
-            raise SettingRefused(f"{shown(url)} is no database URL; try {hint}") from exc
+        self._url: URL = database_url(url)
+        self.engine: Engine = engine_of(self._url, addresses_in)
         self._is_prepared = False
         self._shape: Shape | None = None
 
     def __str__(self) -> str:
         """Return the URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        if self._url.get_backend_name() == "sqlite":
+            return f"sqlite:///{one_line(self._url.database or '')}"
+        return shown_url(self._url.set(drivername="postgresql").render_as_string(hide_password=True))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a database to look at; False of a SQLite file that is not there yet."""
+        return self._url.get_backend_name() != "sqlite" or Path(self._url.database or "").exists()
 
     @property
     def has_one_connection(self) -> bool:

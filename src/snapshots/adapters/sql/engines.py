@@ -34,6 +34,7 @@ def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
         else create_engine(_readable_only(url) or url, pool_use_lifo=True)
     )
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
         event.listen(engine, "invalidate", _let_go_of_sqlite)
     elif engine.dialect.name == "postgresql":
@@ -46,10 +47,12 @@ def is_in_memory(url: URL) -> bool:
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
-def shown(url: str) -> str:
-    """Return a text that may be a URL without what may be its password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: Any) -> None:
+    """Create a SQLite file that is not there yet for its owner alone; SQLite gives its -wal and -shm the same mode."""
+    path = arguments[0]
+    if path != ":memory:" and not options.get("uri"):
+        with suppress(OSError):  # SQLite says why it cannot be opened
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _readable_only(url: URL) -> URL | None:
