@@ -1,10 +1,8 @@
 """One database, and what is stored in it within a transaction."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -23,6 +21,7 @@ from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
+from snapshots.adapters.sql.sqlite_file import advice_on, refuse_missing, refuse_read_only, refusing_changes
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.adapters.sql.urls import database_url
@@ -152,6 +151,7 @@ class SqlDatabase:
         """Open a transaction of its own, or a savepoint on the caller's connection."""
         with self._translated():
             if connection is None:
+                refuse_read_only(self._url)
                 self._prepare()
                 with self.engine.connect() as own, own.begin() as begun:
                     dialects.lock_for_writing(own, lock)
@@ -199,15 +199,11 @@ class SqlDatabase:
             StoreUnavailable: There is no such database, or it does not answer.
         """
         with self._translated():
-            if (
-                self._url.get_backend_name() == "sqlite"
-                and self._url.database
-                and not Path(self._url.database).exists()
-            ):
-                raise StoreUnavailable(f"there is no database {self}; `snapshots load` makes it")
+            refuse_missing(self._url)
             with self.engine.connect() as connection, connection.begin():
                 dialects.begin_reading(connection)
-                yield connection
+                with refusing_changes(self._url, connection.info):
+                    yield connection
 
     @contextmanager
     def rehearsal(self) -> Iterator[Connection]:
@@ -219,6 +215,7 @@ class SqlDatabase:
         """
         with self.reading():
             pass
+        refuse_read_only(self._url)
         with self._translated(), self.engine.connect() as connection:
             transaction = connection.begin()
             dialects.lock_for_writing(connection)
@@ -351,15 +348,6 @@ class SqlDatabase:
             self._refuse_other_versions(connection)
         self._is_prepared = True
 
-    def _advice(self) -> str:
-        """Return what may be wrong with the folder of a SQLite file."""
-        if self._url.get_backend_name() != "sqlite" or not self._url.database:
-            return ""
-        folder = Path(self._url.database).absolute().parent
-        if not folder.is_dir():
-            return f"; the folder {folder} does not exist"
-        return "" if os.access(folder, os.W_OK) else f"; the folder {folder} cannot be written to"
-
     def _refuse_other_versions(self, connection: Connection) -> None:
         found = schema.version(connection)
         if found is None:
@@ -386,6 +374,6 @@ class SqlDatabase:
                 raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
             if dialects.is_gone(exc.orig):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
-            raise StoreUnavailable(f"the database {self} failed: {exc.orig}{self._advice()}") from exc
+            raise StoreUnavailable(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
         except SQLAlchemyError as exc:
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

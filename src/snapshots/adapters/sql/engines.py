@@ -1,20 +1,18 @@
 """How connections to a database are made, and what each of them is told first."""
 
-import os
 import sqlite3
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from snapshots.adapters.sql import dialects
 from snapshots.adapters.sql.documents import AddressesIn, only_address
 from snapshots.adapters.sql.rows import digest
+from snapshots.adapters.sql.sqlite_file import connect_read_only, is_read_only
 
 
 def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
@@ -28,11 +26,13 @@ def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
         url: Of the database.
         addresses_in: Reads the addresses in documents, for SQLite to call.
     """
-    engine = (
-        create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-        if is_in_memory(url)
-        else create_engine(_readable_only(url) or url, pool_use_lifo=True)
-    )
+    if is_in_memory(url):
+        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    elif is_read_only(url):  # how it is to be opened may be another way for every transaction
+        engine = create_engine(url, poolclass=NullPool)
+        event.listen(engine, "do_connect", lambda _dialect, record, *_: connect_read_only(url, record.info))
+    else:
+        engine = create_engine(url, pool_use_lifo=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
@@ -53,16 +53,6 @@ def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: A
     if path != ":memory:" and not options.get("uri"):
         with suppress(OSError):  # SQLite says why it cannot be opened
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-
-
-def _readable_only(url: URL) -> URL | None:
-    """Return how to open a SQLite file that this process may not write; None if it may, or if there is no file."""
-    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).exists():
-        return None
-    path = Path(url.database).absolute()
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return None
-    return url.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "immutable": "1", "uri": "true"})
 
 
 def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | None) -> None:

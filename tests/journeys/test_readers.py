@@ -1,0 +1,252 @@
+"""Readers of a SQLite file that they may not write."""
+
+import gzip
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.errors import StoreBusy, StoreUnavailable
+from tests.journeys.conftest import OLD, Run
+from tests.journeys.test_follow import Follower, wait_for
+
+NOBODY = 65534
+SESSIONS, EVENTS = 79, 472
+"""What is in the log."""
+
+AS_READER = """
+import contextlib, json, os, sys
+from snapshots.__main__ import main
+known, user, commands = json.loads(sys.argv[1])
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    for command, _ in commands:
+        main([*command, "--db", known])  # imports what it needs: the user may not read the interpreter's own files
+if user is not None:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+for command, url in commands:
+    code = main([*command, "--db", url])
+    print(f"exit code {code}", flush=True)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody may enter, unlike those of pytest."""
+    made = Path(tempfile.mkdtemp(prefix="snapshots-readers-"))
+    made.chmod(0o755)
+    yield made
+    for each in [made, *made.rglob("*")]:
+        each.chmod(0o755)
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def file(folder: Path, run: Run) -> Path:
+    """A database that nobody has open."""
+    assert run("load", OLD, "--db", f"sqlite:///{folder}/test.db")[0] == 0
+    return folder / "test.db"
+
+
+@pytest.fixture
+def beside_writer(file: Path) -> Iterator[Path]:
+    """A database of which the newest change stands in its log only."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("UPDATE session_summaries SET matcher = 'changed'")
+        yield file
+
+
+def forbid_writing(file: Path) -> None:
+    """Take away the right to write from whoever is not root."""
+    for each in file.parent.glob(f"{file.name}*"):
+        each.chmod(0o444)
+    file.parent.chmod(0o555)
+
+
+@pytest.fixture
+def as_reader(file: Path, tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Run commands on a file as a user who may only read, and return their output with exit codes, and stderr."""
+    known = tmp_path / "known.db"
+    shutil.copy(file, known)
+
+    def _run(file: Path, *commands: str) -> tuple[str, str]:
+        told = json.dumps(
+            [
+                f"sqlite:///{known}",
+                NOBODY if os.geteuid() == 0 else None,
+                [(command.split(), f"sqlite:///{file}") for command in commands],
+            ]
+        )
+        done = subprocess.run([sys.executable, "-c", AS_READER, told], capture_output=True, text=True, check=False)
+        return done.stdout, done.stderr
+
+    return _run
+
+
+AsReader = Callable[..., tuple[str, str]]
+
+
+def test_who_may_only_read_sees_what_a_follower_committed(as_reader: AsReader, folder: Path, run: Run) -> None:
+    """Although nothing of it stands in the file itself yet."""
+    log, url = folder / "log", f"sqlite:///{folder}/followed.db"
+    log.mkdir()
+    (log / "cowrie.json").write_bytes(gzip.decompress(OLD.read_bytes()))
+    assert run("migrate", "--db", url)[0] == 0
+    follower = Follower(url, log)
+    try:
+        wait_for(url, EVENTS)
+        forbid_writing(folder / "followed.db")
+        session = run("query", "--limit", "1", "--format", "json", "--db", url)[1].split('"session_id": "')[1][:12]
+
+        out, err = as_reader(
+            folder / "followed.db", "report", "query --by asn", "export -", f"explain {session}", "runs"
+        )
+    finally:
+        follower.kill()
+
+    assert "Error" not in err
+    assert out.count("exit code 0") == 5
+    assert f"{SESSIONS} sessions" in out
+    assert out.count('\n"') == SESSIONS + 1
+
+
+def test_a_reader_changes_nothing_and_creates_nothing(as_reader: AsReader, beside_writer: Path) -> None:
+    """Not even an index that the owner could not write."""
+    before = {file.name: file.stat().st_uid for file in beside_writer.parent.iterdir()}
+    beside_writer.parent.chmod(0o777)  # the folder may be written, the file may not
+    beside_writer.chmod(0o444)
+
+    assert "exit code 0" in as_reader(beside_writer, "query --by day")[0]
+
+    assert {file.name: file.stat().st_uid for file in beside_writer.parent.iterdir()} == before
+
+
+def copied(file: Path, *endings: str) -> Path:
+    """Return a copy of a database and what stands beside it, as a process leaves it that is killed."""
+    folder = file.parent / "copy"
+    folder.mkdir()
+    for ending in ("", *endings):
+        shutil.copy(f"{file}{ending}", folder)
+    forbid_writing(folder / file.name)
+    return folder / file.name
+
+
+def test_what_a_killed_writer_committed_is_read_too(as_reader: AsReader, beside_writer: Path) -> None:
+    """Its log and the index of its log are still there."""
+    assert "changed" in as_reader(copied(beside_writer, "-wal", "-shm"), "query --by sensor")[0]
+
+
+def test_a_log_without_its_index_is_no_old_database(as_reader: AsReader, beside_writer: Path) -> None:
+    """Its changes cannot be read without writing: that is said, and how to go on."""
+    out, err = as_reader(copied(beside_writer, "-wal"), "query --by sensor")
+
+    assert out == "exit code 1\n"
+    assert "test.db-wal holds changes that cannot be read" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("ending", ["", "-shm"])
+def test_a_file_that_may_not_be_read_is_named(as_reader: AsReader, beside_writer: Path, ending: str) -> None:
+    """Whichever of the three it is."""
+    forbid_writing(beside_writer)
+    hidden = Path(f"{beside_writer}{ending}")
+    hidden.chmod(0o000)
+
+    out, err = as_reader(beside_writer, "report")
+
+    assert out == "exit code 1\n"
+    assert f"{hidden} cannot be read: grant read permission" in err
+
+
+def test_a_folder_that_may_not_be_entered_is_no_missing_database(as_reader: AsReader, file: Path) -> None:
+    """Nobody is told to make one."""
+    file.parent.chmod(0o000)
+
+    out, err = as_reader(file, "report")
+
+    assert (out, "cannot be reached: Permission denied" in err) == ("exit code 1\n", True)
+
+
+def test_who_may_only_read_is_told_that_a_command_writes(as_reader: AsReader, beside_writer: Path) -> None:
+    """Also where it would only try a change, and take it back."""
+    forbid_writing(beside_writer)
+
+    out, err = as_reader(beside_writer, "verify", f"load {OLD}", "backfill", "undo x")
+
+    assert out.count("exit code 1\n") == 4
+    assert err.count("may only read the database") == err.count("cannot be written to") == 4
+
+
+def test_a_file_without_a_log_is_read_where_nothing_may_be_created(as_reader: AsReader, file: Path) -> None:
+    """Such as from a medium for reading only."""
+    forbid_writing(file)
+
+    assert f"{SESSIONS} sessions" in as_reader(file, "report")[0]
+
+
+@pytest.fixture
+def read_only(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqlDatabase]:
+    """A database for reading only, in this process, whatever rights it has."""
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and allowed(path, mode))
+    made = SqlDatabase(f"sqlite:///{file}")
+    yield made
+    made.close()
+
+
+def matchers(database: SqlDatabase) -> list[str]:
+    with database.reading() as connection:
+        return list(connection.exec_driver_sql("SELECT DISTINCT matcher FROM session_summaries").scalars())
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT * FROM nowhere"])
+def test_a_writer_that_comes_while_a_file_is_read_without_locks_is_noticed(
+    read_only: SqlDatabase, file: Path, query: str
+) -> None:
+    """What was read may be half old and half new, and an error of the database no damage."""
+
+    def read_beside_a_writer() -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer, read_only.reading() as connection:
+            writer.execute("UPDATE session_summaries SET matcher = 'changed'")
+            connection.exec_driver_sql(query)
+
+    with pytest.raises(StoreBusy, match="while it was read"):
+        read_beside_a_writer()
+
+
+def test_a_file_that_is_gone_meanwhile_is_said_to_be(read_only: SqlDatabase, file: Path) -> None:
+    """And nothing that was read of it is believed."""
+    with pytest.raises(StoreUnavailable, match="cannot be read: No such file"), read_only.reading():
+        file.unlink()
+
+
+def test_every_transaction_looks_anew_how_a_file_is_to_be_read(read_only: SqlDatabase, file: Path) -> None:
+    """A writer may come and go between two of them."""
+    before = matchers(read_only)
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("UPDATE session_summaries SET matcher = 'changed'")
+        beside = matchers(read_only)
+
+    assert "changed" not in before
+    assert (beside, matchers(read_only)) == (["changed"], ["changed"])
+
+
+def test_a_file_that_is_written_without_a_log_is_read_under_its_locks(read_only: SqlDatabase, file: Path) -> None:
+    """As another loader may keep it."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = DELETE")
+        writer.execute("PRAGMA busy_timeout = 0")
+        with read_only.reading() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM session_summaries").all()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                writer.execute("UPDATE session_summaries SET matcher = 'changed'")
