@@ -1,5 +1,6 @@
 """How connections to a database are made, and what each of them is told first."""
 
+import os
 import sqlite3
 from contextlib import suppress
 from functools import partial
