@@ -1,5 +1,6 @@
 """One database, and what is stored in it within a transaction."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,7 +23,7 @@ from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.sqlite_file import advice_on, refuse_missing, refuse_read_only, refusing_changes
+from snapshots.adapters.sql.sqlite_file import advice_on, path_of, refuse_missing, refuse_read_only, refusing_changes
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.adapters.sql.urls import database_url
@@ -138,7 +139,8 @@ class SqlDatabase:
     @property
     def is_there(self) -> bool:
         """Whether there is a database to look at; False of a SQLite file that is not there yet."""
-        return self._url.get_backend_name() != "sqlite" or Path(self._url.database or "").exists()
+        path = path_of(self._url)
+        return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises in a folder that is closed
 
     @property
     def has_one_connection(self) -> bool:
