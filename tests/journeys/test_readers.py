@@ -123,8 +123,8 @@ def test_who_may_only_read_sees_what_a_follower_committed(as_reader: AsReader, f
 def test_a_reader_changes_nothing_and_creates_nothing(as_reader: AsReader, beside_writer: Path) -> None:
     """Not even an index that the owner could not write."""
     before = {file.name: file.stat().st_uid for file in beside_writer.parent.iterdir()}
-    beside_writer.parent.chmod(0o777)  # the folder may be written, the file may not
-    beside_writer.chmod(0o444)
+    forbid_writing(beside_writer)
+    beside_writer.parent.chmod(0o777)  # the folder may be written, the files may not
 
     assert "exit code 0" in as_reader(beside_writer, "query --by day")[0]
 
