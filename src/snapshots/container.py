@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -62,7 +63,7 @@ from snapshots.app.undo import UndoRun
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import NETWORK_MAX_AGE, AsOfReader
+from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
 from snapshots.domain.session import SessionEvent
 
 TRIAL = "trial"
@@ -100,14 +101,17 @@ def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
     """Trust the operator's files first, then what was imported, then what comes with the program."""
     names = [source.build.name for source in shelf.current()]
     own = len(settings.mmdb)
+    return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
+
+
+def _bounded_reader(settings: Settings) -> AsOfReader:
+    """Return a reader with the bounds of the settings that opens no source to learn its name."""
     return AsOfReader(
-        precedence=tuple(names[:own]),
-        fallbacks=tuple(names[own:]),
         asn_precedence=settings.prefer_for_asn,
         country_precedence=settings.prefer_for_country,
         network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
         max_lag=settings.max_lag,
-        max_type_lag=settings.max_type_lag,
+        type_max_lag=TYPE_MAX_LAG if settings.max_type_lag is None else dict.fromkeys(IpType, settings.max_type_lag),
     )
 
 
@@ -245,7 +249,10 @@ class Container(containers.DeclarativeContainer):
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
     questions = providers.Singleton(SqlQuestions, database=database)
     reports = providers.Singleton(
-        SqlReports, database=database, reader=providers.Factory(AsOfReader), choose=providers.Object(randbelow)
+        SqlReports,
+        database=database,
+        reader=providers.Factory(_bounded_reader, settings=settings),
+        choose=providers.Object(randbelow),
     )
     overview = providers.Singleton(
         OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock

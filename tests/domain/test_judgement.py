@@ -46,7 +46,7 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
         observed("b", NOON + 5 * DAY, asn=2),
     ],
     times=[NOON, NOON + 4 * DAY],
-    lags=(None, None, None),
+    lags=(None, 9 * DAY, None),
     days=1,
     is_ahead=False,
 )
@@ -62,7 +62,8 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
     """Whatever was judged before, in whatever order, and also ahead."""
     max_lag, max_type_lag, kept_lag = lags
     ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
-    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, max_type_lag=max_type_lag)
+    type_lags = {IpType.VPN: DAY, IpType.TOR: 2 * DAY} if max_type_lag is None else dict.fromkeys(IpType, max_type_lag)
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, type_max_lag=type_lags)
     policy = SnapshotPolicy(max_lag=kept_lag)
     remembering = fresh(reader, policy)
 
@@ -82,7 +83,7 @@ def test_a_whole_history_is_judged_as_each_of_its_moments_is(
     """Up to the present moment nothing is left out; every span is judged once."""
     said_at = BuildCalendar().told(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
-    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY)
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
     foreseen = fresh(reader)
 
     foreseen.judge_whole(HOME, said_at, now=now)

@@ -1,5 +1,6 @@
 """Which facts are chosen as of a moment."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpObservation
-from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader, ExpiredType
+from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader, TypeLeftOut
 from snapshots.domain.snapshot import IpSnapshot, Method
-from tests.strategies import DAY, NOON, histories, moments, observed
+from tests.strategies import DAY, NOON, histories, moments, observed, type_sets
 
 READER = AsOfReader(precedence=("a", "b"))
 
@@ -81,19 +82,103 @@ def test_a_fact_that_is_too_old_is_not_believed() -> None:
     assert (reading.snapshot, reading.has_expired) == (None, True)
 
 
-def test_a_type_that_was_left_out_for_its_age_is_told() -> None:
-    """An operator sees why a known Tor exit is not called one."""
-    old = observed("a", NOON - 20 * DAY, types=frozenset({IpType.TOR, IpType.DATACENTER}))
-    later = observed("b", NOON + DAY, types=frozenset({IpType.VPN}))
+def test_a_type_that_was_stated_too_far_from_the_attack_is_told() -> None:
+    """An operator sees why a known Tor exit is not called one, and which types do not stand in for it."""
+    old = observed("a", NOON - 20 * DAY, types=frozenset({IpType.DATACENTER, IpType.TOR, IpType.MOBILE}))
+    late = observed("a", NOON + 46 * DAY, types=frozenset({IpType.VPN}))
+    near = observed("b", NOON + 46 * DAY, types=frozenset({IpType.DATACENTER}))
 
-    assert READER.expired_types([old, later], at=NOON) == [ExpiredType(IpType.TOR, 20 * DAY, 14 * DAY)]
+    reading = [READER.types_left_out([old, late, near], at=at) for at in (NOON, NOON + DAY, NOON - 7 * DAY)]
+
+    others = (IpType.DATACENTER, IpType.MOBILE)
+    tor = TypeLeftOut(source="a", ip_type=IpType.TOR, others=others, distance=20 * DAY, bound=14 * DAY, is_after=False)
+    vpn = TypeLeftOut(source="a", ip_type=IpType.VPN, others=(), distance=46 * DAY, bound=45 * DAY, is_after=True)
+    assert reading == [[tor, vpn], [replace(tor, distance=21 * DAY)], []]
 
 
-def test_of_several_types_only_the_ones_still_believed_count() -> None:
-    """The building stays when the exit is gone."""
-    both = observed("a", NOON - 20 * DAY, types=frozenset({IpType.TOR, IpType.DATACENTER}))
+def test_an_expired_type_is_not_replaced_by_a_less_telling_one_stated_with_it() -> None:
+    """A VPN on a residential line that may be none by now is not what the source calls residential."""
+    both = observed("a", NOON - 18 * DAY, asn=1, types=frozenset({IpType.RESIDENTIAL, IpType.VPN}))
+    other = observed("b", NOON - 18 * DAY, types=frozenset({IpType.RESIDENTIAL}))
 
-    assert read(both).ip_type is IpType.DATACENTER
+    assert read(both).ip_type is None
+    assert read(both, other).ip_type is IpType.RESIDENTIAL
+    assert READER.read([observed("a", NOON - 18 * DAY, types=both.facts.ip_types)], at=NOON).has_expired
+
+
+DAYS_BELIEVED = {
+    IpType.VPN: (14, 45),
+    IpType.TOR: (14, 14),
+    IpType.PROXY: (14, 14),
+    IpType.DATACENTER: (400, 400),
+    IpType.RESIDENTIAL: (120, None),
+    IpType.MOBILE: (120, None),
+}
+"""For how many days after it was stated a type holds, and for how many before."""
+
+INSTANT = timedelta(microseconds=1)
+distances = st.builds(
+    lambda days, rest: days * DAY + rest,
+    st.sampled_from([-400, -120, -45, -14, -1, 1, 14, 45, 120, 400, 3000]),
+    st.sampled_from([-INSTANT, timedelta(0), INSTANT]),
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.tuples(distances, type_sets), min_size=1))
+@example({"a": (-18 * DAY, frozenset({IpType.RESIDENTIAL, IpType.VPN}))})
+@example({"a": (14 * DAY, frozenset({IpType.TOR})), "b": (INSTANT - 14 * DAY, frozenset({IpType.MOBILE}))})
+@example({"a": (14 * DAY + INSTANT, frozenset({IpType.TOR, IpType.DATACENTER}))})
+def test_a_type_is_believed_for_its_days_before_and_after_it_was_stated(
+    stated: dict[str, tuple[timedelta, frozenset[IpType]]],
+) -> None:
+    """Of each statement its most telling type, of all that are believed the most telling; what was known first."""
+    by_then: set[IpType] = set()
+    later: set[IpType] = set()
+    left_out: set[tuple[str, IpType]] = set()
+    for name, (distance, types) in stated.items():
+        if types:
+            ip_type = min(types, key=list(IpType).index)
+            is_after = distance > timedelta(0)
+            most = DAYS_BELIEVED[ip_type][is_after]
+            if most is not None and abs(distance) > most * DAY:
+                left_out.add((name, ip_type))
+            else:
+                (later if is_after else by_then).add(ip_type)
+
+    history = [observed(name, NOON + distance, types=types) for name, (distance, types) in stated.items()]
+    reading = READER.read(history, at=NOON)
+
+    expected = min(by_then or later, key=list(IpType).index, default=None)
+    assert (reading.snapshot.ip_type if reading.snapshot else None) is expected
+    if reading.snapshot is not None:
+        assert reading.snapshot.method is (Method.ASOF if by_then else Method.INFERRED)
+    else:
+        assert (reading.has_expired or reading.is_too_late) is bool(left_out)
+    assert {(each.source, each.ip_type) for each in READER.types_left_out(history, at=NOON)} == left_out
+
+
+@given(histories(), moments, st.sampled_from([1, 2, 14]))
+def test_less_telling_types_of_a_statement_change_nothing(
+    history: list[IpObservation], at: datetime, days: int
+) -> None:
+    """Whether a source names them or not."""
+    reader = AsOfReader(
+        type_max_age=dict.fromkeys(IpType, days * DAY) | {IpType.VPN: DAY}, type_max_lag={IpType.TOR: DAY}
+    )
+
+    def only_the_most_telling(said: IpObservation) -> IpObservation:
+        types = sorted(said.facts.ip_types, key=list(IpType).index)[:1]
+        return replace(said, facts=replace(said.facts, ip_types=frozenset(types)))
+
+    assert reader.read(history, at=at) == reader.read(list(map(only_the_most_telling, history)), at=at)
+
+
+def test_that_a_source_states_no_type_counts_as_long_as_the_type_it_states_later() -> None:
+    """Of last month's list nobody can say that the Tor exit of next week was none; that it was no data center, yes."""
+    silent = observed("a", NOON - 30 * DAY, asn=1)
+
+    for ip_type, expected in ((IpType.TOR, IpType.TOR), (IpType.DATACENTER, None)):
+        assert read(silent, observed("a", NOON + DAY, types=frozenset({ip_type}))).ip_type is expected
 
 
 def test_an_expired_word_yields_to_a_later_one() -> None:
@@ -130,7 +215,7 @@ def test_the_lag_of_each_fact_can_be_bounded() -> None:
     late = observed("a", NOON + 10 * DAY, asn=1, types=frozenset({IpType.TOR}))
 
     near = AsOfReader(max_lag=9 * DAY).read([late], at=NOON)
-    without_type = AsOfReader(max_lag=10 * DAY, max_type_lag=9 * DAY).read([late], at=NOON)
+    without_type = AsOfReader(max_lag=10 * DAY, type_max_lag={IpType.TOR: 9 * DAY}).read([late], at=NOON)
 
     assert (near.snapshot, near.is_too_late) == (None, True)
     assert without_type.snapshot is not None

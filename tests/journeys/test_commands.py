@@ -128,6 +128,58 @@ def test_a_tor_exit_that_is_too_old_to_be_believed_is_explained(run: Run, logs: 
     assert "TOR was 50 days old at the attack, and is believed for 14" in run("explain", session)[1]
 
 
+@pytest.mark.parametrize(
+    ("days", "options", "expected"),
+    [
+        (3000, (), (None, "TOR was stated 3,000 days after the attack, and is inferred from at most 14")),
+        (3000, ("--max-type-lag", "3000"), ("TOR", "(after; taken)")),
+        (14, (), ("TOR", "(after; taken)")),
+        (
+            14,
+            ("--max-type-lag", "13.9"),
+            (None, "TOR was stated 14.0 days after the attack, and is inferred from at most 13.9"),
+        ),
+        (1, ("--max-type-lag", "0"), (None, "TOR was stated 1 days after the attack, and is inferred from at most 0")),
+        (20, ("--max-type-lag", "99", "--max-lag", "15"), (None, "and is inferred from at most 15")),
+    ],
+)
+def test_a_tor_exit_of_a_list_of_another_year_is_explained(
+    run: Run, tmp_path: Path, days: int, options: tuple[str, ...], expected: tuple[str | None, str]
+) -> None:
+    """The bundled list does not say who was an exit years ago, unless the operator wants it to."""
+    at = datetime(2026, 10, 5, 11, 34, 21, tzinfo=UTC) - timedelta(days=days)
+    event = {"eventid": "cowrie.session.connect", "session": "a", "src_ip": "185.220.101.1", "src_port": 1}
+    log = tmp_path / "cowrie.json"
+    log.write_text(json.dumps(event | {"timestamp": f"{at:%Y-%m-%dT%H:%M:%S}Z"}))
+
+    run("load", log, *options)
+
+    ip_type, explained = expected
+    snapshot = json.loads(run("explain", "a", "--format", "json")[1])["snapshot"]
+    assert snapshot["ip_type"] == ip_type
+    assert explained in run("explain", "a", *options)[1]
+
+
+def test_a_type_that_an_expired_one_was_stated_with_is_not_used(run: Run, tmp_path: Path) -> None:
+    """The source said VPN; that it may be none by now does not make it a data center."""
+    table = mmdb(tmp_path / "own.mmdb", {"185.220.101.1/32": {"vpn": True, "hosting": True}}, version=4, kind="Own")
+    at = datetime.now(UTC) + timedelta(days=18)
+    event = {"eventid": "cowrie.session.connect", "session": "a", "src_ip": "185.220.101.1", "src_port": 1}
+    log = tmp_path / "cowrie.json"
+    log.write_text(json.dumps(event | {"timestamp": f"{at:%Y-%m-%dT%H:%M:%S}Z"}))
+
+    run("load", log, "--mmdb", table)
+
+    found = json.loads(run("explain", "a", "--format", "json")[1])
+    assert found["snapshot"]["ip_type"] is None
+    assert [(each["ip_type"], each["others"], each["stated"]) for each in found["types_left_out"]] == [
+        ("TOR", [], "before"),
+        ("VPN", ["DATACENTER"], "before"),
+    ]
+    text = "VPN was 18 days old at the attack, and is believed for 14; DATACENTER, stated with it, is not used in its"
+    assert text in run("explain", "a")[1]
+
+
 def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: Path) -> None:
     """And where to see why."""
     _, out, _ = run("load", logs, "--requires", "asn", "--max-lag", "0")

@@ -7,8 +7,9 @@ from enum import Enum
 from typing import Protocol
 
 from snapshots.domain.coverage import Coverage
+from snapshots.domain.ip_type import IpTypePriority
 from snapshots.domain.observation import IpObservation, label_of
-from snapshots.domain.reading import ExpiredType
+from snapshots.domain.reading import TypeLeftOut
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
 
@@ -157,7 +158,7 @@ class Explanation:
         considered: Of each source the newest build at or before its sighting, and the oldest after it.
         known_then: The snapshot it would hold by what this program had learned by the time of the sighting.
         namesakes: Other sessions under the same id of the log.
-        expired: Types that were stated, but too long before the attack.
+        types_left_out: Types that were stated, but too long before or after the attack.
         stated: The source of each fact of the snapshot, by "asn", "country" and "ip_type"; a fact is missing where
             no observation of the sources that the snapshot names states it any more.
     """
@@ -169,7 +170,7 @@ class Explanation:
     namesakes: Sequence[str]
     considered: Sequence[IpObservation] = ()
     known_then: IpSnapshot | None = None
-    expired: Sequence[ExpiredType] = ()
+    types_left_out: Sequence[TypeLeftOut] = ()
     stated: Mapping[str, StatedBy] = field(default_factory=dict)
 
 
@@ -182,7 +183,7 @@ def sources_of(snapshot: IpSnapshot, observations: Sequence[IpObservation], at: 
         observations: Observations of its address.
         at: The time of the sighting.
     """
-    builds = snapshot.source.split()
+    builds, ranking = snapshot.source.split(), IpTypePriority()
     stating: dict[str, dict[str, StatedBy]] = {"asn": {}, "country": {}, "ip_type": {}}
     for observation in observations:
         stated_at = observation.heard_at(at)
@@ -192,7 +193,7 @@ def sources_of(snapshot: IpSnapshot, observations: Sequence[IpObservation], at: 
             agrees = {
                 "asn": facts.asn is not None and facts.asn == snapshot.asn,
                 "country": facts.country is not None and facts.country == snapshot.country,
-                "ip_type": snapshot.ip_type in facts.ip_types,
+                "ip_type": bool(facts.ip_types) and ranking.most_telling(facts.ip_types) is snapshot.ip_type,
             }
             for name in (name for name, does in agrees.items() if does):
                 stating[name][label] = StatedBy(name=observation.source, stated_at=stated_at)

@@ -63,8 +63,7 @@ class Judgement:
         self._memory = memory
         self._reader = reader
         self._policy = policy
-        lags = {reader.max_lag, reader.max_type_lag, policy.max_lag}
-        self._lags = tuple(lag for lag in lags if lag is not None)
+        self._policy_lags = () if policy.max_lag is None else (policy.max_lag,)
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
         self._in_order: list[VerdictSpan] = []
         self._before = 0
@@ -185,13 +184,14 @@ class Judgement:
 
     def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         since, until = EVER, NEVER
-        later = {each.source for each in said if each.observed_at > at and each.facts.ip_types}
+        later = {each.source: each for each in said if each.observed_at > at}
         for each in said:
             moment = each.observed_at
             if moment > at:
-                edges = [moment, *(_moved(moment, -lag) for lag in self._lags)]
+                lags = (*self._reader.lags_of(each), *self._policy_lags)
+                edges = [moment, *(_moved(moment, -lag) for lag in lags)]
             else:
-                ages = self._reader.ages_of(each, has_later=each.source in later)
+                ages = self._reader.ages_of(each, later.get(each.source))
                 edges = [moment, *(_moved(moment, age + INSTANT) for age in ages)]
             for edge in edges:
                 if edge <= at:

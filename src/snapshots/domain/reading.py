@@ -18,12 +18,27 @@ TYPE_MAX_AGE: Mapping[IpType, timedelta] = MappingProxyType(
         IpType.VPN: timedelta(days=14),
         IpType.TOR: timedelta(days=14),
         IpType.PROXY: timedelta(days=14),
-        IpType.DATACENTER: timedelta(days=120),
+        IpType.DATACENTER: timedelta(days=400),
         IpType.RESIDENTIAL: timedelta(days=120),
         IpType.MOBILE: timedelta(days=120),
     }
 )
 """How long a type is still believed after it was last stated: Tor exits come and go, buildings stay."""
+
+TYPE_MAX_LAG: Mapping[IpType, timedelta] = MappingProxyType(
+    {
+        IpType.VPN: timedelta(days=45),
+        IpType.TOR: timedelta(days=14),
+        IpType.PROXY: timedelta(days=14),
+        IpType.DATACENTER: timedelta(days=400),
+    }
+)
+"""
+How long before it was first stated a type is inferred; the others have no bound.
+
+After 14 days 88 % of Tor exits are still listed, after a year 46 %; of VPN ranges 87 %, of data-center ranges 98 %.
+RESIDENTIAL and MOBILE follow the network, and an ASN is inferred from any table after the attack too.
+"""
 
 NETWORK_MAX_AGE = timedelta(days=400)
 """How long an ASN or a country is still believed after it was last stated."""
@@ -55,7 +70,12 @@ class AsOfReader:
     For each fact, every source answers once: with its newest observation at or before the moment if the
     fact is not older than its greatest age ("as of"), else with its oldest observation after it, if that
     is near enough ("inferred"). An answer as of the moment beats every inferred one; among equals the
-    first source in the order of precedence wins. Types are united over the sources before they are ranked.
+    first source in the order of precedence wins.
+
+    What a source says of the type is the most telling of the types that it states together: once that one cannot be
+    believed any more, or not yet, a less telling one does not stand in for it, or an expired VPN would be read as
+    RESIDENTIAL. The types of all sources are united before they are ranked. That a source states no type counts
+    against a later one of its types for as long as that type would be believed.
 
     Attributes:
         precedence: Names of sources, the most trusted first; sources not named follow in alphabetical order.
@@ -65,7 +85,7 @@ class AsOfReader:
         network_max_age: The greatest age of an ASN or a country.
         type_max_age: The greatest age of each type.
         max_lag: How long after the moment a fact may have been stated; None for no bound.
-        max_type_lag: The same for types; None for no bound but max_lag.
+        type_max_lag: The same for each type; one that is not in it has no bound but max_lag.
         ranking: Which type is said of an address that has several.
 
     Raises:
@@ -79,13 +99,13 @@ class AsOfReader:
     network_max_age: timedelta = NETWORK_MAX_AGE
     type_max_age: Mapping[IpType, timedelta] = field(default_factory=lambda: TYPE_MAX_AGE)
     max_lag: timedelta | None = None
-    max_type_lag: timedelta | None = None
+    type_max_lag: Mapping[IpType, timedelta] = field(default_factory=lambda: TYPE_MAX_LAG)
     ranking: IpTypePriority = field(default_factory=IpTypePriority)
 
     def __post_init__(self) -> None:
         if set(self.type_max_age) != set(IpType):
             raise InvalidPolicy("every IP type needs a greatest age")
-        spans = (self.network_max_age, self.max_lag, self.max_type_lag, *self.type_max_age.values())
+        spans = (self.network_max_age, self.max_lag, *self.type_max_lag.values(), *self.type_max_age.values())
         if any(span is not None and span < timedelta(0) for span in spans):
             raise InvalidPolicy("ages and lags are not negative")
 
@@ -128,29 +148,42 @@ class AsOfReader:
             is_too_late=snapshot is None and any(_states_a_fact(source.after) for source in sources),
         )
 
-    def expired_types(self, history: Collection[IpObservation], *, at: datetime) -> list["ExpiredType"]:
-        """Return the types that a source stated last by a moment, but too long before it to be believed then."""
-        return [
-            ExpiredType(ip_type, source.age, self.type_max_age[ip_type])
-            for source in self._sources(history, at)
-            if source.before is not None
-            for ip_type in sorted(source.before.facts.ip_types, key=lambda kind: kind.value)
-            if source.age > self.type_max_age[ip_type]
-        ]
+    def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list["TypeLeftOut"]:
+        """Return the types that were stated too long before or after a moment to be believed of it."""
+        left_out = []
+        for source in self._sources(history, at):
+            before, after = self._type_in(source.before), self._type_in(source.after)
+            if source.before is not None and before is not None:
+                if source.age <= self.type_max_age[before]:
+                    continue
+                age, bound = source.age, self.type_max_age[before]
+                left_out.append(self._left_out(source.before, before, age, bound, is_after=False))
+            if source.after is not None and after is not None and not self._is_silent(source, after):
+                lag_bound = self._lag_of(after)
+                if lag_bound is not None and source.lag > lag_bound:
+                    left_out.append(self._left_out(source.after, after, source.lag, lag_bound, is_after=True))
+        return left_out
 
-    def ages_of(self, said: IpObservation, *, has_later: bool) -> Iterable[timedelta]:
+    def ages_of(self, said: IpObservation, later: IpObservation | None) -> Iterable[timedelta]:
         """
         Return the ages at which what is read of an observation becomes another.
 
         Args:
             said: Made before the moment.
-            has_later: Whether its source stated a type after the moment, which is listened to when this is too old.
+            later: What its source states first after the moment, which is read once this is too old.
         """
         yield self.network_max_age
-        for ip_type in said.facts.ip_types:
+        ip_type = self._type_in(said) or self._type_in(later)
+        if ip_type is not None:
             yield self.type_max_age[ip_type]
-        if has_later and not said.facts.ip_types:
-            yield self._type_age(None)
+
+    def lags_of(self, said: IpObservation) -> Iterable[timedelta]:
+        """Return how long before an observation what is read of it becomes another."""
+        if self.max_lag is not None:
+            yield self.max_lag
+        ip_type = self._type_in(said)
+        if ip_type is not None and ip_type in self.type_max_lag:
+            yield self.type_max_lag[ip_type]
 
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
         """Return what stands next to a moment, of each source, the most trusted first."""
@@ -165,12 +198,33 @@ class AsOfReader:
         fallbacks = [sources.pop(name) for name in self.fallbacks if name in sources]
         return [*trusted, *(sources[name] for name in sorted(sources)), *fallbacks]
 
-    def _type_age(self, fact: object) -> timedelta:
-        """Return how long a type is believed; for silence about types, as long as any type."""
-        return self.type_max_age[fact] if isinstance(fact, IpType) else max(self.type_max_age.values())
+    def _type_in(self, said: IpObservation | None) -> IpType | None:
+        """Return what an observation says of the type: the most telling of the types that it states."""
+        return self.ranking.most_telling(said.facts.ip_types) if said is not None else None
 
-    def _type_lag(self) -> timedelta | None:
-        return min((lag for lag in (self.max_lag, self.max_type_lag) if lag is not None), default=None)
+    def _lag_of(self, ip_type: IpType) -> timedelta | None:
+        """Return how long after the moment a type may have been stated."""
+        lags = (self.max_lag, self.type_max_lag.get(ip_type))
+        return min((lag for lag in lags if lag is not None), default=None)
+
+    def _is_silent(self, source: "_Source", ip_type: IpType) -> bool:
+        """Whether a source that stated no type before the moment still says thereby that it is not this one."""
+        if source.before is None or source.before.facts.ip_types:
+            return False
+        return source.age <= self.type_max_age[ip_type]
+
+    def _left_out(
+        self, said: IpObservation, ip_type: IpType, distance: timedelta, bound: timedelta, *, is_after: bool
+    ) -> "TypeLeftOut":
+        others = said.facts.ip_types - {ip_type}
+        return TypeLeftOut(
+            source=said.source,
+            ip_type=ip_type,
+            others=tuple(kind for kind in self.ranking.ranking if kind in others),
+            distance=distance,
+            bound=bound,
+            is_after=is_after,
+        )
 
     def _first_stated(
         self, sources: Iterable["_Source"], fact_in: Callable[[IpObservation], Fact | None]
@@ -190,20 +244,19 @@ class AsOfReader:
 
     def _most_telling(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
         """Choose a type: of all that sources state as of the moment, else of all others."""
-        max_lag = self._type_lag()
         stated: dict[IpType, IpObservation] = {}
         inferred: dict[IpType, IpObservation] = {}
         for source in sources:
-            if source.before is not None:
-                types, age = source.before.facts.ip_types, source.age
-                believed = [ip_type for ip_type in types if age <= self._type_age(ip_type)]
-                for ip_type in believed:
-                    stated.setdefault(ip_type, source.before)
-                if believed or (not types and age <= self._type_age(None)):
-                    continue
-            if source.after is not None and _is_within(source.lag, max_lag):
-                for ip_type in source.after.facts.ip_types:
-                    inferred.setdefault(ip_type, source.after)
+            before, after = self._type_in(source.before), self._type_in(source.after)
+            if source.before is not None and before is not None and source.age <= self.type_max_age[before]:
+                stated.setdefault(before, source.before)
+            elif (
+                source.after is not None
+                and after is not None
+                and _is_within(source.lag, self._lag_of(after))
+                and not self._is_silent(source, after)
+            ):
+                inferred.setdefault(after, source.after)
         for pile, is_inferred in ((stated, False), (inferred, True)):
             best = self.ranking.most_telling(pile)
             if best is not None:
@@ -211,13 +264,26 @@ class AsOfReader:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class ExpiredType:
-    """A type that was stated too long before a moment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeLeftOut:
+    """
+    A type that was stated too long before or after a moment to be believed of it.
 
+    Attributes:
+        source: The name of the source.
+        ip_type: The most telling of the types that it stated together.
+        others: The less telling ones, which do not stand in for it.
+        distance: How long before or after the moment it was stated.
+        bound: How long that may be at most.
+        is_after: Whether it was stated after the moment.
+    """
+
+    source: str
     ip_type: IpType
-    age: timedelta
-    max_age: timedelta
+    others: tuple[IpType, ...]
+    distance: timedelta
+    bound: timedelta
+    is_after: bool
 
 
 class _Source:

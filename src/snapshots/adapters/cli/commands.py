@@ -224,10 +224,15 @@ def verify(
 @cli.command(short_help="Show one session, and who said what of it.")
 @click.argument("session")
 @database_option
+@facts_options
 @format_option
 @click.pass_obj
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
-    """Show what led to what SESSION holds: its address, its snapshot, and who said so when."""
+    """
+    Show what led to what SESSION holds: its address, its snapshot, and who said so when.
+
+    Give it the options about facts that the session was loaded with, if there were any.
+    """
     with opened(open_application, options) as application:
         found = application.reports.explain(valid_text(session))
         if found is None:

@@ -77,7 +77,10 @@ def facts_options(command: Command) -> Command:
             "max_type_lag_days",
             type=click.FloatRange(0, 100_000),
             metavar="DAYS",
-            help="Take no IP type stated longer than this after the attack.",
+            help=(
+                "Take no IP type stated longer than this after the attack.  "
+                "[default: 14 for TOR and PROXY, 45 for VPN, 400 for DATACENTER, no bound for the others]"
+            ),
         ),
         click.option(
             "--max-lag",

@@ -24,6 +24,7 @@ from snapshots.app.report import (
 from snapshots.domain.behaviour import Behaviour, Trait
 from snapshots.domain.coverage import Coverage
 from snapshots.domain.observation import IpFacts, label_of
+from snapshots.domain.reading import TypeLeftOut
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
@@ -262,11 +263,8 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     if snapshot is not None:
         known = explanation.known_then
         console.print(f"  learned here by then: {'nothing' if known is None else _snapshot_text(known)}")
-    for expired in explanation.expired:
-        age, most = expired.age / timedelta(days=1), expired.max_age / timedelta(days=1)
-        console.print(
-            f"  {expired.ip_type.value} was {age:,.0f} days old at the attack, and is believed for {most:,.0f}"
-        )
+    for left_out in explanation.types_left_out:
+        console.print(f"  {_left_out_text(left_out)}", soft_wrap=True)
 
 
 def _fact(value: str, name: str, explanation: Explanation, more: Text | None = None) -> Text:
@@ -281,6 +279,27 @@ def _fact(value: str, name: str, explanation: Explanation, more: Text | None = N
     days = (source.stated_at - sighting.seen_at) / timedelta(days=1)
     when = f"{abs(days):,.1f} days {'after' if days > 0 else 'before'} the attack"
     return shown + Text("  (") + printable(source.name, 64) + Text(f", {source.stated_at:%Y-%m-%d}, {when})")
+
+
+def _left_out_text(left_out: TypeLeftOut) -> str:
+    """Return why a type is not believed, and which types that were stated with it are not used in its place."""
+    kind = left_out.ip_type.value
+    days, most = _days_that_differ(left_out.distance, left_out.bound)
+    if left_out.is_after:
+        text = f"{kind} was stated {days} days after the attack, and is inferred from at most {most}"
+    else:
+        text = f"{kind} was {days} days old at the attack, and is believed for {most}"
+    others = " and ".join(other.value for other in left_out.others)
+    return f"{text}; {others}, stated with it, is not used in its place" if others else text
+
+
+def _days_that_differ(distance: timedelta, bound: timedelta) -> tuple[str, str]:
+    """Return a distance and the bound that it exceeds in days, with as many digits as tell them apart."""
+    days, most = distance / timedelta(days=1), bound / timedelta(days=1)
+    for digits in range(3):
+        if (shown := f"{days:,.{digits}f}") != f"{most:,.{digits}f}":
+            return shown, f"{most:,.{digits}f}"
+    return f"more than {most:,.2f}", f"{most:,.2f}"
 
 
 def _seen_by(session: SessionSummary) -> str:

@@ -19,7 +19,7 @@ class Settings(BaseModel):
         mmdb: MMDB files to look addresses up in, the most trusted first; before the bundled table.
         requires: Which facts a snapshot must state.
         max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
-        max_type_lag_days: The same for IP types.
+        max_type_lag_days: The same for IP types, instead of the bound that each type has; None for those bounds.
         max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
         fresh_days: How old facts of an address may be before a newer build should be had.
         fresh_days_fast: The same for addresses that are a VPN, a Tor exit or in a datacenter.
@@ -109,5 +109,5 @@ class Settings(BaseModel):
 
     @property
     def max_type_lag(self) -> timedelta | None:
-        """Return the greatest lag of an IP type."""
+        """Return the greatest lag of every IP type; None for the one that each type has."""
         return None if self.max_type_lag_days is None else timedelta(days=self.max_type_lag_days)

@@ -220,6 +220,17 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         }
         if explanation.known_then
         else None,
+        "types_left_out": [
+            {
+                "source": left_out.source,
+                "ip_type": left_out.ip_type,
+                "others": list(left_out.others),
+                "stated": "after" if left_out.is_after else "before",
+                "days": left_out.distance / timedelta(days=1),
+                "at_most_days": left_out.bound / timedelta(days=1),
+            }
+            for left_out in explanation.types_left_out
+        ],
     }
 
 

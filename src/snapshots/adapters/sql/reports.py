@@ -159,8 +159,13 @@ class SqlReports:
                 history=history,
                 considered=considered,
                 known_then=self._reader.read(known, at=at).snapshot,
-                expired=self._reader.expired_types(considered, at=at),
                 stated=sources_of(session.snapshot, considered, at) if session.snapshot is not None else {},
+                types_left_out=[
+                    left_out
+                    for left_out in self._reader.types_left_out(considered, at=at)
+                    # The session may have been sealed by other settings, or another source may state the type.
+                    if session.snapshot is None or session.snapshot.ip_type is not left_out.ip_type
+                ],
                 namesakes=list(connection.execute(namesakes).scalars()),
             )
 
