@@ -29,6 +29,7 @@ from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.lock_waits import WaitPolicy
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.adapters.sql.reports import SqlReports
 from snapshots.adapters.sql.trial import trial_server
@@ -80,7 +81,7 @@ def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int)
 
     @contextmanager
     def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
-        another = SqlDatabase(settings.db, addresses_in_document)
+        another = SqlDatabase(settings.db, addresses_in_document, _wait_policy(settings))
         try:
             with another.transaction():
                 pass  # the first one is nobody's help
@@ -117,6 +118,10 @@ def _bounded_reader(settings: Settings) -> AsOfReader:
 
 def _policy(settings: Settings) -> SnapshotPolicy:
     return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
+
+
+def _wait_policy(settings: Settings) -> WaitPolicy:
+    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
 
 
 def _limits(settings: Settings) -> HealthLimits:
@@ -157,7 +162,10 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     naming = providers.Object(new_run)
     database = providers.Singleton(
-        SqlDatabase, url=settings.provided.db, addresses_in=providers.Object(addresses_in_document)
+        SqlDatabase,
+        url=settings.provided.db,
+        addresses_in=providers.Object(addresses_in_document),
+        policy=providers.Singleton(_wait_policy, settings=settings),
     )
     shelf = providers.Singleton(_shelf, settings=settings)
     reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
@@ -226,6 +234,7 @@ class Container(containers.DeclarativeContainer):
         new_run=naming,
         sleep=providers.Object(pause),
         presence=presence,
+        tell=providers.Object(warn),
     )
     follower = providers.Singleton(
         DeltaLoader,
@@ -285,7 +294,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return find_logs(paths, LineDecoder(options))
 
     def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
-        target = SqlDatabase(url)
+        target = SqlDatabase(url, policy=_wait_policy(settings))
         try:
             return copy_database(database, target, observer)
         finally:

@@ -1,12 +1,14 @@
 """Following logs, over stores in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from snapshots.app.batch import LoadReport
-from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LockTimeout, LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.follow import HOUSEKEEPING, DeltaLoader
 from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
@@ -130,3 +132,42 @@ def test_a_database_that_refuses_ends_it() -> None:
         follow(database, Scripted(StoreUnavailable("no space left")))
 
     assert database.memory.runs == {"delta": RunState.FAILED}
+
+
+class Closed(InMemoryDatabase):
+    """A database that cannot be reached at first."""
+
+    def __init__(self, *errors: StoreUnavailable) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+        if self.errors:
+            raise self.errors.pop(0)
+        with super().transaction(*arguments, **options) as stores:
+            yield stores
+
+
+def test_a_follower_waits_for_its_database_at_the_start_too() -> None:
+    """A machine may start it before the database."""
+    database, watch = Closed(StoreGone("refused"), LockTimeout("locked")), Scripted([ListSource("log", [said("s", 1)])])
+
+    report = follow(database, watch)
+
+    assert report.events == 1
+    assert watch.told == ["refused; it is tried again until it works", "it goes on"]
+
+
+def test_a_follower_that_is_stopped_while_it_waits_ends() -> None:
+    """Nothing was begun, and nothing is left."""
+    database = Closed(*[StoreGone("refused")] * 9)
+
+    assert follow(database, Scripted()).events == 0
+    assert database.memory.runs == {}
+
+
+def test_a_follower_does_not_wait_for_what_cannot_come() -> None:
+    """Such as a database of another name."""
+    with pytest.raises(StoreUnavailable, match="no such database"):
+        follow(Closed(StoreUnavailable("no such database")), Scripted([]))

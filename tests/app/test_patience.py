@@ -2,7 +2,7 @@
 
 import pytest
 
-from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.patience import patiently
 
 
@@ -22,7 +22,7 @@ class Act:
     ("error", "pauses"),
     [
         (StoreBusy("locked"), [0.2, 0.5, 1.0, 2.0]),
-        (StoreGone("restarting"), [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0]),
+        (StoreGone("restarting"), [1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0]),
     ],
 )
 def test_it_is_tried_again_after_ever_longer_pauses_and_given_up_at_last(
@@ -51,3 +51,21 @@ def test_what_time_does_not_heal_is_not_tried_again() -> None:
     """A full disk stays full."""
     with pytest.raises(StoreUnavailable):
         patiently(Act(StoreUnavailable("no space left")), list[float]().append)
+
+
+def test_a_lock_that_was_waited_for_is_not_waited_for_again() -> None:
+    """Its bound is the operator's."""
+    slept: list[float] = []
+    with pytest.raises(LockTimeout):
+        patiently(Act(LockTimeout("locked")), slept.append)
+    assert slept == []
+
+
+def test_what_is_waited_for_is_said_once_after_five_seconds() -> None:
+    """Shorter waits are not worth a word."""
+    told: list[str] = []
+
+    patiently(Act(*[StoreGone("refused")] * 3), lambda _: None, told.append)
+    assert told == []
+    patiently(Act(*[StoreGone("refused")] * 8), lambda _: None, told.append)
+    assert told == ["refused; it is tried again for 95 s"]

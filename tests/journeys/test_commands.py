@@ -361,19 +361,6 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     )
 
 
-def test_a_database_in_use_is_said_to_be(run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process is writing for too long."""
-    run("load", logs, "-q")
-    monkeypatch.setattr("snapshots.adapters.sql.dialects.BUSY_SECONDS", 0)
-    other = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-
-    code, _, err = run("load", logs)
-
-    other.close()
-    assert (code, "another process stands in the way at sqlite:///" in err) == (1, True)
-
-
 def test_a_file_that_is_no_database_is_told(run: Run, logs: Path, tmp_path: Path) -> None:
     """And is not touched."""
     (tmp_path / "test.db").write_text("this is no database" * 99)

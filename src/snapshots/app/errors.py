@@ -8,7 +8,11 @@ class StoreUnavailable(SnapshotsError):
 
 
 class StoreBusy(StoreUnavailable):
-    """Another process holds the database's write lock; the same call may work later."""
+    """Another process stood in the way, such as in a deadlock; the same call may work at once."""
+
+
+class LockTimeout(StoreBusy):
+    """Another process held a lock longer than is waited for; trying again at once does not help."""
 
 
 class StoreGone(StoreUnavailable):

@@ -96,7 +96,8 @@ class DeltaLoader:
         """
         Read what is new again and again.
 
-        While the database cannot be reached it waits, and reads again from the marks that are stored.
+        While the database cannot be reached or is locked it waits, at the start too, and reads again from the marks
+        that are stored.
 
         Args:
             watch: What to read.
@@ -112,10 +113,9 @@ class DeltaLoader:
             SourceUnreadable: A source of facts failed; likewise.
         """
         run, began_at = self._new_run(), self._clock.now()
-        with self._database.transaction() as stores:
-            begin_load(stores, run, self._presence, at=began_at)
-            self._service.register_sources(stores)
         report, state = LoadReport(run=run), RunState.FAILED
+        if not self._begin(run, began_at, is_stopped):
+            return report
         kept_house_at, failures, is_told = self._stopwatch(), 0, False
         names, checked_at = set[str](), began_at
         try:
@@ -151,6 +151,25 @@ class DeltaLoader:
                 stores.runs.note(run, report.counts(), at=now)
                 stores.runs.end(run, state, at=now)
         return replace(report, sources=len(names), unchanged=0)
+
+    def _begin(self, run: str, began_at: datetime, is_stopped: Callable[[], bool]) -> bool:
+        """Begin the run as soon as the database can be written to; return whether it was, and nobody stopped it."""
+        failures = 0
+        while not is_stopped():
+            try:
+                with self._database.transaction() as stores:
+                    begin_load(stores, run, self._presence, at=began_at)
+                    self._service.register_sources(stores)
+            except (StoreBusy, StoreGone) as error:
+                if not failures:
+                    self._tell(f"{error}; it is tried again until it works")
+                self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
+                failures += 1
+            else:
+                if failures:
+                    self._tell("it goes on")
+                return True
+        return False
 
     def _keep_house(
         self, run: str, report: LoadReport, observer: LoadObserver, *, learned_from: datetime

@@ -1,6 +1,7 @@
 """Load log lines: count them into sessions, and give every session its snapshot."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -8,9 +9,9 @@ from functools import partial
 from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession, provisional
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import LogUnreadable
+from snapshots.app.errors import LogUnreadable, StoreUnavailable
 from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
-from snapshots.app.patience import patiently
+from snapshots.app.patience import ignore, patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.presence import Presence, begin_load
 from snapshots.app.progress import BatchLoaded, LoadObserver
@@ -43,6 +44,7 @@ class BulkLoader:
         sleep: Waits for some seconds.
         presence: Knows which loads died.
         size: When a batch is stored.
+        tell: Is told, in a sentence, what is waited for if that takes long.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class BulkLoader:
         sleep: Callable[[float], None],
         presence: Presence,
         size: BatchSize | None = None,
+        tell: Callable[[str], None] = ignore,
     ) -> None:
         self._database = database
         self._service = service
@@ -64,7 +67,7 @@ class BulkLoader:
         self._clock = clock
         self._stopwatch = stopwatch
         self._new_run = new_run
-        self._sleep = sleep
+        self._retried = partial(patiently, rest=sleep, tell=tell)
         self._presence = presence
         self._size = size or BatchSize()
 
@@ -107,18 +110,19 @@ class BulkLoader:
             SourceUnreadable: Likewise.
         """
         run, began_at = run or self._new_run(), self._clock.now()
-        patiently(partial(self._begin, run, began_at), self._sleep)
+        self._retried(partial(self._begin, run, began_at))
         report = LoadReport(run=run)
         try:
             for step in read(run):
                 report += step
             for step in self.judge_waiting(run, observer):
                 report += step
-            patiently(partial(self._end, report, RunState.DONE), self._sleep)
+            self._retried(partial(self._end, report, RunState.DONE))
         except BaseException:
-            self._end(report, RunState.FAILED)  # whoever waited for the database to no avail does not wait again
+            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                self._end(report, RunState.FAILED)
             raise
-        completed = patiently(partial(self._completion.complete, learned_from=began_at), self._sleep).sealed
+        completed = self._retried(partial(self._completion.complete, learned_from=began_at)).sealed
         return replace(report, completed=completed)
 
     def _begin(self, run: str, began_at: datetime) -> None:
@@ -160,7 +164,7 @@ class BulkLoader:
                 observer.bytes_read(source.progress())
                 if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
                     batch.set_mark(source)
-                    yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
+                    yield self._retried(partial(self._store, run, batch, name, observer))
                     batch = Batch(self._stopwatch())
             observer.bytes_read(source.progress())
             was_read = line is not None
@@ -172,7 +176,7 @@ class BulkLoader:
             batch.withdrawn += _outdated(source, [offset] if was_read else [mark.offset for mark in marks])
             yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
         if batch.lines or batch.marks or batch.withdrawn:
-            yield patiently(partial(self._store, run, batch, name, observer), self._sleep)
+            yield self._retried(partial(self._store, run, batch, name, observer))
         if unreadable is not None:
             raise unreadable
 
@@ -182,16 +186,16 @@ class BulkLoader:
         for session in sessions:
             batch.put(session)
             if batch.is_full(self._size) or self._stopwatch() - batch.started_at >= self._size.seconds:
-                yield patiently(partial(self._store, run, batch, "-", observer), self._sleep)
+                yield self._retried(partial(self._store, run, batch, "-", observer))
                 batch = Batch(self._stopwatch())
         if batch.pending:
-            yield patiently(partial(self._store, run, batch, "-", observer), self._sleep)
+            yield self._retried(partial(self._store, run, batch, "-", observer))
 
     def _resume(self, source: LogSource) -> tuple[int, Sequence[Mark]]:
         """Go to where the content was left, and return that place and the marks of such contents up to it."""
         marks: Sequence[Mark] = ()
         if source.head:
-            marks = patiently(partial(self._marks_of, source.head), self._sleep)
+            marks = self._retried(partial(self._marks_of, source.head))
         offset = source.resume(marks)
         return offset, [mark for mark in marks if mark.offset <= offset]
 
@@ -262,7 +266,7 @@ class BulkLoader:
             quiet_since: Only those whose last event was before; None for all, because everything was read.
         """
         after, begun_at = "", self._stopwatch()
-        while changes := patiently(partial(self._judge_page, run, after, quiet_since), self._sleep):
+        while changes := self._retried(partial(self._judge_page, run, after, quiet_since)):
             after = changes[-1].kept.session_id
             sealed = _newly_sealed(changes)
             nothing = {"events": 0, "repeated": 0, "dead_letters": 0}

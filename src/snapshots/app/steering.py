@@ -263,7 +263,9 @@ class Steering:
             begun_at = self._stopwatch()
             try:
                 step = patiently(
-                    partial(self._batch, stage, after, limit, work), partial(self._rest, is_stopped=is_stopped)
+                    partial(self._batch, stage, after, limit, work),
+                    partial(self._rest, is_stopped=is_stopped),
+                    observer.waiting_for,
                 )
             except (StoreBusy, StoreGone):
                 raise

@@ -15,6 +15,7 @@ from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
     format_option,
+    lock_option,
     metrics_option,
     opened,
     stdout,
@@ -37,6 +38,7 @@ LARGE = 10_000
 
 @click.command(short_help="Give stored sessions the snapshot that they lack.")
 @database_option
+@lock_option
 @facts_options
 @format_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would do, to the session.")
@@ -164,6 +166,7 @@ def runs(open_application: OpenApplication, /, output: str, top: int, **options:
 @click.command(short_help="Take back exactly what one run wrote.")
 @click.argument("run")
 @database_option
+@lock_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would take back.")
 @click.pass_obj
 def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **options: Any) -> None:

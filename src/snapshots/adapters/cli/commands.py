@@ -25,6 +25,7 @@ from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
     format_option,
+    lock_option,
     metrics_option,
     one_of,
     opened,
@@ -73,6 +74,7 @@ cli.add_command(fleet)
 @cli.command(short_help="Load Cowrie logs.")
 @click.argument("paths", nargs=-1, required=True)
 @database_option
+@lock_option
 @facts_options
 @output_options
 @metrics_option
@@ -174,6 +176,7 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
 
 @cli.command(short_help="Check coverage and that nothing changed.")
 @database_option
+@lock_option
 @format_option
 @click.option(
     "--target",
@@ -246,6 +249,7 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
 @cli.command(short_help="Correct a sealed session, on the record.")
 @click.argument("session", required=False)
 @database_option
+@lock_option
 @click.option("--sentinels", is_flag=True, help="Take out the XX and AS0 that another loader wrote for unknown facts.")
 @click.option("--dry-run", is_flag=True, help="With --sentinels: only say how many sessions it would correct.")
 @click.option("--reason", required=True, help="Why; it is kept with the correction.")
@@ -284,6 +288,7 @@ def correct(
 
 @cli.command(short_help="Delete old sessions, on the record.")
 @database_option
+@lock_option
 @click.option(
     "--before", required=True, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The first day to keep."
 )

@@ -20,6 +20,7 @@ from snapshots.adapters.cli.options import (
     facts_options,
     format_option,
     freshness_options,
+    lock_option,
     opened,
     stdout,
 )
@@ -42,6 +43,7 @@ def inventory() -> None:
 @inventory.command("import", short_help="Import dated tables of facts.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @database_option
+@lock_option
 @facts_options
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The date of the table.")
 @click.option("--name", help="The name of the source; tables of one name are builds of one source.")
@@ -81,6 +83,7 @@ def import_(
 
 @inventory.command(short_help="Look up what lacks a registered build.")
 @database_option
+@lock_option
 @facts_options
 @freshness_options
 @click.option("--limit", type=click.IntRange(1), help="Look up at most so many addresses.")
@@ -99,6 +102,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
 @inventory.command(short_help="Withdraw a wrong build.")
 @click.argument("label", metavar="SOURCE@YYYY-MM-DD")
 @database_option
+@lock_option
 @click.pass_obj
 def retract(open_application: OpenApplication, /, label: str, **options: Any) -> None:
     """

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import OpenApplication
-from snapshots.adapters.cli.options import database_option, facts_options, format_option, opened, stdout
+from snapshots.adapters.cli.options import database_option, facts_options, format_option, lock_option, opened, stdout
 from snapshots.adapters.cli.printable import printable
 from snapshots.app.line_ports import KeptLetter
 from snapshots.app.lines import Reason
@@ -65,6 +65,7 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
 
 @dead_letters.command(short_help="Load those that can be read by now.")
 @database_option
+@lock_option
 @facts_options
 @click.option("--dry-run", is_flag=True, help="Only say how many can be read.")
 @click.option("--store-events", is_flag=True, help="Keep those as they were logged, as `load --store-events` does.")

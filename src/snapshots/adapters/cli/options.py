@@ -31,6 +31,17 @@ def database_option(command: Command) -> Command:
     )(command)
 
 
+def lock_option(command: Command) -> Command:
+    """Add `--lock-timeout`."""
+    return click.option(
+        "--lock-timeout",
+        "lock_timeout_seconds",
+        type=click.FloatRange(0, 1e6),
+        metavar="SECONDS",
+        help="Give up if another process holds a lock for longer.  [default: 600]",
+    )(command)
+
+
 def one_of(*names: str, kinds: type[Enum], default: Enum, **more: Any) -> Callable[[Command], Command]:
     """Return what adds an option whose values are those of an enum."""
     choice = click.Choice([kind.value for kind in kinds])

@@ -154,7 +154,7 @@ class WorkBar(_Bar):
     def batch_done(self, handled: int, seconds: float) -> None:
         """Move the bar."""
         rate = f"{handled / seconds:,.0f}/s" if seconds > 0 else ""
-        self._progress.update(self._task, advance=handled, rate=rate)
+        self._progress.update(self._task, advance=handled, rate=rate, description=self._stage)
 
     def waiting_for(self, reason: str) -> None:
         """Say it once."""

@@ -26,6 +26,7 @@ class Settings(BaseModel):
         max_replication_lag_seconds: How far a replica may be behind before a backfill waits; 0 to never mind.
         max_lock_waits: How many sessions may wait for locks before it waits; 0 to never mind.
         max_transaction_seconds: How old another transaction may be before it waits; 0 to never mind.
+        lock_timeout_seconds: How long to wait for a lock of another process.
         prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
     """
 
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     max_replication_lag_seconds: float = Field(default=30, ge=0, le=1e9)
     max_lock_waits: int = Field(default=5, ge=0)
     max_transaction_seconds: float = Field(default=3600, ge=0, le=1e9)
+    lock_timeout_seconds: float = Field(default=600, ge=0, le=1e6)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
     @classmethod

@@ -7,7 +7,7 @@ import click
 from snapshots.adapters.cli import render
 from snapshots.adapters.cli.application import OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
-from snapshots.adapters.cli.options import database_option, opened, stdout
+from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
 from snapshots.adapters.cli.progress import CopyBar
 
 MOST_PARTITIONS = 1024
@@ -15,6 +15,7 @@ MOST_PARTITIONS = 1024
 
 @click.command(short_help="Bring the tables up to date.")
 @database_option
+@lock_option
 @click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
 @click.option(
     "--partitions",
@@ -41,6 +42,7 @@ def migrate(open_application: OpenApplication, /, to: str, *, partitions: int | 
 
 @click.command(short_help="Build the indexes that questions need.")
 @database_option
+@lock_option
 @click.option("--drop", is_flag=True, help="Take them away, as before a large backfill.")
 @click.pass_obj
 def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any) -> None:
@@ -59,6 +61,7 @@ def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any)
 
 @click.command(short_help="Copy everything to another database.")
 @database_option
+@lock_option
 @click.option("--to", "target", required=True, metavar="URL|PATH", help="An empty database, such as one of PostgreSQL.")
 @click.pass_obj
 def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
@@ -80,6 +83,7 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
 
 @click.command(short_help="Take over a database of cowrieprocessor.")
 @database_option
+@lock_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
 @click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
 @click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")

@@ -1,8 +1,10 @@
 """One database, and what is stored in it within a transaction."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 
 from sqlalchemy import Connection, Engine
@@ -17,6 +19,7 @@ from snapshots.adapters.sql.engines import engine_of, is_in_memory
 from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
+from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
 from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
@@ -26,12 +29,16 @@ from snapshots.adapters.sql.sqlite_file import advice_on, path_of, refuse_missin
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.adapters.sql.urls import database_url
-from snapshots.app.errors import SettingRefused, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
 from snapshots.app.safe_text import one_line, shown_url
 
 WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
 """What a backfill writes of a session."""
+
+
+_BACKENDS: defaultdict[URL, set[int]] = defaultdict(set)
+"""The server's process numbers of all connections of this process, by the database: one may wait for another."""
 
 
 class SqlStores:
@@ -118,14 +125,18 @@ class SqlDatabase:
     Args:
         url: A URL, or the path of a SQLite file, such as "snapshots.db".
         addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
+        policy: How long to wait for other processes; None for ten minutes without a word.
 
     Raises:
         SettingRefused: The text names no database, or its driver is not installed.
     """
 
-    def __init__(self, url: str, addresses_in: AddressesIn = nowhere) -> None:
+    def __init__(self, url: str, addresses_in: AddressesIn = nowhere, policy: WaitPolicy | None = None) -> None:
         self._url: URL = database_url(url)
-        self.engine: Engine = engine_of(self._url, addresses_in)
+        self._backends = _BACKENDS[self._url]
+        self.engine: Engine = engine_of(self._url, addresses_in, self._backends)
+        self._policy = policy or WaitPolicy()
+        self._has_given_up = False
         self._is_prepared = False
         self._shape: Shape | None = None
 
@@ -155,8 +166,8 @@ class SqlDatabase:
             if connection is None:
                 refuse_read_only(self._url)
                 self._prepare()
-                with self.engine.connect() as own, own.begin() as begun:
-                    dialects.lock_for_writing(own, lock)
+                with self._connected() as own, own.begin() as begun:
+                    self._lock(own, lock)
                     yield self._stores(own)
                     if rehearse:
                         begun.rollback()
@@ -202,7 +213,7 @@ class SqlDatabase:
         """
         with self._translated():
             refuse_missing(self._url)
-            with self.engine.connect() as connection, connection.begin():
+            with self._connected() as connection, connection.begin():
                 dialects.begin_reading(connection)
                 with refusing_changes(self._url, connection.info):
                     yield connection
@@ -218,9 +229,9 @@ class SqlDatabase:
         with self.reading():
             pass
         refuse_read_only(self._url)
-        with self._translated(), self.engine.connect() as connection:
+        with self._translated(), self._connected() as connection:
             transaction = connection.begin()
-            dialects.lock_for_writing(connection)
+            self._lock(connection)
             try:
                 yield connection
             finally:
@@ -271,8 +282,8 @@ class SqlDatabase:
             StoreUnavailable: The database refused; nothing was changed.
             StoreBusy: Others held the tables for too long; likewise.
         """
-        with self._translated(), self.engine.connect() as connection, connection.begin():
-            dialects.lock_for_changing(connection)
+        with self._translated(), self._connected() as connection, connection.begin():
+            dialects.lock_for_changing(connection, str(self), self._policy)
             yield connection
         self._is_prepared, self._shape = False, None
 
@@ -294,7 +305,8 @@ class SqlDatabase:
             StoreUnavailable: The database refused; those before are built.
             StoreBusy: A transaction elsewhere did not end in time; likewise.
         """
-        with self._translated():
+        with self._translated(), self._watch() as watch:
+            watch.connected()
             return indexes.build(self.engine, others, only_others=only_others, for_queries=for_queries)
 
     def build_query_indexes(self) -> Sequence[str]:
@@ -336,6 +348,22 @@ class SqlDatabase:
             written = dialects.only_of(connection, WRITTEN)  # and not the documents
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
 
+    def _watch(self) -> LockWatch:
+        return LockWatch(self.engine, str(self), self._policy, self._backends)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Open a connection, and say what it waits for for long."""
+        with self._watch() as watch, self.engine.connect() as connection:
+            watch.connected()
+            yield connection
+
+    def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
+        """Begin to write; only briefly is waited for a lock after one was given up, because that ends the work."""
+        policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
+        dialects.lock_for_writing(connection, str(self), policy, lock)
+        self._has_given_up = False
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -343,8 +371,8 @@ class SqlDatabase:
     def _prepare(self) -> None:
         if self._is_prepared:
             return
-        with self.engine.connect() as connection, connection.begin():
-            dialects.lock_for_writing(connection)
+        with self._connected() as connection, connection.begin():
+            self._lock(connection)
             if schema.version(connection) is None:
                 schema.upgrade(connection)
             self._refuse_other_versions(connection)
@@ -371,10 +399,19 @@ class SqlDatabase:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except KeyboardInterrupt:
+            self._has_given_up = True
+            raise
         except DatabaseError as exc:
+            if dialects.is_lock_timeout(exc.orig):
+                self._has_given_up = True
+                raise LockTimeout(
+                    f"another process held a lock in {self} for too long; try again when it is done,"
+                    " or wait longer with --lock-timeout"
+                ) from exc
             if dialects.is_busy(exc.orig):
                 raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
-            if dialects.is_gone(exc.orig):
+            if dialects.is_gone(exc.orig, was_reached=bool(self._backends)):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
         except SQLAlchemyError as exc:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,16 +30,13 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import BindParameter
 
+from snapshots.adapters.sql.lock_waits import WaitPolicy, begin_immediately, is_locked
 from snapshots.adapters.sql.moments import moment_text
 from snapshots.app.ports import WriteLock
 from snapshots.domain.judgement import EVER, NEVER
-
-BUSY_SECONDS = 30
-"""How long a writer waits for another process before it gives up."""
 
 
 def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -191,13 +188,26 @@ def each_span(
     return select(*(part.label(name) for part, name in zip(parts, ("address", "first", "last"), strict=True)))
 
 
-def lock_for_writing(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
-    """Begin the transaction so that no other writer works at the same time; WAL lets readers work beside it."""
-    wait_for_writers(connection, lock)
-    if connection.dialect.name != "postgresql":
-        with suppress(OperationalError):  # of a file for reading only
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def lock_for_writing(connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE) -> None:
+    """
+    Begin the transaction so that no other writer works at the same time.
+
+    Args:
+        connection: To the database, without a transaction.
+        name: Of the database, for messages.
+        policy: How long to wait.
+        lock: Who may write at the same time.
+    """
+    if connection.dialect.name == "postgresql":
+        set_lock_timeout(connection, policy.lock_timeout)
+        wait_for_writers(connection, lock)
+    else:
+        begin_immediately(connection, name, policy)
+
+
+def set_lock_timeout(connection: Connection, seconds: float) -> None:
+    """Let PostgreSQL end a statement of this transaction that waits for a lock for so long; 0 is as short as can be."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
 
 
 def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
@@ -210,11 +220,11 @@ def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) 
     connection.execute(text(f"SELECT pg_advisory_xact_lock{shared}(hashtext('snapshots'))"))
 
 
-def lock_for_changing(connection: Connection) -> None:
+def lock_for_changing(connection: Connection, name: str, policy: WaitPolicy) -> None:
     """Begin the transaction as for writing, and rather give up than stand in a queue that keeps everybody waiting."""
-    lock_for_writing(connection)
+    lock_for_writing(connection, name, policy)
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+        set_lock_timeout(connection, policy.change_timeout)
 
 
 def size_of(connection: Connection, table: str) -> int:
@@ -332,26 +342,58 @@ def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -
     return each, func.json_extract(each.c.value, "$[1]", type_=String)
 
 
-PASSING = frozenset({"55P03", "40P01", "40001"})
-"""What PostgreSQL says of a lock that was not to be had, a deadlock, and a serialization failure."""
+LOCK_NOT_AVAILABLE = "55P03"
+PASSING = frozenset({"40P01", "40001"})
+"""What PostgreSQL says of a deadlock, and of a serialization failure."""
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Whether a driver's error means that another process stood in the way."""
-    if getattr(error, "sqlstate", None) in PASSING:
-        return True
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    """Whether a driver's error means that another process stood in the way, and may not when it is tried again."""
+    return getattr(error, "sqlstate", None) in PASSING
 
 
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Whether a driver's error means that another process held a lock for longer than is waited for."""
+    return getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE or is_locked(error)
+
+
+TOO_MANY_CONNECTIONS = "53300"
 GONE = ("57P", "08")
 """How the states begin that PostgreSQL gives when it shuts down, starts up, or lost a connection."""
 
 
-def is_gone(error: BaseException | None) -> bool:
-    """Whether a driver's error means that the server cannot be reached at present."""
+MAY_COME = (
+    "refused",
+    "no such file",
+    "timeout",
+    "timed out",
+    "unreachable",
+    "no route",
+    "closed the connection",
+    "starting up",
+    "shutting down",
+    "recovery",
+    "not yet accepting",
+    "too many",
+    "reserved",
+)
+"""What is said of a server that may accept connections later. Of a connection that fails there is no SQLSTATE."""
+
+
+def is_gone(error: BaseException | None, *, was_reached: bool) -> bool:
+    """
+    Whether a driver's error means that the server cannot be reached at present, and may be later.
+
+    Args:
+        error: The driver's.
+        was_reached: Whether this process had a connection before: then host, role and database are right, and whatever
+            the server says of a new one may pass.
+    """
     if isinstance(error, sqlite3.Error) or not isinstance(error, Exception):
         return False
     state = getattr(error, "sqlstate", None)
-    return (type(error).__name__ == "OperationalError" and (state is None or state.startswith(GONE))) or (
-        state is not None and state.startswith(GONE)
-    )
+    if state is not None:
+        return bool(state.startswith(GONE)) or state == TOO_MANY_CONNECTIONS
+    if type(error).__name__ != "OperationalError":
+        return False
+    return was_reached or any(words in str(error).lower() for words in MAY_COME)

@@ -10,13 +10,13 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, StaticPool
 
-from snapshots.adapters.sql import dialects
 from snapshots.adapters.sql.documents import AddressesIn, only_address
+from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.rows import digest
 from snapshots.adapters.sql.sqlite_file import connect_read_only, is_read_only
 
 
-def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
+def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine:
     """
     Return what makes connections; none is made now.
 
@@ -26,6 +26,7 @@ def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
     Args:
         url: Of the database.
         addresses_in: Reads the addresses in documents, for SQLite to call.
+        backends: Is filled with the process numbers of PostgreSQL's side of each connection.
     """
     if is_in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -33,19 +34,27 @@ def engine_of(url: URL, addresses_in: AddressesIn) -> Engine:
         engine = create_engine(url, poolclass=NullPool)
         event.listen(engine, "do_connect", lambda _dialect, record, *_: connect_read_only(url, record.info))
     else:
-        engine = create_engine(url, pool_use_lifo=True)
+        engine = create_engine(url, pool_use_lifo=True, connect_args=_arguments(url))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
         event.listen(engine, "invalidate", _let_go_of_sqlite)
     elif engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "connect", partial(_prepare_postgresql, backends))
     return engine
 
 
 def is_in_memory(url: URL) -> bool:
     """Whether a URL names a database that ends with its connection."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    """Return what connections are made with, where neither the URL nor the environment says otherwise."""
+    if url.get_backend_name() != "postgresql":
+        return {}
+    waits = {} if "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": 10}
+    return {"fallback_application_name": "snapshots"} | waits
 
 
 def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: Any) -> None:
@@ -62,12 +71,13 @@ def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | Non
         connection.rollback()
 
 
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
+def _prepare_postgresql(backends: set[int], connection: Any, _record: Any) -> None:
     """
     Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it.
 
     A connection that comes from a pool of others may have had such tables, and is slower then.
     """
+    backends.add(connection.info.backend_pid)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET temp_buffers = '64MB'")
@@ -81,7 +91,7 @@ def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) ->
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
     connection.create_function("snapshot_digest", 1, digest, deterministic=True)
     connection.create_function("snapshot_address", 1, only_address(addresses_in), deterministic=True)
-    connection.execute(f"PRAGMA busy_timeout = {dialects.BUSY_SECONDS * 1000}")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     for pragma in (
         "synchronous = NORMAL",
         "foreign_keys = ON",

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, Engine, Index, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
-from snapshots.adapters.sql.dialects import BUSY_SECONDS, are_partitioned
+from snapshots.adapters.sql.dialects import are_partitioned
+from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.tables import indexes_of, metadata, session_summaries
 
 
