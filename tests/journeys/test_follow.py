@@ -151,6 +151,28 @@ def test_a_session_whose_connect_may_still_be_read_says_so(
     assert "without a snapshot, awaiting_connect: 1 session." in verified
 
 
+def test_a_follower_whose_database_was_replaced_stops(
+    tmp_path: Path, folder: Path, lines: list[bytes], run: Run
+) -> None:
+    """What it would write into the lost file nobody would find; started again, it reads that into the right one."""
+    url, log = f"sqlite:///{tmp_path}/test.db", folder / "cowrie.json"
+    assert run("migrate", "--db", url)[0] == 0
+    shutil.copy(tmp_path / "test.db", tmp_path / "backup.db")
+    log.write_bytes(b"".join(lines[:100]))
+    made = Follower(url, folder)
+    wait_for(url, 100)
+    (tmp_path / "backup.db").rename(tmp_path / "test.db")
+    with log.open("ab") as file:
+        file.write(b"".join(lines[100:200]))
+
+    _, err = made.process.communicate(timeout=DEADLINE)
+
+    assert made.process.returncode == 1
+    assert err.startswith("Error: ")
+    assert "was deleted, moved or replaced" in err
+    assert err.count("\n") == 1
+
+
 def test_standard_input_is_not_followed(run: Run) -> None:
     """It ends by itself."""
     assert run("load", "--follow", "-")[0] == 2

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchRun, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import NoSuchRun, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable
 from snapshots.app.far_end import FarEnd
 from snapshots.app.journey import Journey, last_done, unfinished
 from snapshots.app.patience import patiently
@@ -207,7 +207,7 @@ class BackfillSnapshots:
         while not is_last:
             try:
                 step = patiently(partial(batch, after), sleep)
-            except (StoreBusy, StoreGone):
+            except (StoreBusy, StoreGone, StoreReplaced):
                 raise
             except StoreUnavailable:
                 return counts

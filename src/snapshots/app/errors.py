@@ -19,6 +19,10 @@ class StoreGone(StoreUnavailable):
     """The database cannot be reached, such as while its server restarts; the same call may work later."""
 
 
+class StoreReplaced(StoreUnavailable):
+    """Another database stands where the one was that the work began with, or none; what was stored before is there."""
+
+
 class SourceUnreadable(SnapshotsError):
     """A source of facts, or of log lines, cannot be read."""
 

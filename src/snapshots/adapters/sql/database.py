@@ -17,6 +17,7 @@ from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.documents import AddressesIn, nowhere
 from snapshots.adapters.sql.engines import engine_of, is_in_memory
 from snapshots.adapters.sql.event_lines import SqlEventLines
+from snapshots.adapters.sql.identity import WrittenDatabase
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
@@ -25,7 +26,13 @@ from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape, shape_of
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.sqlite_file import advice_on, path_of, refuse_missing, refuse_read_only, refusing_changes
+from snapshots.adapters.sql.sqlite_file import (
+    advice_on,
+    path_of,
+    refuse_missing,
+    refuse_read_only,
+    refusing_changes,
+)
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.adapters.sql.urls import database_url
@@ -139,6 +146,7 @@ class SqlDatabase:
         self._has_given_up = False
         self._is_prepared = False
         self._shape: Shape | None = None
+        self._written = WrittenDatabase(self._url, str(self))
 
     def __str__(self) -> str:
         """Return the URL without its password."""
@@ -165,10 +173,13 @@ class SqlDatabase:
         with self._translated():
             if connection is None:
                 refuse_read_only(self._url)
+                self._written.refuse_lost_file()
                 self._prepare()
                 with self._connected() as own, own.begin() as begun:
                     self._lock(own, lock)
+                    self._written.refuse_another(own)
                     yield self._stores(own)
+                    self._written.refuse_lost_file()
                     if rehearse:
                         begun.rollback()
                 return

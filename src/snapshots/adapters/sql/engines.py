@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool, StaticPool
 
 from snapshots.adapters.sql.documents import AddressesIn, only_address
+from snapshots.adapters.sql.identity import IDENTITY, file_identity, refuse_stale, server_identity
 from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.rows import digest
 from snapshots.adapters.sql.sqlite_file import connect_read_only, is_read_only
@@ -39,6 +40,8 @@ def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
         event.listen(engine, "invalidate", _let_go_of_sqlite)
+        event.listen(engine, "connect", lambda _, record: record.info.update({IDENTITY: file_identity(url)}))
+        event.listen(engine, "checkout", lambda _, record, __: refuse_stale(url, record))
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "connect", partial(_prepare_postgresql, backends))
     return engine
@@ -71,7 +74,7 @@ def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | Non
         connection.rollback()
 
 
-def _prepare_postgresql(backends: set[int], connection: Any, _record: Any) -> None:
+def _prepare_postgresql(backends: set[int], connection: Any, record: Any) -> None:
     """
     Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it.
 
@@ -84,6 +87,7 @@ def _prepare_postgresql(backends: set[int], connection: Any, _record: Any) -> No
         connection.commit()
     except connection.Error:
         connection.rollback()
+    record.info[IDENTITY] = server_identity(connection)
 
 
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
