@@ -14,7 +14,8 @@ from sqlalchemy import Connection, create_engine, text
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.intel.enrichment import addresses_in_document
 from snapshots.adapters.sql import remembered
-from snapshots.adapters.sql.database import SqlDatabase, SqlStores
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.stores import SqlStores
 from snapshots.adapters.sql.tables import session_summaries
 from snapshots.app.session_ports import Judged, OpenCase
 from snapshots.container import Container

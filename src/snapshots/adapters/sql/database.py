@@ -5,27 +5,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from snapshots.adapters.sql import dialects, indexes, schema
-from snapshots.adapters.sql.audit import SqlAudit
-from snapshots.adapters.sql.counts import SqlInventoryCounts
 from snapshots.adapters.sql.documents import AddressesIn, nowhere
 from snapshots.adapters.sql.engines import engine_of, is_in_memory
-from snapshots.adapters.sql.event_lines import SqlEventLines
 from snapshots.adapters.sql.identity import WrittenDatabase
-from snapshots.adapters.sql.inventory import SqlIpInventory
-from snapshots.adapters.sql.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
 from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
-from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.partitions import partition
-from snapshots.adapters.sql.sessions import FOUND, SqlSessionStore
-from snapshots.adapters.sql.shape import OURS, Shape, shape_of
-from snapshots.adapters.sql.sources import SqlFactSources
+from snapshots.adapters.sql.sessions import FOUND
+from snapshots.adapters.sql.shape import Shape, shape_of
 from snapshots.adapters.sql.sqlite_file import (
     advice_on,
     path_of,
@@ -33,8 +25,8 @@ from snapshots.adapters.sql.sqlite_file import (
     refuse_read_only,
     refusing_changes,
 )
+from snapshots.adapters.sql.stores import SqlStores
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
-from snapshots.adapters.sql.undoing import SqlUndoing
 from snapshots.adapters.sql.urls import database_url
 from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports import WriteLock
@@ -46,83 +38,6 @@ WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run
 
 _BACKENDS: defaultdict[URL, set[int]] = defaultdict(set)
 """The server's process numbers of all connections of this process, by the database: one may wait for another."""
-
-
-class SqlStores:
-    """Everything that is stored, over one connection."""
-
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
-        self._connection = connection
-        self._shape = shape
-
-    @property
-    def connection(self) -> Connection:
-        """Return the connection, with its transaction."""
-        return self._connection
-
-    @property
-    def largest_asn(self) -> int:
-        """Return the largest number of a network that a session can hold."""
-        return self._shape.largest_asn(session_summaries)
-
-    @cached_property
-    def inventory(self) -> SqlIpInventory:
-        """Return the addresses."""
-        return SqlIpInventory(self._connection, self.sources, self._shape)
-
-    @cached_property
-    def counts(self) -> SqlInventoryCounts:
-        """Return the counts of addresses and networks."""
-        return SqlInventoryCounts(self._connection)
-
-    @cached_property
-    def sources(self) -> SqlFactSources:
-        """Return the builds of sources."""
-        return SqlFactSources(self._connection)
-
-    @cached_property
-    def sessions(self) -> SqlSessionStore:
-        """Return the sessions."""
-        return SqlSessionStore(self._connection, self._shape)
-
-    @cached_property
-    def open_sessions(self) -> SqlOpenSessions:
-        """Return the sessions without a snapshot."""
-        return SqlOpenSessions(self._connection, self.audit, self._shape)
-
-    @cached_property
-    def dead_letters(self) -> SqlDeadLetters:
-        """Return the lines that could not be loaded."""
-        return SqlDeadLetters(self._connection)
-
-    @cached_property
-    def event_lines(self) -> SqlEventLines:
-        """Return the lines of events that are kept."""
-        return SqlEventLines(self._connection)
-
-    @cached_property
-    def bookmarks(self) -> SqlBookmarks:
-        """Return how far contents were read."""
-        return SqlBookmarks(self._connection)
-
-    @cached_property
-    def runs(self) -> SqlRuns:
-        """Return the executions."""
-        return SqlRuns(self._connection)
-
-    @cached_property
-    def audit(self) -> SqlAudit:
-        """Return the doors to sealed sessions."""
-        return SqlAudit(self._connection, self._shape)
-
-    @cached_property
-    def undoing(self) -> SqlUndoing:
-        """Return what takes runs back."""
-        return SqlUndoing(self._connection, self.audit)
-
-    def log_position(self) -> int | None:
-        """Return how far the log of the database is written."""
-        return dialects.log_position(self._connection)
 
 
 class SqlDatabase:
