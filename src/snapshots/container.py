@@ -17,7 +17,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import FoundLogs, find_logs
-from snapshots.adapters.cowrie.pieces import salvaged
+from snapshots.adapters.cowrie.pieces import parts_of, salvaged
 from snapshots.adapters.cowrie.watch import FolderWatch
 from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
@@ -50,7 +50,7 @@ from snapshots.app.follow import DeltaLoader
 from snapshots.app.improve import ImproveSnapshots
 from snapshots.app.inventory import InventoryKeeper, LookedUp, Told
 from snapshots.app.kept_events import KeptEvents
-from snapshots.app.lines import LineOptions, LogEvent, LogSource
+from snapshots.app.lines import BadLine, LineOptions, LogEvent, LogSource
 from snapshots.app.load import BulkLoader
 from snapshots.app.lookup import Lookups
 from snapshots.app.overview import OverviewMaker
@@ -132,11 +132,16 @@ def _limits(settings: Settings) -> HealthLimits:
     )
 
 
-_decoder = LineDecoder()
+_decoder = LineDecoder(LineOptions(keeps_lines=True))
+
+
+def _parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
+    """Read a stored line as a line of a log is read."""
+    return parts_of(_decoder, salvaged(line), start=1)
 
 
 def _line_in(line: bytes) -> LogEvent | None:
-    """Read a stored line as a line of a log is read, with what a loss of power or an editor left around it."""
+    """Read a line that was stored as one event, with what a loss of power or an editor left around it."""
     found = _decoder.decode(salvaged(line))
     return found if isinstance(found, LogEvent) else None
 
@@ -250,7 +255,7 @@ class Container(containers.DeclarativeContainer):
         tell=providers.Object(warn),
     )
     letters = providers.Singleton(
-        DeadLetterOffice, database=database, loader=loader, event_in=providers.Object(_line_in)
+        DeadLetterOffice, database=database, loader=loader, parts_of=providers.Object(_parts_of)
     )
     events = providers.Singleton(KeptEvents, database=database, event_in=providers.Object(_line_in))
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)

@@ -1,20 +1,29 @@
 """Lines that could not be loaded, loaded later."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from snapshots.app.errors import NoSuchLetter
 from snapshots.app.line_ports import DeadLetter
-from snapshots.app.lines import LogEvent, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
 from snapshots.app.replay import DeadLetterOffice, LetterStream
 from tests.app.test_load import loader, said
 from tests.fakes import InMemoryDatabase
 from tests.strategies import NOON
 
-LETTERS = {"aa1": b"good 1", "aa2": b"bad", "b": b"good 2"}
+LETTERS = {"aa1": b"good 1", "aa2": b"not_json 0", "b": b"good 2"}
 
 
-def event_in(line: bytes) -> LogEvent | None:
-    return said("s", int(line.split()[1])) if line.startswith(b"good") else None
+def parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
+    """Read an event for each number behind a word; another word is no event."""
+    words = line.split()
+    return [
+        said("s", int(number))._replace(line=line)
+        if word == b"good"
+        else BadLine(Reason[word.decode().upper()], word, 0)
+        for word, number in zip(words[::2], words[1::2], strict=True)
+    ]
 
 
 @pytest.fixture
@@ -33,7 +42,7 @@ def database() -> InMemoryDatabase:
 
 
 def office(database: InMemoryDatabase) -> DeadLetterOffice:
-    return DeadLetterOffice(database, loader(database), event_in)
+    return DeadLetterOffice(database, loader(database), parts_of)
 
 
 def test_what_can_be_read_by_now_is_loaded_and_no_letter_any_more(database: InMemoryDatabase) -> None:
@@ -63,7 +72,7 @@ def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) 
 
 def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemoryDatabase) -> None:
     """No mark leads into it."""
-    stream = LetterStream(database, event_in, keeps_lines=False)
+    stream = LetterStream(database, parts_of, keeps_lines=False)
 
     assert (stream.resume([Mark(3, "x")]), stream.mark()) == (0, Mark(0, ""))
     assert len(list(stream.lines())) == 2
@@ -72,8 +81,24 @@ def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemory
 
 def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDatabase) -> None:
     """Like every other event of an operator who deletes his logs."""
-    stream = LetterStream(database, event_in, keeps_lines=True)
+    stream = LetterStream(database, parts_of, keeps_lines=True)
 
     kept = {said.line for said in stream.lines() if isinstance(said, LogEvent)}
 
     assert b"good 2" in kept
+
+
+@pytest.mark.parametrize(
+    ("payload", "events", "is_kept"),
+    [("good 3 good 4", 2, False), ("good 3 not_json 0", 1, True), ("nul_block 0 good 3", 1, False)],
+)
+def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events: int, is_kept: bool) -> None:
+    """What was cut beside an event is not lost; NULs are nothing."""
+    database = InMemoryDatabase()
+    letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
+    with database.transaction() as stores:
+        stores.dead_letters.keep([letter], run="run", kept_at=NOON)
+
+    report = office(database).replay(dry_run=False)
+
+    assert (report.events, "c" in database.memory.letters) == (events, is_kept)

@@ -12,6 +12,8 @@ from snapshots.app.progress import Unobserved
 
 PAGE = 1000
 
+PartsOf = Callable[[bytes], Sequence[LogEvent | BadLine]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport:
@@ -36,13 +38,13 @@ class DeadLetterOffice:
     Args:
         database: Where they are.
         loader: Loads what can be read.
-        event_in: Reads an event from a line; None if it is none.
+        parts_of: Reads the events in a line, each with its own line, and what else is in it.
     """
 
-    def __init__(self, database: Database, loader: BulkLoader, event_in: Callable[[bytes], LogEvent | None]) -> None:
+    def __init__(self, database: Database, loader: BulkLoader, parts_of: PartsOf) -> None:
         self._database = database
         self._loader = loader
-        self._event_in = event_in
+        self._parts_of = parts_of
 
     def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
         """Return the first letters, of one reason or of all."""
@@ -74,10 +76,11 @@ class DeadLetterOffice:
             StoreUnavailable: The database failed; whole batches are stored.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        source = LetterStream(self._database, self._event_in, keeps_lines=keeps_lines)
+        source = LetterStream(self._database, self._parts_of, keeps_lines=keeps_lines)
         if dry_run:
-            readable = sum(1 for _ in source.lines())
-            return ReplayReport(letters=source.count, readable=readable)
+            for _ in source.lines():
+                pass
+            return ReplayReport(letters=source.count, readable=len(source.read))
         report = self._loader.load([source], Unobserved())
         for at in range(0, len(source.read), PAGE):
             with self._database.transaction() as stores:
@@ -86,15 +89,15 @@ class DeadLetterOffice:
 
 
 class LetterStream:
-    """The letters as a stream of lines that are read again."""
+    """The letters as a stream of lines that are read again; one of which a part cannot be read stays a letter."""
 
     name = "dead letters"
     head = ""
     size = None
 
-    def __init__(self, database: Database, event_in: Callable[[bytes], LogEvent | None], *, keeps_lines: bool) -> None:
+    def __init__(self, database: Database, parts_of: PartsOf, *, keeps_lines: bool) -> None:
         self._database = database
-        self._event_in = event_in
+        self._parts_of = parts_of
         self._keeps_lines = keeps_lines
         self.count = 0
         self.read: list[str] = []
@@ -111,10 +114,13 @@ class LetterStream:
                 page = stores.dead_letters.page(after=after, limit=PAGE)
             for kept in page:
                 self.count += 1
-                event = self._event_in(kept.letter.payload)
-                if event is not None:
+                parts = self._parts_of(kept.letter.payload)
+                events = [part for part in parts if isinstance(part, LogEvent)]
+                if events and not any(
+                    isinstance(part, BadLine) and part.reason is not Reason.NUL_BLOCK for part in parts
+                ):
                     self.read.append(kept.letter.identity)
-                    yield event._replace(line=kept.letter.payload) if self._keeps_lines else event
+                yield from events if self._keeps_lines else (event._replace(line=None) for event in events)
             if not page:
                 return
             after = page[-1].letter.identity

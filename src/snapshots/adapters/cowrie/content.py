@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
@@ -12,8 +13,8 @@ from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.layers import as_text, refuse_device
-from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, pieces_of, salvaged
-from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun
+from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, parts_of, pieces_of
+from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, separator_of
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
@@ -42,6 +43,7 @@ class LogContent:
         self._hash = blake2b(digest_size=16)
         self._buffer = b""
         self._buffer_at = 0
+        self._separator = b"\n"
         self._offset = 0
 
     @property
@@ -133,17 +135,23 @@ class LogContent:
         except LogUnreadable:
             self._close()
             raise
-        if self.may_be_folded and self._must_be_unfolded(self._stream):
-            self._stream = Unfolded(self._stream, LONGEST_LINE)
+        beginning = self._peek(self._stream)
+        self._separator = separator_of(beginning)
+        if self.may_be_folded and self._must_be_unfolded(beginning):
+            self._stream, self._separator = Unfolded(self._stream, LONGEST_LINE), b"\n"
         return self._stream
 
-    def _must_be_unfolded(self, stream: BufferedIOBase) -> bool:
+    @staticmethod
+    def _peek(stream: BufferedIOBase) -> bytes:
+        try:
+            return bytes(stream.peek(LONGEST_BEGINNING)[:LONGEST_BEGINNING])  # type: ignore[attr-defined]  # each has it
+        except DAMAGED:
+            return b""  # reading says what is wrong
+
+    def _must_be_unfolded(self, beginning: bytes) -> bool:
         if self._decoder.layout is not Layout.AUTO:
             return self._decoder.layout is Layout.JSON
-        try:
-            return is_folded(stream.peek(LONGEST_BEGINNING)[:LONGEST_BEGINNING])  # type: ignore[attr-defined]  # each kind of stream has it
-        except DAMAGED:
-            return False  # reading says what is wrong
+        return is_folded(beginning)
 
     @property
     def is_plain(self) -> bool:
@@ -190,7 +198,7 @@ class LogContent:
             self._buffer_at = self._offset
 
     def _lines(self, stream: BufferedIOBase) -> Iterator[LogEvent | BadLine]:
-        decode = self._decoder.decode
+        decode, separator = self._decoder.decode, self._separator
         rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
         size = len(self._buffer)
         damage = None
@@ -204,14 +212,14 @@ class LogContent:
                 break
             rest.append(chunk)
             size += len(chunk)
-            if b"\n" not in chunk and size <= LONGEST_LINE:
+            if separator not in chunk and size <= LONGEST_LINE:
                 continue
             self._buffer = b"".join(rest)
-            if b"\n" not in chunk:
+            if separator not in chunk:
                 yield self._too_long()
                 after = self._skip_line(stream, self._buffer)
                 self._buffer, self._buffer_at = after, self._offset
-            for line in self._buffer.split(b"\n")[:-1]:
+            for line in self._buffer.split(separator)[:-1]:
                 start = self._offset
                 self._offset += len(line) + 1
                 text = line.strip(BLANK)
@@ -253,9 +261,9 @@ class LogContent:
                 after = line.lstrip(b"\x00")
                 passed = line[: len(line) - len(after)]
             else:
-                head, newline, after = line.partition(b"\n")
-                passed = head + newline
-            if after or not line or (not is_hole and passed.endswith(b"\n")):
+                head, separator, after = line.partition(self._separator)
+                passed = head + separator
+            if after or not line or (not is_hole and passed.endswith(self._separator)):
                 self._hash.update(passed)
                 self._offset += len(passed)
                 return after
@@ -269,16 +277,18 @@ class LogContent:
             yield piece
 
     def _last(self, rest: bytes, /) -> Iterator[LogEvent | BadLine]:
-        """Take a last line without its newline if it is whole; else leave the mark before it."""
+        """Take what is whole of a last line without its newline; leave the mark before what is not."""
         line = rest.strip(BLANK)
         if not line:
             return
-        start = self._offset
-        if isinstance(self._decoder.decode(salvaged(line)), LogEvent):
-            self._offset += len(rest)
-            yield from self._odd(line, Reason.UNFINISHED_LINE, start)
-        else:
-            yield BadLine(Reason.UNFINISHED_LINE, line[:LONGEST_PAYLOAD], start)
+        end = self._offset + len(rest)
+        *parts, last = parts_of(self._decoder, line, self._offset + rest.index(line)) or (None,)
+        yield from parts
+        if isinstance(last, BadLine):
+            last, end = replace(last, reason=Reason.UNFINISHED_LINE), last.offset
+        self._offset = end
+        if last is not None:
+            yield last
 
 
 def _standard_input() -> BufferedIOBase:

@@ -1,52 +1,96 @@
 """What single lines say, whoever reads them from their files."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
 
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.streams import BLANK, BOM
+from snapshots.adapters.cowrie.envelope import events_in_object, events_in_row
+from snapshots.adapters.cowrie.fragments import SEPARATORS, whole_objects
+from snapshots.adapters.cowrie.streams import BLANK, BOM, separator_of
 from snapshots.app.lines import BadLine, LineOptions, LogEvent, Reason
 
 HEAD = 64 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
 LONGEST_PAYLOAD = 64 * 1024
 
+AROUND = BLANK + b"\x00\x1e,"
+BULK_ACTION = re.compile(rb'\{\s*"(?:index|create)"\s*:\s*\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\w+)\s*,?)*\}\s*\}')
+"""Tells Elasticsearch what to do with the event in the next line, and nothing of the event."""
+
 
 def pieces_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> Sequence[LogEvent | BadLine]:
     """
-    Take the event out of what a loss of power or an editor left around it.
+    Return the events in a line that is not one event as it stands, and what else is in it.
+
+    Around events may stand what a loss of power or an editor left, other events, parts of events that were cut, and
+    what a shipper of logs put there.
 
     Args:
         decoder: Turns lines into events.
-        line: One that is no event as it stands.
-        reason: Why it is none.
-        start: Where it starts.
+        line: Without white space around it.
+        reason: Why it is no event.
+        start: Where it starts in its content.
     """
-    said = decoder.decode(salvaged(line))
-    if not isinstance(said, LogEvent):
-        return [BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)]
-    return [BadLine(Reason.NUL_BLOCK, line[:LONGEST_PAYLOAD], start), said] if _has_nuls(line) else [said]
+    bad = BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
+    bare = salvaged(line)
+    said = decoder.decode(bare) if len(bare) < len(line) else reason
+    if isinstance(said, LogEvent):
+        return [bad, said] if _has_nuls(line) else [said]
+    if BULK_ACTION.fullmatch(line):
+        return ()
+    return _parts_of(decoder, line, reason, start) or events_in_row(decoder, line) or [bad]
+
+
+def _parts_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> list[LogEvent | BadLine]:
+    """Return the events in a line and what is between them; nothing if there is no event."""
+    parts: list[LogEvent | BadLine] = []
+    end, has_events = 0, False
+    for found in whole_objects(line, is_first=start == 0):
+        text = line[found.start : found.end]
+        said = decoder.decode(text) if len(text) < len(line) else reason
+        events = [said] if isinstance(said, LogEvent) else events_in_object(decoder, found.value)
+        if not events:
+            continue  # it is a part of what stands before the next event
+        if not found.is_wrapped:
+            parts += _rest(line, end, found.start, start)
+        parts += events
+        end, has_events = found.end, True
+    return [*parts, *_rest(line, end, len(line), start)] if has_events else []
+
+
+def _rest(line: bytes, begin: int, end: int, start: int) -> list[BadLine]:
+    rest = line[begin:end].strip(SEPARATORS)
+    at = start + line.index(rest, begin)
+    return [BadLine(Reason.NOT_JSON, rest[:LONGEST_PAYLOAD], at)] if rest else []
 
 
 def salvaged(line: bytes) -> bytes:
-    """Return a line without NULs and white space around it, and without the mark that some editors put first."""
-    return line.strip(BLANK + b"\x00").removeprefix(BOM)
+    """Return a line without NULs, commas and white space around it, and without a byte order mark."""
+    return line.strip(AROUND).removeprefix(BOM)
 
 
 def _has_nuls(line: bytes) -> bool:
     return b"\x00" in (line[:1], line[-1:])
 
 
+def parts_of(decoder: LineDecoder, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
+    """Return what is in a line without white space around it: one event, or what `pieces_of` finds."""
+    said = decoder.decode(line)
+    return [said] if isinstance(said, LogEvent) else pieces_of(decoder, line, said, start)
+
+
 def first_event_in(decoder: LineDecoder, beginning: bytes) -> tuple[str, datetime | None]:
-    """Return a hash of the bytes of a content up to the end of its first event, and the event's time."""
+    """Return a hash of the bytes of a content up to the end of its first line with an event, and the event's time."""
     end = 0
-    for line in beginning.split(b"\n"):
-        end += len(line) + 1
-        said = decoder.decode(salvaged(line))
-        if isinstance(said, LogEvent):
-            known = beginning[: end - 1].rstrip(BLANK + b"\x00")
-            return blake2b(known, digest_size=16).hexdigest(), said.event.at
+    for line in beginning.split(separator_of(beginning)):
+        start, end = end, end + len(line) + 1
+        text = line.strip(BLANK)
+        for part in parts_of(decoder, text, start) if text else ():
+            if isinstance(part, LogEvent):
+                known = beginning[: end - 1].rstrip(BLANK + b"\x00")
+                return blake2b(known, digest_size=16).hexdigest(), part.event.at
     return "", None
 
 
@@ -68,8 +112,7 @@ class LinesOfParts:
             return ()
         if len(text) > LONGEST_LINE and len(salvaged(text)) > LONGEST_LINE:
             return [BadLine(Reason.TOO_LONG, text[:LONGEST_PAYLOAD], start)]
-        said = self._decoder.decode(text)
-        return [said] if isinstance(said, LogEvent) else pieces_of(self._decoder, text, said, start)
+        return parts_of(self._decoder, text, start)
 
     def head(self, beginning: bytes) -> str:
         """Return by what a file is known that begins so; "" while there is no event in it."""

@@ -21,6 +21,12 @@ LONGEST_BEGINNING = 8192
 """Bytes by which it is told what a content is."""
 
 
+def separator_of(beginning: bytes) -> bytes:
+    """Return what separates the lines of a content: a newline, or a sign that is used in its place."""
+    text = beginning[: LONGEST_BEGINNING - 1]
+    return next((sign for sign in (b"\n", b"\r", b"\x1e") if sign in text[1:-1]), b"\n")
+
+
 class Begun(RawIOBase):
     """
     A stream of which enough has come to tell what it is, however little was written at once.

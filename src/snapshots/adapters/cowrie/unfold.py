@@ -1,4 +1,4 @@
-"""Events that do not stand one in a line: JSON arrays, pretty-printed events, and what Elasticsearch wraps them in."""
+"""Events that do not stand one in a line: JSON arrays, pretty-printed events, and answers of Elasticsearch."""
 
 import json
 import re
@@ -20,15 +20,8 @@ _INSIDE = re.compile(rb'["\\\n]')
 _HITS = re.compile(rb'"hits"\s*:\s*\Z')
 _TEXT = rb'"(?:[^"\\\n]|\\.)*"'
 _PLAIN = rb'\s*(?:%b|[-+.\w]+|\{[^{}"]*(?:"[^"]*"[^{}"]*)*\})\s*' % _TEXT
-_WRAPPED = re.compile(rb'\{\s*(?:%b\s*:%b,\s*)*"(?:_source|hits|responses)"\s*:\s*[{\[]' % (_TEXT, _PLAIN))
+_WRAPPED = re.compile(rb'\{\s*(?:%b\s*:%b,\s*)*"(?:hits|responses)"\s*:\s*[{\[]' % (_TEXT, _PLAIN))
 _PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
-
-
-class _Hit(msgspec.Struct):
-    source: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="_source")
-
-
-_unwrap = msgspec.json.Decoder(_Hit).decode
 
 
 def is_folded(beginning: bytes) -> bool:
@@ -41,9 +34,9 @@ class Unfolded(BufferedIOBase):
     """
     A stream of JSON texts as lines: every event in a line of its own, without white space between its parts.
 
-    So it can be read and known again as any other log. The events may stand in an array, each may reach over several
-    lines, and each may be wrapped as `_source`, in a list of `hits` or not, by Elasticsearch. Where an event is broken
-    off, which shows by what follows it, the next one is found again.
+    So it can be read and known again as any other log. The events may stand in an array or in Elasticsearch's list of
+    `hits`, and each may reach over several lines; one in an envelope comes out in it. Where an event is broken off,
+    which shows by what follows it, the next one is found again.
 
     Args:
         stream: What to read.
@@ -143,10 +136,9 @@ def _junk(data: bytearray, means_nothing: bytes = BETWEEN) -> Iterator[bytes]:
 
 
 def _event(text: bytes) -> Iterator[bytes]:
-    """Yield an event as a line, unwrapped; what cannot be read as it stands."""
+    """Yield an event as a line; what cannot be read as it stands."""
     try:
-        source = bytes(_unwrap(text).source) if b'"_source"' in text else b""
-        yield as_cowrie_writes(source if source[:1] == b"{" else text) + b"\n"
+        yield as_cowrie_writes(text) + b"\n"
     except (msgspec.DecodeError, ValueError, RecursionError):
         yield _leniently(text).replace(b"\n", b" ") + b"\n"
 
@@ -165,10 +157,8 @@ def as_cowrie_writes(event: bytes) -> bytes:
 
 
 def _leniently(text: bytes) -> bytes:
-    """Unwrap what the fast decoder refuses, such as a lone surrogate in it."""
+    """Read what the fast decoder refuses, such as bytes that are no UTF-8."""
     try:
-        found = json.loads(text.decode("utf-8", "replace"))
+        return json.dumps(json.loads(text.decode("utf-8", "replace")), separators=(",", ":")).encode()
     except (ValueError, RecursionError):
         return text
-    source = found.get("_source") if isinstance(found, dict) else None
-    return json.dumps(source if isinstance(source, dict) else found, separators=(",", ":")).encode()

@@ -1,0 +1,113 @@
+"""Find the Cowrie events in what a shipper of logs wrapped around them."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.fragments import whole_objects
+from snapshots.app.lines import LogEvent
+
+DEEPEST = 12
+"""How deep an event may lie within objects, lists and texts; Elasticsearch's answers need five levels."""
+
+REQUIRED = frozenset({"eventid", "session", "timestamp"})
+
+ATTACK = frozenset(
+    {"eventid", "event_type", "session", "session_id", "src_ip", "src_port", "source_ip", "dst_ip", "dst_port"}
+    | {"dest_ip", "dest_port", "remote_ip", "client_ip", "attacker_ip", "peer", "peer_ip", "username", "password"}
+    | {"user_agent", "post_data"}
+)
+"""Fields of an object that tells of an attack itself: it is no envelope, and an attacker may have typed its texts."""
+
+ENDS = ("source", "client", "destination")
+"""Objects that tell of a connection, in the Elastic Common Schema."""
+
+TEXTS = frozenset(
+    {"body", "content", "data", "entry", "event", "line", "log", "message", "msg", "original", "payload", "raw"}
+    | {"record", "text", "value", "values"}
+)
+TYPED = frozenset({"agent", "cmd", "command", "header", "http", "input", "query", "req", "request", "response", "user"})
+"""Words of the names of fields that hold a whole line, and of fields whose text an attacker typed."""
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_CSV = re.compile(rb'(?:^|[,;\t])"(\{(?:[^"]|"")*\})"(?=[,;\t]|$)')
+_ADDRESS = re.compile(rb"\b\d{1,3}(?:\.\d{1,3}){3}\b")
+
+
+def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: int = DEEPEST) -> list[LogEvent]:
+    """
+    Return the events in an object that is none itself.
+
+    They are fields of it at any depth, or texts in the fields that shippers use for lines. A text comes first: it is
+    the line as it was logged.
+
+    Args:
+        decoder: Turns lines into events.
+        envelope: What a shipper wrote.
+        depth: How much deeper to look.
+    """
+    if depth == 0 or not ATTACK.isdisjoint(envelope) or any(isinstance(envelope.get(name), dict) for name in ENDS):
+        return []
+    texts = (value for name, value in envelope.items() if _holds_a_line(name))
+    found = [event for value in texts for event in _in_texts(decoder, value, depth - 1)]
+    if not found and (flat := _flattened(envelope)):
+        found = _event(decoder, flat)
+    if not found:
+        found = [event for value in envelope.values() for event in _in_fields(decoder, value, depth - 1)]
+    return list({event.event.fingerprint: event for event in found}.values())
+
+
+def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> list[LogEvent]:
+    """Return the events in a text that is one line or several, each with what a shipper put before it."""
+    found: list[LogEvent] = []
+    for start, end, _, value in whole_objects(text):
+        said = decoder.decode(text[start:end])
+        found += [said] if isinstance(said, LogEvent) else events_in_object(decoder, value, depth)
+    return found
+
+
+def events_in_row(decoder: LineDecoder, row: bytes) -> list[LogEvent]:
+    """Return the events in a row of CSV; one with an address of its own belongs to another program."""
+    field = _CSV.search(row)
+    if field is None or _ADDRESS.search(row[: field.start()] + b" " + row[field.end() :]):
+        return []
+    return events_in_text(decoder, field[1].replace(b'""', b'"'))
+
+
+def _in_texts(decoder: LineDecoder, value: object, depth: int) -> Iterable[LogEvent]:
+    if isinstance(value, str):
+        return events_in_text(decoder, value.encode("utf-8", "surrogatepass"), depth) if "{" in value else ()
+    if not isinstance(value, list) or depth <= 0:
+        return ()
+    if value and all(type(byte) is int and 0 <= byte <= 255 for byte in value):
+        return events_in_text(decoder, bytes(value), depth)  # so the journal writes what it takes for no text
+    return [event for each in value for event in _in_texts(decoder, each, depth - 1)]
+
+
+def _in_fields(decoder: LineDecoder, value: object, depth: int) -> Iterable[LogEvent]:
+    if isinstance(value, list) and depth > 0:
+        return [event for each in value for event in _in_fields(decoder, each, depth - 1)]
+    if not isinstance(value, dict):
+        return ()
+    return _event(decoder, value) if value.keys() >= REQUIRED else events_in_object(decoder, value, depth)
+
+
+def _event(decoder: LineDecoder, fields: Mapping[str, Any]) -> list[LogEvent]:
+    said = decoder.decode(json.dumps(fields, separators=(",", ":")).encode())  # as Cowrie writes it
+    return [said] if isinstance(said, LogEvent) else []
+
+
+def _flattened(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event whose fields are called as in `_eventid` or `cowrie.eventid`, under their own names."""
+    for name in envelope:
+        start = name.removesuffix("eventid")
+        if len(start) < len(name) and all(start + field in envelope for field in REQUIRED):
+            return {key.removeprefix(start): value for key, value in envelope.items() if key.startswith(start)}
+    return {}
+
+
+def _holds_a_line(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name)]
+    return bool(words) and words[-1] in TEXTS and TYPED.isdisjoint(words)
