@@ -267,6 +267,7 @@ class Container(containers.DeclarativeContainer):
         database=database,
         reader=providers.Factory(_bounded_reader, settings=settings),
         choose=providers.Object(randbelow),
+        clock=clock,
     )
     overview = providers.Singleton(
         OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock

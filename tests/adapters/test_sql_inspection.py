@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from snapshots.adapters.clock import SystemClock
 from snapshots.adapters.sql import guard, inspection
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.reports import SqlReports
@@ -48,7 +49,7 @@ def behind_its_back(database: SqlDatabase, statement: str) -> None:
 
 
 def looked(database: SqlDatabase, *, full: bool = True, chosen: int = 0) -> Inspection:
-    return SqlReports(database, AsOfReader(), choose=lambda _: chosen).inspect(show=99, full=full)
+    return SqlReports(database, AsOfReader(), choose=lambda _: chosen, clock=SystemClock()).inspect(show=99, full=full)
 
 
 def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:

@@ -45,7 +45,7 @@ def test_nothing_gives_an_overview_of_nothing(tmp_path: Path) -> None:
 )
 def test_the_span_of_the_timeline_fits_its_length(tmp_path: Path, length: timedelta, span: Span) -> None:
     """Never thousands of bars, never one."""
-    made = overview_of(tmp_path, NOON, NOON + length)
+    made = overview_of(tmp_path, NOON - length, NOON)
 
     assert made.span is span
     assert sum(group.sessions for group in made.timeline) == 2

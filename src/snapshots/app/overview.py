@@ -9,6 +9,7 @@ from snapshots.app.ports import Clock
 from snapshots.app.questions import Group, Key, Questions, Span, Which
 from snapshots.app.report import Report, Reports
 from snapshots.domain.concentration import Concentration
+from snapshots.domain.plausibility import PlausibleTimes
 
 LONGEST_PERIOD = timedelta(days=7)
 """How long the newest span is at most that is compared with the one before."""
@@ -52,7 +53,7 @@ class Overview:
         made_at: When it was made.
         report: Who attacked, and how much is known.
         span: By what the timeline is told.
-        timeline: Sessions by that span and IP type, the newest first.
+        timeline: Sessions by that span and IP type, the newest first; only of plausible times.
         period: The newest span, and what is compared with the one before; None without sessions.
         changed: The networks that grew most in it.
         spread: How the sessions whose network is known spread over networks.
@@ -109,13 +110,16 @@ class OverviewMaker:
         report = self._reports.report(top=top)
         period = _period(report)
         span = _span(report)
+        now = self._clock.now()
+        times = PlausibleTimes.seen_from(now)
         ask, everything = self._questions.groups, Which()
+        in_time = Which(since=times.earliest, until=times.latest)
         within = Which(since=period[0], until=period[1]) if period is not None else None
         return Overview(
-            made_at=self._clock.now(),
+            made_at=now,
             report=report,
             span=span,
-            timeline=ask(everything, [span, Key.IP_TYPE], top=LARGEST_TIMELINE),
+            timeline=ask(in_time, [span, Key.IP_TYPE], top=LARGEST_TIMELINE),
             period=period,
             changed=ask(within, [Key.ASN], top=top, with_before=True) if within is not None else (),
             spread=self._questions.concentration(everything, Key.ASN, known_only=True),

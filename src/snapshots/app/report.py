@@ -85,7 +85,7 @@ class Standing:
     Attributes:
         sessions: How many sessions carry a snapshot.
         dead_letters: Lines set aside, by reason.
-        last_event_at: The latest event; None without sessions.
+        last_event_at: The latest event at a plausible time; None without any.
         newest_builds: When the newest build of each source that counts was made.
     """
 
@@ -105,8 +105,9 @@ class Report:
         logins: Attempts to log in, successful or not.
         commands: Commands entered.
         downloads: Files fetched.
-        first_event_at: The earliest event; None without sessions.
-        last_event_at: The latest event; None without sessions.
+        first_event_at: The earliest event at a plausible time; None without any.
+        last_event_at: The latest one.
+        impossible_clocks: Sessions that began or ended at no plausible time; they count everywhere but in times.
         coverage: How many sessions and addresses carry a snapshot.
         networks: The networks with most sessions.
         countries: The countries with most sessions.
@@ -122,6 +123,7 @@ class Report:
     downloads: int
     first_event_at: datetime | None
     last_event_at: datetime | None
+    impossible_clocks: int
     coverage: CoverageReport
     networks: Sequence[Tally]
     countries: Sequence[Tally]
@@ -223,6 +225,15 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     )
     shares = (f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
     return f"of {coverage.total:,} sessions {', '.join(shares)}"
+
+
+def impossible_clocks_text(report: Report) -> str:
+    """Return the sentence about sessions at no plausible time; "" without any."""
+    count = report.impossible_clocks
+    if not count:
+        return ""
+    who = "1 session has" if count == 1 else f"{count:,} sessions have"
+    return f"{who} an impossible clock (before 2000 or more than a day in the future), left out of times and timelines."
 
 
 class Invariant(Enum):

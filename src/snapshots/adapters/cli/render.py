@@ -19,6 +19,7 @@ from snapshots.app.report import (
     LagSpread,
     Report,
     Tally,
+    impossible_clocks_text,
     methods_text,
 )
 from snapshots.domain.behaviour import Behaviour, Trait
@@ -78,10 +79,12 @@ def show_report(console: Console, report: Report) -> None:
     console.print(
         f"{_count(report.coverage.sessions.total, 'session')} from "
         f"{_count(report.coverage.addresses.total, 'address', 'addresses')}, "
-        f"{report.first_event_at:%Y-%m-%d} to {report.last_event_at:%Y-%m-%d}: "
+        f"{_day(report.first_event_at)} to {_day(report.last_event_at)}: "
         f"{_count(report.events, 'event')}, {_count(report.logins, 'login')}, "
         f"{_count(report.commands, 'command')}, {_count(report.downloads, 'download')}."
     )
+    if note := impossible_clocks_text(report):
+        console.print(note)
     console.print(f"Networks, countries and types: {methods_text(report.coverage.sessions)}.")
     total = report.coverage.sessions.total
     networks = [
@@ -97,6 +100,10 @@ def show_report(console: Console, report: Report) -> None:
     console.print("\nSources of facts:")
     for source in report.sources:
         console.print(Text("  ") + printable(f"{source.label}: {source.licence}", 160))
+
+
+def _day(at: datetime | None) -> str:
+    return "unknown" if at is None else f"{at:%Y-%m-%d}"
 
 
 def _show_dead_letters(console: Console, report: Report) -> None:
@@ -357,7 +364,7 @@ def _lag(lag: LagSpread) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{str(at)[:19]} UTC"  # strftime would write the year 1 as such
 
 
 def _count(count: int, noun: str, plural: str | None = None) -> str:

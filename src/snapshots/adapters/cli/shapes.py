@@ -32,6 +32,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "downloads": report.downloads,
         "first_event_at": report.first_event_at,
         "last_event_at": report.last_event_at,
+        "impossible_clocks": report.impossible_clocks,
         "coverage": coverage_document(report.coverage),
         "networks": [
             {

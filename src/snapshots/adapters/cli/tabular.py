@@ -113,5 +113,5 @@ def _shown(value: object, *, is_number: bool) -> Text:
         case float():
             text = f"{value:.3f}"
         case _:
-            text = f"{value:%Y-%m-%d %H:%M:%S}"
+            text = str(value)[:19]  # strftime would write the year 1 as such
     return printable(text, 60)

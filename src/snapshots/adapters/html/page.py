@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from snapshots.app.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.questions import Group, Span
-from snapshots.app.report import FIELD_NAMES, methods_text
+from snapshots.app.report import FIELD_NAMES, impossible_clocks_text, methods_text
 from snapshots.domain.ip_type import IpType
 
 HERE = resources.files("snapshots.adapters.html")
@@ -61,6 +61,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         report=overview.report,
         methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
         names=FIELD_NAMES,
+        clocks=impossible_clocks_text(overview.report),
         version=version,
         not_known=NOT_KNOWN,
     )

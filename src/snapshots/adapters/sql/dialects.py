@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    case,
     cast,
     collate,
     column,
@@ -290,7 +291,13 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
 
 def is_moment(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether there is a moment; SQLite holds any text of another loader where one should be."""
-    return (moment if connection.dialect.name == "postgresql" else func.date(moment)).is_not(None)
+    return (moment if connection.dialect.name == "postgresql" else func.date(_to_the_millisecond(moment))).is_not(None)
+
+
+def _to_the_millisecond(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a moment for a function of SQLite, which would round it up to the next second, day or year."""
+    as_text = type_coerce(moment, String)
+    return case((func.length(as_text) == len("YYYY-MM-DD HH:MM:SS.ffffff"), func.substr(as_text, 1, 23)), else_=as_text)
 
 
 def moment_stored(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -320,9 +327,9 @@ def beginning_of(connection: Connection, span: str, moment: ColumnElement[Any]) 
         form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
         return func.to_char(grouped_by(connection, span, moment), literal_column(f"'{form}'"))
     if span == "hour":
-        return func.strftime("%Y-%m-%d %H:00", moment, type_=String)
+        return func.strftime("%Y-%m-%d %H:00", _to_the_millisecond(moment), type_=String)
     moves = {"day": (), "week": ("-6 days", "weekday 1"), "month": ("start of month",)}[span]
-    return func.date(moment, *moves, type_=String)
+    return func.date(_to_the_millisecond(moment), *moves, type_=String)
 
 
 def grouped_by(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, distinct, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, func, not_, or_, select, true
 
 from snapshots.adapters.sql.asking import ASOF, INFERRED
 from snapshots.adapters.sql.database import SqlDatabase
@@ -23,6 +23,7 @@ from snapshots.adapters.sql.tables import (
     session_summaries,
     states,
 )
+from snapshots.app.ports import Clock
 from snapshots.app.report import (
     CoverageReport,
     Explanation,
@@ -38,6 +39,7 @@ from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation, label_of
+from snapshots.domain.plausibility import PlausibleTimes
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 
@@ -55,15 +57,20 @@ class SqlReports:
         database: Where the sessions are.
         reader: Says what was believed at a moment.
         choose: Returns a number below another one, by chance.
+        clock: Tells which times are plausible.
     """
 
-    def __init__(self, database: SqlDatabase, reader: AsOfReader, *, choose: Callable[[int], int]) -> None:
+    def __init__(
+        self, database: SqlDatabase, reader: AsOfReader, *, choose: Callable[[int], int], clock: Clock
+    ) -> None:
+        self._clock = clock
         self._choose = choose
         self._database = database
         self._reader = reader
 
     def report(self, *, top: int) -> Report:
         """Return who attacked."""
+        times = PlausibleTimes.seen_from(self._clock.now())
         with self._database.reading() as connection:
             totals = connection.execute(
                 select(
@@ -71,11 +78,12 @@ class SqlReports:
                     func.coalesce(func.sum(S.login_attempts), 0),
                     func.coalesce(func.sum(S.command_count), 0),
                     func.coalesce(func.sum(S.file_downloads), 0),
-                    func.min(S.first_event_at),
-                    func.max(S.last_event_at),
+                    func.min(case((_is_plausible(S.first_event_at, times), S.first_event_at))),
+                    func.max(case((_is_plausible(S.last_event_at, times), S.last_event_at))),
+                    func.count(case((_is_impossible(times), 1))),
                 )
             ).one()
-            events, logins, commands, downloads, first, last = totals
+            events, logins, commands, downloads, first, last, impossible = totals
             return Report(
                 events=int(events),
                 logins=int(logins),
@@ -83,12 +91,13 @@ class SqlReports:
                 downloads=int(downloads),
                 first_event_at=first,
                 last_event_at=last,
-                coverage=_coverage(connection),
+                impossible_clocks=impossible,
+                coverage=_coverage(connection, times),
                 networks=_networks(connection, top),
                 countries=_tallies(connection, case((states("snapshot_country"), S.snapshot_country)), top),
                 types=_tallies(connection, S.snapshot_ip_type, top),
                 days=sorted(
-                    _tallies(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest=True),
+                    _tallies(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest_of=times),
                     key=lambda tally: tally.value or "",
                 ),
                 dead_letters=_dead_letters(connection),
@@ -103,17 +112,19 @@ class SqlReports:
                 .where(fact_sources.c.retracted_at.is_(None))
                 .group_by(fact_sources.c.source)
             )
+            times = PlausibleTimes.seen_from(self._clock.now())
+            newest_event = select(func.max(S.last_event_at)).where(_is_plausible(S.last_event_at, times))
             return Standing(
                 sessions=_cases(connection, _by_session()[0]),
                 dead_letters=_dead_letters(connection),
-                last_event_at=connection.execute(select(func.max(S.last_event_at))).scalar(),
+                last_event_at=connection.execute(newest_event).scalar(),
                 newest_builds=dict(tuple(row) for row in connection.execute(newest)),
             )
 
     def coverage(self) -> CoverageReport:
         """Return how many sessions and addresses carry a snapshot."""
         with self._database.reading() as connection:
-            return _coverage(connection)
+            return _coverage(connection, PlausibleTimes.seen_from(self._clock.now()))
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
         """Look at sealed sessions, audit and counts, and try the guard in a transaction that is rolled back."""
@@ -180,7 +191,17 @@ def _by_session() -> tuple[Select[Any], Sequence[ColumnElement[Any]], ColumnElem
     return query, has, method, gap
 
 
-def _coverage(connection: Connection) -> CoverageReport:
+def _is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElement[bool]:
+    return at.between(times.earliest, times.latest)
+
+
+def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
+    """Whether a session began or ended at no plausible time; one of another loader may lack a time."""
+    ends = (S.first_event_at, S.last_event_at)
+    return or_(*(and_(at.is_not(None), not_(_is_plausible(at, times))) for at in ends))
+
+
+def _coverage(connection: Connection, times: PlausibleTimes) -> CoverageReport:
     by_session, has, method, gap = _by_session()
     each = (
         select(
@@ -198,7 +219,7 @@ def _coverage(connection: Connection) -> CoverageReport:
     return CoverageReport(
         sessions=_cases(connection, by_session),
         addresses=_cases(connection, by_address),
-        lag=_lag(connection),
+        lag=_lag(connection, times),
         by_source=_by_source(connection),
     )
 
@@ -229,9 +250,9 @@ def _by_source(connection: Connection) -> Mapping[str, int]:
     return dict(tuple(row) for row in connection.execute(query))
 
 
-def _lag(connection: Connection) -> LagSpread | None:
+def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:
     lag = seconds_between(connection, S.source_ip_seen_at, S.enrichment_at)
-    sealed = select(lag).where(is_sealed(), S.enrichment_at.is_not(None), S.source_ip_seen_at.is_not(None))
+    sealed = select(lag).where(is_sealed(), S.enrichment_at.is_not(None), _is_plausible(S.source_ip_seen_at, times))
     values = sealed.subquery().c[0]
     count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()
     if not count:
@@ -244,9 +265,12 @@ def _lag(connection: Connection) -> LagSpread | None:
     )
 
 
-def _tallies(connection: Connection, value: ColumnElement[Any], top: int, *, newest: bool = False) -> Sequence[Tally]:
+def _tallies(
+    connection: Connection, value: ColumnElement[Any], top: int, *, newest_of: PlausibleTimes | None = None
+) -> Sequence[Tally]:
+    """Return the values with most sessions, or the newest ones of sessions that began at plausible times."""
     sessions = func.count().label("sessions")
-    order = value.desc() if newest else sessions.desc()
+    order = value.desc() if newest_of is not None else sessions.desc()
     query = (
         select(
             value,
@@ -255,6 +279,7 @@ def _tallies(connection: Connection, value: ColumnElement[Any], top: int, *, new
             func.count().filter(INFERRED),
             func.count(distinct(S.source_ip)),
         )
+        .where(_is_plausible(S.first_event_at, newest_of) if newest_of is not None else true())
         .group_by(value)
         .order_by(order, value)
         .limit(top)
