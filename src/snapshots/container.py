@@ -23,6 +23,7 @@ from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.enrichment import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.shelf import SourceShelf
 from snapshots.adapters.intel.tables import Wish, open_table, tables_below
+from snapshots.adapters.intel.types import bundled_types
 from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.sql.adoption import SqlAdoption
 from snapshots.adapters.sql.copying import copy_database
@@ -348,6 +349,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             refresh_statistics=database.refresh_statistics,
             find_tables=find_tables,
             import_table=import_table,
+            bundled_types=lambda: bundled_types(container.reader()),
             now=container.clock().now,
             copy=copy,
             adoption=container.adoption(),

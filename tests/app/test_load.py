@@ -87,6 +87,22 @@ def test_a_log_becomes_sealed_sessions_and_a_run() -> None:
     assert database.memory.addresses[HOME].session_count == 2
 
 
+def test_a_report_counts_inferred_snapshots_and_names_the_latest_attack() -> None:
+    """Of sessions that this load sealed, whether their connect was read or not; steps add up."""
+    database = InMemoryDatabase()
+    before = NOON - timedelta(days=3)  # the only table is of NOON
+    first = load(
+        database, ListSource("log", [said("s", 1, CONNECT, at=before), said("t", 2, at=before, address=OTHER)])
+    )
+    second = load(database, ListSource("more", [said("s", 3, at=NOON), said("u", 4, CONNECT)]))
+
+    assert (first.sealed, first.inferred, first.latest_attack) == (2, 2, before)
+    assert (second.sealed, second.inferred, second.latest_attack) == (1, 0, NOON + timedelta(seconds=4))
+    assert (first + second).latest_attack == second.latest_attack
+    assert LoadReport(run="r").latest_attack is None
+    assert "latest_attack" not in first.counts()
+
+
 def test_the_same_content_again_is_not_even_read() -> None:
     """Its mark says that all of it is stored."""
     database = InMemoryDatabase()

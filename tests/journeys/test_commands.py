@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from snapshots.adapters.intel.types import IporiginSource
 from tests.journeys.conftest import Run
 from tests.tables import mmdb
 
@@ -26,6 +27,22 @@ def test_a_folder_becomes_sessions_with_networks(run: Run, logs: Path) -> None:
     assert code == 0
     assert coverage["fields"]["asn"]["share"] >= 0.95
     assert coverage["fields"]["country"]["share"] >= 0.95
+
+
+@pytest.mark.parametrize(("days", "is_stale"), [(13, False), (15, True)])
+def test_a_load_says_when_the_bundled_types_are_too_old_for_its_attacks(
+    run: Run, tmp_path: Path, days: int, is_stale: bool
+) -> None:
+    """Tor exits hold for two weeks; once, and not where nothing was loaded."""
+    at = (IporiginSource().build.built_at + timedelta(days=days)).isoformat()
+    event = {"eventid": "cowrie.session.connect", "session": "aa11bb22cc33", "src_ip": "8.8.8.8", "timestamp": at}
+    (tmp_path / "cowrie.json").write_text(json.dumps(event) + "\n")
+
+    _, out, _ = run("load", tmp_path / "cowrie.json")
+    _, again, _ = run("load", tmp_path / "cowrie.json")
+
+    assert out.count("too old for attacks after") == int(is_stale)
+    assert "too old" not in again
 
 
 def test_the_same_folder_again_changes_nothing(run: Run, logs: Path, tmp_path: Path) -> None:

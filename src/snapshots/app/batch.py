@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class LoadReport:
         reused_ids: Sessions stored under a qualified name, because their id belonged to another.
         late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
         completed: Sessions stored before that received their snapshot, because their address learned something.
+        latest_attack: The latest sighting of a session that received its snapshot, in UTC; None if none did.
     """
 
     run: str
@@ -67,13 +69,16 @@ class LoadReport:
     reused_ids: int = 0
     late_sightings: int = 0
     completed: int = 0
+    latest_attack: datetime | None = None
 
     def counts(self) -> dict[str, int]:
         """Return every count by its name."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "run"}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in {"run", "latest_attack"}}
 
     def __add__(self, other: "LoadReport") -> "LoadReport":
-        return replace(self, **{name: count + getattr(other, name) for name, count in self.counts().items()})
+        latest = max((at for at in (self.latest_attack, other.latest_attack) if at is not None), default=None)
+        sums = {name: count + getattr(other, name) for name, count in self.counts().items()}
+        return replace(self, latest_attack=latest, **sums)
 
 
 class ReadSession(NamedTuple):

@@ -233,6 +233,7 @@ class BulkLoader:
             sessions_changed=sum(change.held is not None for change in changes),
             sealed=_newly_sealed(changes),
             inferred=_newly_inferred(changes),
+            latest_attack=_latest_attack(changes),
             left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
             dead_letters=letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
@@ -275,7 +276,13 @@ class BulkLoader:
                 BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
             )
             begun_at = self._stopwatch()
-            yield LoadReport(run=run, sealed=sealed, inferred=_newly_inferred(changes), left_open=len(changes) - sealed)
+            yield LoadReport(
+                run=run,
+                sealed=sealed,
+                inferred=_newly_inferred(changes),
+                latest_attack=_latest_attack(changes),
+                left_open=len(changes) - sealed,
+            )
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
@@ -308,13 +315,18 @@ def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> Sess
 
 
 def _newly_inferred(changes: Iterable[SessionChange]) -> int:
-    return sum(
-        change.kept.snapshot is not None
-        and change.kept.snapshot.method is Method.INFERRED
-        and not (change.held is not None and change.held.is_sealed)
-        for change in changes
-    )
+    snapshots = (change.kept.snapshot for change in changes if _is_newly_sealed(change))
+    return sum(snapshot is not None and snapshot.method is Method.INFERRED for snapshot in snapshots)
+
+
+def _latest_attack(changes: Iterable[SessionChange]) -> datetime | None:
+    sightings = (change.kept.sighting for change in changes if _is_newly_sealed(change))
+    return max((sighting.seen_at for sighting in sightings if sighting is not None), default=None)
+
+
+def _is_newly_sealed(change: SessionChange) -> bool:
+    return change.kept.is_sealed and not (change.held is not None and change.held.is_sealed)
 
 
 def _newly_sealed(changes: Iterable[SessionChange]) -> int:
-    return sum(c.kept.is_sealed and not (c.held is not None and c.held.is_sealed) for c in changes)
+    return sum(map(_is_newly_sealed, changes))

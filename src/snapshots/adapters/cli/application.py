@@ -96,6 +96,8 @@ class Application:
         find_tables: Finds the files of facts that paths name.
         import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
             build's label, how many of its lines could not be read, and what was done.
+        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and until when its facts
+            hold.
         now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
         migrate: Brings the tables to a version, lays sessions into so many partitions or none, and returns the version
@@ -129,6 +131,7 @@ class Application:
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
     import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]
+    bundled_types: Callable[[], tuple[str, datetime]]
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
     migrate: Callable[[str, int | None], tuple[str | None, str | None]]

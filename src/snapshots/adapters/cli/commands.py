@@ -143,6 +143,8 @@ def load(
             metrics.write()
         if not quiet:
             render.show_load(stdout(), report)
+            if report.latest_attack is not None:
+                render.show_stale_types(stdout(), report, *application.bundled_types())
 
 
 @cli.command(short_help="Show who attacked.")
@@ -317,7 +319,9 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
             )
             for title, _ in steps:
                 console.print(f"\n{title}\n", style="bold")
-                render.show_load(console, _load(application, [str(path)], LineOptions(), quiet=False))
+                report = _load(application, [str(path)], LineOptions(), quiet=False)
+                render.show_load(console, report)
+                render.show_stale_types(console, report, *application.bundled_types())
                 if title == steps[0][0]:
                     console.print()
                     render.show_report(console, application.reports.report(top=8))

@@ -64,6 +64,16 @@ def show_load(console: Console, report: LoadReport) -> None:
         console.print("  Not one line is an event: is it a Cowrie log?")
 
 
+def show_stale_types(console: Console, report: LoadReport, label: str, until: datetime) -> None:
+    """Print that the bundled table of VPN, Tor and proxy addresses is too old for the attacks of a load, if it is."""
+    if report.latest_attack is not None and report.latest_attack > until:
+        console.print(
+            f"  The bundled VPN, Tor and proxy addresses ({label}) are too old for attacks after {until:%Y-%m-%d}:"
+            " later sessions get none of these types from them. Renew them: pip install --upgrade iporigin",
+            soft_wrap=True,
+        )
+
+
 def skipped(paths: Sequence[Path]) -> Text:
     """Return the sentence about files of a folder that are no logs; it names the first of them."""
     names = printable(", ".join(path.name for path in paths[:5]), 200)

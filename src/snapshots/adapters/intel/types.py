@@ -11,6 +11,7 @@ import iporigin
 
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, SourceBuild
+from snapshots.domain.reading import AsOfReader
 from snapshots.domain.source_ip import IpAddress
 
 RELAY = "Apple Private Relay"
@@ -46,6 +47,14 @@ class IporiginSource:
             if kind is not None:
                 found[address] = IpFacts(ip_types=frozenset({kind}))
         return found
+
+
+def bundled_types(reader: AsOfReader) -> tuple[str, datetime]:
+    """Return the label of the installed ranges, and until when a reader believes a VPN, Tor exit or proxy in them."""
+    build = IporiginSource().build
+    return build.label, build.built_at + max(
+        reader.type_max_age[kind] for kind in (IpType.VPN, IpType.TOR, IpType.PROXY)
+    )
 
 
 def _hash_of_data() -> str:
