@@ -93,6 +93,8 @@ WRAPPINGS: dict[str, str] = {
     "Elasticsearch, dumped": each(lambda line: {"_index": "c", "_source": json.loads(line)}),
     "Elasticsearch, asked": whole(lambda events: {"took": 1, "hits": {"hits": [{"_source": e} for e in events]}}),
     "Elasticsearch, to be loaded": each(lambda line: f'{{"index": {{"_index": "c", "_id": "1"}}}}\n{line}'),
+    "Heroku": each(lambda line: f"2026-10-15T10:00:00.1+00:00 app[worker.1]: {line}"),
+    "Loki, for people": each(lambda line: f'{AT} {{job="cowrie", host="a b"}} {line}'),
     "Loki": each(lambda line: {"labels": {"job": "cowrie"}, "line": line, "timestamp": AT}),
     "Loki, asked": whole(
         lambda _: {"data": {"result": [{"stream": {"job": "c"}, "values": [["179", line] for line in LINES]}]}}

@@ -1,6 +1,7 @@
 """Of lines that are cut, glued together or prefixed every whole event is kept, and nothing else."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from snapshots.adapters.cowrie import content as content_module
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.fragments import whole_objects
@@ -204,3 +206,34 @@ def test_what_is_whole_in_an_unfinished_line_is_kept(tmp_path: Path) -> None:
     assert (found[-1].reason, found[-1].offset) == (Reason.UNFINISHED_LINE, len(A) + 3 + len(B))
     assert grown.resume([mark]) == mark.offset == len(A) + 3 + len(B)
     assert [part.line for part in grown.lines() if isinstance(part, LogEvent)] == [A]
+
+
+@pytest.mark.parametrize("wrap", [bytes, lambda text: json.dumps({"log": text.decode()}).encode()])
+def test_an_archive_without_any_line_break_is_read(
+    wrap: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is; some services write one event right behind the other."""
+    monkeypatch.setattr(content_module, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(content_module, "LONGEST_GLUED", 500)
+    monkeypatch.setattr(content_module, "CHUNK", 100)
+    events = [event(f"{number:x}", username="}{") for number in range(99)]
+    path = tmp_path / "cowrie.json"
+    path.write_bytes(b"".join(map(wrap, events)) + b"x" * 5000 + b"\n" + A)
+    content = LogContent(path, DECODER)
+
+    found = list(content.lines())
+
+    assert [part.line for part in found if isinstance(part, LogEvent)] == [*events, A]
+    assert [part.reason for part in found if isinstance(part, BadLine)] == [Reason.TOO_LONG]
+    assert content.mark().offset == path.stat().st_size
+
+
+def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object in it that is no event does not end it."""
+    monkeypatch.setattr(content_module, "LONGEST_GLUED", 50)
+    monkeypatch.setattr(content_module, "CHUNK", 100)
+    values = [[str(number), event(f"{number:x}").decode()] for number in range(9)]
+    path = tmp_path / "loki.json"
+    path.write_text(json.dumps({"stream": {"job": "c"}, "values": values}) + "\n")
+
+    assert len([part for part in LogContent(path, DECODER).lines() if isinstance(part, LogEvent)]) == 9

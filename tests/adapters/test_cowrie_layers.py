@@ -195,3 +195,12 @@ def test_a_socket_is_refused(tmp_path: Path) -> None:
         made.bind(str(tmp_path / "s"))
         with pytest.raises(ForeignFile, match="is a socket"):
             read(tmp_path / "s")
+
+
+def test_a_log_for_people_is_refused(log: Path) -> None:
+    """Cowrie writes what an attacker types as it is, and a line break in it begins a line of its own."""
+    at = b"2026-10-15T10:00:00.000000Z [HoneyPotSSHTransport,0,45.133.1.7] "
+    log.write_bytes(at + b"CMD: x\n\t" + LINES + at + b"Connection lost\n")
+
+    with pytest.raises(ForeignFile, match="is a log for people; load Cowrie's JSON log"):
+        read(log)

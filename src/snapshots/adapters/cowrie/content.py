@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,9 @@ from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEG
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
+
+LONGEST_GLUED = 2 * 1024 * 1024
+"""Of a line that is longer the events are taken before it ends: some archives hold no newline at all."""
 
 
 class LogContent:
@@ -202,6 +205,7 @@ class LogContent:
         rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
         size = len(self._buffer)
         damage = None
+        is_one = False  # whether the line in hand holds no whole event, however long it is
         while True:
             try:
                 chunk = stream.read1(CHUNK)
@@ -212,13 +216,10 @@ class LogContent:
                 break
             rest.append(chunk)
             size += len(chunk)
-            if separator not in chunk and size <= LONGEST_LINE:
+            if separator not in chunk and size <= (LONGEST_LINE if is_one else min(LONGEST_GLUED, LONGEST_LINE)):
                 continue
             self._buffer = b"".join(rest)
-            if separator not in chunk:
-                yield self._too_long()
-                after = self._skip_line(stream, self._buffer)
-                self._buffer, self._buffer_at = after, self._offset
+            is_one = (yield from self._long_line(stream, is_one)) if separator not in chunk else False
             for line in self._buffer.split(separator)[:-1]:
                 start = self._offset
                 self._offset += len(line) + 1
@@ -239,6 +240,31 @@ class LogContent:
         yield from self._last(self._buffer)
         if damage is not None:
             yield BadLine(Reason.DAMAGED_FILE, damage, end)
+
+    def _long_line(self, stream: BufferedIOBase, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:  # noqa: FBT001
+        """Take what can be taken of a line that does not end yet, and return whether it holds no whole event."""
+        if not is_one:
+            yield from self._glued()
+        if self._offset > self._buffer_at:
+            return False
+        if len(self._buffer) <= LONGEST_LINE:
+            return True
+        yield self._too_long()
+        after = self._skip_line(stream, self._buffer)
+        self._buffer, self._buffer_at = after, self._offset
+        return False
+
+    def _glued(self) -> Iterator[LogEvent | BadLine]:
+        """Take the events of a long line that does not end yet; leave the mark behind the last of them."""
+        line = self._buffer.strip(BLANK)
+        end = self._offset + len(self._buffer)
+        parts = list(parts_of(self._decoder, line, self._offset + self._buffer.index(line))) if line else []
+        if parts and isinstance(last := parts[-1], BadLine):
+            end = last.offset
+            parts.pop()
+        if any(isinstance(part, LogEvent) for part in parts):
+            yield from parts
+            self._offset = end
 
     def _too_long(self) -> BadLine:
         """Say what is wrong with the line in hand; a hole of NULs is no line, and an event may stand behind it."""

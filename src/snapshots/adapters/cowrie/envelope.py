@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.fragments import whole_objects
+from snapshots.adapters.cowrie.streams import BLANK
 from snapshots.app.lines import LogEvent
 
 DEEPEST = 12
@@ -61,6 +63,9 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
 
 def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> list[LogEvent]:
     """Return the events in a text that is one line or several, each with what a shipper put before it."""
+    said = decoder.decode(text.strip(BLANK))
+    if isinstance(said, LogEvent):
+        return [said]
     found: list[LogEvent] = []
     for start, end, _, value in whole_objects(text):
         said = decoder.decode(text[start:end])
@@ -108,6 +113,7 @@ def _flattened(envelope: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+@lru_cache(maxsize=1024)
 def _holds_a_line(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     return bool(words) and words[-1] in TEXTS and TYPED.isdisjoint(words)

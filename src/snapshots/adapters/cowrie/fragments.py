@@ -36,7 +36,8 @@ _PREFIX = re.compile(
     rb"|\[pod/[\w./-]+\] *(?:%(time)b)?"  # kubectl logs --prefix
     rb"|%(time)b (?:stdout|stderr) [FP]"  # CRI
     rb"|(?:<\d{1,3}>)?1 %(time)b(?: %(name)b){4} (?:-|(?:\[[^\]\"]*(?:\"[^\"]*\"[^\]\"]*)*\])+)"  # syslog, RFC 5424
-    rb"|(?:<\d{1,3}>)?%(time)b +%(name)b +[\w.@/-]+(?:\[\w+\]:?|:)"  # syslog, journalctl
+    rb"|(?:<\d{1,3}>)?%(time)b(?: +%(name)b)? +[\w.@/-]+(?:\[[\w.]+\]:?|:)"  # syslog, journalctl
+    rb"|%(time)b +\{\w+=\"[^\"{}]*\"(?:, *\w+=\"[^\"{}]*\")*\}"  # logcli
     rb"|%(time)b(?:[ \t,]+%(name)b)?"  # CloudWatch, Fluentd
     rb"|[\w./-]+\.[\w.-]+:(?:\d+[:-])?"  # grep
     rb"|MESSAGE=)?"  # the journal's export format

@@ -35,6 +35,9 @@ FOREIGN: Mapping[bytes, tuple[str, str]] = {
 }
 """The first bytes of other kinds of files, what each is, and what to do."""
 
+_LOG_FOR_PEOPLE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\s*\{)")
+"""How Cowrie's own cowrie.log begins: what an attacker types stands in it as it is, and may look like an event."""
+
 DEVICES: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISBLK, "a block device"),
@@ -101,6 +104,8 @@ def _refuse_foreign(beginning: bytes, name: str) -> None:
     for start, (kind, advice) in FOREIGN.items():
         if beginning.startswith(start):
             raise ForeignFile(f"{name} is {kind}; {advice}")
+    if _LOG_FOR_PEOPLE.match(beginning):
+        raise ForeignFile(f"{name} is a log for people; load Cowrie's JSON log")
     if _is_tar(beginning):
         raise ForeignFile(f"{name} is a tar archive; {EXTRACT}")
 
