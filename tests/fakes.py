@@ -270,7 +270,7 @@ class InMemoryDeadLetters:
             self.memory.letters[letter.identity] = replace(held, reason=letter.reason, payload=letter.payload)
         return len(self.memory.letters) - before
 
-    def withdraw(self, identities: Collection[str]) -> None:
+    def remove(self, identities: Collection[str]) -> None:
         for identity in identities:
             self.memory.letters.pop(identity, None)
 
@@ -432,7 +432,17 @@ class FakeShelf:
 class ListSource:
     """A content that is a list of lines; each counts as one byte."""
 
-    def __init__(self, name: str, lines: Sequence[LogEvent | BadLine], head: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        lines: Sequence[LogEvent | BadLine],
+        head: str | None = None,
+        *,
+        modified_at: datetime | None = None,
+        is_named: bool = False,
+    ) -> None:
+        self.modified_at = modified_at
+        self.is_named = is_named
         self.name = name
         self.head = name if head is None else head
         self.size = len(lines)

@@ -9,7 +9,6 @@ import pytest
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import find_logs
-from snapshots.app.errors import NothingToRead, SourceUnreadable
 
 
 def write(path: Path, day: int, *, packed: bool = False) -> Path:
@@ -90,12 +89,92 @@ def test_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
     assert found(write(tmp_path / "cowrie[1].json", 1)) == ["cowrie[1].json"]
 
 
-def test_what_does_not_exist_is_told(tmp_path: Path) -> None:
-    """In one sentence."""
-    with pytest.raises(NothingToRead, match="there is no file or folder"):
-        found(tmp_path / "gone")
-    with pytest.raises(NothingToRead, match="there is no Cowrie log in the folder"):
-        found(tmp_path)
+def problems(*paths: Path | str) -> list[str]:
+    return list(find_logs([str(p) for p in paths], LineDecoder()).problems)
+
+
+def test_what_cannot_be_loaded_is_told_and_keeps_nothing_else_from_being_loaded(tmp_path: Path) -> None:
+    """A name that is wrong, a folder or a pattern without a log, a file of another kind, a link to nothing."""
+    log = write(tmp_path / "cowrie.json", 1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "lost").symlink_to(tmp_path / "gone")
+    (tmp_path / "own.db").write_bytes(b"SQLite format 3\x00")
+    names = ["gone", "empty", "*.txt", "own.db", "lost"]
+    paths = [tmp_path / name for name in names]
+
+    assert found(*paths, log) == ["cowrie.json"]
+    assert [problem.replace(f"{tmp_path}/", "") for problem in problems(*paths, log)] == [
+        "there is no file or folder gone",
+        "there is no Cowrie log in the folder empty",
+        "there is no Cowrie log among the files *.txt",
+        "own.db is a SQLite database; it holds no log",
+        "lost cannot be read: No such file or directory",
+    ]
+
+
+def test_of_a_pattern_only_logs_are_read(tmp_path: Path) -> None:
+    """As of a folder; what is passed over is named."""
+    write(tmp_path / "cowrie.json", 1)
+    write(tmp_path / "sub" / "a.json", 2)
+    (tmp_path / "eve.json").write_text('{"event_type":"alert","timestamp":"2026-03-01T00:00:00Z"}\n')
+
+    logs = find_logs([f"{tmp_path}/*"], LineDecoder())
+
+    assert [Path(content.name).name for content in logs.contents] == ["cowrie.json", "a.json"]
+    assert ([path.name for path in logs.skipped], logs.problems) == (["eve.json"], ())
+
+
+def test_a_log_without_an_event_at_its_beginning_is_known_by_its_name(tmp_path: Path) -> None:
+    """An attacker may make the first line as long as a file is looked into; a log of another program is called so."""
+    for name in ("cowrie.json.2026-03-01", "eve.json"):
+        (tmp_path / name).write_bytes(b"x" * 100_000 + b"\n")
+
+    assert found(tmp_path) == ["cowrie.json.2026-03-01"]
+
+
+def test_links_are_followed_to_files_and_not_to_folders(tmp_path: Path) -> None:
+    """One may lead to the folder above, to itself, or to nothing; none of them ends the search."""
+    write(tmp_path / "log" / "cowrie.json", 1)
+    write(tmp_path / "elsewhere" / "other.json", 2)
+    (tmp_path / "log" / "above").symlink_to(tmp_path)
+    (tmp_path / "log" / "itself.json").symlink_to(tmp_path / "log" / "itself.json")
+    (tmp_path / "log" / "lost.json").symlink_to(tmp_path / "gone")
+    (tmp_path / "log" / "linked.json").symlink_to(tmp_path / "elsewhere" / "other.json")
+
+    logs = find_logs([str(tmp_path / "log")], LineDecoder())
+
+    assert [Path(content.name).name for content in logs.contents] == ["cowrie.json", "linked.json"]
+    assert [path.name for path in logs.skipped] == ["above", "itself.json", "lost.json"]
+    assert problems(tmp_path / "log" / "itself.json")[0].endswith("cannot be read: Too many levels of symbolic links")
+
+
+def test_a_file_that_is_found_in_a_folder_and_named_is_named(tmp_path: Path) -> None:
+    """In whatever order; else it would be no error that there is no event in it."""
+    log = write(tmp_path / "cowrie.json", 1)
+
+    for paths in ([tmp_path, log], [log, tmp_path], ["-", log]):
+        assert all(content.is_named for content in find_logs(map(str, paths), LineDecoder()).contents)
+    assert not any(content.is_named for content in find_logs([str(tmp_path)], LineDecoder()).contents)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_log_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_named: bool) -> None:
+    """It may hold events; the others are loaded."""
+    secret = write(tmp_path / "cowrie.json.1", 1)
+    write(tmp_path / "cowrie.json", 2)
+    opened = Path.open
+
+    def refusing(path: Path, *_: str) -> object:
+        if path == secret:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, "rb")
+
+    monkeypatch.setattr(Path, "open", refusing)
+    logs = find_logs([str(tmp_path), *([str(secret)] if is_named else [])], LineDecoder())
+
+    assert [Path(content.name).name for content in logs.contents] == ["cowrie.json"]
+    assert set(logs.problems) == {f"{secret} cannot be read: Permission denied"}
 
 
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,5 +184,5 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(13, "Permission denied", "secret")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceUnreadable, match="secret cannot be read: Permission denied; nothing was loaded"):
-        found(tmp_path)
+
+    assert problems(tmp_path) == ["secret cannot be read: Permission denied"]

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from snapshots.app.batch import LoadReport
+from snapshots.app.dead_letters import MOST_BYTES
 from snapshots.app.errors import LockTimeout, LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.follow import HOUSEKEEPING, DeltaLoader
+from snapshots.app.lines import BadLine, Reason
 from snapshots.app.load import BulkLoader
 from snapshots.app.progress import Unobserved
 from snapshots.app.run_ports import RunState
@@ -122,6 +124,20 @@ def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, to
 
     assert (watch.forgotten, report.events) == (times, 1)
     assert watch.told == told
+
+
+def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() -> None:
+    """Else a log of another program that grows would fill the database a megabyte at a time."""
+    database = InMemoryDatabase()
+    looks = [
+        [ListSource("log", [BadLine(Reason.NOT_COWRIE, b"%d" % n * 60_000, n) for n in range(at, at + 10)], head="")]
+        for at in range(10, 60, 10)
+    ]
+
+    report = follow(database, Scripted(*looks))
+
+    assert sum(len(letter.payload) for letter in database.memory.letters.values()) <= MOST_BYTES
+    assert (report.dead_letters, report.not_kept) == (9, 42)
 
 
 def test_a_database_that_refuses_ends_it() -> None:

@@ -9,10 +9,11 @@ from itertools import count
 import pytest
 
 from snapshots.app.batch import BatchSize, LoadReport, ReadSession
+from snapshots.app.dead_letters import MOST_BYTES, ROW_BYTES
 from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
 from snapshots.app.kept_events import KeptEvents
 from snapshots.app.lines import BadLine, LogEvent, Reason
-from snapshots.app.load import BulkLoader
+from snapshots.app.load import STILL_WRITTEN, BulkLoader
 from snapshots.app.ports import WriteLock
 from snapshots.app.progress import Unobserved
 from snapshots.app.run_ports import RunState
@@ -190,14 +191,30 @@ def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
     assert (letter.source, letter.offset, letter.reason, letter.payload) == ("log", 0, Reason.NOT_JSON, b"{")
 
 
-def test_a_line_that_was_completed_since_is_no_dead_letter_any_more() -> None:
-    """The honeypot was still writing it."""
+@pytest.mark.parametrize("reason", [Reason.UNFINISHED_LINE, Reason.UNFINISHED_FILE])
+@pytest.mark.parametrize(
+    ("written", "is_kept"),
+    [
+        (timedelta(0), False),
+        (STILL_WRITTEN - timedelta(seconds=1), False),
+        (STILL_WRITTEN, True),
+        (timedelta(days=99), True),
+        (-STILL_WRITTEN, True),
+        (None, True),
+    ],
+)
+def test_an_unfinished_end_is_kept_when_it_will_not_be_written_any_more(
+    reason: Reason, written: timedelta | None, *, is_kept: bool
+) -> None:
+    """Until then it is read again by each load, and the load says so. A stream cannot be read again."""
     database = InMemoryDatabase()
-    load(database, ListSource("log", [BadLine(Reason.UNFINISHED_LINE, b"{", 0)], head=""))
+    at = NOON - written if written is not None else None
+    lines: list[LogEvent | BadLine] = [said("s", 1, CONNECT), BadLine(reason, b"{", 1)]
 
-    load(database, ListSource("log", [said("s", 1)], head="found"))
+    report = load(database, ListSource("log", lines, modified_at=at))
 
-    assert database.memory.letters == {}
+    assert (report.dead_letters, report.unfinished) == (int(is_kept), int(not is_kept))
+    assert [letter.payload for letter in database.memory.letters.values()] == [b"{"] * is_kept
 
 
 def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
@@ -220,26 +237,74 @@ def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
     assert [letter.payload for letter in database.memory.letters.values()] == [b"bad"]
 
 
-def test_the_letter_of_a_damaged_archive_goes_when_it_is_whole() -> None:
-    """It was copied again."""
+def test_a_letter_is_known_by_its_line_whatever_file_it_stands_in() -> None:
+    """A copy under another name, a rotated file, another place in it: the same line is kept once, and counted."""
     database = InMemoryDatabase()
-    load(database, ListSource("log", [said("s", 1), BadLine(Reason.DAMAGED_FILE, b"EOFError", 7)]))
-    assert len(database.memory.letters) == 1
+    load(database, ListSource("log", [BadLine(Reason.NOT_JSON, b"bad", 0)], head=""))
 
-    again = ListSource("log", [said("s", 1), said("s", 2), said("s", 3)])
-    load(database, again)
+    copies = [ListSource("copy", [BadLine(Reason.NOT_JSON, b"bad", 5)], head=head) for head in ("", "head")]
+    report = load(database, *copies)
 
-    assert database.memory.letters == {}
+    assert (report.dead_letters, report.known_letters) == (0, 2)
+    (letter,) = database.memory.letters.values()
+    assert (letter.source, letter.offset) == ("log", 0)
 
 
-def test_whoever_watches_is_told_what_is_damaged() -> None:
-    """Once for each file."""
-    told = Told()
-    cut = ListSource("cut.gz", [said("s", 1), BadLine(Reason.DAMAGED_FILE, b"it breaks off", 7)])
+def test_two_damaged_archives_are_two_letters() -> None:
+    """What is said of them is the same; where each breaks off is not."""
+    database = InMemoryDatabase()
+    for at in (7, 8, 7):
+        load(database, ListSource(f"log{at}", [BadLine(Reason.DAMAGED_FILE, b"wrong", at)], head=""))
 
-    loader(InMemoryDatabase()).load([cut, ListSource("whole", [said("s", 2)])], told)
+    assert sorted(letter.offset for letter in database.memory.letters.values()) == [7, 8]
 
-    assert told.damaged == [("cut.gz", "it breaks off")]
+
+def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded() -> None:
+    """It says what its lines are instead; in a folder it is none."""
+    database = InMemoryDatabase()
+    other = [BadLine(Reason.NOT_COWRIE, b"{}%d" % n, n) for n in range(3)]
+
+    report = load(
+        database,
+        ListSource("eve.json", [*other, BadLine(Reason.NOT_JSON, b"x", 9)], head="", is_named=True),
+        ListSource("folder/eve.json", other, head=""),
+        ListSource("cowrie.json", [said("s", 1, CONNECT)], is_named=True),
+    )
+
+    assert report.problems == ("eve.json holds no Cowrie event; lines: 3 without an eventid of Cowrie, 1 not JSON",)
+    assert database.memory.sessions["s"].is_sealed
+    assert database.memory.runs == {"run1": RunState.DONE}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ListSource("loaded", [said("s", 1)], is_named=True),
+        ListSource("copy of what was loaded", [said("s", 1)], head="", is_named=True),
+        ListSource("its last line is bad", [said("s", 1), BadLine(Reason.NOT_JSON, b"x", 9)], is_named=True),
+        ListSource("empty", [], head="", is_named=True),
+        ListSource("begun", [BadLine(Reason.UNFINISHED_LINE, b"{", 0)], head="", modified_at=NOON, is_named=True),
+    ],
+    ids=lambda source: source.name,
+)
+def test_a_named_content_may_hold_nothing_new(source: ListSource) -> None:
+    """A log that was loaded before, and one that was just rotated."""
+    database = InMemoryDatabase()
+    load(database, ListSource("loaded", [said("s", 1)]))
+
+    report = load(database, source)
+
+    assert (report.events, report.problems) == (0, ())
+    assert report.empty == int(source.name == "empty")
+
+
+def test_what_breaks_off_before_its_first_event_is_a_problem_when_it_is_named() -> None:
+    """Though it may still be written: nothing could be read of what the user asked for."""
+    source = ListSource("a.gz", [BadLine(Reason.UNFINISHED_FILE, b"x", 0)], head="", modified_at=NOON, is_named=True)
+
+    report = load(InMemoryDatabase(), source)
+
+    assert report.problems == ("a.gz holds no Cowrie event; lines: 1 where the compressed data breaks off",)
 
 
 def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
@@ -407,11 +472,45 @@ def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
         def resume(self, marks: object) -> int:
             raise LogUnreadable("gone.json cannot be read")
 
-    with pytest.raises(LogUnreadable, match="gone"):
-        load(database, Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT)]))
+    report = load(database, Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT), said("t", 2)]))
 
-    assert database.memory.sessions["s"].is_sealed
-    assert database.memory.runs == {"run1": RunState.FAILED}
+    assert report.problems == ("gone.json cannot be read",)
+    assert [database.memory.sessions[name].is_sealed for name in "st"] == [True, True]
+    assert database.memory.runs == {"run1": RunState.DONE}
+
+
+@pytest.mark.parametrize("size", [1, 50, 2000])
+def test_of_very_many_bad_lines_the_first_are_kept_and_the_rest_is_counted(size: int) -> None:
+    """A log of another program has gigabytes of them; one letter says how many are missing, and grows with them."""
+    database = InMemoryDatabase()
+    lines = [BadLine(Reason.NOT_COWRIE, b"%06d" % n + b"x" * size, n) for n in range(9_000)]
+    load(database, ListSource("eve.json", lines[:8_000], head=""))
+
+    report = load(database, ListSource("eve.json", lines, head=""))
+
+    letters = database.memory.letters.values()
+    (rest,) = [letter for letter in letters if letter.reason is Reason.NOT_KEPT]
+    kept = len(letters) - 1
+    assert sum(len(letter.payload) + ROW_BYTES for letter in letters) <= MOST_BYTES + 1024
+    assert report.not_kept == 9_000 - kept > 0
+    assert (
+        rest.payload
+        == (
+            f"{9_000 - kept:,} more lines are no events and were not kept, {(9_000 - kept) * (size + 6):,} bytes; "
+            f"the first begins at byte {kept:,}"
+        ).encode()
+    )
+    assert (rest.source, rest.offset) == ("eve.json", kept)
+
+
+def test_one_bad_line_again_and_again_is_one_letter() -> None:
+    """It takes no room of the others."""
+    database = InMemoryDatabase()
+    lines = [BadLine(Reason.NOT_JSON, b"{", n) for n in range(9_000)]
+
+    report = load(database, ListSource("log", [*lines, BadLine(Reason.NOT_JSON, b"another", 9_000)], head=""))
+
+    assert (report.dead_letters, report.not_kept) == (2, 0)
 
 
 def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:

@@ -24,12 +24,12 @@ def test_a_letter_is_kept_once(database: Database) -> None:
     assert keep(database) == 0
 
 
-def test_a_withdrawn_letter_is_gone(database: Database) -> None:
-    """Its line was completed since; withdrawing one that is not there does nothing."""
+def test_a_removed_letter_is_gone(database: Database) -> None:
+    """Its line was loaded since; removing one that is not there does nothing."""
     keep(database, LETTER)
     with database.transaction() as stores:
-        stores.dead_letters.withdraw(["ab", "nothing"])
-        stores.dead_letters.withdraw([])
+        stores.dead_letters.remove(["ab", "nothing"])
+        stores.dead_letters.remove([])
 
     assert keep(database, replace(LETTER, reason=Reason.NO_TIME)) == 1
 

@@ -202,7 +202,10 @@ def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: 
     _, out, _ = run("load", logs, "--requires", "asn", "--max-lag", "0")
     assert "without a snapshot" not in out
 
-    _, out, _ = run("load", "src/snapshots/adapters/intel/types.py", "--db", "sqlite://")
+    folder = logs.parent / "other"
+    folder.mkdir()
+    (folder / "cowrie.json").write_text("no event\n")
+    _, out, _ = run("load", folder)
     assert "Not one line is an event: is it a Cowrie log?" in out
 
 
@@ -210,9 +213,11 @@ def test_a_line_that_is_still_being_written_raises_no_doubt_of_the_log(run: Run,
     """It is read again by each load until it is finished, and nothing else is new."""
     with (logs / "cowrie.json").open("ab") as log:
         log.write(b'{"eventid": "cowrie.session.conn')
-    assert "1 no events" in run("load", logs)[1]
+    unfinished = "  1 with an unfinished last line or archive, maybe still being written: the next load reads it again"
 
-    assert run("load", logs)[1].splitlines()[1:] == []
+    assert unfinished in run("load", logs)[1]
+    assert run("load", logs)[1].splitlines()[1:] == [unfinished]
+    assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []
 
 
 def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
@@ -231,21 +236,26 @@ def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
     """In the load's summary, and in the report."""
     log = tmp_path / "a.json"
     log.write_bytes(b'nonsense\n{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n[]\n{"ses')
+    os.utime(log, (1, 1))
 
     _, out, _ = run("load", log)
 
     assert "3 no events; kept in the table dead_letters" in out
     _, report, _ = run("report")
     assert "in the table dead_letters: 1 not_an_object, 1 not_json, 1 unfinished_line." in report
-    _, again, _ = run("load", log)
-    assert again.startswith("Nothing new")
+    code, again, _ = run("load", log)
+    assert (code, again.startswith("Nothing new"), "1 no events, and kept in dead_letters before" in again) == (0, 1, 1)
 
 
 def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: Path) -> None:
     """Nothing was attacked yet."""
     log = tmp_path / "cowrie.json"
     log.write_bytes(b"")
-    assert run("load", log)[0] == 0
+    assert run("load", log) == (
+        0,
+        "Nothing new in 1 source: there is no event in it.\n  1 without a single line\n",
+        "",
+    )
 
     assert run("report")[1].startswith("No session is stored yet.")
     assert run("verify", "--target", "0")[0] == 3

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ HOSTILE = b"\x1b[31mred <script>\x00\xff"
 def loaded(run: Run, tmp_path: Path) -> Path:
     log = tmp_path / "cowrie.json"
     log.write_bytes(BROKEN + b"\n" + HOSTILE + b"\n")
-    assert run("load", log)[0] == 0
+    assert run("load", log)[0] == 1
     return log
 
 
@@ -58,23 +60,31 @@ def test_letters_are_replayed_when_the_program_can_read_them(
     assert "AS15169" in run("report")[1]
 
 
-def test_letters_of_an_archive_that_was_seen_half_written_go_when_it_is_whole(run: Run, tmp_path: Path) -> None:
-    """Though nothing is read of it then, because all of it was loaded before."""
+def test_an_archive_that_is_still_being_written_makes_no_letters(run: Run, tmp_path: Path) -> None:
+    """It is told, and read again. One that nobody writes any more was cut, and its end is kept: once."""
     folder = tmp_path / "log"
     folder.mkdir()
-    log, archive = folder / "cowrie.json.1", folder / "cowrie.json.1.gz"
-    log.write_bytes(gzip.decompress(NEW.read_bytes()))
-    run("load", folder)
-    whole = gzip.compress(log.read_bytes())
+    archive = folder / "cowrie.json.1.gz"
+    whole = gzip.compress(gzip.decompress(NEW.read_bytes()))
     archive.write_bytes(whole[: len(whole) // 2])
-    run("load", folder)
-    assert len(json.loads(run("dead-letters", "list", "--format", "json")[1])) == 2
-    archive.write_bytes(whole)
-    log.unlink()
 
-    assert "Nothing new" in run("load", folder)[1]
-
+    _, out, err = run("load", folder)
+    assert "1 with an unfinished last line or archive" in out
+    assert "breaks off" in err
     assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []
+
+    os.utime(archive, (1, 1))
+    for name in ("cowrie.json.1.gz", "cowrie.json.2.gz"):
+        archive = archive.rename(folder / name)
+        run("load", folder)
+    letters = json.loads(run("dead-letters", "list", "--format", "json")[1])
+    assert sorted(letter["reason"] for letter in letters) == ["unfinished_file", "unfinished_line"]
+
+    archive.write_bytes(whole)
+    run("load", folder)
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        assert connection.execute("SELECT sum(event_count) FROM session_summaries").fetchone() == (509,)
+    connection.close()
 
 
 def test_a_damaged_archive_is_named_on_stderr(run: Run, tmp_path: Path) -> None:

@@ -118,9 +118,10 @@ def test_rows_are_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
     parts = [(row[3], row[4], *unpacked(row[5])) for row in of_kind(rows, Kind.PART)]  # type: ignore[arg-type]  # bytes
     starts = Starts(parts)
     assert starts.size == log.stat().st_size
-    letters = {starts.letter(f"file://{log}", row[3], row[4], row[5]) for row in of_kind(rows, Kind.LETTER)}  # type: ignore[arg-type]  # likewise
+    letters = [starts.letter(f"file://{log}", row[3], row[4], row[5]) for row in of_kind(rows, Kind.LETTER)]  # type: ignore[arg-type]  # likewise
+    first = {letter.identity: letter for letter in sorted(letters, key=lambda letter: -letter.offset)}
     with database.view() as stores:
-        assert letters == {kept.letter for kept in stores.dead_letters.page(after="", limit=1000)}
+        assert set(first.values()) == {kept.letter for kept in stores.dead_letters.page(after="", limit=1000)}
     database.close()
 
 
@@ -242,7 +243,7 @@ def test_a_long_beginning_without_an_event_is_looked_at_once() -> None:
 def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:
     """Sessions may come in several parts, and none is lost."""
     lines = [
-        b'{"session":"s%d","eventid":"x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
+        b'{"session":"s%d","eventid":"cowrie.x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
         for n in range(250_000)
     ]
     batches = [*FoldLines(LinesOfParts(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]

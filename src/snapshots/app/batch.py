@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import NamedTuple
 
+from snapshots.app.dead_letters import RejectedLines
 from snapshots.app.line_ports import DeadLetter, EventPart
-from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark
 from snapshots.domain.session import SessionAggregate
 
 SELDOM = (50_000, 20, 20)
@@ -48,6 +48,11 @@ class LoadReport:
         inferred: How many of them hold a fact that was stated only after the attack.
         left_open: Sessions that were read and hold no snapshot.
         dead_letters: Lines set aside for the first time.
+        known_letters: Lines that are no events and were set aside before.
+        not_kept: Lines that are no events and were only counted, because their content has so many.
+        unfinished: Contents whose end may still be written; the next load reads it again.
+        empty: Contents without a line.
+        problems: What was named and could not be loaded, a sentence each.
         reused_ids: Sessions stored under a qualified name, because their id belonged to another.
         late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
         completed: Sessions stored before that received their snapshot, because their address learned something.
@@ -66,19 +71,24 @@ class LoadReport:
     inferred: int = 0
     left_open: int = 0
     dead_letters: int = 0
+    known_letters: int = 0
+    not_kept: int = 0
+    unfinished: int = 0
+    empty: int = 0
     reused_ids: int = 0
     late_sightings: int = 0
     completed: int = 0
     latest_attack: datetime | None = None
+    problems: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Return every count by its name."""
-        return {name: getattr(self, name) for name in self.__slots__ if name not in {"run", "latest_attack"}}
+        return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
 
     def __add__(self, other: "LoadReport") -> "LoadReport":
         latest = max((at for at in (self.latest_attack, other.latest_attack) if at is not None), default=None)
         sums = {name: count + getattr(other, name) for name, count in self.counts().items()}
-        return replace(self, latest_attack=latest, **sums)
+        return replace(self, latest_attack=latest, problems=self.problems + other.problems, **sums)
 
 
 class ReadSession(NamedTuple):
@@ -102,18 +112,19 @@ class Batch:
     pending: dict[str, SessionAggregate] = field(default_factory=dict)
     texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
-    withdrawn: list[str] = field(default_factory=list)
     marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
     lines: int = 0
     events: int = 0
     bytes: int = 0
 
-    def take(self, source: LogSource, line: LogEvent | BadLine) -> None:
-        """Count a line."""
+    def take(self, rejected: RejectedLines, line: LogEvent | BadLine) -> None:
+        """Count a line; one that is no event belongs to the rejected ones of its content."""
         self.lines += 1
         if isinstance(line, BadLine):
-            self.letters.append(letter_of(line, source=source.name, head=source.head))
-            self.bytes += len(line.payload)
+            letter = rejected.letter_of(line)
+            if letter is not None:
+                self.letters.append(letter)
+                self.bytes += len(line.payload)
             return
         logged_id, event, text = line
         aggregate = self.pending.get(logged_id)
@@ -150,30 +161,3 @@ class Batch:
         """Remember how far a content was read, if it can be known again."""
         if source.head:
             self.marks.append((source, source.mark()))
-
-
-def letter_of(line: BadLine, *, source: str, head: str) -> DeadLetter:
-    """Return the letter that keeps a line of a source, by whose head it is known again, or by its name."""
-    key = head or source
-    if line.reason is Reason.UNFINISHED_LINE:
-        identity = provisional(key, line.reason, line.offset)
-    elif line.reason is Reason.DAMAGED_FILE:
-        identity = provisional(key, line.reason, 0)
-    else:
-        identity = _identity(f"{line.reason.value} {line.offset} {key}", line.payload)
-    return DeadLetter(
-        identity=identity,
-        source=source,
-        offset=line.offset,
-        reason=line.reason,
-        payload=line.payload,
-    )
-
-
-def provisional(key: str, reason: Reason, offset: int) -> str:
-    """Name the letter of what may still be completed: the same however far it was written."""
-    return _identity(f"{reason.value} {offset} {key}", b"")
-
-
-def _identity(text: str, payload: bytes) -> str:
-    return blake2b(text.encode("utf-8", "surrogateescape") + b"\0" + payload, digest_size=16).hexdigest()

@@ -28,10 +28,6 @@ class PartLines(Protocol):
         """Return what a line says that starts at an offset; nothing if it is blank."""
         ...
 
-    def head(self, beginning: bytes) -> str:
-        """Return by what a file is known that begins so; "" while there is no event in it."""
-        ...
-
 
 StorePart = Callable[[str, Iterator[ReadSession], Files], LoadReport]
 """Stores sessions of a part in the database, for a run."""

@@ -1,12 +1,13 @@
 """Follow logs that are being written, until told to stop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from snapshots.app.batch import LoadReport
 from snapshots.app.complete import LateCompletion
+from snapshots.app.dead_letters import RejectedLines
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone
 from snapshots.app.lines import LogSource
@@ -118,12 +119,13 @@ class DeltaLoader:
             return report
         kept_house_at, failures, is_told = self._stopwatch(), 0, False
         names, checked_at = set[str](), began_at
+        rejected_in: dict[str, RejectedLines] = {}
         try:
             while not is_stopped():
                 try:
                     changed = watch.changed()
                     names |= {source.head or source.name for source in changed}
-                    for step in self._loader.read(run, changed, observer):
+                    for step in self._read(run, changed, observer, rejected_in):
                         report += step
                         if step.lines and is_stopped():
                             break  # the rest is read when it is started again
@@ -140,6 +142,7 @@ class DeltaLoader:
                         self._tell(f"{error}; it is tried again until it works")
                         is_told = True
                     watch.forget()
+                    rejected_in.clear()  # what was not stored is counted again
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
                 self._rest(every, is_stopped)
@@ -150,7 +153,27 @@ class DeltaLoader:
                 stores.counts.recount_networks(counted_at=now)
                 stores.runs.note(run, report.counts(), at=now)
                 stores.runs.end(run, state, at=now)
-        return replace(report, sources=len(names), unchanged=0)
+        return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)
+
+    def _read(
+        self,
+        run: str,
+        sources: Sequence[LogSource],
+        observer: LoadObserver,
+        rejected_in: dict[str, RejectedLines],
+    ) -> Iterator[LoadReport]:
+        """
+        Yield what was done of each step.
+
+        Raises:
+            LogUnreadable: A source cannot be read; all others were.
+        """
+        problems: list[str] = []
+        for step in self._loader.read(run, sources, observer, rejected_in):
+            problems += step.problems
+            yield replace(step, problems=())
+        if problems:
+            raise LogUnreadable(problems[0])
 
     def _begin(self, run: str, began_at: datetime, is_stopped: Callable[[], bool]) -> bool:
         """Begin the run as soon as the database can be written to; return whether it was, and nobody stopped it."""

@@ -14,7 +14,7 @@ class DeadLetter:
     A line that could not be loaded, kept so that nothing is lost.
 
     Attributes:
-        identity: The same whenever the same line of the same content is read, in hexadecimal.
+        identity: The same whenever the same line is read, whatever file it stands in, in hexadecimal.
         source: The file as it was named, or "-".
         offset: Where the line starts, in bytes of the content, decompressed and unfolded.
         reason: What is wrong with it.
@@ -39,12 +39,12 @@ class DeadLetters(Protocol):
         """
         Store each letter, and return how many were new.
 
-        One that is stored already takes the reason and payload of the new: a line may have grown.
+        One that is stored already takes the reason and payload of the new: how many lines were not kept may grow.
         """
         ...
 
-    def withdraw(self, identities: Collection[str]) -> None:
-        """Remove letters whose lines were completed since."""
+    def remove(self, identities: Collection[str]) -> None:
+        """Remove letters whose lines were loaded since."""
         ...
 
     def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["KeptLetter"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -20,7 +21,12 @@ class Reason(Enum):
     NUL_BLOCK = "nul_block"
     TOO_LONG = "too_long"
     UNFINISHED_LINE = "unfinished_line"
+    """The last line has no end; it may still be written."""
+    UNFINISHED_FILE = "unfinished_file"
+    """Compressed data breaks off; it may still be written."""
     DAMAGED_FILE = "damaged_file"
+    NOT_KEPT = "not_kept"
+    """Not a line, but how many lines of a content were not kept, because there were too many."""
 
 
 class Layout(Enum):
@@ -117,6 +123,16 @@ class LogSource(Protocol):
     @property
     def size(self) -> int | None:
         """Return its bytes as it lies, compressed or not; None for a stream."""
+        ...
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """Return when the file was written last, in UTC; None for a stream."""
+        ...
+
+    @property
+    def is_named(self) -> bool:
+        """Return whether a user named it, and not only a folder or a pattern with other files."""
         ...
 
     def resume(self, marks: Sequence[Mark]) -> int:

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
-from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession, provisional
+from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession
 from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
+from snapshots.app.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreUnavailable
-from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark, Reason
+from snapshots.app.lines import BadLine, LogEvent, LogSource, Mark
 from snapshots.app.patience import ignore, patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.presence import Presence, begin_load
@@ -22,6 +23,9 @@ from snapshots.domain.snapshot import Method
 from snapshots.domain.summary import SessionSummary
 
 PAGE = 1000
+
+STILL_WRITTEN = timedelta(hours=1)
+"""A file that was written so lately may still be: its unfinished end is read again instead of kept as a dead letter."""
 
 LINES_BETWEEN_LOOKS = 255
 """A file is read this many lines on (a power of two, less one) before the time is looked at again."""
@@ -136,49 +140,78 @@ class BulkLoader:
             stores.runs.note(report.run, report.counts(), at=self._clock.now())
             stores.runs.end(report.run, state, at=self._clock.now())
 
-    def read(self, run: str, sources: Iterable[LogSource], observer: LoadObserver) -> Iterable[LoadReport]:
+    def read(
+        self,
+        run: str,
+        sources: Iterable[LogSource],
+        observer: LoadObserver,
+        rejected_in: dict[str, RejectedLines] | None = None,
+    ) -> Iterable[LoadReport]:
         """
         Read every source to its end, and store what is new; sessions without a connect wait to be judged.
 
-        Raises:
-            LogUnreadable: A source cannot be read; all others are stored.
+        Args:
+            run: The run that writes.
+            sources: What to read.
+            observer: Is told about each batch.
+            rejected_in: The lines rejected so far, by the content, where one run reads its contents again and again.
+
+        Yields:
+            What was done since the last one. A source that cannot be read is one of its problems; all others are read.
         """
         batch = Batch(self._stopwatch())
-        name, unreadable = "-", None
+        name = "-"
         most_lines, most_bytes = self._size.lines, self._size.bytes
+        rejected_in = {} if rejected_in is None else rejected_in
         for source in sources:
-            name = source.name
+            name, is_stream = source.name, source.size is None
             observer.source_opened(name, source.size)
-            try:
-                offset, marks = self._resume(source)
-            except LogUnreadable as error:  # such as because it was renamed in between
-                unreadable = unreadable or error
-                continue
             line: LogEvent | BadLine | None = None
-            is_stream = source.size is None
-            for line in source.lines():
-                batch.take(source, line)
-                is_full = batch.lines >= most_lines or batch.bytes >= most_bytes
-                if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
-                    continue
-                observer.bytes_read(source.progress())
-                if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
-                    batch.set_mark(source)
-                    yield self._retried(partial(self._store, run, batch, name, observer))
-                    batch = Batch(self._stopwatch())
+            events = -batch.events
+            try:
+                self._resume(source)
+                rejected = rejected_in.setdefault(source.head or name, RejectedLines(name))
+                rejected.begin(may_grow=self._may_grow(source))
+                left_out = rejected.left_out
+                for line in source.lines():
+                    batch.take(rejected, line)
+                    is_full = batch.lines >= most_lines or batch.bytes >= most_bytes
+                    if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
+                        continue
+                    observer.bytes_read(source.progress())
+                    if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
+                        batch.set_mark(source)
+                        events += batch.events
+                        yield self._retried(partial(self._store, run, batch, name, observer))
+                        batch = Batch(self._stopwatch())
+            except LogUnreadable as error:  # such as because it was renamed in between
+                yield LoadReport(run=run, sources=1, problems=(str(error),))
+                continue
             observer.bytes_read(source.progress())
-            was_read = line is not None
-            if was_read:
+            if line is not None:
                 batch.set_mark(source)
-            if isinstance(line, BadLine) and line.reason is Reason.DAMAGED_FILE:  # damage comes last
+            if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage comes last
                 observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
-            # Of what was read when it was less, an unfinished line may stand before any mark.
-            batch.withdrawn += _outdated(source, [offset] if was_read else [mark.offset for mark in marks])
-            yield LoadReport(run=run, sources=1, unchanged=int(not was_read))
-        if batch.lines or batch.marks or batch.withdrawn:
+            if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
+                batch.letters.append(rest)
+            holds_events = bool(events + batch.events or source.head)
+            yield LoadReport(
+                run=run,
+                sources=1,
+                unchanged=int(line is None and holds_events),
+                empty=int(line is None and not holds_events),
+                unfinished=int(rejected.is_unfinished),
+                not_kept=rejected.left_out - left_out,
+                problems=(f"{name} holds no Cowrie event; lines: {rejected.why}",)
+                if source.is_named and rejected.why and not holds_events
+                else (),
+            )
+        if batch.lines or batch.marks:
             yield self._retried(partial(self._store, run, batch, name, observer))
-        if unreadable is not None:
-            raise unreadable
+
+    def _may_grow(self, source: LogSource) -> bool:
+        """Whether a content was written so lately that its end may still be written."""
+        return source.modified_at is not None and abs(self._clock.now() - source.modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
         """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
@@ -191,13 +224,12 @@ class BulkLoader:
         if batch.pending:
             yield self._retried(partial(self._store, run, batch, "-", observer))
 
-    def _resume(self, source: LogSource) -> tuple[int, Sequence[Mark]]:
-        """Go to where the content was left, and return that place and the marks of such contents up to it."""
+    def _resume(self, source: LogSource) -> None:
+        """Go to where the content was left."""
         marks: Sequence[Mark] = ()
         if source.head:
             marks = self._retried(partial(self._marks_of, source.head))
-        offset = source.resume(marks)
-        return offset, [mark for mark in marks if mark.offset <= offset]
+        source.resume(marks)
 
     def _marks_of(self, head: str) -> Sequence[Mark]:
         with self._database.transaction() as stores:
@@ -219,7 +251,6 @@ class BulkLoader:
             self._save(stores, changes, run)
             if batch.texts:
                 stores.event_lines.keep([batch.kept_of(*session) for session in apart], run=run)
-            stores.dead_letters.withdraw(set(batch.withdrawn) - {letter.identity for letter in batch.letters})
             letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
@@ -236,6 +267,7 @@ class BulkLoader:
             latest_attack=_latest_attack(changes),
             left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
             dead_letters=letters,
+            known_letters=len(batch.letters) - letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
                 new.comes_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
@@ -299,14 +331,6 @@ class BulkLoader:
         now = self._clock.now()
         stores.counts.count_sessions(changes, seen_at=now)
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
-
-
-def _outdated(source: LogSource, offsets: Sequence[int]) -> list[str]:
-    """Return the letters that are out of date where lines before some places are finished, and the file is whole."""
-    keys = [key for key in (source.head, source.name) if key]
-    return [provisional(key, Reason.UNFINISHED_LINE, offset) for key in keys for offset in offsets] + [
-        provisional(key, Reason.DAMAGED_FILE, 0) for key in keys
-    ]
 
 
 def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:

@@ -84,7 +84,7 @@ class DeadLetterOffice:
         report = self._loader.load([source], Unobserved())
         for at in range(0, len(source.read), PAGE):
             with self._database.transaction() as stores:
-                stores.dead_letters.withdraw(source.read[at : at + PAGE])
+                stores.dead_letters.remove(source.read[at : at + PAGE])
         return ReplayReport(letters=source.count, readable=len(source.read), events=report.events)
 
 
@@ -93,7 +93,8 @@ class LetterStream:
 
     name = "dead letters"
     head = ""
-    size = None
+    size = modified_at = None
+    is_named = False
 
     def __init__(self, database: Database, parts_of: PartsOf, *, keeps_lines: bool) -> None:
         self._database = database

@@ -59,7 +59,12 @@ class FoundLogs(Protocol):
 
     @property
     def skipped(self) -> Sequence[Path]:
-        """Return the files of folders that are no logs."""
+        """Return the files of folders and patterns that are no logs."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Return why what was named cannot be loaded."""
         ...
 
 

@@ -4,6 +4,7 @@ import glob
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -40,11 +41,16 @@ from snapshots.adapters.cli.tables import adopt, copy, indexes, migrate
 from snapshots.app.batch import LoadReport
 from snapshots.app.lines import Layout, LineOptions, LogSource
 from snapshots.app.progress import LoadObserver, Unobserved
+from snapshots.app.safe_text import one_line
 from snapshots.domain.ip_type import IpType
 
 FOUND_SOMETHING = 3
 """The exit code of a verification that did not pass."""
 
+COULD_NOT = 1
+"""The exit code of a load that could not read everything that was named."""
+
+SHOWN_PROBLEMS = 20
 SHOWN_VIOLATIONS = 100
 
 
@@ -120,7 +126,9 @@ def load(
     Load Cowrie logs, and give every session its snapshot.
 
     PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. What was
-    loaded before is not loaded again, whatever the file is called by now.
+    loaded before is not loaded again, whatever the file is called by now. In folders and patterns, files
+    that are not Cowrie logs are passed over and named; a named file without an event is an error (exit code 1),
+    and all others are loaded.
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
@@ -141,10 +149,11 @@ def load(
             report = _load(application, paths, reading, watched, quiet=quiet)
         if metrics is not None:
             metrics.write()
-        if not quiet:
+        if not quiet and report.run:
             render.show_load(stdout(), report)
             if report.latest_attack is not None:
                 render.show_stale_types(stdout(), report, *application.bundled_types())
+    _exit_if(report.problems)
 
 
 @cli.command(short_help="Show who attacked.")
@@ -341,6 +350,16 @@ def _demo_database(url: str | None) -> Iterator[str]:
         yield f"sqlite:///{folder}/demo.db"
 
 
+def _exit_if(problems: Sequence[str]) -> None:
+    """Name what could not be loaded, and end with an error if there is any."""
+    for problem in problems[:SHOWN_PROBLEMS]:
+        click.echo(f"Error: {one_line(problem)}", err=True)
+    if len(problems) > SHOWN_PROBLEMS:
+        click.echo(f"Error: {len(problems) - SHOWN_PROBLEMS:,} more files could not be loaded", err=True)
+    if problems:
+        click.get_current_context().exit(COULD_NOT)
+
+
 def _unwatched(observer: LoadObserver) -> LoadObserver:
     return observer
 
@@ -357,8 +376,11 @@ def _load(
     found = application.find_logs(paths, reading)
     if found.skipped:
         stderr.print(render.skipped(found.skipped))
+    if not found.contents:
+        return LoadReport(run="", problems=tuple(found.problems))
     with LoadBar(stderr, _total_size(found.contents)) as bar:
-        return application.load(found.contents, watched(bar))
+        report = application.load(found.contents, watched(bar))
+    return replace(report, problems=(*found.problems, *report.problems))
 
 
 def _total_size(contents: Sequence[LogSource]) -> int | None:

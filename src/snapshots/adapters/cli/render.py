@@ -31,12 +31,15 @@ from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
 BAR = 12
+SHOWN_NAMES = 5
 
 
 def show_load(console: Console, report: LoadReport) -> None:
     """Print what a load did."""
     if not report.events and not report.dead_letters:
-        console.print(f"Nothing new in {_count(report.sources, 'source')}: every event is stored already.")
+        is_known = report.repeated or report.unchanged
+        why = "every event is stored already" if is_known else "there is no event in it"
+        console.print(f"Nothing new in {_count(report.sources, 'source')}: {why}.")
     else:
         console.print(
             f"Read {_count(report.lines, 'line')} in {_count(report.sources, 'source')}: "
@@ -47,6 +50,13 @@ def show_load(console: Console, report: LoadReport) -> None:
         (report.repeated, "events were stored before, and count once"),
         (report.left_open, "without a snapshot; `snapshots verify` says why"),
         (report.dead_letters, "no events; kept in the table dead_letters with file, offset and reason"),
+        (report.known_letters, "no events, and kept in dead_letters before"),
+        (report.not_kept, "more are no events and were only counted: too many in one file"),
+        (
+            report.unfinished,
+            "with an unfinished last line or archive, maybe still being written: the next load reads it again",
+        ),
+        (report.empty, "without a single line"),
         (report.reused_ids, "stored under a name of their own, because their id belongs to another session"),
         (report.completed, "stored before received a snapshot, because their address learned something"),
         (report.late_sightings, "had an earlier sighting after they were sealed, which changes nothing"),
@@ -60,7 +70,7 @@ def show_load(console: Console, report: LoadReport) -> None:
             " Dated older tables count as of the attack: snapshots inventory import --help",
             soft_wrap=True,
         )
-    if report.dead_letters and not report.events and not report.repeated:
+    if report.dead_letters and not report.events and not report.repeated and not report.problems:
         console.print("  Not one line is an event: is it a Cowrie log?")
 
 
@@ -76,8 +86,9 @@ def show_stale_types(console: Console, report: LoadReport, label: str, until: da
 
 def skipped(paths: Sequence[Path]) -> Text:
     """Return the sentence about files of a folder that are no logs; it names the first of them."""
-    names = printable(", ".join(path.name for path in paths[:5]), 200)
-    return Text(f"Passed over {_count(len(paths), 'file')} without Cowrie events: ") + names
+    names = ", ".join(path.name for path in paths[:SHOWN_NAMES])
+    more = f", and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else ""
+    return Text(f"Passed over {_count(len(paths), 'file')} without Cowrie events: ") + printable(names, 200) + more
 
 
 def show_report(console: Console, report: Report) -> None:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import blake2b
 from io import BufferedIOBase, BufferedReader
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.decompress import UnfinishedData
 from snapshots.adapters.cowrie.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, parts_of, pieces_of
 from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, separator_of
@@ -33,12 +34,14 @@ class LogContent:
     Args:
         path: The file; None for standard input.
         decoder: Turns lines into events.
+        is_named: Whether a user named the file, and not only a folder or a pattern with other files.
     """
 
     may_be_folded: ClassVar[bool] = True
     """Whether its events may stand otherwise than one in a line."""
 
-    def __init__(self, path: Path | None, decoder: LineDecoder) -> None:
+    def __init__(self, path: Path | None, decoder: LineDecoder, *, is_named: bool = False) -> None:
+        self.is_named = is_named
         self._path = path
         self._decoder = decoder
         self._raw: BufferedIOBase | None = None
@@ -67,6 +70,16 @@ class LogContent:
     def size(self) -> int | None:
         """Return the file's size in bytes; None for a stream."""
         return self._path.stat().st_size if self._path is not None and self._path.is_file() else None
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """Return when the file was written last, in UTC; None for a stream, or if no calendar has that moment."""
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+        except (OSError, OverflowError, ValueError):
+            return None
 
     @property
     def head(self) -> str:
@@ -204,13 +217,14 @@ class LogContent:
         decode, separator = self._decoder.decode, self._separator
         rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
         size = len(self._buffer)
-        damage = None
+        damage: tuple[Reason, bytes] | None = None
         is_one = False  # whether the line in hand holds no whole event, however long it is
         while True:
             try:
                 chunk = stream.read1(CHUNK)
             except DAMAGED as exc:
-                damage = str(exc).encode("utf-8", "replace")
+                reason = Reason.UNFINISHED_FILE if isinstance(exc, UnfinishedData) else Reason.DAMAGED_FILE
+                damage = reason, str(exc).encode("utf-8", "replace")
                 break
             if not chunk:
                 break
@@ -239,7 +253,7 @@ class LogContent:
         end = self._offset + len(self._buffer)
         yield from self._last(self._buffer)
         if damage is not None:
-            yield BadLine(Reason.DAMAGED_FILE, damage, end)
+            yield BadLine(*damage, end)
 
     def _long_line(self, stream: BufferedIOBase, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:  # noqa: FBT001
         """Take what can be taken of a line that does not end yet, and return whether it holds no whole event."""

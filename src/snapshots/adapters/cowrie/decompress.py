@@ -25,6 +25,10 @@ class DamagedData(ValueError):
     """Compressed data is cut or wrong; everything before the damage was read."""
 
 
+class UnfinishedData(DamagedData):
+    """Compressed data breaks off; it may still be written."""
+
+
 def _fast() -> Any:
     """Return the faster implementation of zlib's interface, where it is installed."""
     try:
@@ -158,7 +162,7 @@ def _inflated(data: _Input, inflate: Any) -> Iterator[bytes]:
     while not inflate.eof:
         compressed = data.take()
         if not compressed:
-            raise DamagedData("the compressed data breaks off")
+            raise UnfinishedData("the compressed data breaks off")
         piece = b""
         while not inflate.eof and (compressed or len(piece) == CHUNK):
             before = inflate.copy() if hasattr(inflate, "copy") else None
@@ -193,7 +197,7 @@ def _bzip2_member(data: _Input) -> Iterator[bytes]:
             pieces = []
         compressed = data.take() if decompressor.needs_input else b""
         if decompressor.needs_input and not compressed:
-            raise DamagedData("the compressed data breaks off")
+            raise UnfinishedData("the compressed data breaks off")
         try:
             piece = decompressor.decompress(compressed, OUTPUT_OF_BZIP2)
         except OSError as error:

@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.layers import ForeignFile
-from snapshots.app.errors import NothingToRead, SourceUnreadable
+from snapshots.app.errors import LogUnreadable
 
 NOT_LOGS = frozenset({"downloads", "tty"})
 """Cowrie's folders for what attackers left; a file in them may look like a log, and is theirs."""
@@ -22,15 +22,17 @@ LAST = datetime.max.replace(tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class FoundLogs:
     """
-    The contents to load, the oldest first, and the files of folders that are no logs.
+    The contents to load, the oldest first, and what else was found.
 
     Attributes:
         contents: What to read.
-        skipped: Files in folders that were passed over, because they do not look like Cowrie logs.
+        skipped: Files and linked folders in folders and patterns that were passed over, as they are no Cowrie logs.
+        problems: A sentence for each file or folder that cannot be loaded although it was named or may be a log.
     """
 
     contents: tuple[LogContent, ...]
     skipped: tuple[Path, ...]
+    problems: tuple[str, ...]
 
 
 def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
@@ -39,34 +41,98 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
 
     Args:
         paths: Files, folders (searched with their sub-folders), patterns with `*`, `?` or `[`, or `-`
-            for standard input. A file that is named is read whatever it is called.
+            for standard input. A file that is named is read whatever it is called; of folders and patterns only logs.
         decoder: Turns lines into events.
 
     Returns:
         Each file once. They are ordered by the time of their first event, because `cowrie.json` is the
         newest of its set though its name sorts first; those without one come last.
+    """
+    search = _Search(decoder)
+    for text in paths:
+        search.add(text)
+    return search.found()
+
+
+class _Search:
+    def __init__(self, decoder: LineDecoder) -> None:
+        self._decoder = decoder
+        self._contents: dict[object, LogContent] = {}
+        self._skipped: list[Path] = []
+        self._problems: list[str] = []
+
+    def found(self) -> FoundLogs:
+        contents = sorted(self._contents.values(), key=by_age)
+        return FoundLogs(tuple(contents), tuple(self._skipped), tuple(self._problems))
+
+    def add(self, text: str) -> None:
+        """Add what one argument means."""
+        if text == "-":
+            self._contents[None] = LogContent(None, self._decoder, is_named=True)
+            return
+        problems = len(self._problems)
+        if os.path.lexists(text):
+            path = Path(text)
+            if not os.path.isdir(path):  # noqa: PTH112 - does not raise
+                self._add_file(path, is_named=True)
+            elif not self._add_below(path) and len(self._problems) == problems:
+                self._problems.append(f"there is no Cowrie log in the folder {path}")
+            return
+        matches = _matching(text)
+        if not matches:
+            self._problems.append(f"there is no file or folder {text}")
+        elif not sum(map(self._add_match, matches)) and len(self._problems) == problems:
+            self._problems.append(f"there is no Cowrie log among the files {text}")
+
+    def _add_match(self, path: Path) -> bool:
+        return self._add_below(path) if path.is_dir() else self._add_file(path)
+
+    def _add_below(self, folder: Path) -> bool:
+        """Add the logs in a folder, and return whether there are any; links to folders are passed over."""
+        has_logs = False
+        for where, folders, files in os.walk(folder, onerror=self._refuse):
+            self._skipped += _linked(where, folders)
+            folders[:] = _visited(where, folders)
+            for name in sorted(files):
+                has_logs |= not name.startswith(".") and self._add_file(Path(where, name))
+        return has_logs
+
+    def _add_file(self, path: Path, *, is_named: bool = False) -> bool:
+        """Add a file if it is named or a log, and return whether it was added."""
+        content = LogContent(path, self._decoder, is_named=is_named)
+        try:
+            if is_log(content) or is_named:
+                status = path.stat()
+                self._contents.setdefault((status.st_dev, status.st_ino), content).is_named |= is_named
+                return True
+        except ForeignFile as error:
+            if is_named:
+                self._problems.append(str(error))
+                return False
+        except LogUnreadable as error:
+            self._problems.append(str(error))
+            return False
+        except OSError as error:
+            self._problems.append(f"{content.name} cannot be read: {error.strerror}")
+            return False
+        self._skipped.append(path)
+        return False
+
+    def _refuse(self, error: OSError) -> None:
+        self._problems.append(f"{error.filename} cannot be read: {error.strerror}")
+
+
+def is_log(content: LogContent) -> bool:
+    """
+    Whether a file that nobody named is a Cowrie log: it has an event near its beginning, or is called as Cowrie's are.
 
     Raises:
-        NothingToRead: A path names nothing, or a folder holds no log.
+        LogUnreadable: It cannot be read, or is of another kind.
     """
-    contents: dict[Path | None, LogContent] = {}
-    skipped: list[Path] = []
-    for text in paths:
-        if text == "-":
-            contents[None] = LogContent(None, decoder)
-            continue
-        for path in _expanded(text):
-            if not path.is_dir():
-                contents.setdefault(path.resolve(), LogContent(path, decoder))
-                continue
-            below = [LogContent(file, decoder) for file in _files_below(path)]
-            logs = [content for content in below if _is_log(content)]
-            if not logs:
-                raise NothingToRead(f"there is no Cowrie log in the folder {path}")
-            for content in logs:
-                contents.setdefault(_path(content).resolve(), content)
-            skipped += [_path(content) for content in below if content not in logs]
-    return FoundLogs(tuple(sorted(contents.values(), key=by_age)), tuple(skipped))
+    file = content.path or Path("-")
+    if not os.path.isfile(file):  # noqa: PTH113 - does not raise
+        return False
+    return content.first_event_at is not None or ("cowrie" in file.name.lower() and ".json" in file.name)
 
 
 def files_named(paths: Iterable[str]) -> Iterator[Path]:
@@ -77,51 +143,39 @@ def files_named(paths: Iterable[str]) -> Iterator[Path]:
         paths: Files, folders and patterns, as for `find_logs`.
     """
     for text in paths:
-        for found in _matching(text):
-            below = _files_below(found, skips=True) if found.is_dir() else [found]
-            yield from (file for file in below if file.is_file())
+        for path in _matching(text):
+            below = _files_below(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - does not raise
+            yield from (file for file in below if os.path.isfile(file))  # noqa: PTH113 - does not raise
 
 
 def _matching(text: str) -> list[Path]:
     """Return the file or folder of that name, or what the pattern matches; a folder that exists is no pattern."""
     path = Path(text)
-    if path.exists():
+    if os.path.lexists(path):
         return [path]
-    folder = next(parent for parent in path.parents if parent.exists())
+    folder = next(parent for parent in path.parents if os.path.exists(parent))  # noqa: PTH110 - does not raise
     pattern = Path(glob.escape(str(folder)), path.relative_to(folder))
     return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - takes absolute patterns
 
 
-def _expanded(text: str) -> list[Path]:
-    found = _matching(text)
-    if not found:
-        raise NothingToRead(f"there is no file or folder {text}")
-    return found
-
-
-def _files_below(folder: Path, *, skips: bool = False) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        if skips:
-            return
-        raise SourceUnreadable(
-            f"{error.filename} cannot be read: {error.strerror}; nothing was loaded, name the other files to load them"
-        ) from error
-
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in NOT_LOGS)
+def _files_below(folder: Path) -> Iterator[Path]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = _visited(where, folders)
         yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
 
 
-def _is_log(content: LogContent) -> bool:
-    file = _path(content)
-    try:
-        return file.is_file() and (content.first_event_at is not None or ".json" in file.name)
-    except ForeignFile:
-        return False
+def _may_be_visited(name: str) -> bool:
+    return not name.startswith(".") and name not in NOT_LOGS
 
 
-def _path(content: LogContent) -> Path:
-    return content.path or Path("-")
+def _visited(where: str, folders: Sequence[str]) -> list[str]:
+    return sorted(name for name in folders if _may_be_visited(name) and not Path(where, name).is_symlink())
+
+
+def _linked(where: str, folders: Sequence[str]) -> list[Path]:
+    """Return the links to folders: what they lead to may be above, or the whole disk."""
+    links = (Path(where, name) for name in sorted(folders) if _may_be_visited(name))
+    return [path for path in links if path.is_symlink()]
 
 
 def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:

@@ -113,7 +113,3 @@ class LinesOfParts:
         if len(text) > LONGEST_LINE and len(salvaged(text)) > LONGEST_LINE:
             return [BadLine(Reason.TOO_LONG, text[:LONGEST_PAYLOAD], start)]
         return parts_of(self._decoder, text, start)
-
-    def head(self, beginning: bytes) -> str:
-        """Return by what a file is known that begins so; "" while there is no event in it."""
-        return first_event_in(self._decoder, beginning[:HEAD])[0]

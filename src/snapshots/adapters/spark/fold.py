@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from snapshots.adapters.spark.wire import encoded, packed
 from snapshots.app.batch import ReadSession
+from snapshots.app.dead_letters import RejectedLines
 from snapshots.app.fleet import PartLines
+from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import BadLine, LogEvent
 from snapshots.domain.session import SessionAggregate
 
@@ -22,8 +24,6 @@ EVENTS = 100_000
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Of how many bytes at most the lines are that are kept with them."""
-
-HEAD = 64 * 1024
 
 
 class Kind(IntEnum):
@@ -36,7 +36,7 @@ class Kind(IntEnum):
     LETTER = 2
     """A line that could not be loaded."""
     PART = 3
-    """A part of a file: its bytes, its events, its other lines, and by what the file is known, if it begins it."""
+    """A part of a file: its bytes, its events and its other lines."""
 
 
 FOLDED = pa.schema(
@@ -102,8 +102,7 @@ class _Fold:
         self._events = self._bytes = 0
         self._part: PartOfFile | None = None
         self._offset = 0
-        self._beginning = b""
-        self._head = ""
+        self._rejected = RejectedLines("")
         self._events_said = self._letters_said = 0
 
     @property
@@ -113,23 +112,22 @@ class _Fold:
     def take(self, part: PartOfFile, line: bytes) -> None:
         if part != self._part:
             self.end_part()
-            self._part, self._offset, self._beginning, self._head = part, 0, b"", ""
+            self._part, self._offset, self._rejected = part, 0, RejectedLines("")
             self._events_said = self._letters_said = 0
         start = self._offset
         self._offset += len(line) + 1
-        is_beginning = part.block == 0 and not self._head and len(self._beginning) < HEAD
-        if is_beginning:
-            self._beginning += line[:HEAD] + b"\n"
         for said in self._lines.said(line, start):
             if isinstance(said, BadLine):
                 self._letters_said += 1
-                letter = packed([said.reason.value, said.payload])
-                self._rows.append((Kind.LETTER, None, part.path, part.block, said.offset, letter))
-                self._bytes += len(letter)
+                self._set_aside(self._rejected.letter_of(said))
             else:
                 self._count(said)
-                if is_beginning:
-                    self._head = self._lines.head(self._beginning)
+
+    def _set_aside(self, letter: DeadLetter | None) -> None:
+        if letter is not None and self._part is not None:
+            text = packed([letter.reason.value, letter.payload])
+            self._rows.append((Kind.LETTER, None, self._part.path, self._part.block, letter.offset, text))
+            self._bytes += len(text)
 
     def _count(self, said: LogEvent) -> None:
         self._events_said += 1
@@ -146,7 +144,8 @@ class _Fold:
     def end_part(self) -> None:
         if self._part is not None:
             path, block = self._part
-            told = packed([self._head, self._events_said, self._letters_said])
+            self._set_aside(self._rejected.rest())
+            told = packed([self._events_said, self._letters_said])
             self._rows.append((Kind.PART, None, path, block, self._offset, told))
 
     def given(self) -> Iterator[pa.RecordBatch]:

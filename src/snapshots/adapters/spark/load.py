@@ -87,7 +87,7 @@ class SparkLoad:
         text = logs_at(self._spark, self._source.paths, self._source.only or LOGS)
         with kept_on_disk(text.mapInArrow(FoldLines(self._lines), AS_SPARK)) as folded:
             parts = folded.where(folded.kind == int(Kind.PART)).select("path", "block", "start", "payload").collect()
-            found: defaultdict[str, list[tuple[int, int, str, int, int]]] = defaultdict(list)
+            found: defaultdict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
             for row in parts:
                 found[row.path].append((row.block, row.start, *unpacked(bytes(row.payload))))
             if not found:

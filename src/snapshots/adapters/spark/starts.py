@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from snapshots.adapters.spark.wire import unpacked
-from snapshots.app.batch import letter_of
+from snapshots.app.dead_letters import letter_of
 from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import BadLine, Reason
 
@@ -14,26 +14,23 @@ class Starts:
     Where the parts of a file start, in bytes of its content.
 
     Args:
-        blocks: By the engine's count, where each part begins, how many bytes it has, by what the file is known, and how
-            many events and other lines it has.
+        blocks: By the engine's count, where each part begins, and how many bytes, events and other lines it has.
     """
 
-    def __init__(self, blocks: Sequence[tuple[int, int, str, int, int]]) -> None:
+    def __init__(self, blocks: Sequence[tuple[int, int, int, int]]) -> None:
         self.size = self.events = self.letters = 0
         self._starts = dict[int, int]()
-        self._head = ""
-        for block, size, head, events, letters in sorted(blocks):
+        for block, size, events, letters in sorted(blocks):
             self._starts[block] = self.size
             self.size += size
             self.events += events
             self.letters += letters
-            self._head = self._head or head
 
     def letter(self, path: str, block: int, start: int, payload: bytes) -> DeadLetter:
         """Return the letter about a line of a part."""
         reason, line = unpacked(payload)
         bad = BadLine(Reason(reason), line, self._starts[block] + start)
-        return letter_of(bad, source=_as_given(path), head=self._head)
+        return letter_of(bad, source=_as_given(path))
 
 
 def _as_given(path: str) -> str:

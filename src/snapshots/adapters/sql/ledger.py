@@ -155,8 +155,8 @@ class SqlDeadLetters:
         )
         return self._count() - before
 
-    def withdraw(self, identities: Collection[str]) -> None:
-        """Delete letters whose lines were completed since."""
+    def remove(self, identities: Collection[str]) -> None:
+        """Delete the rows of letters."""
         if identities:
             self._connection.execute(
                 delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))
