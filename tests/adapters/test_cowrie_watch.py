@@ -235,10 +235,34 @@ def test_after_forgetting_everything_is_read_from_its_marks(follower: Follower, 
 def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log: Path) -> None:
     """It does not end the following of others."""
     (log.parent / "cowrie.json.db").write_bytes(b"SQLite format 3\x00")
-    (log.parent / "notes.txt").write_text("nothing")
+    other = log.with_name("eve.json")
+    other.write_text('{"event_type":"alert"}\n')
+    log.with_name("empty.json").touch()
     add(log, 1)
 
     assert follower.look() == [1]
+    assert follower.told == [f"passed over 2 files without Cowrie events, such as {log}.db"]
+    with other.open("a") as file:
+        file.write('{"event_type":"flow"}\n')
+    assert follower.look() == []
+    add(log.with_name("empty.json"), 2)
+    assert follower.look() == [2]
+    assert len(follower.told) == 1
+
+
+def test_a_named_file_that_is_no_log_is_told_once_and_waited_for(tmp_path: Path) -> None:
+    """What it is called may be a log later."""
+    log, archive = tmp_path / "cowrie.json", tmp_path / "logs.tar.gz"
+    archive.write_bytes(b"PK\x03\x04" + b"0" * 40)
+    follower = Follower(log, archive)
+    add(log, 1)
+
+    assert [follower.look(), follower.look()] == [[1], []]
+    assert follower.told == [f"{archive} is a zip archive; unpack it first, and load the files; it is looked at again"]
+    archive.write_bytes(gzip.compress(line(2) * 2))
+    follower.look()
+    assert follower.look() == [2, 2]
+    follower.watch.close()
 
 
 @pytest.mark.parametrize("looks", [1, 3])

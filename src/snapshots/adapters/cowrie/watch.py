@@ -9,7 +9,8 @@ from pathlib import Path
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.files import by_age, files_named
+from snapshots.adapters.cowrie.files import by_age, files_named, is_log
+from snapshots.adapters.cowrie.layers import ForeignFile
 from snapshots.adapters.cowrie.pieces import HEAD, first_event_in
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark
@@ -176,6 +177,7 @@ class FolderWatch:
 
     def __init__(self, paths: Sequence[str], decoder: LineDecoder, warn: Callable[[str], None]) -> None:
         self._paths = paths
+        self._named = frozenset(map(Path, paths))
         self._decoder = decoder
         self._warn = warn
         self._refused: set[Path] = set()
@@ -200,8 +202,12 @@ class FolderWatch:
                 if path not in self._refused:
                     self._refused.add(path)
                     self._warn(f"{path} cannot be read: {error.strerror}; it is looked at again")
+            except ForeignFile as error:
+                if path not in self._refused:
+                    self._refused.add(path)
+                    self._warn(f"{error}; it is looked at again")
             except (OSError, SourceUnreadable):
-                continue  # it went in between, or is no log; it is looked at again
+                continue  # it went in between; it is looked at again
         found += self._without_a_name(seen)
         self._has_looked = True
         for content in found:
@@ -211,20 +217,34 @@ class FolderWatch:
         return sorted((content for content in found if self._can_be_read(content)), key=by_age)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the files that may be logs: those that are none are looked into once as long as they do not change."""
+        """Yield the files that may be logs. The others are named once, and looked into when they change."""
+        passed_over: list[Path] = []
         for path in files_named(self._paths):
             try:
                 status = path.stat()
-                identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
-                if identity in self._followed or ".json" in path.name or path in map(Path, self._paths):
+            except OSError:
+                continue  # it went in between
+            identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+            if identity in self._followed or path in self._named:
+                yield path, status
+            elif self._foreign.get(identity) != state:
+                if self._may_be_log(path):
                     yield path, status
-                elif self._foreign.get(identity) != state:
-                    if LogContent(path, self._decoder).first_event_at is not None:
-                        yield path, status
-                    else:
-                        self._foreign[identity] = state
-            except (OSError, SourceUnreadable):
-                continue
+                    continue
+                if status.st_size and identity not in self._foreign:
+                    passed_over.append(path)
+                self._foreign[identity] = state
+        if passed_over:
+            files = "1 file" if len(passed_over) == 1 else f"{len(passed_over):,} files"
+            self._warn(f"passed over {files} without Cowrie events, such as {passed_over[0]}")
+
+    def _may_be_log(self, path: Path) -> bool:
+        try:
+            return is_log(LogContent(path, self._decoder))
+        except ForeignFile:
+            return False
+        except SourceUnreadable:
+            return True  # why it cannot be read is told when it is looked at
 
     def forget(self) -> None:
         """Let every file be read again from its marks."""
