@@ -186,11 +186,11 @@ class InMemorySessions:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
+    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         found: dict[str, list[SessionSummary]] = {}
         for session in self.memory.sessions.values():
             logged_id = session.logged_id or session.session_id
-            if logged_id in logged_ids:
+            if logged_id in events:
                 found.setdefault(logged_id, []).append(session)
         return found
 

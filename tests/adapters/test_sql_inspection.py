@@ -135,7 +135,7 @@ def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) 
 
 
 def opened(stores: Stores) -> Judged:
-    (session,) = stores.sessions.find(["s0"])["s0"]
+    (session,) = stores.sessions.find({"s0": ()})["s0"]
     gap = session.gap.value if session.gap is not None else None
     return Judged(OpenSession("s0", session.sighting, HOME.text, gap), session.sighting, snapshot())
 

@@ -4,19 +4,20 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.schema import SchemaItem
 
 from snapshots import SettingRefused, StoreUnavailable
 from snapshots.adapters.sql import guard, schema
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import metadata, session_summaries
+from snapshots.adapters.sql.scratch import rows_in
+from snapshots.adapters.sql.tables import metadata, session_fingerprints, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.summary import SessionSummary
 from tests.strategies import HOME, NOON, snapshot
 
-BEFORE_AWAITING_CONNECT = "0007"
+BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS = "0007", "0009"
 VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()][::-1]
 
 
@@ -73,6 +74,30 @@ def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_a
     assert [session.session_id for session in found] == sorted(waiting)
     database.migrate(BEFORE_AWAITING_CONNECT)
     assert gaps(database, is_current=False) == before
+
+
+def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerprints(database: SqlDatabase) -> None:
+    """An older version held all of them in the row; such a row stays valid, and gives them up when it is saved."""
+    marks = {n * 2**55 + 1 for n in range(400)}
+    long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
+    database.migrate()
+    save(database, long.judged(Gap.NOTHING_KNOWN))
+
+    database.migrate(BEFORE_FINGERPRINTS)
+    with database.engine.connect() as connection:
+        assert len(connection.execute(select(session_summaries.c.event_fingerprints)).scalar_one()) == 8 * 400
+    database.migrate()
+
+    for _ in range(2):
+        with database.transaction() as stores:
+            (held,) = stores.sessions.find({"s": marks})["s"]
+            assert held.fingerprints == marks
+            stores.sessions.save([held], run="run", saved_at=NOON)
+    with database.reading() as connection:
+        assert len(connection.execute(select(session_summaries.c.event_fingerprints)).scalar_one()) == 8 * 128
+        assert connection.execute(select(func.count()).select_from(session_fingerprints)).scalar_one() == 400 - 128
+    (row,) = rows_in(database)
+    assert len(row["event_fingerprints"]) == 8 * 400
 
 
 def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Machine(RuleBasedStateMachine):
 
     def stored(self) -> dict[str, SessionSummary]:
         with self.world.store.transaction() as stores:
-            found = stores.sessions.find(list(self.addresses))
+            found = stores.sessions.find(dict.fromkeys(self.addresses, ()))
         return {session.session_id: session for sessions in found.values() for session in sessions}
 
     def note_new(self, run: str | None) -> None:

@@ -1,7 +1,8 @@
 """What is stored after lines were loaded in batches of any size and in any number of loads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count, groupby
+from random import Random
 from typing import NamedTuple
 
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from snapshots.app.load import BulkLoader
 from snapshots.app.ports import Database
 from snapshots.app.progress import Unobserved
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.session import SessionEvent
+from snapshots.domain.session import EventKind, SessionEvent
 from snapshots.domain.summary import SessionSummary
 from tests.fakes import (
     DictSource,
@@ -48,21 +49,31 @@ def cut_lines(draw: st.DrawFn) -> Lines:
     return Lines(lines, sorted(loads), draw(st.integers(1, 5)))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cut=cut_lines(), random=st.randoms(use_true_random=False))
 def test_every_event_is_stored_once_however_lines_are_cut_into_loads_and_batches(
-    database: Database, cut: Lines, random: object
+    database: Database, cut: Lines, random: Random
 ) -> None:
     """The stored events of an id are those that were read; reading them again in another order finds no new ones."""
-    database = InMemoryDatabase() if isinstance(database, InMemoryDatabase) else database
+    _load_and_load_again(InMemoryDatabase() if isinstance(database, InMemoryDatabase) else database, cut, random)
+
+
+def test_every_event_of_a_long_session_is_stored_once(database: Database) -> None:
+    """Of more events than a row knows, in several loads, and beside a second session of its id."""
+    random = Random(1)
+    events = [SessionEvent(n * 2**55 + 1, NOON, EventKind.OTHER, HOME) for n in range(400)]
+    connects = [SessionEvent(n, NOON, EventKind.CONNECT, HOME, n) for n in (2, 3)]
+    lines = [("a", event) for event in random.sample([*events, *connects], k=402)]
+
+    _load_and_load_again(database, Lines(lines, [n // 150 for n in range(402)], 60), random)
+
+
+def _load_and_load_again(database: Database, cut: Lines, random: Random) -> None:
     number = next(NUMBERS)
     lines = [LogEvent(f"{name}{number}", event) for name, event in cut.lines]
     for load, part in groupby(zip(cut.loads, lines, strict=True), key=lambda each: each[0]):
         _load(database, f"{number}/{load}", [line for _, line in part], cut.batch_size)
-    shuffled = list(lines)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]  # a random.Random
-
-    again = _load(database, f"{number}/again", shuffled, cut.batch_size)
+    again = _load(database, f"{number}/again", random.sample(lines, k=len(lines)), cut.batch_size)
 
     read: dict[str, set[int]] = {}
     for line in lines:
@@ -91,6 +102,6 @@ def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: 
     return loader.load([ListSource(name, lines)], Unobserved())
 
 
-def _stored(database: Database, names: Iterable[str]) -> Mapping[str, Sequence[SessionSummary]]:
+def _stored(database: Database, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
     with database.transaction() as stores:
-        return stores.sessions.find(list(names))
+        return stores.sessions.find(events)

@@ -246,7 +246,7 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
 
 def kept(database: Database, name: str) -> SessionSummary:
     with database.transaction() as stores:
-        (session,) = stores.sessions.find([name])[name]
+        (session,) = stores.sessions.find({name: ()})[name]
     return session
 
 

@@ -53,7 +53,7 @@ def save(database: Database, *saved: SessionSummary) -> None:
 
 def found(database: Database, name: str = "s") -> list[SessionSummary]:
     with database.transaction() as stores:
-        return list(stores.sessions.find([name]).get(name, ()))
+        return list(stores.sessions.find({name: ()}).get(name, ()))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -66,14 +66,29 @@ def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSu
         stores.inventory.register([s for s in [mine.sighting] if s], registered_at=NOON)
         stores.sessions.save([mine], run=RUN, saved_at=NOON)
 
-        assert stores.sessions.find([name]) == {name: [mine]}
+        assert stores.sessions.find({name: ()}) == {name: [mine]}
+
+
+def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Database) -> None:
+    """However many it has, and whatever was asked for when it was saved again."""
+    marks = [*range(300), 2**63, 2**64 - 1]
+    long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
+    save(database, long.judged(Gap.NEVER_LOOKED_UP), one_event(7, name="t"))
+    with database.transaction() as stores:
+        stores.sessions.save(stores.sessions.find({"s": ()})["s"], run=RUN, saved_at=NOON)
+        stores.sessions.save(stores.sessions.find({"s": [299]})["s"], run=RUN, saved_at=NOON)
+
+        asked = {"s": [*marks, 1000], "t": [7, 299]}
+        known = {name: found[0].fingerprints for name, found in stores.sessions.find(asked).items()}
+
+    assert {name: known[name] & set(asked[name]) for name in asked} == {"s": set(marks), "t": {7}}
 
 
 def test_an_unknown_id_is_absent(database: Database) -> None:
     """Absence is no error, and no None."""
     with database.transaction() as stores:
-        assert stores.sessions.find(["nobody"]) == {}
-        assert stores.sessions.find([]) == {}
+        assert stores.sessions.find({"nobody": ()}) == {}
+        assert stores.sessions.find({}) == {}
 
 
 def test_all_sessions_of_a_logged_id_are_found(database: Database) -> None:
@@ -169,7 +184,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     @rule(found=st.lists(events(), min_size=1, max_size=4), verdict=verdicts)
     def load(self, found: list[SessionEvent], verdict: IpSnapshot | Gap) -> None:
         with self.database.transaction() as stores:
-            held = {s.session_id: s for s in stores.sessions.find(["s"]).get("s", ())}.get("s")
+            held = {s.session_id: s for s in stores.sessions.find({"s": ()}).get("s", ())}.get("s")
             new = [e for e in found if held is None or e.fingerprint not in held.fingerprints]
             if not new:
                 return
@@ -185,7 +200,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     @invariant()
     def every_event_counts_once_and_the_first_snapshot_stays(self) -> None:
         with self.database.transaction() as stores:
-            stored = stores.sessions.find(["s"]).get("s", ())
+            stored = stores.sessions.find({"s": ()}).get("s", ())
         assert sum(s.event_count for s in stored) == len(self.counted)
         if self.sealed_with is not None:
             assert [(s.snapshot, s.sighting) for s in stored] == [(self.sealed_with, self.sealed_sighting)]

@@ -12,7 +12,7 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import Method
 from snapshots.domain.source_ip import SightingKind
-from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary, bounded
+from snapshots.domain.summary import SessionSummary
 from tests.strategies import DAY, HOME, NOON, OTHER, events, snapshot
 
 many_events = st.lists(events(), min_size=1, max_size=12)
@@ -187,13 +187,6 @@ def test_wrong_values_are_refused_by_name() -> None:
         session(event(1)).merge(SessionAggregate.of("t"))
     with pytest.raises(InvalidEvent):
         session(event(1)).summary().merge(SessionAggregate.of("t", [event(1)]).summary())
-
-
-def test_a_huge_session_remembers_the_same_events_in_any_order() -> None:
-    """Memory is bounded, and which events are remembered is no accident."""
-    marks = range(LARGEST_FINGERPRINT_SET + 10)
-
-    assert bounded(frozenset(marks)) == frozenset(range(LARGEST_FINGERPRINT_SET))
 
 
 def test_the_same_address_seen_again_is_not_late_for_what_another_loader_sealed() -> None:

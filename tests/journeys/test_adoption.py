@@ -457,6 +457,7 @@ def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adop
         for name in set(BEHAVIOUR_COLUMNS) - its_own:
             connection.exec_driver_sql(f"ALTER TABLE session_summaries DROP COLUMN {name}")
         connection.exec_driver_sql("DROP TABLE event_lines")
+        connection.exec_driver_sql("DROP TABLE session_fingerprints")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
 
     assert run("migrate")[0] == 0
@@ -468,23 +469,25 @@ def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adop
     assert (newest.row("a1")["password_hash"], newest.row("a1")["client_version"]) == ("theirs", "Go")
 
 
-def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Run, tmp_path: Path) -> None:
-    """Theirs went on after ours had read a part; then ours reads all."""
+@pytest.mark.parametrize("count", [4, 300])
+def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Run, tmp_path: Path, count: int) -> None:
+    """Theirs went on after ours had read a part, of a short session or a long one; then ours reads all."""
     run("adopt")
     lines = [
-        f'{{"session":"a","timestamp":"2026-03-01T12:0{n}:00Z","src_ip":"8.8.8.8","eventid":"cowrie.login.failed"}}\n'
-        for n in range(4)
+        f'{{"session":"a","timestamp":"2026-03-01T12:{n // 60:02}:{n % 60:02}Z","src_ip":"8.8.8.8",'
+        '"eventid":"cowrie.login.failed"}\n'
+        for n in range(count)
     ]
     log = tmp_path / "cowrie.json"
-    log.write_text("".join(lines[:2]))
+    log.write_text("".join(lines[: count // 2]))
     run("load", log)
     log.write_text("".join(lines))
     with newest.engine.begin() as connection:
-        load_as_cowrieprocessor(connection, events_of(log)[2:])
+        load_as_cowrieprocessor(connection, events_of(log)[count // 2 :])
 
     run("load", log)
 
-    assert (newest.row("a")["event_count"], newest.row("a")["login_attempts"]) == (4, 4)
+    assert (newest.row("a")["event_count"], newest.row("a")["login_attempts"]) == (count, count)
 
 
 def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, run: Run, tmp_path: Path) -> None:

@@ -21,11 +21,13 @@ class BatchSize:
 
     Attributes:
         lines: Lines read.
+        sessions: Logged ids read. Each takes more memory than ten lines: its row, its address and what is known of it.
         bytes: Bytes of lines that are kept as they are.
         seconds: Time since the batch began.
     """
 
     lines: int = 20_000
+    sessions: int = 2_000
     bytes: int = 16 * 1024 * 1024
     seconds: float = 5.0
 
@@ -149,7 +151,7 @@ class Batch:
 
     def is_full(self, size: BatchSize) -> bool:
         """Whether it is to be stored, whatever the time is."""
-        return self.lines >= size.lines or self.bytes >= size.bytes
+        return self.lines >= size.lines or len(self.pending) >= size.sessions or self.bytes >= size.bytes
 
     def kept_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
         """Return the lines that are to be kept of a session behind a logged id, in the order of time."""

@@ -161,7 +161,6 @@ class BulkLoader:
         """
         batch = Batch(self._stopwatch())
         name = "-"
-        most_lines, most_bytes = self._size.lines, self._size.bytes
         rejected_in = {} if rejected_in is None else rejected_in
         for source in sources:
             name, is_stream = source.name, source.size is None
@@ -175,7 +174,7 @@ class BulkLoader:
                 left_out = rejected.left_out
                 for line in source.lines():
                     batch.take(rejected, line)
-                    is_full = batch.lines >= most_lines or batch.bytes >= most_bytes
+                    is_full = batch.is_full(self._size)
                     if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
                         continue
                     observer.bytes_read(source.progress())
@@ -238,7 +237,7 @@ class BulkLoader:
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()
         with self._database.transaction() as stores:
-            held = stores.sessions.find(batch.pending)
+            held = stores.sessions.find({logged_id: logged.events for logged_id, logged in batch.pending.items()})
             apart = [
                 (logged_id, aggregate)
                 for logged_id, logged in batch.pending.items()

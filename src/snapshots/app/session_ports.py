@@ -156,11 +156,13 @@ class SessionStore(Protocol):
     Every implementation passes tests/contracts/test_session_store.py.
     """
 
-    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
+    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """
-        Return every session stored under each id of the log, in one query.
+        Return every session stored under each id of the log; an id without a session is absent.
 
-        An id without a session is absent.
+        Args:
+            events: Fingerprints of events by the id in the log. Those that are stored are among the fingerprints of
+                the id's sessions; of others a session may leave some out, and `save` forgets none.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, NewType, Self
 from snapshots.domain.behaviour import Behaviour, Traits
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
-from snapshots.domain.summary import SessionSummary, bounded
+from snapshots.domain.summary import SessionSummary
 
 SessionId = NewType("SessionId", str)
 """A session's name in the store: the id that Cowrie logged, or that id with `~` and a qualifier."""
@@ -168,7 +168,7 @@ class SessionAggregate:
             forward_count=kinds.count(EventKind.FORWARD),
             sensor=_smallest(sensors),
             sensor_id=_smallest(sensor_ids),
-            fingerprints=bounded(frozenset(self.events)),
+            fingerprints=frozenset(self.events),
             behaviour=Behaviour.of(zip(times, traits, strict=True)),
         )
 

@@ -11,9 +11,6 @@ from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 
 NOTHING_SAID = Behaviour()
 
-LARGEST_FINGERPRINT_SET = 1_048_576
-"""How many events of one session are known again; eight megabytes in its row."""
-
 
 class SessionSummary(NamedTuple):
     """
@@ -34,8 +31,8 @@ class SessionSummary(NamedTuple):
         forward_count: `cowrie.direct-tcpip` events.
         sensor: The honeypot's name.
         sensor_id: The honeypot's UUID.
-        fingerprints: Which events were counted, so that none is counted again; for a session of more
-            than LARGEST_FINGERPRINT_SET events, the smallest ones.
+        fingerprints: Which events were counted, so that none is counted again; a long session that is stored names
+            those that it was asked for, and some others.
         snapshot: What was known of the address; None while the session is open.
         gap: Why the session is open; None when it is sealed, or nobody judged it yet.
         is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.
@@ -123,7 +120,7 @@ class SessionSummary(NamedTuple):
             forward_count=self.forward_count + later.forward_count,
             sensor=_smaller(self.sensor, later.sensor) if self.counted_until is None else self.sensor or later.sensor,
             sensor_id=_smaller(self.sensor_id, later.sensor_id),
-            fingerprints=bounded(self.fingerprints | later.fingerprints),
+            fingerprints=self.fingerprints | later.fingerprints,
             snapshot=first.snapshot,
             gap=first.gap,
             is_unreadable=self.is_unreadable,
@@ -156,10 +153,3 @@ def _wins(later: SessionSummary, held: SessionSummary) -> bool:
 
 def _smaller(one: str | None, other: str | None) -> str | None:
     return min((text for text in (one, other) if text is not None), default=None)
-
-
-def bounded(fingerprints: frozenset[int]) -> frozenset[int]:
-    """Return at most LARGEST_FINGERPRINT_SET fingerprints, the same ones whatever order they came in."""
-    if len(fingerprints) <= LARGEST_FINGERPRINT_SET:
-        return fingerprints
-    return frozenset(sorted(fingerprints)[:LARGEST_FINGERPRINT_SET])

@@ -137,7 +137,7 @@ def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | Non
     return kind, TELLING.get(eventid)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _address(text: str) -> IpAddress | None:
     try:
         address = IpAddress.parse(text)

@@ -1,17 +1,16 @@
 """What stands in rows of sessions and observations, and the seal over it."""
 
 import re
-from array import array
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from sys import byteorder
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import RowMapping
 
+from snapshots.adapters.sql.fingerprints import is_full, unpacked
 from snapshots.adapters.sql.moments import moment_text
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.behaviour import Behaviour, Trait
@@ -21,7 +20,7 @@ from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
 from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, SightingKind
-from snapshots.domain.summary import LARGEST_FINGERPRINT_SET, SessionSummary
+from snapshots.domain.summary import SessionSummary
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TRAITS = {trait.word: trait for trait in Trait}
@@ -79,7 +78,8 @@ def summary_in(row: RowMapping) -> SessionSummary:
     """
     Return the session in a row.
 
-    A row of another loader may lack its times; the nearest that it has stands for them then.
+    A row of another loader may lack its times; the nearest that it has stands for them then. Of a long session a row
+    holds some of the fingerprints; the others are in `fingerprints.SqlFingerprints`.
     """
     first = row["first_event_at"] or row["last_event_at"] or row["created_at"]
     snapshot, is_sealed = snapshot_in(row), holds_a_fact(row)
@@ -108,7 +108,7 @@ def summary_in(row: RowMapping) -> SessionSummary:
 def _counted_until(row: RowMapping) -> datetime | None:
     """Return until when another loader counted: it knows no fingerprints, and writes nothing before it happens."""
     known = len(row["event_fingerprints"] or b"") // 8
-    counts_all = (row["event_count"] or 0) <= known or known == LARGEST_FINGERPRINT_SET
+    counts_all = (row["event_count"] or 0) <= known or is_full(row["event_fingerprints"])
     if row["counted_until"] is not None or counts_all:
         return cast("datetime | None", row["counted_until"])
     return cast(datetime, row["last_event_at"] or row["updated_at"])
@@ -210,11 +210,3 @@ def observation_in(row: Sequence[Any]) -> IpObservation:
 @lru_cache(maxsize=8192)
 def _facts(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
     return IpFacts(asn=asn, country=country, ip_types=frozenset(IpType(word) for word in ip_types.split()))
-
-
-def unpacked(data: bytes) -> frozenset[int]:
-    """Return the fingerprints that `session_rows.packed` wrote."""
-    numbers = array("Q", data)
-    if byteorder == "little":
-        numbers.byteswap()
-    return frozenset(numbers)

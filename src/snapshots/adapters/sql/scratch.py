@@ -10,6 +10,7 @@ from sqlalchemy import Boolean, LargeBinary, select
 from snapshots.adapters.sql.copying import copy_tables
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import insert
+from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full, packed, unpacked
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.tables import (
     asn_inventory,
@@ -39,11 +40,15 @@ def _kind(of: Any) -> type:
 
 
 def rows_in(database: SqlDatabase) -> Iterator[Mapping[str, Any]]:
-    """Yield the row of every session, in the order of their names."""
+    """Yield the row of every session, in the order of their names; each holds all fingerprints of its session."""
     with database.reading() as connection:
         query = select(session_summaries).order_by(session_summaries.c.session_id)
         for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
-            yield dict(row)
+            held = dict(row)
+            if is_full(row["event_fingerprints"]):
+                marks = unpacked(row["event_fingerprints"]).union(SqlFingerprints(connection).of(row["session_id"]))
+                held["event_fingerprints"] = packed(marks)
+            yield held
 
 
 def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:

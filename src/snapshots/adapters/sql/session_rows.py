@@ -1,12 +1,11 @@
 """How sessions are written as rows: very many at a time, so each as a tuple of what the driver takes."""
 
-from array import array
 from collections.abc import Callable
 from datetime import datetime
-from sys import byteorder
 
 import msgspec
 
+from snapshots.adapters.sql.fingerprints import packed_in_row
 from snapshots.adapters.sql.rows import EPOCH, MICROSECOND, digest, moment_in_seal
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.behaviour import Behaviour, Trait
@@ -105,7 +104,7 @@ class SessionRows:
             *behaviour_values(summary.behaviour),
             saved_at,
             saved_at,
-            packed(summary.fingerprints),
+            packed_in_row(summary.fingerprints),
         )
 
     def _sealed(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
@@ -175,11 +174,3 @@ class Seals:
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part
         return part
-
-
-def packed(fingerprints: frozenset[int]) -> bytes:
-    """Return fingerprints as 8 bytes each, ascending, the most significant byte first."""
-    numbers = array("Q", sorted(fingerprints))
-    if byteorder == "little":
-        numbers.byteswap()
-    return numbers.tobytes()

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored
+from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.rows import summary_in
 from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
@@ -38,11 +39,13 @@ class SqlSessionStore:
     def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
         self._table = shape.into(session_summaries)
+        self._is_shared = shape is not OURS
+        self._fingerprints = SqlFingerprints(connection)
 
-    def find(self, logged_ids: Collection[str]) -> Mapping[str, Sequence[SessionSummary]]:
-        """Return every session stored under each id of the log, in one query."""
+    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
+        """Return every session stored under each id of the log, in one query; in others what is known of long ones."""
         sessions = session_summaries.c
-        wanted = each_of(self._connection, logged_ids).cte("wanted")
+        wanted = each_of(self._connection, events.keys()).cte("wanted")
         names = union_all(
             select(sessions.session_id).join(wanted, sessions.session_id == wanted.c.value),
             select(sessions.session_id).join(wanted, sessions.logged_id == wanted.c.value),
@@ -54,10 +57,35 @@ class SqlSessionStore:
             .with_for_update()  # on PostgreSQL; on SQLite the whole transaction has the write lock
         )
         found: defaultdict[str, list[SessionSummary]] = defaultdict(list)
+        long: dict[str, str] = {}
         for row in self._connection.execute(query).mappings():
             summary = summary_in(row)
-            found[summary.logged_id or summary.session_id].append(summary)
-        return dict(found)
+            logged_id = summary.logged_id or summary.session_id
+            found[logged_id].append(summary)
+            if is_full(row["event_fingerprints"]):
+                long[summary.session_id] = logged_id
+        return self._with_long(found, long, events) if long else dict(found)
+
+    def _with_long(
+        self,
+        found: Mapping[str, Sequence[SessionSummary]],
+        long: Mapping[str, str],
+        events: Mapping[str, Collection[int]],
+    ) -> Mapping[str, Sequence[SessionSummary]]:
+        """Add what rows of long sessions do not tell: which of the events are known, and until when others counted."""
+        known = self._fingerprints.among(long, events)
+        counts = self._fingerprints.count(long) if self._is_shared else None
+
+        def completed(summary: SessionSummary) -> SessionSummary:
+            name, until = summary.session_id, summary.counted_until
+            if name not in long:
+                return summary
+            if counts is not None and len(summary.fingerprints) + counts.get(name, 0) < summary.event_count:
+                until = until or summary.last_event_at
+            marks = summary.fingerprints.union(known.get(name, ()))
+            return summary._replace(fingerprints=marks, counted_until=until)
+
+        return {logged_id: [completed(summary) for summary in summaries] for logged_id, summaries in found.items()}
 
     def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
         """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
@@ -92,6 +120,7 @@ class SqlSessionStore:
                 },
             )
         )
+        self._fingerprints.add(summaries)
 
     def waiting(
         self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None

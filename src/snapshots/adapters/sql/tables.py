@@ -276,6 +276,15 @@ event_lines = Table(
 )
 """Lines of the log, of sessions that were loaded with them: a row for what one batch read of one session."""
 
+session_fingerprints = Table(
+    "session_fingerprints",
+    metadata,
+    Column("session_id", name(64), ForeignKey(session_summaries.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""By which the events of long sessions are known again, but for those in `session_summaries.event_fingerprints`."""
+
 snapshot_corrections = Table(
     "snapshot_corrections",
     metadata,
