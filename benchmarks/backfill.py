@@ -163,7 +163,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
         ]
         for at in range(0, len(rows), 50_000):
             connection.execute(ip_observations.insert(), rows[at : at + 50_000])
-        connection.execute(text("UPDATE ip_inventory SET looked_up_until = :n"), {"n": newest})
+        connection.execute(text("UPDATE known_addresses SET looked_up_until = :n"), {"n": newest})
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE" if connection.dialect.name == "postgresql" else "ANALYZE")
         if connection.dialect.name == "sqlite":

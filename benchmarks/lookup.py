@@ -31,7 +31,7 @@ from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.inventory import SqlIpInventory
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.tables import ip_inventory, ip_observations
+from snapshots.adapters.sql.tables import ip_observations, known_addresses
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpFacts, SourceBuild
@@ -95,7 +95,7 @@ def as_of(
         for at in range(0, len(addresses), 20_000):
             page = addresses[at : at + 20_000]
             stamps = dict.fromkeys(("first_seen", "last_seen", "created_at", "updated_at"), BEGIN)
-            connection.execute(ip_inventory.insert(), [{"ip_address": a.text, **stamps} for a in page])
+            connection.execute(known_addresses.insert(), [{"ip_address": a.text, **stamps} for a in page])
             rows = [
                 {
                     "ip_address": address.text,

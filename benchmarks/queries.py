@@ -112,7 +112,7 @@ def sql(connection: Connection, question: tuple[str, str, str], facts: dict[str,
     day = "substr(s.first_event_at, 1, 10)"
     if connection.dialect.name == "postgresql":
         day = "date_trunc('day', s.first_event_at AT TIME ZONE 'UTC')"
-    join = " JOIN ip_inventory i ON i.ip_address = s.source_ip" if joins else ""
+    join = " JOIN known_addresses i ON i.ip_address = s.source_ip" if joins else ""
     statement = f"SELECT {selected} FROM session_summaries s{join} WHERE {where} {rest}"
     for name, column in {**facts, "day": day}.items():
         statement = statement.replace(f"@{name}@", column)
@@ -143,14 +143,15 @@ def build(url: str, sessions: int, addresses: int, *, wide: bool) -> None:
     database.migrate()
     with database.engine.begin() as connection:
         is_pg = connection.dialect.name == "postgresql"
-        connection.execute(text(f"ALTER TABLE ip_inventory ADD COLUMN enrichment {'jsonb' if is_pg else 'TEXT'}"))
+        connection.execute(text(f"ALTER TABLE known_addresses ADD COLUMN enrichment {'jsonb' if is_pg else 'TEXT'}"))
         if wide:
             connection.execute(text("ALTER TABLE session_summaries ADD COLUMN enrichment TEXT"))
         for page in pages(len(texts)):
             connection.execute(
                 text(
-                    "INSERT INTO ip_inventory (ip_address, current_asn, current_country, current_ip_type, first_seen,"
-                    " last_seen, created_at, updated_at, enrichment) VALUES (:a, :n, :c, :k, :t, :t, :t, :t,"
+                    "INSERT INTO known_addresses (ip_address, current_asn, current_country, current_ip_type,"
+                    " first_seen, last_seen, created_at, updated_at, enrichment)"
+                    " VALUES (:a, :n, :c, :k, :t, :t, :t, :t,"
                     f" {'CAST(:d AS jsonb)' if is_pg else ':d'})"
                 ),
                 [address_row(texts[at], *networks[at]) for at in page],
@@ -171,7 +172,7 @@ def build(url: str, sessions: int, addresses: int, *, wide: bool) -> None:
                 [session_row(chance, texts, networks, wide=wide) for _ in page],
             )
         for column in ("current_asn", "current_country", "current_ip_type"):
-            connection.execute(text(f"CREATE INDEX joined_{column} ON ip_inventory ({column})"))
+            connection.execute(text(f"CREATE INDEX joined_{column} ON known_addresses ({column})"))
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE" if is_pg else "ANALYZE")
     database.close()

@@ -109,7 +109,7 @@ def put_session(connection: Connection, session_id: str | None, **values: Any) -
         **dict.fromkeys(("vt_flagged", "dshield_flagged"), False),
         "unique_ssh_keys": 0,
     } | values
-    _insert(connection, "session_summaries", row)
+    insert(connection, "session_summaries", row)
 
 
 def put_address(connection: Connection, address: str) -> None:
@@ -117,14 +117,15 @@ def put_address(connection: Connection, address: str) -> None:
     found = connection.execute(text("SELECT 1 FROM ip_inventory WHERE ip_address = :a"), {"a": address}).first()
     if found is None:
         moment = "2026-03-01 12:00:00.000000"
-        _insert(
+        insert(
             connection,
             "ip_inventory",
             {"ip_address": address, "first_seen": moment, "last_seen": moment, "session_count": 1, "enrichment": "{}"},
         )
 
 
-def _insert(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+def insert(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    """Insert a row."""
     names = ", ".join(row)
     connection.execute(
         text(f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in row)})"), dict(row)
@@ -180,3 +181,67 @@ def load_as_cowrieprocessor(
 
 def _text(moment: Any) -> str:
     return str(moment.replace(tzinfo=None).isoformat(" ", "microseconds"))
+
+
+def bulk_load(connection: Connection, events: Iterable[LogEvent]) -> None:
+    """
+    Do what its bulk loader does with a batch: take the first address read of each session, and copy from its inventory.
+
+    Raises:
+        ValueError: On SQLite, once the inventory lists an address of the batch: what it copies is read as JSON.
+    """
+    batch = list(events)
+    first: dict[str, str] = {}
+    for logged_id, event, _ in batch:
+        if event.address is not None:
+            first.setdefault(logged_id, event.address.text)
+    known = {address: _copied(connection, address) for address in sorted({*first.values()})}
+    for name in sorted({logged_id for logged_id, _, _ in batch}):
+        facts = known.get(first.get(name, "")) or dict.fromkeys(("source_ip", *FACTS))
+        load_as_cowrieprocessor(connection, [each for each in batch if each[0] == name], facts)
+
+
+def delta_load(connection: Connection, events: Iterable[LogEvent]) -> None:
+    """Do what its delta loader does with a batch: it neither knows the address nor copies facts."""
+    load_as_cowrieprocessor(connection, events, dict.fromkeys(("source_ip", *FACTS)))
+
+
+def _copied(connection: Connection, address: str) -> dict[str, Any] | None:
+    """Return what the bulk loader copies of an address; None if the inventory does not list it."""
+    country = ", ".join(
+        f"enrichment{path}"
+        for path in ("->'maxmind'->>'country'", "->'cymru'->>'country'", "->'dshield'->'ip'->>'ascountry'")
+    )
+    query = (
+        f"SELECT current_asn, COALESCE({country}, 'XX') AS country, enrichment->'spur'->'client'->>'types' AS types,"
+        " enrichment_updated_at FROM ip_inventory WHERE ip_address = :a"
+    )
+    row = connection.execute(text(query), {"a": address}).one_or_none()
+    if row is None:
+        return None
+    found = json.loads(row.country) if connection.dialect.name == "sqlite" else row.country
+    return {
+        "source_ip": address,
+        "snapshot_asn": row.current_asn,
+        "snapshot_country": None if found == "XX" else found,
+        "snapshot_ip_type": row.types,
+        "enrichment_at": row.enrichment_updated_at,
+    }
+
+
+def enrich(connection: Connection, address: str, *, asn: int, document: Mapping[str, Any]) -> None:
+    """Do what its enrichment does: list the network and the address, with what its sources say."""
+    moment = "2026-03-01 11:30:00.000000"
+    stamps = {"first_seen": moment, "last_seen": moment, "created_at": moment, "updated_at": moment}
+    no = {"is_known_hosting": False, "is_known_vpn": False, "total_session_count": 0, "unique_ip_count": 1}
+    if connection.execute(text("SELECT 1 FROM asn_inventory WHERE asn_number = :n"), {"n": asn}).first() is None:
+        row = {"asn_number": asn, "organization_name": f"THEIR-NAME-{asn}", "enrichment": "{}", **no, **stamps}
+        insert(connection, "asn_inventory", row)
+    put_address(connection, address)
+    connection.execute(
+        text(
+            "UPDATE ip_inventory SET current_asn = :n, enrichment = :d, enrichment_updated_at = :t"
+            " WHERE ip_address = :a"
+        ),
+        {"n": asn, "d": json.dumps(document), "t": moment, "a": address},
+    )

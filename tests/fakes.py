@@ -29,7 +29,7 @@ from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionEvent
 from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
-from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
 from tests.memory import KnownAddress, Memory
@@ -82,6 +82,11 @@ class InMemoryInventory:
 
     def count(self) -> int:
         return len(self.memory.addresses)
+
+    def take_over(self, *, registered_at: datetime) -> None:
+        for document in self.memory.documents:
+            at = Sighting(address=document.address, seen_at=document.written_at, kind=SightingKind.OTHER)
+            self.register([at], registered_at=registered_at)
 
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         found = [d for d in self.memory.documents if d.address.text > after]

@@ -17,7 +17,7 @@ from snapshots.adapters.sql.moments import UtcDateTime, moment_in_utc, moment_te
 from snapshots.adapters.sql.rows import behaviour_in, seal_of
 from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
 from snapshots.adapters.sql.sessions import FOUND
-from snapshots.adapters.sql.tables import ip_inventory, ip_observations, session_summaries
+from snapshots.adapters.sql.tables import ip_observations, known_addresses, session_summaries
 from snapshots.app.enrich import SnapshotService
 from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.observation import IpFacts
@@ -72,7 +72,7 @@ def test_two_hundred_thousand_addresses_fit_in_one_batch(database: SqlDatabase) 
 
     assert all(summary.is_sealed for summary in summaries)
     with database.reading() as connection:
-        assert len(connection.execute(select(ip_inventory.c.ip_address)).all()) == 200_000
+        assert len(connection.execute(select(known_addresses.c.ip_address)).all()) == 200_000
 
 
 @pytest.fixture
@@ -101,12 +101,14 @@ def test_on_a_callers_connection_nothing_is_committed(database: SqlDatabase, the
 def test_on_a_callers_connection_the_caller_commits(database: SqlDatabase, theirs: Engine) -> None:
     """Together with its own rows, which may refer to the address."""
     with theirs.begin() as connection:
-        connection.execute(text("CREATE TABLE mine (ip TEXT REFERENCES ip_inventory (ip_address))"))
+        connection.execute(text("CREATE TABLE mine (ip TEXT REFERENCES known_addresses (ip_address))"))
         service(database).enrich([SessionAggregate.sighted("s", "10.0.0.1", NOON)], connection)
         connection.execute(text("INSERT INTO mine VALUES ('10.0.0.1')"))
 
     with theirs.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM mine JOIN ip_inventory ON ip = ip_address")).scalar() == 1
+        assert (
+            connection.execute(text("SELECT count(*) FROM mine JOIN known_addresses ON ip = ip_address")).scalar() == 1
+        )
 
 
 def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
@@ -122,7 +124,7 @@ def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
         with pytest.raises(ZeroDivisionError):
             service.enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
         assert connection.execute(text("SELECT count(*) FROM mine")).scalar() == 1
-        assert connection.execute(select(ip_inventory)).all() == []
+        assert connection.execute(select(known_addresses)).all() == []
 
 
 def observed(connection: Connection) -> int:
@@ -161,7 +163,7 @@ def test_readers_work_beside_a_writer(database: SqlDatabase) -> None:
     with database.transaction() as stores:
         stores.bookmarks.marks_of("x")
         with database.reading() as connection:
-            assert connection.execute(select(ip_inventory)).all() == []
+            assert connection.execute(select(known_addresses)).all() == []
 
 
 def test_a_database_is_shown_without_its_password() -> None:
@@ -184,7 +186,7 @@ def test_an_interruption_in_the_middle_of_rows_lets_go_of_the_database(
     """Whoever notes that the work was interrupted does not wait for its own lock."""
     database.migrate()
 
-    adding = "INSERT INTO asn_inventory (asn_number, created_at, updated_at) VALUES (?, '2026-03-01', '2026-03-01')"
+    adding = "INSERT INTO known_networks (asn_number, created_at, updated_at) VALUES (?, '2026-03-01', '2026-03-01')"
 
     def interrupted() -> None:
         with database.transaction() as stores:

@@ -146,7 +146,7 @@ def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> N
     assert violations(database) == []
     for count in (2, 4):
         with database.engine.begin() as connection:
-            connection.execute(text(f"UPDATE ip_inventory SET session_count = {count}"))
+            connection.execute(text(f"UPDATE known_addresses SET session_count = {count}"))
         assert violations(database) == [(Invariant.COUNTED, HOME.text)]
 
     with database.transaction() as stores:

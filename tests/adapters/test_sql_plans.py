@@ -22,10 +22,10 @@ from tests.strategies import NOON
 
 SESSIONS, BATCH = 3000, 500
 WHOLE = {
-    "sqlite": re.compile(r"^SCAN (session_summaries|ip_inventory)"),
-    "postgresql": re.compile(r"Seq Scan on (session_summaries|ip_inventory)"),
+    "sqlite": re.compile(r"^SCAN (session_summaries|known_addresses)"),
+    "postgresql": re.compile(r"Seq Scan on (session_summaries|known_addresses)"),
 }
-CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|ip_inventory SET current_asn)=")
+CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|known_addresses SET current_asn)=")
 NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")
 WALKS = re.compile(r"SELECT CAST\(max\(place\) AS text\)")
 PAGES = re.compile(r"SELECT max\(rowid\)")

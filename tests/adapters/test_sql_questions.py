@@ -29,7 +29,7 @@ from tests.adapters.test_sql_plans import plans
 from tests.ancestor import Ancestor, put_session
 from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
 
-SELECTS = re.compile(r"SELECT (?!asn_inventory|adoptions|alembic)")
+SELECTS = re.compile(r"SELECT (?!known_networks|adoptions|alembic)")
 HOURS = [0, 1, 13, 24 * 6, 24 * 7, 24 * 40]
 COMMANDS = ["id", "uname -a", "=1+1", "\x1b[31m"]
 FIELDS = {

@@ -157,7 +157,7 @@ def rows(url: str, table: str = "session_summaries") -> list[tuple[Any, ...]]:
     columns = {
         "session_summaries": "session_id, source_ip, source_ip_seen_at, snapshot_asn, snapshot_country, enrichment_at,"
         " snapshot_method, snapshot_source, snapshot_gap, source_ip_was",
-        "ip_inventory": "ip_address, session_count, first_seen, last_seen",
+        "known_addresses": "ip_address, session_count, first_seen, last_seen",
     }[table]
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -174,14 +174,14 @@ def expected(copied: Copied) -> "Expected":
         report = alone.backfill().run(Unwatched())
         alone.database().close()
         assert sum(report.sealed.values()) == SESSIONS
-        return rows(url), rows(url, "ip_inventory")
+        return rows(url), rows(url, "known_addresses")
 
 
 Expected = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 
 
 def is_as_expected(url: str, expected: Expected) -> bool:
-    return (rows(url), rows(url, "ip_inventory")) == expected
+    return (rows(url), rows(url, "known_addresses")) == expected
 
 
 @pytest.mark.parametrize("url", ["strange", "known"], indirect=True)
@@ -436,7 +436,7 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
     engine, threads = create_engine(url), list[threading.Thread]()
     addresses, held, counted = sorted(ADDRESSES), threading.Event(), threading.Event()
     count_found = SqlInventoryCounts.count_found
-    touch = text("UPDATE ip_inventory SET updated_at = updated_at WHERE ip_address = :a")
+    touch = text("UPDATE known_addresses SET updated_at = updated_at WHERE ip_address = :a")
 
     def another() -> None:
         with engine.begin() as connection:
@@ -629,7 +629,7 @@ def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql
 
 OBSERVING = """
 INSERT INTO ip_observations (ip_address, source, observed_at, confirmed_until, learned_at, country, ip_types)
-SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM ip_inventory"""
+SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM known_addresses"""
 
 
 def test_what_another_process_learned_is_heeded_at_once(
@@ -652,7 +652,7 @@ def test_what_another_process_learned_is_heeded_at_once(
             with engine.begin() as connection:
                 for statement in (
                     OBSERVING,
-                    "UPDATE ip_inventory SET learned_at = :now WHERE :noon < :now",
+                    "UPDATE known_addresses SET learned_at = :now WHERE :noon < :now",
                 ):
                     values = {"noon": NOON - timedelta(days=1), "now": datetime.now(UTC)}
                     connection.execute(text(statement), values)
@@ -683,7 +683,7 @@ def test_where_others_learn_all_the_time_nobody_waits_for_news_that_never_comes(
     def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
         done = settle_remembered(self, *args, **more)
         with engine.begin() as connection:
-            one = "UPDATE ip_inventory SET learned_at = clock_timestamp() WHERE ip_address = :a"
+            one = "UPDATE known_addresses SET learned_at = clock_timestamp() WHERE ip_address = :a"
             connection.execute(text(one), {"a": ADDRESSES[0]})
         return done
 

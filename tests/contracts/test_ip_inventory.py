@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import ip_inventory
+from snapshots.adapters.sql.tables import known_addresses
 from snapshots.app.ports import Database
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.ip_type import IpType
@@ -149,5 +149,5 @@ def counted(database: Database) -> dict[str, tuple[int, datetime, datetime]]:
         return {a.text: (k.session_count, k.first_seen, k.last_seen) for a, k in known}
     assert isinstance(database, SqlDatabase)
     with database.reading() as connection:
-        rows = connection.execute(ip_inventory.select()).all()
+        rows = connection.execute(known_addresses.select()).all()
     return {row.ip_address: (row.session_count, row.first_seen, row.last_seen) for row in rows}

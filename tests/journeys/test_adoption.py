@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.cowrie.content import LogContent
@@ -18,6 +18,7 @@ from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, Run
 from tests.tables import mmdb
 
+ADDED = {"current_country", "current_ip_type", "looked_up_until", "learned_at", "newest_at"}
 BEFORE = "2026-03-01 11:00:00.000000"
 SHAPES = [
     Ancestor(dialect="sqlite"),
@@ -47,7 +48,7 @@ class Adopted:
         self.engine = engine
 
     def rows(self, table: str = "session_summaries", columns: str = "*") -> list[dict[str, Any]]:
-        order = {"session_summaries": "session_id", "ip_inventory": "ip_address"}.get(table, "1")
+        order = {"session_summaries": "session_id", "known_addresses": "ip_address"}.get(table, "1")
         with self.engine.connect() as connection:
             found = connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY {order}")).mappings()
             return [dict(row) for row in found]
@@ -56,12 +57,14 @@ class Adopted:
         (found,) = (row for row in self.rows() if row["session_id"] == session_id)
         return found
 
-    def shape(self) -> dict[str, tuple[list[str], list[str]]]:
+    def shape(self) -> dict[str, tuple[list[str], list[str], list[str]]]:
+        """Return the columns, the indexes, and the columns in their order with their types, of each table."""
         seen = inspect(self.engine)
         return {
             name: (
                 sorted(column["name"] for column in seen.get_columns(name)),
                 sorted(str(index["name"]) for index in seen.get_indexes(name)),
+                [f"{column['name']} {column['type']}" for column in seen.get_columns(name)],
             )
             for name in seen.get_table_names()
         }
@@ -122,7 +125,8 @@ def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs
 
     assert (code, out.splitlines()[-1], err) == (0, "Done.", "")
     assert theirs.rows(columns=names) == before
-    assert "received a snapshot" in run("load", OLD)[1]
+    loaded = run("load", OLD)
+    assert "received a snapshot" in loaded[1], loaded
     assert [row for row in theirs.rows(columns=names) if row["session_id"] in ROWS] == before
     assert run("report")[0] == 0
     assert run("explain", "open")[0] == 0
@@ -165,7 +169,7 @@ def test_adopting_is_undone_to_the_column(theirs: Adopted, run: Run) -> None:
     assert ("lost with the columns" in forecast) == ("snapshot_ip_type" not in before["session_summaries"][0])
     assert forecast.splitlines()[:-1] == out.splitlines()[:-1]
     after = theirs.shape()
-    assert set(after) == set(before) | ({"ip_inventory", "asn_inventory"} & set(after))
+    assert set(after) == set(before)
     assert after["session_summaries"] == before["session_summaries"]
     assert [row for row in theirs.rows() if row["session_id"] in ROWS] == rows
     assert "was never adopted" in run("adopt", "--undo")[2]
@@ -279,6 +283,37 @@ def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
     assert run("correct", "s", "--sentinels", "--reason", "x")[0] == 2
     assert run("correct", "s", "--dry-run", "--reason", "x")[0] == 2
     assert run("adopt", "--undo", "--widen")[0] == 2
+
+
+def make_as_adopted_before(connection: Connection, version: str = "0010") -> None:
+    """Lay the tables as adopting did when what was known of addresses stood in the other loader's inventory."""
+    for old, columns in {
+        "ip_inventory": {
+            "current_country": "VARCHAR(2)",
+            "current_ip_type": "VARCHAR(16)",
+            "looked_up_until": "INTEGER NOT NULL DEFAULT 0",
+            "learned_at": "TIMESTAMP WITH TIME ZONE",
+            "newest_at": "TIMESTAMP WITH TIME ZONE",
+        }
+    }.items():
+        for name, kind in columns.items():
+            connection.exec_driver_sql(f"ALTER TABLE {old} ADD COLUMN {name} {kind}")
+    state = json.loads(connection.execute(text("SELECT state_before FROM adoptions")).scalar_one())
+    for table in ("ip_inventory", "asn_inventory"):
+        there = [column["name"] for column in inspect(connection).get_columns(table)]
+        state["columns"][table] = [name for name in there if name not in ADDED]
+        state["indexes"][table] = []
+    connection.execute(text("UPDATE adoptions SET state_before = :s"), {"s": json.dumps(state)})
+    connection.exec_driver_sql("DROP TABLE ip_observations")
+    connection.exec_driver_sql(
+        "CREATE TABLE ip_observations (ip_address VARCHAR(45) NOT NULL, source VARCHAR(64) NOT NULL, observed_at"
+        " TIMESTAMP WITH TIME ZONE NOT NULL, confirmed_until TIMESTAMP WITH TIME ZONE NOT NULL, learned_at TIMESTAMP"
+        " WITH TIME ZONE NOT NULL, asn BIGINT, country VARCHAR(2), ip_types VARCHAR(64) NOT NULL, PRIMARY KEY"
+        " (ip_address, source, observed_at), FOREIGN KEY(ip_address) REFERENCES ip_inventory (ip_address))"
+    )
+    for table in ("known_addresses", "known_networks", "inventory_placeholders"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.execute(text("UPDATE alembic_version SET version_num = :v"), {"v": version})
 
 
 def events_of(path: Path) -> list[LogEvent]:
@@ -458,7 +493,7 @@ def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adop
             connection.exec_driver_sql(f"ALTER TABLE session_summaries DROP COLUMN {name}")
         connection.exec_driver_sql("DROP TABLE event_lines")
         connection.exec_driver_sql("DROP TABLE session_fingerprints")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+        make_as_adopted_before(connection, version="0004")
 
     assert run("migrate")[0] == 0
     line = {"session": "a1", "timestamp": "2026-12-01T10:00:00Z", "eventid": "cowrie.client.version", "version": "Go"}
@@ -509,7 +544,7 @@ def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, 
 
 
 def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
-    """Indexes by an expression or a condition are built again, also by an undo; a view or constraint is left alone."""
+    """Neither indexes by an expression or a condition nor a view."""
     database = make(Ancestor(dialect="postgresql"))
     with database.engine.begin() as connection:
         connection.execute(text("CREATE INDEX p1 ON session_summaries (matcher) WHERE snapshot_asn IS NOT NULL"))
@@ -519,10 +554,28 @@ def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
 
     assert run("adopt")[0] == 0
     assert set(before[1]) <= set(database.shape()["session_summaries"][1])
-    with database.engine.begin() as connection:
-        connection.execute(text("DROP INDEX p1"))  # as if adopting had been killed before it was built again
     assert run("adopt", "--undo")[0] == 0
     assert database.shape()["session_summaries"] == before
+
+
+def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) -> None:
+    """Unless they hold what those types do not: then the plan says so, and nothing is lost."""
+    database = make(Ancestor(dialect="postgresql"))
+    put_rows(database)
+    before = database.shape()["session_summaries"]
+    run("adopt", "--widen")
+    assert "snapshot_asn BIGINT" in database.shape()["session_summaries"][2]
+    assert "give snapshot_asn its type INTEGER back" in run("adopt", "--undo")[1]
+    assert database.shape()["session_summaries"] == before
+
+    run("adopt", "--widen")
+    with database.engine.begin() as connection:
+        put_session(connection, "large", snapshot_asn=4_200_000_000, matcher="m" * 40, enrichment_at=BEFORE)
+    out = run("adopt", "--undo")[1]
+
+    assert "session_summaries.snapshot_asn stays BIGINT" in out
+    assert "session_summaries.matcher stays VARCHAR(255)" in out
+    assert (database.row("large")["snapshot_asn"], database.row("large")["matcher"]) == (4_200_000_000, "m" * 40)
 
 
 def test_a_column_that_a_constraint_stands_on_is_not_made_anew(make: Make, run: Run) -> None:

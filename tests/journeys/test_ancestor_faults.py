@@ -131,7 +131,7 @@ def test_a_new_address_never_entered_the_inventory(load: Load, engine: Engine) -
     """Addresses were looked up only if a session had them, and sessions had them only if they were looked up."""
     load(event("10:00:00Z", GOOGLE, CONNECT))
 
-    (address,) = rows(engine, "SELECT * FROM ip_inventory")
+    (address,) = rows(engine, "SELECT * FROM known_addresses")
     assert (address["session_count"], address["current_asn"]) == (1, 15169)
     assert rows(engine)[0]["snapshot_asn"] == 15169
 
@@ -419,9 +419,9 @@ def test_an_address_pointed_to_a_network_that_was_not_there(load: Load, engine: 
     table = mmdb(tmp_path / "nameless.mmdb", {"192.88.98.0/24": {"asn": 64500}})
     load(event("10:00:00Z", "192.88.98.1", CONNECT) | {"timestamp": "2027-01-01T00:00:00Z"}, options=("--mmdb", table))
 
-    assert rows(engine, "SELECT asn_number FROM asn_inventory WHERE asn_number = 64500") == [{"asn_number": 64500}]
+    assert rows(engine, "SELECT asn_number FROM known_networks WHERE asn_number = 64500") == [{"asn_number": 64500}]
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.execute(text("PRAGMA foreign_keys = ON"))
         with pytest.raises(DatabaseError, match=r"(?i)foreign key"):
-            connection.execute(text("DELETE FROM ip_inventory"))
+            connection.execute(text("DELETE FROM known_addresses"))

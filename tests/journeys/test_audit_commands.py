@@ -63,7 +63,7 @@ def test_pruning_says_first_what_it_will_do(run: Run, engine: Engine) -> None:
     assert forecast == "162 sessions with 981 events would be deleted.\n"
     assert done == "162 sessions with 981 events were deleted.\n"
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT sum(session_count) FROM ip_inventory")).scalar_one() == 0
+        assert connection.execute(text("SELECT sum(session_count) FROM known_addresses")).scalar_one() == 0
         assert connection.execute(text("SELECT max(sessions), max(events) FROM snapshot_prunings")).one() == (162, 981)
 
 

@@ -21,7 +21,7 @@ from tests.journeys.test_adoption import Adopted, Make, make
 __all__ = ["make"]
 
 KILLS = int(os.environ.get("SNAPSHOTS_KILLS", "4"))
-OUR_AFFAIR = {"updated_at", "snapshot_gap", "gap_checked_at", "gap_run"}
+OUR_AFFAIR = {"snapshot_gap", "gap_checked_at", "gap_run"}
 GOOGLE, CLOUDFLARE, PRIVATE, TIMELESS = "8.8.8.8", "1.1.1.1", "10.0.0.7", "9.9.9.9"
 
 
@@ -126,9 +126,9 @@ def test_the_forecast_is_what_the_run_then_does(theirs: Adopted, run: Run) -> No
 def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     """To the value, but for when it was updated and why it is open; the inventory counts as before."""
     before = [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()]
-    counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
+    counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     name = run_of(run("backfill")[1])
-    counted = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
+    counted = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     assert counted[GOOGLE] == counts[GOOGLE] + 7
     assert counted[CLOUDFLARE] == 1
 
@@ -139,7 +139,7 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert f"{len(FOUND) - 2} sessions are open again; 2 hold what they held before" in out
     assert "dbip@" in out
     assert [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()] == before
-    after = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
+    after = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     assert {**counts, CLOUDFLARE: 0, TIMELESS: 0, PRIVATE: 0} == after
     assert {row["snapshot_gap"] for row in theirs.rows() if row["session_id"] in FOUND} == {"undone"}
     assert "Nothing of it is left" in run("undo", name)[1]
@@ -245,7 +245,7 @@ def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run
     put_many(theirs, 400)
     done = json.loads(run("backfill", "--format", "json")[1])
     expected = list(states(theirs))
-    counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")}
+    counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     run("undo", done["run"])
     chance = random.Random(4)
 
@@ -262,7 +262,7 @@ def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run
     assert code in {0, 1}
     assert code == 0 or run("backfill")[0] == 0
     assert list(states(theirs)) == expected
-    assert {row["ip_address"]: row["session_count"] for row in theirs.rows("ip_inventory")} == counts
+    assert {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")} == counts
 
 
 def test_ctrl_c_ends_it_after_the_batch_in_hand(theirs: Adopted, run: Run, command: list[str]) -> None:

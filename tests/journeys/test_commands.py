@@ -60,7 +60,7 @@ def rows(database: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(database) as connection:
         found = [
             row
-            for table in ("session_summaries", "ip_inventory", "ip_observations", "bookmarks", "dead_letters")
+            for table in ("session_summaries", "known_addresses", "ip_observations", "bookmarks", "dead_letters")
             for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         ]
     connection.close()

@@ -99,9 +99,9 @@ def test_a_row_that_differs_is_named(source: SqlDatabase, postgresql: str, monke
     with pytest.raises(KeyboardInterrupt):
         copy_database(source, target, Interrupts(after=3))
     with target.engine.begin() as connection:
-        connection.execute(text("UPDATE asn_inventory SET organization_name = 'another' WHERE asn_number = 4134"))
+        connection.execute(text("UPDATE known_networks SET organization_name = 'another' WHERE asn_number = 4134"))
 
-    with pytest.raises(StoreUnavailable, match="row 4134 of asn_inventory differs"):
+    with pytest.raises(StoreUnavailable, match="row 4134 of known_networks differs"):
         copy_database(source, target, Interrupts(after=-1))
     target.close()
 

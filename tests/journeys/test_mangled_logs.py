@@ -14,7 +14,7 @@ from snapshots.adapters.clock import SystemClock, new_run, stopwatch
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.files import find_logs
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
+from snapshots.adapters.sql.tables import known_addresses, known_networks, metadata, session_summaries
 from snapshots.app.batch import BatchSize, LoadReport
 from snapshots.app.lines import LineOptions
 from snapshots.app.load import BulkLoader
@@ -111,7 +111,7 @@ def true_inventory(database: SqlDatabase) -> bool:
     """Whether every address counts its sessions, and knows when they were."""
     rows = [row for row in exact(database) if row["source_ip"] is not None]
     with database.reading() as connection:
-        known = connection.execute(select(ip_inventory)).mappings().all()
+        known = connection.execute(select(known_addresses)).mappings().all()
     for address in known:
         own = [row for row in rows if row["source_ip"] == address["ip_address"]]
         if len(own) != address["session_count"]:
@@ -122,7 +122,7 @@ def true_inventory(database: SqlDatabase) -> bool:
         ):
             return False
     with database.reading() as connection:
-        networks = connection.execute(select(asn_inventory)).mappings().all()
+        networks = connection.execute(select(known_networks)).mappings().all()
     return all(
         _is_true(network, [a for a in known if a["current_asn"] == network["asn_number"]]) for network in networks
     )

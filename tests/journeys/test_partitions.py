@@ -11,7 +11,7 @@ from snapshots.adapters.sql.tables import metadata
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import rows
 
-KNOWN_EVERYWHERE = {"ip_inventory", "asn_inventory", "ip_observations", "fact_sources"}
+KNOWN_EVERYWHERE = {"known_addresses", "known_networks", "ip_observations", "fact_sources"}
 """Tables of which each server of a distributed database would hold a copy."""
 
 BY_SESSION = {"session_summaries", "session_fingerprints", "event_lines", "set_asides", "snapshot_put_backs"}

@@ -110,6 +110,7 @@ class InventoryKeeper:
         with self._database.transaction() as stores:
             stores.runs.begin(run, RunKind.REFRESH, at=now)
             self._lookups.register(stores)
+            stores.inventory.take_over(registered_at=now)
         addresses, learned = 0, self._read_documents()
         while limit is None or addresses < limit:
             with self._database.transaction() as stores:

@@ -135,6 +135,10 @@ class IpInventory(Protocol):
         """Count the addresses."""
         ...
 
+    def take_over(self, *, registered_at: datetime) -> None:
+        """Add the addresses, and the names of networks, that another loader's inventory lists; nothing in our own."""
+        ...
+
     def documents(self, *, after: str, limit: int) -> Sequence["Document"]:
         """Return what another loader's enrichment left of addresses, in the order of their texts; none in our own."""
         ...

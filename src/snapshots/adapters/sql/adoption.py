@@ -4,13 +4,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, func, inspect, select, update
 
 from snapshots.adapters.sql import guard, schema
-from snapshots.adapters.sql.ancestor import Ancestor, recognised
+from snapshots.adapters.sql.ancestor import Ancestor, narrowing, recognised
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import size_of
 from snapshots.adapters.sql.indexes import missing
+from snapshots.adapters.sql.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.shape import others_inventory, shape_of
+from snapshots.adapters.sql.stores import SqlStores
 from snapshots.adapters.sql.tables import (
     FACTS,
     adoptions,
@@ -18,6 +21,7 @@ from snapshots.adapters.sql.tables import (
     dead_letters,
     indexes_of,
     ip_observations,
+    known_addresses,
     metadata,
     session_summaries,
     snapshot_corrections,
@@ -28,11 +32,14 @@ from snapshots.app.ports import Clock
 from snapshots.domain.reuse import QUALIFIER, QUALIFIER_DIGITS
 
 S = session_summaries.c
+STATISTICS = "sqlite_stat1"
 
 
 class SqlAdoption:
     """
     Adds what a database of cowrieprocessor lacks: columns, tables, triggers and indexes; never a row of its tables.
+
+    The addresses and names of networks that its inventory lists are copied into tables of ours.
 
     Args:
         database: The database.
@@ -60,9 +67,10 @@ class SqlAdoption:
             if _record(connection) is None:
                 self._write_record(connection, found)
                 _name_ids_again(connection)
+                SqlStores(connection, shape_of(connection)).inventory.take_over(registered_at=self._clock.now())
             schema.stamp(connection)
-            lost = [*_known(connection)["lost"], *(index for change in found.changes for index in change.lost)]
-        self._database.build_indexes(lost, for_queries=False)
+        self._database.close()  # connections that are open keep to foreign keys on SQLite
+        self._database.build_indexes(for_queries=False)
         return plan
 
     def plan_undo(self) -> AdoptionPlan:
@@ -75,6 +83,7 @@ class SqlAdoption:
         with self._database.changing_tables() as connection:
             before = _known(connection)
             plan = _plan_undo(connection, before)
+            AddressPlaceholders(connection, shape_of(connection)).take_away()
             schema.forget(connection)
             for table in reversed(metadata.sorted_tables):
                 if table.name not in before["columns"]:
@@ -85,21 +94,39 @@ class SqlAdoption:
                         index.drop(connection, checkfirst=True)
                 for name in _added(table, before):
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP COLUMN {name}")
-        self._database.build_indexes(before["lost"], only_others=True)
+            if _has_statistics(connection) and not before.get("has_statistics", True):
+                connection.exec_driver_sql(f"DROP TABLE {STATISTICS}")
+            for change in narrowing(connection, before.get("types", {}))[0]:
+                for statement in change.statements:
+                    connection.exec_driver_sql(statement)
+        self._database.close()
+        # A version before this one made a column anew, and built the indexes on it again.
+        self._database.build_indexes(before.get("lost", ()), only_others=True)
         return plan
 
     def _write_record(self, connection: Connection, found: Ancestor) -> None:
         columns = {name: list(there) for name, there in found.columns.items()}
-        lost = [index for change in found.changes for index in change.lost]
         connection.execute(
             adoptions.insert(),
             {
                 "id": 1,
                 "adopted_at": self._clock.now(),
                 "version": found.version,
-                "state_before": json.dumps({"columns": columns, "indexes": found.indexes, "lost": lost}),
+                "state_before": json.dumps(
+                    {
+                        "columns": columns,
+                        "indexes": found.indexes,
+                        "types": dict(found.types),
+                        "has_statistics": _has_statistics(connection),
+                    }
+                ),
             },
         )
+
+
+def _has_statistics(connection: Connection) -> bool:
+    """Whether SQLite keeps statistics for its planner, in a table that the first ANALYZE makes."""
+    return connection.dialect.name == "sqlite" and inspect(connection).has_table(STATISTICS)
 
 
 def _name_ids_again(connection: Connection) -> None:
@@ -135,6 +162,8 @@ def _plan(connection: Connection, found: Ancestor) -> AdoptionPlan:
     steps = [change.step for change in found.changes]
     if not is_adopted:
         steps.append(Step(what="guard what is sealed, by triggers", table=session_summaries.name, lock=Lock.MOMENT))
+        if others_inventory(connection) is not None:
+            steps.append(Step(what="copy addresses from ip_inventory", table=known_addresses.name, lock=Lock.NONE))
     lock = Lock.NONE if connection.dialect.name == "postgresql" else Lock.WRITES
     steps += [
         Step(what=f"build the index {index.name}", table=name, lock=lock, bytes=size_of(connection, name))
@@ -168,6 +197,8 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
         elif names := _added(table, before):
             what = f"drop the columns {', '.join(names)}, and indexes on them"
             steps.append(Step(what=what, table=table.name, lock=Lock.MOMENT))
+    narrowed, stay = narrowing(connection, before.get("types", {}))
+    steps += [change.step for change in narrowed]
     return AdoptionPlan(
         found=f"cowrieprocessor, adopted at version {connection.execute(select(adoptions.c.version)).scalar_one()}",
         sessions=count(session_summaries),
@@ -178,9 +209,20 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
             *([f"lost with the columns that adopting added: {', '.join(gone)}"] if gone else []),
             f"{loaded:,} sessions with events that snapshots loaded stay, with their counters",
             "lost: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in losses.items()),
-            "columns that were widened to 64 bits, made anew empty, or turned into text, stay as they are",
+            *_kept_placeholders(connection),
+            *stay,
         ],
     )
+
+
+def _kept_placeholders(connection: Connection) -> Sequence[str]:
+    placeholders = AddressPlaceholders(connection, shape_of(connection))
+    kept = placeholders.count_in_use()
+    if not kept:
+        return []
+    return [
+        f"{kept:,} rows without facts stay in ip_inventory: sessions refer to them; `snapshots undo` takes both back"
+    ]
 
 
 def _added(table: Table, before: dict[str, Any]) -> Sequence[str]:

@@ -8,16 +8,18 @@ from sqlalchemy import Column, Connection, MetaData, Table, column, func, inspec
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from snapshots.adapters.sql.dialects import size_of
-from snapshots.adapters.sql.shape import ASN_COLUMNS, is_narrow, must_be_given, nothing
-from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, metadata, session_summaries
+from snapshots.adapters.sql.shape import LARGEST_INTEGER, is_narrow, must_be_given, nothing
+from snapshots.adapters.sql.tables import metadata, session_summaries
 from snapshots.app.adoption import Lock, Step
 from snapshots.app.errors import StoreUnavailable
 
 VERSIONS = ("15", "16", "17")
 """The versions in its table `schema_state` whose tables are known."""
 
-SHARED = (session_summaries.name, ip_inventory.name, asn_inventory.name)
+SHARED = (session_summaries.name,)
 """Its tables that are ours too; any other table of ours must be new."""
+
+ASN = "snapshot_asn"
 
 Columns = dict[str, Any]
 """Reflected columns by their names."""
@@ -30,13 +32,11 @@ class Change:
 
     Attributes:
         step: What is done.
-        statements: By which it is done, in the transaction that adopts.
-        lost: Definitions of the other loader's indexes that go with it, to be built again afterwards.
+        statements: By which it is done, in the transaction that adopts or gives back.
     """
 
     step: Step
     statements: Sequence[str]
-    lost: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,9 @@ class Ancestor:
 
     Attributes:
         version: What its `schema_state` says.
-        columns: The columns of the shared tables, as reflected, by table and name.
-        indexes: The indexes of the shared tables, by table.
+        columns: The columns of the shared table, as reflected, by table and name.
+        indexes: The indexes of the shared table, by table.
+        types: The types of its columns, by name.
         changes: What must be done so that this program can work with it.
         notes: What an operator should know before.
     """
@@ -55,6 +56,7 @@ class Ancestor:
     version: str
     columns: Mapping[str, Columns]
     indexes: Mapping[str, Sequence[str]]
+    types: Mapping[str, str]
     changes: Sequence[Change] = ()
     notes: Sequence[str] = field(default_factory=tuple)
 
@@ -91,8 +93,9 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
         and must_be_given(found)
         and nothing(found["type"]) is None
     ]
+    types = {name: str(found["type"]) for name, found in columns[session_summaries.name].items()}
     changes = list(_changes(connection, tables, columns, notes, widen=widen))
-    return Ancestor(version, columns, indexes, changes, notes)
+    return Ancestor(version, columns, indexes, types, changes, notes)
 
 
 def _check_names(connection: Connection, there: Columns) -> None:
@@ -138,9 +141,8 @@ def _changes(
             yield _add_columns(connection, ours, lacking)
     if is_postgresql:
         yield from _wider_names(connection, columns)
-        for ours, name in ASN_COLUMNS:
-            if is_narrow(columns.get(ours.name, {}).values(), name):
-                yield from _wider_numbers(connection, ours, name, notes, widen=widen)
+        if is_narrow(columns[session_summaries.name].values(), ASN):
+            yield from _wider_numbers(connection, notes, widen=widen)
 
 
 def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[Any]]) -> Change:
@@ -168,28 +170,47 @@ def _wider_names(connection: Connection, columns: Mapping[str, Columns]) -> Iter
         yield Change(step, [f"ALTER TABLE session_summaries ALTER COLUMN matcher TYPE VARCHAR({wanted})"])
 
 
-def _wider_numbers(
-    connection: Connection, ours: Table, name: str, notes: list[str], *, widen: bool
-) -> Iterator[Change]:
-    """Make room for AS numbers above 2^31: for nothing where there are no values, else only if it is asked for."""
-    rewrite = f"ALTER TABLE {ours.name} ALTER COLUMN {name} TYPE BIGINT"
-    dependents = _dependents(connection, ours.name, name)
-    if ours is session_summaries and not dependents.others and not _has_values(connection, ours.name, name):
-        step = Step(what=f"make the empty column {name} anew, with 64 bits", table=ours.name, lock=Lock.MOMENT)
-        statement = f"ALTER TABLE {ours.name} DROP COLUMN {name}, ADD COLUMN {name} BIGINT"
-        yield Change(step, [statement], dependents.indexes)
-    elif widen:
-        size = size_of(connection, ours.name)
-        yield Change(Step(what=f"widen {name} to 64 bits", table=ours.name, lock=Lock.ALL, bytes=size), [rewrite])
-    else:
-        consequence = (
-            "sessions from networks above AS2147483647 stay open (asn_too_large)"
-            if ours is session_summaries
-            else "numbers above AS2147483647 are not shown there"
-        )
-        if dependents.others and ours is session_summaries:
-            consequence += f"; {', '.join(dependents.others)} depend on it"
-        notes.append(f"{ours.name}.{name} has 32 bits: {consequence}, until `adopt --widen`")
+def _wider_numbers(connection: Connection, notes: list[str], *, widen: bool) -> Iterator[Change]:
+    """Make room for AS numbers above 2^31, which rewrites the table, if it is asked for."""
+    name = session_summaries.name
+    if widen:
+        step = Step(what=f"widen {ASN} to 64 bits", table=name, lock=Lock.ALL, bytes=size_of(connection, name))
+        yield Change(step, [f"ALTER TABLE {name} ALTER COLUMN {ASN} TYPE BIGINT"])
+        return
+    consequence = "sessions from networks above AS2147483647 stay open (asn_too_large)"
+    if others := _dependents(connection, name, ASN).others:
+        consequence += f"; {', '.join(others)} depend on it"
+    notes.append(f"{name}.{ASN} has 32 bits: {consequence}, until `adopt --widen`")
+
+
+def narrowing(connection: Connection, types: Mapping[str, str]) -> tuple[Sequence[Change], Sequence[str]]:
+    """
+    Return what gives the columns of sessions their types of before the adoption, and what cannot be given back.
+
+    Args:
+        connection: To an adopted database.
+        types: The types of before, by the names of columns; only PostgreSQL's were ever changed.
+    """
+    name = session_summaries.name
+    there = {c["name"]: str(c["type"]) for c in inspect(connection).get_columns(name)}
+    longest = types.get("matcher", "").partition("(")[2].rstrip(")") or "0"
+    conditions = {ASN: f"{ASN} > {LARGEST_INTEGER}", "matcher": f"length(matcher) > {longest}"}
+    changes, notes = [], []
+    for column_, condition in conditions.items():
+        was = types.get(column_)
+        if connection.dialect.name != "postgresql" or was is None or was == there.get(column_):
+            continue
+        if _has_values(connection, name, column_, condition):
+            notes.append(f"{name}.{column_} stays {there[column_]}: it holds values that {was} does not")
+        elif others := _dependents(connection, name, column_).others:
+            notes.append(f"{name}.{column_} stays {there[column_]}: {', '.join(others)} depend on it")
+        else:
+            what = f"give {column_} its type {was} back"
+            step = Step(what=what, table=name, lock=Lock.ALL, bytes=size_of(connection, name))
+            changes.append(Change(step, [f"ALTER TABLE {name} ALTER COLUMN {column_} TYPE {was}"]))
+    if "snapshot_ip_types" in types and "snapshot_ip_types" not in there:
+        notes.append(f"{name}.snapshot_ip_types stays the text snapshot_ip_type")
+    return changes, notes
 
 
 def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -> Iterator[Change]:

@@ -35,7 +35,7 @@ from snapshots.adapters.sql.dialects import (
 )
 from snapshots.adapters.sql.places import Place
 from snapshots.adapters.sql.rows import behaviour_in
-from snapshots.adapters.sql.tables import ip_inventory, is_sealed, session_summaries, states
+from snapshots.adapters.sql.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuestion
 from snapshots.app.questions import Key, Span, Tense, Which
 from snapshots.domain.errors import SnapshotsError
@@ -44,7 +44,7 @@ from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import Method, check_asn, check_country
 from snapshots.domain.source_ip import IpAddress
 
-S, NOW = session_summaries.c, ip_inventory.c
+S, NOW = session_summaries.c, known_addresses.c
 
 FACTS: Mapping[Key, str] = {
     Key.ASN: "snapshot_asn",
@@ -112,7 +112,7 @@ class Asked:
         self._has_codes = schema.is_adopted(connection)
         self.rows: FromClause = session_summaries
         if which.tense is Tense.NOW:
-            self.rows = session_summaries.outerjoin(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
+            self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == S.source_ip)
 
     def part(self, key: Key | Span) -> ColumnElement[Any]:
         """Return the value of a key."""

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     and_,
     case,
+    delete,
     false,
     func,
     literal,
@@ -23,14 +24,16 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.paging import behind, place_of
+from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import fill, pack, stages, stored_rows
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
-    ip_inventory,
     is_sealed,
+    known_addresses,
+    metadata,
     session_summaries,
     snapshot_corrections,
     snapshot_prunings,
@@ -46,6 +49,13 @@ S = session_summaries.c
 CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))
 """What a correction of facts changes."""
 
+OF_SESSIONS = [
+    table
+    for table in metadata.sorted_tables
+    if any(key.column is S.session_id and key.ondelete == "CASCADE" for key in table.foreign_keys)
+]
+"""Tables whose rows go with their sessions."""
+
 STAGE = Table(
     "stage_corrections",
     stages,
@@ -59,7 +69,7 @@ class SqlAudit:
 
     def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
-        self._addresses = shape.into(ip_inventory)
+        self._placeholders = AddressPlaceholders(connection, shape)
 
     def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
         """Insert the correction that makes the change."""
@@ -121,28 +131,9 @@ class SqlAudit:
             **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
             **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
         }
-        self._register_addresses(which, made_at)
         held = select(*columns.values()).where(which).order_by(S.session_id)
         made = snapshot_corrections.insert().from_select(list(columns), held)
         return self._connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount
-
-    def _register_addresses(self, which: ColumnElement[bool], now: datetime) -> None:
-        """Put addresses into the inventory that another loader's rows name and it lacks, before they are checked."""
-        lacking = select(S.source_ip, func.min(S.created_at)).where(
-            which, S.source_ip.is_not(None), S.source_ip.not_in(select(ip_inventory.c.ip_address))
-        )
-        rows = [
-            {
-                "ip_address": address,
-                "first_seen": at or now,
-                "last_seen": at or now,
-                "created_at": now,
-                "updated_at": now,
-            }
-            for address, at in self._connection.execute(lacking.group_by(S.source_ip))
-        ]
-        if rows:
-            self._connection.execute(self._addresses.insert(), rows)
 
     def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
         """Insert the corrections in one statement, each made from the row as it stands."""
@@ -167,12 +158,17 @@ class SqlAudit:
         pruned = self.would_prune(before)
         going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
         addresses = self._connection.execute(going).scalars().all()
+        pruned_names = select(S.session_id).where(S.last_event_at < before)
+        # SQLite's foreign keys, which would do it, are off in an adopted database.
+        for table in OF_SESSIONS if self._connection.dialect.name == "sqlite" else ():
+            self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
         self._connection.execute(
             snapshot_prunings.insert(),
             {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": pruned.events},
         )
         own = session_summaries.alias()
-        staying = own.c.source_ip == ip_inventory.c.ip_address
+        staying = own.c.source_ip == known_addresses.c.ip_address
+        self._placeholders.take_away(addresses)
         will_be_counted = (
             and_(was_found_by(own.c, finder), own.c.source_ip > address)
             for finder, address in (counted_until or {}).items()
@@ -181,13 +177,13 @@ class SqlAudit:
         first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()
         last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
         self._connection.execute(
-            update(ip_inventory)
-            .where(ip_inventory.c.ip_address.in_(each_of(self._connection, addresses)))
+            update(known_addresses)
+            .where(known_addresses.c.ip_address.in_(each_of(self._connection, addresses)))
             .values(
                 session_count=select(func.count()).select_from(own).where(counts).scalar_subquery(),
-                first_seen=func.coalesce(first, ip_inventory.c.first_seen),
-                last_seen=func.coalesce(last, ip_inventory.c.last_seen),
-                updated_at=literal(made_at, ip_inventory.c.updated_at.type),
+                first_seen=func.coalesce(first, known_addresses.c.first_seen),
+                last_seen=func.coalesce(last, known_addresses.c.last_seen),
+                updated_at=literal(made_at, known_addresses.c.updated_at.type),
             )
         )
         return pruned

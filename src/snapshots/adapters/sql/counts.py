@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, f
 from snapshots.adapters.sql.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
-from snapshots.adapters.sql.tables import asn_inventory, ip_inventory, session_summaries, was_found_by
+from snapshots.adapters.sql.tables import known_addresses, known_networks, session_summaries, was_found_by
 from snapshots.app.session_ports import SessionChange
 
 STAGE = Table(
@@ -25,7 +25,7 @@ STAGE = Table(
 
 
 class SqlInventoryCounts:
-    """Columns of `ip_inventory` and `asn_inventory` that count."""
+    """Columns of `known_addresses` and `known_networks` that count."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -51,13 +51,13 @@ class SqlInventoryCounts:
 
     def addresses_until(self, *, after: str, limit: int) -> str:
         """Return the last address of a page."""
-        address = ip_inventory.c.ip_address
+        address = known_addresses.c.ip_address
         page = select(address).where(address > after).order_by(address).limit(limit).subquery()
         return self._connection.execute(select(func.max(page.c.ip_address))).scalar() or ""
 
     def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
         """Count in one statement."""
-        row, own = ip_inventory.c, session_summaries.c
+        row, own = known_addresses.c, session_summaries.c
         began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
         found = (
             select(
@@ -77,7 +77,7 @@ class SqlInventoryCounts:
         is_new = row.session_count == 0
         first, newest = found.c.first, found.c.last
         counting = (
-            update(ip_inventory)
+            update(known_addresses)
             .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= until)
             .values(
                 session_count=row.session_count + found.c.sessions,
@@ -91,7 +91,7 @@ class SqlInventoryCounts:
 
     def recount_networks(self, *, counted_at: datetime) -> None:
         """Count the addresses by network in one statement, and write what differs."""
-        own, row = ip_inventory.c, asn_inventory.c
+        own, row = known_addresses.c, known_networks.c
         counts = (
             select(
                 own.current_asn.label("asn"),
@@ -111,7 +111,7 @@ class SqlInventoryCounts:
             row.total_session_count != counts.c.sessions,
         )
         self._connection.execute(
-            update(asn_inventory)
+            update(known_networks)
             .where(row.asn_number == counts.c.asn, differs)
             .values(
                 first_seen=counts.c.first,
@@ -123,7 +123,7 @@ class SqlInventoryCounts:
         )
         empty = row.asn_number.not_in(select(own.current_asn).where(own.current_asn.is_not(None)))
         self._connection.execute(
-            update(asn_inventory)
+            update(known_networks)
             .where(empty, row.unique_ip_count > 0)
             .values(unique_ip_count=0, total_session_count=0, updated_at=literal(counted_at, row.updated_at.type))
         )
@@ -134,10 +134,10 @@ class SqlInventoryCounts:
         stored = moment_as_stored(self._connection)
         rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
         fill(self._connection, STAGE, pack(self._connection, rows))
-        row, staged = ip_inventory.c, rows_of(STAGE, len(spans)).c
+        row, staged = known_addresses.c, rows_of(STAGE, len(spans)).c
         is_new = row.session_count == 0
         adding = (
-            update(ip_inventory)
+            update(known_addresses)
             .where(row.ip_address == staged.ip_address)
             .values(
                 first_seen=case((is_new | (staged.first < row.first_seen), staged.first), else_=row.first_seen),
@@ -158,8 +158,8 @@ class SqlInventoryCounts:
         query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
         count, first, last = self._connection.execute(query).one()
         # Not the count of the rows: a backfill may have found addresses that it counts only at its end.
-        fewer = ip_inventory.c.session_count - len(names)
+        fewer = known_addresses.c.session_count - len(names)
         values: dict[str, Any] = {"session_count": case((fewer < 0, 0), else_=fewer), "updated_at": seen_at}
         if count:
             values |= {"first_seen": first, "last_seen": last}
-        self._connection.execute(update(ip_inventory).where(ip_inventory.c.ip_address == address).values(values))
+        self._connection.execute(update(known_addresses).where(known_addresses.c.ip_address == address).values(values))

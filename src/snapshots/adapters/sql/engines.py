@@ -90,15 +90,27 @@ def _prepare_postgresql(backends: set[int], connection: Any, record: Any) -> Non
     record.info[IDENTITY] = server_identity(connection)
 
 
+def _is_adopted(connection: Any) -> bool:
+    try:
+        return connection.execute("SELECT 1 FROM adoptions").fetchone() is not None
+    except sqlite3.Error:  # no such table, or no database: whoever uses it next is told so
+        return False
+
+
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
-    """Foreign keys are off unless they are asked for."""
+    """
+    Ask for foreign keys, which are off otherwise, unless another loader made the tables.
+
+    Its key lets no session have an address that its inventory does not list, its own connections leave it off, and a
+    row that would satisfy it breaks its loader.
+    """
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
     connection.create_function("snapshot_digest", 1, digest, deterministic=True)
     connection.create_function("snapshot_address", 1, only_address(addresses_in), deterministic=True)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     for pragma in (
         "synchronous = NORMAL",
-        "foreign_keys = ON",
+        f"foreign_keys = {'OFF' if _is_adopted(connection) else 'ON'}",
         "temp_store = FILE",
         "cache_size = -8192",
         "wal_autocheckpoint = 25000",

@@ -141,7 +141,7 @@ _SQLITE = (
 CREATE TRIGGER snapshot_correction_apply AFTER INSERT ON snapshot_corrections
 BEGIN
   INSERT INTO snapshot_door (correction_id) VALUES (NEW.id);
-  UPDATE session_summaries SET ({_of("")}, updated_at) = ({_of("NEW.new_")}, NEW.made_at)
+  UPDATE session_summaries SET ({_of("")}) = ({_of("NEW.new_")})
    WHERE session_id = NEW.session_id AND ({_of("")}) IS ({_of("NEW.old_")});
   SELECT RAISE(ABORT, '{NO_MATCH}') WHERE changes() <> 1;
   DELETE FROM snapshot_door;
@@ -261,7 +261,7 @@ BEGIN NEW.txid := pg_current_xact_id()::text; RETURN NEW; END $$""",
 CREATE FUNCTION snapshot_correction_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = @SCHEMA@, pg_temp AS $$
 DECLARE n bigint;
 BEGIN
-  UPDATE session_summaries s SET ({_of("")}, updated_at) = ROW({_of("a.new_")}, a.made_at) FROM added a
+  UPDATE session_summaries s SET ({_of("")}) = ROW({_of("a.new_")}) FROM added a
    WHERE s.session_id = a.session_id AND ROW({_of("s.")}) IS NOT DISTINCT FROM ROW({_of("a.old_")});
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n <> (SELECT count(*) FROM added) THEN

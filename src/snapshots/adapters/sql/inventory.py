@@ -31,11 +31,11 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of, each_span, insert, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
-from snapshots.adapters.sql.rows import observation_in
+from snapshots.adapters.sql.rows import address_of, observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stage_of, stages, stored_rows
-from snapshots.adapters.sql.tables import asn_inventory, fact_sources, ip_inventory, ip_observations
+from snapshots.adapters.sql.tables import fact_sources, ip_observations, known_addresses, known_networks
 from snapshots.app.lookup import ENRICHMENT
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
@@ -43,6 +43,8 @@ from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
+
+PAGE = 10_000
 
 OBSERVED = stage_of(ip_observations)
 SHOWN = Table(
@@ -58,15 +60,12 @@ SHOWN = Table(
 
 
 class SqlIpInventory:
-    """Addresses as rows of `ip_inventory`, what was said of them as rows of `ip_observations`."""
+    """Addresses as rows of `known_addresses`, what was said of them as rows of `ip_observations`."""
 
     def __init__(self, connection: Connection, sources: SqlFactSources, shape: Shape = OURS) -> None:
         self._connection = connection
         self._sources = sources
-        self._addresses = shape.into(ip_inventory)
-        self._networks = shape.into(asn_inventory)
-        self._has_documents = shape.has_documents
-        self._largest_asn = min(shape.largest_asn(ip_inventory), shape.largest_asn(asn_inventory))
+        self._others = shape.others
 
     def as_of(
         self, sightings: Collection[Sighting], *, known_by_then: bool = False
@@ -90,7 +89,7 @@ class SqlIpInventory:
 
     def learned_last(self) -> datetime | None:
         """Return the newest learned_at: one step in its index."""
-        return self._connection.execute(select(func.max(ip_inventory.c.learned_at))).scalar()
+        return self._connection.execute(select(func.max(known_addresses.c.learned_at))).scalar()
 
     def _runs_between(
         self, spans: Sequence[tuple[str, datetime, datetime]]
@@ -130,62 +129,86 @@ class SqlIpInventory:
         spans = _spans(sightings)
         if not spans:
             return {}
-        seen = each_span(self._connection, [(address, *span) for address, span in sorted(spans.items())]).subquery()
-        now = literal(registered_at, ip_inventory.c.created_at.type)
-        columns = ["ip_address", "first_seen", "last_seen", "session_count", "created_at", "updated_at"]
-        rows = select(seen.c.address, seen.c.first, seen.c.last, literal(0), now, now).where(true())
-        statement = insert(self._connection, self._addresses).from_select(columns, rows)
-        self._connection.execute(statement.on_conflict_do_nothing())
+        self._insert_addresses([(address, *span) for address, span in sorted(spans.items())], registered_at)
         wanted = each_of(self._connection, list(spans)).cte("wanted")
-        return self._numbers(self._lacking_builds().where(ip_inventory.c.ip_address.in_(select(wanted.c.value))))
+        return self._numbers(self._lacking_builds().where(known_addresses.c.ip_address.in_(select(wanted.c.value))))
+
+    def _insert_addresses(self, seen: Sequence[tuple[str, datetime, datetime]], registered_at: datetime) -> None:
+        """Insert addresses that are not there, without sessions, each with when it was seen first and last."""
+        given = each_span(self._connection, seen).subquery()
+        now = literal(registered_at, known_addresses.c.created_at.type)
+        columns = ["ip_address", "first_seen", "last_seen", "session_count", "created_at", "updated_at"]
+        rows = select(given.c.address, given.c.first, given.c.last, literal(0), now, now).where(true())
+        statement = insert(self._connection, known_addresses).from_select(columns, rows)
+        self._connection.execute(statement.on_conflict_do_nothing())
 
     def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses in the order of their texts."""
-        row = ip_inventory.c
+        row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
         return [IpAddress(text) for text in self._connection.execute(query).scalars()]
 
     def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses that lack no build."""
-        row = ip_inventory.c
+        row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after, ~self._lacks_builds())
         return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
 
     def count(self) -> int:
         """Count the addresses."""
-        return int(self._connection.execute(select(func.count()).select_from(ip_inventory)).scalar_one())
+        return int(self._connection.execute(select(func.count()).select_from(known_addresses)).scalar_one())
+
+    def take_over(self, *, registered_at: datetime) -> None:
+        """Read another loader's addresses in pages, because their texts may have other forms than ours."""
+        if self._others is None:
+            return
+        theirs, after = self._others.addresses.c, ""
+        query = select(theirs.ip_address, theirs.first_seen, theirs.last_seen).order_by(theirs.ip_address).limit(PAGE)
+        while rows := self._connection.execute(query.where(theirs.ip_address > after)).all():
+            after = rows[-1].ip_address
+            seen = [(a, r.first_seen, r.last_seen) for r in rows if (a := address_of(r.ip_address)) is not None]
+            self._insert_addresses(
+                [(a.text, first or registered_at, last or registered_at) for a, first, last in seen], registered_at
+            )
+        if self._others.networks is not None:
+            row, now = self._others.networks.c, literal(registered_at, known_networks.c.created_at.type)
+            named = select(row.asn_number, row.organization_name, now, now).where(row.organization_name.is_not(None))
+            columns = ["asn_number", "organization_name", "created_at", "updated_at"]
+            statement = insert(self._connection, known_networks).from_select(columns, named)
+            self._connection.execute(statement.on_conflict_do_nothing())
 
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         """Return what stands in another loader's column `enrichment`."""
-        if not self._has_documents:
+        if self._others is None:
             return []
-        row = ip_inventory.c
-        return self._documents(
-            self._documents_query().where(row.ip_address > after).order_by(row.ip_address).limit(limit)
-        )
+        row = self._others.addresses.c
+        query = self._documents_query(self._others.addresses).where(row.ip_address > after)
+        return self._documents(query.order_by(row.ip_address).limit(limit))
 
     def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
         """Return the documents of these addresses."""
-        if not self._has_documents or not addresses:
+        if self._others is None or not addresses:
             return []
         texts = each_of(self._connection, [address.text for address in addresses])
-        return self._documents(self._documents_query().where(ip_inventory.c.ip_address.in_(texts)))
+        theirs = self._others.addresses
+        return self._documents(self._documents_query(theirs).where(theirs.c.ip_address.in_(texts)))
 
     @staticmethod
-    def _documents_query() -> Select[Any]:
-        row = ip_inventory.c
+    def _documents_query(theirs: Table) -> Select[Any]:
+        row = theirs.c
         content: ColumnElement[Any] = literal_column("ip_inventory.enrichment")
         return select(row.ip_address, content, row.enrichment_updated_at, row.created_at)
 
     def _documents(self, query: Select[Any]) -> Sequence[Document]:
         return [
-            Document(address=IpAddress(text), content=_decoded(content), written_at=written_at or created_at)
+            Document(address=address, content=_decoded(content), written_at=written_at or created_at)
             for text, content, written_at, created_at in self._connection.execute(query)
+            if (address := address_of(text)) is not None
         ]
 
     def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """Return the most urgent addresses that lack builds."""
-        row = ip_inventory.c
+        row = known_addresses.c
         fast, slow = now - freshness.fresh_for_fast, now - freshness.fresh_for
         is_fast = func.coalesce(row.current_ip_type, "").in_([ip_type.value for ip_type in FAST_TYPES])
         fresh_from = case((is_fast, literal(fast, row.newest_at.type)), else_=literal(slow, row.newest_at.type))
@@ -195,12 +218,12 @@ class SqlIpInventory:
 
     @classmethod
     def _lacking_builds(cls) -> Select[str, int]:
-        return select(ip_inventory.c.ip_address, ip_inventory.c.looked_up_until).where(cls._lacks_builds())
+        return select(known_addresses.c.ip_address, known_addresses.c.looked_up_until).where(cls._lacks_builds())
 
     @staticmethod
     def _lacks_builds() -> ColumnElement[bool]:
         newest = select(func.coalesce(func.max(fact_sources.c.number), 0)).scalar_subquery()
-        return ip_inventory.c.looked_up_until < newest
+        return known_addresses.c.looked_up_until < newest
 
     def _numbers(self, query: Select[str, int]) -> Mapping[IpAddress, int]:
         return {IpAddress(text): number for text, number in self._connection.execute(query)}
@@ -224,46 +247,45 @@ class SqlIpInventory:
             if last is not None and learned_at <= last:  # another process has another clock
                 learned_at = last + timedelta(microseconds=1)
             self._insert(observations, learned_at)
-            row = ip_inventory.c
+            row = known_addresses.c
             texts = each_of(self._connection, list({said.address.text for said in observations}))
             self._connection.execute(
-                update(ip_inventory).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
+                update(known_addresses).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
             )
         if newest:
             self._show(newest, learned_at)
         if looked_up:
-            row = ip_inventory.c
+            row = known_addresses.c
             texts = each_of(self._connection, [address.text for address in looked_up])
             self._connection.execute(
-                update(ip_inventory)
+                update(known_addresses)
                 .where(row.ip_address.in_(texts), row.looked_up_until.between(since, until - 1))
                 .values(looked_up_until=until)
             )
 
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
         """Set the newest facts to NULL."""
-        row = ip_inventory.c
+        row = known_addresses.c
         texts = each_of(self._connection, [address.text for address in addresses])
         nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "newest_at"))
-        self._connection.execute(update(ip_inventory).where(row.ip_address.in_(texts)).values(**nothing))
+        self._connection.execute(update(known_addresses).where(row.ip_address.in_(texts)).values(**nothing))
 
     def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
-        """Insert the networks that are not there, with their names; another loader's row may point to any of them."""
+        """Insert the networks that are not there, with their names."""
         rows = [
             {"asn_number": number, "organization_name": text, "first_seen": now, "last_seen": now}
             | {"created_at": now, "updated_at": now}
             for number, text in sorted(organizations.items())
-            if number <= self._largest_asn
         ]
         if not rows:
             return
-        statement = insert(self._connection, self._networks)
+        statement = insert(self._connection, known_networks)
         name = statement.excluded.organization_name
         self._connection.execute(
             statement.on_conflict_do_update(
-                index_elements=[asn_inventory.c.asn_number],
+                index_elements=[known_networks.c.asn_number],
                 set_={
-                    "organization_name": func.coalesce(name, asn_inventory.c.organization_name),
+                    "organization_name": func.coalesce(name, known_networks.c.organization_name),
                     "updated_at": statement.excluded.updated_at,
                 },
             ),
@@ -299,7 +321,7 @@ class SqlIpInventory:
         rows = (
             {
                 "ip_address": address.text,
-                "asn": snapshot.asn if (snapshot.asn or 0) <= self._largest_asn else None,
+                "asn": snapshot.asn,
                 "country": snapshot.country,
                 "ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
                 "at": snapshot.enrichment_at,
@@ -307,9 +329,9 @@ class SqlIpInventory:
             for address, snapshot in newest.items()
         )
         fill(self._connection, SHOWN, pack(self._connection, stored_rows(self._connection, SHOWN, rows)))
-        row, staged = ip_inventory.c, rows_of(SHOWN, len(newest)).c
+        row, staged = known_addresses.c, rows_of(SHOWN, len(newest)).c
         showing = (
-            update(ip_inventory)
+            update(known_addresses)
             .where(row.ip_address == staged.ip_address)
             .values(
                 current_asn=staged.asn,
@@ -317,7 +339,7 @@ class SqlIpInventory:
                 current_ip_type=staged.ip_type,
                 newest_at=staged.at,
                 # In an adopted database the other loader's own date stays: it tells how old its document is.
-                **({} if self._has_documents else {"enrichment_updated_at": staged.at}),
+                enrichment_updated_at=staged.at,
                 updated_at=literal(now, row.updated_at.type),
             )
         )

@@ -4,17 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, case, distinct, func, select
+from sqlalchemy import Connection, RowMapping, and_, case, distinct, func, select
 
+from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
-    asn_inventory,
     fact_sources,
-    ip_inventory,
     ip_observations,
     is_sealed,
+    known_addresses,
+    known_networks,
     session_summaries,
 )
 from snapshots.app.inventory_report import (
@@ -28,7 +29,7 @@ from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.ip_type import IpType
 
-S, A = session_summaries.c, ip_inventory.c
+S, A = session_summaries.c, known_addresses.c
 THEN_AND_NOW = {
     "asn": (S.snapshot_asn, A.current_asn),
     "country": (S.snapshot_country, A.current_country),
@@ -38,7 +39,7 @@ THEN_AND_NOW = {
 
 class SqlInventoryReports:
     """
-    Answers by queries over `ip_inventory`, `ip_observations` and `fact_sources`.
+    Answers by queries over `known_addresses`, `ip_observations` and `fact_sources`.
 
     Args:
         database: Where the inventory is.
@@ -54,7 +55,7 @@ class SqlInventoryReports:
         with self._database.reading() as connection:
             newest = select(func.max(fact_sources.c.number)).scalar_subquery()
             behind = case((A.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
-            totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(ip_inventory)
+            totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(known_addresses)
             addresses, lacking = connection.execute(totals).one()
             states: Counter[Freshness] = Counter()
             ages = select(A.newest_at, A.current_ip_type, func.count()).group_by(A.newest_at, A.current_ip_type)
@@ -68,8 +69,8 @@ class SqlInventoryReports:
         """Return everything known of an address."""
         with self._database.reading() as connection:
             query = (
-                select(ip_inventory, asn_inventory.c.organization_name)
-                .join(asn_inventory, asn_inventory.c.asn_number == A.current_asn, isouter=True)
+                select(known_addresses, known_networks.c.organization_name)
+                .join(known_networks, known_networks.c.asn_number == A.current_asn, isouter=True)
                 .where(A.ip_address == text)
             )
             row = connection.execute(query).mappings().one_or_none()
@@ -80,11 +81,12 @@ class SqlInventoryReports:
                 .where(ip_observations.c.ip_address == text)
                 .order_by(ip_observations.c.source, ip_observations.c.observed_at)
             )
+            first, last, sessions = self._seen(connection, text, row)
             return KnownAddress(
                 address=text,
-                first_seen=row["first_seen"],
-                last_seen=row["last_seen"],
-                sessions=row["session_count"],
+                first_seen=first,
+                last_seen=last,
+                sessions=sessions,
                 asn=row["current_asn"],
                 organization=row["organization_name"],
                 country=row["current_country"],
@@ -93,11 +95,23 @@ class SqlInventoryReports:
                 retracted=BuildCalendar.of(SqlFactSources(connection).registered()).retracted,
             )
 
+    @staticmethod
+    def _seen(connection: Connection, address: str, row: RowMapping) -> tuple[datetime, datetime, int]:
+        """Return when an address was seen first and last, and in how many sessions."""
+        if not schema.is_adopted(connection):
+            return row["first_seen"], row["last_seen"], row["session_count"]
+        # Another loader stores sessions too, and does not count them here.
+        query = select(func.min(S.first_event_at), func.max(S.last_event_at), func.count()).where(
+            S.source_ip == address
+        )
+        first, last, count = connection.execute(query).one()
+        return first or row["first_seen"], last or row["last_seen"], count
+
     def drift(self, *, top: int) -> Drift:
         """Return then against now."""
         with self._database.reading() as connection:
             known = and_(is_sealed(), A.newest_at.is_not(None))
-            joined = session_summaries.join(ip_inventory, A.ip_address == S.source_ip)
+            joined = session_summaries.join(known_addresses, A.ip_address == S.source_ip)
             differs = {name: then.is_distinct_from(now) for name, (then, now) in THEN_AND_NOW.items()}
             changed = [func.coalesce(func.sum(case((each, 1), else_=0)), 0) for each in differs.values()]
             sessions, addresses, *counts = connection.execute(

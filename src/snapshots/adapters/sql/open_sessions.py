@@ -35,6 +35,7 @@ from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
+from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.remembered import settle_plain, stage_spans, stage_too
 from snapshots.adapters.sql.rows import address_of, sighting_of
 from snapshots.adapters.sql.session_rows import Seals
@@ -44,8 +45,8 @@ from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
-    ip_inventory,
     is_sealed,
+    known_addresses,
     session_summaries,
     set_asides,
 )
@@ -102,6 +103,7 @@ class SqlOpenSessions:
         self._audit = audit
         self._shape = shape
         self._unjudged = UnjudgedRows(connection)
+        self._placeholders = AddressPlaceholders(connection, shape)
 
     def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
         """
@@ -161,8 +163,8 @@ class SqlOpenSessions:
         if case is OpenCase.UNDONE:
             return query.where(S.snapshot_gap == Gap.UNDONE.value)
         if case is OpenCase.LEARNED:
-            learned = ip_inventory.c.learned_at > S.gap_checked_at
-            query = query.join(ip_inventory, ip_inventory.c.ip_address == S.source_ip)
+            learned = known_addresses.c.learned_at > S.gap_checked_at
+            query = query.join(known_addresses, known_addresses.c.ip_address == S.source_ip)
             return query.where(S.snapshot_gap.in_(MAY_CLOSE), learned)
         others = S.gap_run.is_distinct_from(run)
         return query.where(S.snapshot_gap.is_not(None), S.snapshot_gap != Gap.UNDONE.value, others)
@@ -205,7 +207,7 @@ class SqlOpenSessions:
 
     def may_have_learned(self, *, since: datetime) -> bool:
         """Whether any address that was registered before a moment learned something since then."""
-        row = ip_inventory.c
+        row = known_addresses.c
         query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
         return self._connection.execute(query).first() is not None
 
@@ -255,6 +257,8 @@ class SqlOpenSessions:
             return ()
         count = sum(part.size for part in parts)
         fill(self._connection, STAGE, *(typed(Packed, part.form) for part in parts))
+        new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.held_ip))
+        self._placeholders.add(new.subquery())
         staged = rows_of(STAGE, count).c
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
@@ -279,18 +283,20 @@ class SqlOpenSessions:
                     "snapshot_gap": staged.snapshot_gap,
                     "gap_checked_at": case((~seals, now)),
                     "gap_run": case((~seals, literal(run))),
-                    "updated_at": now,
                 }
             )
+            .returning(S.session_id)
         )
         meanwhile()
         with seeking(self._connection):
-            done = self._connection.execute(writing)
+            written = set(self._connection.execute(writing).scalars())
         if any(part.has_codes for part in parts):
-            self._seal_over_codes(run, settled_at)
-        return () if done.rowcount == count else self._not_written(run, settled_at)
+            self._seal_over_codes(written, run, settled_at)
+        if len(written) == count:
+            return ()
+        return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written
 
-    def _seal_over_codes(self, run: str, settled_at: datetime) -> None:
+    def _seal_over_codes(self, written: Collection[str], run: str, settled_at: datetime) -> None:
         """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
         of_row = STAGE.c.session_id == S.session_id
         new: dict[str, ColumnElement[Any]] = {
@@ -299,17 +305,9 @@ class SqlOpenSessions:
             if column != "snapshot_run"
         }
         new["snapshot_run"] = literal(run)
-        staged = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
-        which = and_(staged, ~_is_blank(), not_(is_sealed()), S.updated_at == literal(settled_at, S.updated_at.type))
+        sealing = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
+        which = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
         self._audit.insert_corrections(new, which, reason="backfill", run=run, made_at=settled_at)
-
-    def _not_written(self, run: str, settled_at: datetime) -> Collection[str]:
-        written = select(S.session_id).where(
-            S.session_id == STAGE.c.session_id,
-            func.coalesce(S.gap_run, S.snapshot_run) == run,
-            S.updated_at == literal(settled_at, S.updated_at.type),
-        )
-        return self._connection.execute(select(STAGE.c.session_id).where(~written.exists())).scalars().all()
 
 
 def _is_blank() -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import by_bytes
 from snapshots.adapters.sql.places import Place
 from snapshots.adapters.sql.rows import address_of
-from snapshots.adapters.sql.tables import asn_inventory, session_summaries
+from snapshots.adapters.sql.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuestion
 from snapshots.app.questions import SNAPSHOT_FACTS, AddressPage, Group, Key, LinePage, SessionLine, Span, Which
 from snapshots.domain.concentration import Concentration
@@ -131,8 +131,8 @@ def _check(which: Which, by: Sequence[Key | Span], *, with_before: bool) -> None
 
 
 def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:
-    query = select(asn_inventory.c.asn_number, asn_inventory.c.organization_name)
-    found = connection.execute(query.where(asn_inventory.c.asn_number.in_({*numbers} - {None})))
+    query = select(known_networks.c.asn_number, known_networks.c.organization_name)
+    found = connection.execute(query.where(known_networks.c.asn_number.in_({*numbers} - {None})))
     return {number: name for number, name in found if name}
 
 

@@ -47,6 +47,7 @@ from snapshots.adapters.sql.dialects import (
 )
 from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.placeholders import adding
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import STATED, Packed, add, fact_columns, pack, stages
@@ -112,6 +113,8 @@ def settle_plain(
         return None
     stage_spans(connection, verdicts)
     plain = _plain(connection, shape, page, began_at, is_blank)
+    known = select(STAGE.c.address).where(STAGE.c.address == plain.c.ip).exists()
+    placeholders = adding(shape, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
     span = STAGE.c
     seals = span.snapshot_gap.is_(None)
     now = literal(settled_at, S.updated_at.type)
@@ -140,11 +143,12 @@ def settle_plain(
                 "snapshot_seal": case((seals, digest_of(connection, sealed_text + "|" + span.sealed_text + "|" + run))),
                 "gap_checked_at": case((~seals, now)),
                 "gap_run": case((~seals, run)),
-                "updated_at": now,
             }
         )
         .returning(S.snapshot_method, S.snapshot_gap, S.source_ip_was.is_(None).label("was_found"))
     )
+    if placeholders is not None:
+        writing = writing.add_cte(placeholders.cte("placeholders"))
     with seeking(connection):
         done = counted_returns(connection, writing)
     counted: Counter[Method | Gap] = Counter()
@@ -215,7 +219,8 @@ def _plain(
     if shape.has_session_documents:
         ip = case((S.source_ip.is_not(None), S.source_ip), (~_has_events(shape), address_in_document(connection)))
     at = type_coerce(began_at, UtcDateTime)
-    rows = select(page.place.label("place"), S.session_id, by_bytes(connection, ip).label("ip"), at.label("at")).where(
+    columns = [page.place.label("place"), S.session_id, by_bytes(connection, ip).label("ip"), at.label("at")]
+    rows = select(*columns, S.source_ip.is_(None).label("was_empty")).where(
         page.which,
         is_blank,
         and_(*(S[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),

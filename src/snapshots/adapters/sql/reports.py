@@ -15,11 +15,11 @@ from snapshots.adapters.sql.rows import observation_in, summary_in
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
     FACTS,
-    asn_inventory,
     dead_letters,
     fact_sources,
     ip_observations,
     is_sealed,
+    known_networks,
     session_summaries,
     states,
 )
@@ -135,8 +135,8 @@ class SqlReports:
         """Return what led to what a session holds."""
         with self._database.reading() as connection:
             query = (
-                select(session_summaries, asn_inventory.c.organization_name)
-                .join(asn_inventory, asn_inventory.c.asn_number == S.snapshot_asn, isouter=True)
+                select(session_summaries, known_networks.c.organization_name)
+                .join(known_networks, known_networks.c.asn_number == S.snapshot_asn, isouter=True)
                 .where(S.session_id == session_id)
             )
             row = connection.execute(query).mappings().one_or_none()
@@ -299,7 +299,7 @@ def _tallies(
 def _networks(connection: Connection, top: int) -> Sequence[Tally]:
     tallies = _tallies(connection, case((states("snapshot_asn"), S.snapshot_asn)), top)
     numbers = [int(tally.value) for tally in tallies if tally.value is not None]
-    named = select(asn_inventory).where(asn_inventory.c.asn_number.in_(numbers))
+    named = select(known_networks).where(known_networks.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}
     return [replace(tally, name=names.get(int(tally.value)) if tally.value is not None else None) for tally in tallies]
 

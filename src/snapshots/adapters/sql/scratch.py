@@ -13,14 +13,14 @@ from snapshots.adapters.sql.dialects import insert
 from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full, packed, unpacked
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.tables import (
-    asn_inventory,
     fact_sources,
-    ip_inventory,
     ip_observations,
+    known_addresses,
+    known_networks,
     session_summaries,
 )
 
-FACTS = (ip_inventory, asn_inventory, ip_observations, fact_sources)
+FACTS = (known_addresses, known_networks, ip_observations, fact_sources)
 """The tables of what is known of addresses."""
 
 PAGE = 5_000
@@ -69,7 +69,7 @@ def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:
                 if row["source_ip"] is not None
             }
             if addresses:
-                known = insert(connection, ip_inventory).on_conflict_do_nothing()
+                known = insert(connection, known_addresses).on_conflict_do_nothing()
                 connection.execute(known, list(addresses.values()))
             connection.execute(session_summaries.insert(), page)
 

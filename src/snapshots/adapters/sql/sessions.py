@@ -20,6 +20,7 @@ from sqlalchemy import (
 from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored
 from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.ledger import others_at_work
+from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.rows import summary_in
 from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
 from snapshots.adapters.sql.shape import OURS, Shape
@@ -41,6 +42,7 @@ class SqlSessionStore:
         self._table = shape.into(session_summaries)
         self._is_shared = shape is not OURS
         self._fingerprints = SqlFingerprints(connection)
+        self._placeholders = AddressPlaceholders(connection, shape)
 
     def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """Return every session stored under each id of the log, in one query; in others what is known of long ones."""
@@ -93,6 +95,7 @@ class SqlSessionStore:
             return
         row = SessionRows(run, saved_at, moment_as_stored(self._connection)).row
         fill(self._connection, STAGE, pack(self._connection, map(row, summaries)))
+        self._placeholders.add(select(STAGE.c.source_ip).subquery())
         statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGE).where(true()))
         held, offered = session_summaries.c, statement.excluded
         sealed = is_sealed()
@@ -102,6 +105,8 @@ class SqlSessionStore:
             for name in COLUMNS
             if name not in (*SNAPSHOT_COLUMNS, "session_id", "logged_id", "created_at")
         }
+        has_new_events = held.event_count.is_distinct_from(offered.event_count)
+        replaced["updated_at"] = case((has_new_events, offered.updated_at), else_=held.updated_at)
         # What another loader said of a session stays where ours says nothing.
         replaced |= {name: func.coalesce(offered[name], held[name]) for name in BEHAVIOUR_COLUMNS}
         # What a backfill found stays its own, until a load has seen the address itself.

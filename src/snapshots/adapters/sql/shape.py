@@ -1,12 +1,13 @@
 """What a database has that our definitions do not say, because another loader made its tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -17,45 +18,58 @@ from sqlalchemy import (
     Numeric,
     String,
     Table,
+    Text,
     func,
     select,
 )
 from sqlalchemy import inspect as inspected
 from sqlalchemy.types import TypeEngine
 
-from snapshots.adapters.sql.tables import adoptions, asn_inventory, ip_inventory, session_summaries
+from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.tables import adoptions, session_summaries
 from snapshots.domain.snapshot import LARGEST_ASN
 
 LARGEST_INTEGER = 2**31 - 1
-ASN_COLUMNS = ((session_summaries, "snapshot_asn"), (ip_inventory, "current_asn"), (asn_inventory, "asn_number"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OthersInventory:
+    """
+    What another loader keeps of addresses and networks. It is read, and never changed.
+
+    Attributes:
+        addresses: Its table of addresses, with the columns that are read or that a new row must be given.
+        networks: Its table of networks and their names; None if there is none.
+        is_referenced: Whether a foreign key lets no session have an address that is not listed there.
+    """
+
+    addresses: Table
+    networks: Table | None
+    is_referenced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """
-    How rows are inserted into the tables of one database.
+    How the tables of one database differ from our definitions.
 
     Attributes:
         tables: Tables with columns beside ours that must be given a value, by name.
-        narrow: Tables whose column of AS numbers has 32 bits, with a sign.
-        has_documents: Whether addresses have a document of another loader's enrichment.
-        has_session_documents: Whether sessions have one.
+        largest_asn: The largest number of a network that a session can hold.
+        others: The inventory of another loader; None if there is none.
+        has_session_documents: Whether sessions have a document of its enrichment.
         raw_events: The table of raw events, with those of its columns that are read; None if there is none.
     """
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
-    narrow: frozenset[str] = frozenset()
-    has_documents: bool = False
+    largest_asn: int = LARGEST_ASN
+    others: OthersInventory | None = None
     has_session_documents: bool = False
     raw_events: Table | None = None
 
     def into(self, table: Table) -> Table:
         """Return what to insert rows of *table* into: itself, or a wider one that fills what it must."""
         return self.tables.get(table.name, table)
-
-    def largest_asn(self, table: Table) -> int:
-        """Return the largest AS number that a table's column holds."""
-        return LARGEST_INTEGER if table.name in self.narrow else LARGEST_ASN
 
 
 OURS = Shape()
@@ -65,35 +79,74 @@ def shape_of(connection: Connection) -> Shape:
     """Look at the tables of an adopted database; those of our own have no surprises."""
     if connection.execute(select(adoptions.c.id)).scalar() is None:
         return OURS
-    inspector = inspected(connection)
-    found = {table.name: inspector.get_columns(table.name) for table, _ in ASN_COLUMNS}
-    wider = {}
-    for table, _ in ASN_COLUMNS:
-        filled = {c["name"]: c["type"] for c in found[table.name] if must_be_given(c)}
-        ours = {column.name: column for column in table.columns}
-        # A column that ours leaves to the database is given a value too: another loader's table may have no default.
-        left = [name for name in filled if name not in ours or ours[name].server_default is not None]
-        kinds = {name: column.type for name, column in ours.items()} | {name: filled[name] for name in left}
-        wider[table.name] = Table(
-            table.name,
-            MetaData(),
-            *(
-                Column(name, kind, default=nothing(kind))
-                if name in left
-                else Column(name, kind, primary_key=ours[name].primary_key)
-                for name, kind in kinds.items()
-            ),
-        )
-    narrow = {
-        table.name
-        for table, name in ASN_COLUMNS
-        if connection.dialect.name == "postgresql" and is_narrow(found[table.name], name)
-    }
-    has_documents, has_session_documents = (
-        any(column["name"] == "enrichment" for column in found[table.name])
-        for table in (ip_inventory, session_summaries)
+    found = inspected(connection).get_columns(session_summaries.name)
+    narrow = connection.dialect.name == "postgresql" and is_narrow(found, "snapshot_asn")
+    return Shape(
+        tables={session_summaries.name: _wider(found)},
+        largest_asn=LARGEST_INTEGER if narrow else LARGEST_ASN,
+        others=others_inventory(connection),
+        has_session_documents=any(column["name"] == "enrichment" for column in found),
+        raw_events=_raw_events(connection),
     )
-    return Shape(wider, frozenset(narrow), has_documents, has_session_documents, _raw_events(connection))
+
+
+def _wider(found: Sequence[Any]) -> Table:
+    """Return the table of sessions with every column that a new row must be given."""
+    filled = {c["name"]: c["type"] for c in found if must_be_given(c)}
+    ours = {column.name: column for column in session_summaries.columns}
+    # A column that ours leaves to the database is given a value too: another loader's table may have no default.
+    left = [name for name in filled if name not in ours or ours[name].server_default is not None]
+    kinds = {name: column.type for name, column in ours.items()} | {name: filled[name] for name in left}
+    return Table(
+        session_summaries.name,
+        MetaData(),
+        *(
+            Column(name, kind, default=nothing(kind))
+            if name in left
+            else Column(name, kind, primary_key=ours[name].primary_key)
+            for name, kind in kinds.items()
+        ),
+    )
+
+
+READ_OF_ADDRESSES: Mapping[str, TypeEngine[Any]] = {
+    "ip_address": String(45),
+    "first_seen": UtcDateTime(),
+    "last_seen": UtcDateTime(),
+    "enrichment_updated_at": UtcDateTime(),
+    "created_at": UtcDateTime(),
+}
+
+
+def others_inventory(connection: Connection) -> OthersInventory | None:
+    """Look at what another loader keeps of addresses and networks, in a database that is or will be adopted."""
+    inspector = inspected(connection)
+    if not inspector.has_table("ip_inventory"):
+        return None
+    found = {column["name"]: column for column in inspector.get_columns("ip_inventory")}
+    if not {*READ_OF_ADDRESSES, "enrichment"} <= set(found):
+        return None
+    given = [name for name, column in found.items() if must_be_given(column) and name not in READ_OF_ADDRESSES]
+    addresses = Table(
+        "ip_inventory",
+        MetaData(),
+        *(Column(name, kind) for name, kind in READ_OF_ADDRESSES.items()),
+        *(
+            Column(name, found[name]["type"])
+            for name in dict.fromkeys(("enrichment", "session_count", *given))
+            if name in found
+        ),
+    )
+    networks = None
+    if inspector.has_table("asn_inventory"):
+        networks = Table(
+            "asn_inventory", MetaData(), Column("asn_number", BigInteger), Column("organization_name", Text)
+        )
+    is_referenced = connection.dialect.name == "postgresql" and any(
+        key["referred_table"] == addresses.name and key["constrained_columns"] == ["source_ip"]
+        for key in inspector.get_foreign_keys(session_summaries.name)
+    )
+    return OthersInventory(addresses=addresses, networks=networks, is_referenced=is_referenced)
 
 
 def _raw_events(connection: Connection) -> Table | None:

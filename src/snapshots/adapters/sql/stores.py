@@ -14,7 +14,6 @@ from snapshots.adapters.sql.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.sessions import SqlSessionStore
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.tables import session_summaries
 from snapshots.adapters.sql.undoing import SqlUndoing
 
 
@@ -33,7 +32,7 @@ class SqlStores:
     @property
     def largest_asn(self) -> int:
         """Return the largest number of a network that a session can hold."""
-        return self._shape.largest_asn(session_summaries)
+        return self._shape.largest_asn
 
     @cached_property
     def inventory(self) -> SqlIpInventory:
@@ -88,7 +87,7 @@ class SqlStores:
     @cached_property
     def undoing(self) -> SqlUndoing:
         """Return what takes runs back."""
-        return SqlUndoing(self._connection, self.audit)
+        return SqlUndoing(self._connection, self.audit, self._shape)
 
     def log_position(self) -> int | None:
         """Return how far the log of the database is written."""

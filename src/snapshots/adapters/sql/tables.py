@@ -37,8 +37,8 @@ def name(length: int) -> String:
 
 metadata = MetaData()
 
-ip_inventory = Table(
-    "ip_inventory",
+known_addresses = Table(
+    "known_addresses",
     metadata,
     Column("ip_address", name(45), primary_key=True),
     Column("current_asn", BigInteger),
@@ -56,10 +56,10 @@ ip_inventory = Table(
     CheckConstraint("session_count >= 0", name="session_count_is_no_debt"),
 )
 
-Index("ix_ip_inventory_learned_at", ip_inventory.c.learned_at)
+Index("ix_known_addresses_learned_at", known_addresses.c.learned_at)
 
-asn_inventory = Table(
-    "asn_inventory",
+known_networks = Table(
+    "known_networks",
     metadata,
     Column("asn_number", BigInteger, primary_key=True, autoincrement=False),
     Column("organization_name", Text),
@@ -74,7 +74,7 @@ asn_inventory = Table(
 ip_observations = Table(
     "ip_observations",
     metadata,
-    Column("ip_address", name(45), ForeignKey("ip_inventory.ip_address"), primary_key=True),
+    Column("ip_address", name(45), ForeignKey("known_addresses.ip_address"), primary_key=True),
     Column("source", name(64), primary_key=True),
     Column("observed_at", UtcDateTime, primary_key=True),
     Column("confirmed_until", UtcDateTime, nullable=False),
@@ -104,7 +104,7 @@ session_summaries = Table(
     metadata,
     Column("session_id", name(64), primary_key=True),
     Column("logged_id", name(64)),
-    Column("source_ip", name(45), ForeignKey("ip_inventory.ip_address")),
+    Column("source_ip", name(45), ForeignKey("known_addresses.ip_address")),
     Column("source_port", Integer),
     Column("source_ip_rank", SmallInteger),
     Column("source_ip_seen_at", UtcDateTime),
@@ -331,6 +331,14 @@ adoptions = Table(
     CheckConstraint("id = 1", name="adopted_once"),
 )
 """One row in a database that another loader made: what was there before, by which adopting it is undone."""
+
+inventory_placeholders = Table(
+    "inventory_placeholders",
+    metadata,
+    Column("ip_address", name(45), primary_key=True),
+    Column("digest", String(32), nullable=False),
+)
+"""Rows without facts that a foreign key of an adopted database demands in the inventory of its own loader."""
 
 snapshot_put_backs = Table(
     "snapshot_put_backs",

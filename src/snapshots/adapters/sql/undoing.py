@@ -22,10 +22,12 @@ from sqlalchemy import (
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.paging import behind, place_of
+from snapshots.adapters.sql.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.tables import (
     SNAPSHOT_COLUMNS,
-    ip_inventory,
     is_sealed,
+    known_addresses,
     session_summaries,
     snapshot_corrections,
     was_found_by,
@@ -40,9 +42,10 @@ SEEN = ("source_port", "source_ip_rank", "source_ip_seen_at")
 class SqlUndoing:
     """Corrections that put back what stood in `session_summaries` before a run."""
 
-    def __init__(self, connection: Connection, audit: SqlAudit) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, shape: Shape = OURS) -> None:
         self._connection = connection
         self._audit = audit
+        self._placeholders = AddressPlaceholders(connection, shape)
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
         """Undo a page of sessions, each in the order of its name."""
@@ -55,12 +58,15 @@ class SqlUndoing:
         among = S.session_id.in_(each_of(self._connection, names))
         sealed = and_(among, S.snapshot_run == run)
         sources = self._connection.execute(select(S.snapshot_source).where(sealed).distinct()).scalars().all()
+        written = select(S.source_ip).where(among, S.source_ip_run == run, S.source_ip.is_not(None)).distinct()
+        addresses = self._connection.execute(written).scalars().all() if self._placeholders.are_needed else ()
         counts = self._counts(and_(among, was_found_by(S, run)), counted_until)
         before = exists().where(C.session_id == S.session_id, C.run == run)
         restored = self._restore(and_(sealed, before), run, by, at)
         opened = self._open(and_(sealed, ~before), run, by, at)
         forgotten = self._forget(and_(among, ~is_sealed()), run, by, at)
         self._take_from_inventory(counts, at)
+        self._placeholders.take_away(addresses)
         return UndonePage(
             last=place_of(names[-1]),
             opened=opened,
@@ -107,7 +113,6 @@ class SqlUndoing:
                     "snapshot_gap": Gap.UNDONE.value,
                     "gap_checked_at": now,
                     "gap_run": by,
-                    "updated_at": now,
                 }
             )
         )
@@ -126,13 +131,13 @@ class SqlUndoing:
         """Let addresses count the sessions less, and say when the others were."""
         if not counts:
             return
-        row = ip_inventory.c
+        row = known_addresses.c
         staying = S.source_ip == row.ip_address
         first = select(func.min(S.first_event_at)).where(staying).scalar_subquery()
         last = select(func.max(S.last_event_at)).where(staying).scalar_subquery()
         more = row.session_count - bindparam("less")
         self._connection.execute(
-            update(ip_inventory)
+            update(known_addresses)
             .where(row.ip_address == bindparam("address"))
             .values(
                 session_count=case((more < 0, 0), else_=more),
