@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -348,6 +349,16 @@ def test_a_pipe_is_read_as_a_stream(tmp_path: Path) -> None:
     assert content.progress() == len(line(0)) + 1
     assert (len(list(lines)), content.head, content.size) == (2, "", None)
     writer.join()
+
+
+def test_a_file_says_when_it_was_written_last(log: Path) -> None:
+    """A stream and a folder do not."""
+    log.write_bytes(line(1))
+    os.utime(log, (0, 0))
+
+    found = [LogContent(path, LineDecoder()).modified_at for path in (log, log.parent, log.with_name("gone"), None)]
+
+    assert found == [datetime(1970, 1, 1, tzinfo=UTC), None, None, None]
 
 
 def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,20 @@ def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() ->
     assert (report.dead_letters, report.not_kept) == (9, 42)
 
 
+def test_a_log_that_cannot_be_read_is_read_again_and_keeps_no_other_waiting() -> None:
+    """It was renamed while the look went on."""
+
+    class Gone(ListSource):
+        def resume(self, marks: object) -> int:
+            raise LogUnreadable("gone.json cannot be read")
+
+    watch = Scripted([Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT)])], [])
+
+    report = follow(InMemoryDatabase(), watch)
+
+    assert (watch.forgotten, report.events, report.problems) == (1, 1, ())
+
+
 def test_a_database_that_refuses_ends_it() -> None:
     """The run says that it failed."""
     database = InMemoryDatabase()

@@ -1,0 +1,137 @@
+"""A host with several honeypots, and files that are no logs at all."""
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from snapshots.app.dead_letters import MOST_BYTES
+from tests.journeys.conftest import NEW, Run
+
+AT = "2026-11-02T10:00:{:02}.000000Z"
+OTHERS: dict[str, dict[str, object]] = {
+    "suricata/log/eve.json": {"event_type": "alert", "flow_id": 7, "alert": {"severity": 1}},
+    "dionaea/log/dionaea.json": {"connection": {"protocol": "smbd", "type": "accept"}, "session": "a1"},
+    "heralding/log/log_session.json": {"session_id": "6e1c", "protocol": "ftp", "auth_attempts": []},
+    "adbhoney/log/adbhoney.json": {"eventid": "adbhoney.session.connect", "session": "a2", "sensor": "tpot"},
+    "elasticpot/log/elasticpot.json": {"eventid": "elasticpot.recon", "session": "a3", "sensor": "tpot"},
+    "honeytrap/log/honeytrap.json": {"category": "ssh", "ssh.sessionid": "a4", "session": "a4"},
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with the logs of many honeypots, of which one is Cowrie."""
+    folder = tmp_path / "data"
+    for name, event in OTHERS.items():
+        path = folder / name
+        path.parent.mkdir(parents=True)
+        lines = [json.dumps(event | {"timestamp": AT.format(n), "src_ip": "8.8.8.8"}) for n in range(60)]
+        path.write_text("\n".join(lines) + "\n")
+        path.with_name(path.name + ".1.gz").write_bytes(gzip.compress(path.read_bytes()))
+    log = folder / "cowrie" / "log"
+    log.mkdir(parents=True)
+    (log / "cowrie.json").write_bytes(gzip.decompress(NEW.read_bytes()))
+    (log / "cowrie-textual.log").write_text("2026-11-02T10:00:00+0000 [HoneyPotSSHTransport,1,8.8.8.8] login attempt\n")
+    (folder / "cowrie" / "downloads").mkdir()
+    (folder / "cowrie" / "downloads" / "evil.json").write_bytes(gzip.decompress(NEW.read_bytes())[:5000])
+    with tarfile.open(folder / "backup.tar.gz", "w:gz") as archive:
+        archive.add(log / "cowrie.json")
+    (folder / "\x1b[31mred\n.json").write_text("nothing\n")
+    (folder / "again").symlink_to(folder)
+    os.mkfifo(folder / "pipe.json")
+    return folder
+
+
+def counts(tmp_path: Path) -> tuple[int, int]:
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        (events,) = connection.execute("SELECT sum(event_count) FROM session_summaries").fetchone()
+        (letters,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+    connection.close()
+    return events, letters
+
+
+def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Path, tmp_path: Path) -> None:
+    """The others are named on stderr, and none of their lines is a session or a dead letter."""
+    code, out, err = run("load", data)
+
+    assert (code, "509 new events" in out) == (0, True)
+    assert counts(tmp_path) == (509, 0)
+    assert err.startswith("Passed over 17 files without Cowrie events: ")
+    assert err.endswith(", and 12 more\n")
+    assert "\x1b" not in err
+
+
+def test_files_that_are_named_are_loaded_or_told(run: Run, data: Path, tmp_path: Path) -> None:
+    """As a shell expands a pattern: what is no log is an error each, and the log is loaded all the same."""
+    names = [data / name for name in OTHERS]
+    lost = tmp_path / "lost\x1b[2J.json"
+
+    code, out, err = run("load", *names, data / "backup.tar.gz", lost, data / "cowrie" / "log" / "cowrie.json")
+
+    assert (code, "509 new events" in out) == (1, True)
+    assert counts(tmp_path)[0] == 509
+    errors = err.splitlines()
+    assert len(errors) == len(OTHERS) + 2
+    assert any("eve.json holds no Cowrie event; lines: 60 without an eventid of Cowrie" in error for error in errors)
+    assert any("backup.tar.gz is a tar archive; unpack it first" in error for error in errors)
+    assert any("there is no file or folder" in error for error in errors)
+    assert "\x1b" not in err
+    assert run("load", data / "cowrie" / "log" / "cowrie.json")[0] == 0
+
+
+def test_very_many_files_that_cannot_be_loaded_are_counted(run: Run, tmp_path: Path) -> None:
+    """A pattern of a shell may name thousands."""
+    code, out, err = run("load", *(tmp_path / f"gone{n}.json" for n in range(50)))
+
+    assert (code, out, len(err.splitlines())) == (1, "", 21)
+    assert err.endswith("Error: 30 more files could not be loaded\n")
+
+
+def test_a_large_log_of_another_program_leaves_a_bounded_number_of_letters(run: Run, tmp_path: Path) -> None:
+    """Named by mistake, it is an error; the database does not grow with it, and says how much was left out."""
+    log = tmp_path / "eve.json"
+    event = '{"event_type":"flow","flow_id":%d,"timestamp":"2026-11-02T10:00:00Z","pad":"' + "x" * 900 + '"}\n'
+    log.write_text("".join(event % n for n in range(4_000)))
+
+    code, out, err = run("load", log)
+
+    assert (code, "were only counted" in out) == (1, True)
+    assert "eve.json holds no Cowrie event; lines: 4,000 without an eventid of Cowrie" in err
+    with sqlite3.connect(tmp_path / "test.db") as connection:
+        (size,) = connection.execute("SELECT sum(length(payload)) FROM dead_letters").fetchone()
+        query = "SELECT CAST(payload AS TEXT) FROM dead_letters WHERE reason = 'not_kept'"
+        ((rest,),) = connection.execute(query).fetchall()
+    connection.close()
+    assert size < MOST_BYTES
+    assert "more lines are no events and were not kept" in rest
+
+
+@pytest.mark.parametrize("content", ["/dev/zero", "a line without end"])
+def test_memory_does_not_grow_with_what_has_no_end(tmp_path: Path, content: str) -> None:
+    """A device is refused, and a line longer than memory is passed over."""
+    path = Path(content)
+    if content != "/dev/zero":
+        path = tmp_path / "cowrie.json"
+        with path.open("wb") as file:
+            file.write(b"x")
+            file.truncate(2**27)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from snapshots.__main__ import main\n"
+        "code = main(sys.argv[1:])\n"
+        "status = Path('/proc/self/status').read_text().splitlines()\n"
+        "print(code, next(line.split()[1] for line in status if line.startswith('VmHWM')))\n"
+    )
+    command = [sys.executable, "-c", program, "load", str(path), "--db", f"sqlite:///{tmp_path}/test.db"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    code, kilobytes = map(int, done.stdout.splitlines()[-1].split())
+    assert (code, kilobytes < 150_000, "Error: " in done.stderr) == (1, True, True), done
