@@ -143,8 +143,10 @@ def judged(found: Sighting | Gap) -> IpSnapshot | Gap | None:
     )
 
 
-def settle_in_program(container: Container, stores: SqlStores, case: OpenCase = OpenCase.NEVER_JUDGED) -> int:
-    """Settle every session of which the verdict is known, one after the other."""
+def settle_in_program(
+    container: Container, stores: SqlStores, case: OpenCase = OpenCase.NEVER_JUDGED
+) -> Counter[object]:
+    """Settle every session of which the verdict is known, one after the other; return what a run counts of them."""
     page = stores.open_sessions.page(case, run="r", silent_since=NOON, after="", limit=99)
     sessions = [(each, container.finder().find(each)) for each in page.sessions]
     known = [
@@ -153,7 +155,13 @@ def settle_in_program(container: Container, stores: SqlStores, case: OpenCase = 
         if (verdict := judged(found)) is not None
     ]
     assert not stores.open_sessions.settle(known, run="r", settled_at=NOON)
-    return len(known)
+    counts: Counter[object] = Counter(verdict_kind(each.verdict) for each in known)
+    counts["found"] = sum(each.was_found for each in known)
+    return counts
+
+
+def verdict_kind(verdict: IpSnapshot | Gap) -> object:
+    return verdict.method if isinstance(verdict, IpSnapshot) else verdict
 
 
 def stored(connection: Connection) -> list[dict[str, Any]]:
@@ -164,7 +172,7 @@ def stored(connection: Connection) -> list[dict[str, Any]]:
 
 
 def test_the_database_settles_what_the_program_would_have(container: Container) -> None:
-    """Whatever another loader left: the same rows, and what it leaves to the program makes up the rest."""
+    """Whatever another loader left: the same rows and counts, and what it leaves to the program makes up the rest."""
     database = container.database()
     dialect = database.engine.dialect.name
     by_itself: Counter[bool] = Counter()
@@ -174,18 +182,21 @@ def test_the_database_settles_what_the_program_would_have(container: Container) 
     @example(found=[{"source_ip": HOME.text, "first_event_at": MOMENTS[0]}])
     @example(found=[{"source_ip": None, "first_event_at": MOMENTS[0], "enrichment": text_} for text_ in TEXTS])
     def check(found: list[Row]) -> None:
-        ways = []
+        ways: list[tuple[object, Counter[object]]] = []
         for is_by_itself in (False, True):
             with database.transaction(rehearse=True) as stores:
                 connection = stores._connection
                 put(connection, found)
                 size = len(found)
+                counts: Counter[object] = Counter()
                 if is_by_itself:
                     done = settled(stores)
                     by_itself.update([done.verdicts.total() > 0])
                     assert done.verdicts.total() + done.left == size
-                settle_in_program(container, stores)
-                ways.append(stored(connection))
+                    counts.update(done.verdicts)
+                    counts["found"] += done.found
+                counts.update(settle_in_program(container, stores))
+                ways.append((stored(connection), counts))
         assert ways[0] == ways[1]
 
     def settled(stores: SqlStores) -> Any:

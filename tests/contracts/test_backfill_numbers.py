@@ -1,0 +1,198 @@
+"""Every number of a backfill is a number of rows, and the forecast has the same ones."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import RowMapping, create_engine, make_url, select, text
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.moments import moment_text
+from snapshots.adapters.sql.rows import summary_in
+from snapshots.adapters.sql.tables import ip_observations, session_summaries
+from snapshots.app.backfill import BackfillReport
+from snapshots.app.steering import Pace, Unwatched
+from snapshots.container import Container
+from snapshots.domain.history import BuildCalendar
+from tests.ancestor import Ancestor, put_address, put_session
+from tests.strategies import DAY, HOME, NOON, OTHER, histories
+
+PRIVATE = "10.0.0.1"
+ADDRESSES = [HOME.text, OTHER.text, PRIVATE, "9.9.9.9"]
+NO_ADDRESSES = ["unknown", "0.0.0.0"]
+NAMES = count(1)
+NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]  # each example makes and fills a database
+
+Make = Callable[[], str]
+days = st.sampled_from([-60, -15, -3, -1, 0, 1, 2, 14, 16, 50, 130, 410])
+session = st.fixed_dictionaries(
+    {"source_ip": st.sampled_from([None, None, None, *ADDRESSES, *NO_ADDRESSES]), "day": days},
+    optional={
+        "named": st.lists(st.sampled_from(ADDRESSES), min_size=1, max_size=2),
+        "event": st.sampled_from(ADDRESSES),
+        "snapshot_country": st.just("XX"),
+    },
+)
+PLAIN = {"source_ip": None, "day": 0, "named": [HOME.text]}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
+    """What makes a copy of an adopted database without sessions, and returns its URL."""
+    is_sqlite = request.param == "sqlite"
+    original = f"sqlite:///{tmp_path}/original.db" if is_sqlite else request.getfixturevalue("postgresql")
+    engine = create_engine(original)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        for address in (*ADDRESSES, *NO_ADDRESSES):
+            put_address(connection, address)
+    container = Container(settings=Settings.of(db=original))
+    container.adoption().adopt(widen=True)
+    container.database().close()
+    engine.dispose()
+    made = []
+    server = None if is_sqlite else create_engine(request.getfixturevalue("server"), isolation_level="AUTOCOMMIT")
+
+    def copy() -> str:
+        name = f"copy_{next(NAMES)}"
+        if server is None:
+            shutil.copy(tmp_path / "original.db", tmp_path / f"{name}.db")
+            return f"sqlite:///{tmp_path}/{name}.db"
+        made.append(name)
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {make_url(original).database}"))
+        return make_url(original).set(database=name).render_as_string(hide_password=False)
+
+    yield copy
+    if server is not None:
+        with server.connect() as connection:
+            for name in made:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
+
+
+def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any]) -> None:
+    """Store sessions as another loader leaves them, and what sources said of their addresses."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for number, given_session in enumerate(sessions):
+            row = dict(given_session)
+            day, named, event = row.pop("day"), row.pop("named", None), row.pop("event", None)
+            moment = moment_text(NOON + day * DAY)
+            document = {}
+            if named is not None:
+                document = {"session_metadata": {"source_ip": named[0]}, "dshield": {"ip": {"number": named[-1]}}}
+            row |= {"first_event_at": moment, "created_at": moment, "enrichment": json.dumps(document)}
+            put_session(connection, f"s{number}", **row)
+            if event is not None:
+                payload = {"eventid": "cowrie.session.connect", "session": f"s{number}", "src_ip": event}
+                payload |= {"timestamp": moment.replace(" ", "T") + "Z"}
+                connection.execute(
+                    text("INSERT INTO raw_events (id, payload, session_id) VALUES (:n, :p, :s)"),
+                    {"n": number, "p": json.dumps(payload), "s": f"s{number}"},
+                )
+        for said in history:
+            connection.execute(
+                ip_observations.insert(),
+                {
+                    "ip_address": said.address.text,
+                    "source": said.source,
+                    "observed_at": said.observed_at,
+                    "confirmed_until": said.confirmed_until,
+                    "asn": said.facts.asn,
+                    "country": said.facts.country,
+                    "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
+                    "learned_at": NOON,
+                },
+            )
+    engine.dispose()
+
+
+def numbers(report: BackfillReport) -> dict[str, Any]:
+    return {
+        "judged": report.judged,
+        "sealed": dict(report.sealed),
+        "open": dict(report.left_open),
+        "found": report.found,
+        "lost": report.lost,
+        "set_aside": dict(report.set_aside),
+    }
+
+
+def run_in_parts(container: Container, pace: Pace, stops: int) -> BackfillReport:
+    """Interrupt a run after so many batches and resume it, as often as it takes."""
+
+    def stopper() -> Callable[[], bool]:
+        left = iter([False] * stops)
+        return (lambda: next(left, True)) if stops else (lambda: False)
+
+    report = container.backfill().run(Unwatched(), pace=pace, is_stopped=stopper())
+    while not report.is_done:
+        report = container.backfill().resume(report.run, Unwatched(), pace=pace, is_stopped=stopper())
+    return report
+
+
+def test_every_number_of_a_run_is_that_of_its_rows_and_of_its_forecast(make: Make) -> None:
+    """Whatever another loader left, however large batches are, and however often the run is interrupted."""
+
+    @settings(max_examples=6, phases=NO_SHRINKING, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        sessions=st.lists(session | st.just(PLAIN), min_size=1, max_size=20),
+        history=st.tuples(histories(HOME), histories(OTHER)).map(lambda both: [*both[0], *both[1]]),
+        batch_size=st.none() | st.integers(1, 9),
+        stops=st.sampled_from([0, 0, 3, 5]),
+        rounds=st.sampled_from([0, 0, 1, 2]),
+    )
+    @example(sessions=[PLAIN] * 20, history=[], batch_size=4, stops=5, rounds=0)
+    def check(
+        sessions: list[dict[str, Any]], history: list[Any], batch_size: int | None, stops: int, rounds: int
+    ) -> None:
+        url = make()
+        put(url, sessions, history)
+        container = Container(settings=Settings.of(db=url))
+        for _ in range(rounds):
+            container.undo().undo(run_in_parts(container, Pace(batch_size=batch_size), stops).run, Unwatched())
+        forecast = container.backfill().rehearse(Unwatched())
+
+        report = run_in_parts(container, Pace(batch_size=batch_size), stops)
+
+        with container.database().reading() as connection:
+            rows = connection.execute(select(session_summaries)).mappings().all()
+        sealed = Counter(row["snapshot_method"] for row in rows if row["snapshot_run"] == report.run)
+        left_open = Counter(row["snapshot_gap"] for row in rows if row["gap_run"] == report.run)
+        had_none = {f"s{n}" for n, each in enumerate(sessions) if each["source_ip"] in (None, *NO_ADDRESSES)}
+        found = [
+            row["session_id"]
+            for row in rows
+            if row["session_id"] in had_none and row["source_ip"] in ADDRESSES and row["source_ip_run"] == report.run
+        ]
+        assert numbers(report) == numbers(forecast)
+        assert {method.value: n for method, n in report.sealed.items()} == sealed
+        assert {gap.value: n for gap, n in report.left_open.items()} == left_open
+        assert report.judged == len(sessions) == sealed.total() + left_open.total()
+        assert (report.found, report.lost, report.set_aside) == (len(found), 0, {})
+        assert_each_is_as_read_anew(container, rows)
+        container.database().close()
+
+    check()
+
+
+def assert_each_is_as_read_anew(container: Container, rows: Sequence[RowMapping]) -> None:
+    """Compare what the spans of verdicts gave, applied by a statement, with a reading at each sighting by itself."""
+    reader, policy = container.reader(), container.policy()
+    sessions = [summary_in(row) for row in rows]
+    with container.database().view() as stores:
+        calendar = BuildCalendar.of(stores.sources.registered())
+        known = stores.inventory.history_of({each.source_ip for each in sessions if each.source_ip is not None})
+        for each in sessions:
+            if each.sighting is not None:
+                at = each.sighting.seen_at
+                reading = reader.read(calendar.nearest(known.get(each.sighting.address, ()), at), at=at)
+                assert (each.snapshot or each.gap) == policy.verdict(each.sighting, reading)
