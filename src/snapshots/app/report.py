@@ -246,6 +246,7 @@ class Invariant(Enum):
     AUDITED = "audited"
     COUNTED = "counted"
     GUARDED = "guarded"
+    TYPED = "typed"
 
     @property
     def broken(self) -> str:
@@ -261,6 +262,7 @@ _BROKEN = {
     Invariant.AUDITED: "not what its last correction says: somebody went round the audit",
     Invariant.COUNTED: "miscounted: the inventory counts other sessions of this address than there are",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
+    Invariant.TYPED: "of a wrong type: commands that read it stop, until the value is corrected in the database",
 }
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import inspect as inspected
 from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import insert
+from snapshots.adapters.sql.stored_types import wrong_values
 from snapshots.adapters.sql.tables import adoptions, metadata
 from snapshots.app.copying import CopyObserver, TableCopied
 from snapshots.app.errors import StoreUnavailable
@@ -33,6 +34,8 @@ def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserv
             from what an earlier copy wrote, or a database failed.
     """
     with source.reading() as reader:
+        if (wrong := next(wrong_values(reader, limit=1), None)) is not None:
+            raise StoreUnavailable(f"{wrong[0]} holds {wrong[1]}, in {source}: correct it, then copy again")
         if reader.execute(select(adoptions.c.id)).first() is not None:
             raise StoreUnavailable(
                 f"{source} was made by cowrieprocessor and has more tables: move it with its own tools, then adopt"

@@ -15,6 +15,7 @@ from snapshots.adapters.sql.documents import AddressesIn, nowhere
 from snapshots.adapters.sql.engines import engine_of, is_in_memory
 from snapshots.adapters.sql.identity import WrittenDatabase
 from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
+from snapshots.adapters.sql.moments import WrongType
 from snapshots.adapters.sql.partitions import partition
 from snapshots.adapters.sql.sessions import FOUND
 from snapshots.adapters.sql.shape import Shape, shape_of
@@ -25,6 +26,7 @@ from snapshots.adapters.sql.sqlite_file import (
     refuse_read_only,
     refusing_changes,
 )
+from snapshots.adapters.sql.stored_types import wrong_values
 from snapshots.adapters.sql.stores import SqlStores
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.urls import database_url
@@ -290,6 +292,13 @@ class SqlDatabase:
         dialects.lock_for_writing(connection, str(self), policy, lock)
         self._has_given_up = False
 
+    def _wrong_value(self) -> tuple[str, str] | None:
+        """Return where there is a value of another type than its column has, and what it is."""
+        with self.engine.connect() as connection:
+            if schema.version(connection) != schema.newest():
+                return None
+            return next(wrong_values(connection, limit=1), None)
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -328,6 +337,13 @@ class SqlDatabase:
         except KeyboardInterrupt:
             self._has_given_up = True
             raise
+        except (WrongType, AttributeError, TypeError) as exc:
+            found = self._wrong_value()
+            if found is None:
+                raise  # it is no value that was read
+            raise StoreUnavailable(
+                f"{found[0]} holds {found[1]}, in {self}; `snapshots verify` names every such value"
+            ) from exc
         except DatabaseError as exc:
             if dialects.is_lock_timeout(exc.orig):
                 self._has_given_up = True

@@ -15,6 +15,7 @@ from snapshots.adapters.sql.identity import IDENTITY, file_identity, refuse_stal
 from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.rows import digest
 from snapshots.adapters.sql.sqlite_file import connect_read_only, is_read_only
+from snapshots.adapters.sql.stored_types import be_strict
 
 
 def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine:
@@ -37,6 +38,7 @@ def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine
     else:
         engine = create_engine(url, pool_use_lifo=True, connect_args=_arguments(url))
     if engine.dialect.name == "sqlite":
+        be_strict(engine)
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
         event.listen(engine, "invalidate", _let_go_of_sqlite)

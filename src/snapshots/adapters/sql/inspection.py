@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, update
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.guard import PROTECTED
 from snapshots.adapters.sql.rows import seal_of, snapshot_in
+from snapshots.adapters.sql.stored_types import is_wrong, wrong_values
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -80,7 +81,7 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
         is_of_interest = and_(is_of_interest, S.snapshot_run == run)
     count = connection.execute(select(func.count()).where(is_of_interest)).scalar_one()
     columns = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
-    query = select(*columns).where(is_of_interest).order_by(S.session_id)
+    query = select(*columns).where(is_of_interest, not_(is_wrong(connection, session_summaries))).order_by(S.session_id)
     drawn_of = 0
     if part is not None and count > MOST_LOOKED_AT:
         drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
@@ -91,6 +92,7 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
         seen.update(sealed=1, adopted=is_adopted, drawn=bool(drawn_of) and (row["snapshot_seal"] or "")[:2] in HEX)
         found.add(_broken_of_another_loader(row) if is_adopted else _broken(row), row["session_id"])
     if run is None:
+        found.add_wrong_types(connection)
         for name in _unaudited(connection):
             found.add([Invariant.AUDITED], name)
         for address in [] if may_be_adopted else _miscounted(connection):  # another loader counts otherwise
@@ -125,6 +127,11 @@ class _Violations:
             self.counts[invariant] += 1
             if len(self.named) < self._show:
                 self.named.append(Violation(invariant=invariant, where=where))
+
+    def add_wrong_types(self, connection: Connection) -> None:
+        """Name values of another type than their column has."""
+        for where, what in wrong_values(connection, limit=self._show):
+            self.add([Invariant.TYPED], f"{where} holds {what}")
 
 
 HEX = [f"{number:02x}" for number in range(PARTS)]

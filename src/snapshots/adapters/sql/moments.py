@@ -8,6 +8,11 @@ from sqlalchemy import DateTime, Dialect, TypeDecorator
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
+
+class WrongType(Exception):
+    """A value that was read has another type than its column."""
+
+
 OURS = len("2026-01-01 00:00:00.000000")
 
 _rfc_3339 = msgspec.json.Encoder().encode  # eight times as fast as isoformat, but it leaves out a fraction of zero
@@ -70,3 +75,16 @@ class UtcDateTime(TypeDecorator[datetime]):
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         moment = cast(datetime, value)
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+class OwnMoment(UtcDateTime):
+    """One in a table that no other loader writes: what is no moment there is refused."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return what is stored as an aware moment in UTC."""
+        found = super().process_result_value(value, dialect)
+        if found is None and value is not None:
+            raise WrongType("what is stored is no moment")
+        return found

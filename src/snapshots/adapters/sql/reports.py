@@ -45,6 +45,7 @@ from snapshots.domain.snapshot import Method
 
 S = session_summaries.c
 SOURCES_TOLD = 20
+METHODS, GAPS = ({member.value for member in kind} for kind in (Method, Gap))
 LAST_DAYS = 14
 """How many days a report lists."""
 
@@ -231,8 +232,8 @@ def _cases(connection: Connection, query: Select[Any]) -> Coverage:
             has_asn=bool(asn),
             has_country=bool(country),
             has_type=bool(ip_type),
-            method=Method(method) if method is not None else None,
-            gap=Gap(gap) if gap is not None else None,
+            method=Method(method) if method in METHODS else None,
+            gap=Gap(gap) if gap in GAPS else None,
         )
         for asn, country, ip_type, method, gap, count in connection.execute(query)
     )

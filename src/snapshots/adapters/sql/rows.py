@@ -13,8 +13,9 @@ from sqlalchemy import RowMapping
 from snapshots.adapters.sql.fingerprints import is_full, unpacked
 from snapshots.adapters.sql.moments import moment_text
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS
+from snapshots.app.errors import StoreUnavailable
 from snapshots.domain.behaviour import Behaviour, Trait
-from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.errors import InvalidAddress, InvalidFact
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
@@ -82,7 +83,11 @@ def summary_in(row: RowMapping) -> SessionSummary:
     holds some of the fingerprints; the others are in `fingerprints.SqlFingerprints`.
     """
     first = row["first_event_at"] or row["last_event_at"] or row["created_at"]
-    snapshot, is_sealed = snapshot_in(row), holds_a_fact(row)
+    try:
+        snapshot, is_sealed = snapshot_in(row), holds_a_fact(row)
+        gap = Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and not is_sealed else None
+    except (InvalidFact, ValueError) as exc:
+        raise StoreUnavailable(f"session {row['session_id']} cannot be read: {exc}") from exc
     return SessionSummary(
         session_id=row["session_id"],
         logged_id=row["logged_id"],
@@ -98,7 +103,7 @@ def summary_in(row: RowMapping) -> SessionSummary:
         sensor_id=row["sensor_id"],
         fingerprints=unpacked(row["event_fingerprints"] or b""),
         snapshot=snapshot,
-        gap=Gap(row["snapshot_gap"]) if row["snapshot_gap"] is not None and not is_sealed else None,
+        gap=gap,
         is_unreadable=is_sealed and snapshot is None,
         counted_until=_counted_until(row),
         behaviour=behaviour_in(row["behaviour"]),
@@ -154,17 +159,21 @@ def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
     Return the snapshot in a row; None if the session is open.
 
     Raises:
-        InvalidFact: A fact that this program wrote is out of range.
-        ValueError: A type or method that it wrote has no meaning.
+        InvalidFact: A fact, type or method that this program wrote has no meaning.
     """
     if row["snapshot_method"] is None:
         return _adopted_in(row)
+    try:
+        ip_type = IpType(row["snapshot_ip_type"]) if row["snapshot_ip_type"] is not None else None
+        method = Method(row["snapshot_method"])
+    except ValueError as exc:
+        raise InvalidFact(str(exc)) from exc
     return IpSnapshot(
         asn=row["snapshot_asn"],
         country=row["snapshot_country"],
-        ip_type=IpType(row["snapshot_ip_type"]) if row["snapshot_ip_type"] is not None else None,
+        ip_type=ip_type,
         enrichment_at=row["enrichment_at"],
-        method=Method(row["snapshot_method"]),
+        method=method,
         source=row["snapshot_source"],
     )
 

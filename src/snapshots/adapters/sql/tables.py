@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.moments import OwnMoment, UtcDateTime
 from snapshots.domain.snapshot import PSEUDO_COUNTRIES
 
 
@@ -76,9 +76,9 @@ ip_observations = Table(
     metadata,
     Column("ip_address", name(45), ForeignKey("known_addresses.ip_address"), primary_key=True),
     Column("source", name(64), primary_key=True),
-    Column("observed_at", UtcDateTime, primary_key=True),
-    Column("confirmed_until", UtcDateTime, nullable=False),
-    Column("learned_at", UtcDateTime, nullable=False),
+    Column("observed_at", OwnMoment, primary_key=True),
+    Column("confirmed_until", OwnMoment, nullable=False),
+    Column("learned_at", OwnMoment, nullable=False),
     Column("asn", BigInteger),
     Column("country", String(2)),
     Column("ip_types", String(64), nullable=False),
@@ -89,14 +89,14 @@ fact_sources = Table(
     "fact_sources",
     metadata,
     Column("source", name(64), primary_key=True),
-    Column("built_at", UtcDateTime, primary_key=True),
+    Column("built_at", OwnMoment, primary_key=True),
     Column("number", Integer, nullable=False, server_default=text("0")),
     Column("form", String(32), nullable=False, server_default=""),
-    Column("retracted_at", UtcDateTime),
+    Column("retracted_at", OwnMoment),
     Column("licence", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("origin", Text, nullable=False),
-    Column("registered_at", UtcDateTime, nullable=False),
+    Column("registered_at", OwnMoment, nullable=False),
 )
 
 session_summaries = Table(
@@ -313,9 +313,9 @@ snapshot_prunings = Table(
     "snapshot_prunings",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("before", UtcDateTime, nullable=False),
+    Column("before", OwnMoment, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("made_at", UtcDateTime, nullable=False),
+    Column("made_at", OwnMoment, nullable=False),
     Column("sessions", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
     sqlite_autoincrement=True,
@@ -355,9 +355,9 @@ runs = Table(
     Column("run", String(36), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("heard_at", UtcDateTime, nullable=False),
-    Column("ended_at", UtcDateTime),
+    Column("began_at", OwnMoment, nullable=False),
+    Column("heard_at", OwnMoment, nullable=False),
+    Column("ended_at", OwnMoment),
     Column("counts", Text),
     Column("settings", Text),
     Column("position", Text),
@@ -394,5 +394,5 @@ dead_letters = Table(
     Column("reason", String(20), nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("kept_at", UtcDateTime, nullable=False),
+    Column("kept_at", OwnMoment, nullable=False),
 )
