@@ -445,7 +445,9 @@ class ListSource:
         *,
         modified_at: datetime | None = None,
         is_named: bool = False,
+        hint: str = "",
     ) -> None:
+        self.hint = hint
         self.modified_at = modified_at
         self.is_named = is_named
         self.name = name

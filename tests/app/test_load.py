@@ -266,12 +266,13 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
 
     report = load(
         database,
-        ListSource("eve.json", [*other, BadLine(Reason.NOT_JSON, b"x", 9)], head="", is_named=True),
+        ListSource("eve.json", [*other, BadLine(Reason.NOT_JSON, b"x", 9)], head="", is_named=True, hint="a hint"),
         ListSource("folder/eve.json", other, head=""),
         ListSource("cowrie.json", [said("s", 1, CONNECT)], is_named=True),
     )
 
-    assert report.problems == ("eve.json holds no Cowrie event; lines: 3 without an eventid of Cowrie, 1 not JSON",)
+    why = "3 without an eventid of Cowrie, 1 not JSON"
+    assert report.problems == (f"eve.json holds no Cowrie event; lines: {why}; a hint",)
     assert database.memory.sessions["s"].is_sealed
     assert database.memory.runs == {"run1": RunState.DONE}
 

@@ -131,6 +131,11 @@ class LogSource(Protocol):
         ...
 
     @property
+    def hint(self) -> str:
+        """Return what a content without an event seems to be, and what to do with it; "" if that is not known."""
+        ...
+
+    @property
     def is_named(self) -> bool:
         """Return whether a user named it, and not only a folder or a pattern with other files."""
         ...

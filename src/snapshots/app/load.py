@@ -201,7 +201,7 @@ class BulkLoader:
                 empty=int(line is None and not holds_events),
                 unfinished=int(rejected.is_unfinished),
                 not_kept=rejected.left_out - left_out,
-                problems=(f"{name} holds no Cowrie event; lines: {rejected.why}",)
+                problems=(_without_events(source, rejected),)
                 if source.is_named and rejected.why and not holds_events
                 else (),
             )
@@ -330,6 +330,10 @@ class BulkLoader:
         now = self._clock.now()
         stores.counts.count_sessions(changes, seen_at=now)
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+
+
+def _without_events(source: LogSource, rejected: RejectedLines) -> str:
+    return "; ".join(filter(None, [f"{source.name} holds no Cowrie event", f"lines: {rejected.why}", source.hint]))
 
 
 def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:

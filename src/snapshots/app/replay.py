@@ -95,6 +95,7 @@ class LetterStream:
     head = ""
     size = modified_at = None
     is_named = False
+    hint = ""
 
     def __init__(self, database: Database, parts_of: PartsOf, *, keeps_lines: bool) -> None:
         self._database = database

@@ -13,6 +13,7 @@ from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.decompress import UnfinishedData
+from snapshots.adapters.cowrie.hints import hint_for
 from snapshots.adapters.cowrie.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, parts_of, pieces_of
 from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, separator_of
@@ -91,10 +92,15 @@ class LogContent:
         """Return the time of the first line that is an event, if one is found near the beginning."""
         return self._beginning[1]
 
+    @property
+    def hint(self) -> str:
+        """Return what a file without an event near its beginning seems to be, and what to do with it; "" if unknown."""
+        return self._beginning[2]
+
     @cached_property
-    def _beginning(self) -> tuple[str, datetime | None]:
+    def _beginning(self) -> tuple[str, datetime | None, str]:
         if self._path is None or not self._path.is_file():
-            return "", None
+            return "", None, ""
         content = LogContent(self._path, self._decoder)
         beginning = b""
         try:
@@ -105,7 +111,8 @@ class LogContent:
             pass  # what could be read before the damage is the beginning
         finally:
             content._close()
-        return first_event_in(self._decoder, beginning)
+        head, first_event_at = first_event_in(self._decoder, beginning)
+        return head, first_event_at, "" if head else hint_for(beginning)
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last mark before which every byte is as it was."""
