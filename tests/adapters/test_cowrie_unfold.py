@@ -78,6 +78,7 @@ def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes]
         b'{"a": ' * 1000,
         b'{"a": "' + b"\\" * 5000,
         b"{" + b'"a":{},' * 2000,
+        b'[cowrie] CMD: {"eventid":"cowrie.x"}\n',
     ],
 )
 def test_a_log_of_cowrie_is_read_by_lines(beginning: bytes) -> None:

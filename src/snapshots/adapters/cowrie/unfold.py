@@ -21,13 +21,14 @@ _HITS = re.compile(rb'"hits"\s*:\s*\Z')
 _TEXT = rb'"(?:[^"\\\n]|\\.)*"'
 _PLAIN = rb'\s*(?:%b|[-+.\w]+|\{[^{}"]*(?:"[^"]*"[^{}"]*)*\})\s*' % _TEXT
 _WRAPPED = re.compile(rb'\{\s*(?:%b\s*:%b,\s*)*"(?:hits|responses)"\s*:\s*[{\[]' % (_TEXT, _PLAIN))
+_ARRAY = re.compile(rb"\[\s*(?:[\[{\]]|\Z)")
 _PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
 
 
 def is_folded(beginning: bytes) -> bool:
     """Whether a content begins as one whose events do not stand one in a line."""
     text = beginning.removeprefix(BOM).lstrip(EMPTY)
-    return text[:1] == b"[" or any(sign.match(text) for sign in (_PRETTY, _WRAPPED))
+    return any(sign.match(text) for sign in (_ARRAY, _PRETTY, _WRAPPED))
 
 
 class Unfolded(BufferedIOBase):
