@@ -30,9 +30,9 @@ VALUES = [
     ("session_summaries", "behaviour", b"{}"),
     ("session_summaries", "event_fingerprints", "text"),
     ("session_summaries", "session_id", b"id"),
-    ("ip_inventory", "current_asn", "xyz"),
-    ("ip_inventory", "session_count", "many"),
-    ("ip_inventory", "last_seen", b"noon"),
+    ("known_addresses", "current_asn", "xyz"),
+    ("known_addresses", "session_count", "many"),
+    ("known_addresses", "last_seen", b"noon"),
     ("ip_observations", "country", b"\xff"),
     ("fact_sources", "built_at", "yesterday"),
     ("runs", "began_at", b"noon"),
@@ -63,7 +63,7 @@ def test_no_command_stumbles_over_a_value_of_a_wrong_type_and_verify_names_it(
     table, column, value = wrong
     log = logs / "cowrie.json"
     run("load", "-q", log)
-    address = sqlite3.connect(tmp_path / "test.db").execute("SELECT min(ip_address) FROM ip_inventory").fetchone()[0]
+    address = sqlite3.connect(tmp_path / "test.db").execute("SELECT min(ip_address) FROM known_addresses").fetchone()[0]
     spoil(tmp_path / "test.db", table, column, value)
 
     code, out, err = run("verify")

@@ -24,12 +24,12 @@ from sqlalchemy.types import NullType
 
 from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.moments import UtcDateTime, WrongType
-from snapshots.adapters.sql.tables import FACTS, asn_inventory, ip_inventory, metadata, session_summaries
+from snapshots.adapters.sql.tables import FACTS, metadata, session_summaries
 
 KINDS = {int: "a number", str: "a text", bytes: "a blob", float: "a fraction"}
 EXPECTED = ((Boolean, "integer"), (Integer, "integer"), (UtcDateTime, "text"), (LargeBinary, "blob"), (String, "text"))
 WORDS = {"integer": "a number", "text": "a text", "blob": "a blob"}
-OF_OTHERS = (session_summaries, ip_inventory, asn_inventory)
+OF_OTHERS = (session_summaries,)
 """Tables that another loader may have made: of those only the facts need be what we write."""
 
 LONGEST_VALUE = 60
