@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import cast
 
@@ -71,7 +71,8 @@ class InMemoryOpenSessions:
         known = self.memory.addresses.get(session.source_ip) if session.source_ip else None
         if known is None or known.learned_at is None or not session.gap.may_close:
             return False
-        return known.learned_at > self.memory.judged_at[name]
+        judged_at = self.memory.judged_at[name]
+        return judged_at is None or known.learned_at > judged_at
 
     def _open(self, name: str) -> OpenSession:
         session = self.memory.sessions[name]
@@ -94,11 +95,16 @@ class InMemoryOpenSessions:
     def keep_to(self, span: Span) -> None:
         self.until = span.until
 
-    def may_have_learned(self, *, since: datetime) -> bool:
+    def may_have_learned(self, *, since: datetime | None) -> bool:
         return any(
-            known.learned_at is not None and known.learned_at >= since > known.registered_at
-            for known in self.memory.addresses.values()
+            self._is_of(OpenCase.LEARNED, name, session, "", datetime.max.replace(tzinfo=UTC))
+            and (since is None or (self.memory.addresses[session.source_ip].learned_at or since) > since)
+            for name, session in self.memory.sessions.items()
+            if session.source_ip is not None and not session.is_sealed
         )
+
+    def _learned_last(self) -> datetime | None:
+        return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
 
     def remember(self, verdicts: Verdicts) -> StagedVerdicts:
         """Look them up where the program has them."""
@@ -108,7 +114,14 @@ class InMemoryOpenSessions:
         raise NotImplementedError  # nobody helps here
 
     def settle_remembered(
-        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+        self,
+        verdicts: Verdicts,
+        *,
+        run: str,
+        settled_at: datetime,
+        after: str,
+        limit: int,
+        learned_until: datetime | None = None,
     ) -> SettledByStore | None:
         page = self.page(OpenCase.NEVER_JUDGED, run=run, silent_since=settled_at, after=after, limit=limit)
         if not page.sessions:
@@ -150,7 +163,8 @@ class InMemoryOpenSessions:
                 continue
             kept = held._replace(sighting=each.sighting, gap=None).judged(each.verdict)
             self.memory.sessions[held.session_id] = kept
-            self.memory.judged_by[held.session_id], self.memory.judged_at[held.session_id] = run, settled_at
+            self.memory.judged_by[held.session_id] = run
+            self.memory.judged_at[held.session_id] = self._learned_last()
             self.memory.sealed_by[held.session_id] = run
             if each.was_found:
                 self.memory.found_by[held.session_id] = (run, held_ip)

@@ -208,7 +208,7 @@ class InMemorySessions:
             self.memory.sessions[summary.session_id] = kept
             self.memory.judged_by[summary.session_id] = run
             self.memory.sealed_by.setdefault(summary.session_id, run)
-            self.memory.judged_at[summary.session_id] = saved_at
+            self.memory.judged_at[summary.session_id] = InMemoryInventory(self.memory).learned_last()
 
     def waiting(
         self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None

@@ -57,7 +57,7 @@ class Memory:
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
     heard: dict[str, datetime] = field(default_factory=dict)
     judged_by: dict[str, str] = field(default_factory=dict)
-    judged_at: dict[str, datetime] = field(default_factory=dict)
+    judged_at: dict[str, datetime | None] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     records: dict[str, RunRecord] = field(default_factory=dict)

@@ -77,15 +77,24 @@ def test_a_session_that_a_load_may_still_read_more_of_is_left_to_it(database: Da
     assert found(database, run="load") == ["s0", "s1"]
 
 
-def test_whether_old_addresses_learned_something_is_told(database: Database) -> None:
+def test_whether_addresses_of_open_sessions_learned_something_is_told(database: Database) -> None:
     """Only then there is anything to look for."""
-    put(database, Gap.NOTHING_KNOWN)
+    put(database, Gap.NOTHING_KNOWN, snapshot())
     learn(database)
 
     with database.transaction() as stores:
-        assert stores.open_sessions.may_have_learned(since=LATER)
-        assert not stores.open_sessions.may_have_learned(since=LATER + DAY)
-        assert not stores.open_sessions.may_have_learned(since=NOON)  # it was registered at that moment
+        assert stores.open_sessions.may_have_learned(since=None)
+        assert stores.open_sessions.may_have_learned(since=NOON)
+        assert not stores.open_sessions.may_have_learned(since=stores.inventory.learned_last())
+
+
+def test_what_sealed_sessions_and_those_without_hope_learn_is_nothing_to_look_for(database: Database) -> None:
+    """However much it is."""
+    put(database, snapshot(), Gap.NOT_ROUTABLE)
+    learn(database)
+
+    with database.transaction() as stores:
+        assert not stores.open_sessions.may_have_learned(since=None)
 
 
 def opened(database: Database, name: str) -> OpenSession:

@@ -4,13 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from snapshots.app.ports import Clock, Database
+from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase
 from snapshots.app.settle import Settling
 from snapshots.domain.snapshot import IpSnapshot
 
 PAGE = 1000
+
+LOOKED_THROUGH = "completed_until"
+"""Under which name a load keeps the last learning before it looked for sessions to complete."""
+
+LATEST = 100
+"""Among how many loads the one is looked for that looked last; clocks may put them in another order."""
 
 SIGN_OF_LIFE = timedelta(minutes=10)
 """A load that was not heard of for so long has died, and others may judge what it left waiting."""
@@ -49,28 +55,34 @@ class LateCompletion:
         self._clock = clock
         self._new_run = new_run
 
-    def complete(self, *, learned_from: datetime | None = None) -> Completed:
+    def complete(self, *, by: str | None = None) -> Completed:
         """
         Judge what is to be judged, in pages of one transaction each.
 
         Args:
-            learned_from: Do nothing unless an address that is older learned something since then; None to look.
+            by: A load, which keeps up to where was looked: what loads before it looked through is left out. None to
+                look through everything.
 
         Raises:
             StoreUnavailable: The database failed; whole pages are done, and the same call goes on.
         """
         try:
-            return self._completed(learned_from)
+            if by is None:
+                return self._completed()
+            with self._database.transaction() as stores:
+                until = stores.inventory.learned_last()
+                is_needed = stores.open_sessions.may_have_learned(since=_looked_through(stores))
+            done = self._completed() if is_needed else Completed()
+            with self._database.transaction() as stores:
+                if until is not None:
+                    stores.runs.remember(by, {LOOKED_THROUGH: until.isoformat()})
         except BaseException:
             self._settling.forget()
             raise
+        return done
 
-    def _completed(self, learned_from: datetime | None) -> Completed:
+    def _completed(self) -> Completed:
         run, after, judged, sealed = self._new_run(), "", 0, 0
-        if learned_from is not None:
-            with self._database.transaction() as stores:
-                if not stores.open_sessions.may_have_learned(since=learned_from):
-                    return Completed()
         while True:
             now = self._clock.now()
             with self._database.transaction() as stores:
@@ -91,3 +103,10 @@ class LateCompletion:
                         stores.runs.end(run, RunState.DONE, at=now)
                     return Completed(run=run if judged else None, judged=judged, sealed=sealed)
             after = page.last
+
+
+def _looked_through(stores: Stores) -> datetime | None:
+    """Return up to which learning any of the newest loads looked; None if none did."""
+    loads = stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD])
+    kept = [datetime.fromisoformat(load.settings[LOOKED_THROUGH]) for load in loads if LOOKED_THROUGH in load.settings]
+    return max(kept, default=None)

@@ -43,14 +43,14 @@ class News(NamedTuple):
     Attributes:
         staged: What came to be remembered.
         knowledge: What was known when that was reached.
-        at: The moment by which sessions are judged so: later learning is dated later.
+        learned_until: What was learned last, as `IpInventory.learned_last` says it, when that was reached.
         may_settle: Whether enough is remembered to settle sessions by.
         more_follows: Whether more verdicts are being reached, for sessions that are then looked at again.
     """
 
     staged: StagedVerdicts
     knowledge: object
-    at: datetime
+    learned_until: datetime | None
     may_settle: bool = True
     more_follows: bool = False
 
@@ -323,7 +323,8 @@ class _Hand:
         return stores.open_sessions.settle_remembered(
             Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
             run=self._work.run,
-            settled_at=last.at,
+            settled_at=self._clock.now(),
+            learned_until=last.learned_until,
             after=span.after,
             limit=self._size,
         )

@@ -118,7 +118,7 @@ class DeltaLoader:
         if not self._begin(run, began_at, is_stopped):
             return report
         kept_house_at, failures, is_told = self._stopwatch(), 0, False
-        names, checked_at = set[str](), began_at
+        names = set[str]()
         rejected_in: dict[str, RejectedLines] = {}
         try:
             while not is_stopped():
@@ -130,9 +130,8 @@ class DeltaLoader:
                         if step.lines and is_stopped():
                             break  # the rest is read when it is started again
                     if self._stopwatch() - kept_house_at >= HOUSEKEEPING:
-                        now = self._clock.now()
-                        report = self._keep_house(run, report, observer, learned_from=checked_at)
-                        kept_house_at, checked_at = self._stopwatch(), now
+                        report = self._keep_house(run, report, observer)
+                        kept_house_at = self._stopwatch()
                     if is_told:
                         self._tell("it goes on")
                     failures, is_told = 0, False
@@ -194,16 +193,14 @@ class DeltaLoader:
                 return True
         return False
 
-    def _keep_house(
-        self, run: str, report: LoadReport, observer: LoadObserver, *, learned_from: datetime
-    ) -> LoadReport:
+    def _keep_house(self, run: str, report: LoadReport, observer: LoadObserver) -> LoadReport:
         now = self._clock.now()
         for step in self._loader.judge_waiting(run, observer, quiet_since=now - QUIET):
             report += step
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
             stores.runs.note(run, report.counts(), at=now)
-        completed = self._completion.complete(learned_from=learned_from).sealed
+        completed = self._completion.complete(by=run).sealed
         return replace(report, completed=report.completed + completed)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:

@@ -132,7 +132,7 @@ class Journey:
         def step(stores: Stores, after: str, limit: int) -> Step:
             may_settle = self._foreseen >= self._to_foresee * SOME_FORESEEN
             tell = partial(self._tell_far_end, may_settle=may_settle, more_follows=True)
-            last, handled = self._settling.foresee(stores, now=self._clock.now(), after=after, limit=limit, tell=tell)
+            last, handled = self._settling.foresee(stores, after=after, limit=limit, tell=tell)
             self._foreseen += handled
             return Step(last, handled, {})
 
@@ -160,12 +160,12 @@ class Journey:
         self,
         staged: StagedVerdicts,
         knowledge: object,
-        at: datetime,
+        learned_until: datetime | None,
         *,
         may_settle: bool = True,
         more_follows: bool = False,
     ) -> None:
-        self._far_end.tell(News(staged, knowledge, at, may_settle, more_follows))
+        self._far_end.tell(News(staged, knowledge, learned_until, may_settle, more_follows))
 
     def _left(self, case: OpenCase, stores: Stores) -> int:
         return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
@@ -195,7 +195,7 @@ class Journey:
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
             if self._far_end.is_at_work:
-                self._settling.hand_over(stores, now, self._tell_far_end)
+                self._settling.hand_over(stores, self._tell_far_end)
             self._far_end.keep_clear(stores)
             known = self._store.settle(stores, now=now, after=after, limit=limit)
         counts = counts_of(known)

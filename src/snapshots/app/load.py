@@ -126,7 +126,7 @@ class BulkLoader:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
                 self._end(report, RunState.FAILED)
             raise
-        completed = self._retried(partial(self._completion.complete, learned_from=began_at)).sealed
+        completed = self._retried(partial(self._completion.complete, by=run)).sealed
         return replace(report, completed=completed)
 
     def _begin(self, run: str, began_at: datetime) -> None:

@@ -99,7 +99,12 @@ class IpInventory(Protocol):
         ...
 
     def learned_last(self) -> datetime | None:
-        """Return when something was learned last; every learning comes after the one before it, whatever clocks say."""
+        """
+        Return when something was learned last; None if nothing ever was.
+
+        These moments are the inventory's own sequence: each learning is later than the one before it, whatever clocks
+        say, and becomes visible in this order, because a transaction that learns keeps other writers waiting.
+        """
         ...
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:

@@ -233,8 +233,13 @@ class OpenSessions(Protocol):
         """Let there be no sessions that nobody judged but those of a span, in this transaction."""
         ...
 
-    def may_have_learned(self, *, since: datetime) -> bool:
-        """Whether any address that was registered before a moment learned something since then."""
+    def may_have_learned(self, *, since: datetime | None) -> bool:
+        """
+        Whether the case LEARNED may hold sessions whose addresses learned something after a moment.
+
+        Args:
+            since: As `IpInventory.learned_last` returned it; None for the beginning.
+        """
         ...
 
     def remember(self, verdicts: Verdicts) -> StagedVerdicts:
@@ -251,7 +256,14 @@ class OpenSessions(Protocol):
         ...
 
     def settle_remembered(
-        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+        self,
+        verdicts: Verdicts,
+        *,
+        run: str,
+        settled_at: datetime,
+        after: str,
+        limit: int,
+        learned_until: datetime | None = None,
     ) -> SettledByStore | None:
         """
         Settle those sessions of a page that nobody judged of which the verdict is remembered, without reading them.
@@ -265,6 +277,7 @@ class OpenSessions(Protocol):
             settled_at: The present moment.
             after: The place to start behind; "" for the first page.
             limit: How many sessions the page has at most.
+            learned_until: What was learned last when the verdicts were reached; what is learned later is later.
 
         Returns:
             None if `page` is to be asked from here on: there are no more, or it is not worth it.

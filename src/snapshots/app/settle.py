@@ -16,8 +16,8 @@ from snapshots.domain.source_ip import Sighting
 
 V = TypeVar("V")
 
-Tell = Callable[[StagedVerdicts, object, datetime], None]
-"""Is told what came to be remembered, what was known then, and a moment not before anything of it was learned."""
+Tell = Callable[[StagedVerdicts, object, datetime | None], None]
+"""Is told what came to be remembered, what was known then, and the last `IpInventory.learned_last` of it."""
 
 
 FORESEEN = 250
@@ -147,7 +147,7 @@ class Settling:
             if is_as_foreseen
             else judged,
             run=run,
-            settled_at=not_before_learning(stores, now),
+            settled_at=now,
             prepared=page.prepared if is_as_foreseen else None,
             meanwhile=meanwhile,
         )
@@ -157,7 +157,7 @@ class Settling:
         """Whether all verdicts on an address can be reached at once."""
         return self._service.can_foresee(stores)
 
-    def foresee(self, stores: Stores, *, now: datetime, after: str, limit: int, tell: Tell) -> tuple[str, int]:
+    def foresee(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
         """
         Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
 
@@ -166,16 +166,16 @@ class Settling:
         """
         self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
         addresses = stores.inventory.looked_up(after=after, limit=limit)
-        at = not_before_learning(stores, now)
+        learned_until = stores.inventory.learned_last()
         for begin in range(0, len(addresses), FORESEEN):
             verdicts = self._service.foresee(addresses[begin : begin + FORESEEN], stores)
-            tell(stores.open_sessions.remember(verdicts), self._service.knowledge, at)
+            tell(stores.open_sessions.remember(verdicts), self._service.knowledge, learned_until)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
-    def hand_over(self, stores: Stores, now: datetime, tell: Tell) -> None:
+    def hand_over(self, stores: Stores, tell: Tell) -> None:
         """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
         staged = stores.open_sessions.remember(self._service.verdicts(stores))
-        tell(staged, self._service.knowledge, not_before_learning(stores, now))
+        tell(staged, self._service.knowledge, stores.inventory.learned_last())
 
     def settle_remembered(
         self, stores: Stores, *, run: str, now: datetime, after: str, limit: int
@@ -184,18 +184,18 @@ class Settling:
         verdicts = self._service.verdicts(stores)
         if not verdicts.spans:
             return None
-        at = not_before_learning(stores, now)
-        return stores.open_sessions.settle_remembered(verdicts, run=run, settled_at=at, after=after, limit=limit)
+        return stores.open_sessions.settle_remembered(
+            verdicts,
+            run=run,
+            settled_at=now,
+            learned_until=stores.inventory.learned_last(),
+            after=after,
+            limit=limit,
+        )
 
     def forget(self) -> None:
         """Forget what was learned in a transaction that was rolled back."""
         self._service.forget()
-
-
-def not_before_learning(stores: Stores, now: datetime) -> datetime:
-    """Return the present moment, but none before the last at which something was learned: clocks differ."""
-    last = stores.inventory.learned_last()
-    return now if last is None else max(now, last)
 
 
 def _each(found: Sequence[Sighting | Gap], verdicts: Iterable[V]) -> list[Gap | V]:

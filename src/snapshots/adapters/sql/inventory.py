@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    ScalarSelect,
     Select,
     String,
     Table,
@@ -89,7 +90,7 @@ class SqlIpInventory:
 
     def learned_last(self) -> datetime | None:
         """Return the newest learned_at: one step in its index."""
-        return self._connection.execute(select(func.max(known_addresses.c.learned_at))).scalar()
+        return self._connection.execute(select(learned_last())).scalar()
 
     def _runs_between(
         self, spans: Sequence[tuple[str, datetime, datetime]]
@@ -345,6 +346,11 @@ class SqlIpInventory:
         )
         with seeking(self._connection):
             self._connection.execute(showing)
+
+
+def learned_last() -> ScalarSelect[datetime]:
+    """Return the query for the newest learned_at: one step in its index."""
+    return select(func.max(known_addresses.c.learned_at)).scalar_subquery()
 
 
 def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:

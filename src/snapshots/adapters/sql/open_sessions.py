@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.audit import SqlAudit
 from snapshots.adapters.sql.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.inventory import learned_last
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.paging import behind, place_of
@@ -74,6 +75,9 @@ BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
 CONNECT = "cowrie.session.connect"
 
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
+
+MOST_ADDRESSES = 10_000
+"""Of how many addresses that learned something open sessions are looked for one by one."""
 
 SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
 
@@ -163,9 +167,8 @@ class SqlOpenSessions:
         if case is OpenCase.UNDONE:
             return query.where(S.snapshot_gap == Gap.UNDONE.value)
         if case is OpenCase.LEARNED:
-            learned = known_addresses.c.learned_at > S.gap_checked_at
             query = query.join(known_addresses, known_addresses.c.ip_address == S.source_ip)
-            return query.where(S.snapshot_gap.in_(MAY_CLOSE), learned)
+            return query.where(_has_learned())
         others = S.gap_run.is_distinct_from(run)
         return query.where(S.snapshot_gap.is_not(None), S.snapshot_gap != Gap.UNDONE.value, others)
 
@@ -205,11 +208,17 @@ class SqlOpenSessions:
         """Look at no rows behind a span."""
         self._unjudged.keep_to(span)
 
-    def may_have_learned(self, *, since: datetime) -> bool:
-        """Whether any address that was registered before a moment learned something since then."""
+    def may_have_learned(self, *, since: datetime | None) -> bool:
+        """Look for open sessions of the addresses that learned, unless those are so many that all are gone through."""
         row = known_addresses.c
-        query = select(row.ip_address).where(row.learned_at >= since, row.created_at < since).limit(1)
-        return self._connection.execute(query).first() is not None
+        is_later = row.learned_at.is_not(None) if since is None else row.learned_at > since
+        query = select(row.ip_address).where(is_later).limit(MOST_ADDRESSES + 1)
+        addresses = self._connection.execute(query).scalars().all()
+        if not 0 < len(addresses) <= MOST_ADDRESSES:
+            return bool(addresses)
+        theirs = select(S.session_id).join(known_addresses, row.ip_address == S.source_ip)
+        theirs = theirs.where(S.source_ip.in_(each_of(self._connection, addresses)), not_(is_sealed()), _has_learned())
+        return self._connection.execute(theirs.limit(1)).first() is not None
 
     def remember(self, verdicts: Verdicts) -> StagedVerdicts:
         """Put verdicts beside the sessions."""
@@ -220,7 +229,14 @@ class SqlOpenSessions:
         stage_too(self._connection, staged)
 
     def settle_remembered(
-        self, verdicts: Verdicts, *, run: str, settled_at: datetime, after: str, limit: int
+        self,
+        verdicts: Verdicts,
+        *,
+        run: str,
+        settled_at: datetime,
+        after: str,
+        limit: int,
+        learned_until: datetime | None = None,
     ) -> SettledByStore | None:
         """Settle what is remembered of a page, if rows are gone through in the order in which they lie."""
         page = self._unjudged.page(after, run=run, limit=limit)
@@ -235,6 +251,7 @@ class SqlOpenSessions:
             is_blank=_is_blank(),
             run=run,
             settled_at=settled_at,
+            learned_until=learned_until,
         )
 
     def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
@@ -281,7 +298,7 @@ class SqlOpenSessions:
                     "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
                     "snapshot_run": case((writes_facts, literal(run))),
                     "snapshot_gap": staged.snapshot_gap,
-                    "gap_checked_at": case((~seals, now)),
+                    "gap_checked_at": case((~seals, learned_last())),
                     "gap_run": case((~seals, literal(run))),
                 }
             )
@@ -313,6 +330,13 @@ class SqlOpenSessions:
 def _is_blank() -> ColumnElement[bool]:
     """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
     return and_(S.enrichment_at.is_(None), *(S[fact].is_(None) for fact in FACTS))
+
+
+def _has_learned() -> ColumnElement[bool]:
+    """Whether the address of an open session learned something that its gap was not judged by."""
+    learned_at = known_addresses.c.learned_at
+    is_new = or_(S.gap_checked_at.is_(None), learned_at > S.gap_checked_at)
+    return and_(S.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)
 
 
 def _is_unjudged() -> TextClause:

@@ -92,6 +92,7 @@ def settle_plain(
     is_blank: ColumnElement[bool],
     run: str,
     settled_at: datetime,
+    learned_until: datetime | None,
 ) -> SettledByStore | None:
     """
     Settle the plain rows of a page of which the verdict is remembered.
@@ -105,6 +106,7 @@ def settle_plain(
         is_blank: Whether nothing stands where facts are written.
         run: The run that writes.
         settled_at: The present moment.
+        learned_until: What was learned last when the verdicts were reached; None if nothing was.
 
     Returns:
         None if the page is empty.
@@ -141,7 +143,7 @@ def settle_plain(
                 "source_ip_was": S.source_ip,
                 "snapshot_run": case((seals, run)),
                 "snapshot_seal": case((seals, digest_of(connection, sealed_text + "|" + span.sealed_text + "|" + run))),
-                "gap_checked_at": case((~seals, now)),
+                "gap_checked_at": case((~seals, literal(learned_until, S.gap_checked_at.type))),
                 "gap_run": case((~seals, run)),
             }
         )

@@ -68,11 +68,13 @@ class SessionRows:
         run: The run that writes.
         saved_at: When.
         stored: Returns how the database keeps a moment.
+        learned_until: What was learned last when the gaps were judged; None if nothing was.
     """
 
-    def __init__(self, run: str, saved_at: datetime, stored: Stored) -> None:
+    def __init__(self, run: str, saved_at: datetime, stored: Stored, learned_until: datetime | None = None) -> None:
         self._run = run
         self._saved_at = stored(saved_at)
+        self._learned_until = stored(learned_until) if learned_until is not None else None
         self._stored = stored
         self._seals = Seals(run, stored)
 
@@ -99,7 +101,7 @@ class SessionRows:
                 else _NOWHERE
             ),
             *(self._sealed(summary.session_id, sighting, snapshot) if snapshot is not None else _NO_SNAPSHOT),
-            *((gap.value, saved_at, self._run) if gap is not None else _NO_GAP),
+            *((gap.value, self._learned_until, self._run) if gap is not None else _NO_GAP),
             stored(until) if until is not None else None,
             *behaviour_values(summary.behaviour),
             saved_at,

@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored
 from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full
+from snapshots.adapters.sql.inventory import learned_last
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.rows import summary_in
@@ -93,7 +94,8 @@ class SqlSessionStore:
         """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
         if not summaries:
             return
-        row = SessionRows(run, saved_at, moment_as_stored(self._connection)).row
+        learned_until = self._connection.execute(select(learned_last())).scalar()
+        row = SessionRows(run, saved_at, moment_as_stored(self._connection), learned_until).row
         fill(self._connection, STAGE, pack(self._connection, map(row, summaries)))
         self._placeholders.add(select(STAGE.c.source_ip).subquery())
         statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGE).where(true()))

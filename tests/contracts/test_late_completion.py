@@ -1,0 +1,130 @@
+"""Late completion, whatever the clocks of those say who load and import."""
+
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+
+from snapshots.app.batch import LoadReport
+from snapshots.app.complete import LateCompletion
+from snapshots.app.enrich import SnapshotService
+from snapshots.app.load import BulkLoader
+from snapshots.app.lookup import Lookups
+from snapshots.app.ports import Database
+from snapshots.app.progress import Unobserved
+from snapshots.app.settle import Settling
+from snapshots.domain.observation import IpFacts
+from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.reading import AsOfReader
+from snapshots.domain.session import EventKind
+from tests.app.test_load import said
+from tests.fakes import DictSource, FakeShelf, ListSource, Processes, finder
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+OFF = [(0, 0, 0), (2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (1440, -1440, 0), (0, 1, 2), (2, 1, 0)]
+"""By how many minutes the clocks of three processes are off: one that loads, one that learns, one that loads later."""
+
+
+class ClockOff:
+    """Goes on a second each time that any is asked, and is off by some minutes."""
+
+    ticks = count(1)
+
+    def __init__(self, minutes: int = 0) -> None:
+        self._off = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=next(self.ticks)) + self._off
+
+
+class Program:
+    """A process that loads, with the tables that it has."""
+
+    def __init__(self, database: Database, clock: ClockOff, name: str, *sources: DictSource) -> None:
+        self.database, self.shelf, reader = database, FakeShelf(*sources), AsOfReader()
+        self.lookups = Lookups(self.shelf, reader, clock)
+        service = SnapshotService(database, self.lookups, reader, SnapshotPolicy(), clock)
+        names = (f"{name}{n}" for n in count())
+        completion = LateCompletion(
+            database, Settling(service, finder()), clock=clock, new_run=lambda: f"late-{next(names)}"
+        )
+        self.loader = BulkLoader(
+            database,
+            service,
+            completion,
+            clock=clock,
+            stopwatch=lambda: 0.0,
+            new_run=lambda: next(names),
+            sleep=lambda _: None,
+            presence=Processes(),
+        )
+
+    def load(self, session: str, mark: int, address: object = HOME) -> LoadReport:
+        event = said(session, mark, EventKind.CONNECT, address=address)
+        return self.loader.load([ListSource(session, [event])], Unobserved())
+
+    def learn(self, source: DictSource) -> None:
+        """Look every address up, as an import does that dies before it completes sessions."""
+        self.shelf.imported.append(source)
+        with self.database.transaction() as stores:
+            number = stores.sources.register(source.build, registered_at=NOON).number
+            self.lookups.look_up([HOME], source, number, stores)
+
+
+EMPTY = DictSource("empty", NOON - DAY, {})
+KNOWS = DictSource("a", NOON - DAY, {HOME.text: IpFacts(asn=1, country="DE")})
+
+
+@pytest.mark.parametrize("off", OFF, ids=str)
+def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Database, off: tuple[int, int, int]) -> None:
+    """Also what somebody learned who died before the sessions were looked at."""
+    one, two, three = (
+        Program(database, ClockOff(minutes), name, EMPTY) for minutes, name in zip(off, "abc", strict=True)
+    )
+    assert one.load("s", 1).left_open == 1
+    assert two.load("t", 2, OTHER).completed == 0
+    two.learn(KNOWS)
+
+    report = three.load("u", 3, OTHER)
+
+    assert report.completed == 1
+    with database.transaction() as stores:
+        (session,) = stores.sessions.find(["s"])["s"]
+    assert session.snapshot is not None
+    assert session.snapshot.asn == 1
+
+
+def test_what_a_load_looked_through_the_next_one_leaves_out(database: Database) -> None:
+    """Up to the last learning before it looked; what came since is looked for."""
+    program = Program(database, ClockOff(), "one", EMPTY)
+    program.load("s", 1)
+    with database.view() as stores:
+        until = stores.inventory.learned_last()
+        (load,) = stores.runs.latest(limit=9)
+        assert until is not None
+        assert load.settings["completed_until"] == until.isoformat()
+        assert not stores.open_sessions.may_have_learned(since=until)
+        assert not stores.open_sessions.may_have_learned(since=None)  # its gap was judged by that
+    program.learn(KNOWS)
+    with database.view() as stores:
+        assert stores.open_sessions.may_have_learned(since=until)
+        assert stores.open_sessions.may_have_learned(since=None)
+
+
+def test_an_address_that_learned_first_after_its_session_was_judged_is_looked_for(database: Database) -> None:
+    """No source was there before, so nothing had ever been learned."""
+    assert Program(database, ClockOff(2), "one").load("s", 1).left_open == 1
+
+    assert Program(database, ClockOff(), "two", KNOWS).load("t", 2).completed == 1
+
+
+def test_after_very_much_was_learned_every_open_session_is_looked_at(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is quicker than to look for those of each address."""
+    monkeypatch.setattr("snapshots.adapters.sql.open_sessions.MOST_ADDRESSES", 0)
+    program = Program(database, ClockOff(), "one", EMPTY)
+    program.load("s", 1)
+    program.learn(KNOWS)
+
+    assert program.load("t", 2).completed == 1
