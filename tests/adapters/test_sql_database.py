@@ -127,6 +127,32 @@ def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
         assert connection.execute(select(known_addresses)).all() == []
 
 
+@pytest.mark.parametrize("break_", ["close", "close the driver's", "invalidate", "detach"])
+def test_a_callers_connection_that_is_closed_is_no_database(sql_url: str, break_: str) -> None:
+    """Its driver says so in words of its own, on both databases."""
+    made = SqlDatabase(sql_url)
+    made.migrate()
+    engine = create_engine(sql_url)
+    connection = engine.connect()
+    if break_ == "close":
+        connection.close()
+    elif break_ == "invalidate":
+        connection.begin()
+        connection.invalidate()
+    else:
+        if break_ == "detach":
+            connection.detach()
+        connection.connection.dbapi_connection.close()  # type: ignore[union-attr]  # it has one
+
+    with pytest.raises(StoreUnavailable):
+        service(made).enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
+
+    connection.invalidate() if not connection.closed else None
+    connection.close()
+    engine.dispose()
+    made.close()
+
+
 def observed(connection: Connection) -> int:
     return len(connection.execute(select(ip_observations)).all())
 

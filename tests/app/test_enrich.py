@@ -1,19 +1,20 @@
 """The service that gives snapshots."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from snapshots.app.enrich import SnapshotService
-from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.errors import InvalidAddress, InvalidEvent
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent, SessionId
 from snapshots.domain.snapshot import IpSnapshot, Method
-from snapshots.domain.source_ip import Sighting
+from snapshots.domain.source_ip import IpAddress, Sighting
 from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, snapshot_service
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -136,11 +137,92 @@ def test_a_held_snapshot_is_not_judged_again() -> None:
         assert gone.offer([sealed], stores) == [sealed]
 
 
-@pytest.mark.parametrize("wrong", [sighted("s"), ["8.8.8.8"], [None]])
-def test_what_is_no_list_of_aggregates_is_refused(wrong: object) -> None:
+@pytest.mark.parametrize(
+    "wrong", [sighted("s"), ["8.8.8.8"], [None], None, 7, "8.8.8.8", {"s": sighted("s")}, iter([sighted("s"), 1])]
+)
+def test_what_is_no_iterable_of_aggregates_is_refused(wrong: object) -> None:
     """The commonest mistakes of a new loader."""
-    with pytest.raises(InvalidEvent, match="takes a list of SessionAggregate"):
+    with pytest.raises(InvalidEvent, match="enrich takes SessionAggregates"):
         service(InMemoryDatabase()).enrich(wrong)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("form", [tuple, iter, lambda given: (each for each in given), lambda given: map(id_, given)])
+def test_any_iterable_will_do(form: Callable[[list[SessionAggregate]], Iterable[SessionAggregate]]) -> None:
+    """A generator is read once, and gives a summary for each."""
+    aggregate = sighted("s")
+
+    (summary,) = service(InMemoryDatabase(), table()).enrich(form([aggregate]))
+
+    assert summary.is_sealed
+
+
+def id_(aggregate: SessionAggregate) -> SessionAggregate:
+    return aggregate
+
+
+EVENT = SessionEvent(1, NOON, EventKind.CONNECT, HOME)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "event",
+        {"at": "2026-03-01"},
+        {"at": None},
+        {"at": NOON.date()},
+        {"at": NOON.replace(tzinfo=None)},
+        {"kind": "connect"},
+        {"port": "22"},
+        {"port": 70_000},
+        {"address": "8.8.8.8"},
+        {"address": IpAddress("nowhere")},
+        {"address": IpAddress("::ffff:8.8.8.8")},
+    ],
+)
+def test_an_event_that_none_can_be_is_refused_before_anything_is_stored(wrong: Any) -> None:
+    """Whatever the loader put together, on any database."""
+    database = InMemoryDatabase()
+    event = EVENT._replace(**wrong) if isinstance(wrong, dict) else wrong
+    aggregate = SessionAggregate(SessionId("s"), {1: event})
+
+    with pytest.raises((InvalidEvent, InvalidAddress)):
+        service(database, table()).enrich([sighted("good"), aggregate])
+
+    assert database.memory.addresses == {}
+
+
+@pytest.mark.parametrize("at", [None, 1772366400, 1772366400.5, "2026-03-01T12:00:00Z", NOON.date()])
+def test_a_time_that_is_no_datetime_is_refused(at: object) -> None:
+    """Texts and numbers are somebody else's times."""
+    with pytest.raises(InvalidEvent, match="is not a datetime"):
+        SessionAggregate.sighted("s", "8.8.8.8", at)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("name", ["", None, 7, b"s"])
+def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+    """As an empty one is."""
+    with pytest.raises(InvalidEvent, match="a session has a name"):
+        SessionAggregate.sighted(name, "8.8.8.8", NOON)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("address", [7, 8.8, b"8.8.8.8", ["8.8.8.8"]])
+def test_an_address_that_is_no_text_is_refused(address: object) -> None:
+    """Not a number that could be one either."""
+    with pytest.raises(InvalidAddress, match="is not the text of an IP address"):
+        SessionAggregate.sighted("s", address, NOON)  # type: ignore[arg-type]  # that is the point
+
+
+def test_very_many_sessions_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with what is known of all of them."""
+    monkeypatch.setattr("snapshots.app.enrich.CHUNK", 20)
+    database, source = InMemoryDatabase(), table()
+
+    summaries = service(database, source).enrich(sighted(f"s{n}") for n in range(50))
+
+    assert [summary.session_id for summary in summaries] == [f"s{n}" for n in range(50)]
+    assert all(summary.is_sealed for summary in summaries)
+    assert (database.stores.inventory.queries, source.asked) == (1, [HOME])
 
 
 def test_sources_are_registered_once() -> None:

@@ -1,6 +1,6 @@
 """Give sessions the snapshot of what was known of their address."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, Stores
@@ -14,6 +14,9 @@ from snapshots.domain.session import SessionAggregate
 from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
+
+CHUNK = 5_000
+"""For how many sessions the inventory is asked at once: what it says of them is in memory meanwhile."""
 
 
 class SnapshotService:
@@ -44,18 +47,17 @@ class SnapshotService:
         self._known: object = None
         self._judgement = Judgement(reader, policy, largest_asn=LARGEST_ASN)
 
-    def enrich(
-        self, aggregates: Collection[SessionAggregate], connection: object | None = None
-    ) -> list[SessionSummary]:
+    def enrich(self, aggregates: Iterable[SessionAggregate], connection: object | None = None) -> list[SessionSummary]:
         """
         Return a summary of each aggregate, with the snapshot that is offered to it.
 
-        The inventory is asked once for the whole batch. Addresses that it does not know are looked up
-        in every source, and what is learned is stored. The sessions themselves are not: a loader that
+        The inventory is asked once for every CHUNK sessions, in one transaction. Addresses that it does not know are
+        looked up in every source, and what is learned is stored. The sessions themselves are not: a loader that
         stores them must let a snapshot that is held already win, whole.
 
         Args:
-            aggregates: Any number of sessions, each with at least one event.
+            aggregates: Any number of sessions, each with at least one event; an iterator is read to its end before
+                the transaction begins.
             connection: The caller's SQLAlchemy connection to the same database. All work is then done
                 there, under a savepoint, and nothing is committed. Without it the work is a
                 transaction of its own.
@@ -65,15 +67,20 @@ class SnapshotService:
             fact, or address, is never an error.
 
         Raises:
-            InvalidEvent: An aggregate has no events, or is no SessionAggregate.
+            InvalidEvent: An aggregate has no events, is no SessionAggregate, or holds what no event can.
+            InvalidAddress: An aggregate holds an address that is none.
             StoreUnavailable: The database did not answer; nothing was learned.
             SourceUnreadable: A source of facts cannot be read; nothing was learned.
         """
-        if isinstance(aggregates, SessionAggregate) or not all(isinstance(a, SessionAggregate) for a in aggregates):
-            raise InvalidEvent("enrich takes a list of SessionAggregate")
-        summaries = [aggregate.summary() for aggregate in aggregates]
+        if not isinstance(aggregates, Iterable):
+            raise InvalidEvent(f"enrich takes SessionAggregates in a list or another iterable, not {aggregates!r:.80}")
+        summaries = [_summary_of(aggregate) for aggregate in aggregates]
         with self._database.transaction(connection) as stores:
-            return self.offer(summaries, stores)
+            return [
+                offered
+                for begin in range(0, len(summaries), CHUNK)
+                for offered in self.offer(summaries[begin : begin + CHUNK], stores)
+            ]
 
     def offer(self, summaries: Collection[SessionSummary], stores: Stores) -> list[SessionSummary]:
         """Do what `enrich` does for summaries, within a transaction that is open already."""
@@ -219,6 +226,13 @@ class SnapshotService:
     def register_sources(self, stores: Stores) -> None:
         """Record the builds that come with the program and the settings."""
         self._lookups.register(stores)
+
+
+def _summary_of(aggregate: object) -> SessionSummary:
+    if not isinstance(aggregate, SessionAggregate):
+        raise InvalidEvent(f"enrich takes SessionAggregates, not {aggregate!r:.80}")
+    aggregate.validate()
+    return aggregate.summary()
 
 
 def knowledge_in(stores: Stores) -> object:

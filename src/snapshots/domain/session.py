@@ -8,9 +8,11 @@ from hashlib import blake2b
 from typing import NamedTuple, NewType, Self
 
 from snapshots.domain.behaviour import Behaviour, Traits
-from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.errors import InvalidAddress, InvalidEvent
 from snapshots.domain.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
+
+LARGEST_PORT = 65_535
 
 SessionId = NewType("SessionId", str)
 """A session's name in the store: the id that Cowrie logged, or that id with `~` and a qualifier."""
@@ -94,10 +96,10 @@ class SessionAggregate:
         """Return the aggregate of *events*.
 
         Raises:
-            InvalidEvent: *session_id* is empty.
+            InvalidEvent: *session_id* is empty, or not a text.
         """
-        if not session_id:
-            raise InvalidEvent("a session has a name")
+        if not session_id or not isinstance(session_id, str):
+            raise InvalidEvent(f"a session has a name, not {session_id!r:.80}")
         aggregate = cls(SessionId(session_id), {}, counted_until)
         for event in events:
             aggregate.add(event)
@@ -115,12 +117,35 @@ class SessionAggregate:
 
         Raises:
             InvalidAddress: *source_ip* is no IP address.
-            InvalidEvent: *session_id* is empty, or *at* has no zone or falls out of the calendar in UTC.
+            InvalidEvent: *session_id* is empty or not a text, or *at* is not a datetime, has no zone, or falls out of
+                the calendar in UTC.
         """
         address = IpAddress.parse(source_ip) if source_ip is not None else None
         seen_at = in_utc(at)
         mark = blake2b(f"{address and address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
         return cls.of(session_id, [SessionEvent(int.from_bytes(mark, "big"), seen_at, EventKind.CONNECT, address)])
+
+    def validate(self) -> None:
+        """
+        Check what another program put together; lines of logs are checked as they are read.
+
+        Raises:
+            InvalidEvent: An event is not a SessionEvent, or its time, kind, address or port is none.
+            InvalidAddress: An address is not in its canonical form.
+        """
+        for event in self.events.values():
+            if not isinstance(event, SessionEvent) or not isinstance(event.kind, EventKind):
+                raise InvalidEvent(f"{event!r:.80} is not a SessionEvent")
+            in_utc(event.at)
+            port, address = event.port, event.address
+            if port is not None and not (isinstance(port, int) and 0 <= port <= LARGEST_PORT):
+                raise InvalidEvent(f"{port!r:.80} is not a port")
+            if address is None:
+                continue
+            if not isinstance(address, IpAddress):
+                raise InvalidEvent(f"{address!r:.80} is not an IpAddress: use IpAddress.parse")
+            if IpAddress.parse(address.text) != address:
+                raise InvalidAddress(f"{address.text!r:.80} is not a canonical address: use IpAddress.parse")
 
     def add(self, event: SessionEvent) -> None:
         """Count *event*, unless it was counted before."""
@@ -193,8 +218,10 @@ def in_utc(moment: datetime) -> datetime:
     Return *moment* in UTC.
 
     Raises:
-        InvalidEvent: It has no zone, or falls out of the calendar in UTC.
+        InvalidEvent: It is not a datetime, has no zone, or falls out of the calendar in UTC.
     """
+    if not isinstance(moment, datetime):
+        raise InvalidEvent(f"{moment!r:.80} is not a datetime")
     if moment.tzinfo is None:
         raise InvalidEvent(f"{moment!r} has no zone")
     try:

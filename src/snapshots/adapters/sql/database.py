@@ -1,6 +1,7 @@
 """One database, and what is stored in it within a transaction."""
 
 import os
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -356,5 +357,5 @@ class SqlDatabase:
             if dialects.is_gone(exc.orig, was_reached=bool(self._backends)):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
-        except SQLAlchemyError as exc:
+        except (SQLAlchemyError, sqlite3.Error) as exc:  # the driver's own of a caller's connection that is closed
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc
