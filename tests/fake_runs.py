@@ -26,6 +26,8 @@ from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
 from tests.memory import Correction, Memory
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class InMemoryOpenSessions:
     """The sessions without a snapshot, in the dict of all sessions."""
@@ -118,12 +120,11 @@ class InMemoryOpenSessions:
         verdicts: Verdicts,
         *,
         run: str,
-        settled_at: datetime,
         after: str,
         limit: int,
         learned_until: datetime | None = None,
     ) -> SettledByStore | None:
-        page = self.page(OpenCase.NEVER_JUDGED, run=run, silent_since=settled_at, after=after, limit=limit)
+        page = self.page(OpenCase.NEVER_JUDGED, run=run, silent_since=LONG_AGO, after=after, limit=limit)
         if not page.sessions:
             return None
         judged = []
@@ -132,7 +133,7 @@ class InMemoryOpenSessions:
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))
-        self.settle(judged, run=run, settled_at=settled_at)
+        self.settle(judged, run=run, settled_at=LONG_AGO)
         counts = Counter(
             each.verdict.method if isinstance(each.verdict, IpSnapshot) else each.verdict for each in judged
         )

@@ -200,7 +200,7 @@ def test_the_database_settles_what_the_program_would_have(container: Container) 
         assert ways[0] == ways[1]
 
     def settled(stores: SqlStores) -> Any:
-        done = stores.open_sessions.settle_remembered(Verdicts(1, SPANS), run="r", settled_at=NOON, after="", limit=99)
+        done = stores.open_sessions.settle_remembered(Verdicts(1, SPANS), run="r", after="", limit=99)
         assert done is not None
         return done
 
@@ -222,13 +222,11 @@ def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) ->
     with container.database().transaction() as stores:
         after = ""
         for generation, spans in ((1, SPANS[:1]), (1, SPANS), (2, SPANS[2:])):
-            done = stores.open_sessions.settle_remembered(
-                Verdicts(generation, spans), run="r", settled_at=NOON, after=after, limit=2
-            )
+            done = stores.open_sessions.settle_remembered(Verdicts(generation, spans), run="r", after=after, limit=2)
             assert done is not None
             ends.append((done.verdicts.total(), done.left))
             after = done.last
-        end = stores.open_sessions.settle_remembered(Verdicts(2, SPANS), run="r", settled_at=NOON, after=after, limit=2)
+        end = stores.open_sessions.settle_remembered(Verdicts(2, SPANS), run="r", after=after, limit=2)
 
     assert ends == [(0, 2), (2, 0), (0, 1)]
     assert end is None
@@ -241,7 +239,7 @@ def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(conta
     after = ""
     for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], before=3), Verdicts(2, SPANS[3:], before=3)):
         with container.database().transaction() as stores:
-            done = stores.open_sessions.settle_remembered(verdicts, run="r", settled_at=NOON, after=after, limit=1)
+            done = stores.open_sessions.settle_remembered(verdicts, run="r", after=after, limit=1)
         assert done is not None
         settled.append(done.verdicts.total())
         after = done.last
@@ -265,7 +263,7 @@ def test_what_one_connection_remembers_another_is_handed(container: Container) -
             stores.open_sessions.remember_too(pieces)
             last = pieces[-1]
             done = stores.open_sessions.settle_remembered(
-                Verdicts(last.generation, (), last.before + last.size), run="r", settled_at=NOON, after=after, limit=1
+                Verdicts(last.generation, (), last.before + last.size), run="r", after=after, limit=1
             )
         assert done is not None
         settled.append(done.verdicts.total())
@@ -287,7 +285,7 @@ def test_what_another_process_left_on_a_connection_is_not_applied(
     monkeypatch.setattr(remembered, "PROCESS", 8)
     with container.database().transaction() as stores:
         verdicts = Verdicts(1, (), before=len(SPANS))
-        done = stores.open_sessions.settle_remembered(verdicts, run="r", settled_at=NOON, after="", limit=9)
+        done = stores.open_sessions.settle_remembered(verdicts, run="r", after="", limit=9)
 
     assert done is not None
     assert (done.verdicts.total(), done.left) == (0, 2)

@@ -492,7 +492,7 @@ def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container,
     engine.dispose()
 
     def left(stores: Stores) -> int | None:
-        done = stores.open_sessions.settle_remembered(Verdicts(1, ()), run="r", settled_at=NOON, after="", limit=99)
+        done = stores.open_sessions.settle_remembered(Verdicts(1, ()), run="r", after="", limit=99)
         return done.left if done is not None else None
 
     with container.database().transaction() as stores:

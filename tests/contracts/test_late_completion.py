@@ -89,7 +89,7 @@ def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Databa
 
     assert report.completed == 1
     with database.transaction() as stores:
-        (session,) = stores.sessions.find(["s"])["s"]
+        (session,) = stores.sessions.find({"s": ()})["s"]
     assert session.snapshot is not None
     assert session.snapshot.asn == 1
 

@@ -323,7 +323,6 @@ class _Hand:
         return stores.open_sessions.settle_remembered(
             Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
             run=self._work.run,
-            settled_at=self._clock.now(),
             learned_until=last.learned_until,
             after=span.after,
             limit=self._size,

@@ -197,7 +197,7 @@ class Journey:
             if self._far_end.is_at_work:
                 self._settling.hand_over(stores, self._tell_far_end)
             self._far_end.keep_clear(stores)
-            known = self._store.settle(stores, now=now, after=after, limit=limit)
+            known = self._store.settle(stores, after=after, limit=limit)
         counts = counts_of(known)
         if known is not None and not known.left:
             return Step(known.last, counts["judged"], counts)

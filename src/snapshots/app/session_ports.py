@@ -260,7 +260,6 @@ class OpenSessions(Protocol):
         verdicts: Verdicts,
         *,
         run: str,
-        settled_at: datetime,
         after: str,
         limit: int,
         learned_until: datetime | None = None,
@@ -274,7 +273,6 @@ class OpenSessions(Protocol):
         Args:
             verdicts: What is remembered.
             run: The run that writes.
-            settled_at: The present moment.
             after: The place to start behind; "" for the first page.
             limit: How many sessions the page has at most.
             learned_until: What was learned last when the verdicts were reached; what is learned later is later.

@@ -177,9 +177,7 @@ class Settling:
         staged = stores.open_sessions.remember(self._service.verdicts(stores))
         tell(staged, self._service.knowledge, stores.inventory.learned_last())
 
-    def settle_remembered(
-        self, stores: Stores, *, run: str, now: datetime, after: str, limit: int
-    ) -> SettledByStore | None:
+    def settle_remembered(self, stores: Stores, *, run: str, after: str, limit: int) -> SettledByStore | None:
         """Let the store settle what it can of a page, as `OpenSessions.settle_remembered` says."""
         verdicts = self._service.verdicts(stores)
         if not verdicts.spans:
@@ -187,7 +185,6 @@ class Settling:
         return stores.open_sessions.settle_remembered(
             verdicts,
             run=run,
-            settled_at=now,
             learned_until=stores.inventory.learned_last(),
             after=after,
             limit=limit,

@@ -1,7 +1,6 @@
 """Let the store settle what it can by itself, where that pays."""
 
 from collections import Counter
-from datetime import datetime
 
 from snapshots.app.ports import Stores
 from snapshots.app.session_ports import SettledByStore
@@ -30,14 +29,14 @@ class StoreFirst:
         """Whether the store is asked for the next page."""
         return self._unasked == 0
 
-    def settle(self, stores: Stores, *, now: datetime, after: str, limit: int) -> SettledByStore | None:
+    def settle(self, stores: Stores, *, after: str, limit: int) -> SettledByStore | None:
         """Return what the store settled of a page; None if the page is the program's."""
         if limit == 1:  # a row that was refused with others is judged in the program, and maybe set aside
             return None
         if self._unasked:
             self._unasked -= 1
             return None
-        known = self._settling.settle_remembered(stores, run=self._run, now=now, after=after, limit=limit)
+        known = self._settling.settle_remembered(stores, run=self._run, after=after, limit=limit)
         if known is None or known.left > known.verdicts.total():
             self._unasked = PAGES_UNASKED
         return known

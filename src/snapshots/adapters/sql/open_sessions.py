@@ -233,7 +233,6 @@ class SqlOpenSessions:
         verdicts: Verdicts,
         *,
         run: str,
-        settled_at: datetime,
         after: str,
         limit: int,
         learned_until: datetime | None = None,
@@ -250,7 +249,6 @@ class SqlOpenSessions:
             began_at=BEGAN_AT,
             is_blank=_is_blank(),
             run=run,
-            settled_at=settled_at,
             learned_until=learned_until,
         )
 
@@ -280,7 +278,6 @@ class SqlOpenSessions:
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
         writes_facts = and_(_is_blank(), seals)
-        now = literal(settled_at, S.updated_at.type)
         writing = (
             update(session_summaries)
             .where(

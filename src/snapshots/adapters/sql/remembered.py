@@ -91,7 +91,6 @@ def settle_plain(
     began_at: ColumnElement[datetime],
     is_blank: ColumnElement[bool],
     run: str,
-    settled_at: datetime,
     learned_until: datetime | None,
 ) -> SettledByStore | None:
     """
@@ -105,7 +104,6 @@ def settle_plain(
         began_at: When a session began, as far as its row tells.
         is_blank: Whether nothing stands where facts are written.
         run: The run that writes.
-        settled_at: The present moment.
         learned_until: What was learned last when the verdicts were reached; None if nothing was.
 
     Returns:
@@ -119,7 +117,6 @@ def settle_plain(
     placeholders = adding(shape, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
     span = STAGE.c
     seals = span.snapshot_gap.is_(None)
-    now = literal(settled_at, S.updated_at.type)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
     sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + moment_shown(connection, plain.c.at)
     writing = (
