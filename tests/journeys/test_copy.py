@@ -97,9 +97,10 @@ def test_a_row_that_differs_is_named(source: SqlDatabase, postgresql: str, monke
     monkeypatch.setattr(copying, "PAGE", 40)
     target = SqlDatabase(postgresql)
     with pytest.raises(KeyboardInterrupt):
-        copy_database(source, target, Interrupts(after=3))
+        copy_database(source, target, Interrupts(after=9))
     with target.engine.begin() as connection:
-        connection.execute(text("UPDATE known_networks SET organization_name = 'another' WHERE asn_number = 4134"))
+        change = "UPDATE known_networks SET organization_name = 'another' WHERE asn_number = 4134"
+        assert connection.execute(text(change)).rowcount == 1
 
     with pytest.raises(StoreUnavailable, match="row 4134 of known_networks differs"):
         copy_database(source, target, Interrupts(after=-1))
