@@ -241,12 +241,43 @@ def test_every_transaction_looks_anew_how_a_file_is_to_be_read(read_only: SqlDat
     assert (beside, matchers(read_only)) == (["changed"], ["changed"])
 
 
-def test_a_file_that_is_written_without_a_log_is_read_under_its_locks(read_only: SqlDatabase, file: Path) -> None:
-    """As another loader may keep it."""
+LOCKING = """
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN EXCLUSIVE")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("may_write", [True, False])
+def test_another_connection_of_a_process_ends_no_lock_that_it_holds(
+    file: Path, may_write: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing a file ends all locks of a process on it, whoever opened it; other programs destroy it then."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = DELETE")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM session_summaries").fetchall()
+        if not may_write:
+            allowed = os.access
+            monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and allowed(path, mode))
+        with closing(SqlDatabase(f"sqlite:///{file}")) as database:
+            matchers(database)
+            command = [sys.executable, "-c", LOCKING, str(file)]
+            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert "locked" in told
+
+
+def test_a_writer_without_a_log_is_noticed_too(read_only: SqlDatabase, file: Path) -> None:
+    """As another loader may keep its file."""
+
+    def read_beside_a_writer() -> None:
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer, read_only.reading():
+            writer.execute("UPDATE session_summaries SET matcher = 'changed'")
+
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")
-        writer.execute("PRAGMA busy_timeout = 0")
-        with read_only.reading() as connection:
-            connection.exec_driver_sql("SELECT count(*) FROM session_summaries").all()
-            with pytest.raises(sqlite3.OperationalError, match="locked"):
-                writer.execute("UPDATE session_summaries SET matcher = 'changed'")
+    with pytest.raises(StoreBusy, match="while it was read"):
+        read_beside_a_writer()

@@ -66,8 +66,9 @@ def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: A
     """Create a SQLite file that is not there yet for its owner alone; SQLite gives its -wal and -shm the same mode."""
     path = arguments[0]
     if path != ":memory:" and not options.get("uri"):
+        # Only a new file is opened: closing one that is there would end all locks that this process has on it.
         with suppress(OSError):  # SQLite says why it cannot be opened
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | None) -> None:

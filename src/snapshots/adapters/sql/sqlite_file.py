@@ -17,9 +17,6 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable
 ATTEMPTS, PAUSE = 5, 0.05
 """How often, and after how many seconds, a file is opened again whose last writer may just be closing it."""
 
-FORMAT, WAL = slice(18, 20), b"\x02\x02"
-"""Where the header of a file says how it is written, and what it says if a write-ahead log goes with it."""
-
 UNLOCKED = "file read without locks"
 """Under which key `Connection.info` holds the state of a file that is read without locks."""
 
@@ -94,7 +91,7 @@ def connect_read_only(url: URL, info: dict[Any, Any]) -> sqlite3.Connection:
     Return a connection that reads what is committed, and writes and creates no file.
 
     While a writer has the file open, its log and the index of the log are read too, under SQLite's locks. Without a
-    log the file holds everything, and is read without locks: each transaction must be in `refusing_changes`.
+    log or a journal the file holds everything, and is read without locks: each transaction is in `refusing_changes`.
 
     Args:
         url: Of the file, which exists.
@@ -137,10 +134,11 @@ def _refuse_changed(url: URL, info: dict[Any, Any]) -> None:
 
 
 def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
+    # The file itself must not be opened here but by SQLite: closing it would end all locks that this process has on it.
     info.pop(UNLOCKED, None)
     log, index = _beside(path, "-wal"), _beside(path, "-shm")
     mode = "mode=ro&readonly_shm=1"  # else SQLite makes an index that the owner of the database cannot write
-    if _has_log_format(path) and not (log.exists() and index.exists()):
+    if not (log.exists() and index.exists()) and not _beside(path, "-journal").exists():
         state = _state_of(path)
         if state.log_size:
             raise StoreUnavailable(
@@ -170,14 +168,6 @@ def _explained(path: Path, error: StoreUnavailable | sqlite3.OperationalError) -
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
-
-
-def _has_log_format(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(FORMAT.stop)[FORMAT] == WAL
-    except OSError:
-        return False  # SQLite says why
 
 
 def _state_of(path: Path) -> FileState:
