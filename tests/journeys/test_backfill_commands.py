@@ -265,18 +265,21 @@ def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run
     assert {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")} == counts
 
 
-def test_ctrl_c_ends_it_after_the_batch_in_hand(theirs: Adopted, run: Run, command: list[str]) -> None:
-    """It says how to go on, and going on does the rest."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_a_backfill_after_the_current_batch(
+    theirs: Adopted, run: Run, command: list[str], number: int, code: int
+) -> None:
+    """Ctrl-C with 130, the SIGTERM of a service manager with 0. It says how to go on, and going on does the rest."""
     put_many(theirs, 200)
     child = subprocess.Popen([*command, "--rate", "100"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not any(row["snapshot_asn"] for row in theirs.rows() if row["session_id"].startswith("many")):
         time.sleep(0.1)
         assert child.poll() is None
 
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     _, err = child.communicate()
 
-    assert child.returncode == 130
+    assert child.returncode == code
     assert "`snapshots backfill --resume` goes on" in err
     rest = [row for row in theirs.rows() if row["session_id"].startswith("many") and not row["snapshot_asn"]]
     assert rest

@@ -12,6 +12,7 @@ from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import MetricsWriter, OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.options import (
+    StopRequest,
     database_option,
     facts_options,
     format_option,
@@ -31,7 +32,7 @@ from snapshots.app.steering import Pace, WorkObserver
 from snapshots.app.undo import UndoReport
 from snapshots.domain.gap import Gap
 
-COULD_NOT, INTERRUPTED = 1, 130
+COULD_NOT = 1
 LARGE = 10_000
 """After how many sealed sessions the database's statistics are refreshed."""
 
@@ -96,7 +97,8 @@ def backfill(
     Give sessions that are stored without a snapshot the one that was true at the time of the attack.
 
     Sessions that another loader left, that an undo opened, or whose address learned something since, are judged in
-    batches. Ctrl-C ends it after the batch in hand, and --resume goes on. What is sealed stays, but for --improve.
+    batches. Ctrl-C or SIGTERM ends it after the current batch, and --resume goes on. Sealed sessions stay, but for
+    --improve.
     """
     if (dry_run and resume) or (improve and (resume or again)) or (resume and again):
         raise click.UsageError("--resume excludes --dry-run and --again; --improve excludes --resume and --again")
@@ -112,7 +114,7 @@ def backfill(
             done = application.improve.run(watch, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
             _written(metrics)
             _show(lambda: _show_improved(done, is_rehearsal=dry_run), _improved_document(done), output, quiet=quiet)
-            _end(done, hint="Interrupted after a whole batch; a new call begins anew.")
+            _end(done, stopped, hint="Interrupted after a whole batch; a new call begins anew.")
             return
         if dry_run:
             report = application.backfill.rehearse(watch, again=again, is_stopped=stopped)
@@ -127,7 +129,7 @@ def backfill(
             if not application.has_query_indexes():
                 stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
     goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
-    _end(report, hint=f"Interrupted after a whole batch.{goes_on}")
+    _end(report, stopped, hint=f"Interrupted after a whole batch.{goes_on}")
 
 
 def _written(metrics: MetricsWriter | None) -> None:
@@ -182,7 +184,7 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
         click.echo(line)
     if not report.is_done:
         click.echo(f"Interrupted. `snapshots undo {run}` goes on.", err=True)
-        click.get_current_context().exit(INTERRUPTED)
+        click.get_current_context().exit(stopped.exit_code)
 
 
 def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, quiet: bool) -> None:
@@ -192,13 +194,14 @@ def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, qu
         show()
 
 
-def _end(report: BackfillReport | ImproveReport, *, hint: str) -> None:
+def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: str) -> None:
     """Say what went wrong, and end with the exit code for it."""
     for session_id, reason in report.set_aside.items():
         click.echo(f"Set aside {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
     if not report.is_done:
         click.echo(hint, err=True)
-        click.get_current_context().exit(INTERRUPTED)
+    if not report.is_done and stopped.exit_code:
+        click.get_current_context().exit(stopped.exit_code)
     if report.set_aside:
         click.get_current_context().exit(COULD_NOT)
 

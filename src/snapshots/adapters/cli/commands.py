@@ -23,6 +23,7 @@ from snapshots.adapters.cli.fleet import fleet
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
+    DONE,
     database_option,
     facts_options,
     format_option,
@@ -135,6 +136,7 @@ def load(
     reading = LineOptions(
         sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
     )
+    exit_code = DONE
     with opened(open_application, options) as application:
         metrics = application.metrics(metrics_file) if metrics_file is not None else None
         watched = metrics.load_observer if metrics is not None else _unwatched
@@ -142,9 +144,10 @@ def load(
             for path in paths:
                 if not glob.has_magic(path) and not Path(path).exists():
                     click.echo(f"Warning: there is no {path} yet; it is waited for.", err=True)
-            with stopping() as is_stopped:
-                asked = metrics.ticking(is_stopped) if metrics is not None else is_stopped
+            with stopping() as stopped:
+                asked = metrics.ticking(stopped) if metrics is not None else stopped
                 report = application.follow(paths, reading, watched(Unobserved()), asked, every)
+            exit_code = stopped.exit_code
         else:
             report = _load(application, paths, reading, watched, quiet=quiet)
         if metrics is not None:
@@ -154,6 +157,7 @@ def load(
             if report.latest_attack is not None:
                 render.show_stale_types(stdout(), report, *application.bundled_types())
     _exit_if(report.problems)
+    click.get_current_context().exit(exit_code)
 
 
 @cli.command(short_help="Show who attacked.")

@@ -17,6 +17,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.domain.policy import Requirement
 
 PIPE_WIDTH = 140
+DONE, INTERRUPTED = 0, 130
 
 Command = Callable[..., Any]
 
@@ -171,21 +172,42 @@ def stdout() -> SafeConsole:
     return console
 
 
+class StopRequest:
+    """
+    Whether a signal asked a command to end after the current batch; calling it answers that.
+
+    Attributes:
+        signal: The signal that asked first; None if none did.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        """Whether a signal asked for the end."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, by which service managers stop."""
+        return INTERRUPTED if self.signal == signal.SIGINT else DONE
+
+
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C or SIGTERM end the work after the batch in hand, and the second one at once."""
-    asked: list[int] = []
+def stopping() -> Iterator[StopRequest]:
+    """Let the first Ctrl-C or SIGTERM end the work after the current batch, and the second one at once."""
+    request = StopRequest()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+        request.signal = number
         for kind, handler in before.items():
             signal.signal(kind, handler)
 
     for kind in before:
         signal.signal(kind, ask)
     try:
-        yield lambda: bool(asked)
+        yield request
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
