@@ -26,9 +26,10 @@ from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.policy import SnapshotPolicy
+from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.snapshot import LARGEST_ASN
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
@@ -117,7 +118,7 @@ class InMemoryInventory:
         self,
         observations: Collection[IpObservation],
         organizations: Mapping[int, str],
-        newest: Mapping[IpAddress, IpSnapshot],
+        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),
@@ -140,8 +141,8 @@ class InMemoryInventory:
             if known.looked_up_until >= since:
                 known.looked_up_until = max(known.looked_up_until, until)
         self.memory.organizations.update(organizations)
-        for address, snapshot in newest.items():
-            self.memory.addresses[address].newest = snapshot
+        for address, facts in newest.items():
+            self.memory.addresses[address].newest = facts.snapshot
 
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
         for address in addresses:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from snapshots.domain.behaviour import Trait
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpFacts, IpObservation
+from snapshots.domain.provenance import FACTS, CurrentFacts
 from snapshots.domain.session import EventKind, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
@@ -106,6 +107,11 @@ def observed(
         confirmed_until=until or at,
         facts=IpFacts(asn=asn, country=country, ip_types=types),
     )
+
+
+def current(held: IpSnapshot) -> CurrentFacts:
+    """The newest facts of an address, each of the date of the whole."""
+    return CurrentFacts(held, dict.fromkeys(FACTS, held.enrichment_at))
 
 
 def snapshot(*, enrichment_at: datetime = NOON, asn: int | None = 64500, country: str | None = None) -> IpSnapshot:

@@ -27,7 +27,7 @@ from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from tests.adapters.test_sql_plans import plans
 from tests.ancestor import Ancestor, put_session
-from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 
 SELECTS = re.compile(r"SELECT (?!known_networks|adoptions|alembic)")
 HOURS = [0, 1, 13, 24 * 6, 24 * 7, 24 * 40]
@@ -91,7 +91,7 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         stores.inventory.register([s.sighting for s in summaries if s.sighting], registered_at=NOON)
         if any(summary.source_ip == HOME for summary in summaries):
             said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
-            stores.inventory.learn([said], {9: "Nine"}, {HOME: now}, learned_at=NOON)
+            stores.inventory.learn([said], {9: "Nine"}, {HOME: current(now)}, learned_at=NOON)
         stores.sessions.save(summaries, run="r", saved_at=NOON)
 
 
@@ -185,7 +185,7 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
 
 def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
     """The snapshot says one network, the inventory another by now."""
-    put(database, [(0, HOME, None, snapshot(asn=1, country="DE"), [], None)])
+    put(database, [(-1, HOME, None, snapshot(asn=1, country="DE"), [], None)])
     questions = SqlQuestions(database)
 
     then, now = (questions.groups(Which(tense=tense), [Key.ASN], top=9)[0] for tense in Tense)
@@ -197,6 +197,21 @@ def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlData
     assert (line.asn, line.country, line.method, line.enrichment_at) == (9, "NL", None, None)
     assert [group.values for group in questions.groups(was_german, [Key.ASN], top=9)] == [("9",)]
     assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
+
+
+def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDatabase) -> None:
+    """The facts of the inventory are of NOON: nothing is known of now for an attack at that moment or later."""
+    attacks: list[Made] = [(hour, HOME, None, snapshot(asn=1, country="DE"), [], None) for hour in (-1, 0, 5)]
+    put(database, [*attacks, (0, OTHER, None, snapshot(asn=3, country="FR"), [], None)])
+    questions = SqlQuestions(database)
+    now = Which(tense=Tense.NOW)
+
+    assert [(group.values, group.sessions) for group in questions.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
+    assert questions.concentration(now, Key.COUNTRY).total == 1
+    assert [line.asn for line in questions.lines(now, limit=9).lines] == [None, None, None, 9]
+    assert questions.count_without_newer(now, [Key.ASN]) == 3
+    assert questions.count_without_newer(now, []) == 3
+    assert questions.count_without_newer(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == 0
 
 
 def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from hypothesis import given
 
-from snapshots.app.report import methods_text, sources_of
+from snapshots.app.report import methods_text
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import IpObservation
+from snapshots.domain.provenance import sources_of
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 from tests.strategies import DAY, NOON, histories, moments, observed, snapshot

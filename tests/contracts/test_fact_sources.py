@@ -19,7 +19,7 @@ from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress, Sighting
 from tests.domain.test_history import obvious
 from tests.fakes import DictSource, FakeShelf, TickingClock
-from tests.strategies import DAY, NOON, observed
+from tests.strategies import DAY, NOON, current, observed
 
 ADDRESSES = [IpAddress(f"8.8.{n // 250}.{n % 250}") for n in range(20_000)]
 EXAMPLES = count(10)
@@ -90,7 +90,9 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
             )
             for address, said, days in zip(ADDRESSES, facts, days_old, strict=False)
         }
-        stores.inventory.learn([], {}, shown, learned_at=NOON, looked_up=ADDRESSES[:4], until=1)
+        stores.inventory.learn(
+            [], {}, {at: current(held) for at, held in shown.items()}, learned_at=NOON, looked_up=ADDRESSES[:4], until=1
+        )
     register(database, build(1))
 
     with database.transaction() as stores:

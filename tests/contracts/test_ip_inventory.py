@@ -13,13 +13,13 @@ from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
 from tests.fakes import InMemoryDatabase
-from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 
 
 def learn(database: Database, *observations: IpObservation) -> None:
     with database.transaction() as stores:
         stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
-        stores.inventory.learn(observations, {64500: "Example"}, {HOME: snapshot()}, learned_at=NOON)
+        stores.inventory.learn(observations, {64500: "Example"}, {HOME: current(snapshot())}, learned_at=NOON)
 
 
 def history(database: Database, *addresses: IpAddress) -> list[IpObservation]:

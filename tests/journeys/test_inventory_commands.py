@@ -122,10 +122,27 @@ def test_then_against_now(run: Run, tmp_path: Path) -> None:
     run("load", log(tmp_path / "cowrie.json", "2026-03-20", "2026-03-21"))
     run("inventory", "import", table(tmp_path / "asn-2026-11-01.csv", 2))
 
-    assert "  1 -> 2: 2 sessions, 1 addresses" in run("drift")[1]
+    shown = run("drift")[1]
+    assert "asn: 2 of 2 sessions (100.0%) differ from today\n  1 -> 2: 2 sessions, 1 addresses" in shown
+    assert "no table newer" not in shown
     found = json.loads(run("drift", "--format", "json")[1])
     assert (found["sessions"], found["addresses"], found["changed"]["asn"]) == (2, 1, 2)
     assert "asn,1,2,2,1\n" in run("drift", "--format", "csv")[1]
+
+
+def test_a_table_older_than_the_attack_says_nothing_of_now(run: Run, tmp_path: Path) -> None:
+    """Neither in `drift` nor in `query --as now`: the answer is what to do."""
+    run("inventory", "import", table(tmp_path / "asn-2099-04-11.csv", 1))
+    run("load", log(tmp_path / "cowrie.json", "2099-06-01"))
+
+    _, shown, _ = run("drift")
+    code, rows, err = run("query", "--by", "asn", "--as", "now", "--format", "json")
+
+    assert "0 of 1 sealed sessions" in shown
+    assert "1 session has no table newer than the attack; import or refresh one" in shown
+    assert (code, json.loads(rows)["rows"], json.loads(rows)["without_newer_table"]) == (0, [], 1)
+    assert "1 session has no table newer than the attack; import or refresh one" in err
+    assert "no table newer than the attack" in run("query", "--as", "now")[2]
 
 
 def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.dialects import is_gone
+from snapshots.adapters.sql.driver_errors import is_gone
 from snapshots.adapters.sql.lock_waits import WaitPolicy
 from snapshots.app.errors import LockTimeout, StoreGone, StoreUnavailable
 from tests.journeys.conftest import Run

@@ -10,6 +10,12 @@ from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpObservation
 
 
+def without_newer_table_text(count: int) -> str:
+    """Return the sentence about sessions of which nothing can be said of now."""
+    sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
+    return f"{sessions} no table newer than the attack; import or refresh one (snapshots inventory --help)."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     """
@@ -97,17 +103,21 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """
-    Then against now: what the snapshots of sealed sessions say, and what is known of their addresses today.
+    Then against now: what the snapshots of sealed sessions say, and what tables newer than their attacks say.
 
     Attributes:
-        sessions: Sealed sessions whose address is known today.
+        sealed: All sealed sessions.
+        sessions: Those of whose address a table newer than the attack says something; the others are not compared.
         addresses: Their addresses.
-        changed: How many sessions differ in each of asn, country and ip_type.
+        compared: How many sessions are compared in each of asn, country and ip_type: those with a newer table of it.
+        changed: How many of them differ in it.
         moves: The moves of each fact with most sessions.
     """
 
+    sealed: int
     sessions: int
     addresses: int
+    compared: Mapping[str, int]
     changed: Mapping[str, int]
     moves: Mapping[str, Sequence[Move]]
 

@@ -6,8 +6,8 @@ from collections.abc import Set as AbstractSet
 from snapshots.app.ports import Clock, Document, FactSource, Shelf, Stores
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
 from snapshots.domain.observation import NOTHING, IpFacts, IpObservation
+from snapshots.domain.provenance import CurrentFacts, current_facts
 from snapshots.domain.reading import AsOfReader
-from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress
 
 ENRICHMENT = "cowrieprocessor"
@@ -167,6 +167,8 @@ class Lookups:
         )
         return len(learned)
 
-    def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> IpSnapshot | None:
+    def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
         at = max(said.confirmed_until for said in history)
-        return self._reader.read(calendar.nearest(history, at), at=at).snapshot
+        considered = calendar.nearest(history, at)
+        snapshot = self._reader.read(considered, at=at).snapshot
+        return current_facts(snapshot, considered, history, at) if snapshot is not None else None

@@ -14,7 +14,7 @@ from snapshots.app.session_ports import OpenSessions, SessionChange, SessionStor
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.source_ip import IpAddress, Sighting
 
 
@@ -164,7 +164,7 @@ class IpInventory(Protocol):
         self,
         observations: Collection[IpObservation],
         organizations: Mapping[int, str],
-        newest: Mapping[IpAddress, IpSnapshot],
+        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),

@@ -67,7 +67,7 @@ class Tense(Enum):
     THEN = "then"
     """The one that its snapshot names: whose the address was at the time of the attack."""
     NOW = "now"
-    """The one that the inventory names: whose the address is by the newest facts."""
+    """The one that a table newer than the attack names; a session without such a table is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +238,16 @@ class Questions(Protocol):
 
         Raises:
             InvalidQuestion: It does not make sense.
+        """
+        ...
+
+    def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
+        """
+        Count the sessions that are left out because no table is newer than their attack.
+
+        Args:
+            which: Which sessions, as of now.
+            by: The keys; the fact of each of them must be newer. Without any fact, one of the three must be.
         """
         ...
 

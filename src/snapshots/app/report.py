@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Protocol
 
 from snapshots.domain.coverage import Coverage
-from snapshots.domain.ip_type import IpTypePriority
-from snapshots.domain.observation import IpObservation, label_of
+from snapshots.domain.observation import IpObservation
+from snapshots.domain.provenance import StatedBy
 from snapshots.domain.reading import TypeLeftOut
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.summary import SessionSummary
@@ -134,20 +134,6 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatedBy:
-    """
-    The source of one fact.
-
-    Attributes:
-        name: The source, such as "dbip".
-        stated_at: The date of the build that stated the fact: the newest by the time of the attack, else the first.
-    """
-
-    name: str
-    stated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """
     Everything that led to what one session holds.
@@ -174,32 +160,6 @@ class Explanation:
     known_then: IpSnapshot | None = None
     types_left_out: Sequence[TypeLeftOut] = ()
     stated: Mapping[str, StatedBy] = field(default_factory=dict)
-
-
-def sources_of(snapshot: IpSnapshot, observations: Sequence[IpObservation], at: datetime) -> Mapping[str, StatedBy]:
-    """
-    Return the source of each fact of a snapshot, by "asn", "country" and "ip_type".
-
-    Args:
-        snapshot: The snapshot; its provenance names builds in the order of its facts.
-        observations: Observations of its address.
-        at: The time of the sighting.
-    """
-    builds, ranking = snapshot.source.split(), IpTypePriority()
-    stating: dict[str, dict[str, StatedBy]] = {"asn": {}, "country": {}, "ip_type": {}}
-    for observation in observations:
-        stated_at = observation.heard_at(at)
-        label = label_of(observation.source, stated_at)
-        facts = observation.facts
-        if label in builds:
-            agrees = {
-                "asn": facts.asn is not None and facts.asn == snapshot.asn,
-                "country": facts.country is not None and facts.country == snapshot.country,
-                "ip_type": bool(facts.ip_types) and ranking.most_telling(facts.ip_types) is snapshot.ip_type,
-            }
-            for name in (name for name, does in agrees.items() if does):
-                stating[name][label] = StatedBy(name=observation.source, stated_at=stated_at)
-    return {name: found[min(found, key=builds.index)] for name, found in stating.items() if found}
 
 
 FIELD_NAMES = {"snapshot": "snapshot", "asn": "ASN", "country": "country", "ip_type": "IP type"}

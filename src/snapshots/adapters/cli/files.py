@@ -4,10 +4,10 @@ import fcntl
 import glob
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO
 
 import click
@@ -36,8 +36,9 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
                 yield device
             return
         _remove_stale_parts(file)
-        whole = file.with_name(f".{file.name[:LONGEST_NAME]}.{token_hex(4)}{PART}")
-        with open(whole, "xb", opener=_open_private) as part:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:LONGEST_NAME]}.", suffix=PART)
+        whole = Path(name)
+        with os.fdopen(descriptor, "wb") as part:
             try:
                 fcntl.flock(part, fcntl.LOCK_EX)  # as long as it is held, the part is not stale
                 yield part
@@ -50,10 +51,6 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
                 raise
     except OSError as exc:
         raise click.ClickException(f"{file} cannot be written: {exc.strerror or exc}") from exc
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _remove_stale_parts(file: Path) -> None:

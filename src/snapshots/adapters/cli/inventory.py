@@ -28,7 +28,13 @@ from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.render import facts_text
 from snapshots.app.inventory import LookedUp
-from snapshots.app.inventory_report import Drift, InventoryStatus, KnownAddress, SourceState
+from snapshots.app.inventory_report import (
+    Drift,
+    InventoryStatus,
+    KnownAddress,
+    SourceState,
+    without_newer_table_text,
+)
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.freshness import Freshness
 from snapshots.domain.ip_type import IpType
@@ -278,10 +284,16 @@ def _drift_csv(found: Drift) -> str:
 
 
 def _show_drift(console: Console, found: Drift) -> None:
-    console.print(f"{found.sessions:,} sealed sessions from {found.addresses:,} addresses that are known today.")
+    console.print(
+        f"{found.sessions:,} of {found.sealed:,} sealed sessions, from {found.addresses:,} addresses,"
+        " are compared with a table newer than their attack."
+    )
+    if found.sessions < found.sealed:
+        console.print(without_newer_table_text(found.sealed - found.sessions))
     for fact, count in found.changed.items():
-        share = f" ({count / found.sessions:.1%})" if found.sessions else ""
-        console.print(f"\n{fact}: {count:,} sessions{share} say another than today")
+        compared = found.compared[fact]
+        share = f" ({count / compared:.1%})" if compared else ""
+        console.print(f"\n{fact}: {count:,} of {compared:,} sessions{share} differ from today")
         for move in found.moves[fact]:
             counts = f"{move.sessions:,} sessions, {move.addresses:,} addresses"
             console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")

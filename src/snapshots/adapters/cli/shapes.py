@@ -120,8 +120,10 @@ def _behaviour_seen(key: str, seen: BehaviourSeen) -> dict[str, Any]:
 def drift_document(found: Drift) -> dict[str, Any]:
     """Return then against now."""
     return {
+        "sealed": found.sealed,
         "sessions": found.sessions,
         "addresses": found.addresses,
+        "compared": dict(found.compared),
         "changed": dict(found.changed),
         "moves": {
             fact: [{"then": m.then, "now": m.now, "sessions": m.sessions, "addresses": m.addresses} for m in moves]

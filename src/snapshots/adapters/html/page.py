@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from snapshots.app.inventory_report import without_newer_table_text
 from snapshots.app.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.questions import Group, Span
 from snapshots.app.report import FIELD_NAMES, impossible_clocks_text, methods_text
@@ -61,6 +62,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         report=overview.report,
         methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
         names=FIELD_NAMES,
+        without_newer_table_text=without_newer_table_text,
         clocks=impossible_clocks_text(overview.report),
         version=version,
         not_known=NOT_KNOWN,

@@ -10,7 +10,7 @@ from snapshots.adapters.sql import guard, schema
 from snapshots.adapters.sql.ancestor import Ancestor, narrowing, recognised
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import size_of
-from snapshots.adapters.sql.indexes import missing
+from snapshots.adapters.sql.indexes import indexes_of, missing
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.shape import others_inventory, shape_of
 from snapshots.adapters.sql.stores import SqlStores
@@ -19,7 +19,6 @@ from snapshots.adapters.sql.tables import (
     adoptions,
     bookmarks,
     dead_letters,
-    indexes_of,
     ip_observations,
     known_addresses,
     metadata,

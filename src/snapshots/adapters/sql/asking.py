@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     cast,
     distinct,
+    false,
     func,
     not_,
     null,
@@ -51,7 +52,19 @@ FACTS: Mapping[Key, str] = {
     Key.COUNTRY: "snapshot_country",
     Key.IP_TYPE: "snapshot_ip_type",
 }
-CURRENT = {Key.ASN: NOW.current_asn, Key.COUNTRY: NOW.current_country, Key.IP_TYPE: NOW.current_ip_type}
+SEEN_AT = func.coalesce(S.source_ip_seen_at, S.first_event_at)
+ANSWERED_AFTER = {
+    Key.ASN: NOW.current_asn_at > SEEN_AT,
+    Key.COUNTRY: NOW.current_country_at > SEEN_AT,
+    Key.IP_TYPE: NOW.current_ip_type_at > SEEN_AT,
+}
+"""Whether a table is newer than the attack, so that what it says is of now and not of before."""
+
+CURRENT = {
+    Key.ASN: case((ANSWERED_AFTER[Key.ASN], NOW.current_asn)),
+    Key.COUNTRY: case((ANSWERED_AFTER[Key.COUNTRY], NOW.current_country)),
+    Key.IP_TYPE: case((ANSWERED_AFTER[Key.IP_TYPE], NOW.current_ip_type)),
+}
 COLUMNS: Mapping[Key, ColumnElement[Any]] = {
     Key.ADDRESS: S.source_ip,
     Key.SENSOR: S.matcher,
@@ -232,7 +245,16 @@ class Asked:
                 found.append(is_moment(self._connection, S.first_event_at))
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
+            elif key in ANSWERED_AFTER and which.tense is Tense.NOW:
+                found.append(ANSWERED_AFTER[key])
         return found
+
+    def without_newer(self, by: Collection[Key | Span]) -> Select[int]:
+        """Return the query that counts the sessions of which no table is newer than their attack."""
+        asked = [ANSWERED_AFTER[key] for key in by if isinstance(key, Key) and key in ANSWERED_AFTER]
+        is_newer = and_(*asked) if asked else or_(*ANSWERED_AFTER.values())
+        query = select(func.count()).select_from(self.rows)
+        return query.where(*self.conditions(), func.coalesce(is_newer, false()).is_(false()))
 
     def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions with a time, behind a place."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from snapshots.adapters.sql import dialects, indexes, schema
+from snapshots.adapters.sql import dialects, driver_errors, indexes, schema
 from snapshots.adapters.sql.documents import AddressesIn, nowhere
 from snapshots.adapters.sql.engines import engine_of, is_in_memory
 from snapshots.adapters.sql.identity import WrittenDatabase
@@ -346,15 +346,15 @@ class SqlDatabase:
                 f"{found[0]} holds {found[1]}, in {self}; `snapshots verify` names every such value"
             ) from exc
         except DatabaseError as exc:
-            if dialects.is_lock_timeout(exc.orig):
+            if driver_errors.is_lock_timeout(exc.orig):
                 self._has_given_up = True
                 raise LockTimeout(
                     f"another process held a lock in {self} for too long; try again when it is done,"
                     " or wait longer with --lock-timeout"
                 ) from exc
-            if dialects.is_busy(exc.orig):
+            if driver_errors.is_busy(exc.orig):
                 raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
-            if dialects.is_gone(exc.orig, was_reached=bool(self._backends)):
+            if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
             raise StoreUnavailable(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
         except (SQLAlchemyError, sqlite3.Error) as exc:  # the driver's own of a caller's connection that is closed

@@ -3,13 +3,19 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, Index, text
+from sqlalchemy import Connection, Engine, Index, Table, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
 from snapshots.adapters.sql.dialects import are_partitioned
 from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
-from snapshots.adapters.sql.tables import indexes_of, metadata, session_summaries
+from snapshots.adapters.sql.tables import metadata, session_summaries
+
+
+def indexes_of(table: Table, dialect: str) -> Sequence[Index]:
+    """Return the indexes that a table has on a database of this kind, in the order of their names."""
+    those = (index for index in table.indexes if index.info.get("only_on", dialect) == dialect)
+    return sorted(those, key=lambda index: str(index.name))
 
 
 def missing(connection: Connection, *, for_queries: bool = True) -> Sequence[tuple[str, Index]]:

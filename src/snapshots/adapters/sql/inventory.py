@@ -8,14 +8,11 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
     FromClause,
     ScalarSelect,
     Select,
-    String,
     Table,
     and_,
     case,
@@ -30,34 +27,21 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of, each_span, insert, seeking
-from snapshots.adapters.sql.moments import UtcDateTime
+from snapshots.adapters.sql.current_facts import insert_observations, show_newest
+from snapshots.adapters.sql.dialects import each_of, each_span, insert
 from snapshots.adapters.sql.rows import address_of, observation_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.stage import fill, pack, rows_of, stage_of, stages, stored_rows
 from snapshots.adapters.sql.tables import fact_sources, ip_observations, known_addresses, known_networks
 from snapshots.app.lookup import ENRICHMENT
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation
-from snapshots.domain.snapshot import IpSnapshot
+from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.source_ip import IpAddress, Sighting
 
 PAGE = 10_000
-
-OBSERVED = stage_of(ip_observations)
-SHOWN = Table(
-    "stage_newest",
-    stages,
-    Column("ip_address", String(45), primary_key=True),
-    Column("asn", BigInteger),
-    Column("country", String(2)),
-    Column("ip_type", String(16)),
-    Column("at", UtcDateTime),
-    prefixes=["TEMPORARY"],
-)
 
 
 class SqlIpInventory:
@@ -233,7 +217,7 @@ class SqlIpInventory:
         self,
         observations: Collection[IpObservation],
         organizations: Mapping[int, str],
-        newest: Mapping[IpAddress, IpSnapshot],
+        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),
@@ -241,20 +225,20 @@ class SqlIpInventory:
         until: int = 0,
     ) -> None:
         """Insert observations, or let their confirmed_until grow; show the newest facts on the address."""
-        networks = {said.asn: None for said in newest.values() if said.asn is not None} | dict(organizations)
-        self._name_networks(networks, learned_at)
+        networks = {facts.snapshot.asn: None for facts in newest.values() if facts.snapshot.asn is not None}
+        self._name_networks(networks | dict(organizations), learned_at)
         if observations:
             last = self.learned_last()
             if last is not None and learned_at <= last:  # another process has another clock
                 learned_at = last + timedelta(microseconds=1)
-            self._insert(observations, learned_at)
+            insert_observations(self._connection, observations, learned_at)
             row = known_addresses.c
             texts = each_of(self._connection, list({said.address.text for said in observations}))
             self._connection.execute(
                 update(known_addresses).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
             )
         if newest:
-            self._show(newest, learned_at)
+            show_newest(self._connection, newest, learned_at)
         if looked_up:
             row = known_addresses.c
             texts = each_of(self._connection, [address.text for address in looked_up])
@@ -268,7 +252,8 @@ class SqlIpInventory:
         """Set the newest facts to NULL."""
         row = known_addresses.c
         texts = each_of(self._connection, [address.text for address in addresses])
-        nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", "newest_at"))
+        dates = ("current_asn_at", "current_country_at", "current_ip_type_at", "newest_at")
+        nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", *dates))
         self._connection.execute(update(known_addresses).where(row.ip_address.in_(texts)).values(**nothing))
 
     def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
@@ -292,60 +277,6 @@ class SqlIpInventory:
             ),
             rows,
         )
-
-    def _insert(self, observations: Collection[IpObservation], learned_at: datetime) -> None:
-        rows = (
-            {
-                "ip_address": said.address.text,
-                "source": said.source,
-                "observed_at": said.observed_at,
-                "confirmed_until": said.confirmed_until,
-                "learned_at": learned_at,
-                "asn": said.facts.asn,
-                "country": said.facts.country,
-                "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
-            }
-            for said in observations
-        )
-        fill(self._connection, OBSERVED, pack(self._connection, stored_rows(self._connection, OBSERVED, rows)))
-        staged = select(*OBSERVED.c).where(true()).order_by(OBSERVED.c.ip_address, OBSERVED.c.source)
-        statement = insert(self._connection, ip_observations).from_select(OBSERVED.columns.keys(), staged)
-        held, offered = ip_observations.c.confirmed_until, statement.excluded.confirmed_until
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(ip_observations.primary_key.columns),
-                set_={"confirmed_until": case((offered > held, offered), else_=held)},
-            )
-        )
-
-    def _show(self, newest: Mapping[IpAddress, IpSnapshot], now: datetime) -> None:
-        rows = (
-            {
-                "ip_address": address.text,
-                "asn": snapshot.asn,
-                "country": snapshot.country,
-                "ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
-                "at": snapshot.enrichment_at,
-            }
-            for address, snapshot in newest.items()
-        )
-        fill(self._connection, SHOWN, pack(self._connection, stored_rows(self._connection, SHOWN, rows)))
-        row, staged = known_addresses.c, rows_of(SHOWN, len(newest)).c
-        showing = (
-            update(known_addresses)
-            .where(row.ip_address == staged.ip_address)
-            .values(
-                current_asn=staged.asn,
-                current_country=staged.country,
-                current_ip_type=staged.ip_type,
-                newest_at=staged.at,
-                # In an adopted database the other loader's own date stays: it tells how old its document is.
-                enrichment_updated_at=staged.at,
-                updated_at=literal(now, row.updated_at.type),
-            )
-        )
-        with seeking(self._connection):
-            self._connection.execute(showing)
 
 
 def learned_last() -> ScalarSelect[datetime]:

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, and_, case, distinct, func, select
+from sqlalchemy import Connection, RowMapping, and_, case, distinct, func, or_, select
 
 from snapshots.adapters.sql import schema
+from snapshots.adapters.sql.asking import ANSWERED_AFTER
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.sources import SqlFactSources
@@ -25,16 +26,18 @@ from snapshots.app.inventory_report import (
     Move,
     SourceState,
 )
+from snapshots.app.questions import Key
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.ip_type import IpType
 
 S, A = session_summaries.c, known_addresses.c
 THEN_AND_NOW = {
-    "asn": (S.snapshot_asn, A.current_asn),
-    "country": (S.snapshot_country, A.current_country),
-    "ip_type": (S.snapshot_ip_type, A.current_ip_type),
+    "asn": (S.snapshot_asn, A.current_asn, ANSWERED_AFTER[Key.ASN]),
+    "country": (S.snapshot_country, A.current_country, ANSWERED_AFTER[Key.COUNTRY]),
+    "ip_type": (S.snapshot_ip_type, A.current_ip_type, ANSWERED_AFTER[Key.IP_TYPE]),
 }
+"""A fact of a snapshot, the newest fact, and whether that is of a table newer than the attack."""
 
 
 class SqlInventoryReports:
@@ -110,20 +113,30 @@ class SqlInventoryReports:
     def drift(self, *, top: int) -> Drift:
         """Return then against now."""
         with self._database.reading() as connection:
-            known = and_(is_sealed(), A.newest_at.is_not(None))
-            joined = session_summaries.join(known_addresses, A.ip_address == S.source_ip)
-            differs = {name: then.is_distinct_from(now) for name, (then, now) in THEN_AND_NOW.items()}
-            changed = [func.coalesce(func.sum(case((each, 1), else_=0)), 0) for each in differs.values()]
-            sessions, addresses, *counts = connection.execute(
-                select(func.count(), func.count(distinct(S.source_ip)), *changed).select_from(joined).where(known)
+            joined = session_summaries.outerjoin(known_addresses, A.ip_address == S.source_ip)
+            comparable = {name: newer for name, (_, _, newer) in THEN_AND_NOW.items()}
+            differs = {
+                name: and_(newer, then.is_distinct_from(now)) for name, (then, now, newer) in THEN_AND_NOW.items()
+            }
+            is_known = or_(*comparable.values())
+            numbers = connection.execute(
+                select(
+                    func.count(),
+                    func.count().filter(is_known),
+                    func.count(distinct(S.source_ip)).filter(is_known),
+                    *(func.count().filter(each) for each in (*comparable.values(), *differs.values())),
+                )
+                .select_from(joined)
+                .where(is_sealed())
             ).one()
+            sealed, sessions, addresses, *counts = (int(number) for number in numbers)
             moves = {}
-            for name, (then, now) in THEN_AND_NOW.items():
+            for name, (then, now, _) in THEN_AND_NOW.items():
                 many = func.count().label("sessions")
                 query = (
                     select(then, now, many, func.count(distinct(S.source_ip)))
                     .select_from(joined)
-                    .where(known, differs[name])
+                    .where(is_sealed(), differs[name])
                     .group_by(then, now)
                     .order_by(many.desc(), then, now)
                     .limit(top)
@@ -133,9 +146,11 @@ class SqlInventoryReports:
                     for one, other, count, from_ in connection.execute(query)
                 ]
             return Drift(
+                sealed=sealed,
                 sessions=sessions,
                 addresses=addresses,
-                changed=dict(zip(THEN_AND_NOW, map(int, counts), strict=True)),
+                compared=dict(zip(THEN_AND_NOW, counts[:3], strict=True)),
+                changed=dict(zip(THEN_AND_NOW, counts[3:], strict=True)),
                 moves=moves,
             )
 

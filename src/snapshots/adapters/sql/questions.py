@@ -79,6 +79,11 @@ class SqlQuestions:
             query = select(sizes.c.size, func.count()).group_by(sizes.c.size)
             return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
 
+    def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
+        """Count the sessions that are left out because no table is newer than their attack."""
+        with self._database.reading() as connection:
+            return int(connection.execute(Asked(connection, which).without_newer(by)).scalar_one())
+
     def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
         _check(which, [Key.ASN], with_before=False)

@@ -33,13 +33,13 @@ from snapshots.app.report import (
     Report,
     Standing,
     Tally,
-    sources_of,
 )
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.observation import IpObservation, label_of
 from snapshots.domain.plausibility import PlausibleTimes
+from snapshots.domain.provenance import sources_of
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.snapshot import Method
 

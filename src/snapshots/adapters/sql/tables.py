@@ -44,6 +44,9 @@ known_addresses = Table(
     Column("current_asn", BigInteger),
     Column("current_country", String(2)),
     Column("current_ip_type", String(16)),
+    Column("current_asn_at", UtcDateTime),
+    Column("current_country_at", UtcDateTime),
+    Column("current_ip_type_at", UtcDateTime),
     Column("enrichment_updated_at", UtcDateTime),
     Column("first_seen", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False),
@@ -252,12 +255,6 @@ Index(
     info={"only_on": "sqlite"},
     sqlite_where=text(UNJUDGED.format(row="")),
 ).ddl_if(dialect="sqlite")
-
-
-def indexes_of(table: Table, dialect: str) -> Sequence[Index]:
-    """Return the indexes that a table has on a database of this kind, in the order of their names."""
-    those = (index for index in table.indexes if index.info.get("only_on", dialect) == dialect)
-    return sorted(those, key=lambda index: str(index.name))
 
 
 def states(fact: str) -> ColumnElement[bool]:
