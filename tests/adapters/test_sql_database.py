@@ -1,5 +1,7 @@
 """One database, its transactions, and how often it is asked."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,12 +15,14 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from snapshots import SessionAggregate, SettingRefused, StoreUnavailable, open_service
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import seeking
+from snapshots.adapters.sql.driver_errors import is_disk_full, is_unusable
 from snapshots.adapters.sql.moments import UtcDateTime, moment_in_utc, moment_text
 from snapshots.adapters.sql.rows import behaviour_in, seal_of
 from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
 from snapshots.adapters.sql.sessions import FOUND
 from snapshots.adapters.sql.tables import ip_observations, known_addresses, session_summaries
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import StoreUnusable
 from snapshots.domain.behaviour import Behaviour
 from snapshots.domain.observation import IpFacts
 from snapshots.domain.snapshot import IpSnapshot
@@ -311,3 +315,40 @@ def test_what_a_caller_told_the_planner_stays_told(postgresql: str) -> None:
             assert tuple(connection.execute(asked).one()) == ("off", "off")
         assert tuple(connection.execute(asked).one()) == ("off", "on")
     engine.dispose()
+
+
+def test_a_full_disk_is_called_so_on_sqlite(database: SqlDatabase) -> None:
+    """Also in the middle of a batch job, which does not go on session by session."""
+    database.migrate()
+    event.listen(database.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA max_page_count = 1"))
+    aggregates = [SessionAggregate.sighted(f"s{n}", f"8.8.{n // 200}.{n % 200}", NOON) for n in range(2000)]
+
+    with pytest.raises(StoreUnusable, match=r"the disk of the database .* is full, .* free some space"):
+        service(database).enrich(aggregates)
+
+
+def test_a_full_disk_is_called_so_on_postgresql(postgresql: str) -> None:
+    """Whichever statement meets it."""
+    database = SqlDatabase(postgresql)
+    database.migrate()
+    raise_full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+
+    full = pytest.raises(StoreUnusable, match=r"the disk of the database .* is full, .* could not extend file")
+    with full, database.rehearsal() as connection:
+        connection.exec_driver_sql(raise_full)
+    database.close()
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_an_io_error_of_sqlite_is_a_full_disk_where_there_is_no_space(
+    free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says "disk I/O error" when a small file cannot grow, and when a disk fails."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+    state = list(os.statvfs(tmp_path))
+    state[4] = 1000 if free else 0
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(state))
+
+    assert is_disk_full(error, tmp_path) is not free
+    assert is_unusable(error)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports import Stores, WriteLock
 from snapshots.app.run_ports import RunKind
 from snapshots.app.steering import (
@@ -245,6 +245,23 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
 
         with pytest.raises(StoreUnavailable, match="gone"):
             steering(database).drive(begun(database, stage), Told(), never)
+
+
+def test_work_ends_at_once_where_every_batch_would_fail() -> None:
+    """A right is missing or the disk is full: no smaller batch is tried, and no session set aside."""
+    numbers, tries = Numbers(5), list[int]()
+
+    def fail(_stores: Stores, _after: str, limit: int) -> Step:
+        tries.append(limit)
+        raise StoreUnusable("permission denied")
+
+    work = begun(InMemoryDatabase(), replace(numbers.stage(), step=fail))
+
+    with pytest.raises(StoreUnusable, match="permission denied"):
+        steering(InMemoryDatabase()).drive(replace(work, is_rehearsal=True), Told(), never)
+
+    assert len(tries) == 1
+    assert not work.set_aside
 
 
 class InTheWay(InMemoryDatabase):

@@ -53,3 +53,34 @@ def test_who_may_not_is_told_so_and_changes_nothing(url: str, run: Run) -> None:
 
     code, _, err = run("prune", "--before", "2027-01-01", "--db", as_role(url, "snapshots_loader"))
     assert (code, "permission denied" in err) == (1, True)
+
+
+def test_a_missing_right_ends_a_batch_job_with_one_sentence(url: str, run: Run) -> None:
+    """Not with one refusal for each session, and nothing is set aside."""
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO session_summaries (session_id, source_ip, source_ip_seen_at, first_event_at,"
+                " last_event_at, event_count, login_attempts, command_count, file_downloads, forward_count,"
+                " event_fingerprints, created_at, updated_at)"
+                " SELECT 'theirs' || n, (SELECT min(ip_address) FROM known_addresses), now(), now(), now(),"
+                " 1, 0, 0, 0, 0, '', now(), now()"
+                " FROM generate_series(1, 30) AS n"
+            )
+        )
+    reader, loader = as_role(url, "snapshots_reader"), as_role(url, "snapshots_loader")
+
+    refused = [run("backfill", *dry_run, "--db", reader) for dry_run in ([], ["--dry-run"])]
+    assert run("backfill", "--db", loader)[0] == 0
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        undoable = connection.execute(text("SELECT run FROM runs WHERE kind = 'backfill'")).scalar_one()
+    refused += [run("undo", undoable, *dry_run, "--db", loader) for dry_run in ([], ["--dry-run"])]
+    refused += [run("inventory", "refresh", "--db", reader), run("indexes", "--drop", "--db", loader)]
+
+    for code, _, err in refused:
+        assert (code, err.count("\n")) == (1, 1), err
+        assert err.startswith("Error: the database ")
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM set_asides")).scalar_one() == 0
+        running = connection.execute(text("SELECT kind, began_at FROM runs WHERE state = 'running'"))
+        assert not running.all()

@@ -8,7 +8,14 @@ from hashlib import blake2b
 
 from snapshots.app.ahead import ReadAhead
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import NoSuchRun, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable
+from snapshots.app.errors import (
+    NoSuchRun,
+    StoreBusy,
+    StoreGone,
+    StoreReplaced,
+    StoreUnavailable,
+    StoreUnusable,
+)
 from snapshots.app.far_end import FarEnd
 from snapshots.app.journey import Journey, last_done, unfinished
 from snapshots.app.patience import patiently
@@ -186,6 +193,7 @@ class BackfillSnapshots:
         Raises:
             StoreBusy: Others stood in the way to the last; what was judged before is stored.
             StoreGone: The database could not be reached to the last; likewise.
+            StoreUnusable: Rights or space are missing; likewise.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         nobody = ReadAhead[FoundPage](None)  # else beyond the span
@@ -207,7 +215,7 @@ class BackfillSnapshots:
         while not is_last:
             try:
                 step = patiently(partial(batch, after), sleep)
-            except (StoreBusy, StoreGone, StoreReplaced):
+            except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
                 raise
             except StoreUnavailable:
                 return counts

@@ -23,6 +23,10 @@ class StoreReplaced(StoreUnavailable):
     """Another database stands where the one was that the work began with, or none; what was stored before is there."""
 
 
+class StoreUnusable(StoreUnavailable):
+    """The database can store nothing of this work, such as without rights or space: a smaller batch fails as well."""
+
+
 class SourceUnreadable(SnapshotsError):
     """A source of facts, or of log lines, cannot be read."""
 

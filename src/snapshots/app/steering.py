@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable
+from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.run_ports import RunState
@@ -267,7 +267,7 @@ class Steering:
                     partial(self._rest, is_stopped=is_stopped),
                     observer.waiting_for,
                 )
-            except (StoreBusy, StoreGone, StoreReplaced):
+            except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
                 raise
             except StoreUnavailable as error:
                 if limit > 1:

@@ -168,7 +168,7 @@ def load(
 )
 @click.option(
     "--html",
-    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, readable=False),
     metavar="FILE",
     help="Write it as one page with charts, which a browser opens from the disk; - for standard output.",
 )

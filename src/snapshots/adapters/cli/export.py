@@ -40,7 +40,7 @@ class Target(Enum):
 
 
 @click.command(short_help="Write sessions for other programs.")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False), default="-")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, readable=False), default="-")
 @database_option
 @one_of(
     "--format",

@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 import click
 
+from snapshots.adapters.cli.streams import writing_output
+
 PART = ".part"
 LONGEST_NAME = 48
 """Characters of a file's name in that of its part: a name has 255 bytes at most."""
@@ -27,7 +29,9 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
         is_private: Whether a new file is for its owner alone.
     """
     if str(file) == "-":
-        yield sys.stdout.buffer
+        with writing_output():
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     file = _where_it_leads(file)
     try:

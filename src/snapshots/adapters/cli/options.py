@@ -75,7 +75,7 @@ def metrics_option(command: Command) -> Command:
     """Add `--metrics-file`."""
     return click.option(
         "--metrics-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Write numbers for Prometheus there, as a node exporter's textfile collector reads them.",
     )(command)

@@ -27,6 +27,26 @@ def open_missing_descriptors() -> None:
         setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
 
 
+class OutputFailed(OSError):
+    """Standard output cannot be written, such as because its disk is full."""
+
+
+@contextmanager
+def writing_output() -> Iterator[None]:
+    """
+    Call errors of writing to standard output by their name, but that its reader is gone.
+
+    Raises:
+        OutputFailed: It cannot be written.
+    """
+    try:
+        yield
+    except (BrokenPipeError, OutputFailed):
+        raise
+    except OSError as exc:
+        raise OutputFailed(exc.errno, exc.strerror or str(exc)) from exc
+
+
 class SafeStream(TextIOWrapper):
     """A text stream that writes harmful characters as escape sequences."""
 
@@ -44,7 +64,13 @@ class SafeStream(TextIOWrapper):
 
     def write_styled(self, text: str) -> None:
         """Write text whose escape sequences are our own."""
-        super().write(text)
+        with writing_output():
+            super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with writing_output():
+            super().flush()
 
 
 class SafeErrorStream(SafeStream):

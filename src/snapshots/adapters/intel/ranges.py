@@ -4,6 +4,7 @@ import csv
 import gzip
 import hashlib
 import re
+import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -187,7 +188,7 @@ def _lines(path: Path) -> Iterator[str]:
             file = gzip.GzipFile(fileobj=raw) if is_packed else raw
             for line in file:
                 yield line.decode("utf-8", "replace").replace("\x00", "\ufffd")
-    except (OSError, EOFError) as exc:
+    except (OSError, EOFError, zlib.error) as exc:
         raise SourceUnreadable(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
 
 

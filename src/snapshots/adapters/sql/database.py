@@ -31,7 +31,7 @@ from snapshots.adapters.sql.stored_types import wrong_values
 from snapshots.adapters.sql.stores import SqlStores
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.urls import database_url
-from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports import WriteLock
 from snapshots.app.safe_text import one_line, shown_url
 
@@ -356,6 +356,12 @@ class SqlDatabase:
                 raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
             if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
-            raise StoreUnavailable(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
+            if driver_errors.is_disk_full(exc.orig, path.parent if (path := path_of(self._url)) else None):
+                raise StoreUnusable(
+                    f"the disk of the database {self} is full, or that of its temporary files: {exc.orig};"
+                    " what was stored before is there, free some space and run the command again"
+                ) from exc
+            failed = StoreUnusable if driver_errors.is_unusable(exc.orig) else StoreUnavailable
+            raise failed(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
         except (SQLAlchemyError, sqlite3.Error) as exc:  # the driver's own of a caller's connection that is closed
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

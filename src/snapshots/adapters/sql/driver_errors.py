@@ -1,6 +1,9 @@
-"""What a database driver's error means: a lock, a conflict, or a server that cannot be reached."""
+"""What a database driver's error means: a lock, a conflict, a missing right, a full disk, or a server out of reach."""
 
+import os
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 
 from snapshots.adapters.sql.lock_waits import is_locked
 
@@ -17,6 +20,40 @@ def is_busy(error: BaseException | None) -> bool:
 def is_lock_timeout(error: BaseException | None) -> bool:
     """Whether a driver's error means that another process held a lock for longer than is waited for."""
     return getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE or is_locked(error)
+
+
+UNUSABLE = frozenset({"42501", "25006", "58030"})
+"""What PostgreSQL says where a right is missing, of a server that is for reading only, and of a disk that fails."""
+
+UNUSABLE_FILE = ("READONLY", "PERM", "AUTH", "CANTOPEN", "IOERR", "NOTADB")
+"""How the names of SQLite's errors begin, without their prefix, that mean the same of a file."""
+
+DISK_FULL = "53100"
+
+
+def is_unusable(error: BaseException | None) -> bool:
+    """Whether a driver's error means that whatever this process asks for fails, and not only for some rows."""
+    return getattr(error, "sqlstate", None) in UNUSABLE or _sqlite_error(error).startswith(UNUSABLE_FILE)
+
+
+def is_disk_full(error: BaseException | None, folder: Path | None) -> bool:
+    """
+    Whether a driver's error means that there is no space left.
+
+    Args:
+        error: The driver's.
+        folder: Of the SQLite file: for its small files SQLite calls a full disk an I/O error.
+    """
+    kind = _sqlite_error(error)
+    if kind.startswith("IOERR") and folder is not None:
+        with suppress(OSError):
+            return os.statvfs(folder).f_bavail == 0
+    return getattr(error, "sqlstate", None) == DISK_FULL or kind == "FULL"
+
+
+def _sqlite_error(error: BaseException | None) -> str:
+    """Return the name of SQLite's error without its prefix; "" if it is none."""
+    return str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
 
 
 TOO_MANY_CONNECTIONS = "53300"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from snapshots.app.errors import StoreBusy, StoreUnavailable
+from snapshots.app.errors import StoreBusy, StoreUnavailable, StoreUnusable
 
 ATTEMPTS, PAUSE = 5, 0.05
 """How often, and after how many seconds, a file is opened again whose last writer may just be closing it."""
@@ -68,10 +68,10 @@ def refuse_read_only(url: URL) -> None:
     Refuse to write a file that may only be read.
 
     Raises:
-        StoreUnavailable: The process lacks the right to write the file, or to create others beside it.
+        StoreUnusable: The process lacks the right to write the file, or to create others beside it.
     """
     if is_read_only(url):
-        raise StoreUnavailable(f"this process may only read the database {url}{advice_on(url)}")
+        raise StoreUnusable(f"this process may only read the database {url}{advice_on(url)}")
 
 
 def advice_on(url: URL) -> str:
