@@ -353,6 +353,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             now=container.clock().now,
             copy=copy,
             adoption=container.adoption(),
+            session_count=database.session_count,
             migrate=lambda to, partitions: database.migrate(to, partitions=partitions),
             fleet=partial(_fleet, settings),
             shown_database=str(database),

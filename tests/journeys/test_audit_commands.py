@@ -2,11 +2,14 @@
 
 import json
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.database import SqlDatabase
@@ -162,8 +165,40 @@ def test_tables_come_and_go_by_command(run: Run, tmp_path: Path) -> None:
     assert "from version none to 0001" in run("migrate", "--db", database, "--to", "0001")[1]
     assert "from version 0001 to" in run("migrate", "--db", database)[1]
     assert "already" in run("migrate", "--db", database)[1]
-    assert "to none" in run("migrate", "--db", database, "--to", "base")[1]
+    assert "to none" in run("migrate", "--db", database, "--to", "base", "--yes")[1]
     assert "no sessions yet" in run("report", "--db", database)[2]
+
+
+def test_no_table_is_dropped_without_a_question(run: Run, logs: Path, sql_url: str) -> None:
+    """It says how many sessions would be lost; where nobody can be asked, --yes is needed."""
+    run("load", logs, "--db", sql_url)
+    with create_engine(sql_url, poolclass=NullPool).connect() as connection:
+        count = connection.execute(text("SELECT count(*) FROM session_summaries")).scalar_one()
+
+    code, out, err = run("migrate", "--to", "base", "--db", sql_url)
+    assert (code, out, f"with {count:,} sessions; give --yes to do it" in err) == (2, "", True)
+    assert run("migrate", "--to", "-12", "--db", sql_url)[0] == 2, "a version relative to this one"
+    assert run("verify", "--db", sql_url)[0] == 0
+
+    assert run("migrate", "--to", "base", "--yes", "--db", sql_url)[0] == 0
+    assert run("migrate", "--to", "base", "--db", sql_url)[0] == 0, "nothing is left to lose"
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
+def test_the_question_is_answered_on_a_terminal(run: Run, logs: Path, tmp_path: Path, answer: str, code: int) -> None:
+    """Only yes drops the tables."""
+    run("load", logs)
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    command = [sys.executable, "-m", "snapshots", "migrate", "--to", "base", "--db", f"sqlite:///{tmp_path}/test.db"]
+
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == code
+    assert "sessions. Continue? [y/N]" in done.stderr
+    assert run("report")[0] == 1 - code
 
 
 def test_a_file_that_may_not_be_written_can_be_read(

@@ -105,6 +105,8 @@ class Application:
             hold.
         now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
+        session_count: Returns how many sessions the tables hold, whatever version these have; None without
+            tables of ours.
         migrate: Brings the tables to a version, lays sessions into so many partitions or none, and returns the version
             before and the one after.
         fleet: Returns a cluster, by its address and the settings of its engine.
@@ -139,6 +141,7 @@ class Application:
     bundled_types: Callable[[], tuple[str, datetime]]
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
+    session_count: Callable[[], int | None]
     migrate: Callable[[str, int | None], tuple[str | None, str | None]]
     fleet: Callable[[str, Mapping[str, str]], Fleet]
     shown_database: str

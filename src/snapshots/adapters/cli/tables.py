@@ -1,16 +1,18 @@
 """The commands for the tables themselves: migrate, indexes, copy and adopt."""
 
+import sys
 from typing import Any
 
 import click
 
 from snapshots.adapters.cli import render
-from snapshots.adapters.cli.application import OpenApplication
+from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
 from snapshots.adapters.cli.progress import CopyBar
 
 MOST_PARTITIONS = 1024
+COULD_NOT = 1
 
 
 @click.command(short_help="Bring the tables up to date.")
@@ -23,14 +25,20 @@ MOST_PARTITIONS = 1024
     metavar="N",
     help="On a new PostgreSQL database: lay sessions into so many partitions.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before --to base drops the tables.")
 @click.pass_obj
-def migrate(open_application: OpenApplication, /, to: str, *, partitions: int | None, **options: Any) -> None:
+def migrate(
+    open_application: OpenApplication, /, to: str, *, partitions: int | None, yes: bool, **options: Any
+) -> None:
     """
     Bring the tables of the database to the version that this program works with; their rows stay.
 
-    A load does it for a new database. Going back to an older version loses what only the newer one holds.
+    A load does it for a new database. Going back to an older version loses what only the newer one holds, and
+    --to base drops every table: it says how many sessions are lost and asks, unless --yes is given.
     """
     with opened(open_application, options) as application:
+        if to == "base" and not yes:
+            _confirm_drop(application)
         before, after = application.migrate(to, partitions)
         if partitions is not None:
             click.echo(f"{application.shown_database}: sessions lie in {partitions} partitions.")
@@ -38,6 +46,19 @@ def migrate(open_application: OpenApplication, /, to: str, *, partitions: int | 
             click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
         else:
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
+
+
+def _confirm_drop(application: Application) -> None:
+    """Ask whether to drop the tables; end the command if the answer is no, or if nobody can be asked."""
+    count = application.session_count()
+    if count is None:
+        return
+    sentence = f"this drops all tables of {application.shown_database}, with {count:,} sessions"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{sentence}; give --yes to do it")
+    if not click.confirm(f"{sentence[0].upper()}{sentence[1:]}. Continue?", err=True):
+        click.echo("Nothing was changed.", err=True)
+        click.get_current_context().exit(COULD_NOT)
 
 
 @click.command(short_help="Build the indexes that questions need.")

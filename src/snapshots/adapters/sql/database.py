@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
@@ -181,6 +181,8 @@ class SqlDatabase:
             StoreUnavailable: The database refused; nothing was changed.
             SettingRefused: There is no such version, or sessions cannot be laid into partitions.
         """
+        if to not in {"head", "base", *schema.known()}:  # Alembic would take "-1", too
+            raise SettingRefused(f"there is no version {to} to migrate to: the newest is {schema.newest()}")
         with self.changing_tables() as connection:
             before = schema.version(connection)
             try:
@@ -201,6 +203,22 @@ class SqlDatabase:
         if after == schema.newest():
             self.build_indexes(for_queries=not is_adopted)  # a backfill of the past is faster without those
         return before, after
+
+    def session_count(self) -> int | None:
+        """
+        Return how many sessions the tables hold, whatever version these have.
+
+        None if there are no tables, or another loader made them.
+
+        Raises:
+            StoreUnavailable: The database does not answer.
+        """
+        if not self.is_there:
+            return None
+        with self.looking() as connection:
+            if schema.version(connection) is None or schema.is_adopted(connection):
+                return None
+            return connection.execute(select(func.count()).select_from(session_summaries)).scalar_one()
 
     @contextmanager
     def changing_tables(self) -> Iterator[Connection]:

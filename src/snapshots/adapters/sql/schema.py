@@ -22,7 +22,13 @@ versions = Table("alembic_version", MetaData(), Column("version_num", String(32)
 @cache
 def newest() -> str:
     """Return the version that this program works with."""
-    return max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
+    return max(known())
+
+
+@cache
+def known() -> frozenset[str]:
+    """Return every version that there was."""
+    return frozenset(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
 
 
 def version(connection: Connection) -> str | None:
