@@ -3,12 +3,13 @@
 import gzip
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.files import find_logs
+from snapshots.adapters.cowrie.files import files_named, find_logs
 
 
 def write(path: Path, day: int, *, packed: bool = False) -> Path:
@@ -186,3 +187,56 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "scandir", refuse)
 
     assert problems(tmp_path) == ["secret cannot be read: Permission denied"]
+
+
+@pytest.fixture
+def deepest(tmp_path: Path) -> Iterator[Path]:
+    """The deepest of 1,500 folders, each in the one before."""
+    made, path = list[Path](), tmp_path / "log"
+    for _ in range(1500):
+        path.mkdir()
+        made.append(path)
+        path /= "d"
+    yield made[-1]
+    for each in reversed(made):  # shutil.rmtree calls itself for each level
+        for path in each.glob("*.json"):
+            path.unlink()
+        each.rmdir()
+
+
+def test_a_folder_of_1500_levels_is_searched_to_its_end(tmp_path: Path, deepest: Path) -> None:
+    """By whatever it is named, and while it is followed."""
+    write(tmp_path / "log" / "cowrie.json", 1)
+    write(deepest / "deep.json", 2)
+
+    assert found(tmp_path / "log") == ["cowrie.json", "deep.json"]
+    assert found(f"{tmp_path}/log/**/*.json") == ["cowrie.json", "deep.json"]
+    assert [path.name for path in files_named([str(tmp_path / "log")])] == ["cowrie.json", "deep.json"]
+
+
+def test_a_folder_whose_path_is_too_long_is_named_and_the_rest_is_loaded(tmp_path: Path) -> None:
+    """No system call takes a path of more than 4,095 bytes."""
+    write(tmp_path / "cowrie.json", 1)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=folder)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+
+    logs = find_logs([str(tmp_path)], LineDecoder())
+
+    assert [content.name for content in logs.contents] == [str(tmp_path / "cowrie.json")]
+    assert [problem.endswith("cannot be read: File name too long") for problem in logs.problems] == [True]
+    assert [path.name for path in files_named([str(tmp_path)])] == ["cowrie.json"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop/x", "loop/*"])
+def test_what_cannot_be_looked_at_is_not_said_to_be_absent(tmp_path: Path, name: str) -> None:
+    """The reason is the system's."""
+    (tmp_path / "loop").symlink_to("loop")
+
+    (problem,) = find_logs([f"{tmp_path}/{name}"], LineDecoder()).problems
+
+    assert problem.startswith(f"{tmp_path}/{name} cannot be read: ")

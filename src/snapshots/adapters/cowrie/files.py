@@ -3,7 +3,8 @@
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,14 @@ from pathlib import Path
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.layers import ForeignFile
+from snapshots.adapters.folders import walk
 from snapshots.app.errors import LogUnreadable
 
 NOT_LOGS = frozenset({"downloads", "tty"})
 """Cowrie's folders for what attackers left; a file in them may look like a log, and is theirs."""
+
+DEEPEST_PATTERN = 10_000
+"""Calls within each other that a pattern may take: a path has 2,048 levels at most."""
 
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -71,6 +76,9 @@ class _Search:
             self._contents[None] = LogContent(None, self._decoder, is_named=True)
             return
         problems = len(self._problems)
+        if (error := _hindrance(text)) is not None:
+            self._problems.append(f"{text} cannot be read: {error.strerror}")
+            return
         if os.path.lexists(text):
             path = Path(text)
             if not os.path.isdir(path):  # noqa: PTH112 - does not raise
@@ -85,16 +93,15 @@ class _Search:
             self._problems.append(f"there is no Cowrie log among the files {text}")
 
     def _add_match(self, path: Path) -> bool:
-        return self._add_below(path) if path.is_dir() else self._add_file(path)
+        return self._add_below(path) if os.path.isdir(path) else self._add_file(path)  # noqa: PTH112 - does not raise
 
     def _add_below(self, folder: Path) -> bool:
         """Add the logs in a folder, and return whether there are any; links to folders are passed over."""
         has_logs = False
-        for where, folders, files in os.walk(folder, onerror=self._refuse):
-            self._skipped += _linked(where, folders)
-            folders[:] = _visited(where, folders)
-            for name in sorted(files):
-                has_logs |= not name.startswith(".") and self._add_file(Path(where, name))
+        for found in walk(str(folder), is_entered=_may_be_visited, on_error=self._refuse):
+            self._skipped += [Path(found.path, name) for name in found.links]
+            for name in found.files:
+                has_logs |= not name.startswith(".") and self._add_file(Path(found.path, name))
         return has_logs
 
     def _add_file(self, path: Path, *, is_named: bool = False) -> bool:
@@ -120,6 +127,17 @@ class _Search:
 
     def _refuse(self, error: OSError) -> None:
         self._problems.append(f"{error.filename} cannot be read: {error.strerror}")
+
+
+def _hindrance(text: str) -> OSError | None:
+    """Return why it cannot be known whether there is a file or folder of a name, such as in a closed folder."""
+    try:
+        os.lstat(text)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        return error
+    return None
 
 
 def is_log(content: LogContent) -> bool:
@@ -155,27 +173,21 @@ def _matching(text: str) -> list[Path]:
         return [path]
     folder = next(parent for parent in path.parents if os.path.exists(parent))  # noqa: PTH110 - does not raise
     pattern = Path(glob.escape(str(folder)), path.relative_to(folder))
-    return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - takes absolute patterns
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + DEEPEST_PATTERN)  # glob calls itself for each level of folders that ** matches
+    try:
+        return [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True))]  # noqa: PTH207 - takes absolute patterns
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
-        folders[:] = _visited(where, folders)
-        yield from (Path(where, name) for name in sorted(files) if not name.startswith("."))
+    for found in walk(str(folder), is_entered=_may_be_visited, on_error=lambda _: None):
+        yield from (Path(found.path, name) for name in found.files if not name.startswith("."))
 
 
 def _may_be_visited(name: str) -> bool:
     return not name.startswith(".") and name not in NOT_LOGS
-
-
-def _visited(where: str, folders: Sequence[str]) -> list[str]:
-    return sorted(name for name in folders if _may_be_visited(name) and not Path(where, name).is_symlink())
-
-
-def _linked(where: str, folders: Sequence[str]) -> list[Path]:
-    """Return the links to folders: what they lead to may be above, or the whole disk."""
-    links = (Path(where, name) for name in sorted(folders) if _may_be_visited(name))
-    return [path for path in links if path.is_symlink()]
 
 
 def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:
