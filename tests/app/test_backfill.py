@@ -16,7 +16,7 @@ from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, Stor
 from snapshots.app.far_end import FarEnd
 from snapshots.app.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Database, Health
+from snapshots.app.ports import Database, Health, WriteLock
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import OpenCase, SessionChange, Span
 from snapshots.app.settle import FoundPage, SettledPage, Settling
@@ -515,7 +515,7 @@ def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pyt
             world.backfill.judge_span("run", Span("", ""), lambda _: None)
 
 
-def raising(error: Exception) -> Callable[..., None]:
+def raising(error: Exception) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> None:
         raise error
 
@@ -536,6 +536,63 @@ def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
     (record,) = world.memory_database.memory.records.values()
     assert record.state is RunState.INTERRUPTED
     assert world.backfill.resume(record.run, Told()).sealed == {Method.ASOF: 1}
+
+
+class Restarting(InMemoryDatabase):
+    """A database that cannot be reached once, at its n-th transaction from now on."""
+
+    left: int | None = None
+
+    @contextmanager
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
+        self.fail_once()
+        with super().transaction(connection, rehearse=rehearse, lock=lock) as stores:
+            yield stores
+
+    @contextmanager
+    def view(self) -> Iterator[InMemoryStores]:
+        self.fail_once()
+        with super().view() as stores:
+            yield stores
+
+    def fail_once(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise StoreGone("the server restarts")
+
+
+@pytest.mark.parametrize("command", ["backfill", "improve", "undo"])
+def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: str) -> None:
+    """The first one that looks for the run to undo is not one of the run; all others are retried."""
+    for moment in range(2 if command == "undo" else 1, 30):
+        database = Restarting()
+        world = World(source(), database=database)
+        world.put(HOME.text, OTHER.text)
+        run = world.backfill.run(Told()).run if command == "undo" else ""
+        database.left = moment
+
+        done = world.undo.undo(run, Told()) if command == "undo" else getattr(world, command).run(Told())
+
+        assert done.is_done
+        if database.left > 0:
+            assert moment > 4
+            return
+        assert RunState.RUNNING not in {record.state for record in database.memory.records.values()}
+
+
+def test_nobody_helps_while_the_server_restarts() -> None:
+    """The work itself waits for it."""
+    far_end = FarEnd(AtOnce(), no_helper, clock=TickingClock(), stopwatch=lambda: 0.0, span=1)
+    work = Work(run="run", stages=[], pace=Pace())
+
+    with (
+        far_end.helping(work, raising(StoreGone("gone")), after=""),
+        far_end.taking_turns(work, "count", lambda _, after: after, is_worth_while=raising(StoreGone("gone"))),
+    ):
+        assert not work.is_helped
 
 
 def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
@@ -20,6 +22,7 @@ from snapshots.app.far_end import FarEnd
 from snapshots.app.journey import Journey, last_done, unfinished
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.presence import begin_run
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, Span
 from snapshots.app.settle import FoundPage, Settling
@@ -123,9 +126,7 @@ class BackfillSnapshots:
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         run, now = self._new_run(), self._clock.now()
-        with self._database.transaction() as stores:
-            settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
-            stores.runs.begin(run, RunKind.BACKFILL, at=now, settings=settings)
+        settings = self._steering.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
         counts = Counter[str]()
         try:
             for done in beside(run):
@@ -242,6 +243,12 @@ class BackfillSnapshots:
             self._service.forget()
         return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
 
+    def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
+        with self._database.transaction() as stores:
+            settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
+            begin_run(stores, run, RunKind.BACKFILL, at=now, settings=settings)
+        return settings
+
     def _carry_on(
         self,
         record: RunRecord,
@@ -260,20 +267,26 @@ class BackfillSnapshots:
             counts=Counter(record.counts),
             owner=record.settings["owner"],
         )
-        begun_at, state = self._stopwatch(), RunState.FAILED
+        begun_at = self._stopwatch()
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-            state = RunState.DONE if is_done else RunState.INTERRUPTED
-        finally:
-            with self._database.transaction() as stores:
-                now = self._clock.now()
-                stores.counts.recount_networks(counted_at=now)
-                if work.is_owned(stores):
-                    if journey.learned_until is not None:
-                        stores.runs.remember(record.run, {"learned_until": journey.learned_until.isoformat()})
-                    stores.runs.end(record.run, state, at=now)
-                work.set_aside = dict(stores.runs.set_aside_by(record.run))
+        except BaseException:
+            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                self._end(journey, work, RunState.FAILED)
+            raise
+        state = RunState.DONE if is_done else RunState.INTERRUPTED
+        self._steering.retried(partial(self._end, journey, work, state), observer)
         return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
+
+    def _end(self, journey: Journey, work: Work, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            now = self._clock.now()
+            stores.counts.recount_networks(counted_at=now)
+            if work.is_owned(stores):
+                if journey.learned_until is not None:
+                    stores.runs.remember(work.run, {"learned_until": journey.learned_until.isoformat()})
+                stores.runs.end(work.run, state, at=now)
+            work.set_aside = dict(stores.runs.set_aside_by(work.run))
 
     def _journey(self, run: str, *, is_rehearsal: bool = False, has_begun: bool = False) -> Journey:
         self._ahead.drop()

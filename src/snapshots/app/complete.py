@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from snapshots.app.ports import Clock, Database, Stores
-from snapshots.app.run_ports import RunKind, RunState
+from snapshots.app.presence import begin_run
+from snapshots.app.run_ports import SIGN_OF_LIFE, RunKind, RunState
 from snapshots.app.session_ports import OpenCase
 from snapshots.app.settle import Settling
 from snapshots.domain.snapshot import IpSnapshot
@@ -17,9 +18,6 @@ LOOKED_THROUGH = "completed_until"
 
 LATEST = 100
 """Among how many loads the one is looked for that looked last; clocks may put them in another order."""
-
-SIGN_OF_LIFE = timedelta(minutes=10)
-"""A load that was not heard of for so long has died, and others may judge what it left waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +90,7 @@ class LateCompletion:
                 )
                 page = self._settling.settle(found, stores, run=run, now=now)
                 if page.judged and not judged:
-                    stores.runs.begin(run, RunKind.LATE, at=now)
+                    begin_run(stores, run, RunKind.LATE, at=now)
                 judged += len(page.judged)
                 written = [each for each in page.judged if each.session.session_id not in page.lost]
                 sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)

@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from threading import Condition
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from snapshots.app.enrich import knowledge_in
+from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.far_spans import FEWEST_SPANS, FarSpans
 from snapshots.app.far_turns import Turns
 from snapshots.app.patience import patiently
@@ -25,6 +26,8 @@ from snapshots.app.steering import Work
 from snapshots.app.store_first import counts_of
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.judgement import Verdicts
+
+T = TypeVar("T")
 
 SPAN = 18_000
 """How many sessions a span holds, about: a little less than the largest batch."""
@@ -97,7 +100,7 @@ class FarEnd:
         Raises:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
-        unjudged = count() if self._executor is not None and _is_free(work) else 0
+        unjudged = _if_reached(count, otherwise=0) if self._executor is not None and _is_free(work) else 0
         if self._executor is None or unjudged < self._span * FEWEST_SPANS:
             yield
             return
@@ -127,7 +130,7 @@ class FarEnd:
             do: Does a batch behind a place, within a transaction, and returns the place behind it.
             is_worth_while: Says whether there are enough.
         """
-        if self._executor is None or not _is_free(work) or not is_worth_while():
+        if self._executor is None or not _is_free(work) or not _if_reached(is_worth_while, otherwise=False):
             yield
             return
         with self._open_own() as (database, _):
@@ -172,6 +175,14 @@ class FarEnd:
         """Let the near end not look at what the far end took."""
         if self._hand is not None and self._hand.low:
             stores.open_sessions.keep_to(Span("", self._hand.low))
+
+
+def _if_reached(ask: Callable[[], T], *, otherwise: T) -> T:
+    """Return an answer of the database, or another value while it restarts: then nobody helps."""
+    try:
+        return ask()
+    except (StoreBusy, StoreGone):
+        return otherwise
 
 
 def _is_free(work: Work) -> bool:

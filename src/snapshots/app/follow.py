@@ -1,17 +1,20 @@
 """Follow logs that are being written, until told to stop."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from snapshots.app.batch import LoadReport
 from snapshots.app.complete import LateCompletion
 from snapshots.app.dead_letters import RejectedLines
 from snapshots.app.enrich import SnapshotService
-from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone
+from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.lines import LogSource
 from snapshots.app.load import BulkLoader
+from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database
 from snapshots.app.presence import Presence, begin_load
 from snapshots.app.progress import LoadObserver
@@ -114,7 +117,7 @@ class DeltaLoader:
             SourceUnreadable: A source of facts failed; likewise.
         """
         run, began_at = self._new_run(), self._clock.now()
-        report, state = LoadReport(run=run), RunState.FAILED
+        report = LoadReport(run=run)
         if not self._begin(run, began_at, is_stopped):
             return report
         kept_house_at, failures, is_told = self._stopwatch(), 0, False
@@ -145,14 +148,19 @@ class DeltaLoader:
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
                 self._rest(every, is_stopped)
-            state = RunState.DONE
-        finally:
-            with self._database.transaction() as stores:
-                now = self._clock.now()
-                stores.counts.recount_networks(counted_at=now)
-                stores.runs.note(run, report.counts(), at=now)
-                stores.runs.end(run, state, at=now)
+        except BaseException:
+            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                self._end(report, RunState.FAILED)
+            raise
+        patiently(partial(self._end, report, RunState.DONE), self._sleep, self._tell)
         return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)
+
+    def _end(self, report: LoadReport, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            now = self._clock.now()
+            stores.counts.recount_networks(counted_at=now)
+            stores.runs.note(report.run, report.counts(), at=now)
+            stores.runs.end(report.run, state, at=now)
 
     def _read(
         self,
@@ -200,6 +208,7 @@ class DeltaLoader:
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
             stores.runs.note(run, report.counts(), at=now)
+            stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
         completed = self._completion.complete(by=run).sealed
         return replace(report, completed=report.completed + completed)
 

@@ -2,10 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from snapshots.app.enrich import SnapshotService
+from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.presence import begin_run
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.steering import Pace, Place, Stage, Steering, Step, Work, WorkObserver
 from snapshots.domain.policy import SnapshotPolicy
@@ -90,18 +94,20 @@ class ImproveSnapshots:
             )
         ]
         if not is_rehearsal:
-            with self._database.transaction() as stores:
-                stores.runs.begin(work.run, RunKind.IMPROVE, at=self._clock.now())
-        state = RunState.FAILED
+            self._steering.retried(partial(self._begin, work.run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-            state = RunState.DONE if is_done else RunState.INTERRUPTED
+        except BaseException:
+            if not is_rehearsal:
+                with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                    self._end(work.run, RunState.FAILED)
+            raise
         finally:
             if is_rehearsal:
                 self._service.forget()
-            else:
-                with self._database.transaction() as stores:
-                    stores.runs.end(work.run, state, at=self._clock.now())
+        if not is_rehearsal:
+            state = RunState.DONE if is_done else RunState.INTERRUPTED
+            self._steering.retried(partial(self._end, work.run, state), observer)
         improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "set_aside"}}
         return ImproveReport(
             run=work.run,
@@ -110,6 +116,14 @@ class ImproveSnapshots:
             improved=improved,
             set_aside=work.set_aside,
         )
+
+    def _begin(self, run: str) -> None:
+        with self._database.transaction() as stores:
+            begin_run(stores, run, RunKind.IMPROVE, at=self._clock.now())
+
+    def _end(self, run: str, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            stores.runs.end(run, state, at=self._clock.now())
 
     def _step(self, work: Work) -> Callable[[Stores, str, int], Step]:
         def step(stores: Stores, after: str, limit: int) -> Step:

@@ -7,6 +7,7 @@ from snapshots.app.complete import Completed, LateCompletion
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.lookup import Lookups
 from snapshots.app.ports import Clock, Database, FactSource
+from snapshots.app.presence import begin_run
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
@@ -79,7 +80,7 @@ class InventoryKeeper:
         with self._database.transaction() as stores:
             known = stores.sources.register(source.build, registered_at=now)
             _refuse_another(known, source.build)
-            stores.runs.begin(run, RunKind.IMPORT, at=now)
+            begin_run(stores, run, RunKind.IMPORT, at=now)
         after, addresses, learned = "", 0, 0
         while True:
             with self._database.transaction() as stores:
@@ -87,6 +88,7 @@ class InventoryKeeper:
                 if not page:
                     break
                 learned += self._lookups.look_up(page, source, known.number, stores)
+                stores.runs.note(run, None, at=self._clock.now())
             after = page[-1].text
             addresses += len(page)
             told(addresses)
@@ -108,10 +110,10 @@ class InventoryKeeper:
         """
         run, now = self._new_run(), self._clock.now()
         with self._database.transaction() as stores:
-            stores.runs.begin(run, RunKind.REFRESH, at=now)
+            begin_run(stores, run, RunKind.REFRESH, at=now)
             self._lookups.register(stores)
             stores.inventory.take_over(registered_at=now)
-        addresses, learned = 0, self._read_documents()
+        addresses, learned = 0, self._read_documents(run)
         while limit is None or addresses < limit:
             with self._database.transaction() as stores:
                 size = PAGE if limit is None else min(PAGE, limit - addresses)
@@ -119,11 +121,12 @@ class InventoryKeeper:
                 if not behind:
                     break
                 learned += self._lookups.catch_up(behind, stores)
+                stores.runs.note(run, None, at=self._clock.now())
             addresses += len(behind)
             told(addresses)
         return self._end(run, addresses, learned)
 
-    def _read_documents(self) -> int:
+    def _read_documents(self, run: str) -> int:
         """Learn what another loader's enrichment left in an adopted database."""
         after, learned = "", 0
         while True:
@@ -132,6 +135,7 @@ class InventoryKeeper:
                 if not page:
                     return learned
                 learned += self._lookups.read_documents(page, stores)
+                stores.runs.note(run, None, at=self._clock.now())
             after = page[-1].address.text
 
     def retract(self, label: str) -> tuple[RegisteredBuild, int]:
@@ -153,7 +157,7 @@ class InventoryKeeper:
             found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
             if len(found) != 1:
                 raise NoSuchBuild(f"there {'are several builds' if found else 'is no build'} {label} to retract")
-            stores.runs.begin(run, RunKind.RETRACT, at=now)
+            begin_run(stores, run, RunKind.RETRACT, at=now)
             count = stores.sources.retract(found[0].number, retracted_at=now)
         after = ""
         while True:
@@ -164,6 +168,7 @@ class InventoryKeeper:
                     stores.runs.end(run, RunState.DONE, at=self._clock.now())
                     return found[0], count
                 self._lookups.show_again(page, stores)
+                stores.runs.note(run, None, at=self._clock.now())
             after = page[-1].text
 
     def _end(self, run: str, addresses: int, learned: int) -> LookedUp:

@@ -9,10 +9,9 @@ from datetime import datetime
 from functools import partial
 
 from snapshots.app.ahead import ReadAhead
-from snapshots.app.complete import SIGN_OF_LIFE
 from snapshots.app.far_end import FarEnd, News
 from snapshots.app.ports import Clock, Database, Stores
-from snapshots.app.run_ports import RunKind, RunRecord, RunState
+from snapshots.app.run_ports import SIGN_OF_LIFE, RunKind, RunRecord, RunState
 from snapshots.app.session_ports import Judged, OpenCase, SettledByStore, StagedVerdicts
 from snapshots.app.settle import FoundPage, SettledPage, Settling, verdicts_in
 from snapshots.app.steering import Pace, Place, Stage, Step, Work

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from snapshots.app.batch import Batch, BatchSize, LoadReport, ReadSession
-from snapshots.app.complete import SIGN_OF_LIFE, LateCompletion
+from snapshots.app.complete import LateCompletion
 from snapshots.app.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.enrich import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreUnavailable
@@ -16,7 +16,7 @@ from snapshots.app.patience import ignore, patiently
 from snapshots.app.ports import Clock, Database, Stores
 from snapshots.app.presence import Presence, begin_load
 from snapshots.app.progress import BatchLoaded, LoadObserver
-from snapshots.app.run_ports import RunState
+from snapshots.app.run_ports import SIGN_OF_LIFE, RunState
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.reuse import tell_apart
 from snapshots.domain.snapshot import Method
@@ -253,7 +253,7 @@ class BulkLoader:
             letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
-            stores.runs.note(run, None, at=now)
+            stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
         report = LoadReport(
             run=run,
             lines=batch.lines,

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
+
+SIGN_OF_LIFE = timedelta(minutes=10)
+"""A run without a heartbeat for this long counts as dead; others may take over what it left."""
 
 
 class RunKind(Enum):
@@ -58,6 +61,11 @@ class RunRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     position: str = ""
+
+    def state_at(self, now: datetime) -> RunState:
+        """Return how the run stands: one that is recorded as running, but had no heartbeat for long, was cut off."""
+        is_cut_off = self.state is RunState.RUNNING and now - self.heard_at >= SIGN_OF_LIFE
+        return RunState.INTERRUPTED if is_cut_off else self.state
 
 
 class Runs(Protocol):

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
 from snapshots.app.patience import patiently
 from snapshots.app.ports import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.run_ports import RunState
+
+T = TypeVar("T")
 
 NAP = 0.1
 """Seconds after which somebody who rests looks whether to stop."""
@@ -248,8 +250,7 @@ class Steering:
         self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
     ) -> bool:
         pace = stage.pace or work.pace
-        with self._database.view() as stores:
-            total = stage.count(stores)
+        total = self.retried(partial(self._count, stage), observer, is_stopped)
         if not total and stage.is_optional:
             return True
         is_prelude = stage.name not in {each.name for each in work.stages}
@@ -262,11 +263,7 @@ class Steering:
                 return False
             begun_at = self._stopwatch()
             try:
-                step = patiently(
-                    partial(self._batch, stage, after, limit, work),
-                    partial(self._rest, is_stopped=is_stopped),
-                    observer.waiting_for,
-                )
+                step = self.retried(partial(self._batch, stage, after, limit, work), observer, is_stopped)
             except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
                 raise
             except StoreUnavailable as error:
@@ -285,6 +282,22 @@ class Steering:
             size = pace.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK)
             self._rest(pace.pause_after(step.handled, seconds), is_stopped)
+
+    def retried(
+        self, act: Callable[[], T], observer: WorkObserver, is_stopped: Callable[[], bool] = lambda: False
+    ) -> T:
+        """
+        Return what a transaction returns, retried while the database is busy or cannot be reached.
+
+        Raises:
+            StoreBusy: Others held locks to the last.
+            StoreGone: The database could not be reached to the last.
+        """
+        return patiently(act, partial(self._rest, is_stopped=is_stopped), observer.waiting_for)
+
+    def _count(self, stage: Stage) -> int:
+        with self._database.view() as stores:
+            return stage.count(stores)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
@@ -337,7 +350,7 @@ class Steering:
     def _is_well(self, observer: WorkObserver, is_stopped: Callable[[], bool]) -> bool:
         """Wait until the database is well; return whether it is, and nobody stopped the work."""
         waited = 0
-        while trouble := self._health.trouble():
+        while trouble := self.retried(self._health.trouble, observer, is_stopped):
             observer.waiting_for(trouble)
             self._rest(WAITS[min(waited, len(WAITS) - 1)], is_stopped)
             waited += 1

@@ -1,11 +1,14 @@
 """Take back exactly what one run wrote."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from snapshots.app.errors import NoSuchRun
+from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.journey import counted_until
 from snapshots.app.ports import Clock, Database, Stores
+from snapshots.app.presence import begin_run
 from snapshots.app.run_ports import RunKind, RunRecord, RunState
 from snapshots.app.steering import Pace, Stage, Steering, Step, Work, WorkObserver
 
@@ -89,20 +92,17 @@ class UndoRun:
 
         work.stages = [Stage(name="undo", step=step, count=lambda _: sum(_sealed(record)))]
         if not is_rehearsal:
-            with self._database.transaction() as stores:
-                stores.runs.begin(work.run, RunKind.UNDO, at=self._clock.now(), settings={"undoes": run})
-        state = RunState.FAILED
+            self._steering.retried(partial(self._begin, work.run, run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-            state = RunState.DONE if is_done else RunState.INTERRUPTED
-        finally:
+        except BaseException:
             if not is_rehearsal:
-                with self._database.transaction() as stores:
-                    now = self._clock.now()
-                    stores.counts.recount_networks(counted_at=now)
-                    stores.runs.end(work.run, state, at=now)
-                    if state is RunState.DONE:
-                        stores.runs.mark_undone(run)
+                with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                    self._end(work.run, run, RunState.FAILED)
+            raise
+        if not is_rehearsal:
+            state = RunState.DONE if is_done else RunState.INTERRUPTED
+            self._steering.retried(partial(self._end, work.run, run, state), observer)
         return UndoReport(
             is_done=is_done,
             opened=work.counts["opened"],
@@ -110,6 +110,18 @@ class UndoRun:
             forgotten=work.counts["forgotten"],
             sources=tuple(sorted(sources)),
         )
+
+    def _begin(self, by: str, undone: str) -> None:
+        with self._database.transaction() as stores:
+            begin_run(stores, by, RunKind.UNDO, at=self._clock.now(), settings={"undoes": undone})
+
+    def _end(self, by: str, undone: str, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            now = self._clock.now()
+            stores.counts.recount_networks(counted_at=now)
+            stores.runs.end(by, state, at=now)
+            if state is RunState.DONE:
+                stores.runs.mark_undone(undone)
 
 
 def _undoable(stores: Stores, run: str) -> RunRecord:

@@ -145,9 +145,9 @@ def _written(metrics: MetricsWriter | None) -> None:
 def runs(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
     """List the runs that wrote, the newest first: what they did, and how they ended."""
     with opened(open_application, options) as application:
-        found = application.runs(top)
+        found, now = application.runs(top), application.now()
     if output == "json":
-        click.echo(shapes.to_json([_run_document(record) for record in found]))
+        click.echo(shapes.to_json([_run_document(record, now) for record in found]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "kind", "state", "began (UTC)", "lasted", "counts"):
@@ -157,9 +157,9 @@ def runs(open_application: OpenApplication, /, output: str, top: int, **options:
         table.add_row(
             record.run,
             record.kind.value,
-            record.state.value,
+            record.state_at(now).value,
             f"{record.began_at:%Y-%m-%d %H:%M:%S}",
-            _lasted(record),
+            _lasted(record, now),
             printable(counts, 200),
         )
     stdout().print(table)
@@ -293,17 +293,17 @@ def _undone(report: UndoReport, *, is_rehearsal: bool) -> Iterator[str]:
         yield "If a table was wrong, withdraw it with `snapshots inventory retract`: " + ", ".join(report.sources)
 
 
-def _lasted(record: RunRecord) -> str:
+def _lasted(record: RunRecord, now: datetime) -> str:
     until: datetime = record.ended_at or record.heard_at
     lasted = f"{(until - record.began_at).total_seconds():,.1f} s"
-    return f"{lasted}, so far" if record.state is RunState.RUNNING else lasted
+    return f"{lasted}, so far" if record.state_at(now) is RunState.RUNNING else lasted
 
 
-def _run_document(record: RunRecord) -> dict[str, Any]:
+def _run_document(record: RunRecord, now: datetime) -> dict[str, Any]:
     return {
         "run": record.run,
         "kind": record.kind.value,
-        "state": record.state.value,
+        "state": record.state_at(now).value,
         "began_at": record.began_at,
         "heard_at": record.heard_at,
         "ended_at": record.ended_at,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.folders import walk
 from snapshots.adapters.cowrie.layers import ForeignFile
-from snapshots.adapters.folders import walk
 from snapshots.app.errors import LogUnreadable
 
 NOT_LOGS = frozenset({"downloads", "tty"})

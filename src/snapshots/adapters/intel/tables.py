@@ -1,13 +1,11 @@
 """Files of facts that an operator has: of which kind they are, and of which date."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snapshots.adapters.folders import walk
 from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
 from snapshots.adapters.intel.ranges import RangeSource, is_ranges, open_list, open_ranges, sha256_of
 from snapshots.app.errors import SettingRefused, SourceUnreadable
@@ -82,19 +80,9 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
 
 
 def tables_below(folder: Path) -> Iterator[Path]:
-    """
-    Yield the files of a folder and its sub-folders that may be tables, in the order of their names.
-
-    Raises:
-        SourceUnreadable: A folder cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise SourceUnreadable(f"{error.filename} cannot be read: {error.strerror}") from error
-
-    found = walk(str(folder), is_entered=lambda _: True, on_error=refuse)
-    for path in sorted(Path(each.path, name) for each in found for name in each.files):
-        if os.path.isfile(path) and not path.name.startswith(".") and SUFFIXES.search(path.name):  # noqa: PTH113 - does not raise
+    """Yield the files of a folder and its sub-folders that may be tables, in the order of their names."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith(".") and SUFFIXES.search(path.name):
             yield path
 
 

@@ -24,7 +24,7 @@ def walk(top: str, *, is_entered: Callable[[str], bool], on_error: Callable[[OSE
     """
     Yield a folder and all below it, each before its sub-folders.
 
-    os.walk and Path.rglob call themselves for each level, and fail at about 1,000 levels.
+    os.walk calls itself for each level, and fails at about 1,000 levels.
 
     Args:
         top: The folder.
