@@ -38,6 +38,15 @@ def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
 
     assert run("report", "--db", reader)[0] == 0
     assert run("explain", session, "--db", reader)[0] == 0
+    for command in (["query"], ["export", "-"], ["runs"], ["sources"], ["drift"]):
+        assert run(*command, "--db", reader)[0] == 0, command
+    for command in (["inventory", "status"], ["dead-letters", "list"]):
+        assert run(*command, "--db", reader)[0] == 0, command
+    for drop in ([], ["--drop"], ["--drop"], []):
+        assert run("indexes", *drop, "--db", url)[0] == 0
+    assert run("indexes", "--drop", "--db", loader)[0] == 1
+    assert run("inventory", "refresh", "--db", loader)[0] == 0
+    assert run("dead-letters", "replay", "--db", loader)[0] == 0
     assert run("load", NEW, "--store-events", "--db", loader)[0] == 0
     assert run("verify", "--db", loader)[0] == 0
     assert run("correct", session, "--asn", "1", "--reason", "wrong", "--db", auditor)[0] == 0
