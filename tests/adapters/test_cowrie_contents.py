@@ -126,6 +126,21 @@ def test_a_line_that_was_cut_at_the_end_waits(log: Path) -> None:
     assert content.mark().offset == len(line(1)) + 1
 
 
+@pytest.mark.parametrize("text", [b'{"rows": []}', b'["{}"]', b'"{}"', b'{"eventid": "cowrie.x", "session": "a"}'])
+def test_a_whole_json_text_at_the_end_does_not_wait(log: Path, text: bytes) -> None:
+    """Exports end without a newline, and nothing can be added to them; a number may have more digits."""
+    log.write_bytes(text)
+    content = LogContent(log, LineDecoder(LineOptions(layout=Layout.LINES)))
+
+    reasons = [found.reason for found in content.lines() if isinstance(found, BadLine)]
+
+    assert len(reasons) == 1
+    assert reasons[0] is not Reason.UNFINISHED_LINE
+    assert content.mark().offset == len(text)
+    log.write_bytes(b"2026")
+    assert read(log) == [(Reason.UNFINISHED_LINE, 0)]
+
+
 def test_a_last_line_without_a_newline_counts_if_it_is_whole(log: Path) -> None:
     """And is the same content when its newline comes."""
     log.write_bytes(line(1))

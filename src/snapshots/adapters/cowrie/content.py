@@ -24,6 +24,9 @@ from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
 LONGEST_GLUED = 2 * 1024 * 1024
 """Of a line that is longer the events are taken before it ends: some archives hold no newline at all."""
 
+WHOLE = frozenset({Reason.NOT_AN_OBJECT, Reason.NOT_COWRIE, Reason.NO_SESSION, Reason.NO_TIME})
+"""What may be wrong with a line that is JSON."""
+
 
 class LogContent:
     """
@@ -331,11 +334,16 @@ class LogContent:
         end = self._offset + len(rest)
         *parts, last = parts_of(self._decoder, line, self._offset + rest.index(line)) or (None,)
         yield from parts
-        if isinstance(last, BadLine):
+        if isinstance(last, BadLine) and not _is_whole(line, last.reason):
             last, end = replace(last, reason=Reason.UNFINISHED_LINE), last.offset
         self._offset = end
         if last is not None:
             yield last
+
+
+def _is_whole(line: bytes, reason: Reason) -> bool:
+    """Whether a line without its newline is a whole JSON text, to which nothing can be added: exports have such."""
+    return reason in WHOLE and line.endswith((b"}", b"]", b'"'))
 
 
 def _standard_input() -> BufferedIOBase:

@@ -19,9 +19,13 @@ REQUIRED = frozenset({"eventid", "session", "timestamp"})
 ATTACK = frozenset(
     {"eventid", "event_type", "session", "session_id", "src_ip", "src_port", "source_ip", "dst_ip", "dst_port"}
     | {"dest_ip", "dest_port", "remote_ip", "client_ip", "attacker_ip", "peer", "peer_ip", "username", "password"}
-    | {"user_agent", "post_data"}
+    | {"user_agent", "post_data", "remote_addr", "remote_host", "remote_port", "client_addr", "client_port", "src_host"}
+    | {"src_addr", "dst_host", "source_port", "peer_port", "addr", "ip", "orig_h", "resp_h"}
 )
-"""Fields of an object that tells of an attack itself: it is no envelope, and an attacker may have typed its texts."""
+"""
+Fields of an object that tells of an attack itself: it is no envelope, and an attacker may have typed its texts. Other
+programs write them as `srcIP` or `RemoteAddr`, and shippers as `_src_ip` or `honeypot.src_ip`.
+"""
 
 ENDS = ("source", "client", "destination")
 """Objects that tell of a connection, in the Elastic Common Schema."""
@@ -31,7 +35,7 @@ TEXTS = frozenset(
     | {"record", "text", "value", "values"}
 )
 TYPED = frozenset({"agent", "cmd", "command", "header", "http", "input", "query", "req", "request", "response", "user"})
-"""Words of the names of fields that hold a whole line, and of fields whose text an attacker typed."""
+"""Words of the names of fields that hold a whole line, and of fields of which an attacker typed something."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _CSV = re.compile(rb'(?:^|[,;\t])"(\{(?:[^"]|"")*\})"(?=[,;\t]|$)')
@@ -50,14 +54,17 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
         envelope: What a shipper wrote.
         depth: How much deeper to look.
     """
-    if depth == 0 or not ATTACK.isdisjoint(envelope) or any(isinstance(envelope.get(name), dict) for name in ENDS):
+    if flat := _flattened(envelope):
+        return _event(decoder, flat)  # an attacker may have typed any text beside its fields
+    if depth == 0 or any(map(_tells_of_attack, envelope)):
+        return []
+    if any(isinstance(envelope.get(name), dict | list) for name in ENDS):
         return []
     texts = (value for name, value in envelope.items() if _holds_a_line(name))
     found = [event for value in texts for event in _in_texts(decoder, value, depth - 1)]
-    if not found and (flat := _flattened(envelope)):
-        found = _event(decoder, flat)
     if not found:
-        found = [event for value in envelope.values() for event in _in_fields(decoder, value, depth - 1)]
+        fields = (value for name, value in envelope.items() if not _is_typed(name))
+        found = [event for value in fields for event in _in_fields(decoder, value, depth - 1)]
     return list({event.event.fingerprint: event for event in found}.values())
 
 
@@ -115,5 +122,20 @@ def _flattened(envelope: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _holds_a_line(name: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(name)]
-    return bool(words) and words[-1] in TEXTS and TYPED.isdisjoint(words)
+    words = _words(name)
+    return bool(words) and words[-1] in TEXTS and not _is_typed(name)
+
+
+@lru_cache(maxsize=1024)
+def _is_typed(name: str) -> bool:
+    return not TYPED.isdisjoint(_words(name))
+
+
+@lru_cache(maxsize=1024)
+def _tells_of_attack(name: str) -> bool:
+    first, *_, last = name.split(".") if "." in name else ("", name)
+    return first in ENDS or "_".join(_words(last)) in ATTACK
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name)]
