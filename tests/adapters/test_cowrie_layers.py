@@ -197,6 +197,15 @@ def test_a_socket_is_refused(tmp_path: Path) -> None:
             read(tmp_path / "s")
 
 
+def test_a_log_of_dockers_local_driver_is_refused(log: Path) -> None:
+    """Its records have lengths, which may look like ends of lines: only some events would be found."""
+    record = b"\n\x06stdout\x10\x80\x80\x80\x17\x1a\x50" + LINES
+    log.write_bytes((len(record).to_bytes(4, "big") + record + len(record).to_bytes(4, "big")) * 2)
+
+    with pytest.raises(ForeignFile, match="is a log of Docker's driver `local`; load what `docker logs"):
+        read(log)
+
+
 def test_a_log_for_people_is_refused(log: Path) -> None:
     """Cowrie writes what an attacker types as it is, and a line break in it begins a line of its own."""
     at = b"2026-10-15T10:00:00.000000Z [HoneyPotSSHTransport,0,45.133.1.7] "

@@ -25,17 +25,17 @@ quote ends the string; what follows then is no object. So text that an attacker 
 _CUT = re.compile(rb'\{[\s\x00\x1e,\[\]{]*(?:"|\Z)')
 
 _TIME = (
-    rb"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?"
+    rb"(?:(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| UTC)?"
     rb"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
     rb"|\d{10,19}(?:\.\d+)?)"
 )
 _NAME = rb"[\w.@:/+-]+"
 _PREFIX = re.compile(
     rb"(?i:(?![^{]*\b(?:trace|debug|info|notice|warn|warning|error|critical|fatal)\b))"
-    rb"(?:[\w.-]+ +\| *(?:%(time)b)?"  # docker compose
+    rb"(?:[\w.@-]+ +\| *(?:%(time)b)?"  # docker compose
     rb"|\[pod/[\w./-]+\] *(?:%(time)b)?"  # kubectl logs --prefix
     rb"|%(time)b (?:stdout|stderr) [FP]"  # CRI
-    rb"|(?:<\d{1,3}>)?1 %(time)b(?: %(name)b){4} (?:-|(?:\[[^\]\"]*(?:\"[^\"]*\"[^\]\"]*)*\])+)"  # syslog, RFC 5424
+    rb"|(?:(?:\d+ )?<\d{1,3}>)?1 %(time)b(?: %(name)b){4} (?:-|(?:\[[^\]\"]*(?:\"[^\"]*\"[^\]\"]*)*\])+)"  # RFC 5424
     rb"|(?:<\d{1,3}>)?%(time)b(?: +%(name)b)? +[\w.@/-]+(?:\[[\w.]+\]:?|:)"  # syslog, journalctl
     rb"|%(time)b +\{\w+=\"[^\"{}]*\"(?:, *\w+=\"[^\"{}]*\")*\}"  # logcli
     rb"|%(time)b(?:[ \t,]+%(name)b)?"  # CloudWatch, Fluentd

@@ -23,7 +23,14 @@ _HINTS = tuple(
             rb"\beventid=|\beventid\"?=>|^\s*-?\s*eventid: ",
             "its events are written as names and values, not as JSON; export them as JSON lines",
         ),
-        (rb"<eventid>|<field name=.eventid", "its events are in XML; export them as JSON lines"),
+        (
+            rb"^\S+ (?:stdout|stderr) P |^\{\"log\":\s*\"(?:[^\"\\\n]|\\.)*(?<!\\n)\",\s*\"stream\"",
+            (
+                "its lines are cut into parts by the container runtime; load what `docker logs` or `kubectl logs` "
+                "prints, which joins them"
+            ),
+        ),
+        (rb"^<\?xml|<eventid>|<field name=.eventid", "its events are in XML; export them as JSON lines"),
         (
             rb"\"eventid(?:\.keyword)?\"\s*:\s*\[",
             "its fields are lists, as in `fields` of Elasticsearch; export `_source` instead",

@@ -38,6 +38,9 @@ FOREIGN: Mapping[bytes, tuple[str, str]] = {
 _LOG_FOR_PEOPLE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\s*\{)")
 """How Cowrie's own cowrie.log begins: what an attacker types stands in it as it is, and may look like an event."""
 
+_DOCKER_LOCAL = re.compile(rb"\0[\0-\xff]{3}\n\x06std(?:out|err)\x10")
+"""How a log of Docker's driver `local` begins: a length, and a record that names its stream."""
+
 DEVICES: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISBLK, "a block device"),
@@ -106,6 +109,8 @@ def _refuse_foreign(beginning: bytes, name: str) -> None:
             raise ForeignFile(f"{name} is {kind}; {advice}")
     if _LOG_FOR_PEOPLE.match(beginning):
         raise ForeignFile(f"{name} is a log for people; load Cowrie's JSON log")
+    if _DOCKER_LOCAL.match(beginning):
+        raise ForeignFile(f"{name} is a log of Docker's driver `local`; load what `docker logs CONTAINER` prints")
     if _is_tar(beginning):
         raise ForeignFile(f"{name} is a tar archive; {EXTRACT}")
 
