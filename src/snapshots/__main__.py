@@ -33,16 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(arguments: list[str]) -> int:
-    """Run a command, and turn every error into one sentence."""
+    """Run a command, and report every error in one line."""
     try:
         return _run(arguments)
     except SnapshotsError as exc:
         _print_error(str(exc))
         return ASKED_WRONGLY if isinstance(exc, (SettingRefused, InvalidQuestion)) else COULD_NOT
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What was stored stays; the same command again goes on, or begins anew.\n")
+        sys.stderr.write(
+            "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
+        )
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader, such as head, closed the pipe
         discard_output_of(sys.stdout)
         return DONE
     except OSError as exc:
@@ -50,8 +52,8 @@ def _exit_code(arguments: list[str]) -> int:
         what = f"{exc.filename!s}" if exc.filename is not None else "the output cannot be written"
         _print_error(f"{what}: {exc.strerror or exc}")
         return COULD_NOT
-    except Exception as exc:  # noqa: BLE001 - the border: a fault of ours is one sentence, too
-        _print_error(f"this is a fault in snapshots, please report it: {type(exc).__name__}: {exc}")
+    except Exception as exc:  # noqa: BLE001 - outermost handler: an internal error is one line, too
+        _print_error(f"internal error, please report it: {type(exc).__name__}: {exc}")
         if _is_verbose(arguments):
             traceback.print_exc()
         return COULD_NOT

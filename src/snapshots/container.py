@@ -107,7 +107,7 @@ def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
 
 
 def _bounded_reader(settings: Settings) -> AsOfReader:
-    """Return a reader with the bounds of the settings that opens no source to learn its name."""
+    """Return a reader with the limits of the settings, without opening sources for their names."""
     return AsOfReader(
         asn_precedence=settings.prefer_for_asn,
         country_precedence=settings.prefer_for_country,
@@ -142,7 +142,7 @@ def _parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
 
 
 def _line_in(line: bytes) -> LogEvent | None:
-    """Read a line that was stored as one event, with what a loss of power or an editor left around it."""
+    """Decode a line that was stored as one event, without padding from a power loss or an editor."""
     found = _decoder.decode(salvaged(line))
     return found if isinstance(found, LogEvent) else None
 

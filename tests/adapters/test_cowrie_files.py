@@ -108,8 +108,8 @@ def test_what_cannot_be_loaded_is_told_and_keeps_nothing_else_from_being_loaded(
     assert [problem.replace(f"{tmp_path}/", "") for problem in problems(*paths, log)] == [
         "there is no file or folder gone",
         "there is no Cowrie log in the folder empty",
-        "there is no Cowrie log among the files *.txt",
-        "own.db is a SQLite database; it holds no log",
+        "there is no Cowrie log among the files matching *.txt",
+        "own.db is a SQLite database; it is not a log",
         "lost cannot be read: No such file or directory",
     ]
 

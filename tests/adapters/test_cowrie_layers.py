@@ -65,7 +65,7 @@ def test_a_tar_archive_is_refused(log: Path, kind: str, compress: Callable[[byte
     """Its headers would be read as text, and its first and last events lost with them."""
     log.write_bytes(compress(TARS[kind]))
 
-    with pytest.raises(ForeignFile, match=r"cowrie\.json is a tar archive; unpack it first"):
+    with pytest.raises(ForeignFile, match=r"cowrie\.json is a tar archive; extract it"):
         read(log)
 
 
@@ -185,7 +185,9 @@ def test_a_log_in_another_encoding_is_followed(log: Path) -> None:
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null", "/dev/full"])
 def test_a_device_is_refused(device: str) -> None:
     """Most have no end."""
-    with pytest.raises(ForeignFile, match=rf"{device} is a character device; files, folders and pipes are read"):
+    with pytest.raises(
+        ForeignFile, match=rf"{device} is a character device; only files, folders and pipes can be loaded"
+    ):
         read(Path(device))
 
 
@@ -202,7 +204,7 @@ def test_a_log_of_dockers_local_driver_is_refused(log: Path) -> None:
     record = b"\n\x06stdout\x10\x80\x80\x80\x17\x1a\x50" + LINES
     log.write_bytes((len(record).to_bytes(4, "big") + record + len(record).to_bytes(4, "big")) * 2)
 
-    with pytest.raises(ForeignFile, match="is a log of Docker's driver `local`; load what `docker logs"):
+    with pytest.raises(ForeignFile, match="is a log of Docker's driver `local`; load the output of `docker logs"):
         read(log)
 
 
@@ -211,5 +213,5 @@ def test_a_log_for_people_is_refused(log: Path) -> None:
     at = b"2026-10-15T10:00:00.000000Z [HoneyPotSSHTransport,0,45.133.1.7] "
     log.write_bytes(at + b"CMD: x\n\t" + LINES + at + b"Connection lost\n")
 
-    with pytest.raises(ForeignFile, match="is a log for people; load Cowrie's JSON log"):
+    with pytest.raises(ForeignFile, match="is Cowrie's text log; load its JSON log"):
         read(log)

@@ -241,7 +241,7 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     add(log, 1)
 
     assert follower.look() == [1]
-    assert follower.told == [f"passed over 2 files without Cowrie events, such as {log}.db"]
+    assert follower.told == [f"skipped 2 files without Cowrie events, such as {log}.db"]
     with other.open("a") as file:
         file.write('{"event_type":"flow"}\n')
     assert follower.look() == []
@@ -258,7 +258,7 @@ def test_a_named_file_that_is_no_log_is_told_once_and_waited_for(tmp_path: Path)
     add(log, 1)
 
     assert [follower.look(), follower.look()] == [[1], []]
-    assert follower.told == [f"{archive} is a zip archive; unpack it first, and load the files; it is looked at again"]
+    assert follower.told == [f"{archive} is a zip archive; extract it and load the files; will try again"]
     archive.write_bytes(gzip.compress(line(2) * 2))
     follower.look()
     assert follower.look() == [2, 2]
@@ -283,7 +283,7 @@ def test_a_log_that_may_not_be_read_is_named_once(
     monkeypatch.setattr(Path, "open", refusing)
 
     assert [follower.look() for _ in range(looks)] == [[2], [], []][:looks]
-    assert follower.told == [f"{secret} cannot be read: Permission denied; it is looked at again"]
+    assert follower.told == [f"{secret} cannot be read: Permission denied; will try again"]
 
 
 def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Follower, log: Path) -> None:

@@ -114,7 +114,7 @@ def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
     assert "25.0 % of sessions as of the attack" in text
     assert "75.0 % of sessions inferred later" in text
     assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
-    sentence = "of 4 sessions 25.0% as of the attack, 75.0% inferred from data of after the attack"
+    sentence = "of 4 sessions 25.0% as of the attack, 75.0% inferred from later data"
     for facts in ("Networks, countries and types", "Country", "Network"):
         assert f"{facts}: {sentence}" in text
     row = " ".join(text.split("AS15169")[1].split()[:8])

@@ -323,7 +323,7 @@ def test_a_full_disk_is_called_so_on_sqlite(database: SqlDatabase) -> None:
     event.listen(database.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA max_page_count = 1"))
     aggregates = [SessionAggregate.sighted(f"s{n}", f"8.8.{n // 200}.{n % 200}", NOON) for n in range(2000)]
 
-    with pytest.raises(StoreUnusable, match=r"the disk of the database .* is full, .* free some space"):
+    with pytest.raises(StoreUnusable, match=r"the disk of the database .* is full: .* free some space"):
         service(database).enrich(aggregates)
 
 

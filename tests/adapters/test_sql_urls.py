@@ -69,8 +69,8 @@ def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("", "the database has no name"),
-        ("  ", "the database has no name"),
+        ("", "the name of the database is empty"),
+        ("  ", "the name of the database is empty"),
         ("mysql://u:hunter2@h/x", "only SQLite and PostgreSQL are supported"),
         ("http://[::1", "only SQLite and PostgreSQL are supported"),
         ("h:54x2", "is not a database URL"),
@@ -79,7 +79,7 @@ def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str
         ("postgresql:/u:hunter2@h/x", "is not a database URL"),
         ("postgresql//u:hunter2@h/x", "is not a database URL"),
         ("u:hunter2@h/x", "is not a database URL"),
-        ("host=h user=u password=hunter2", "is a connection string of libpq"),
+        ("host=h user=u password=hunter2", "is a libpq connection string"),
         ("sqlite://x.db", "write sqlite:///x.db or sqlite:////x.db"),
         ("honeypot", "a file of that name is ./honeypot"),
     ],

@@ -83,7 +83,7 @@ def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) 
     observer = file.load_observer(Unobserved())
     observer.source_opened("a", None)
     observer.bytes_read(1)
-    observer.source_damaged("a", "it breaks off")
+    observer.source_damaged("a", "it is truncated")
     for _ in range(2):
         observer.batch_loaded(BATCH)
     file.write()

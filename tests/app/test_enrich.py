@@ -202,14 +202,14 @@ def test_a_time_that_is_no_datetime_is_refused(at: object) -> None:
 @pytest.mark.parametrize("name", ["", None, 7, b"s"])
 def test_a_name_that_is_no_text_is_refused(name: object) -> None:
     """As an empty one is."""
-    with pytest.raises(InvalidEvent, match="a session has a name"):
+    with pytest.raises(InvalidEvent, match="session_id must be a non-empty string"):
         SessionAggregate.sighted(name, "8.8.8.8", NOON)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.mark.parametrize("address", [7, 8.8, b"8.8.8.8", ["8.8.8.8"]])
 def test_an_address_that_is_no_text_is_refused(address: object) -> None:
     """Not a number that could be one either."""
-    with pytest.raises(InvalidAddress, match="is not the text of an IP address"):
+    with pytest.raises(InvalidAddress, match="is not a string with an IP address"):
         SessionAggregate.sighted("s", address, NOON)  # type: ignore[arg-type]  # that is the point
 
 

@@ -108,12 +108,12 @@ def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Ex
     report = follow(database, watch)
 
     assert (watch.forgotten, report.events) == (2, 1)
-    assert watch.told == [f"{error}; it is tried again until it works", "it goes on"]
+    assert watch.told == [f"{error}; retrying until it succeeds", "recovered; loading continues"]
 
 
 @pytest.mark.parametrize(
     ("times", "told"),
-    [(1, []), (2, ["log is another file by now; it is tried again until it works", "it goes on"])],
+    [(1, []), (2, ["log is another file by now; retrying until it succeeds", "recovered; loading continues"])],
 )
 def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, told: list[str]) -> None:
     """What stands in the way for longer is."""
@@ -186,7 +186,7 @@ def test_a_follower_waits_for_its_database_at_the_start_too() -> None:
     report = follow(database, watch)
 
     assert report.events == 1
-    assert watch.told == ["refused; it is tried again until it works", "it goes on"]
+    assert watch.told == ["refused; retrying until it succeeds", "recovered; loading continues"]
 
 
 def test_a_follower_that_is_stopped_while_it_waits_ends() -> None:

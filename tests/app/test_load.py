@@ -271,8 +271,8 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
         ListSource("cowrie.json", [said("s", 1, CONNECT)], is_named=True),
     )
 
-    why = "3 without an eventid of Cowrie, 1 not JSON"
-    assert report.problems == (f"eve.json holds no Cowrie event; lines: {why}; a hint",)
+    why = "3 without a Cowrie eventid, 1 not JSON"
+    assert report.problems == (f"eve.json contains no Cowrie events; rejected lines: {why}; a hint",)
     assert database.memory.sessions["s"].is_sealed
     assert database.memory.runs == {"run1": RunState.DONE}
 
@@ -305,7 +305,7 @@ def test_what_breaks_off_before_its_first_event_is_a_problem_when_it_is_named() 
 
     report = load(InMemoryDatabase(), source)
 
-    assert report.problems == ("a.gz holds no Cowrie event; lines: 1 where the compressed data breaks off",)
+    assert report.problems == ("a.gz contains no Cowrie events; rejected lines: 1 with truncated compressed data",)
 
 
 def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
@@ -497,7 +497,8 @@ def test_of_very_many_bad_lines_the_first_are_kept_and_the_rest_is_counted(size:
     assert (
         rest.payload
         == (
-            f"{9_000 - kept:,} more lines are no events and were not kept, {(9_000 - kept) * (size + 6):,} bytes; "
+            f"{9_000 - kept:,} more lines are not valid events and were not kept, "
+            f"{(9_000 - kept) * (size + 6):,} bytes; "
             f"the first begins at byte {kept:,}"
         ).encode()
     )

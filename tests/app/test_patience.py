@@ -68,4 +68,4 @@ def test_what_is_waited_for_is_said_once_after_five_seconds() -> None:
     patiently(Act(*[StoreGone("refused")] * 3), lambda _: None, told.append)
     assert told == []
     patiently(Act(*[StoreGone("refused")] * 8), lambda _: None, told.append)
-    assert told == ["refused; it is tried again for 95 s"]
+    assert told == ["refused; retrying for up to 95 s"]

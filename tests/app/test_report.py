@@ -26,7 +26,7 @@ def test_inferred_facts_are_named_apart_from_those_of_the_attack() -> None:
     ]
 
     assert methods_text(Coverage.of(cases)) == (
-        "of 10 sessions 10.0% as of the attack, 50.0% inferred from data of after the attack,"
+        "of 10 sessions 10.0% as of the attack, 50.0% inferred from later data,"
         " 20.0% corrected or adopted, 20.0% not known"
     )
     assert methods_text(Coverage.of(cases), "country") == "of 10 sessions 100.0% not known"

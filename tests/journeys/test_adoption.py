@@ -333,7 +333,7 @@ def test_cutting_over_neither_doubles_nor_loses(newest: Adopted, run: Run, tmp_p
     report = run("load", NEW, "--store-events")[1]
 
     assert newest.rows(columns=COUNTERS) == counted
-    assert "509 events were stored before" in report
+    assert "509 events already stored" in report
     assert sum(row["lines"] for row in newest.rows("event_lines")) == 509  # what it counted was not kept
 
     log = tmp_path / "cowrie.json"
@@ -565,7 +565,7 @@ def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) ->
     before = database.shape()["session_summaries"]
     run("adopt", "--widen")
     assert "snapshot_asn BIGINT" in database.shape()["session_summaries"][2]
-    assert "give snapshot_asn its type INTEGER back" in run("adopt", "--undo")[1]
+    assert "restore the type INTEGER of snapshot_asn" in run("adopt", "--undo")[1]
     assert database.shape()["session_summaries"] == before
 
     run("adopt", "--widen")

@@ -249,7 +249,7 @@ def test_a_line_that_was_being_written_was_lost(run: Run, engine: Engine, tmp_pa
 
 def test_a_dead_letter_was_kept_once_for_each_time_that_it_was_read(load: Load, engine: Engine) -> None:
     """And twice the first time."""
-    assert "1 no events" in load("no json\n", event("10:00:00Z"))
+    assert "1 invalid line" in load("no json\n", event("10:00:00Z"))
     load("no json\n", event("10:00:00Z"))
 
     assert len(rows(engine, "SELECT * FROM dead_letters")) == 1

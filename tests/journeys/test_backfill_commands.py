@@ -280,7 +280,7 @@ def test_a_signal_ends_a_backfill_after_the_current_batch(
     _, err = child.communicate()
 
     assert child.returncode == code
-    assert "`snapshots backfill --resume` goes on" in err
+    assert "To continue: `snapshots backfill --resume`" in err
     rest = [row for row in theirs.rows() if row["session_id"].startswith("many") and not row["snapshot_asn"]]
     assert rest
     assert run("backfill", "--resume")[0] == 0

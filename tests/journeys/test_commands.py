@@ -52,7 +52,7 @@ def test_the_same_folder_again_changes_nothing(run: Run, logs: Path, tmp_path: P
 
     code, out, _ = run("load", logs)
 
-    assert (code, out) == (0, "Nothing new in 2 sources: every event is stored already.\n")
+    assert (code, out) == (0, "Nothing new in 2 sources: all events are already stored.\n")
     assert rows(tmp_path / "test.db") == before
 
 
@@ -121,7 +121,7 @@ def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
     )
 
     code, out, _ = run("load", log)
-    assert (code, "1 stored under a name of their own" in out) == (0, True)
+    assert (code, "1 session stored as id~hash" in out) == (0, True)
 
     _, explained, _ = run("explain", "a")
     assert "not_routable: The address is private" in explained
@@ -142,22 +142,22 @@ def test_a_tor_exit_that_is_too_old_to_be_believed_is_explained(run: Run, logs: 
         (session,) = connection.execute(query).fetchone()
     connection.close()
 
-    assert "TOR was 50 days old at the attack, and is believed for 14" in run("explain", session)[1]
+    assert "TOR was 50 days old at the time of the attack; the limit is 14" in run("explain", session)[1]
 
 
 @pytest.mark.parametrize(
     ("days", "options", "expected"),
     [
-        (3000, (), (None, "TOR was stated 3,000 days after the attack, and is inferred from at most 14")),
+        (3000, (), (None, "TOR was stated 3,000 days after the attack; the limit is 14")),
         (3000, ("--max-type-lag", "3000"), ("TOR", "(after; taken)")),
         (14, (), ("TOR", "(after; taken)")),
         (
             14,
             ("--max-type-lag", "13.9"),
-            (None, "TOR was stated 14.0 days after the attack, and is inferred from at most 13.9"),
+            (None, "TOR was stated 14.0 days after the attack; the limit is 13.9"),
         ),
-        (1, ("--max-type-lag", "0"), (None, "TOR was stated 1 days after the attack, and is inferred from at most 0")),
-        (20, ("--max-type-lag", "99", "--max-lag", "15"), (None, "and is inferred from at most 15")),
+        (1, ("--max-type-lag", "0"), (None, "TOR was stated 1 days after the attack; the limit is 0")),
+        (20, ("--max-type-lag", "99", "--max-lag", "15"), (None, "the limit is 15")),
     ],
 )
 def test_a_tor_exit_of_a_list_of_another_year_is_explained(
@@ -193,7 +193,7 @@ def test_a_type_that_an_expired_one_was_stated_with_is_not_used(run: Run, tmp_pa
         ("TOR", [], "before"),
         ("VPN", ["DATACENTER"], "before"),
     ]
-    text = "VPN was 18 days old at the attack, and is believed for 14; DATACENTER, stated with it, is not used in its"
+    text = "VPN was 18 days old at the time of the attack; the limit is 14; DATACENTER, stated with it, is not used"
     assert text in run("explain", "a")[1]
 
 
@@ -206,14 +206,14 @@ def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: 
     folder.mkdir()
     (folder / "cowrie.json").write_text("no event\n")
     _, out, _ = run("load", folder)
-    assert "Not one line is an event: is it a Cowrie log?" in out
+    assert "None of the lines is an event: is it a Cowrie log?" in out
 
 
 def test_a_line_that_is_still_being_written_raises_no_doubt_of_the_log(run: Run, logs: Path) -> None:
     """It is read again by each load until it is finished, and nothing else is new."""
     with (logs / "cowrie.json").open("ab") as log:
         log.write(b'{"eventid": "cowrie.session.conn')
-    unfinished = "  1 with an unfinished last line or archive, maybe still being written: the next load reads it again"
+    unfinished = "  1 source with an incomplete last line or archive; the next load reads it again"
 
     assert unfinished in run("load", logs)[1]
     assert run("load", logs)[1].splitlines()[1:] == [unfinished]
@@ -240,11 +240,11 @@ def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
 
     _, out, _ = run("load", log)
 
-    assert "3 no events; kept in the table dead_letters" in out
+    assert "3 invalid lines stored in dead_letters" in out
     _, report, _ = run("report")
     assert "in the table dead_letters: 1 not_an_object, 1 not_json, 1 unfinished_line." in report
     code, again, _ = run("load", log)
-    assert (code, again.startswith("Nothing new"), "1 no events, and kept in dead_letters before" in again) == (0, 1, 1)
+    assert (code, again.startswith("Nothing new"), "1 invalid line already in dead_letters" in again) == (0, 1, 1)
 
 
 def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
     log.write_bytes(b"")
     assert run("load", log) == (
         0,
-        "Nothing new in 1 source: there is no event in it.\n  1 without a single line\n",
+        "Nothing new in 1 source: no events found.\n  1 empty source\n",
         "",
     )
 
@@ -352,7 +352,7 @@ def test_a_file_that_is_no_log_is_passed_over_and_said(run: Run, logs: Path) -> 
 
     _, _, err = run("load", logs)
 
-    assert err == "Passed over 1 file without Cowrie events: notes.txt\n"
+    assert err == "Skipped 1 file without Cowrie events: notes.txt\n"
 
 
 def test_the_demonstration_shows_the_whole_job(run: Run) -> None:
@@ -361,7 +361,7 @@ def test_the_demonstration_shows_the_whole_job(run: Run) -> None:
 
     assert code == 0
     assert "509 new events, 83 new sessions" in out
-    assert "Nothing new in 1 source: every event is stored already." in out
+    assert "Nothing new in 1 source: all events are already stored." in out
     assert "asof: 83 sessions" in out
     assert run("demo", "--db", "sqlite://")[0] == 0
 
@@ -384,7 +384,7 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
 
     assert (code, err) == (
         130,
-        "\nInterrupted. What was stored stays; the same command again goes on, or begins anew.\n",
+        "\nInterrupted. Completed batches are stored; run the command again to continue or start over.\n",
     )
 
 

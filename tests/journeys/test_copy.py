@@ -65,7 +65,7 @@ def test_a_copy_has_every_row_verifies_and_goes_on(postgresql: str, run: Run, lo
     assert "session_summaries: 162 rows are the same, 162 of them copied now" in out
     code, out, err = run("copy", "--to", postgresql)
     assert (code, err) == (0, "")
-    assert "Nothing is left to copy: every row is there." in out
+    assert "Everything is already copied." in out
     assert "1 correction on record" in run("verify", "--db", postgresql)[1]
     assert run("verify", "--db", postgresql)[0] == 0
     assert "Nothing new" in run("load", logs, "--db", postgresql)[1]

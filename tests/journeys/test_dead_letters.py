@@ -69,8 +69,8 @@ def test_an_archive_that_is_still_being_written_makes_no_letters(run: Run, tmp_p
     archive.write_bytes(whole[: len(whole) // 2])
 
     _, out, err = run("load", folder)
-    assert "1 with an unfinished last line or archive" in out
-    assert "breaks off" in err
+    assert "1 source with an incomplete last line or archive" in out
+    assert "is truncated" in err
     assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []
 
     os.utime(archive, (1, 1))
@@ -96,4 +96,4 @@ def test_a_damaged_archive_is_named_on_stderr(run: Run, tmp_path: Path) -> None:
 
     assert (code, "0 new events" in out) == (0, False)
     assert err.count("Warning: ") == 1
-    assert f"{log} is damaged: the compressed data breaks off" in err
+    assert f"{log} is damaged: the compressed data is truncated" in err

@@ -145,7 +145,7 @@ def test_a_session_whose_connect_may_still_be_read_says_so(
     verified = run("verify", "--db", sql_url)[1]
 
     follower.stop()
-    assert "awaiting_connect: Its connect may still be read" in explained
+    assert "awaiting_connect: Its connect event was not read yet" in explained
     assert "by another event; no connect read so far" in explained
     assert "asked" not in explained
     assert "without a snapshot, awaiting_connect: 1 session." in verified

@@ -63,7 +63,7 @@ def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Pat
 
     assert (code, "509 new events" in out) == (0, True)
     assert counts(tmp_path) == (509, 0)
-    assert err.startswith("Passed over 17 files without Cowrie events: ")
+    assert err.startswith("Skipped 17 files without Cowrie events: ")
     assert err.endswith(", and 12 more\n")
     assert "\x1b" not in err
 
@@ -79,8 +79,10 @@ def test_files_that_are_named_are_loaded_or_told(run: Run, data: Path, tmp_path:
     assert counts(tmp_path)[0] == 509
     errors = err.splitlines()
     assert len(errors) == len(OTHERS) + 2
-    assert any("eve.json holds no Cowrie event; lines: 60 without an eventid of Cowrie" in error for error in errors)
-    assert any("backup.tar.gz is a tar archive; unpack it first" in error for error in errors)
+    assert any(
+        "eve.json contains no Cowrie events; rejected lines: 60 without a Cowrie eventid" in error for error in errors
+    )
+    assert any("backup.tar.gz is a tar archive; extract it" in error for error in errors)
     assert any("there is no file or folder" in error for error in errors)
     assert "\x1b" not in err
     assert run("load", data / "cowrie" / "log" / "cowrie.json")[0] == 0
@@ -102,15 +104,15 @@ def test_a_large_log_of_another_program_leaves_a_bounded_number_of_letters(run: 
 
     code, out, err = run("load", log)
 
-    assert (code, "were only counted" in out) == (1, True)
-    assert "eve.json holds no Cowrie event; lines: 4,000 without an eventid of Cowrie" in err
+    assert (code, "counted but not stored" in out) == (1, True)
+    assert "eve.json contains no Cowrie events; rejected lines: 4,000 without a Cowrie eventid" in err
     with sqlite3.connect(tmp_path / "test.db") as connection:
         (size,) = connection.execute("SELECT sum(length(payload)) FROM dead_letters").fetchone()
         query = "SELECT CAST(payload AS TEXT) FROM dead_letters WHERE reason = 'not_kept'"
         ((rest,),) = connection.execute(query).fetchall()
     connection.close()
     assert size < MOST_BYTES
-    assert "more lines are no events and were not kept" in rest
+    assert "more lines are not valid events and were not kept" in rest
 
 
 @pytest.mark.parametrize("content", ["/dev/zero", "a line without end"])

@@ -184,7 +184,7 @@ def test_who_may_only_read_is_told_that_a_command_writes(as_reader: AsReader, be
     out, err = as_reader(beside_writer, "verify", f"load {OLD}", "backfill", "undo x")
 
     assert out.count("exit code 1\n") == 4
-    assert err.count("may only read the database") == err.count("cannot be written to") == 4
+    assert err.count("cannot write to the database") == err.count("cannot be written to") == 4
 
 
 def test_a_file_without_a_log_is_read_where_nothing_may_be_created(as_reader: AsReader, file: Path) -> None:

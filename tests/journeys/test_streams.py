@@ -130,7 +130,7 @@ def test_a_fault_of_ours_is_one_sentence_and_with_v_a_traceback_without_password
     code, _, err = run("report")
     assert (code, err) == (
         1,
-        "Error: this is a fault in snapshots, please report it: RuntimeError: at postgresql://u:***@h/x and below\n",
+        "Error: internal error, please report it: RuntimeError: at postgresql://u:***@h/x and below\n",
     )
     _, _, err = run("load", "-v", "x")
     assert "Traceback" in err

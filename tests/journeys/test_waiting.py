@@ -123,7 +123,7 @@ def test_every_writer_gives_up_with_one_sentence(run: Run, logs: Path, tmp_path:
     release()
 
     assert (code, err.count("\n")) == (1, 1), err
-    assert "held a lock in sqlite:///" in err
+    assert "timed out waiting for a lock in sqlite:///" in err
 
 
 def test_a_load_does_not_wait_for_what_can_never_succeed(run: Run, logs: Path, postgresql: str) -> None:
@@ -185,4 +185,4 @@ def test_a_server_that_does_not_answer_is_said(postgresql: str) -> None:
             pass
     database.close()
 
-    assert set(told) == {f"waiting for an answer of {database}"}
+    assert set(told) == {f"waiting for {database} to respond"}

@@ -90,7 +90,7 @@ def test_a_session_that_cannot_be_read_is_named_by_explain(run: Run, logs: Path,
     code, _, err = run("explain", name)
 
     assert code == 1
-    assert f"session_summaries {name}: snapshot_asn holds a text (xyz) where a number belongs" in err
+    assert f"session_summaries {name}: snapshot_asn holds text (xyz) instead of a number" in err
 
 
 def test_an_untouched_database_has_no_such_value(run: Run, logs: Path) -> None:

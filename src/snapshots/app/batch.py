@@ -21,7 +21,7 @@ class BatchSize:
 
     Attributes:
         lines: Lines read.
-        sessions: Logged ids read. Each takes more memory than ten lines: its row, its address and what is known of it.
+        sessions: Logged ids read. Each takes more memory than ten lines: its row, its address and the facts of that.
         bytes: Bytes of lines that are kept as they are.
         seconds: Time since the batch began.
     """
@@ -40,24 +40,24 @@ class LoadReport:
     Attributes:
         run: The run that wrote.
         sources: Files and streams read.
-        unchanged: Those in which there was nothing new to read.
+        unchanged: Those without new data.
         lines: Lines read.
         events: Events that were new.
-        repeated: Events that were stored before.
+        repeated: Events that were already stored.
         sessions_added: Sessions that were new.
         sessions_changed: Sessions that were stored before and grew.
         sealed: Sessions that received their snapshot.
-        inferred: How many of them hold a fact that was stated only after the attack.
+        inferred: Sealed sessions with at least one fact that was stated only after the attack.
         left_open: Sessions that were read and hold no snapshot.
-        dead_letters: Lines set aside for the first time.
-        known_letters: Lines that are no events and were set aside before.
-        not_kept: Lines that are no events and were only counted, because their content has so many.
-        unfinished: Contents whose end may still be written; the next load reads it again.
+        dead_letters: Invalid lines that were stored.
+        known_letters: Invalid lines that were already stored.
+        not_kept: Invalid lines that were only counted, because their content has too many.
+        unfinished: Contents with an incomplete end that may still be written; the next load reads it again.
         empty: Contents without a line.
-        problems: What was named and could not be loaded, a sentence each.
-        reused_ids: Sessions stored under a qualified name, because their id belonged to another.
-        late_sightings: Sealed sessions of which an earlier sighting was found; nothing was changed.
-        completed: Sessions stored before that received their snapshot, because their address learned something.
+        problems: A message for each input that could not be loaded.
+        reused_ids: Sessions stored under a qualified name, because another session has the same id.
+        late_sightings: Sealed sessions with an earlier sighting in this load; they are unchanged.
+        completed: Sessions of earlier loads that were sealed because of new facts.
         latest_attack: The latest sighting of a session that received its snapshot, in UTC; None if none did.
     """
 
@@ -120,7 +120,7 @@ class Batch:
     bytes: int = 0
 
     def take(self, rejected: RejectedLines, line: LogEvent | BadLine) -> None:
-        """Count a line; one that is no event belongs to the rejected ones of its content."""
+        """Count a line; an invalid one is added to the rejected lines of its content."""
         self.lines += 1
         if isinstance(line, BadLine):
             letter = rejected.letter_of(line)

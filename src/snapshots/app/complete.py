@@ -14,10 +14,10 @@ from snapshots.domain.snapshot import IpSnapshot
 PAGE = 1000
 
 LOOKED_THROUGH = "completed_until"
-"""Under which name a load keeps the last learning before it looked for sessions to complete."""
+"""Key under which a load stores the newest learned_at before it searched for sessions to complete."""
 
 LATEST = 100
-"""Among how many loads the one is looked for that looked last; clocks may put them in another order."""
+"""How many of the newest loads are searched for the last position; clocks may disagree about their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +55,13 @@ class LateCompletion:
 
     def complete(self, *, by: str | None = None) -> Completed:
         """
-        Judge what is to be judged, in pages of one transaction each.
+        Judge open sessions with new facts, in pages of one transaction each.
 
         Args:
-            by: A load, which keeps up to where was looked: what loads before it looked through is left out. None to
-                look through everything.
+            by: The load, which starts at the position of earlier loads and stores its own; None to search everything.
 
         Raises:
-            StoreUnavailable: The database failed; whole pages are done, and the same call goes on.
+            StoreUnavailable: The database failed; completed pages are stored, and a repeated call continues.
         """
         try:
             if by is None:
@@ -104,7 +103,7 @@ class LateCompletion:
 
 
 def _looked_through(stores: Stores) -> datetime | None:
-    """Return up to which learning any of the newest loads looked; None if none did."""
+    """Return the newest stored position of the newest loads; None if there is none."""
     loads = stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD])
     kept = [datetime.fromisoformat(load.settings[LOOKED_THROUGH]) for load in loads if LOOKED_THROUGH in load.settings]
     return max(kept, default=None)

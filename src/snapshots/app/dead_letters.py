@@ -1,4 +1,4 @@
-"""Which lines of a content become dead letters, and what is said of the others."""
+"""Decide which invalid lines of a content are stored as dead letters, and count the others."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from snapshots.app.line_ports import DeadLetter
 from snapshots.app.lines import BadLine, Reason
 
 MOST_BYTES = 1024 * 1024
-"""How much of one content is kept by one load: a log of another program may have gigabytes."""
+"""Dead letters of one content per load, in bytes: a log of another program may have gigabytes."""
 
 ROW_BYTES = 256
-"""What a letter takes beside its line, so that the number of very short ones is bounded too."""
+"""Bytes added per dead letter for its row, so that the number of very short ones is bounded too."""
 
 UNFINISHED = frozenset({Reason.UNFINISHED_LINE, Reason.UNFINISHED_FILE})
 OF_FILES = frozenset({Reason.UNFINISHED_FILE, Reason.DAMAGED_FILE})
@@ -19,20 +19,20 @@ OF_FILES = frozenset({Reason.UNFINISHED_FILE, Reason.DAMAGED_FILE})
 PHRASES: Mapping[Reason, str] = {
     Reason.NOT_JSON: "not JSON",
     Reason.NOT_AN_OBJECT: "not a JSON object",
-    Reason.NOT_COWRIE: "without an eventid of Cowrie",
+    Reason.NOT_COWRIE: "without a Cowrie eventid",
     Reason.NO_SESSION: "without a session",
     Reason.NO_TIME: "without a time",
     Reason.NUL_BLOCK: "NUL bytes",
     Reason.TOO_LONG: "too long",
-    Reason.UNFINISHED_LINE: "unfinished",
-    Reason.UNFINISHED_FILE: "where the compressed data breaks off",
-    Reason.DAMAGED_FILE: "where the compressed data is damaged",
+    Reason.UNFINISHED_LINE: "incomplete",
+    Reason.UNFINISHED_FILE: "with truncated compressed data",
+    Reason.DAMAGED_FILE: "with corrupt compressed data",
 }
 
 
 class RejectedLines:
     """
-    The lines of one content that are no events. The first ones are kept, up to `MOST_BYTES`; the rest is counted.
+    The invalid lines of one content. The first ones are stored, up to `MOST_BYTES`; the rest is counted.
 
     Args:
         source: The content's name.
@@ -46,21 +46,21 @@ class RejectedLines:
         self._kept_bytes = self._left_out_bytes = 0
         self._first_left_out: BadLine | None = None
         self.left_out = 0
-        """How many were not kept."""
+        """Number of lines that were not stored."""
         self.is_unfinished = False
-        """Whether the last reading found an end that may still be written."""
+        """Whether the content ended incomplete and may still be written."""
 
     def begin(self, *, may_grow: bool) -> None:
         """
-        Begin to read the content, or to read on.
+        Start or continue reading the content.
 
         Args:
-            may_grow: Whether it may still be written: then its unfinished end is not kept, but read again.
+            may_grow: Whether it may still be written; then an incomplete end is not stored, but read again later.
         """
         self._may_grow, self.is_unfinished = may_grow, False
 
     def letter_of(self, line: BadLine) -> DeadLetter | None:
-        """Return the letter that keeps a line, or None."""
+        """Return the dead letter to store for a line; None if the line is only counted."""
         if line.reason in UNFINISHED and self._may_grow:
             self.is_unfinished = True
             self._reasons.update([line.reason] if line.reason in OF_FILES else [])
@@ -79,12 +79,12 @@ class RejectedLines:
         return letter
 
     def rest(self) -> DeadLetter | None:
-        """Return the letter that counts the lines that were not kept; None if all were."""
+        """Return the dead letter with the number of lines that were not stored; None if all were."""
         first = self._first_left_out
         if first is None:
             return None
         text = (
-            f"{self.left_out:,} more lines are no events and were not kept, "
+            f"{self.left_out:,} more lines are not valid events and were not kept, "
             f"{self._left_out_bytes:,} bytes; the first begins at byte {first.offset:,}"
         )
         return DeadLetter(
@@ -97,15 +97,15 @@ class RejectedLines:
 
     @property
     def why(self) -> str:
-        """Return what is wrong with the lines, the most frequent first; "" if there was none."""
+        """Return the reasons with their counts, the most frequent first; "" without any line."""
         return ", ".join(f"{count:,} {PHRASES[reason]}" for reason, count in self._reasons.most_common())
 
 
 def letter_of(line: BadLine, *, source: str) -> DeadLetter:
     """
-    Return the letter that keeps a line.
+    Return the dead letter of a line.
 
-    It is known again by its bytes, as an event is, whatever the content is called and wherever in it the line stands.
+    Its identity is a hash of the line, independent of file and offset.
     """
     key = f"{line.reason.value} {line.offset}" if line.reason in OF_FILES else ""
     return DeadLetter(

@@ -16,7 +16,7 @@ from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
 
 CHUNK = 5_000
-"""For how many sessions the inventory is asked at once: what it says of them is in memory meanwhile."""
+"""Sessions per query of the inventory, which bounds the memory for its answers."""
 
 
 class SnapshotService:
@@ -53,7 +53,7 @@ class SnapshotService:
 
         The inventory is asked once for every CHUNK sessions, in one transaction. Addresses that it does not know are
         looked up in every source, and what is learned is stored. The sessions themselves are not: a loader that
-        stores them must let a snapshot that is held already win, whole.
+        stores them must keep an existing snapshot unchanged.
 
         Args:
             aggregates: Any number of sessions, each with at least one event; an iterator is read to its end before
@@ -63,12 +63,12 @@ class SnapshotService:
                 transaction of its own.
 
         Returns:
-            Summaries in the order of the aggregates. One without a snapshot states its gap: a missing
-            fact, or address, is never an error.
+            Summaries in the order of the aggregates. One without a snapshot has a gap: a missing
+            fact or address is never an error.
 
         Raises:
-            InvalidEvent: An aggregate has no events, is no SessionAggregate, or holds what no event can.
-            InvalidAddress: An aggregate holds an address that is none.
+            InvalidEvent: An aggregate has no events, is not a SessionAggregate, or has an invalid value.
+            InvalidAddress: An aggregate has an invalid address.
             StoreUnavailable: The database did not answer; nothing was learned.
             SourceUnreadable: A source of facts cannot be read; nothing was learned.
         """

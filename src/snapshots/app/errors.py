@@ -8,11 +8,11 @@ class StoreUnavailable(SnapshotsError):
 
 
 class StoreBusy(StoreUnavailable):
-    """Another process stood in the way, such as in a deadlock; the same call may work at once."""
+    """A conflict with another transaction, such as a deadlock; an immediate retry can succeed."""
 
 
 class LockTimeout(StoreBusy):
-    """Another process held a lock longer than is waited for; trying again at once does not help."""
+    """Another process held a lock for longer than the lock timeout; an immediate retry does not help."""
 
 
 class StoreGone(StoreUnavailable):
@@ -20,7 +20,7 @@ class StoreGone(StoreUnavailable):
 
 
 class StoreReplaced(StoreUnavailable):
-    """Another database stands where the one was that the work began with, or none; what was stored before is there."""
+    """The database was deleted or replaced since the command began; earlier batches are only in the old one."""
 
 
 class StoreUnusable(StoreUnavailable):

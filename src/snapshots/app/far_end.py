@@ -46,7 +46,7 @@ class News(NamedTuple):
     Attributes:
         staged: What came to be remembered.
         knowledge: What was known when that was reached.
-        learned_until: What was learned last, as `IpInventory.learned_last` says it, when that was reached.
+        learned_until: The value of `IpInventory.learned_last` at that time.
         may_settle: Whether enough is remembered to settle sessions by.
         more_follows: Whether more verdicts are being reached, for sessions that are then looked at again.
     """

@@ -100,14 +100,14 @@ class DeltaLoader:
         """
         Read what is new again and again.
 
-        While the database cannot be reached or is locked it waits, at the start too, and reads again from the marks
-        that are stored.
+        While the database is unreachable or locked, also at the start, it waits and then reads on from the stored
+        bookmarks.
 
         Args:
             watch: What to read.
             observer: Is told about each batch.
-            is_stopped: Says whether to stop; what was read is stored before.
-            every: Seconds from one look to the next.
+            is_stopped: Whether to stop; events that were read are stored first.
+            every: Seconds between two checks for new data.
 
         Returns:
             What was done.
@@ -136,15 +136,15 @@ class DeltaLoader:
                         report = self._keep_house(run, report, observer)
                         kept_house_at = self._stopwatch()
                     if is_told:
-                        self._tell("it goes on")
+                        self._tell("recovered; loading continues")
                     failures, is_told = 0, False
                 except (StoreBusy, StoreGone, LogUnreadable) as error:
                     # A file may be rotated between a look and its opening: only what lasts is worth a word.
                     if not is_told and (failures or not isinstance(error, LogUnreadable)):
-                        self._tell(f"{error}; it is tried again until it works")
+                        self._tell(f"{error}; retrying until it succeeds")
                         is_told = True
                     watch.forget()
-                    rejected_in.clear()  # what was not stored is counted again
+                    rejected_in.clear()  # events that were not stored are read and counted again
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
                 self._rest(every, is_stopped)
@@ -170,7 +170,7 @@ class DeltaLoader:
         rejected_in: dict[str, RejectedLines],
     ) -> Iterator[LoadReport]:
         """
-        Yield what was done of each step.
+        Yield a report for each batch.
 
         Raises:
             LogUnreadable: A source cannot be read; all others were.
@@ -183,7 +183,7 @@ class DeltaLoader:
             raise LogUnreadable(problems[0])
 
     def _begin(self, run: str, began_at: datetime, is_stopped: Callable[[], bool]) -> bool:
-        """Begin the run as soon as the database can be written to; return whether it was, and nobody stopped it."""
+        """Begin the run once the database is writable; return False if it was stopped before."""
         failures = 0
         while not is_stopped():
             try:
@@ -192,12 +192,12 @@ class DeltaLoader:
                     self._service.register_sources(stores)
             except (StoreBusy, StoreGone) as error:
                 if not failures:
-                    self._tell(f"{error}; it is tried again until it works")
+                    self._tell(f"{error}; retrying until it succeeds")
                 self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                 failures += 1
             else:
                 if failures:
-                    self._tell("it goes on")
+                    self._tell("recovered; loading continues")
                 return True
         return False
 

@@ -11,7 +11,7 @@ from snapshots.domain.observation import IpObservation
 
 
 def without_newer_table_text(count: int) -> str:
-    """Return the sentence about sessions of which nothing can be said of now."""
+    """Return the message about sessions without a table newer than the attack."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
     return f"{sessions} no table newer than the attack; import or refresh one (snapshots inventory --help)."
 
@@ -103,13 +103,13 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """
-    Then against now: what the snapshots of sealed sessions say, and what tables newer than their attacks say.
+    Then against now: snapshots of sealed sessions compared with tables newer than the attacks.
 
     Attributes:
         sealed: All sealed sessions.
-        sessions: Those of whose address a table newer than the attack says something; the others are not compared.
+        sessions: Those whose address is in a table newer than the attack; the others are not compared.
         addresses: Their addresses.
-        compared: How many sessions are compared in each of asn, country and ip_type: those with a newer table of it.
+        compared: Sessions with a newer table for each of asn, country and ip_type.
         changed: How many of them differ in it.
         moves: The moves of each fact with most sessions.
     """

@@ -11,10 +11,10 @@ from snapshots.app.lines import Mark, Reason
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """
-    A line that could not be loaded, kept so that nothing is lost.
+    A line that could not be loaded.
 
     Attributes:
-        identity: The same whenever the same line is read, whatever file it stands in, in hexadecimal.
+        identity: A hash of the line in hexadecimal, the same in every file.
         source: The file as it was named, or "-".
         offset: Where the line starts, in bytes of the content, decompressed and unfolded.
         reason: What is wrong with it.
@@ -37,14 +37,14 @@ class DeadLetters(Protocol):
 
     def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
         """
-        Store each letter, and return how many were new.
+        Upsert dead letters, and return how many were new.
 
-        One that is stored already takes the reason and payload of the new: how many lines were not kept may grow.
+        An existing one takes the new reason and payload, because the number of lines that were not kept may grow.
         """
         ...
 
     def remove(self, identities: Collection[str]) -> None:
-        """Remove letters whose lines were loaded since."""
+        """Remove dead letters whose lines were loaded since."""
         ...
 
     def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["KeptLetter"]:

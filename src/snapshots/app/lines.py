@@ -21,12 +21,12 @@ class Reason(Enum):
     NUL_BLOCK = "nul_block"
     TOO_LONG = "too_long"
     UNFINISHED_LINE = "unfinished_line"
-    """The last line has no end; it may still be written."""
+    """The last line is incomplete; it may still be written."""
     UNFINISHED_FILE = "unfinished_file"
-    """Compressed data breaks off; it may still be written."""
+    """Compressed data is truncated; it may still be written."""
     DAMAGED_FILE = "damaged_file"
     NOT_KEPT = "not_kept"
-    """Not a line, but how many lines of a content were not kept, because there were too many."""
+    """Not a line, but the number of lines of a content that were not stored, because there were too many."""
 
 
 class Layout(Enum):
@@ -127,17 +127,17 @@ class LogSource(Protocol):
 
     @property
     def modified_at(self) -> datetime | None:
-        """Return when the file was written last, in UTC; None for a stream."""
+        """Return the modification time of the file in UTC; None for a stream."""
         ...
 
     @property
     def hint(self) -> str:
-        """Return what a content without an event seems to be, and what to do with it; "" if that is not known."""
+        """Return the likely format of a content without events, and what to do; "" if unknown."""
         ...
 
     @property
     def is_named(self) -> bool:
-        """Return whether a user named it, and not only a folder or a pattern with other files."""
+        """Return whether a user named the file itself, rather than a folder or a pattern."""
         ...
 
     def resume(self, marks: Sequence[Mark]) -> int:

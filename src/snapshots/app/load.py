@@ -25,7 +25,7 @@ from snapshots.domain.summary import SessionSummary
 PAGE = 1000
 
 STILL_WRITTEN = timedelta(hours=1)
-"""A file that was written so lately may still be: its unfinished end is read again instead of kept as a dead letter."""
+"""A file modified within this time may still be written: its incomplete end is read again later."""
 
 LINES_BETWEEN_LOOKS = 255
 """A file is read this many lines on (a power of two, less one) before the time is looked at again."""
@@ -35,8 +35,8 @@ class BulkLoader:
     """
     Loads contents of log lines, each from where it was left, in batches of one transaction each.
 
-    What a line says is counted once, however often and in whatever file it is read; so a load that was
-    interrupted is simply started again.
+    Every event is counted once, however often and in whatever file it is read; an interrupted load is simply started
+    again.
 
     Args:
         database: Where everything is stored.
@@ -48,7 +48,7 @@ class BulkLoader:
         sleep: Waits for some seconds.
         presence: Knows which loads died.
         size: When a batch is stored.
-        tell: Is told, in a sentence, what is waited for if that takes long.
+        tell: Called with one sentence when a wait takes long.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class BulkLoader:
                 report += step
             self._retried(partial(self._end, report, RunState.DONE))
         except BaseException:
-            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+            with suppress(StoreUnavailable):  # the run soon counts as dead, and the original error is raised
                 self._end(report, RunState.FAILED)
             raise
         completed = self._retried(partial(self._completion.complete, by=run)).sealed
@@ -148,16 +148,16 @@ class BulkLoader:
         rejected_in: dict[str, RejectedLines] | None = None,
     ) -> Iterable[LoadReport]:
         """
-        Read every source to its end, and store what is new; sessions without a connect wait to be judged.
+        Read every source to its end and store new events; sessions without a connect are judged later.
 
         Args:
             run: The run that writes.
             sources: What to read.
             observer: Is told about each batch.
-            rejected_in: The lines rejected so far, by the content, where one run reads its contents again and again.
+            rejected_in: Rejected lines so far by content, for a run that reads its contents repeatedly.
 
         Yields:
-            What was done since the last one. A source that cannot be read is one of its problems; all others are read.
+            A report of each batch. A source that cannot be read is one of its problems; all others are read.
         """
         batch = Batch(self._stopwatch())
         name = "-"
@@ -189,7 +189,7 @@ class BulkLoader:
             observer.bytes_read(source.progress())
             if line is not None:
                 batch.set_mark(source)
-            if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage comes last
+            if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage is always the last item
                 observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
             if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
                 batch.letters.append(rest)
@@ -209,7 +209,7 @@ class BulkLoader:
             yield self._retried(partial(self._store, run, batch, name, observer))
 
     def _may_grow(self, source: LogSource) -> bool:
-        """Whether a content was written so lately that its end may still be written."""
+        """Whether a content was modified so recently that its end may still be written."""
         return source.modified_at is not None and abs(self._clock.now() - source.modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
@@ -224,7 +224,7 @@ class BulkLoader:
             yield self._retried(partial(self._store, run, batch, "-", observer))
 
     def _resume(self, source: LogSource) -> None:
-        """Go to where the content was left."""
+        """Seek to the stored bookmark."""
         marks: Sequence[Mark] = ()
         if source.head:
             marks = self._retried(partial(self._marks_of, source.head))
@@ -333,7 +333,9 @@ class BulkLoader:
 
 
 def _without_events(source: LogSource, rejected: RejectedLines) -> str:
-    return "; ".join(filter(None, [f"{source.name} holds no Cowrie event", f"lines: {rejected.why}", source.hint]))
+    return "; ".join(
+        filter(None, [f"{source.name} contains no Cowrie events", f"rejected lines: {rejected.why}", source.hint])
+    )
 
 
 def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:

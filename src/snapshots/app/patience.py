@@ -8,32 +8,32 @@ from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone
 T = TypeVar("T")
 
 PAUSES = (0.2, 0.5, 1.0, 2.0)
-"""Seconds before a transaction is tried again that another process stood in the way of, such as in a deadlock."""
+"""Seconds before each retry after a conflict with another transaction, such as a deadlock."""
 
 PAUSES_WHILE_GONE = (1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
-"""The same while the server cannot be reached, such as while it restarts."""
+"""Seconds before each retry while the server cannot be reached, such as during a restart."""
 
 REPORT_AFTER = 5.0
-"""Seconds of waiting after which is said what is waited for."""
+"""Seconds of waiting until the wait is reported."""
 
 
 def ignore(_sentence: str) -> None:
-    """Tell nobody."""
+    """Drop a message."""
 
 
 def patiently(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[str], None] = ignore) -> T:
     """
-    Return what an act returns, tried again after ever longer pauses as long as that can help.
+    Call *act*, and retry it with bounded backoff after transient errors.
 
     Args:
-        act: A transaction as a whole.
-        rest: Waits for some seconds.
-        tell: Is told once, in a sentence, what is waited for if that takes long.
+        act: A complete transaction.
+        rest: Sleeps for a number of seconds.
+        tell: Called once, with one sentence, if retrying takes longer than `REPORT_AFTER`.
 
     Raises:
-        LockTimeout: Another process held a lock for too long; that was waited for already.
-        StoreBusy: Others stood in the way to the last.
-        StoreGone: The database could not be reached to the last.
+        LockTimeout: Another process held a lock for too long; not retried.
+        StoreBusy: The last retry also met a conflict.
+        StoreGone: The last retry could not reach the database either.
     """
     pauses = {StoreBusy: iter(PAUSES), StoreGone: iter(PAUSES_WHILE_GONE)}
     waited, is_told = 0.0, False
@@ -48,7 +48,7 @@ def patiently(act: Callable[[], T], rest: Callable[[float], None], tell: Callabl
                 raise
             if waited >= REPORT_AFTER and not is_told:
                 left = sum(PAUSES_WHILE_GONE) - waited
-                tell(f"{error}; it is tried again for {left:,.0f} s")
+                tell(f"{error}; retrying for up to {left:,.0f} s")
                 is_told = True
             rest(pause)
             waited += pause

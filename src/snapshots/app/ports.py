@@ -100,10 +100,10 @@ class IpInventory(Protocol):
 
     def learned_last(self) -> datetime | None:
         """
-        Return when something was learned last; None if nothing ever was.
+        Return the newest learned_at; None without any.
 
-        These moments are the inventory's own sequence: each learning is later than the one before it, whatever clocks
-        say, and becomes visible in this order, because a transaction that learns keeps other writers waiting.
+        learned_at is a monotonic sequence of the inventory: each value is later than the one before, whatever the
+        clocks, and values become visible in order, because a transaction that writes one blocks other writers.
         """
         ...
 
@@ -141,7 +141,7 @@ class IpInventory(Protocol):
         ...
 
     def take_over(self, *, registered_at: datetime) -> None:
-        """Add the addresses, and the names of networks, that another loader's inventory lists; nothing in our own."""
+        """Copy addresses and network names from another loader's inventory, if there is one."""
         ...
 
     def documents(self, *, after: str, limit: int) -> Sequence["Document"]:

@@ -42,7 +42,7 @@ class LoadObserver(Protocol):
         ...
 
     def source_damaged(self, name: str, damage: str) -> None:
-        """A file could not be read to its end; *damage* says why. What comes before it is stored."""
+        """A file is damaged, as *damage* describes; the events before the damage are stored."""
         ...
 
     def batch_loaded(self, batch: BatchLoaded) -> None:

@@ -67,7 +67,7 @@ class Tense(Enum):
     THEN = "then"
     """The one that its snapshot names: whose the address was at the time of the attack."""
     NOW = "now"
-    """The one that a table newer than the attack names; a session without such a table is left out."""
+    """The one in tables newer than the attack; sessions without such a table are excluded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Which:
     tense: Tense = Tense.THEN
 
     def splits_by_method(self, by: Collection[Key | Span]) -> bool:
-        """Whether groups by these keys count facts of the time of the attack and inferred ones apart."""
+        """Whether groups by these keys count sessions as of the attack and inferred ones separately."""
         return self.tense is Tense.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
 
 
@@ -243,11 +243,11 @@ class Questions(Protocol):
 
     def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
         """
-        Count the sessions that are left out because no table is newer than their attack.
+        Count the sessions that are excluded because no table is newer than the attack.
 
         Args:
             which: Which sessions, as of now.
-            by: The keys; the fact of each of them must be newer. Without any fact, one of the three must be.
+            by: The keys; each fact among them needs a newer table. Without a fact, any of the three needs one.
         """
         ...
 

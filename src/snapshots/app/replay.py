@@ -38,7 +38,7 @@ class DeadLetterOffice:
     Args:
         database: Where they are.
         loader: Loads what can be read.
-        parts_of: Reads the events in a line, each with its own line, and what else is in it.
+        parts_of: Splits a line into events and invalid parts.
     """
 
     def __init__(self, database: Database, loader: BulkLoader, parts_of: PartsOf) -> None:
@@ -89,7 +89,7 @@ class DeadLetterOffice:
 
 
 class LetterStream:
-    """The letters as a stream of lines that are read again; one of which a part cannot be read stays a letter."""
+    """Dead letters as a stream of lines; one with an unreadable part stays a dead letter."""
 
     name = "dead letters"
     head = ""

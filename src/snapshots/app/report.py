@@ -146,7 +146,7 @@ class Explanation:
         considered: Of each source the newest build at or before its sighting, and the oldest after it.
         known_then: The snapshot it would hold by what this program had learned by the time of the sighting.
         namesakes: Other sessions under the same id of the log.
-        types_left_out: Types that were stated, but too long before or after the attack.
+        types_left_out: Types that were stated too long before or after the attack.
         stated: The source of each fact of the snapshot, by "asn", "country" and "ip_type"; a fact is missing where
             no observation of the sources that the snapshot names states it any more.
     """
@@ -163,12 +163,12 @@ class Explanation:
 
 
 FIELD_NAMES = {"snapshot": "snapshot", "asn": "ASN", "country": "country", "ip_type": "IP type"}
-"""The words of `Coverage.by_field`, as people read them."""
+"""Display names of the keys of `Coverage.by_field`."""
 
 
 def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     """
-    Return for which share of the sessions a fact is known, those known at the time of the attack apart.
+    Return the shares of sessions with a fact, as of the attack and inferred.
 
     Args:
         coverage: Of the sessions.
@@ -179,7 +179,7 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
     parts = (
         (asof, "as of the attack"),
-        (inferred, "inferred from data of after the attack"),
+        (inferred, "inferred from later data"),
         (known - asof - inferred, "corrected or adopted"),
         (coverage.total - known, "not known"),
     )
@@ -188,12 +188,14 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
 
 
 def impossible_clocks_text(report: Report) -> str:
-    """Return the sentence about sessions at no plausible time; "" without any."""
+    """Return the message about sessions at implausible times; "" without any."""
     count = report.impossible_clocks
     if not count:
         return ""
     who = "1 session has" if count == 1 else f"{count:,} sessions have"
-    return f"{who} an impossible clock (before 2000 or more than a day in the future), left out of times and timelines."
+    return (
+        f"{who} an impossible clock (before 2000 or more than a day in the future), excluded from times and timelines."
+    )
 
 
 class Invariant(Enum):
@@ -222,7 +224,7 @@ _BROKEN = {
     Invariant.AUDITED: "not what its last correction says: somebody went round the audit",
     Invariant.COUNTED: "miscounted: the inventory counts other sessions of this address than there are",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
-    Invariant.TYPED: "of a wrong type: commands that read it stop, until the value is corrected in the database",
+    Invariant.TYPED: "wrong type: commands that read the value fail until it is corrected in the database",
 }
 
 

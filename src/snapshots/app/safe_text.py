@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe to show: it cannot steer a terminal, and it shows no password."""
+"""Escape control characters and hide passwords in untrusted text."""
 
 import re
 import unicodedata
@@ -9,12 +9,12 @@ HARMFUL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 HIDDEN = "***"
 
 _IN_USERINFO = re.compile(r"(?<=:)(?!//)\S+(?=@)")
-"""What follows a user and a colon up to the last @: a password may itself contain an @."""
+"""A password in the userinfo of a URL, up to the last @: it may itself contain an @."""
 
 _ASSIGNED = re.compile(
     r"""((?:passw(?:or)?d|pwd|passphrase|secret|token)\s*=\s*)('(?:[^'\\]|\\.)*'?|"[^"]*"?|[^\s&;,]+)""", re.IGNORECASE
 )
-"""A password in the query of a URL, or in a connection string of libpq."""
+"""A password in the query of a URL or in a libpq connection string."""
 
 _LINE_BREAK = re.compile(r"\s*[\r\n]+\s*")
 
@@ -36,12 +36,12 @@ def escaped_lines(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return *text* as one line without harmful characters, such as for a message."""
+    """Return *text* as one line without harmful characters, for a message."""
     return escaped(_LINE_BREAK.sub(" ", text.strip()))
 
 
 def without_passwords(text: str) -> str:
-    """Return *text* without whatever in it may be a password in a URL or a connection string."""
+    """Return *text* with possible passwords in URLs and connection strings replaced by `***`."""
     if "@" in text:
         text = _IN_USERINFO.sub(HIDDEN, text)
     return _ASSIGNED.sub(rf"\1{HIDDEN}", text) if "=" in text else text
@@ -49,9 +49,9 @@ def without_passwords(text: str) -> str:
 
 def shown_url(text: str) -> str:
     """
-    Return a text that is, or was meant to be, a database URL, without what may be a password.
+    Return a valid or invalid database URL with possible passwords replaced by `***`.
 
-    All of the text counts as a URL, so that also a password with spaces or quotes in it is hidden.
+    The whole text counts as one URL, so that passwords with spaces or quotes are hidden too.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:

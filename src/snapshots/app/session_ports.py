@@ -161,8 +161,8 @@ class SessionStore(Protocol):
         Return every session stored under each id of the log; an id without a session is absent.
 
         Args:
-            events: Fingerprints of events by the id in the log. Those that are stored are among the fingerprints of
-                the id's sessions; of others a session may leave some out, and `save` forgets none.
+            events: Fingerprints of events by the id in the log. The returned sessions contain all of these that are
+                stored, but may lack other stored ones; `save` deletes none.
         """
         ...
 
@@ -235,10 +235,10 @@ class OpenSessions(Protocol):
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
         """
-        Whether the case LEARNED may hold sessions whose addresses learned something after a moment.
+        Whether there may be LEARNED sessions whose addresses have facts newer than *since*.
 
         Args:
-            since: As `IpInventory.learned_last` returned it; None for the beginning.
+            since: A value of `IpInventory.learned_last`; None for the beginning.
         """
         ...
 
@@ -275,7 +275,7 @@ class OpenSessions(Protocol):
             run: The run that writes.
             after: The place to start behind; "" for the first page.
             limit: How many sessions the page has at most.
-            learned_until: What was learned last when the verdicts were reached; what is learned later is later.
+            learned_until: The newest learned_at when the verdicts were reached.
 
         Returns:
             None if `page` is to be asked from here on: there are no more, or it is not worth it.

@@ -17,7 +17,7 @@ from snapshots.domain.source_ip import Sighting
 V = TypeVar("V")
 
 Tell = Callable[[StagedVerdicts, object, datetime | None], None]
-"""Is told what came to be remembered, what was known then, and the last `IpInventory.learned_last` of it."""
+"""Called with the verdicts, the facts they are based on, and their `IpInventory.learned_last`."""
 
 
 FORESEEN = 250

@@ -119,7 +119,7 @@ class Coverage:
 
 
 def _by_field(sealed: Iterable[CoverageCase]) -> Counter[str]:
-    """Count sealed sessions by the words of `Coverage.by_field`."""
+    """Count sealed sessions by the keys of `Coverage.by_field`."""
     counts: Counter[str] = Counter()
     for case in sealed:
         counts["snapshot"] += case.count

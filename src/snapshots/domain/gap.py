@@ -34,7 +34,7 @@ _EXPLANATIONS = {
     Gap.AMBIGUOUS_IP: "Several addresses are written of the session, and not when each was seen.",
     Gap.NOT_ROUTABLE: "The address is private, shared, reserved or multicast: nobody on the internet owns it.",
     Gap.NEVER_LOOKED_UP: "No source has been asked about the address yet.",
-    Gap.AWAITING_CONNECT: "Its connect may still be read, and may name another address.",
+    Gap.AWAITING_CONNECT: "Its connect event was not read yet, and can contain another address.",
     Gap.NOTHING_KNOWN: "Every source was asked about the address, and none knows it.",
     Gap.EXPIRED: "What was known of the address was too old at the time of the attack.",
     Gap.TOO_LATE: "What is known of the address was learned too long after the attack.",

@@ -1,4 +1,4 @@
-"""From which source each fact of a snapshot comes, and of which date each answer is."""
+"""Find the source and the date of each fact."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class CurrentFacts(NamedTuple):
 
     Attributes:
         snapshot: The facts.
-        answered_at: The date of each answer, by the words of `FACTS`: of a fact that is known, of the build that
-            stated it; of one that is not, of the newest build that could have stated it.
+        answered_at: Dates by the keys of `FACTS`: for a known fact the build that stated it, for an unknown one the
+            newest build that could have stated it.
     """
 
     snapshot: IpSnapshot
@@ -42,7 +42,7 @@ class CurrentFacts(NamedTuple):
 
 def sources_of(snapshot: IpSnapshot, observations: Collection[IpObservation], at: datetime) -> Mapping[str, StatedBy]:
     """
-    Return the source of each fact of a snapshot, by the words of `FACTS`.
+    Return the source of each fact of a snapshot, by the keys of `FACTS`.
 
     Args:
         snapshot: The snapshot; its provenance names builds in the order of its facts.
@@ -66,11 +66,11 @@ def current_facts(
     """
     Return the newest facts of an address with the date of each answer.
 
-    A fact that no source states any more is dated by the sources that stated it before: only they could state it. One
-    that no source ever stated is dated by the newest build of any.
+    A fact that no source states any more gets the newest date of the sources that stated it before, because only they
+    could state it. A fact that no source ever stated gets the newest date of all sources.
 
     Args:
-        snapshot: What was read of the newest observations.
+        snapshot: The reading of the newest observations.
         newest: The newest observation of each source; not empty.
         history: Every observation of the address.
         at: The date of the newest build.

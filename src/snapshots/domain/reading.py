@@ -34,10 +34,10 @@ TYPE_MAX_LAG: Mapping[IpType, timedelta] = MappingProxyType(
     }
 )
 """
-How long before it was first stated a type is inferred; the others have no bound.
+Maximum time from an attack to the first statement from which a type is inferred; other types have no limit.
 
 After 14 days 88 % of Tor exits are still listed, after a year 46 %; of VPN ranges 87 %, of data-center ranges 98 %.
-RESIDENTIAL and MOBILE follow the network, and an ASN is inferred from any table after the attack too.
+RESIDENTIAL and MOBILE follow the network, and an ASN is also inferred from any table after the attack.
 """
 
 NETWORK_MAX_AGE = timedelta(days=400)
@@ -72,10 +72,10 @@ class AsOfReader:
     is near enough ("inferred"). An answer as of the moment beats every inferred one; among equals the
     first source in the order of precedence wins.
 
-    What a source says of the type is the most telling of the types that it states together: once that one cannot be
-    believed any more, or not yet, a less telling one does not stand in for it, or an expired VPN would be read as
-    RESIDENTIAL. The types of all sources are united before they are ranked. That a source states no type counts
-    against a later one of its types for as long as that type would be believed.
+    Of several types that one source states together only the highest-ranked one counts. If that is out of its limits, a
+    lower-ranked one is not used instead, or an expired VPN would be read as RESIDENTIAL. The types of all sources are
+    merged before they are ranked. An observation without a type excludes a later type of the same source for as long as
+    that type would be valid.
 
     Attributes:
         precedence: Names of sources, the most trusted first; sources not named follow in alphabetical order.
@@ -85,7 +85,7 @@ class AsOfReader:
         network_max_age: The greatest age of an ASN or a country.
         type_max_age: The greatest age of each type.
         max_lag: How long after the moment a fact may have been stated; None for no bound.
-        type_max_lag: The same for each type; one that is not in it has no bound but max_lag.
+        type_max_lag: The same for each type; a type that is not in it is only limited by max_lag.
         ranking: Which type is said of an address that has several.
 
     Raises:
@@ -149,7 +149,7 @@ class AsOfReader:
         )
 
     def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list["TypeLeftOut"]:
-        """Return the types that were stated too long before or after a moment to be believed of it."""
+        """Return the types that were stated too long before or after a moment to be used."""
         left_out = []
         for source in self._sources(history, at):
             before, after = self._type_in(source.before), self._type_in(source.after)
@@ -166,11 +166,11 @@ class AsOfReader:
 
     def ages_of(self, said: IpObservation, later: IpObservation | None) -> Iterable[timedelta]:
         """
-        Return the ages at which what is read of an observation becomes another.
+        Return the ages of an observation at which its reading changes.
 
         Args:
-            said: Made before the moment.
-            later: What its source states first after the moment, which is read once this is too old.
+            said: The observation before the moment.
+            later: The first observation of the same source after the moment, used when *said* is too old.
         """
         yield self.network_max_age
         ip_type = self._type_in(said) or self._type_in(later)
@@ -178,7 +178,7 @@ class AsOfReader:
             yield self.type_max_age[ip_type]
 
     def lags_of(self, said: IpObservation) -> Iterable[timedelta]:
-        """Return how long before an observation what is read of it becomes another."""
+        """Return the times before an observation at which its reading changes."""
         if self.max_lag is not None:
             yield self.max_lag
         ip_type = self._type_in(said)
@@ -199,7 +199,7 @@ class AsOfReader:
         return [*trusted, *(sources[name] for name in sorted(sources)), *fallbacks]
 
     def _type_in(self, said: IpObservation | None) -> IpType | None:
-        """Return what an observation says of the type: the most telling of the types that it states."""
+        """Return the highest-ranked type of an observation."""
         return self.ranking.most_telling(said.facts.ip_types) if said is not None else None
 
     def _lag_of(self, ip_type: IpType) -> timedelta | None:
@@ -208,7 +208,7 @@ class AsOfReader:
         return min((lag for lag in lags if lag is not None), default=None)
 
     def _is_silent(self, source: "_Source", ip_type: IpType) -> bool:
-        """Whether a source that stated no type before the moment still says thereby that it is not this one."""
+        """Whether an observation without a type before the moment still excludes this type."""
         if source.before is None or source.before.facts.ip_types:
             return False
         return source.age <= self.type_max_age[ip_type]
@@ -267,14 +267,14 @@ class AsOfReader:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeLeftOut:
     """
-    A type that was stated too long before or after a moment to be believed of it.
+    A type that was stated too long before or after a moment to be used.
 
     Attributes:
         source: The name of the source.
-        ip_type: The most telling of the types that it stated together.
-        others: The less telling ones, which do not stand in for it.
+        ip_type: The highest-ranked of the types that it stated together.
+        others: The lower-ranked ones, which are not used instead.
         distance: How long before or after the moment it was stated.
-        bound: How long that may be at most.
+        bound: The limit for this.
         is_after: Whether it was stated after the moment.
     """
 

@@ -207,10 +207,10 @@ def _distance(
 
 def _by_name(logged_id: str, incarnations: Sequence[_Incarnation]) -> Collection[_Incarnation]:
     """
-    Name the sessions that have no name yet, and return each name once.
+    Name the sessions without a name, and return each name once.
 
-    A row does not keep everything that a name is made from: a connect without an address, one of two sensors. So a
-    session that looks new and gets the name of a stored one is that one.
+    A row does not store everything that a name is derived from, such as a connect without an address or one of two
+    sensors. So a session that looks new but gets the name of a stored session is that session.
     """
     named = {i.name: i for i in incarnations if i.name}
     unnamed = [i for i in incarnations if not i.name]

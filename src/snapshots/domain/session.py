@@ -99,7 +99,7 @@ class SessionAggregate:
             InvalidEvent: *session_id* is empty, or not a text.
         """
         if not session_id or not isinstance(session_id, str):
-            raise InvalidEvent(f"a session has a name, not {session_id!r:.80}")
+            raise InvalidEvent(f"session_id must be a non-empty string, not {session_id!r:.80}")
         aggregate = cls(SessionId(session_id), {}, counted_until)
         for event in events:
             aggregate.add(event)
@@ -108,15 +108,15 @@ class SessionAggregate:
     @classmethod
     def sighted(cls, session_id: str, source_ip: str | None, at: datetime) -> Self:
         """
-        Return the aggregate of a session of which another loader knows only where it came from.
+        Return the aggregate of a session of which only the source IP is known.
 
         Args:
             session_id: The session's name.
-            source_ip: The address that connected, in any form; None if it is not known.
+            source_ip: The address that connected, in any form; None if unknown.
             at: When it connected; aware, in any zone.
 
         Raises:
-            InvalidAddress: *source_ip* is no IP address.
+            InvalidAddress: *source_ip* is not an IP address.
             InvalidEvent: *session_id* is empty or not a text, or *at* is not a datetime, has no zone, or falls out of
                 the calendar in UTC.
         """
@@ -127,10 +127,10 @@ class SessionAggregate:
 
     def validate(self) -> None:
         """
-        Check what another program put together; lines of logs are checked as they are read.
+        Check an aggregate that another program built; log lines are checked when they are read.
 
         Raises:
-            InvalidEvent: An event is not a SessionEvent, or its time, kind, address or port is none.
+            InvalidEvent: An event is not a SessionEvent, or its time, kind, address or port is invalid.
             InvalidAddress: An address is not in its canonical form.
         """
         for event in self.events.values():

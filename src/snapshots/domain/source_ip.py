@@ -38,13 +38,13 @@ class IpAddress:
             InvalidAddress: *text* is no IPv4 or IPv6 address.
         """
         try:
-            if _IPV4.fullmatch(text):  # it is in its one form, and most are
+            if _IPV4.fullmatch(text):  # fast path: most texts are already canonical
                 return cls(text)
             return cls(str(_without_mapping(ip_address(text.strip().partition("%")[0]))))
         except ValueError as exc:
             raise InvalidAddress(f"{text[:80]!r} is no IP address") from exc
         except TypeError as exc:
-            raise InvalidAddress(f"{text!r:.80} is not the text of an IP address") from exc
+            raise InvalidAddress(f"{text!r:.80} is not a string with an IP address") from exc
 
     @property
     def version(self) -> int:

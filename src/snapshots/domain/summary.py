@@ -31,8 +31,8 @@ class SessionSummary(NamedTuple):
         forward_count: `cowrie.direct-tcpip` events.
         sensor: The honeypot's name.
         sensor_id: The honeypot's UUID.
-        fingerprints: Which events were counted, so that none is counted again; a long session that is stored names
-            those that it was asked for, and some others.
+        fingerprints: Fingerprints of counted events, so that none is counted again; of a stored long session, the
+            requested ones and some others.
         snapshot: What was known of the address; None while the session is open.
         gap: Why the session is open; None when it is sealed, or nobody judged it yet.
         is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.

@@ -59,12 +59,12 @@ class FoundLogs(Protocol):
 
     @property
     def skipped(self) -> Sequence[Path]:
-        """Return the files of folders and patterns that are no logs."""
+        """Return the files in folders and patterns that are not logs."""
         ...
 
     @property
     def problems(self) -> Sequence[str]:
-        """Return why what was named cannot be loaded."""
+        """Return a message for each named file or folder that cannot be loaded."""
         ...
 
 
@@ -101,8 +101,8 @@ class Application:
         find_tables: Finds the files of facts that paths name.
         import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
             build's label, how many of its lines could not be read, and what was done.
-        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and until when its facts
-            hold.
+        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and the last time at
+            which they are used.
         now: Returns the present moment in UTC.
         copy: Copies the database to the one under another URL, and tells an observer.
         session_count: Returns how many sessions the tables hold, whatever version these have; None without

@@ -96,9 +96,9 @@ def backfill(
     """
     Give sessions that are stored without a snapshot the one that was true at the time of the attack.
 
-    Sessions that another loader left, that an undo opened, or whose address learned something since, are judged in
-    batches. Ctrl-C or SIGTERM ends it after the current batch, and --resume goes on. Sealed sessions stay, but for
-    --improve.
+    It processes sessions of other loaders, sessions that an undo opened, and sessions whose address has new facts.
+    Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not changed, except
+    with --improve.
     """
     if (dry_run and resume) or (improve and (resume or again)) or (resume and again):
         raise click.UsageError("--resume excludes --dry-run and --again; --improve excludes --resume and --again")
@@ -114,7 +114,7 @@ def backfill(
             done = application.improve.run(watch, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
             _written(metrics)
             _show(lambda: _show_improved(done, is_rehearsal=dry_run), _improved_document(done), output, quiet=quiet)
-            _end(done, stopped, hint="Interrupted after a whole batch; a new call begins anew.")
+            _end(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
             return
         if dry_run:
             report = application.backfill.rehearse(watch, again=again, is_stopped=stopped)
@@ -128,8 +128,8 @@ def backfill(
             application.refresh_statistics()
             if not application.has_query_indexes():
                 stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
-    goes_on = "" if dry_run else " `snapshots backfill --resume` goes on."
-    _end(report, stopped, hint=f"Interrupted after a whole batch.{goes_on}")
+    goes_on = "" if dry_run else " To continue: `snapshots backfill --resume`."
+    _end(report, stopped, hint=f"Interrupted after the current batch.{goes_on}")
 
 
 def _written(metrics: MetricsWriter | None) -> None:
@@ -183,7 +183,7 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     for line in _undone(report, is_rehearsal=dry_run):
         click.echo(line)
     if not report.is_done:
-        click.echo(f"Interrupted. `snapshots undo {run}` goes on.", err=True)
+        click.echo(f"Interrupted. To continue: `snapshots undo {run}`.", err=True)
         click.get_current_context().exit(stopped.exit_code)
 
 

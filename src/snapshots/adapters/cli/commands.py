@@ -49,7 +49,7 @@ FOUND_SOMETHING = 3
 """The exit code of a verification that did not pass."""
 
 COULD_NOT = 1
-"""The exit code of a load that could not read everything that was named."""
+"""The exit code of a load that could not read every named file."""
 
 SHOWN_PROBLEMS = 20
 SHOWN_VIOLATIONS = 100
@@ -126,10 +126,10 @@ def load(
     """
     Load Cowrie logs, and give every session its snapshot.
 
-    PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. What was
-    loaded before is not loaded again, whatever the file is called by now. In folders and patterns, files
-    that are not Cowrie logs are passed over and named; a named file without an event is an error (exit code 1),
-    and all others are loaded.
+    PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. Events that were loaded
+    before are not loaded again, even if the file was renamed. Files in folders and patterns that are not Cowrie
+    logs are skipped and listed. A named file without a Cowrie event is an error (exit code 1); all other files are
+    still loaded.
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
@@ -143,7 +143,7 @@ def load(
         if follow:
             for path in paths:
                 if not glob.has_magic(path) and not Path(path).exists():
-                    click.echo(f"Warning: there is no {path} yet; it is waited for.", err=True)
+                    click.echo(f"Warning: {path} does not exist yet; waiting for it", err=True)
             with stopping() as stopped:
                 asked = metrics.ticking(stopped) if metrics is not None else stopped
                 report = application.follow(paths, reading, watched(Unobserved()), asked, every)
@@ -247,9 +247,9 @@ def verify(
 @click.pass_obj
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
     """
-    Show what led to what SESSION holds: its address, its snapshot, and who said so when.
+    Show how SESSION got its data: its address, its snapshot, and the source and date of each fact.
 
-    Give it the options about facts that the session was loaded with, if there were any.
+    If the session was loaded with options such as --mmdb or --max-lag, pass the same options.
     """
     with opened(open_application, options) as application:
         found = application.reports.explain(valid_text(session))
@@ -355,7 +355,7 @@ def _demo_database(url: str | None) -> Iterator[str]:
 
 
 def _exit_if(problems: Sequence[str]) -> None:
-    """Name what could not be loaded, and end with an error if there is any."""
+    """Print what could not be loaded, and exit with an error if there is any."""
     for problem in problems[:SHOWN_PROBLEMS]:
         click.echo(f"Error: {one_line(problem)}", err=True)
     if len(problems) > SHOWN_PROBLEMS:

@@ -1,4 +1,4 @@
-"""The console that tables, colours and progress bars are written by."""
+"""The console for tables, colours and progress bars."""
 
 import sys
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from snapshots.adapters.cli.streams import SafeErrorStream, SafeStream
 
 
 class _Styled:
-    """A safe stream for a console, which writes sequences for colours and progress bars around cleaned text."""
+    """A file object for rich that writes to a safe stream without escaping rich's own control sequences."""
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream
@@ -25,7 +25,7 @@ class _Styled:
 
 class SafeConsole(Console):
     """
-    A console whose text is cleaned as that of the streams; only its own styles and movements reach the terminal.
+    A console that sanitizes its text like the safe streams; only rich's own control sequences reach the terminal.
 
     Args:
         stderr: Whether it writes to stderr rather than to stdout.
@@ -40,6 +40,6 @@ class SafeConsole(Console):
         super().__init__(file=file, stderr=stderr, quiet=quiet, markup=False, highlight=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Return the segments of something, cleaned."""
+        """Render to segments, and sanitize their text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=self._clean(segment.text))

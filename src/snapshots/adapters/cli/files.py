@@ -16,17 +16,17 @@ from snapshots.adapters.cli.streams import writing_output
 
 PART = ".part"
 LONGEST_NAME = 48
-"""Characters of a file's name in that of its part: a name has 255 bytes at most."""
+"""How many characters of the file name the temporary name contains: file names are limited to 255 bytes."""
 
 
 @contextmanager
 def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
     """
-    Open a file that gets its name when all of it is written; what killed processes left of it is removed.
+    Write a file atomically: a temporary file is renamed on success; temporary files of killed processes are removed.
 
     Args:
-        file: Where it is to stand; "-" is standard output.
-        is_private: Whether a new file is for its owner alone.
+        file: The target; "-" is standard output.
+        is_private: Whether only the owner may read a new file.
     """
     if str(file) == "-":
         with writing_output():
@@ -44,7 +44,7 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
         whole = Path(name)
         with os.fdopen(descriptor, "wb") as part:
             try:
-                fcntl.flock(part, fcntl.LOCK_EX)  # as long as it is held, the part is not stale
+                fcntl.flock(part, fcntl.LOCK_EX)  # a part file without a lock is stale
                 yield part
                 part.flush()
                 mode = 0o600 if is_private else 0o666 & ~_umask()
@@ -58,7 +58,7 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
 
 
 def _remove_stale_parts(file: Path) -> None:
-    """Remove what processes that were killed left of a file: the system gave up their locks."""
+    """Remove the part files of killed processes; the operating system released their locks."""
     for left in file.parent.glob(f".{glob.escape(file.name[:LONGEST_NAME])}.????????{PART}"):
         with suppress(OSError), left.open("rb") as part:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -286,7 +286,7 @@ def _drift_csv(found: Drift) -> str:
 def _show_drift(console: Console, found: Drift) -> None:
     console.print(
         f"{found.sessions:,} of {found.sealed:,} sealed sessions, from {found.addresses:,} addresses,"
-        " are compared with a table newer than their attack."
+        " are compared with a table that is newer than the attack."
     )
     if found.sessions < found.sealed:
         console.print(without_newer_table_text(found.sealed - found.sessions))

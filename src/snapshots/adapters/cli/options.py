@@ -39,7 +39,7 @@ def lock_option(command: Command) -> Command:
         "lock_timeout_seconds",
         type=click.FloatRange(0, 1e6),
         metavar="SECONDS",
-        help="Give up if another process holds a lock for longer.  [default: 600]",
+        help="Fail if another process holds a lock for longer than this.  [default: 600]",
     )(command)
 
 
@@ -90,8 +90,8 @@ def facts_options(command: Command) -> Command:
             type=click.FloatRange(0, 100_000),
             metavar="DAYS",
             help=(
-                "Take no IP type stated longer than this after the attack.  "
-                "[default: 14 for TOR and PROXY, 45 for VPN, 400 for DATACENTER, no bound for the others]"
+                "Ignore IP types stated more than this long after the attack.  "
+                "[default: 14 for TOR and PROXY, 45 for VPN, 400 for DATACENTER, no limit for others]"
             ),
         ),
         click.option(
@@ -99,7 +99,7 @@ def facts_options(command: Command) -> Command:
             "max_lag_days",
             type=click.FloatRange(0, 100_000),
             metavar="DAYS",
-            help="Take no fact stated longer than this after the attack.",
+            help="Ignore facts stated more than this long after the attack.",
         ),
         click.option(
             "--requires",
@@ -111,7 +111,7 @@ def facts_options(command: Command) -> Command:
             "max_age_days",
             type=click.FloatRange(0, 100_000),
             metavar="DAYS",
-            help="Believe no ASN or country older than this at the attack.  [default: 400]",
+            help="Ignore ASNs and countries older than this at the time of the attack.  [default: 400]",
         ),
         click.option(
             "--prefer",
@@ -174,28 +174,28 @@ def stdout() -> SafeConsole:
 
 class StopRequest:
     """
-    Whether a signal asked a command to end after the current batch; calling it answers that.
+    A request by signal to stop after the current batch; the instance is callable as the `is_stopped` of use cases.
 
     Attributes:
-        signal: The signal that asked first; None if none did.
+        signal: The first signal; None if there was none.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def __call__(self) -> bool:
-        """Whether a signal asked for the end."""
+        """Whether a signal was received."""
         return self.signal is not None
 
     @property
     def exit_code(self) -> int:
-        """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, by which service managers stop."""
+        """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, which service managers send."""
         return INTERRUPTED if self.signal == signal.SIGINT else DONE
 
 
 @contextmanager
 def stopping() -> Iterator[StopRequest]:
-    """Let the first Ctrl-C or SIGTERM end the work after the current batch, and the second one at once."""
+    """Make the first Ctrl-C or SIGTERM stop the work after the current batch, and the second one at once."""
     request = StopRequest()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
 

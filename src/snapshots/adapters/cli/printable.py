@@ -1,4 +1,4 @@
-"""Text that an attacker chose, as a cell of a table on a terminal."""
+"""Format untrusted text as a table cell."""
 
 from rich.text import Text
 

@@ -72,7 +72,7 @@ class LoadBar(_Bar):
         self._progress.update(self._task, completed=self._read + count)
 
     def source_damaged(self, name: str, damage: str) -> None:
-        """Do nothing: the log warns."""
+        """Do nothing: `LoggedLoad` warns."""
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Do nothing: the bar shows bytes."""

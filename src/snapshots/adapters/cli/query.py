@@ -178,7 +178,7 @@ def query(
 
 
 def _without_newer(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
-    """Return how many sessions no table newer than their attack speaks of, where that is asked, and say so."""
+    """Return and report how many sessions have no table newer than the attack, for queries with --as now."""
     if which.tense is not Tense.NOW or (keys and SNAPSHOT_FACTS.isdisjoint(keys)):
         return {}
     count = application.questions.count_without_newer(which, keys)

@@ -38,7 +38,7 @@ def show_load(console: Console, report: LoadReport) -> None:
     """Print what a load did."""
     if not report.events and not report.dead_letters:
         is_known = report.repeated or report.unchanged
-        why = "every event is stored already" if is_known else "there is no event in it"
+        why = "all events are already stored" if is_known else "no events found"
         console.print(f"Nothing new in {_count(report.sources, 'source')}: {why}.")
     else:
         console.print(
@@ -46,32 +46,46 @@ def show_load(console: Console, report: LoadReport) -> None:
             f"{_count(report.events, 'new event')}, {_count(report.sessions_added, 'new session')}, "
             f"{report.sealed:,} received a snapshot."
         )
-    notes = (
-        (report.repeated, "events were stored before, and count once"),
-        (report.left_open, "without a snapshot; `snapshots verify` says why"),
-        (report.dead_letters, "no events; kept in the table dead_letters with file, offset and reason"),
-        (report.known_letters, "no events, and kept in dead_letters before"),
-        (report.not_kept, "more are no events and were only counted: too many in one file"),
-        (
-            report.unfinished,
-            "with an unfinished last line or archive, maybe still being written: the next load reads it again",
-        ),
-        (report.empty, "without a single line"),
-        (report.reused_ids, "stored under a name of their own, because their id belongs to another session"),
-        (report.completed, "stored before received a snapshot, because their address learned something"),
-        (report.late_sightings, "had an earlier sighting after they were sealed, which changes nothing"),
-    )
-    for count, text in notes:
+    for count, text in _load_notes(report):
         if count:
             console.print(f"  {count:,} {text}")
     if report.inferred * 2 > report.sealed:
         console.print(
-            f"  {report.inferred:,} of the new snapshots are inferred: no table on hand was built before those attacks."
-            " Dated older tables count as of the attack: snapshots inventory import --help",
+            f"  {report.inferred:,} of the new snapshots are inferred: no recent enough table was built before the"
+            " attack. Import older, dated tables to get facts as of the attack: snapshots inventory import --help",
             soft_wrap=True,
         )
     if report.dead_letters and not report.events and not report.repeated and not report.problems:
-        console.print("  Not one line is an event: is it a Cowrie log?")
+        console.print("  None of the lines is an event: is it a Cowrie log?")
+
+
+def _load_notes(report: LoadReport) -> Sequence[tuple[int, str]]:
+    """Return counts of a load, each with what it counts."""
+    return (
+        (report.repeated, _noun(report.repeated, "event") + " already stored"),
+        (report.left_open, _noun(report.left_open, "session") + " without a snapshot; `snapshots verify` shows why"),
+        (
+            report.dead_letters,
+            _noun(report.dead_letters, "invalid line") + " stored in dead_letters with file, offset and reason",
+        ),
+        (report.known_letters, _noun(report.known_letters, "invalid line") + " already in dead_letters"),
+        (report.not_kept, _noun(report.not_kept, "invalid line") + " counted but not stored: too many in one file"),
+        (
+            report.unfinished,
+            _noun(report.unfinished, "source")
+            + " with an incomplete last line or archive; the next load reads it again",
+        ),
+        (report.empty, _noun(report.empty, "empty source")),
+        (report.reused_ids, _noun(report.reused_ids, "session") + " stored as id~hash, because the ID was reused"),
+        (
+            report.completed,
+            _noun(report.completed, "session") + " of earlier loads sealed with facts that were learned since",
+        ),
+        (
+            report.late_sightings,
+            _noun(report.late_sightings, "sealed session") + " with an earlier sighting in this load; not changed",
+        ),
+    )
 
 
 def show_stale_types(console: Console, report: LoadReport, label: str, until: datetime) -> None:
@@ -79,16 +93,16 @@ def show_stale_types(console: Console, report: LoadReport, label: str, until: da
     if report.latest_attack is not None and report.latest_attack > until:
         console.print(
             f"  The bundled VPN, Tor and proxy addresses ({label}) are too old for attacks after {until:%Y-%m-%d}:"
-            " later sessions get none of these types from them. Renew them: pip install --upgrade iporigin",
+            " sessions after that date get none of these types from it. Update it: pip install --upgrade iporigin",
             soft_wrap=True,
         )
 
 
 def skipped(paths: Sequence[Path]) -> Text:
-    """Return the sentence about files of a folder that are no logs; it names the first of them."""
+    """Return the message about files in folders that are not logs; it names the first ones."""
     names = ", ".join(path.name for path in paths[:SHOWN_NAMES])
     more = f", and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else ""
-    return Text(f"Passed over {_count(len(paths), 'file')} without Cowrie events: ") + printable(names, 200) + more
+    return Text(f"Skipped {_count(len(paths), 'file')} without Cowrie events: ") + printable(names, 200) + more
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -146,7 +160,7 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print()
     console.print(table)
     console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
-    console.print("An address counts if all of its sessions do.", style="dim")
+    console.print("An address counts only if all of its sessions do.", style="dim")
     for method, count in sessions.by_method.items():
         console.print(f"  {method.value}: {_count(count, 'session')} with facts {method.explanation}")
     for source, count in report.by_source.items():
@@ -273,7 +287,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
             ("IP type", _fact(snapshot.ip_type.value if snapshot.ip_type else "", "ip_type", explanation)),
             ("method", f"{snapshot.method.value}: facts {snapshot.method.explanation}"),
             ("sources", printable(snapshot.source, 200)),
-            ("newest data", f"{_moment(snapshot.enrichment_at)}, also if it had no entry for the address"),
+            ("newest table", f"{_moment(snapshot.enrichment_at)}, even if it has no entry for the address"),
             ("sealed by run", str(explanation.run)),
         ]
     elif session.gap is not None:
@@ -296,7 +310,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
 
 
 def _fact(value: str, name: str, explanation: Explanation, more: Text | None = None) -> Text:
-    """Return a fact with the source that stated it, and when in relation to the attack."""
+    """Return a fact with its source, the date of the source, and the distance to the attack."""
     if not value:
         return Text("not known")
     shown = Text(value) + (more or Text())
@@ -310,19 +324,19 @@ def _fact(value: str, name: str, explanation: Explanation, more: Text | None = N
 
 
 def _left_out_text(left_out: TypeLeftOut) -> str:
-    """Return why a type is not believed, and which types that were stated with it are not used in its place."""
+    """Return why a type is not used, and which types of the same statement are not used instead."""
     kind = left_out.ip_type.value
     days, most = _days_that_differ(left_out.distance, left_out.bound)
     if left_out.is_after:
-        text = f"{kind} was stated {days} days after the attack, and is inferred from at most {most}"
+        text = f"{kind} was stated {days} days after the attack; the limit is {most}"
     else:
-        text = f"{kind} was {days} days old at the attack, and is believed for {most}"
+        text = f"{kind} was {days} days old at the time of the attack; the limit is {most}"
     others = " and ".join(other.value for other in left_out.others)
-    return f"{text}; {others}, stated with it, is not used in its place" if others else text
+    return f"{text}; {others}, stated with it, is not used instead" if others else text
 
 
 def _days_that_differ(distance: timedelta, bound: timedelta) -> tuple[str, str]:
-    """Return a distance and the bound that it exceeds in days, with as many digits as tell them apart."""
+    """Return a distance and the limit that it exceeds in days, with enough digits to differ."""
     days, most = distance / timedelta(days=1), bound / timedelta(days=1)
     for digits in range(3):
         if (shown := f"{days:,.{digits}f}") != f"{most:,.{digits}f}":
@@ -331,7 +345,7 @@ def _days_that_differ(distance: timedelta, bound: timedelta) -> tuple[str, str]:
 
 
 def _seen_by(session: SessionSummary) -> str:
-    """Return which kind of event named the session's address, and what was not read of the session."""
+    """Return which kind of event the address comes from, and which kinds were not read."""
     if session.connect_was_seen:
         return "its connect"
     when = "read before it was sealed" if session.is_sealed else "read so far"
@@ -389,4 +403,8 @@ def _moment(at: datetime) -> str:
 
 
 def _count(count: int, noun: str, plural: str | None = None) -> str:
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+    return f"{count:,} {_noun(count, noun, plural)}"
+
+
+def _noun(count: int, singular: str, plural: str | None = None) -> str:
+    return singular if count == 1 else plural or f"{singular}s"

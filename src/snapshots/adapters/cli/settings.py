@@ -19,14 +19,14 @@ class Settings(BaseModel):
         mmdb: MMDB files to look addresses up in, the most trusted first; before the bundled table.
         requires: Which facts a snapshot must state.
         max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
-        max_type_lag_days: The same for IP types, instead of the bound that each type has; None for those bounds.
+        max_type_lag_days: The same for IP types, replacing the limit of each type; None for those limits.
         max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
         fresh_days: How old facts of an address may be before a newer build should be had.
         fresh_days_fast: The same for addresses that are a VPN, a Tor exit or in a datacenter.
         max_replication_lag_seconds: How far a replica may be behind before a backfill waits; 0 to never mind.
         max_lock_waits: How many sessions may wait for locks before it waits; 0 to never mind.
         max_transaction_seconds: How old another transaction may be before it waits; 0 to never mind.
-        lock_timeout_seconds: How long to wait for a lock of another process.
+        lock_timeout_seconds: How long to wait for a lock that another process holds.
         prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
     """
 
@@ -111,5 +111,5 @@ class Settings(BaseModel):
 
     @property
     def max_type_lag(self) -> timedelta | None:
-        """Return the greatest lag of every IP type; None for the one that each type has."""
+        """Return the maximum lag of all IP types; None for the default of each type."""
         return None if self.max_type_lag_days is None else timedelta(days=self.max_type_lag_days)

@@ -1,4 +1,4 @@
-"""Standard output and error of a command: no text can steer a terminal, and no trouble with stderr ends the work."""
+"""Standard streams that sanitize output and ignore write errors on stderr."""
 
 import os
 import sys
@@ -14,27 +14,27 @@ def open_missing_descriptors() -> None:
     """
     Open /dev/null in place of standard streams that were closed before the program began.
 
-    Otherwise the next file that is opened, such as the database, would get the number of a standard stream, and
-    messages would be written into it. To be called before any file is opened.
+    Otherwise the next file that is opened, such as the database, would get the descriptor of a standard stream, and
+    messages would be written into it. Call it before any file is opened.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with suppress(OSError):
             os.fstat(number)
             continue
-        os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
-        os.set_inheritable(number, True)  # noqa: FBT003 - not ours
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
+        os.set_inheritable(number, True)  # noqa: FBT003 - signature of os
         mode = "w" if number else "r"
-        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - stays open
 
 
 class OutputFailed(OSError):
-    """Standard output cannot be written, such as because its disk is full."""
+    """Standard output cannot be written, for example because the disk is full."""
 
 
 @contextmanager
 def writing_output() -> Iterator[None]:
     """
-    Call errors of writing to standard output by their name, but that its reader is gone.
+    Turn errors of writing to standard output, except a closed pipe, into `OutputFailed`.
 
     Raises:
         OutputFailed: It cannot be written.
@@ -54,39 +54,39 @@ class SafeStream(TextIOWrapper):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Return UTF-8 for every stream: click would write past this class to one that says it is ASCII."""
+        """Return UTF-8 for every stream: click bypasses this class and rewraps a stream with an ASCII encoding."""
         return "utf-8"
 
     def write(self, text: str) -> int:
-        """Write text from anywhere."""
+        """Write untrusted text, sanitized."""
         self.write_styled(self.clean(text))
         return len(text)
 
     def write_styled(self, text: str) -> None:
-        """Write text whose escape sequences are our own."""
+        """Write text with trusted escape sequences."""
         with writing_output():
             super().write(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Flush the buffer."""
         with writing_output():
             super().flush()
 
 
 class SafeErrorStream(SafeStream):
-    """Likewise for stderr: it shows no password, and what cannot be written is dropped."""
+    """A safe stream for stderr that hides passwords and drops text that cannot be written."""
 
     clean = staticmethod(lambda text: escaped_lines(without_passwords(text)))
 
     def write_styled(self, text: str) -> None:
-        """Write as far as stderr can be written to."""
+        """Write; on an error, discard this and all later output."""
         try:
             super().write_styled(text)
         except OSError:
             self._drop()
 
     def flush(self) -> None:
-        """Flush as far as stderr can be written to."""
+        """Flush; on an error, discard this and all later output."""
         try:
             super().flush()
         except OSError:
@@ -97,8 +97,8 @@ class SafeErrorStream(SafeStream):
 
 
 def discard_output_of(stream: IO[str]) -> None:
-    """Let nothing more be written to a stream that failed: Python would try again at the end and complain."""
-    with suppress(OSError):  # a stream without a file, such as one of a test
+    """Redirect a failed stream to /dev/null, or Python would flush it again at exit and print an error."""
+    with suppress(OSError):  # the stream has no descriptor, such as in a test
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
@@ -106,7 +106,7 @@ def discard_output_of(stream: IO[str]) -> None:
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """Replace the standard streams for output within a block."""
+    """Replace stdout and stderr with safe streams within a block."""
     before = sys.stdout, sys.stderr
     safe = [
         kind(
@@ -130,7 +130,7 @@ def safe_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in safe:
             if isinstance(stream, SafeStream):
-                with suppress(OSError):  # main has said so
+                with suppress(OSError):  # main has already reported the error
                     stream.flush()
                 with suppress(OSError):
                     stream.detach()

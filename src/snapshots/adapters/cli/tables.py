@@ -89,15 +89,15 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
     """
     Copy the whole database to another one, and compare every row.
 
-    Interrupted, the same command goes on; finished, it compares every row once more.
+    After an interruption, run the same command to continue. After a complete copy, it compares every row again.
 
-    The other database can be used when all is copied and compared.
+    The target can be used once everything is copied and compared.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, CopyBar(stderr) as bar:
         copied = application.copy(target, bar)
     if not any(table.new for table in copied):
-        click.echo("Nothing is left to copy: every row is there.")
+        click.echo("Everything is already copied.")
     for table in copied:
         click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
 

@@ -22,7 +22,7 @@ from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason
 
 LONGEST_GLUED = 2 * 1024 * 1024
-"""Of a line that is longer the events are taken before it ends: some archives hold no newline at all."""
+"""A longer line is split at the ends of its events, because some archives contain no newline at all."""
 
 WHOLE = frozenset({Reason.NOT_AN_OBJECT, Reason.NOT_COWRIE, Reason.NO_SESSION, Reason.NO_TIME})
 """What may be wrong with a line that is JSON."""
@@ -32,13 +32,13 @@ class LogContent:
     """
     The lines of a file or a stream.
 
-    A file is known again by its head, the bytes up to the end of the first line that is an event, and by
-    a hash of everything before each mark.
+    A file is recognised by its head, the bytes up to the end of the first line that is an event, and by a hash of
+    everything before each bookmark.
 
     Args:
         path: The file; None for standard input.
         decoder: Turns lines into events.
-        is_named: Whether a user named the file, and not only a folder or a pattern with other files.
+        is_named: Whether a user named the file itself, rather than a folder or a pattern.
     """
 
     may_be_folded: ClassVar[bool] = True
@@ -77,7 +77,7 @@ class LogContent:
 
     @property
     def modified_at(self) -> datetime | None:
-        """Return when the file was written last, in UTC; None for a stream, or if no calendar has that moment."""
+        """Return the modification time in UTC; None for a stream, or if datetime cannot represent it."""
         if self._path is None or not self._path.is_file():
             return None
         try:
@@ -97,7 +97,7 @@ class LogContent:
 
     @property
     def hint(self) -> str:
-        """Return what a file without an event near its beginning seems to be, and what to do with it; "" if unknown."""
+        """Return which format a file without events seems to have, and what to do; "" if unknown."""
         return self._beginning[2]
 
     @cached_property
@@ -172,7 +172,7 @@ class LogContent:
         try:
             return bytes(stream.peek(LONGEST_BEGINNING)[:LONGEST_BEGINNING])  # type: ignore[attr-defined]  # each has it
         except DAMAGED:
-            return b""  # reading says what is wrong
+            return b""  # reported when it is read
 
     def _must_be_unfolded(self, beginning: bytes) -> bool:
         if self._decoder.layout is not Layout.AUTO:
@@ -181,7 +181,7 @@ class LogContent:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the bytes of the file are its lines, each an event: not compressed, not in another encoding."""
+        """Whether the file is uncompressed UTF-8 with one event per line."""
         try:
             return self._open() is self._raw
         finally:
@@ -228,7 +228,7 @@ class LogContent:
         rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
         size = len(self._buffer)
         damage: tuple[Reason, bytes] | None = None
-        is_one = False  # whether the line in hand holds no whole event, however long it is
+        is_one = False  # whether the current line contains no complete event, however long it is
         while True:
             try:
                 chunk = stream.read1(CHUNK)
@@ -266,7 +266,7 @@ class LogContent:
             yield BadLine(*damage, end)
 
     def _long_line(self, stream: BufferedIOBase, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:  # noqa: FBT001
-        """Take what can be taken of a line that does not end yet, and return whether it holds no whole event."""
+        """Consume the beginning of a line whose end was not read yet; return whether it has no complete event."""
         if not is_one:
             yield from self._glued()
         if self._offset > self._buffer_at:
@@ -279,7 +279,7 @@ class LogContent:
         return False
 
     def _glued(self) -> Iterator[LogEvent | BadLine]:
-        """Take the events of a long line that does not end yet; leave the mark behind the last of them."""
+        """Consume the events of a long line whose end was not read yet; set the bookmark after the last one."""
         line = self._buffer.strip(BLANK)
         end = self._offset + len(self._buffer)
         parts = list(parts_of(self._decoder, line, self._offset + self._buffer.index(line))) if line else []
@@ -327,7 +327,7 @@ class LogContent:
             yield piece
 
     def _last(self, rest: bytes, /) -> Iterator[LogEvent | BadLine]:
-        """Take what is whole of a last line without its newline; leave the mark before what is not."""
+        """Consume the complete events of a last line without a newline; leave the bookmark before the rest."""
         line = rest.strip(BLANK)
         if not line:
             return

@@ -31,7 +31,7 @@ KINDS = {
 }
 FORWARDED = "cowrie.direct-tcpip."
 COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
-"""How every event of Cowrie is called, and how it was before 2016; other honeypots write the same fields."""
+"""The eventids of Cowrie, today and before 2016; other honeypots write the same fields with other eventids."""
 
 
 class _Fields(msgspec.Struct):
@@ -83,11 +83,11 @@ class LineDecoder:
 
     def decode(self, line: bytes) -> LogEvent | Reason:
         """
-        Return the event in a line without white space around it, or why it is none.
+        Return the event in a stripped line, or why it is not an event.
 
-        Any `eventid` of Cowrie is an event, also one that is unknown here; any other line is another program's. An
-        address that cannot be read is left out. The fingerprint is a hash of the line's bytes, but for the white space
-        between its parts, which Cowrie wrote in some years and not in others.
+        A line with any `eventid` of Cowrie is an event, known or not; any other line belongs to another program. An
+        invalid address is dropped. The fingerprint is a hash of the line without white space between its tokens,
+        because Cowrie wrote that in some years only.
         """
         try:
             fields = _decode(line)
@@ -130,7 +130,7 @@ class LineDecoder:
 
 @lru_cache(maxsize=1024)
 def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None] | None:
-    """Return what an event counts as, and what reads what it says of behaviour; None if it is not of Cowrie."""
+    """Return the kind of an event and the parser for its behaviour; None if it is not an event of Cowrie."""
     if COWRIE.match(eventid) is None:
         return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)

@@ -1,4 +1,4 @@
-"""Decompress gzip and bzip2 up to the first damage, and say what is damaged."""
+"""Decompress gzip and bzip2 up to the first damage, and report the damage."""
 
 import bz2
 import zlib
@@ -7,32 +7,32 @@ from io import BufferedIOBase
 from typing import Any
 
 CHUNK = 1024 * 1024
-"""The most decompressed bytes that are held at a time, however far the data expands."""
+"""Maximum decompressed bytes in memory, whatever the compression ratio."""
 
 INPUT = 16 * 1024
 OUTPUT_OF_BZIP2 = 1000
-"""bzip2 loses the output of a call that finds damage: bzcat that of 5,000 bytes, of which this is a divisor."""
+"""bz2 discards the output of a call that finds damage. bzcat loses a block of 5,000 bytes; this is a divisor."""
 
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
 LAST_FLAGS = b"\x1f"
-"""All that a header can have; of other flags, which zlib refuses, the faster implementation takes no notice."""
+"""The largest valid flags byte of a gzip header; zlib rejects larger ones, the faster implementation ignores them."""
 
 WITH_HEADER = 16 + zlib.MAX_WBITS
-"""Tells zlib that a gzip header and a checksum stand around the data."""
+"""The wbits argument with which zlib expects a gzip header and a checksum."""
 
 
 class DamagedData(ValueError):
-    """Compressed data is cut or wrong; everything before the damage was read."""
+    """Compressed data is truncated or corrupt; everything before the damage was read."""
 
 
 class UnfinishedData(DamagedData):
-    """Compressed data breaks off; it may still be written."""
+    """Compressed data is truncated, such as while it is still being written."""
 
 
 def _fast() -> Any:
     """Return the faster implementation of zlib's interface, where it is installed."""
     try:
-        from isal import isal_zlib  # noqa: PLC0415 - an extra
+        from isal import isal_zlib  # noqa: PLC0415 - optional dependency
     except ImportError:
         return None
     return isal_zlib
@@ -43,13 +43,13 @@ FAST = _fast()
 
 class Decompressed(BufferedIOBase):
     """
-    A compressed stream, decompressed: one or several members, also with zeros behind them, as tapes have.
+    A decompressed stream of one or several members, with optional zero padding, as on tapes.
 
-    It yields what zcat and bzcat yield. At the damage each reading raises `DamagedData`.
+    It yields the same bytes as zcat and bzcat. Every read at the damage raises `DamagedData`.
 
     Args:
-        stream: The compressed bytes, at their beginning. It is not closed.
-        magic: `GZIP` or `BZIP2`, with which it begins.
+        stream: The compressed bytes, from the first one. It is not closed.
+        magic: `GZIP` or `BZIP2`, the first bytes of the stream.
     """
 
     def __init__(self, stream: BufferedIOBase, magic: bytes) -> None:
@@ -85,7 +85,7 @@ class Decompressed(BufferedIOBase):
 
 class _Input:
     """
-    Compressed bytes, of which some can be put back.
+    Compressed bytes with pushback.
 
     Args:
         stream: What to read.
@@ -102,7 +102,7 @@ class _Input:
         return taken or self._stream.read1(INPUT)
 
     def put_back(self, data: bytes) -> None:
-        """Let *data* be what comes next."""
+        """Push bytes back."""
         self._ahead = data
 
     def peek(self, size: int) -> bytes:
@@ -112,7 +112,7 @@ class _Input:
         return self._ahead[:size]
 
     def is_at_end(self) -> bool:
-        """Pass over zeros, and return whether nothing follows."""
+        """Skip zero bytes, and return whether the end was reached."""
         while not self._ahead.strip(b"\0"):
             self._ahead = self._stream.read1(INPUT)
             if not self._ahead:
@@ -135,7 +135,7 @@ def _members(data: _Input, magic: bytes) -> Iterator[bytes]:
     yield from member(data)
     while not data.is_at_end():
         if data.peek(len(magic)) != magic:
-            raise DamagedData(f"the bytes after the end of the compressed data are no {kind} and were not read")
+            raise DamagedData(f"the bytes after the end of the compressed data are not {kind} data and were not read")
         yield from member(data)
 
 
@@ -148,7 +148,7 @@ def _gzip_member(data: _Input) -> Iterator[bytes]:
                 yield piece
                 done += len(piece)
         except (DamagedData, FAST.error):
-            data.seek(start)  # it may hold back the last bytes before the damage; zlib does not
+            data.seek(start)  # zlib also returns the last bytes before the damage
         else:
             return
     for piece in _inflated(data, zlib.decompressobj(WITH_HEADER)):
@@ -162,7 +162,7 @@ def _inflated(data: _Input, inflate: Any) -> Iterator[bytes]:
     while not inflate.eof:
         compressed = data.take()
         if not compressed:
-            raise UnfinishedData("the compressed data breaks off")
+            raise UnfinishedData("the compressed data is truncated")
         piece = b""
         while not inflate.eof and (compressed or len(piece) == CHUNK):
             before = inflate.copy() if hasattr(inflate, "copy") else None
@@ -170,7 +170,7 @@ def _inflated(data: _Input, inflate: Any) -> Iterator[bytes]:
                 piece = inflate.decompress(compressed, CHUNK)
             except zlib.error as error:
                 yield from _before_damage(before, compressed)
-                raise DamagedData(f"the compressed data is wrong: {str(error).rpartition(': ')[2]}") from error
+                raise DamagedData(f"the compressed data is corrupt: {str(error).rpartition(': ')[2]}") from error
             if piece:
                 yield piece
             compressed = inflate.unconsumed_tail
@@ -178,7 +178,7 @@ def _inflated(data: _Input, inflate: Any) -> Iterator[bytes]:
 
 
 def _before_damage(inflate: Any, compressed: bytes) -> Iterator[bytes]:
-    """Yield what zlib dropped of the output of a call that found damage."""
+    """Yield the output that zlib discarded in the call that found the damage."""
     for at in range(len(compressed)):
         try:
             piece = inflate.decompress(compressed[at : at + 1])
@@ -197,12 +197,12 @@ def _bzip2_member(data: _Input) -> Iterator[bytes]:
             pieces = []
         compressed = data.take() if decompressor.needs_input else b""
         if decompressor.needs_input and not compressed:
-            raise UnfinishedData("the compressed data breaks off")
+            raise UnfinishedData("the compressed data is truncated")
         try:
             piece = decompressor.decompress(compressed, OUTPUT_OF_BZIP2)
         except OSError as error:
             yield b"".join(pieces)
-            raise DamagedData("the compressed data is wrong: invalid data") from error
+            raise DamagedData("the compressed data is corrupt: invalid data") from error
         if piece:
             pieces.append(piece)
     yield b"".join(pieces)

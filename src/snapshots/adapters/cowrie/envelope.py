@@ -1,4 +1,4 @@
-"""Find the Cowrie events in what a shipper of logs wrapped around them."""
+"""Extract Cowrie events from the envelopes of log shippers."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from snapshots.adapters.cowrie.streams import BLANK
 from snapshots.app.lines import LogEvent
 
 DEEPEST = 12
-"""How deep an event may lie within objects, lists and texts; Elasticsearch's answers need five levels."""
+"""Maximum nesting of an event in objects, lists and strings; Elasticsearch responses need five levels."""
 
 REQUIRED = frozenset({"eventid", "session", "timestamp"})
 
@@ -23,19 +23,19 @@ ATTACK = frozenset(
     | {"src_addr", "dst_host", "source_port", "peer_port", "addr", "ip", "orig_h", "resp_h"}
 )
 """
-Fields of an object that tells of an attack itself: it is no envelope, and an attacker may have typed its texts. Other
+Fields of objects that describe an attack: such an object is not an envelope, and its text may be the attacker's. Other
 programs write them as `srcIP` or `RemoteAddr`, and shippers as `_src_ip` or `honeypot.src_ip`.
 """
 
 ENDS = ("source", "client", "destination")
-"""Objects that tell of a connection, in the Elastic Common Schema."""
+"""Objects that describe a connection in the Elastic Common Schema."""
 
 TEXTS = frozenset(
     {"body", "content", "data", "entry", "event", "line", "log", "message", "msg", "original", "payload", "raw"}
     | {"record", "text", "value", "values"}
 )
 TYPED = frozenset({"agent", "cmd", "command", "header", "http", "input", "query", "req", "request", "response", "user"})
-"""Words of the names of fields that hold a whole line, and of fields of which an attacker typed something."""
+"""Words in the names of fields that contain a log line, and of fields that contain text of an attacker."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _CSV = re.compile(rb'(?:^|[,;\t])"(\{(?:[^"]|"")*\})"(?=[,;\t]|$)')
@@ -44,18 +44,18 @@ _ADDRESS = re.compile(rb"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 
 def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: int = DEEPEST) -> list[LogEvent]:
     """
-    Return the events in an object that is none itself.
+    Return the events in an object that is not an event itself.
 
-    They are fields of it at any depth, or texts in the fields that shippers use for lines. A text comes first: it is
-    the line as it was logged.
+    They are nested objects at any depth, or strings in the fields that shippers use for lines. Strings are preferred,
+    because they are the original line.
 
     Args:
         decoder: Turns lines into events.
-        envelope: What a shipper wrote.
-        depth: How much deeper to look.
+        envelope: The object of a shipper.
+        depth: How many more levels to search.
     """
     if flat := _flattened(envelope):
-        return _event(decoder, flat)  # an attacker may have typed any text beside its fields
+        return _event(decoder, flat)  # an attacker may have typed the text in other fields
     if depth == 0 or any(map(_tells_of_attack, envelope)):
         return []
     if any(isinstance(envelope.get(name), dict | list) for name in ENDS):
@@ -69,7 +69,7 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
 
 
 def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> list[LogEvent]:
-    """Return the events in a text that is one line or several, each with what a shipper put before it."""
+    """Return the events in a text of one or several lines, each with an optional prefix of a shipper."""
     said = decoder.decode(text.strip(BLANK))
     if isinstance(said, LogEvent):
         return [said]
@@ -81,7 +81,7 @@ def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> l
 
 
 def events_in_row(decoder: LineDecoder, row: bytes) -> list[LogEvent]:
-    """Return the events in a row of CSV; one with an address of its own belongs to another program."""
+    """Return the events in a CSV row; a row with an IP address in another column belongs to another program."""
     field = _CSV.search(row)
     if field is None or _ADDRESS.search(row[: field.start()] + b" " + row[field.end() :]):
         return []
@@ -94,7 +94,7 @@ def _in_texts(decoder: LineDecoder, value: object, depth: int) -> Iterable[LogEv
     if not isinstance(value, list) or depth <= 0:
         return ()
     if value and all(type(byte) is int and 0 <= byte <= 255 for byte in value):
-        return events_in_text(decoder, bytes(value), depth)  # so the journal writes what it takes for no text
+        return events_in_text(decoder, bytes(value), depth)  # the journal exports binary fields as lists of bytes
     return [event for each in value for event in _in_texts(decoder, each, depth - 1)]
 
 
@@ -112,7 +112,7 @@ def _event(decoder: LineDecoder, fields: Mapping[str, Any]) -> list[LogEvent]:
 
 
 def _flattened(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event whose fields are called as in `_eventid` or `cowrie.eventid`, under their own names."""
+    """Return the event whose fields have a common prefix, as in `_eventid` or `cowrie.eventid`, without the prefix."""
     for name in envelope:
         start = name.removesuffix("eventid")
         if len(start) < len(name) and all(start + field in envelope for field in REQUIRED):

@@ -27,12 +27,12 @@ LAST = datetime.max.replace(tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class FoundLogs:
     """
-    The contents to load, the oldest first, and what else was found.
+    The contents to load, the oldest first, and the files that were skipped or cannot be loaded.
 
     Attributes:
         contents: What to read.
-        skipped: Files and linked folders in folders and patterns that were passed over, as they are no Cowrie logs.
-        problems: A sentence for each file or folder that cannot be loaded although it was named or may be a log.
+        skipped: Files in folders and patterns that are not Cowrie logs, and links to folders.
+        problems: A message for each file or folder that cannot be loaded although it was named or may be a log.
     """
 
     contents: tuple[LogContent, ...]
@@ -46,7 +46,7 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
 
     Args:
         paths: Files, folders (searched with their sub-folders), patterns with `*`, `?` or `[`, or `-`
-            for standard input. A file that is named is read whatever it is called; of folders and patterns only logs.
+            for standard input. A named file is always read; in folders and patterns only logs are.
         decoder: Turns lines into events.
 
     Returns:
@@ -71,7 +71,7 @@ class _Search:
         return FoundLogs(tuple(contents), tuple(self._skipped), tuple(self._problems))
 
     def add(self, text: str) -> None:
-        """Add what one argument means."""
+        """Add the files of one argument."""
         if text == "-":
             self._contents[None] = LogContent(None, self._decoder, is_named=True)
             return
@@ -90,13 +90,13 @@ class _Search:
         if not matches:
             self._problems.append(f"there is no file or folder {text}")
         elif not sum(map(self._add_match, matches)) and len(self._problems) == problems:
-            self._problems.append(f"there is no Cowrie log among the files {text}")
+            self._problems.append(f"there is no Cowrie log among the files matching {text}")
 
     def _add_match(self, path: Path) -> bool:
         return self._add_below(path) if os.path.isdir(path) else self._add_file(path)  # noqa: PTH112 - does not raise
 
     def _add_below(self, folder: Path) -> bool:
-        """Add the logs in a folder, and return whether there are any; links to folders are passed over."""
+        """Add the logs in a folder, and return whether there are any; links to folders are skipped."""
         has_logs = False
         for found in walk(str(folder), is_entered=_may_be_visited, on_error=self._refuse):
             self._skipped += [Path(found.path, name) for name in found.links]
@@ -130,7 +130,7 @@ class _Search:
 
 
 def _hindrance(text: str) -> OSError | None:
-    """Return why it cannot be known whether there is a file or folder of a name, such as in a closed folder."""
+    """Return the error that prevents checking whether a file or folder exists, such as a missing permission."""
     try:
         os.lstat(text)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -142,7 +142,7 @@ def _hindrance(text: str) -> OSError | None:
 
 def is_log(content: LogContent) -> bool:
     """
-    Whether a file that nobody named is a Cowrie log: it has an event near its beginning, or is called as Cowrie's are.
+    Whether a file of a folder or pattern is a Cowrie log: it has an event near its beginning, or a file name of Cowrie.
 
     Raises:
         LogUnreadable: It cannot be read, or is of another kind.
@@ -167,7 +167,7 @@ def files_named(paths: Iterable[str]) -> Iterator[Path]:
 
 
 def _matching(text: str) -> list[Path]:
-    """Return the file or folder of that name, or what the pattern matches; a folder that exists is no pattern."""
+    """Return the file or folder of that name, or the matches of the pattern; an existing folder is not a pattern."""
     path = Path(text)
     if os.path.lexists(path):
         return [path]

@@ -1,4 +1,4 @@
-"""Find the whole JSON objects in a line of which a part is cut, glued to another, or text that a shipper put first."""
+"""Find the complete JSON objects in a line that is truncated, concatenated, or prefixed by a log shipper."""
 
 import json
 import re
@@ -9,17 +9,17 @@ from snapshots.adapters.cowrie.streams import BLANK, BOM
 
 BUDGET, FAILURE, WINDOW = 8, 256, 64 * 1024
 """
-How many bytes for each byte of a line may be read in vain, as how many bytes a vain attempt counts at least, and after
-how many the text is cut off behind what was read: an error of the decoder counts the lines from the beginning of it.
+Limits on failed parse attempts, so that a hostile line takes linear time: bytes parsed in vain per byte of the line,
+the minimum cost of an attempt, and the size at which consumed text is dropped (JSONDecodeError scans all of it).
 """
 
 SEPARATORS = BLANK + b"\x00\x1e,[]"
-"""What stands between events and means nothing: blanks, NULs, the record separator of RFC 7464, a list's signs."""
+"""Bytes between events without a meaning: blanks, NULs, the record separator of RFC 7464, list punctuation."""
 
 _OPENING = re.compile(rb'\{\s*"')
 """
-Begins an object. Within a JSON text this cannot be a part of a string, in which every quote is escaped, unless the
-quote ends the string; what follows then is no object. So text that an attacker typed is never taken for an event.
+The start of an object. In valid JSON it cannot occur inside a string, where every quote is escaped, unless the quote
+ends the string; then no valid object follows. So text that an attacker typed is never parsed as an event.
 """
 
 _CUT = re.compile(rb'\{[\s\x00\x1e,\[\]{]*(?:"|\Z)')
@@ -43,10 +43,10 @@ _PREFIX = re.compile(
     rb"|MESSAGE=)?"  # the journal's export format
     rb"[ \t]*(?:\xef\xbb\xbf)?(?:@cee: ?)?" % {b"time": _TIME, b"name": _NAME}
 )
-"""What shippers put before a line. Other text is not passed over: an attacker may have typed what follows it."""
+"""Prefixes of log shippers. Other prefixes are not skipped, because an attacker may have typed the text after them."""
 
 _TAIL_OF = ("{", '{"', '{"k"', '{"k":', '{"k":"', '{"k":"\\', '{"k":1', '{"k":[', '{"k":["')
-"""What may have stood before the end of an object whose beginning is lost."""
+"""Possible beginnings of an object of which only the end is left."""
 
 _decode = json.JSONDecoder().raw_decode
 
@@ -56,10 +56,10 @@ class WholeObject(NamedTuple):
     A JSON object within a line.
 
     Attributes:
-        start: Where it begins.
-        end: Where it ends.
-        is_wrapped: Whether what stands before it is what a shipper puts there.
-        value: What it says.
+        start: Offset of its first byte.
+        end: Offset after its last byte.
+        is_wrapped: Whether it follows a prefix of a log shipper.
+        value: The decoded object.
     """
 
     start: int
@@ -70,14 +70,13 @@ class WholeObject(NamedTuple):
 
 def whole_objects(line: bytes, *, is_first: bool = False) -> list[WholeObject]:
     """
-    Return the objects of a line that are whole.
+    Return the complete objects of a line.
 
-    Between them may stand what separates events, an object that is cut, and what shippers put before a line. At any
-    other text the search ends.
+    Separators, truncated objects and prefixes of shippers between them are skipped. The search ends at any other text.
 
     Args:
         line: Any bytes.
-        is_first: Whether it may begin within an object, because it is the first of its content.
+        is_first: Whether it is the first line of its content, which may begin in the middle of an object.
     """
     found: list[WholeObject] = []
     end = 0
@@ -88,7 +87,7 @@ def whole_objects(line: bytes, *, is_first: bool = False) -> list[WholeObject]:
         found.append(WholeObject(start, stop, gap.is_prefix, value))
         end = stop
     if found and found[-1].is_wrapped and not _Gap.of(line[end:]).is_harmless:
-        found.pop()  # it is a part of somebody's message
+        found.pop()  # it is part of a longer message
     return found
 
 
@@ -116,7 +115,7 @@ def _objects(line: bytes) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 
 class _Gap(NamedTuple):
-    """What stands between two objects of a line."""
+    """The text between two objects of a line."""
 
     rest: bytes
     is_prefix: bool
@@ -135,7 +134,7 @@ class _Gap(NamedTuple):
 
     @property
     def is_tail(self) -> bool:
-        """Whether it can be the end of an object; what is like a prefix may be the text of its first field."""
+        """Whether it can be the end of an object; text that looks like a prefix may be the value of its first field."""
         if self.is_prefix and not self.is_closed:
             return False
         return self.rest.endswith(b"}") and any(_is_object(start + self.rest.decode("latin-1")) for start in _TAIL_OF)

@@ -1,4 +1,4 @@
-"""Say what a file without a readable event seems to be, and what to do with it."""
+"""Recognise the format of a file without readable events, and say what to do with it."""
 
 import re
 
@@ -8,29 +8,29 @@ _HINTS = tuple(
         (
             rb"^\s*\{\s*'",
             (
-                "its lines are dictionaries of Python in single quotes, not JSON; load Cowrie's own JSON log, "
-                "or write each line by json.dumps(ast.literal_eval(line))"
+                "its lines are Python dicts in single quotes, not JSON; load Cowrie's own JSON log, "
+                "or convert each line with json.dumps(ast.literal_eval(line))"
             ),
         ),
-        (rb"\bCEF:\d\|", "its events are in CEF, which does not hold all of their fields; load Cowrie's JSON log"),
-        (rb"\bLEEF:\d", "its events are in LEEF, which does not hold all of their fields; load Cowrie's JSON log"),
-        (rb"eyJldmVudGlk|eyJzZXNzaW9u", "its events are in base64; decode them, and load what comes out"),
+        (rb"\bCEF:\d\|", "its events are in CEF, which lacks some of their fields; load Cowrie's JSON log"),
+        (rb"\bLEEF:\d", "its events are in LEEF, which lacks some of their fields; load Cowrie's JSON log"),
+        (rb"eyJldmVudGlk|eyJzZXNzaW9u", "its events are base64-encoded; decode them and load the result"),
         (
             rb"^[^{}\n]*\beventid\b[\"']?[,;\t|][^{}\n]*$",
-            "it is a table with a column for each field; export the events as JSON lines",
+            "it is a table with one column per field; export the events as JSON lines",
         ),
         (
             rb"\beventid=|\beventid\"?=>|^\s*-?\s*eventid: ",
-            "its events are written as names and values, not as JSON; export them as JSON lines",
+            "its events are key-value pairs, not JSON; export them as JSON lines",
         ),
         (
             rb"^\S+ (?:stdout|stderr) P |^\{\"log\":\s*\"(?:[^\"\\\n]|\\.)*(?<!\\n)\",\s*\"stream\"",
             (
-                "its lines are cut into parts by the container runtime; load what `docker logs` or `kubectl logs` "
-                "prints, which joins them"
+                "the container runtime split its lines; load the output of `docker logs` or `kubectl logs`, "
+                "which joins them"
             ),
         ),
-        (rb"^<\?xml|<eventid>|<field name=.eventid", "its events are in XML; export them as JSON lines"),
+        (rb"^<\?xml|<eventid>|<field name=.eventid", "its events are XML; export them as JSON lines"),
         (
             rb"\"eventid(?:\.keyword)?\"\s*:\s*\[",
             "its fields are lists, as in `fields` of Elasticsearch; export `_source` instead",
@@ -38,32 +38,32 @@ _HINTS = tuple(
         (
             rb"^(?=[^\n]*\"@timestamp\"\s*:)(?![^\n]*\"timestamp\"\s*:)[^\n]*\"eventid\"\s*:\s*\"cowrie\.",
             (
-                "a shipper replaced the field `timestamp`, and `@timestamp` may be when it read the line; let it keep "
-                "`timestamp`"
+                "a log shipper removed the field `timestamp`, and `@timestamp` may be the time when it read the line; "
+                "configure it to keep `timestamp`"
             ),
         ),
         (
             rb"^[^{\n]+\{\s*\"eventid\"\s*:",
             (
-                "its events stand behind a text of an unknown form; load what "
-                "`sed 's/^[^{]*//'` makes of it, if no attacker can have typed that part of a line"
+                "its events follow a prefix of unknown form; if that prefix cannot contain text typed by an attacker, "
+                "remove it with `sed 's/^[^{]*//'` and load the result"
             ),
         ),
         (
             rb"\\\"eventid\\\"",
             (
-                "its events are texts within other texts of an unknown form; take them out, as with `jq -r .FIELD`, "
-                "if no attacker can have typed them"
+                "its events are JSON strings in a field of unknown meaning; if that field cannot contain text typed by "
+                "an attacker, extract it, for example with `jq -r .FIELD`"
             ),
         ),
         (
             rb"\"eventid\"\s*:\s*\"cowrie\.",
-            "its events lack a session or a time, are cut, or lie within events of another program",
+            "its events lack a session or a time, are truncated, or are nested in events of another program",
         ),
     )
 )
 
 
 def hint_for(beginning: bytes) -> str:
-    """Return what the beginning of a content looks like, and what to do; "" if it is like nothing known."""
+    """Return the likely format of a content, and what to do; "" if it is unknown."""
     return next((hint for pattern, hint in _HINTS if pattern.search(beginning)), "")

@@ -1,4 +1,4 @@
-"""Decompress and transcode a stream to UTF-8, or refuse a file that holds no log."""
+"""Decompress and transcode a stream to UTF-8, or refuse a file that is not a log."""
 
 import codecs
 import re
@@ -12,13 +12,13 @@ from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED
 from snapshots.app.errors import LogUnreadable
 
 MOST_LAYERS = 3
-"""How often a content may be compressed: once is usual, twice happens, and a thousand times is an attack."""
+"""How many times a content may be compressed: once is usual, twice happens, and a thousand times is an attack."""
 
 TAR_HEADER = 512
 
-UNPACK = "decompress it first: plain, gzip and bzip2 logs are read"
-EXTRACT = "unpack it first, and load the files"
-NO_LOG = "it holds no log"
+UNPACK = "decompress it first (plain, gzip and bzip2 logs are supported)"
+EXTRACT = "extract it and load the files"
+NO_LOG = "it is not a log"
 FOREIGN: Mapping[bytes, tuple[str, str]] = {
     b"\xfd7zXZ": ("compressed with xz", UNPACK),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", UNPACK),
@@ -30,13 +30,13 @@ FOREIGN: Mapping[bytes, tuple[str, str]] = {
     b"Rar!\x1a\x07": ("a rar archive", EXTRACT),
     b"SQLite format 3": ("a SQLite database", NO_LOG),
     b"PAR1": ("a Parquet file", NO_LOG),
-    b"\x7fELF": ("a program", NO_LOG),
-    b"\xd4\xc3\xb2\xa1": ("a capture of packets", NO_LOG),
+    b"\x7fELF": ("an executable", NO_LOG),
+    b"\xd4\xc3\xb2\xa1": ("a packet capture", NO_LOG),
 }
-"""The first bytes of other kinds of files, what each is, and what to do."""
+"""Other kinds of files by their first bytes, each with its name and what to do."""
 
-_LOG_FOR_PEOPLE = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\s*\{)")
-"""How Cowrie's own cowrie.log begins: what an attacker types stands in it as it is, and may look like an event."""
+_TEXT_LOG = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\s*\{)")
+"""The beginning of Cowrie's text log, which contains unescaped text of attackers that may look like an event."""
 
 _DOCKER_LOCAL = re.compile(rb"\0[\0-\xff]{3}\n\x06std(?:out|err)\x10")
 """How a log of Docker's driver `local` begins: a length, and a record that names its stream."""
@@ -56,25 +56,25 @@ ENCODINGS = (
     ("utf-16-le", re.compile(rb"(%b\0){4}" % _ASCII)),
     ("utf-16-be", re.compile(rb"(\0%b){4}" % _ASCII)),
 )
-"""How a text begins in each encoding; one byte order mark alone may as well be noise before a line of UTF-8."""
+"""The beginning of a text in each encoding; a byte order mark alone may be noise before a line of UTF-8."""
 
 
 class ForeignFile(LogUnreadable):
-    """A file is of a kind that holds no lines of a log."""
+    """A file of a kind that contains no log lines."""
 
 
 def refuse_device(path: Path, name: str) -> None:
     """
-    Refuse what is neither a file nor a pipe.
+    Refuse devices and sockets.
 
     Raises:
         ForeignFile: It is a device or a socket.
-        OSError: It cannot be looked at.
+        OSError: Its status cannot be read.
     """
     mode = path.stat().st_mode
     for is_kind, kind in DEVICES:
         if is_kind(mode):
-            raise ForeignFile(f"{name} is {kind}; files, folders and pipes are read")
+            raise ForeignFile(f"{name} is {kind}; only files, folders and pipes can be loaded")
 
 
 def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
@@ -82,11 +82,11 @@ def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
     Return a stream decompressed and in UTF-8; damage shows when it is read.
 
     Args:
-        raw: The bytes as they lie, at their beginning.
+        raw: The bytes of the file, from the first one.
         name: The file, for messages.
 
     Raises:
-        ForeignFile: It is an archive, a database or another kind of file that holds no lines of a log.
+        ForeignFile: It is an archive, a database or another kind of file that contains no log lines.
     """
     stream: BufferedIOBase = raw
     for _ in range(MOST_LAYERS + 1):
@@ -107,10 +107,10 @@ def _refuse_foreign(beginning: bytes, name: str) -> None:
     for start, (kind, advice) in FOREIGN.items():
         if beginning.startswith(start):
             raise ForeignFile(f"{name} is {kind}; {advice}")
-    if _LOG_FOR_PEOPLE.match(beginning):
-        raise ForeignFile(f"{name} is a log for people; load Cowrie's JSON log")
+    if _TEXT_LOG.match(beginning):
+        raise ForeignFile(f"{name} is Cowrie's text log; load its JSON log")
     if _DOCKER_LOCAL.match(beginning):
-        raise ForeignFile(f"{name} is a log of Docker's driver `local`; load what `docker logs CONTAINER` prints")
+        raise ForeignFile(f"{name} is a log of Docker's driver `local`; load the output of `docker logs CONTAINER`")
     if _is_tar(beginning):
         raise ForeignFile(f"{name} is a tar archive; {EXTRACT}")
 
@@ -118,7 +118,7 @@ def _refuse_foreign(beginning: bytes, name: str) -> None:
 def _is_tar(beginning: bytes) -> bool:
     if len(beginning) < TAR_HEADER or b"\0" not in beginning:
         return False
-    import tarfile  # noqa: PLC0415 - seldom needed
+    import tarfile  # noqa: PLC0415 - rarely needed
 
     try:
         tarfile.TarInfo.frombuf(beginning, "utf-8", "surrogateescape")
@@ -129,11 +129,11 @@ def _is_tar(beginning: bytes) -> bool:
 
 class Transcoded(BufferedIOBase):
     """
-    A text of another encoding as UTF-8; what is no character in it becomes U+FFFD.
+    A stream transcoded to UTF-8; invalid bytes become U+FFFD.
 
     Args:
         stream: What to read.
-        encoding: As Python calls it.
+        encoding: Python's name of it.
     """
 
     def __init__(self, stream: BufferedIOBase, encoding: str) -> None:

@@ -17,15 +17,15 @@ LONGEST_PAYLOAD = 64 * 1024
 
 AROUND = BLANK + b"\x00\x1e,"
 BULK_ACTION = re.compile(rb'\{\s*"(?:index|create)"\s*:\s*\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|\w+)\s*,?)*\}\s*\}')
-"""Tells Elasticsearch what to do with the event in the next line, and nothing of the event."""
+"""An action line of Elasticsearch's bulk format, which precedes the line with the event."""
 
 
 def pieces_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> Sequence[LogEvent | BadLine]:
     """
-    Return the events in a line that is not one event as it stands, and what else is in it.
+    Return the events in a line that is not exactly one event, and its other parts as bad lines.
 
-    Around events may stand what a loss of power or an editor left, other events, parts of events that were cut, and
-    what a shipper of logs put there.
+    A line may contain padding from a power loss or an editor, other events, truncated events, and the prefix or
+    envelope of a log shipper.
 
     Args:
         decoder: Turns lines into events.
@@ -44,7 +44,7 @@ def pieces_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> 
 
 
 def _parts_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> list[LogEvent | BadLine]:
-    """Return the events in a line and what is between them; nothing if there is no event."""
+    """Return the events in a line and the bad lines between them; nothing if there is no event."""
     parts: list[LogEvent | BadLine] = []
     end, has_events = 0, False
     for found in whole_objects(line, is_first=start == 0):
@@ -52,7 +52,7 @@ def _parts_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> 
         said = decoder.decode(text) if len(text) < len(line) else reason
         events = [said] if isinstance(said, LogEvent) else events_in_object(decoder, found.value)
         if not events:
-            continue  # it is a part of what stands before the next event
+            continue  # it belongs to the bad line before the next event
         if not found.is_wrapped:
             parts += _rest(line, end, found.start, start)
         parts += events
@@ -76,7 +76,7 @@ def _has_nuls(line: bytes) -> bool:
 
 
 def parts_of(decoder: LineDecoder, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
-    """Return what is in a line without white space around it: one event, or what `pieces_of` finds."""
+    """Return the parts of a stripped line: one event, or what `pieces_of` finds."""
     said = decoder.decode(line)
     return [said] if isinstance(said, LogEvent) else pieces_of(decoder, line, said, start)
 

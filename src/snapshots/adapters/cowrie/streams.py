@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 DAMAGED: tuple[type[Exception], ...] = (OSError, DamagedData)
-"""What reading raises where a disk fails, or compressed data is cut or wrong."""
+"""Errors of reading a failing disk, or truncated or corrupt compressed data."""
 
 CHUNK = 1024 * 1024
 BLANK = b" \t\r\n\x0b\x0c"
@@ -22,7 +22,7 @@ LONGEST_BEGINNING = 8192
 
 
 def separator_of(beginning: bytes) -> bytes:
-    """Return what separates the lines of a content: a newline, or a sign that is used in its place."""
+    """Return the line separator of a content: a newline, or another character that is used instead."""
     text = beginning[: LONGEST_BEGINNING - 1]
     return next((sign for sign in (b"\n", b"\r", b"\x1e") if sign in text[1:-1]), b"\n")
 

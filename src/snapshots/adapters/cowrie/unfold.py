@@ -1,4 +1,4 @@
-"""Events that do not stand one in a line: JSON arrays, pretty-printed events, and answers of Elasticsearch."""
+"""Convert JSON arrays, pretty-printed events and Elasticsearch responses to one event per line."""
 
 import json
 import re
@@ -33,11 +33,10 @@ def is_folded(beginning: bytes) -> bool:
 
 class Unfolded(BufferedIOBase):
     """
-    A stream of JSON texts as lines: every event in a line of its own, without white space between its parts.
+    A stream of JSON texts as lines, with one compact event per line, so that it is read like any other log.
 
-    So it can be read and known again as any other log. The events may stand in an array or in Elasticsearch's list of
-    `hits`, and each may reach over several lines; one in an envelope comes out in it. Where an event is broken off,
-    which shows by what follows it, the next one is found again.
+    Events may be in an array or in Elasticsearch's list of `hits`, and may span several lines; an event in an envelope
+    is returned with its envelope. After a truncated event, reading continues with the next one.
 
     Args:
         stream: What to read.
@@ -137,7 +136,7 @@ def _junk(data: bytearray, means_nothing: bytes = BETWEEN) -> Iterator[bytes]:
 
 
 def _event(text: bytes) -> Iterator[bytes]:
-    """Yield an event as a line; what cannot be read as it stands."""
+    """Yield an event as a compact line; invalid JSON unchanged."""
     try:
         yield as_cowrie_writes(text) + b"\n"
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -158,7 +157,7 @@ def as_cowrie_writes(event: bytes) -> bytes:
 
 
 def _leniently(text: bytes) -> bytes:
-    """Read what the fast decoder refuses, such as bytes that are no UTF-8."""
+    """Decode what the fast decoder rejects, such as invalid UTF-8."""
     try:
         return json.dumps(json.loads(text.decode("utf-8", "replace")), separators=(",", ":")).encode()
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ from snapshots.app.lines import BadLine, LogEvent, Mark
 
 COMPRESSED = (b"\x1f\x8b", b"BZh")
 LONGEST_MAGIC = 16
-"""From so many bytes on it is known whether a file is compressed, or in another encoding."""
+"""Number of bytes that suffice to detect compression and encoding."""
 
 BEGINNING = 4096
 """By so many of its first bytes a file is known to be still the one that was followed."""
@@ -201,13 +201,13 @@ class FolderWatch:
             except PermissionError as error:
                 if path not in self._refused:
                     self._refused.add(path)
-                    self._warn(f"{path} cannot be read: {error.strerror}; it is looked at again")
+                    self._warn(f"{path} cannot be read: {error.strerror}; will try again")
             except ForeignFile as error:
                 if path not in self._refused:
                     self._refused.add(path)
-                    self._warn(f"{error}; it is looked at again")
+                    self._warn(f"{error}; will try again")
             except (OSError, SourceUnreadable):
-                continue  # it went in between; it is looked at again
+                continue  # deleted meanwhile; checked again in the next round
         found += self._without_a_name(seen)
         self._has_looked = True
         for content in found:
@@ -217,13 +217,13 @@ class FolderWatch:
         return sorted((content for content in found if self._can_be_read(content)), key=by_age)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Yield the files that may be logs. The others are named once, and looked into when they change."""
+        """Yield the files that may be logs. The others are reported once, and checked again when they change."""
         passed_over: list[Path] = []
         for path in files_named(self._paths):
             try:
                 status = path.stat()
             except OSError:
-                continue  # it went in between
+                continue  # deleted meanwhile
             identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
             if identity in self._followed or path in self._named:
                 yield path, status
@@ -236,7 +236,7 @@ class FolderWatch:
                 self._foreign[identity] = state
         if passed_over:
             files = "1 file" if len(passed_over) == 1 else f"{len(passed_over):,} files"
-            self._warn(f"passed over {files} without Cowrie events, such as {passed_over[0]}")
+            self._warn(f"skipped {files} without Cowrie events, such as {passed_over[0]}")
 
     def _may_be_log(self, path: Path) -> bool:
         try:
@@ -244,7 +244,7 @@ class FolderWatch:
         except ForeignFile:
             return False
         except SourceUnreadable:
-            return True  # why it cannot be read is told when it is looked at
+            return True  # reported when it is read
 
     def forget(self) -> None:
         """Let every file be read again from its marks."""

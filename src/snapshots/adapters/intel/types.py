@@ -50,7 +50,7 @@ class IporiginSource:
 
 
 def bundled_types(reader: AsOfReader) -> tuple[str, datetime]:
-    """Return the label of the installed ranges, and until when a reader believes a VPN, Tor exit or proxy in them."""
+    """Return the label of the installed ranges, and the last time at which a reader uses a VPN, Tor or proxy range."""
     build = IporiginSource().build
     return build.label, build.built_at + max(
         reader.type_max_age[kind] for kind in (IpType.VPN, IpType.TOR, IpType.PROXY)

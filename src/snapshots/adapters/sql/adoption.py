@@ -38,7 +38,7 @@ class SqlAdoption:
     """
     Adds what a database of cowrieprocessor lacks: columns, tables, triggers and indexes; never a row of its tables.
 
-    The addresses and names of networks that its inventory lists are copied into tables of ours.
+    The addresses and network names of its inventory are copied into tables of ours.
 
     Args:
         database: The database.
@@ -68,7 +68,7 @@ class SqlAdoption:
                 _name_ids_again(connection)
                 SqlStores(connection, shape_of(connection)).inventory.take_over(registered_at=self._clock.now())
             schema.stamp(connection)
-        self._database.close()  # connections that are open keep to foreign keys on SQLite
+        self._database.close()  # open connections of SQLite still enforce foreign keys
         self._database.build_indexes(for_queries=False)
         return plan
 
@@ -99,7 +99,7 @@ class SqlAdoption:
                 for statement in change.statements:
                     connection.exec_driver_sql(statement)
         self._database.close()
-        # A version before this one made a column anew, and built the indexes on it again.
+        # An earlier version recreated a column and the indexes on it.
         self._database.build_indexes(before.get("lost", ()), only_others=True)
         return plan
 
@@ -124,7 +124,7 @@ class SqlAdoption:
 
 
 def _has_statistics(connection: Connection) -> bool:
-    """Whether SQLite keeps statistics for its planner, in a table that the first ANALYZE makes."""
+    """Whether SQLite has planner statistics, in a table that the first ANALYZE creates."""
     return connection.dialect.name == "sqlite" and inspect(connection).has_table(STATISTICS)
 
 
@@ -219,9 +219,8 @@ def _kept_placeholders(connection: Connection) -> Sequence[str]:
     kept = placeholders.count_in_use()
     if not kept:
         return []
-    return [
-        f"{kept:,} rows without facts stay in ip_inventory: sessions refer to them; `snapshots undo` takes both back"
-    ]
+    why = "because sessions refer to them; `snapshots undo` removes both"
+    return [f"{kept:,} rows without facts stay in ip_inventory {why}"]
 
 
 def _added(table: Table, before: dict[str, Any]) -> Sequence[str]:

@@ -185,11 +185,11 @@ def _wider_numbers(connection: Connection, notes: list[str], *, widen: bool) -> 
 
 def narrowing(connection: Connection, types: Mapping[str, str]) -> tuple[Sequence[Change], Sequence[str]]:
     """
-    Return what gives the columns of sessions their types of before the adoption, and what cannot be given back.
+    Return the changes that restore the column types of before the adoption, and notes on types that cannot be restored.
 
     Args:
         connection: To an adopted database.
-        types: The types of before, by the names of columns; only PostgreSQL's were ever changed.
+        types: The previous types, by column; only those of PostgreSQL were ever changed.
     """
     name = session_summaries.name
     there = {c["name"]: str(c["type"]) for c in inspect(connection).get_columns(name)}
@@ -201,15 +201,15 @@ def narrowing(connection: Connection, types: Mapping[str, str]) -> tuple[Sequenc
         if connection.dialect.name != "postgresql" or was is None or was == there.get(column_):
             continue
         if _has_values(connection, name, column_, condition):
-            notes.append(f"{name}.{column_} stays {there[column_]}: it holds values that {was} does not")
+            notes.append(f"{name}.{column_} stays {there[column_]}: some values do not fit {was}")
         elif others := _dependents(connection, name, column_).others:
             notes.append(f"{name}.{column_} stays {there[column_]}: {', '.join(others)} depend on it")
         else:
-            what = f"give {column_} its type {was} back"
+            what = f"restore the type {was} of {column_}"
             step = Step(what=what, table=name, lock=Lock.ALL, bytes=size_of(connection, name))
             changes.append(Change(step, [f"ALTER TABLE {name} ALTER COLUMN {column_} TYPE {was}"]))
     if "snapshot_ip_types" in types and "snapshot_ip_types" not in there:
-        notes.append(f"{name}.snapshot_ip_types stays the text snapshot_ip_type")
+        notes.append(f"{name}.snapshot_ip_type stays text and is not turned back into snapshot_ip_types")
     return changes, notes
 
 

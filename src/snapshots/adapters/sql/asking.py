@@ -58,7 +58,7 @@ ANSWERED_AFTER = {
     Key.COUNTRY: NOW.current_country_at > SEEN_AT,
     Key.IP_TYPE: NOW.current_ip_type_at > SEEN_AT,
 }
-"""Whether a table is newer than the attack, so that what it says is of now and not of before."""
+"""Whether a table is newer than the attack, so that its facts are current."""
 
 CURRENT = {
     Key.ASN: case((ANSWERED_AFTER[Key.ASN], NOW.current_asn)),
@@ -250,7 +250,7 @@ class Asked:
         return found
 
     def without_newer(self, by: Collection[Key | Span]) -> Select[int]:
-        """Return the query that counts the sessions of which no table is newer than their attack."""
+        """Return the query that counts sessions without a table newer than the attack."""
         asked = [ANSWERED_AFTER[key] for key in by if isinstance(key, Key) and key in ANSWERED_AFTER]
         is_newer = and_(*asked) if asked else or_(*ANSWERED_AFTER.values())
         query = select(func.count()).select_from(self.rows)

@@ -159,7 +159,7 @@ class SqlAudit:
         going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
         addresses = self._connection.execute(going).scalars().all()
         pruned_names = select(S.session_id).where(S.last_event_at < before)
-        # SQLite's foreign keys, which would do it, are off in an adopted database.
+        # Foreign keys, which would cascade, are off in an adopted SQLite database.
         for table in OF_SESSIONS if self._connection.dialect.name == "sqlite" else ():
             self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
         self._connection.execute(

@@ -21,8 +21,8 @@ def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserv
     """
     Copy every table, compare every row, and only then give the target its version and its guard.
 
-    Until then no command works with the target, and a copy that was interrupted goes on where it was. Of one that is
-    finished, every row is compared once more.
+    Until then no command accepts the target. An interrupted copy continues where it stopped; after a finished one,
+    every row is compared again.
 
     Args:
         source: A database of this program; it is read in one consistent state.
@@ -79,7 +79,7 @@ class UnwatchedCopy:
 
 
 def _finished(reader: Connection, target: SqlDatabase) -> list[TableCopied] | None:
-    """Return the tables of a target that is this copy already; None of one that has no version yet."""
+    """Return the tables of a target with a finished copy of this source; None if it has no version yet."""
     if not target.is_there:
         return None
     with target.looking() as writer:

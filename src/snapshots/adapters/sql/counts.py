@@ -25,7 +25,7 @@ STAGE = Table(
 
 
 class SqlInventoryCounts:
-    """Columns of `known_addresses` and `known_networks` that count."""
+    """Counters in `known_addresses` and `known_networks`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Write what was learned of addresses: observations, and the newest facts with their dates."""
+"""Store observations of addresses, and their newest facts with dates."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -30,7 +30,7 @@ SHOWN = Table(
 
 
 def insert_observations(connection: Connection, observations: Collection[IpObservation], learned_at: datetime) -> None:
-    """Insert observations, or let the confirmed_until of those that are there grow."""
+    """Upsert observations; an existing one takes the later confirmed_until."""
     rows = (
         {
             "ip_address": said.address.text,
@@ -57,7 +57,7 @@ def insert_observations(connection: Connection, observations: Collection[IpObser
 
 
 def show_newest(connection: Connection, newest: Mapping[IpAddress, CurrentFacts], now: datetime) -> None:
-    """Write the newest facts of addresses, and their dates, into their rows."""
+    """Update the newest facts of addresses and their dates."""
     rows = (
         {
             "ip_address": address.text,
@@ -82,7 +82,7 @@ def show_newest(connection: Connection, newest: Mapping[IpAddress, CurrentFacts]
             current_country_at=staged.country_at,
             current_ip_type_at=staged.ip_type_at,
             newest_at=staged.at,
-            # In an adopted database the other loader's own date stays: it tells how old its document is.
+            # In an adopted database the other loader's own date stays: it is the age of its document.
             enrichment_updated_at=staged.at,
             updated_at=literal(now, row.updated_at.type),
         )

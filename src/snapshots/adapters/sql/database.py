@@ -40,7 +40,7 @@ WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run
 
 
 _BACKENDS: defaultdict[URL, set[int]] = defaultdict(set)
-"""The server's process numbers of all connections of this process, by the database: one may wait for another."""
+"""Server process IDs of all connections of this process, by database: they may wait for each other."""
 
 
 class SqlDatabase:
@@ -50,7 +50,7 @@ class SqlDatabase:
     Args:
         url: A URL, or the path of a SQLite file, such as "snapshots.db".
         addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
-        policy: How long to wait for other processes; None for ten minutes without a word.
+        policy: How long to wait for other processes; None for ten minutes without messages.
 
     Raises:
         SettingRefused: The text names no database, or its driver is not installed.
@@ -74,9 +74,9 @@ class SqlDatabase:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a database to look at; False of a SQLite file that is not there yet."""
+        """Whether the database exists; always True on PostgreSQL."""
         path = path_of(self._url)
-        return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises in a folder that is closed
+        return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises without access to the folder
 
     @property
     def has_one_connection(self) -> bool:
@@ -300,19 +300,19 @@ class SqlDatabase:
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """Open a connection, and say what it waits for for long."""
+        """Open a connection, and report long waits."""
         with self._watch() as watch, self.engine.connect() as connection:
             watch.connected()
             yield connection
 
     def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
-        """Begin to write; only briefly is waited for a lock after one was given up, because that ends the work."""
+        """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
         policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
         dialects.lock_for_writing(connection, str(self), policy, lock)
         self._has_given_up = False
 
     def _wrong_value(self) -> tuple[str, str] | None:
-        """Return where there is a value of another type than its column has, and what it is."""
+        """Return the first value whose type does not match its column, as place and description."""
         with self.engine.connect() as connection:
             if schema.version(connection) != schema.newest():
                 return None
@@ -359,7 +359,7 @@ class SqlDatabase:
         except (WrongType, AttributeError, TypeError) as exc:
             found = self._wrong_value()
             if found is None:
-                raise  # it is no value that was read
+                raise  # not caused by a stored value
             raise StoreUnavailable(
                 f"{found[0]} holds {found[1]}, in {self}; `snapshots verify` names every such value"
             ) from exc
@@ -367,19 +367,21 @@ class SqlDatabase:
             if driver_errors.is_lock_timeout(exc.orig):
                 self._has_given_up = True
                 raise LockTimeout(
-                    f"another process held a lock in {self} for too long; try again when it is done,"
-                    " or wait longer with --lock-timeout"
+                    f"timed out waiting for a lock in {self} held by another process; try again when it has finished,"
+                    " or raise --lock-timeout"
                 ) from exc
             if driver_errors.is_busy(exc.orig):
-                raise StoreBusy(f"another process stands in the way at {self}; try again when it is done") from exc
+                raise StoreBusy(
+                    f"lock conflict with another process in {self}; try again when it has finished"
+                ) from exc
             if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
                 raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
             if driver_errors.is_disk_full(exc.orig, path.parent if (path := path_of(self._url)) else None):
                 raise StoreUnusable(
-                    f"the disk of the database {self} is full, or that of its temporary files: {exc.orig};"
-                    " what was stored before is there, free some space and run the command again"
+                    f"the disk of the database {self} or of its temporary files is full: {exc.orig};"
+                    " earlier batches are stored; free some space and run the command again"
                 ) from exc
             failed = StoreUnusable if driver_errors.is_unusable(exc.orig) else StoreUnavailable
             raise failed(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
-        except (SQLAlchemyError, sqlite3.Error) as exc:  # the driver's own of a caller's connection that is closed
+        except (SQLAlchemyError, sqlite3.Error) as exc:  # sqlite3's own error for a closed connection
             raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

@@ -190,7 +190,7 @@ def each_span(
 
 def lock_for_writing(connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE) -> None:
     """
-    Begin the transaction so that no other writer works at the same time.
+    Begin a transaction that excludes other writers.
 
     Args:
         connection: To the database, without a transaction.
@@ -206,7 +206,7 @@ def lock_for_writing(connection: Connection, name: str, policy: WaitPolicy, lock
 
 
 def set_lock_timeout(connection: Connection, seconds: float) -> None:
-    """Let PostgreSQL end a statement of this transaction that waits for a lock for so long; 0 is as short as can be."""
+    """Set PostgreSQL's lock_timeout for this transaction; 0 is rounded up to 1 ms, because 0 would disable it."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
 
 
@@ -294,7 +294,7 @@ def is_moment(connection: Connection, moment: ColumnElement[Any]) -> ColumnEleme
 
 
 def _to_the_millisecond(moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a moment for a function of SQLite, which would round it up to the next second, day or year."""
+    """Return a timestamp for a date function of SQLite, truncated, because SQLite would round it up."""
     as_text = type_coerce(moment, String)
     return case((func.length(as_text) == len("YYYY-MM-DD HH:MM:SS.ffffff"), func.substr(as_text, 1, 23)), else_=as_text)
 

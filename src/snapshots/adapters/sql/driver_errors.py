@@ -1,4 +1,4 @@
-"""What a database driver's error means: a lock, a conflict, a missing right, a full disk, or a server out of reach."""
+"""Classify driver errors: lock conflict, lock timeout, missing permission, full disk, or unreachable server."""
 
 import os
 import sqlite3
@@ -9,40 +9,40 @@ from snapshots.adapters.sql.lock_waits import is_locked
 
 LOCK_NOT_AVAILABLE = "55P03"
 PASSING = frozenset({"40P01", "40001"})
-"""What PostgreSQL says of a deadlock, and of a serialization failure."""
+"""SQLSTATEs of PostgreSQL for a deadlock and a serialization failure."""
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Whether a driver's error means that another process stood in the way, and may not when it is tried again."""
+    """Whether the error is a transient conflict with another transaction, so that a retry can succeed."""
     return getattr(error, "sqlstate", None) in PASSING
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:
-    """Whether a driver's error means that another process held a lock for longer than is waited for."""
+    """Whether the error is a lock timeout."""
     return getattr(error, "sqlstate", None) == LOCK_NOT_AVAILABLE or is_locked(error)
 
 
 UNUSABLE = frozenset({"42501", "25006", "58030"})
-"""What PostgreSQL says where a right is missing, of a server that is for reading only, and of a disk that fails."""
+"""SQLSTATEs of PostgreSQL for a missing permission, a read-only server, and a failing disk."""
 
 UNUSABLE_FILE = ("READONLY", "PERM", "AUTH", "CANTOPEN", "IOERR", "NOTADB")
-"""How the names of SQLite's errors begin, without their prefix, that mean the same of a file."""
+"""Prefixes of SQLite's error names, without SQLITE_, with the same meaning for a file."""
 
 DISK_FULL = "53100"
 
 
 def is_unusable(error: BaseException | None) -> bool:
-    """Whether a driver's error means that whatever this process asks for fails, and not only for some rows."""
+    """Whether the error affects every statement of this process, and not only some rows."""
     return getattr(error, "sqlstate", None) in UNUSABLE or _sqlite_error(error).startswith(UNUSABLE_FILE)
 
 
 def is_disk_full(error: BaseException | None, folder: Path | None) -> bool:
     """
-    Whether a driver's error means that there is no space left.
+    Whether the error means that no disk space is left.
 
     Args:
-        error: The driver's.
-        folder: Of the SQLite file: for its small files SQLite calls a full disk an I/O error.
+        error: The error of the driver.
+        folder: The folder of the SQLite file: SQLite reports a full disk as an I/O error for its small files.
     """
     kind = _sqlite_error(error)
     if kind.startswith("IOERR") and folder is not None:
@@ -58,7 +58,7 @@ def _sqlite_error(error: BaseException | None) -> str:
 
 TOO_MANY_CONNECTIONS = "53300"
 GONE = ("57P", "08")
-"""How the states begin that PostgreSQL gives when it shuts down, starts up, or lost a connection."""
+"""Prefixes of the SQLSTATEs of PostgreSQL for shutdown, startup and lost connections."""
 
 
 MAY_COME = (
@@ -76,17 +76,17 @@ MAY_COME = (
     "too many",
     "reserved",
 )
-"""What is said of a server that may accept connections later. Of a connection that fails there is no SQLSTATE."""
+"""Parts of messages about a server that may accept connections later; failed connections have no SQLSTATE."""
 
 
 def is_gone(error: BaseException | None, *, was_reached: bool) -> bool:
     """
-    Whether a driver's error means that the server cannot be reached at present, and may be later.
+    Whether the error means that the server is temporarily unreachable.
 
     Args:
-        error: The driver's.
-        was_reached: Whether this process had a connection before: then host, role and database are right, and whatever
-            the server says of a new one may pass.
+        error: The error of the driver.
+        was_reached: Whether this process was connected before: then host, role and database are valid, and every
+            connection error counts as temporary.
     """
     if isinstance(error, sqlite3.Error) or not isinstance(error, Exception):
         return False

@@ -20,19 +20,19 @@ from snapshots.adapters.sql.stored_types import be_strict
 
 def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine:
     """
-    Return what makes connections; none is made now.
+    Return an engine; it opens no connection yet.
 
-    The connection that was given back last is taken next: it has the temporary tables that the next batch needs, and
-    pages of the database in memory.
+    The pool is last in, first out: the connection that was returned last has the temporary tables that the next batch
+    needs, and a warm page cache.
 
     Args:
         url: Of the database.
         addresses_in: Reads the addresses in documents, for SQLite to call.
-        backends: Is filled with the process numbers of PostgreSQL's side of each connection.
+        backends: Receives the server process ID of each PostgreSQL connection.
     """
     if is_in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    elif is_read_only(url):  # how it is to be opened may be another way for every transaction
+    elif is_read_only(url):  # each transaction may open the file in another mode
         engine = create_engine(url, poolclass=NullPool)
         event.listen(engine, "do_connect", lambda _dialect, record, *_: connect_read_only(url, record.info))
     else:
@@ -55,7 +55,7 @@ def is_in_memory(url: URL) -> bool:
 
 
 def _arguments(url: URL) -> dict[str, Any]:
-    """Return what connections are made with, where neither the URL nor the environment says otherwise."""
+    """Return the default connection arguments; the URL and the environment take precedence."""
     if url.get_backend_name() != "postgresql":
         return {}
     waits = {} if "connect_timeout" in url.query or "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": 10}
@@ -63,11 +63,11 @@ def _arguments(url: URL) -> dict[str, Any]:
 
 
 def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: Any) -> None:
-    """Create a SQLite file that is not there yet for its owner alone; SQLite gives its -wal and -shm the same mode."""
+    """Create a missing SQLite file with mode 0600; SQLite gives its -wal and -shm the same mode."""
     path = arguments[0]
     if path != ":memory:" and not options.get("uri"):
-        # Only a new file is opened: closing one that is there would end all locks that this process has on it.
-        with suppress(OSError):  # SQLite says why it cannot be opened
+        # Never open an existing file here: closing it would release all POSIX locks of this process on it.
+        with suppress(OSError):  # SQLite reports why it cannot be opened
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
@@ -96,16 +96,16 @@ def _prepare_postgresql(backends: set[int], connection: Any, record: Any) -> Non
 def _is_adopted(connection: Any) -> bool:
     try:
         return connection.execute("SELECT 1 FROM adoptions").fetchone() is not None
-    except sqlite3.Error:  # no such table, or no database: whoever uses it next is told so
+    except sqlite3.Error:  # no such table, or not a database: the next statement reports it
         return False
 
 
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
     """
-    Ask for foreign keys, which are off otherwise, unless another loader made the tables.
+    Enforce foreign keys, unless the database was adopted from another loader.
 
-    Its key lets no session have an address that its inventory does not list, its own connections leave it off, and a
-    row that would satisfy it breaks its loader.
+    Its foreign key allows only addresses that its inventory lists. Its own connections do not enforce it, and a row
+    that would satisfy it breaks its loader.
     """
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
     connection.create_function("snapshot_digest", 1, digest, deterministic=True)

@@ -1,4 +1,4 @@
-"""Which events of a session were counted: some in its row, those of long sessions in a table of their own."""
+"""Fingerprints of counted events: the first ones in the session's row, the others in a table."""
 
 from array import array
 from collections import defaultdict
@@ -14,23 +14,23 @@ from snapshots.adapters.sql.tables import session_fingerprints
 from snapshots.domain.summary import SessionSummary
 
 LARGEST_IN_ROW = 128
-"""How many fingerprints a row holds: most sessions have fewer events, and each event rewrites its row."""
+"""Fingerprints in a row. Most sessions have fewer events, and each new event rewrites the row."""
 
 PAGE = 50_000
-"""How many fingerprints are looked up at a time."""
+"""Fingerprints per lookup query."""
 
 STAGE = stage_of(session_fingerprints)
 
 _SIGN = 1 << 63
-"""Databases know no unsigned integers."""
+"""Offset between unsigned and signed 64-bit numbers: databases have only signed ones."""
 
 
 class SqlFingerprints:
     """
     Rows of `session_fingerprints`.
 
-    A row of a session holds its smallest fingerprints, the table all others. So what a session's row holds does not
-    depend on the order in which its events were read, and events are added without reading those before them.
+    A session's row holds its smallest fingerprints, the table all others. So the row does not depend on the order in
+    which events were read, and events are added without reading the stored ones.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -41,11 +41,11 @@ class SqlFingerprints:
         self, sessions: Mapping[str, str], events: Mapping[str, Collection[int]]
     ) -> Mapping[str, Collection[int]]:
         """
-        Return which of some events the table holds, by session.
+        Return which of the given events are in the table, by session.
 
         Args:
-            sessions: Names of long sessions, with the id of each in the log.
-            events: Fingerprints of events by the id in the log.
+            sessions: Names of long sessions, each with its id in the log.
+            events: Fingerprints of events, by the id in the log.
         """
         pairs = ((name, _signed(mark)) for name, logged_id in sessions.items() for mark in events.get(logged_id, ()))
         found: defaultdict[str, set[int]] = defaultdict(set)
@@ -61,18 +61,18 @@ class SqlFingerprints:
         return found
 
     def count(self, names: Collection[str]) -> Mapping[str, int]:
-        """Count the fingerprints that the table holds of sessions; a session without any is absent."""
+        """Count fingerprints in the table by session; sessions without any are absent."""
         own = self._table.session_id
         query = select(own, func.count()).where(own.in_(each_of(self._connection, names))).group_by(own)
         return {row.session_id: row[1] for row in self._connection.execute(query)}
 
     def of(self, session_id: str) -> Iterator[int]:
-        """Yield the fingerprints that the table holds of a session."""
+        """Yield the fingerprints of a session that are in the table."""
         query = select(self._table.fingerprint).where(self._table.session_id == session_id)
         return map(_unsigned, self._connection.execute(query).scalars())
 
     def add(self, summaries: Collection[SessionSummary]) -> None:
-        """Insert what rows do not hold of sessions that are stored, unless it is there."""
+        """Insert the fingerprints that do not fit into the rows of their sessions; existing ones are kept."""
         rows = sorted(
             (summary.session_id, _signed(mark))
             for summary in summaries
@@ -97,12 +97,12 @@ def packed(fingerprints: Collection[int]) -> bytes:
 
 
 def packed_in_row(fingerprints: Collection[int]) -> bytes:
-    """Return the part of fingerprints that a row holds."""
+    """Return the packed fingerprints for a row, at most `LARGEST_IN_ROW`."""
     return packed(fingerprints)[: 8 * LARGEST_IN_ROW]
 
 
 def unpacked(data: bytes) -> frozenset[int]:
-    """Return the fingerprints that were packed."""
+    """Return packed fingerprints as a set."""
     numbers = array("Q", data)
     if byteorder == "little":
         numbers.byteswap()
@@ -110,7 +110,7 @@ def unpacked(data: bytes) -> frozenset[int]:
 
 
 def is_full(data: bytes | None) -> bool:
-    """Whether a row may hold only a part of its session's fingerprints."""
+    """Whether a row is full, so that the table may hold more fingerprints of its session."""
     return data is not None and len(data) >= 8 * LARGEST_IN_ROW
 
 

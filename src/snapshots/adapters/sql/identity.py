@@ -1,4 +1,4 @@
-"""Whether a database is still the one that was written first, or a restored backup has taken its place."""
+"""Detect that the database was replaced, for example by a restored backup, while a command runs."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from snapshots.adapters.sql.sqlite_file import path_of
 from snapshots.app.errors import StoreReplaced
 
 IDENTITY = "identity"
-"""Under which key `Connection.info` holds what tells a database from every other, if anything does."""
+"""Key in `Connection.info` of the identity of the database, or None if it cannot be determined."""
 
 OF_DATABASE = "SELECT oid FROM pg_database WHERE datname = current_database()"
 OF_SERVER = "SELECT system_identifier, current_database() FROM pg_control_system()"
-"""What is another after a restore, on the same server and on another one; not every role may ask for the second."""
+"""Values that differ after a restore, on the same or another server; some roles may not read the second."""
 
 
 class WrittenDatabase:
     """
-    Remembers the database that was written first.
+    Identity of the database that was written first.
 
     Args:
         url: Of the database.
-        shown: How it is called in errors.
+        shown: Its name in error messages.
     """
 
     def __init__(self, url: URL, shown: str) -> None:
@@ -33,7 +33,7 @@ class WrittenDatabase:
 
     def refuse_lost_file(self) -> None:
         """
-        Refuse to write a SQLite file that does not have its name any more: what is written would be lost.
+        Refuse to write a SQLite file that is no longer at its path, because the changes would be lost.
 
         Raises:
             StoreReplaced: The file was deleted, moved or replaced.
@@ -43,10 +43,10 @@ class WrittenDatabase:
 
     def refuse_another(self, connection: Connection) -> None:
         """
-        Remember the database of the first connection, and refuse connections to another one of the same name.
+        Remember the database of the first connection, and refuse connections to a different one of the same name.
 
         Raises:
-            StoreReplaced: It is another one.
+            StoreReplaced: It is a different database.
         """
         found = connection.info.get(IDENTITY)
         if self._identity not in {None, found}:
@@ -55,13 +55,13 @@ class WrittenDatabase:
 
     def _replaced(self) -> StoreReplaced:
         return StoreReplaced(
-            f"the database {self._shown} was deleted, moved or replaced since this command began, and nothing more is"
-            " stored: when the right one is in place, run the command again"
+            f"the database {self._shown} was deleted, moved or replaced while this command ran; nothing more is"
+            " stored. Restore it and run the command again"
         )
 
 
 def file_identity(url: URL) -> tuple[int, int] | None:
-    """Return the device and the inode of a SQLite file, which no other file has; None if there is no file."""
+    """Return device and inode of a SQLite file, which identify it; None if there is no file."""
     path = path_of(url)
     try:
         found = path.stat() if path is not None else None
@@ -71,16 +71,16 @@ def file_identity(url: URL) -> tuple[int, int] | None:
 
 
 def server_identity(connection: Any) -> tuple[object, object]:
-    """Return what a database of PostgreSQL shares with no other, as far as its role may know."""
+    """Return values that identify a PostgreSQL database; those that the role may not read are None."""
     return _row_of(connection, OF_DATABASE), _row_of(connection, OF_SERVER)
 
 
 def refuse_stale(url: URL, record: Any) -> None:
     """
-    Refuse a connection from the pool to a file in whose place another one stands: the pool opens that instead.
+    Refuse a pooled connection to a file that was replaced; the pool then opens the new file.
 
     Raises:
-        DisconnectionError: Another one does. Of a file that is gone there is nothing to be opened.
+        DisconnectionError: There is another file at the path. A missing file raises nothing: there is none to open.
     """
     if file_identity(url) not in {None, record.info[IDENTITY]}:
         raise DisconnectionError

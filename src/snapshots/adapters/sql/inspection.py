@@ -129,7 +129,7 @@ class _Violations:
                 self.named.append(Violation(invariant=invariant, where=where))
 
     def add_wrong_types(self, connection: Connection) -> None:
-        """Name values of another type than their column has."""
+        """Report values whose type does not match their column."""
         for where, what in wrong_values(connection, limit=self._show):
             self.add([Invariant.TYPED], f"{where} holds {what}")
 
@@ -244,7 +244,7 @@ def _unguarded(connection: Connection) -> list[str]:
     if found is None:
         return []
     name, source_ip = found
-    # An address of no session might be refused by a foreign key, and the guard would not be asked.
+    # A foreign key might refuse an unlisted address before the guard runs.
     another = select(func.min(S.source_ip)).where(S.source_ip != source_ip)
     forbidden = FORBIDDEN | {S.source_ip: connection.execute(another).scalar()}
     let_pass = []

@@ -45,7 +45,7 @@ PAGE = 10_000
 
 
 class SqlIpInventory:
-    """Addresses as rows of `known_addresses`, what was said of them as rows of `ip_observations`."""
+    """Addresses in `known_addresses`, and their observations in `ip_observations`."""
 
     def __init__(self, connection: Connection, sources: SqlFactSources, shape: Shape = OURS) -> None:
         self._connection = connection
@@ -119,7 +119,7 @@ class SqlIpInventory:
         return self._numbers(self._lacking_builds().where(known_addresses.c.ip_address.in_(select(wanted.c.value))))
 
     def _insert_addresses(self, seen: Sequence[tuple[str, datetime, datetime]], registered_at: datetime) -> None:
-        """Insert addresses that are not there, without sessions, each with when it was seen first and last."""
+        """Insert missing addresses with a session count of 0, each with its first and last sighting."""
         given = each_span(self._connection, seen).subquery()
         now = literal(registered_at, known_addresses.c.created_at.type)
         columns = ["ip_address", "first_seen", "last_seen", "session_count", "created_at", "updated_at"]
@@ -144,7 +144,7 @@ class SqlIpInventory:
         return int(self._connection.execute(select(func.count()).select_from(known_addresses)).scalar_one())
 
     def take_over(self, *, registered_at: datetime) -> None:
-        """Read another loader's addresses in pages, because their texts may have other forms than ours."""
+        """Read another loader's addresses in pages, because they may not be in canonical form."""
         if self._others is None:
             return
         theirs, after = self._others.addresses.c, ""
@@ -257,7 +257,7 @@ class SqlIpInventory:
         self._connection.execute(update(known_addresses).where(row.ip_address.in_(texts)).values(**nothing))
 
     def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
-        """Insert the networks that are not there, with their names."""
+        """Insert missing networks with their names."""
         rows = [
             {"asn_number": number, "organization_name": text, "first_seen": now, "last_seen": now}
             | {"created_at": now, "updated_at": now}

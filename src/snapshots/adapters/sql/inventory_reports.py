@@ -37,7 +37,7 @@ THEN_AND_NOW = {
     "country": (S.snapshot_country, A.current_country, ANSWERED_AFTER[Key.COUNTRY]),
     "ip_type": (S.snapshot_ip_type, A.current_ip_type, ANSWERED_AFTER[Key.IP_TYPE]),
 }
-"""A fact of a snapshot, the newest fact, and whether that is of a table newer than the attack."""
+"""A fact of a snapshot, the newest fact, and whether its table is newer than the attack."""
 
 
 class SqlInventoryReports:
@@ -100,10 +100,10 @@ class SqlInventoryReports:
 
     @staticmethod
     def _seen(connection: Connection, address: str, row: RowMapping) -> tuple[datetime, datetime, int]:
-        """Return when an address was seen first and last, and in how many sessions."""
+        """Return the first and last sighting of an address, and its number of sessions."""
         if not schema.is_adopted(connection):
             return row["first_seen"], row["last_seen"], row["session_count"]
-        # Another loader stores sessions too, and does not count them here.
+        # Another loader also stores sessions, and does not update our count.
         query = select(func.min(S.first_event_at), func.max(S.last_event_at), func.count()).where(
             S.source_ip == address
         )

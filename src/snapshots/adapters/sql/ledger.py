@@ -156,7 +156,7 @@ class SqlDeadLetters:
         return self._count() - before
 
     def remove(self, identities: Collection[str]) -> None:
-        """Delete the rows of letters."""
+        """Delete dead letters."""
         if identities:
             self._connection.execute(
                 delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))

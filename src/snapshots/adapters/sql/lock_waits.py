@@ -1,4 +1,4 @@
-"""Waiting for other processes: said after some seconds, and ended after a bound."""
+"""Wait for locks of other processes, with a message and a timeout."""
 
 import sqlite3
 from collections.abc import Callable
@@ -12,18 +12,16 @@ from typing import Self
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from snapshots.app.patience import REPORT_AFTER, ignore
+
 ATTEMPT_SECONDS = 1.0
-"""How long SQLite itself waits for a lock; between two attempts a message can be written, and Ctrl-C comes through."""
+"""SQLite's own lock timeout; between two attempts a message can be written and Ctrl-C is handled."""
 
 BRIEFLY = 1.0
-"""Seconds to wait for a lock after one was given up: what is done then only ends the work."""
+"""Lock timeout after another lock timed out: the statements that follow are only cleanup."""
 
 BUSY_SECONDS = 30
-"""How long a change of tables waits on PostgreSQL: all others queue behind it."""
-
-
-def ignore(_sentence: str) -> None:
-    """Tell nobody."""
+"""Lock timeout of SQLite connections, and of schema changes on PostgreSQL, which all other statements queue behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,33 +30,33 @@ class WaitPolicy:
     How long to wait for a lock.
 
     Attributes:
-        lock_timeout: Seconds after which it is given up; at least 0.
-        report_after: Seconds after which is said what is waited for.
-        tell: Says it, in a sentence; is called by any thread.
+        lock_timeout: Seconds until the wait fails; at least 0.
+        report_after: Seconds until the wait is reported.
+        tell: Reports it, in one sentence; may be called from any thread.
     """
 
     lock_timeout: float = 600.0
-    report_after: float = 5.0
+    report_after: float = REPORT_AFTER
     tell: Callable[[str], None] = ignore
 
     @property
     def change_timeout(self) -> float:
-        """Return the seconds after which a change of tables is given up on PostgreSQL."""
+        """Return the lock timeout of a schema change on PostgreSQL, in seconds."""
         return min(self.lock_timeout, BUSY_SECONDS)
 
 
 def begin_immediately(connection: Connection, name: str, policy: WaitPolicy) -> None:
     """
-    Begin a transaction of SQLite that writes, once no other process does; in WAL mode readers go on beside it.
+    Begin a write transaction of SQLite once no other process writes; WAL mode does not block readers.
 
     Raises:
-        OperationalError: The lock was not to be had in time, or the file cannot be written.
+        OperationalError: The lock timed out, or the file cannot be written.
     """
     began_at, is_told = monotonic(), False
     _set_busy_timeout(connection, min(ATTEMPT_SECONDS, policy.lock_timeout))
     try:
         while True:
-            with suppress(OperationalError):  # of a file for reading only, or locked now
+            with suppress(OperationalError):  # the file is read-only or locked
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -67,7 +65,7 @@ def begin_immediately(connection: Connection, name: str, policy: WaitPolicy) -> 
                 if not is_locked(error.orig) or waited >= policy.lock_timeout:
                     raise
                 if not is_told and waited >= policy.report_after:
-                    policy.tell(f"waiting for another process that writes to {name}; {_bound(policy)}")
+                    policy.tell(f"waiting for another process that is writing to {name}, {_bound(policy)}")
                     is_told = True
             else:
                 return
@@ -80,25 +78,25 @@ def _set_busy_timeout(connection: Connection, seconds: float) -> None:
 
 
 def is_locked(error: BaseException | None) -> bool:
-    """Whether SQLite says that another process holds a lock."""
+    """Whether the error of SQLite means that another process holds a lock."""
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def _bound(policy: WaitPolicy) -> str:
-    return f"for {policy.lock_timeout:,.0f} s at most (--lock-timeout)"
+    return f"for up to {policy.lock_timeout:,.0f} s (--lock-timeout)"
 
 
 class LockWatch:
     """
-    Says what PostgreSQL lets this process wait for while a block runs: an answer, or a lock and who holds it.
+    Reports why PostgreSQL keeps a block waiting: a server that does not respond, or a lock and its holder.
 
-    A thread looks through a connection of its own, and only where the block takes longer than a wait is reported after.
+    A thread with its own connection checks this, and only if the block takes longer than `WaitPolicy.report_after`.
 
     Args:
-        engine: Makes the connections.
-        name: Of the database, for messages.
-        policy: When to say it, and to whom.
-        backends: The server's process numbers of this process's own connections: those wait for each other rightly.
+        engine: The engine of the database.
+        name: The database, for messages.
+        policy: When and how to report.
+        backends: Server process IDs of this process's own connections, which may wait for each other.
     """
 
     def __init__(self, engine: Engine, name: str, policy: WaitPolicy, backends: set[int]) -> None:
@@ -126,26 +124,26 @@ class LockWatch:
             self._timer.join()
 
     def connected(self) -> None:
-        """Say that the server has answered."""
+        """Record that the server has responded."""
         self._is_connected = True
 
     def _look(self) -> None:
         self._is_looking = True
         if not self._is_connected:
-            self._policy.tell(f"waiting for an answer of {self._name}")
+            self._policy.tell(f"waiting for {self._name} to respond")
         while not self._done.is_set():
             if self._is_connected and (holder := self._holder()):
-                self._policy.tell(f"waiting for a lock in {self._name} that {holder} holds; {_bound(self._policy)}")
+                self._policy.tell(f"waiting for a lock in {self._name} held by {holder}, {_bound(self._policy)}")
                 return
             self._done.wait(ATTEMPT_SECONDS)
 
     def _holder(self) -> str:
-        """Return who keeps this process waiting for long; "" if nobody does."""
+        """Return the process that holds a lock for longer than `report_after`; "" if there is none."""
         values = {"ours": sorted(self._backends), "seconds": self._policy.report_after}
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 found = connection.execute(text(_HOLDERS), values).first()
-        except SQLAlchemyError:  # such as because the server goes down: the block itself meets that
+        except SQLAlchemyError:  # such as a server shutdown, which the block itself reports
             return ""
         if found is None:
             return ""

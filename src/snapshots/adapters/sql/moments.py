@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeEngine
 
 
 class WrongType(Exception):
-    """A value that was read has another type than its column."""
+    """A stored value whose type does not match its column."""
 
 
 OURS = len("2026-01-01 00:00:00.000000")
@@ -78,7 +78,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class OwnMoment(UtcDateTime):
-    """One in a table that no other loader writes: what is no moment there is refused."""
+    """A timestamp in a table that no other loader writes: an invalid value is an error."""
 
     cache_ok = True
 
@@ -86,5 +86,5 @@ class OwnMoment(UtcDateTime):
         """Return what is stored as an aware moment in UTC."""
         found = super().process_result_value(value, dialect)
         if found is None and value is not None:
-            raise WrongType("what is stored is no moment")
+            raise WrongType("the stored value is not a timestamp")
         return found

@@ -77,7 +77,7 @@ CONNECT = "cowrie.session.connect"
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
 
 MOST_ADDRESSES = 10_000
-"""Of how many addresses that learned something open sessions are looked for one by one."""
+"""Up to this many addresses with new facts, open sessions are queried by address instead of scanned."""
 
 SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
 
@@ -209,7 +209,7 @@ class SqlOpenSessions:
         self._unjudged.keep_to(span)
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
-        """Look for open sessions of the addresses that learned, unless those are so many that all are gone through."""
+        """Find open sessions by the addresses with new facts, or scan all if there are too many such addresses."""
         row = known_addresses.c
         is_later = row.learned_at.is_not(None) if since is None else row.learned_at > since
         query = select(row.ip_address).where(is_later).limit(MOST_ADDRESSES + 1)
@@ -330,7 +330,7 @@ def _is_blank() -> ColumnElement[bool]:
 
 
 def _has_learned() -> ColumnElement[bool]:
-    """Whether the address of an open session learned something that its gap was not judged by."""
+    """Whether the address of an open session has facts that are newer than its gap decision."""
     learned_at = known_addresses.c.learned_at
     is_new = or_(S.gap_checked_at.is_(None), learned_at > S.gap_checked_at)
     return and_(S.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)

@@ -1,4 +1,4 @@
-"""Rows in another loader's table of addresses, where its foreign key lets no session have an address without one."""
+"""Placeholder rows in another loader's inventory, for a foreign key on the addresses of sessions."""
 
 from collections.abc import Collection
 from typing import Any
@@ -31,9 +31,9 @@ SELECT c.conrelid::regclass::text, quote_ident(a.attname)
 
 class AddressPlaceholders:
     """
-    Adds rows without any fact, and deletes them when nothing refers to them any more.
+    Adds rows without facts, and deletes them when nothing refers to them any more.
 
-    What its loader copies from such a row into a session is NULL. A row that anybody changed since is no placeholder.
+    The other loader copies only NULLs from such a row. A row that was changed since is not a placeholder any more.
 
     Args:
         connection: With a transaction.
@@ -46,16 +46,16 @@ class AddressPlaceholders:
 
     @property
     def are_needed(self) -> bool:
-        """Whether a session cannot have an address that the other loader does not list."""
+        """Whether a foreign key allows only addresses that the other loader lists."""
         return self._others is not None
 
     def add(self, wanted: FromClause) -> None:
-        """Add the rows that are lacking; the first column of *wanted* is of addresses."""
+        """Add the missing rows; the first column of *wanted* holds addresses."""
         if self._others is not None:
             self._connection.execute(_adding(self._others, wanted))
 
     def take_away(self, addresses: Collection[str] | None = None) -> None:
-        """Delete the placeholders that nothing refers to, all or of some addresses, and forget those that are none."""
+        """Delete unreferenced placeholders, all or of some addresses, and forget rows that were changed since."""
         if self._others is None:
             return
         among: list[ColumnElement[bool]] = []
@@ -65,7 +65,7 @@ class AddressPlaceholders:
             among = [P.ip_address.in_(each_of(self._connection, addresses))]
         theirs = self._others.addresses
         is_free = text(" AND ".join(f"NOT EXISTS ({query})" for query in self._referring()))
-        # A row to which another transaction refers at this moment is locked by it.
+        # An open transaction that refers to a row holds a lock on it.
         free = (
             select(theirs.c.ip_address)
             .join(inventory_placeholders, P.ip_address == theirs.c.ip_address)
@@ -80,7 +80,7 @@ class AddressPlaceholders:
         self._connection.execute(delete(inventory_placeholders).where(~is_one, *among))
 
     def count_in_use(self) -> int:
-        """Count the placeholders to which something refers."""
+        """Count the placeholders that are referenced."""
         if self._others is None:
             return 0
         theirs = self._others.addresses
@@ -126,7 +126,7 @@ def _nothing(kind: Any) -> ColumnElement[Any]:
 
 
 def _digest() -> ColumnElement[str]:
-    """Return a digest of a whole row, in a form that no setting of a session changes."""
+    """Return a digest of a whole row that does not depend on session settings."""
     return func.md5(func.record_send(literal_column("ip_inventory")))
 
 

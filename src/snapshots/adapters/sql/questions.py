@@ -80,7 +80,7 @@ class SqlQuestions:
             return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
 
     def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
-        """Count the sessions that are left out because no table is newer than their attack."""
+        """Count the sessions that are excluded because no table is newer than the attack."""
         with self._database.reading() as connection:
             return int(connection.execute(Asked(connection, which).without_newer(by)).scalar_one())
 

@@ -104,7 +104,7 @@ def settle_plain(
         began_at: When a session began, as far as its row tells.
         is_blank: Whether nothing stands where facts are written.
         run: The run that writes.
-        learned_until: What was learned last when the verdicts were reached; None if nothing was.
+        learned_until: The newest learned_at when the verdicts were reached; None if there was none.
 
     Returns:
         None if the page is empty.

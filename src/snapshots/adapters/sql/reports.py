@@ -175,7 +175,7 @@ class SqlReports:
                 types_left_out=[
                     left_out
                     for left_out in self._reader.types_left_out(considered, at=at)
-                    # The session may have been sealed by other settings, or another source may state the type.
+                    # Other settings may have sealed the session, or another source may state the type.
                     if session.snapshot is None or session.snapshot.ip_type is not left_out.ip_type
                 ],
                 namesakes=list(connection.execute(namesakes).scalars()),
@@ -197,7 +197,7 @@ def _is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElemen
 
 
 def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
-    """Whether a session began or ended at no plausible time; one of another loader may lack a time."""
+    """Whether a session began or ended at an implausible time; sessions of other loaders may lack a time."""
     ends = (S.first_event_at, S.last_event_at)
     return or_(*(and_(at.is_not(None), not_(_is_plausible(at, times))) for at in ends))
 

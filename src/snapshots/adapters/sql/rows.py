@@ -79,8 +79,8 @@ def summary_in(row: RowMapping) -> SessionSummary:
     """
     Return the session in a row.
 
-    A row of another loader may lack its times; the nearest that it has stands for them then. Of a long session a row
-    holds some of the fingerprints; the others are in `fingerprints.SqlFingerprints`.
+    A row of another loader may lack times; the nearest existing one is used then. The row of a long session holds only
+    some fingerprints; the others are in `fingerprints.SqlFingerprints`.
     """
     first = row["first_event_at"] or row["last_event_at"] or row["created_at"]
     try:

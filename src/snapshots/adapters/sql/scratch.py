@@ -40,7 +40,7 @@ def _kind(of: Any) -> type:
 
 
 def rows_in(database: SqlDatabase) -> Iterator[Mapping[str, Any]]:
-    """Yield the row of every session, in the order of their names; each holds all fingerprints of its session."""
+    """Yield the row of every session, in the order of their names; each with all fingerprints."""
     with database.reading() as connection:
         query = select(session_summaries).order_by(session_summaries.c.session_id)
         for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():

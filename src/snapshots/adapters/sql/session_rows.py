@@ -68,7 +68,7 @@ class SessionRows:
         run: The run that writes.
         saved_at: When.
         stored: Returns how the database keeps a moment.
-        learned_until: What was learned last when the gaps were judged; None if nothing was.
+        learned_until: The newest learned_at when the gaps were judged; None if there was none.
     """
 
     def __init__(self, run: str, saved_at: datetime, stored: Stored, learned_until: datetime | None = None) -> None:

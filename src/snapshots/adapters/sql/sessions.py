@@ -46,7 +46,7 @@ class SqlSessionStore:
         self._placeholders = AddressPlaceholders(connection, shape)
 
     def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
-        """Return every session stored under each id of the log, in one query; in others what is known of long ones."""
+        """Return every session stored under each id of the log, in one query, and more for long sessions."""
         sessions = session_summaries.c
         wanted = each_of(self._connection, events.keys()).cte("wanted")
         names = union_all(
@@ -75,7 +75,7 @@ class SqlSessionStore:
         long: Mapping[str, str],
         events: Mapping[str, Collection[int]],
     ) -> Mapping[str, Sequence[SessionSummary]]:
-        """Add what rows of long sessions do not tell: which of the events are known, and until when others counted."""
+        """Add the data of long sessions that is not in their rows: known events, and when others last counted."""
         known = self._fingerprints.among(long, events)
         counts = self._fingerprints.count(long) if self._is_shared else None
 
@@ -132,7 +132,7 @@ class SqlSessionStore:
     def waiting(
         self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
-        """Return a page of the sessions that await their connect and that no other run at work will judge."""
+        """Return a page of sessions that await their connect and that no other live run will judge."""
         sessions = session_summaries.c
         query = (
             select(session_summaries)

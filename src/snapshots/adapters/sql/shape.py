@@ -35,12 +35,12 @@ LARGEST_INTEGER = 2**31 - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OthersInventory:
     """
-    What another loader keeps of addresses and networks. It is read, and never changed.
+    Another loader's tables of addresses and networks, which are read and never changed.
 
     Attributes:
         addresses: Its table of addresses, with the columns that are read or that a new row must be given.
         networks: Its table of networks and their names; None if there is none.
-        is_referenced: Whether a foreign key lets no session have an address that is not listed there.
+        is_referenced: Whether a foreign key allows only addresses of sessions that are listed there.
     """
 
     addresses: Table
@@ -94,7 +94,7 @@ def _wider(found: Sequence[Any]) -> Table:
     """Return the table of sessions with every column that a new row must be given."""
     filled = {c["name"]: c["type"] for c in found if must_be_given(c)}
     ours = {column.name: column for column in session_summaries.columns}
-    # A column that ours leaves to the database is given a value too: another loader's table may have no default.
+    # Columns with a default in our tables get a value too: another loader's table may have no default.
     left = [name for name in filled if name not in ours or ours[name].server_default is not None]
     kinds = {name: column.type for name, column in ours.items()} | {name: filled[name] for name in left}
     return Table(
@@ -119,7 +119,7 @@ READ_OF_ADDRESSES: Mapping[str, TypeEngine[Any]] = {
 
 
 def others_inventory(connection: Connection) -> OthersInventory | None:
-    """Look at what another loader keeps of addresses and networks, in a database that is or will be adopted."""
+    """Reflect another loader's tables of addresses and networks in a database that is or will be adopted."""
     inspector = inspected(connection)
     if not inspector.has_table("ip_inventory"):
         return None

@@ -1,4 +1,4 @@
-"""A SQLite file: what this process may do with it, and how it is opened for reading only."""
+"""Check permissions of a SQLite file, and open it read-only."""
 
 import os
 import sqlite3
@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from snapshots.app.errors import StoreBusy, StoreUnavailable, StoreUnusable
 
 ATTEMPTS, PAUSE = 5, 0.05
-"""How often, and after how many seconds, a file is opened again whose last writer may just be closing it."""
+"""Attempts to open a file, and the seconds between them: its last writer may be closing it."""
 
 UNLOCKED = "file read without locks"
-"""Under which key `Connection.info` holds the state of a file that is read without locks."""
+"""Key in `Connection.info` of the state of a file that is read without locks."""
 
 
 class FileState(NamedTuple):
-    """What changes when somebody writes a file."""
+    """File attributes that change on every write."""
 
     device: int
     inode: int
@@ -39,43 +39,43 @@ def path_of(url: URL) -> Path | None:
 
 
 def is_read_only(url: URL) -> bool:
-    """Whether a URL names a SQLite file that is there, and that this process may not write."""
+    """Whether a URL names an existing SQLite file without write permission."""
     path = path_of(url)
-    if path is None or not os.path.exists(path):  # noqa: PTH110 - Path.exists raises in a folder that is closed
+    if path is None or not os.path.exists(path):  # noqa: PTH110 - Path.exists raises without access to the folder
         return False
     return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def refuse_missing(url: URL) -> None:
     """
-    Refuse to read a file that is not there: opening it would create it.
+    Refuse to read a missing file: opening it would create it.
 
     Raises:
-        StoreUnavailable: There is no such file, or its folder may not be entered.
+        StoreUnavailable: There is no such file, or no access to its folder.
     """
     path = path_of(url)
     try:
         if path is not None:
             path.stat()
     except FileNotFoundError as exc:
-        raise StoreUnavailable(f"there is no database {url}; `snapshots load` makes it") from exc
+        raise StoreUnavailable(f"there is no database {url}; `snapshots load` creates it") from exc
     except OSError as exc:
         raise StoreUnavailable(f"the database {url} cannot be reached: {exc.strerror}") from exc
 
 
 def refuse_read_only(url: URL) -> None:
     """
-    Refuse to write a file that may only be read.
+    Refuse to write a file without write permission.
 
     Raises:
-        StoreUnusable: The process lacks the right to write the file, or to create others beside it.
+        StoreUnusable: The process cannot write the file, or cannot create files in its folder.
     """
     if is_read_only(url):
-        raise StoreUnusable(f"this process may only read the database {url}{advice_on(url)}")
+        raise StoreUnusable(f"this process cannot write to the database {url}{advice_on(url)}")
 
 
 def advice_on(url: URL) -> str:
-    """Return what may be wrong with the rights on a file or its folder, to be put behind an error; "" if nothing."""
+    """Return a suffix for error messages about permissions of the file or its folder; "" if they suffice."""
     path = path_of(url)
     if path is None:
         return ""
@@ -88,17 +88,17 @@ def advice_on(url: URL) -> str:
 
 def connect_read_only(url: URL, info: dict[Any, Any]) -> sqlite3.Connection:
     """
-    Return a connection that reads what is committed, and writes and creates no file.
+    Return a connection that reads committed data, and neither writes nor creates a file.
 
-    While a writer has the file open, its log and the index of the log are read too, under SQLite's locks. Without a
-    log or a journal the file holds everything, and is read without locks: each transaction is in `refusing_changes`.
+    If the WAL file and its index exist, they are read too, under SQLite's locks. Without a WAL file or a journal the
+    database file is complete, and is read without locks: run each transaction in `refusing_changes`.
 
     Args:
-        url: Of the file, which exists.
-        info: Of the connection; receives the state of the file if that is read without locks.
+        url: The URL of an existing file.
+        info: `Connection.info`; receives the state of the file if it is read without locks.
 
     Raises:
-        StoreUnavailable: What is committed cannot be read by this process.
+        StoreUnavailable: This process cannot read all committed data.
     """
     path = Path(str(url.database)).absolute()
     for attempt in range(1, ATTEMPTS + 1):
@@ -114,15 +114,15 @@ def connect_read_only(url: URL, info: dict[Any, Any]) -> sqlite3.Connection:
 @contextmanager
 def refusing_changes(url: URL, info: dict[Any, Any]) -> Iterator[None]:
     """
-    Refuse what is read in the block of a file without locks, if somebody writes it meanwhile.
+    Raise if a file that is read without locks changes while the block runs.
 
     Raises:
-        StoreBusy: A writer opened the file; the same call sees its changes.
+        StoreBusy: A writer opened the file; a retry sees its changes.
     """
     try:
         yield
     except SQLAlchemyError:
-        _refuse_changed(url, info)  # a file that is half old and half new seems to be damaged
+        _refuse_changed(url, info)  # a partly rewritten file looks damaged
         raise
     _refuse_changed(url, info)
 
@@ -134,10 +134,10 @@ def _refuse_changed(url: URL, info: dict[Any, Any]) -> None:
 
 
 def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
-    # The file itself must not be opened here but by SQLite: closing it would end all locks that this process has on it.
+    # Only SQLite may open the file itself: closing it would release all POSIX locks of this process on it.
     info.pop(UNLOCKED, None)
     log, index = _beside(path, "-wal"), _beside(path, "-shm")
-    mode = "mode=ro&readonly_shm=1"  # else SQLite makes an index that the owner of the database cannot write
+    mode = "mode=ro&readonly_shm=1"  # otherwise SQLite creates an index that the owner of the database cannot write
     if not (log.exists() and index.exists()) and not _beside(path, "-journal").exists():
         state = _state_of(path)
         if state.log_size:
@@ -149,7 +149,7 @@ def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
         mode = "mode=ro&immutable=1"
     connection = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, check_same_thread=False)
     try:
-        connection.execute("PRAGMA schema_version").fetchone()  # opens the log
+        connection.execute("PRAGMA schema_version").fetchone()  # opens the WAL file
     except sqlite3.Error:
         connection.close()
         raise
@@ -157,7 +157,7 @@ def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
 
 
 def _explained(path: Path, error: StoreUnavailable | sqlite3.OperationalError) -> StoreUnavailable | sqlite3.Error:
-    """Return an error that names the file that keeps the database from being read, if there is one."""
+    """Return an error that names the unreadable file, or *error* if there is none."""
     for file in (path, _beside(path, "-wal"), _beside(path, "-shm")):
         if file.exists() and not os.access(file, os.R_OK):
             return StoreUnavailable(

@@ -1,4 +1,4 @@
-"""Values whose type is not that of their column: SQLite stores what any program writes."""
+"""Detect values whose type does not match their column, which SQLite allows."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,17 +26,17 @@ from snapshots.adapters.sql import schema
 from snapshots.adapters.sql.moments import UtcDateTime, WrongType
 from snapshots.adapters.sql.tables import FACTS, metadata, session_summaries
 
-KINDS = {int: "a number", str: "a text", bytes: "a blob", float: "a fraction"}
+KINDS = {int: "a number", str: "text", bytes: "a blob", float: "a decimal number"}
 EXPECTED = ((Boolean, "integer"), (Integer, "integer"), (UtcDateTime, "text"), (LargeBinary, "blob"), (String, "text"))
-WORDS = {"integer": "a number", "text": "a text", "blob": "a blob"}
+WORDS = {"integer": "a number", "text": "text", "blob": "a blob"}
 OF_OTHERS = (session_summaries,)
-"""Tables that another loader may have made: of those only the facts need be what we write."""
+"""Tables that another loader may have created: only their fact columns are checked."""
 
 LONGEST_VALUE = 60
 
 
 def be_strict(engine: Engine) -> None:
-    """Let an engine of SQLite refuse to read values of another type than their column has."""
+    """Make an SQLite engine raise `WrongType` for values whose type does not match their column."""
     engine.dialect.colspecs = {
         **engine.dialect.colspecs,
         Integer: _StrictInteger,
@@ -49,7 +49,7 @@ def _checked(kind: type) -> Callable[[Any], Any]:
     def process(value: Any) -> Any:
         if value is None or type(value) is kind:
             return value
-        raise WrongType(f"{KINDS.get(type(value), 'a value')} where {KINDS[kind]} belongs")
+        raise WrongType(f"{KINDS.get(type(value), 'a value')} instead of {KINDS[kind]}")
 
     return process
 
@@ -70,14 +70,14 @@ class _StrictBinary(LargeBinary):
 
 
 def is_wrong(connection: Connection, table: Table) -> ColumnElement[bool]:
-    """Return the condition that a row holds a value of another type than its column; it looks at SQLite only."""
+    """Return the condition that a row holds a value whose type does not match its column; SQLite only."""
     if connection.dialect.name != "sqlite":
         return false()
     return or_(false(), *(_is_wrong_in(column) for column in _columns(table, schema.is_adopted(connection))))
 
 
 def wrong_values(connection: Connection, *, limit: int) -> Iterator[tuple[str, str]]:
-    """Yield where values of a wrong type are, and what they are: the first rows of each table."""
+    """Yield place and description of wrongly typed values in the first rows of each table."""
     if connection.dialect.name != "sqlite":
         return
     is_adopted = schema.is_adopted(connection)
@@ -96,7 +96,7 @@ def wrong_values(connection: Connection, *, limit: int) -> Iterator[tuple[str, s
                     kind = KINDS.get(type(value), "a value")
                     yield (
                         f"{table.name} {key}: {column.name}",
-                        f"{kind} ({_shown(value)[:LONGEST_VALUE]}) where {belongs} belongs",
+                        f"{kind} ({_shown(value)[:LONGEST_VALUE]}) instead of {belongs}",
                     )
 
 

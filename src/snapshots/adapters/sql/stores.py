@@ -1,4 +1,4 @@
-"""Everything that is stored in a database, within one transaction."""
+"""All stores of a database, in one transaction."""
 
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from snapshots.adapters.sql.undoing import SqlUndoing
 
 
 class SqlStores:
-    """Everything that is stored, over one connection."""
+    """All stores, over one connection."""
 
     def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
         self._connection = connection
@@ -31,7 +31,7 @@ class SqlStores:
 
     @property
     def largest_asn(self) -> int:
-        """Return the largest number of a network that a session can hold."""
+        """Return the largest AS number that a session can hold."""
         return self._shape.largest_asn
 
     @cached_property
@@ -41,7 +41,7 @@ class SqlStores:
 
     @cached_property
     def counts(self) -> SqlInventoryCounts:
-        """Return the counts of addresses and networks."""
+        """Return the counters of addresses and networks."""
         return SqlInventoryCounts(self._connection)
 
     @cached_property

@@ -280,7 +280,7 @@ session_fingerprints = Table(
     Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
-"""By which the events of long sessions are known again, but for those in `session_summaries.event_fingerprints`."""
+"""Fingerprints of long sessions that are not in `session_summaries.event_fingerprints`."""
 
 snapshot_corrections = Table(
     "snapshot_corrections",
@@ -335,7 +335,7 @@ inventory_placeholders = Table(
     Column("ip_address", name(45), primary_key=True),
     Column("digest", String(32), nullable=False),
 )
-"""Rows without facts that a foreign key of an adopted database demands in the inventory of its own loader."""
+"""Rows without facts that we added to the inventory of an adopted database, for its foreign key."""
 
 snapshot_put_backs = Table(
     "snapshot_put_backs",

@@ -1,4 +1,4 @@
-"""Which database an operator means: a URL, or the path of a SQLite file, however it is written."""
+"""Parse a database URL or the path of a SQLite file."""
 
 import re
 from importlib.util import find_spec
@@ -21,10 +21,10 @@ _QUERY = re.compile(r"\w+=[^&]*(?:&\w+=[^&]*)*")
 
 def database_url(text: str) -> URL:
     """
-    Return the URL of the database that a text names.
+    Return the URL of a database from a URL in any common form or a path.
 
     Raises:
-        SettingRefused: It names none; the message says what to write instead.
+        SettingRefused: It is neither; the message says what to write instead.
     """
     scheme, separator, rest = text.partition("://")
     if separator and _POSTGRESQL.fullmatch(scheme):
@@ -34,9 +34,9 @@ def database_url(text: str) -> URL:
     if separator:
         raise SettingRefused(f"{shown_url(text)}: only SQLite and PostgreSQL are supported; {EXAMPLES}")
     if not text.strip():
-        raise SettingRefused(f"the database has no name: {EXAMPLES}")
+        raise SettingRefused(f"the name of the database is empty: {EXAMPLES}")
     if _CONNECTION_STRING.search(text):
-        raise SettingRefused(f"'{shown_url(text)}' is a connection string of libpq; {EXAMPLES}")
+        raise SettingRefused(f"'{shown_url(text)}' is a libpq connection string; {EXAMPLES}")
     if found := _SCHEME.match(text):
         if found[1].lower() != "sqlite":
             raise SettingRefused(f"{shown_url(text)} is not a database URL; {EXAMPLES}")
@@ -79,7 +79,7 @@ def _postgresql(text: str, rest: str) -> URL:
         raise SettingRefused("PostgreSQL needs the extra postgresql: pip install 'snapshots[postgresql]'")
     try:
         url = make_url(f"postgresql+psycopg://{rest}")
-        if "@" in (url.host or ""):  # one in the password ended it too early
+        if "@" in (url.host or ""):  # an unescaped @ in the password
             userinfo, _, where = rest.rpartition("@")
             user, _, password = userinfo.partition(":")
             url = make_url(f"postgresql+psycopg://{user}:{quote(password, safe='%')}@{where}")

@@ -53,7 +53,7 @@ class LoggedLoad:
 
     def source_damaged(self, name: str, damage: str) -> None:
         """Warn the operator."""
-        warn(f"{name} is damaged: {damage}; what comes before the damage is loaded")
+        warn(f"{name} is damaged: {damage}; the data before the damage is loaded")
         self._next.source_damaged(name, damage)
 
     def batch_loaded(self, batch: BatchLoaded) -> None:

@@ -1,4 +1,4 @@
-"""Sessions that wait for their connect have a reason of their own."""
+"""Add the gap awaiting_connect."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Before, such a session was known by this: `never_looked_up`, and an address that its connect did not name.
+    # Before, such a session had the gap `never_looked_up` and an address from another event than its connect.
     op.execute(
         "UPDATE session_summaries SET snapshot_gap = 'awaiting_connect'"
         " WHERE snapshot_gap = 'never_looked_up' AND source_ip_rank > 0"

@@ -1,4 +1,4 @@
-"""Indexes by network and country also hold the method, so that facts as of the attack are counted from them alone."""
+"""Add the method to the indexes by network and country, for index-only counts of facts as of the attack."""
 
 from alembic import op
 
@@ -12,7 +12,7 @@ NEW = ("asn_time", "asn_method", "country_method", "country_type_time")
 
 
 def upgrade() -> None:
-    """Drop the indexes without the method; those with it are built after the migration, beside writers."""
+    """Drop the indexes without the method; those with it are built concurrently after the migration."""
     _drop(OLD)
 
 

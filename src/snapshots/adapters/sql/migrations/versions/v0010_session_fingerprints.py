@@ -1,4 +1,4 @@
-"""A table for the fingerprints of long sessions, so that adding some does not write all of them again."""
+"""Add a table for the fingerprints of long sessions, so that a new event does not rewrite all of them."""
 
 from array import array
 from sys import byteorder
@@ -14,7 +14,7 @@ depends_on = None
 
 NAME = sa.String(length=64).with_variant(postgresql.VARCHAR(64, collation="C"), "postgresql")
 LARGEST_BEFORE = 1_048_576
-"""How many fingerprints the versions before keep of a session: the smallest."""
+"""Fingerprints per session in earlier versions: the smallest."""
 
 FINGERPRINTS = sa.table(
     "session_fingerprints", sa.column("session_id", sa.String), sa.column("fingerprint", sa.BigInteger)
@@ -25,7 +25,7 @@ SESSIONS = sa.table(
 
 
 def upgrade() -> None:
-    """Make the table; the rows of long sessions give it what they hold too much when they are written again."""
+    """Create the table; fingerprints of long sessions move into it when their rows are next written."""
     op.create_table(
         "session_fingerprints",
         sa.Column("session_id", NAME, nullable=False),

@@ -1,4 +1,4 @@
-"""What is known of addresses, in tables that no other loader has."""
+"""Store address data in tables that no other loader uses."""
 
 import json
 from typing import Any
@@ -52,14 +52,14 @@ def upgrade() -> None:
 
 def _take_out(before: dict[str, list[str]], adopted_at: Any) -> None:
     """
-    Move what is ours out of the inventory of another loader, and put back what can be known of what was there.
+    Move our data out of the inventory of another loader, and restore its previous values where they can be derived.
 
-    What was there of first_seen, last_seen, session_count and the names of networks was overwritten, and stays so.
+    Overwritten first_seen, last_seen, session_count and network names cannot be restored.
     """
     _make_tables()
     bind = op.get_bind()
     for old, new in RENAMED.items():
-        # What another loader wrote alone is copied when it is read next.
+        # Rows of the other loader alone are copied by the next refresh.
         which = "WHERE looked_up_until > 0 OR learned_at IS NOT NULL" if old == "ip_inventory" else ""
         op.execute(f"INSERT INTO {new} ({COLUMNS[old]}) SELECT {COLUMNS[old]} FROM {old} {which}")  # noqa: S608 - constants
     _point_observations_to("known_addresses")
@@ -94,7 +94,7 @@ def _take_out(before: dict[str, list[str]], adopted_at: Any) -> None:
 
 
 def _put_back_networks_of_addresses(bind: sa.Connection) -> None:
-    """Say again which network the other loader's document names, where ours was written over it."""
+    """Restore current_asn from the other loader's document where we overwrote it."""
     query = "SELECT ip_address, CAST(enrichment AS TEXT), current_asn FROM ip_inventory WHERE newest_at IS NOT NULL"
     listed = set(bind.execute(sa.text("SELECT asn_number FROM asn_inventory")).scalars())
     changed = [
@@ -107,7 +107,7 @@ def _put_back_networks_of_addresses(bind: sa.Connection) -> None:
 
 
 def _asn_in(document: str, listed: set[int]) -> int | None:
-    """Return the number that its enrichment copies from a document: of MaxMind, else of Cymru."""
+    """Return the AS number that its enrichment copies from a document: of MaxMind, else of Cymru."""
     try:
         content = json.loads(document)
     except ValueError:
@@ -121,7 +121,7 @@ def _asn_in(document: str, listed: set[int]) -> int | None:
 
 
 def _networks_that_nothing_needs(bind: sa.Connection, adopted_at: Any) -> "sa.TextClause":
-    """Return what deletes the networks that were added since the adoption, without anything but a name."""
+    """Return the statement that deletes networks that were added since the adoption and have only a name."""
     there = {column["name"] for column in sa.inspect(bind).get_columns("asn_inventory")}
     empty = [column for column in ("organization_country", "registry", "rir_registry", "asn_type") if column in there]
     conditions = ["created_at >= :adopted_at", *(f"{column} IS NULL" for column in empty)]
@@ -166,7 +166,7 @@ def _make_tables() -> None:
 
 
 def _point_observations_to(table: str) -> None:
-    """Let the foreign key of observations refer to another table."""
+    """Point the foreign key of observations to another table."""
     if op.get_bind().dialect.name == "postgresql":
         op.drop_constraint("ip_observations_ip_address_fkey", "ip_observations", type_="foreignkey")
         op.create_foreign_key(

@@ -1,4 +1,4 @@
-"""Gaps are judged by what was learned last, and no longer by a clock."""
+"""Store the newest learned_at instead of a clock time with each gap."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # What clocks left open is judged once more: a load under a clock ahead hid what was learned after it.
+    # Judge all open sessions again: a load with a clock ahead of time hid facts that were learned after it.
     op.execute("UPDATE session_summaries SET gap_checked_at = NULL WHERE snapshot_gap IS NOT NULL")
 
 

@@ -1,4 +1,4 @@
-"""The date of each of an address's newest facts, by which an answer about now is told from one about before."""
+"""Add the date of each newest fact of an address, to separate current facts from older ones."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +19,7 @@ ABLE = "o.source IN (SELECT f.source FROM ip_observations f WHERE f.ip_address =
 
 
 def upgrade() -> None:
-    """Add the columns, and date what is known by the observations."""
+    """Add the columns, and fill them from the observations."""
     for fact in FACTS:
         op.add_column("known_addresses", sa.Column(f"{fact}_at", sa.DateTime(timezone=True)))
     _date("current_asn", stated="o.asn = current_asn", able="f.asn IS NOT NULL")
@@ -30,12 +30,12 @@ def upgrade() -> None:
 
 def _date(fact: str, *, stated: str, able: str) -> None:
     """
-    Date the newest answer about a fact.
+    Set the date of the newest value of a fact.
 
     Args:
         fact: Its column.
-        stated: When an observation `o` states it.
-        able: When an observation `f` shows that its source can state it.
+        stated: The condition that an observation `o` states it.
+        able: The condition that an observation `f` proves that its source can state it.
     """
     known = f"({OWN} AND {stated})"
     not_known = f"coalesce(({OWN} AND {ABLE} {able})), newest_at)"
