@@ -1,6 +1,7 @@
 """Of lines that are cut, glued together or prefixed every whole event is kept, and nothing else."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -171,7 +172,7 @@ def test_an_event_in_a_text_of_another_kind_is_not_believed(line: str, start: in
 )
 def test_a_hostile_line_is_tried_a_bounded_number_of_times(line: bytes) -> None:
     """So an event behind it is lost; an honest line has nothing like it."""
-    assert whole_objects(line + A) == []
+    assert list(whole_objects(line + A)) == []
 
 
 def test_lines_may_end_with_another_sign(tmp_path: Path) -> None:
@@ -237,3 +238,17 @@ def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path, monkeypatch: pytest
     path.write_text(json.dumps({"stream": {"job": "c"}, "values": values}) + "\n")
 
     assert len([part for part in LogContent(path, DECODER).lines() if isinstance(part, LogEvent)]) == 9
+
+
+def test_the_objects_of_a_line_are_not_held_at_once() -> None:
+    """An export of thousands of lines may stand in one text: each object is let go of before the next."""
+    line = b'{"a": "b"}' * 50_000
+    tracemalloc.start()
+    try:
+        found = sum(1 for _ in whole_objects(line))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert found == 50_000
+    assert peak < 10 * len(line)

@@ -68,9 +68,9 @@ class WholeObject(NamedTuple):
     value: dict[str, Any]
 
 
-def whole_objects(line: bytes, *, is_first: bool = False) -> list[WholeObject]:
+def whole_objects(line: bytes, *, is_first: bool = False) -> Iterator[WholeObject]:
     """
-    Return the complete objects of a line.
+    Yield the complete objects of a line.
 
     Separators, truncated objects and prefixes of shippers between them are skipped. The search ends at any other text.
 
@@ -78,17 +78,18 @@ def whole_objects(line: bytes, *, is_first: bool = False) -> list[WholeObject]:
         line: Any bytes.
         is_first: Whether it is the first line of its content, which may begin in the middle of an object.
     """
-    found: list[WholeObject] = []
+    last: WholeObject | None = None
     end = 0
     for start, stop, value in _objects(line):
         gap = _Gap.of(line[end:start])
-        if not gap.is_harmless and not ((found or is_first) and gap.is_tail):
-            return found
-        found.append(WholeObject(start, stop, gap.is_prefix, value))
-        end = stop
-    if found and found[-1].is_wrapped and not _Gap.of(line[end:]).is_harmless:
-        found.pop()  # it is part of a longer message
-    return found
+        is_end = not gap.is_harmless and not ((last is not None or is_first) and gap.is_tail)
+        if last is not None:
+            yield last
+        if is_end:
+            return
+        last, end = WholeObject(start, stop, gap.is_prefix, value), stop
+    if last is not None and (not last.is_wrapped or _Gap.of(line[end:]).is_harmless):
+        yield last  # otherwise it is part of a longer message
 
 
 def _objects(line: bytes) -> Iterator[tuple[int, int, dict[str, Any]]]:
