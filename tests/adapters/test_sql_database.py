@@ -333,7 +333,7 @@ def test_a_full_disk_is_called_so_on_postgresql(postgresql: str) -> None:
     database.migrate()
     raise_full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
 
-    full = pytest.raises(StoreUnusable, match=r"the disk of the database .* is full, .* could not extend file")
+    full = pytest.raises(StoreUnusable, match=r"the disk of the database .* is full: .*could not extend file")
     with full, database.rehearsal() as connection:
         connection.exec_driver_sql(raise_full)
     database.close()
