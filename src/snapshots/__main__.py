@@ -78,6 +78,9 @@ def _run(arguments: list[str]) -> int:
     configure_logs(verbose=_is_verbose(arguments))
     try:
         outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_application)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        sys.stderr.write(f"{exc.format_message()}\n")
+        return exc.exit_code
     except click.ClickException as exc:
         if isinstance(exc, click.UsageError) and exc.ctx is not None:
             sys.stderr.write(f"{exc.ctx.get_usage()}\nTry '{exc.ctx.command_path} --help' for help.\n\n")

@@ -111,12 +111,12 @@ def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
     assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
 
     text = " ".join(" ".join(Seen((tmp_path / "report.html").read_text()).texts).split())
-    assert "25.0 % of sessions as of the attack" in text
-    assert "75.0 % of sessions inferred later" in text
+    assert "25.0 % of sessions: all facts of the time of the attack" in text
+    assert "75.0 % of sessions: a fact from a later table" in text
     assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
-    sentence = "of 4 sessions 25.0% as of the attack, 75.0% inferred from later data"
+    sentence = "known for 100.0% of 4 sessions: 25.0% with all facts of the time of the attack, 75.0% with a fact from"
     for facts in ("Networks, countries and types", "Country", "Network"):
-        assert f"{facts}: {sentence}" in text
+        assert f"{facts} {sentence}" in text
     row = " ".join(text.split("AS15169")[1].split()[:8])
     assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"
 
@@ -131,6 +131,7 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
     assert drawn["countries"] == {
         "labels": [row["country"] or "not known" for row in told["countries"]],
         "values": [row["sessions"] for row in told["countries"]],
+        "asof": [row["asof"] or 0 for row in told["countries"]],
     }
     coverage = told["coverage"]
     assert sum(coverage["by_source"].values()) == coverage["sessions"]["fields"]["snapshot"]["count"]

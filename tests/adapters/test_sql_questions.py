@@ -208,10 +208,12 @@ def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDat
 
     assert [(group.values, group.sessions) for group in questions.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
     assert questions.concentration(now, Key.COUNTRY).total == 1
-    assert [line.asn for line in questions.lines(now, limit=9).lines] == [None, None, None, 9]
+    assert [line.asn for line in questions.lines(now, limit=9).lines] == [9], "the others are left out"
+    assert [group.sessions for group in questions.groups(now, [Span.MONTH], top=9)] == [1]
     assert questions.count_without_newer(now, [Key.ASN]) == 3
     assert questions.count_without_newer(now, []) == 3
     assert questions.count_without_newer(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == 0
+    assert questions.count_without_newer(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == 2
 
 
 def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:

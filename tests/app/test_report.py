@@ -26,10 +26,10 @@ def test_inferred_facts_are_named_apart_from_those_of_the_attack() -> None:
     ]
 
     assert methods_text(Coverage.of(cases)) == (
-        "of 10 sessions 10.0% as of the attack, 50.0% inferred from later data,"
-        " 20.0% corrected or adopted, 20.0% not known"
+        "known for 80.0% of 10 sessions: 10.0% with all facts of the time of the attack,"
+        " 50.0% with a fact from a table made after it, 20.0% corrected or adopted"
     )
-    assert methods_text(Coverage.of(cases), "country") == "of 10 sessions 100.0% not known"
+    assert methods_text(Coverage.of(cases), "country") == "known for 0.0% of 10 sessions"
     assert methods_text(Coverage()) == "no sessions"
 
 

@@ -123,8 +123,9 @@ def test_then_against_now(run: Run, tmp_path: Path) -> None:
     run("inventory", "import", table(tmp_path / "asn-2026-11-01.csv", 2))
 
     shown = run("drift")[1]
-    assert "asn: 2 of 2 sessions (100.0%) differ from today\n  1 -> 2: 2 sessions, 1 addresses" in shown
-    assert "no table newer" not in shown
+    differ = "ASN: 2 of 2 sessions (100.0%) differ from the newest table. 0 of 2 cannot be compared."
+    assert f"{differ}\n  1 -> 2: 2 sessions, 1 addresses" in shown
+    assert "asn@2026-11-01" in shown.splitlines()[0]
     found = json.loads(run("drift", "--format", "json")[1])
     assert (found["sessions"], found["addresses"], found["changed"]["asn"]) == (2, 1, 2)
     assert "asn,1,2,2,1\n" in run("drift", "--format", "csv")[1]
@@ -138,11 +139,23 @@ def test_a_table_older_than_the_attack_says_nothing_of_now(run: Run, tmp_path: P
     _, shown, _ = run("drift")
     code, rows, err = run("query", "--by", "asn", "--as", "now", "--format", "json")
 
-    assert "0 of 1 sealed sessions" in shown
-    assert "1 session has no table newer than the attack; import or refresh one" in shown
+    assert "ASN: 0 of 0 sessions differ from the newest table. 1 of 1 cannot be compared." in shown
+    assert "import or refresh one" in shown
     assert (code, json.loads(rows)["rows"], json.loads(rows)["without_newer_table"]) == (0, [], 1)
     assert "1 session has no table newer than the attack; import or refresh one" in err
     assert "no table newer than the attack" in run("query", "--as", "now")[2]
+
+
+def test_a_snapshot_is_not_compared_with_the_table_it_was_made_from(run: Run, tmp_path: Path) -> None:
+    """An inferred snapshot cannot differ from its own table, and a fact that it lacks is no change."""
+    run("load", log(tmp_path / "cowrie.json", "2018-06-01"))  # inferred from the bundled tables
+
+    found = json.loads(run("drift", "--format", "json")[1])
+    run("inventory", "import", table(tmp_path / "asn-2026-11-01.csv", 2))
+    later = json.loads(run("drift", "--format", "json")[1])
+
+    assert (found["sealed"], found["sessions"], set(found["compared"].values())) == (1, 0, {0})
+    assert (later["compared"]["asn"], later["changed"]["asn"], later["changed"]["ip_type"]) == (1, 1, 0)
 
 
 def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,11 @@ from snapshots.domain.freshness import Freshness
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpObservation
 
+NOT_COMPARABLE = (
+    "A session cannot be compared in a fact that its snapshot lacks, or without a table newer than the attack and than"
+    " the tables the snapshot was made from; import or refresh one (snapshots inventory --help)."
+)
+
 
 def without_newer_table_text(count: int) -> str:
     """Return the message about sessions without a table newer than the attack."""
@@ -103,18 +108,23 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """
-    Then against now: snapshots of sealed sessions compared with tables newer than the attacks.
+    What the snapshots of sealed sessions say, compared with the newest facts of their addresses.
+
+    A fact of a session is compared if the newest answer about it is newer than the attack and than every table that
+    the snapshot was made from.
 
     Attributes:
         sealed: All sealed sessions.
-        sessions: Those whose address is in a table newer than the attack; the others are not compared.
+        newest_tables: The newest build of each source, such as "dbip@2026-09-01".
+        sessions: Sessions of which at least one fact is compared.
         addresses: Their addresses.
-        compared: Sessions with a newer table for each of asn, country and ip_type.
+        compared: How many sessions are compared in each of asn, country and ip_type.
         changed: How many of them differ in it.
         moves: The moves of each fact with most sessions.
     """
 
     sealed: int
+    newest_tables: Sequence[str]
     sessions: int
     addresses: int
     compared: Mapping[str, int]

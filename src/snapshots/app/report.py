@@ -178,13 +178,12 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
         return "no sessions"
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
     parts = (
-        (asof, "as of the attack"),
-        (inferred, "inferred from later data"),
+        (asof, "with all facts of the time of the attack"),
+        (inferred, "with a fact from a table made after it"),
         (known - asof - inferred, "corrected or adopted"),
-        (coverage.total - known, "not known"),
     )
-    shares = (f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
-    return f"of {coverage.total:,} sessions {', '.join(shares)}"
+    split = ", ".join(f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
+    return f"known for {known / coverage.total:.1%} of {coverage.total:,} sessions" + (f": {split}" if split else "")
 
 
 def impossible_clocks_text(report: Report) -> str:

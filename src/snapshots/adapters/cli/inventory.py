@@ -29,12 +29,13 @@ from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.render import facts_text
 from snapshots.app.inventory import LookedUp
 from snapshots.app.inventory_report import (
+    NOT_COMPARABLE,
     Drift,
     InventoryStatus,
     KnownAddress,
     SourceState,
-    without_newer_table_text,
 )
+from snapshots.app.report import FIELD_NAMES
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.freshness import Freshness
 from snapshots.domain.ip_type import IpType
@@ -284,16 +285,16 @@ def _drift_csv(found: Drift) -> str:
 
 
 def _show_drift(console: Console, found: Drift) -> None:
-    console.print(
-        f"{found.sessions:,} of {found.sealed:,} sealed sessions, from {found.addresses:,} addresses,"
-        " are compared with a table that is newer than the attack."
-    )
-    if found.sessions < found.sealed:
-        console.print(without_newer_table_text(found.sealed - found.sessions))
+    console.print(f"Newest tables: {', '.join(found.newest_tables) or 'none'}")
     for fact, count in found.changed.items():
         compared = found.compared[fact]
         share = f" ({count / compared:.1%})" if compared else ""
-        console.print(f"\n{fact}: {count:,} of {compared:,} sessions{share} differ from today")
+        console.print(
+            f"\n{FIELD_NAMES[fact]}: {count:,} of {compared:,} sessions{share} differ from the newest table."
+            f" {found.sealed - compared:,} of {found.sealed:,} cannot be compared."
+        )
         for move in found.moves[fact]:
             counts = f"{move.sessions:,} sessions, {move.addresses:,} addresses"
             console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")
+    if any(found.compared[fact] < found.sealed for fact in found.compared):
+        console.print(f"\n{NOT_COMPARABLE}")

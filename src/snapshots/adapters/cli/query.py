@@ -12,7 +12,7 @@ from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.options import Command, database_option, one_of, opened, stdout
 from snapshots.adapters.cli.tabular import Form, Row, print_rows
 from snapshots.app.inventory_report import without_newer_table_text
-from snapshots.app.questions import FOUND_BY, SNAPSHOT_FACTS, Group, Key, SessionLine, Span, Tense, Which
+from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
 from snapshots.domain.concentration import Concentration
 
 NOT_KNOWN = "none"
@@ -179,7 +179,7 @@ def query(
 
 def _without_newer(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
     """Return and report how many sessions have no table newer than the attack, for queries with --as now."""
-    if which.tense is not Tense.NOW or (keys and SNAPSHOT_FACTS.isdisjoint(keys)):
+    if which.tense is not Tense.NOW:
         return {}
     count = application.questions.count_without_newer(which, keys)
     if count:

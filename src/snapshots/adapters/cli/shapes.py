@@ -121,6 +121,7 @@ def drift_document(found: Drift) -> dict[str, Any]:
     """Return then against now."""
     return {
         "sealed": found.sealed,
+        "newest_tables": list(found.newest_tables),
         "sessions": found.sessions,
         "addresses": found.addresses,
         "compared": dict(found.compared),

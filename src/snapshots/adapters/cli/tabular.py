@@ -88,7 +88,7 @@ def cell(value: object) -> str:
 
 def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
     if not rows:
-        console.print("No session is like that.")
+        console.print("No sessions match.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in rows[0]:

@@ -28,11 +28,22 @@
     return canvas.parentElement.clientWidth < 460 ? labels.map((label) => label.replace(/^(AS\d+) .*/, "$1")) : labels;
   }
 
-  function bars(id, { labels, values }, colours) {
-    draw(id, "bar", { labels: short(id, labels), datasets: [{ label: "sessions", data: values, backgroundColor: colours }] }, {
+  const pale = (name) => (/^#[0-9a-f]{6}$/i.test(name) ? `${name}55` : colour("--line"));
+
+  // Sessions with all facts of the time of the attack in full colour, others pale.
+  function bars(id, { labels, values, asof }, colours) {
+    const others = Array.isArray(colours) ? colours.map(pale) : pale(colours);
+    draw(id, "bar", {
+      labels: short(id, labels),
+      datasets: [
+        { label: "as of the attack", data: asof, backgroundColor: colours },
+        { label: "inferred or other", data: values.map((count, n) => count - asof[n]), backgroundColor: others },
+      ],
+    }, {
+      legend: true,
       indexAxis: "y",
-      y: { grid: { display: false }, ticks: { color: colour("--ink"), autoSkip: false } },
-      x: { ticks: { color: colour("--soft"), precision: 0 } },
+      y: { stacked: true, grid: { display: false }, ticks: { color: colour("--ink"), autoSkip: false } },
+      x: { stacked: true, ticks: { color: colour("--soft"), precision: 0 } },
     });
   }
 

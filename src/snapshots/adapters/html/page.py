@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snapshots.app.inventory_report import without_newer_table_text
+from snapshots.app.inventory_report import NOT_COMPARABLE
 from snapshots.app.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.questions import Group, Span
 from snapshots.app.report import FIELD_NAMES, impossible_clocks_text, methods_text
@@ -62,7 +62,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         report=overview.report,
         methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
         names=FIELD_NAMES,
-        without_newer_table_text=without_newer_table_text,
+        not_comparable=NOT_COMPARABLE,
         clocks=impossible_clocks_text(overview.report),
         version=version,
         not_known=NOT_KNOWN,
@@ -77,7 +77,7 @@ def charts_of(overview: Overview) -> dict[str, Any]:
         "countries": _bars(report.countries),
         "networks": {
             "labels": [_network(tally.value, tally.name) for tally in report.networks],
-            "values": [tally.sessions for tally in report.networks],
+            **_split(report.networks),
         },
         "types": _bars(report.types),
     }
@@ -112,8 +112,13 @@ def _every(span: Span, begun: Collection[str]) -> Iterator[str]:
 def _bars(tallies: Sequence[Any]) -> dict[str, Any]:
     return {
         "labels": [tally.value or NOT_KNOWN for tally in tallies],
-        "values": [tally.sessions for tally in tallies],
+        **_split(tallies),
     }
+
+
+def _split(tallies: Sequence[Any]) -> dict[str, Any]:
+    """Return the sessions of each bar, and how many of them hold only facts of the time of the attack."""
+    return {"values": [tally.sessions for tally in tallies], "asof": [tally.asof or 0 for tally in tallies]}
 
 
 def _network(asn: str | None, name: str | None) -> str:

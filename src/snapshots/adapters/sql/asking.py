@@ -233,6 +233,18 @@ class Asked:
         self, *, parts: Collection[Key | Span] = (), since: datetime | None = None
     ) -> Sequence[ColumnElement[bool]]:
         """Return the conditions; sessions without a key that is no fact are left out of its groups."""
+        found = self._filters(since)
+        for key in parts:
+            if isinstance(key, Span):
+                found.append(is_moment(self._connection, S.first_event_at))
+            elif key in COLUMNS:
+                found.append(COLUMNS[key].is_not(None))
+        if self._which.tense is Tense.NOW:
+            found.append(_is_newer(parts))
+        return found
+
+    def _filters(self, since: datetime | None = None) -> list[ColumnElement[bool]]:
+        """Return the conditions of what is asked for; *since* takes the place of the beginning that is asked for."""
         which = self._which
         found = [self._is_one_of(key, values) for key, values in which.values.items()]
         begin = since or which.since
@@ -240,21 +252,12 @@ class Asked:
             found.append(S.first_event_at >= begin)
         if which.until is not None:
             found.append(S.first_event_at < which.until)
-        for key in parts:
-            if isinstance(key, Span):
-                found.append(is_moment(self._connection, S.first_event_at))
-            elif key in COLUMNS:
-                found.append(COLUMNS[key].is_not(None))
-            elif key in ANSWERED_AFTER and which.tense is Tense.NOW:
-                found.append(ANSWERED_AFTER[key])
         return found
 
     def without_newer(self, by: Collection[Key | Span]) -> Select[int]:
         """Return the query that counts sessions without a table newer than the attack."""
-        asked = [ANSWERED_AFTER[key] for key in by if isinstance(key, Key) and key in ANSWERED_AFTER]
-        is_newer = and_(*asked) if asked else or_(*ANSWERED_AFTER.values())
         query = select(func.count()).select_from(self.rows)
-        return query.where(*self.conditions(), func.coalesce(is_newer, false()).is_(false()))
+        return query.where(*self._filters(), func.coalesce(_is_newer(by), false()).is_(false()))
 
     def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions with a time, behind a place."""
@@ -293,6 +296,12 @@ class Asked:
             known = [and_(states(FACTS[key]), *known)] if known else []
         unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
         return or_(*known, *unknown)
+
+
+def _is_newer(by: Collection[Key | Span]) -> ColumnElement[bool]:
+    """Whether a table newer than the attack says something of each fact among the keys, or without any of one fact."""
+    asked = [ANSWERED_AFTER[key] for key in by if isinstance(key, Key) and key in ANSWERED_AFTER]
+    return and_(*asked) if asked else or_(*ANSWERED_AFTER.values())
 
 
 def _asn(text: str) -> int:

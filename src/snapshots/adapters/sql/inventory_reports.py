@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, distinct, func, or_, select
 
 from snapshots.adapters.sql import schema
-from snapshots.adapters.sql.asking import ANSWERED_AFTER
+from snapshots.adapters.sql.asking import SEEN_AT
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.sources import SqlFactSources
@@ -26,18 +27,26 @@ from snapshots.app.inventory_report import (
     Move,
     SourceState,
 )
-from snapshots.app.questions import Key
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.ip_type import IpType
 
 S, A = session_summaries.c, known_addresses.c
 THEN_AND_NOW = {
-    "asn": (S.snapshot_asn, A.current_asn, ANSWERED_AFTER[Key.ASN]),
-    "country": (S.snapshot_country, A.current_country, ANSWERED_AFTER[Key.COUNTRY]),
-    "ip_type": (S.snapshot_ip_type, A.current_ip_type, ANSWERED_AFTER[Key.IP_TYPE]),
+    "asn": (S.snapshot_asn, A.current_asn, A.current_asn_at),
+    "country": (S.snapshot_country, A.current_country, A.current_country_at),
+    "ip_type": (S.snapshot_ip_type, A.current_ip_type, A.current_ip_type_at),
 }
-"""A fact of a snapshot, the newest fact, and whether its table is newer than the attack."""
+"""A fact of a snapshot, the newest fact, and the date of that."""
+
+
+def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) -> ColumnElement[bool]:
+    """
+    Return the condition that the newest answer is newer than the attack and than the tables of the snapshot.
+
+    An inferred snapshot comes from tables newer than the attack; compared with one of these it could not differ.
+    """
+    return and_(then.is_not(None), answered_at > SEEN_AT, answered_at > func.coalesce(S.enrichment_at, SEEN_AT))
 
 
 class SqlInventoryReports:
@@ -114,9 +123,10 @@ class SqlInventoryReports:
         """Return then against now."""
         with self._database.reading() as connection:
             joined = session_summaries.outerjoin(known_addresses, A.ip_address == S.source_ip)
-            comparable = {name: newer for name, (_, _, newer) in THEN_AND_NOW.items()}
+            comparable = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
             differs = {
-                name: and_(newer, then.is_distinct_from(now)) for name, (then, now, newer) in THEN_AND_NOW.items()
+                name: and_(comparable[name], then.is_distinct_from(now))
+                for name, (then, now, _) in THEN_AND_NOW.items()
             }
             is_known = or_(*comparable.values())
             numbers = connection.execute(
@@ -147,6 +157,7 @@ class SqlInventoryReports:
                 ]
             return Drift(
                 sealed=sealed,
+                newest_tables=_newest_tables(connection),
                 sessions=sessions,
                 addresses=addresses,
                 compared=dict(zip(THEN_AND_NOW, counts[:3], strict=True)),
@@ -171,6 +182,12 @@ class SqlInventoryReports:
             )
             for b in registered
         ]
+
+
+def _newest_tables(connection: Connection) -> Sequence[str]:
+    by_date = sorted(SqlFactSources(connection).registered(), key=lambda registered: registered.build.built_at)
+    newest = {registered.build.name: registered.build.label for registered in by_date if not registered.is_retracted}
+    return sorted(newest.values())
 
 
 def _text(value: object) -> str | None:
