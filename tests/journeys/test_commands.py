@@ -52,7 +52,7 @@ def test_the_same_folder_again_changes_nothing(run: Run, logs: Path, tmp_path: P
 
     code, out, _ = run("load", logs)
 
-    assert (code, out) == (0, "Nothing new in 2 sources: all events are already stored.\n")
+    assert (code, out) == (0, "Nothing new in 2 sources. All events are already stored.\n")
     assert rows(tmp_path / "test.db") == before
 
 
@@ -253,7 +253,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
     log.write_bytes(b"")
     assert run("load", log) == (
         0,
-        "Nothing new in 1 source: no events found.\n  1 empty source\n",
+        "Nothing new in 1 source.\n  1 empty source\n",
         "",
     )
 
@@ -361,7 +361,7 @@ def test_the_demonstration_shows_the_whole_job(run: Run) -> None:
 
     assert code == 0
     assert "509 new events, 83 new sessions" in out
-    assert "Nothing new in 1 source: all events are already stored." in out
+    assert "Nothing new in 1 source. All events are already stored." in out
     assert "asof: 83 sessions" in out
     assert run("demo", "--db", "sqlite://")[0] == 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from snapshots.adapters.cli import render, shapes
+from snapshots.adapters.cli import load_summary, render, shapes
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.console import SafeConsole
@@ -153,9 +153,9 @@ def load(
         if metrics is not None:
             metrics.write()
         if not quiet and report.run:
-            render.show_load(stdout(), report)
+            load_summary.show_load(stdout(), report)
             if report.latest_attack is not None:
-                render.show_stale_types(stdout(), report, *application.bundled_types())
+                load_summary.show_stale_types(stdout(), report, *application.bundled_types())
     _exit_if(report.problems)
     click.get_current_context().exit(exit_code)
 
@@ -333,8 +333,8 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
             for title, _ in steps:
                 console.print(f"\n{title}\n", style="bold")
                 report = _load(application, [str(path)], LineOptions(), quiet=False)
-                render.show_load(console, report)
-                render.show_stale_types(console, report, *application.bundled_types())
+                load_summary.show_load(console, report)
+                load_summary.show_stale_types(console, report, *application.bundled_types())
                 if title == steps[0][0]:
                     console.print()
                     render.show_report(console, application.reports.report(top=8))
@@ -379,7 +379,7 @@ def _load(
     stderr = SafeConsole(stderr=True, quiet=quiet)
     found = application.find_logs(paths, reading)
     if found.skipped:
-        stderr.print(render.skipped(found.skipped))
+        stderr.print(load_summary.skipped(found.skipped))
     if not found.contents:
         return LoadReport(run="", problems=tuple(found.problems))
     with LoadBar(stderr, _total_size(found.contents)) as bar:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from snapshots.adapters.cli import render
+from snapshots.adapters.cli import load_summary
 from snapshots.adapters.cli.application import OpenApplication
 from snapshots.adapters.cli.options import facts_options, opened, stdout
 from snapshots.app.fleet import FleetInput
@@ -80,7 +80,7 @@ def load(
     with opened(open_application, options) as application:
         cluster = application.fleet(master, _named(settings))
         report = cluster.load(FleetInput(paths=paths, only=only, options=reading), to, facts_db=facts_db)
-    render.show_load(stdout(), report)
+    load_summary.show_load(stdout(), report)
 
 
 @fleet.command(short_help="Give stored sessions the snapshot that they lack.")

@@ -1,4 +1,4 @@
-"""Format untrusted text as a table cell."""
+"""Format untrusted text and counts for a terminal."""
 
 from rich.text import Text
 
@@ -15,3 +15,13 @@ def printable(text: str, longest: int = 80) -> Text:
     """
     shown = escaped(text[: longest + 1])
     return Text(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
+
+
+def count_of(count: int, singular: str, plural: str | None = None) -> str:
+    """Return a count with its noun, such as "1 session" or "2,000 sessions"."""
+    return f"{count:,} {noun_of(count, singular, plural)}"
+
+
+def noun_of(count: int, singular: str, plural: str | None = None) -> str:
+    """Return the noun for a count."""
+    return singular if count == 1 else plural or f"{singular}s"

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from snapshots.adapters.cli.printable import printable
+from snapshots.adapters.cli.printable import count_of, printable
 from snapshots.app.adoption import AdoptionPlan, Lock
-from snapshots.app.batch import LoadReport
 from snapshots.app.report import (
     FIELD_NAMES,
     CoverageReport,
@@ -31,78 +29,6 @@ from snapshots.domain.source_ip import SightingKind
 from snapshots.domain.summary import SessionSummary
 
 BAR = 12
-SHOWN_NAMES = 5
-
-
-def show_load(console: Console, report: LoadReport) -> None:
-    """Print what a load did."""
-    if not report.events and not report.dead_letters:
-        is_known = report.repeated or report.unchanged
-        why = "all events are already stored" if is_known else "no events found"
-        console.print(f"Nothing new in {_count(report.sources, 'source')}: {why}.")
-    else:
-        console.print(
-            f"Read {_count(report.lines, 'line')} in {_count(report.sources, 'source')}: "
-            f"{_count(report.events, 'new event')}, {_count(report.sessions_added, 'new session')}, "
-            f"{report.sealed:,} received a snapshot."
-        )
-    for count, text in _load_notes(report):
-        if count:
-            console.print(f"  {count:,} {text}")
-    if report.inferred * 2 > report.sealed:
-        console.print(
-            f"  {report.inferred:,} of the new snapshots are inferred: no recent enough table was built before the"
-            " attack. Import older, dated tables to get facts as of the attack: snapshots inventory import --help",
-            soft_wrap=True,
-        )
-    if report.dead_letters and not report.events and not report.repeated and not report.problems:
-        console.print("  None of the lines is an event: is it a Cowrie log?")
-
-
-def _load_notes(report: LoadReport) -> Sequence[tuple[int, str]]:
-    """Return counts of a load, each with what it counts."""
-    return (
-        (report.repeated, _noun(report.repeated, "event") + " already stored"),
-        (report.left_open, _noun(report.left_open, "session") + " without a snapshot; `snapshots verify` shows why"),
-        (
-            report.dead_letters,
-            _noun(report.dead_letters, "invalid line") + " stored in dead_letters with file, offset and reason",
-        ),
-        (report.known_letters, _noun(report.known_letters, "invalid line") + " already in dead_letters"),
-        (report.not_kept, _noun(report.not_kept, "invalid line") + " counted but not stored: too many in one file"),
-        (
-            report.unfinished,
-            _noun(report.unfinished, "source")
-            + " with an incomplete last line or archive; the next load reads it again",
-        ),
-        (report.empty, _noun(report.empty, "empty source")),
-        (report.reused_ids, _noun(report.reused_ids, "session") + " stored as id~hash, because the ID was reused"),
-        (
-            report.completed,
-            _noun(report.completed, "session") + " of earlier loads sealed with facts that were learned since",
-        ),
-        (
-            report.late_sightings,
-            _noun(report.late_sightings, "sealed session") + " with an earlier sighting in this load; not changed",
-        ),
-    )
-
-
-def show_stale_types(console: Console, report: LoadReport, label: str, until: datetime) -> None:
-    """Print that the bundled table of VPN, Tor and proxy addresses is too old for the attacks of a load, if it is."""
-    if report.latest_attack is not None and report.latest_attack > until:
-        console.print(
-            f"  The bundled VPN, Tor and proxy addresses ({label}) are too old for attacks after {until:%Y-%m-%d}:"
-            " sessions after that date get none of these types from it. Update it: pip install --upgrade iporigin",
-            soft_wrap=True,
-        )
-
-
-def skipped(paths: Sequence[Path]) -> Text:
-    """Return the message about files in folders that are not logs; it names the first ones."""
-    names = ", ".join(path.name for path in paths[:SHOWN_NAMES])
-    more = f", and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else ""
-    return Text(f"Skipped {_count(len(paths), 'file')} without Cowrie events: ") + printable(names, 200) + more
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -112,11 +38,11 @@ def show_report(console: Console, report: Report) -> None:
         _show_dead_letters(console, report)
         return
     console.print(
-        f"{_count(report.coverage.sessions.total, 'session')} from "
-        f"{_count(report.coverage.addresses.total, 'address', 'addresses')}, "
+        f"{count_of(report.coverage.sessions.total, 'session')} from "
+        f"{count_of(report.coverage.addresses.total, 'address', 'addresses')}, "
         f"{_day(report.first_event_at)} to {_day(report.last_event_at)}: "
-        f"{_count(report.events, 'event')}, {_count(report.logins, 'login')}, "
-        f"{_count(report.commands, 'command')}, {_count(report.downloads, 'download')}."
+        f"{count_of(report.events, 'event')}, {count_of(report.logins, 'login')}, "
+        f"{count_of(report.commands, 'command')}, {count_of(report.downloads, 'download')}."
     )
     if note := impossible_clocks_text(report):
         console.print(note)
@@ -162,38 +88,38 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
     console.print("An address counts only if all of its sessions do.", style="dim")
     for method, count in sessions.by_method.items():
-        console.print(f"  {method.value}: {_count(count, 'session')} with facts {method.explanation}")
+        console.print(f"  {method.value}: {count_of(count, 'session')} with facts {method.explanation}")
     for source, count in report.by_source.items():
-        console.print(Text(f"  {_count(count, 'session')} of ") + printable(source, 120))
+        console.print(Text(f"  {count_of(count, 'session')} of ") + printable(source, 120))
     if report.lag is not None:
         console.print(f"  {_lag(report.lag)}")
     for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
         if gap is not None:
-            console.print(f"  without a snapshot, {gap.value}: {_count(count, 'session')}. {gap.explanation}")
+            console.print(f"  without a snapshot, {gap.value}: {count_of(count, 'session')}. {gap.explanation}")
 
 
 def show_inspection(console: Console, inspection: Inspection) -> None:
     """Print whether every invariant holds, and which does not."""
     console.print()
     if inspection.adopted:
-        adopted = _count(inspection.adopted, "session")
+        adopted = count_of(inspection.adopted, "session")
         console.print(f"Another loader wrote {adopted} of them: without a seal, a change of theirs cannot be seen.")
     if inspection.put_back:
-        times = _count(inspection.put_back, "time")
+        times = count_of(inspection.put_back, "time")
         console.print(f"The guard put back {times} what another loader filled into a sealed session.")
     part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
         console.print(
-            f"{_count(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, the guard "
-            f"holds; {_count(inspection.corrections, 'correction')} on record."
+            f"{count_of(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, the guard "
+            f"holds; {count_of(inspection.corrections, 'correction')} on record."
         )
         if part:
             share = f"{inspection.unseen_share:.4%}"
             console.print(f"So at most {share} of all may be changed, at 95 % confidence; --full looks at every one.")
         return
     if part:
-        console.print(f"{_count(inspection.sealed, 'sealed session')}{part} looked at.")
-    console.print(f"{_count(inspection.violation_count, 'violation')} found:")
+        console.print(f"{count_of(inspection.sealed, 'sealed session')}{part} looked at.")
+    console.print(f"{count_of(inspection.violation_count, 'violation')} found:")
     for violation in inspection.violations:
         console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")
     if inspection.violation_count > len(inspection.violations):
@@ -202,7 +128,7 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
 
 def show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
     """Print what adopting a database does to it, or did."""
-    console.print(f"Found: {plan.found}, {_count(plan.sessions, 'session')}.")
+    console.print(f"Found: {plan.found}, {count_of(plan.sessions, 'session')}.")
     for step in plan.steps:
         size = f", over {step.bytes:,} bytes" if step.bytes else ""
         lock = "" if step.lock is Lock.NONE else f"; locks {step.lock.value}"
@@ -400,11 +326,3 @@ def _lag(lag: LagSpread) -> str:
 
 def _moment(at: datetime) -> str:
     return f"{str(at)[:19]} UTC"  # strftime would write the year 1 as such
-
-
-def _count(count: int, noun: str, plural: str | None = None) -> str:
-    return f"{count:,} {_noun(count, noun, plural)}"
-
-
-def _noun(count: int, singular: str, plural: str | None = None) -> str:
-    return singular if count == 1 else plural or f"{singular}s"
