@@ -1,14 +1,16 @@
 """The database refuses to change a sealed session, whoever asks."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.exc import DatabaseError
 
+from snapshots.adapters.sql import guard_postgresql, guard_sqlite
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.guard import PROTECTED
+from snapshots.adapters.sql.guard_rules import PROTECTED
 from snapshots.adapters.sql.session_rows import COLUMNS, SessionRows
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries, snapshot_corrections
 from snapshots.domain.gap import Gap
@@ -242,17 +244,18 @@ def test_a_table_of_ones_own_does_not_open_the_door(hand: Connection) -> None:
 def test_a_pruning_deletes_what_ended_before_its_date_and_counts_it(hand: Connection) -> None:
     """Retention is an act of record; by hand it is refused."""
     prune = (
-        "INSERT INTO snapshot_prunings (before, run, made_at, sessions, events) VALUES (:before, 'r', :before, :n, 2)"
+        "INSERT INTO snapshot_prunings (before, run, made_at, sessions, events) VALUES (:before, 'r', :before, :n, :e)"
     )
     early, late = "2026-03-01 12:00:00.000000", "2026-03-01 12:00:00.000001"
     if hand.dialect.name == "postgresql":
         early, late = early + "+00", late + "+00"
-    refused(hand, prune, "begins with", before=late, n=5)
-    hand.execute(text(prune), {"before": early, "n": -1})
+    refused(hand, prune, "begins with", before=late, n=5, e=2)
+    refused(hand, prune, "begins with", before=late, n=-1, e=0)
+    hand.execute(text(prune), {"before": early, "n": -1, "e": 0})
     hand.commit()
     assert stored(hand)["session_id"] == "sealed"
 
-    hand.execute(text(prune), {"before": late, "n": -1})
+    hand.execute(text(prune), {"before": late, "n": -1, "e": 2})
     hand.commit()
 
     assert hand.execute(select(session_summaries.c.session_id)).all() == []
@@ -260,3 +263,17 @@ def test_a_pruning_deletes_what_ended_before_its_date_and_counts_it(hand: Connec
     hand.rollback()
     refused(hand, "UPDATE snapshot_prunings SET sessions = -1", "append-only")
     refused(hand, "DELETE FROM snapshot_prunings", "append-only")
+
+
+def test_a_change_of_the_guard_needs_a_new_version_of_the_tables() -> None:
+    """Verify compares every database of a version with the guard of this program; only a migration makes it anew."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        sqlite = [guard_sqlite.triggers(connection, is_adopted=is_adopted) for is_adopted in (False, True)]
+    postgresql = [
+        [*guard_postgresql.triggers(is_adopted=is_adopted), *guard_postgresql.functions(is_adopted=is_adopted)]
+        for is_adopted in (False, True)
+    ]
+    made = sha256(repr((guard_sqlite.TABLES, sqlite, postgresql)).encode()).hexdigest()[:16]
+
+    assert made == "b56ce5382fe25e29", "the guard changed: add a migration, then correct this line"

@@ -15,11 +15,15 @@ from snapshots.app.report import Inspection, Invariant
 from snapshots.app.run_ports import RunKind, RunState
 from snapshots.app.session_ports import Judged, OpenSession, SessionChange
 from snapshots.domain.gap import Gap
+from snapshots.domain.observation import SourceBuild
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import Sighting
-from tests.strategies import DAY, HOME, NOON, OTHER, snapshot
+from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+
+A_BUILD = SourceBuild(name="a", built_at=NOON, licence="none", sha256="0" * 64, origin="bundled")
+CORRECTED = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
 
 
 @pytest.fixture
@@ -36,6 +40,8 @@ def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
     ]
     with database.transaction() as stores:
         stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
+        stores.sources.register(A_BUILD, registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
 
@@ -61,7 +67,7 @@ def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatab
     put(database, 2)
     with database.transaction() as stores:
         for name in ("s0", "s1"):
-            stores.audit.correct(name, snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
+            stores.audit.correct(name, CORRECTED, reason="wrong", run="c", made_at=NOON)
     assert violations(database) == []
 
     columns = ", ".join(
@@ -77,21 +83,32 @@ def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatab
     )
     behind_its_back(database, f"UPDATE session_summaries SET {columns} WHERE session_id = 's1'")
 
-    assert violations(database) == [(Invariant.AUDITED, "s1")]
+    assert violations(database) == [*changed_hands("c", 1, "r", 0), (Invariant.AUDITED, "s1")]
+
+
+def changed_hands(too_few: str, left: int, too_many: str, meant: int) -> list[tuple[Invariant, str]]:
+    """One sealed session stands under another run than the record says."""
+    return [
+        (Invariant.ON_RECORD, f"run {too_few}: {left} sealed sessions, {left + 1} on record"),
+        (Invariant.ON_RECORD, f"run {too_many}: {meant + 1} sealed sessions, {meant} on record"),
+    ]
 
 
 def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
     """The session still says that it was corrected."""
     put(database, 2)
     with database.transaction() as stores:
-        stores.audit.correct("s1", snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
-        corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
-        stores.audit.correct("s0", corrected, reason="wrong", run="c", made_at=NOON)
+        stores.audit.correct("s1", CORRECTED, reason="wrong", run="c", made_at=NOON)
+        stores.audit.correct("s0", CORRECTED, reason="wrong", run="c", made_at=NOON)
     assert violations(database) == []
 
     behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's0'")
 
-    assert violations(database) == [(Invariant.AUDITED, "s0")]
+    assert violations(database) == [
+        (Invariant.ON_RECORD, "run c: 2 sealed sessions, 1 on record"),
+        (Invariant.ON_RECORD, "run r: 0 sealed sessions, 1 on record"),
+        (Invariant.AUDITED, "s0"),
+    ]
 
 
 def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
@@ -99,21 +116,26 @@ def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlData
     put(database, 2)
     with database.transaction() as stores:
         stores.runs.begin("i", RunKind.IMPROVE, at=NOON)
-        stores.audit.replace({"s0": snapshot(asn=7), "s1": snapshot(asn=8)}, reason="better", run="i", made_at=NOON)
+        better = snapshot(enrichment_at=NOON + DAY)
+        stores.audit.replace({"s0": better, "s1": better}, reason="better", run="i", made_at=NOON)
     assert violations(database) == []
 
     behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's1'")
 
-    assert violations(database) == [(Invariant.AUDITED, "s1")]
+    assert violations(database) == [
+        (Invariant.ON_RECORD, "run i: 2 sealed sessions, 1 on record"),
+        (Invariant.ON_RECORD, "run r: 0 sealed sessions, 1 on record"),
+        (Invariant.AUDITED, "s1"),
+    ]
 
 
 def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
     """What was corrected is gone."""
     put(database, 1)
     with database.transaction() as stores:
-        stores.audit.correct("s0", snapshot(asn=7), reason="wrong", run="c", made_at=NOON)
+        stores.audit.correct("s0", CORRECTED, reason="wrong", run="c", made_at=NOON)
         stores.audit.prune(NOON + DAY, run="p", made_at=NOON)
-    again = SessionAggregate.sighted("s0", HOME.text, NOON + DAY).summary().judged(snapshot(asn=9))
+    again = SessionAggregate.sighted("s0", HOME.text, NOON + DAY).summary().judged(snapshot())
     with database.transaction() as stores:
         stores.counts.count_sessions([SessionChange(held=None, kept=again)], seen_at=NOON)
         stores.sessions.save([again], run="r", saved_at=NOON + DAY)
@@ -207,13 +229,13 @@ def test_every_trigger_that_is_gone_or_switched_off_is_named(database: SqlDataba
     put(database, 1)
     with database.engine.connect() as connection:
         is_pg = connection.dialect.name == "postgresql"
-        assert guard.missing(connection) == []
+        assert guard.differences(connection) == []
     with database.engine.begin() as connection:
         beside = " ON session_summaries" if is_pg else ""
         connection.execute(text(f"DROP TRIGGER snapshot_no_delete{beside}"))
         if is_pg:
             connection.execute(text("ALTER TABLE snapshot_prunings DISABLE TRIGGER snapshot_stamp"))
 
-    named = [(Invariant.GUARDED, "snapshot_no_delete on session_summaries")]
-    named += [(Invariant.GUARDED, "snapshot_stamp on snapshot_prunings")] if is_pg else []
+    named = [(Invariant.INTACT, "snapshot_no_delete on session_summaries is missing")]
+    named += [(Invariant.INTACT, "snapshot_stamp on snapshot_prunings is disabled")] if is_pg else []
     assert violations(database) == named

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS
 from snapshots.app.lines import LogEvent
 from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
@@ -287,6 +288,14 @@ def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
 
 def make_as_adopted_before(connection: Connection, version: str = "0010") -> None:
     """Lay the tables as adopting did when what was known of addresses stood in the other loader's inventory."""
+    guard.remove(connection)
+    for table, column in (
+        ("snapshot_prunings", "sealed_by_run"),
+        ("snapshot_corrections", "digest"),
+        ("fact_sources", "digest"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+    connection.exec_driver_sql("DROP TABLE run_seals")
     for old, columns in {
         "ip_inventory": {
             "current_country": "VARCHAR(2)",

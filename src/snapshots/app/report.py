@@ -206,8 +206,11 @@ class Invariant(Enum):
     NO_SENTINEL = "no_sentinel"
     AUDITED = "audited"
     COUNTED = "counted"
+    STATED = "stated"
+    ON_RECORD = "on_record"
     GUARDED = "guarded"
     TYPED = "typed"
+    INTACT = "intact"
 
     @property
     def broken(self) -> str:
@@ -222,9 +225,23 @@ _BROKEN = {
     Invariant.NO_SENTINEL: "sentinel: a code for nowhere stands for a fact; `correct --sentinels` takes it out",
     Invariant.AUDITED: "not what its last correction says: somebody went round the audit",
     Invariant.COUNTED: "miscounted: the inventory counts other sessions of this address than there are",
+    Invariant.STATED: "not stated: the observations of its address do not say what it holds",
+    Invariant.ON_RECORD: "not on record: sessions were sealed, opened or deleted past the guard",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
     Invariant.TYPED: "wrong type: commands that read the value fail until it is corrected in the database",
+    Invariant.INTACT: "not intact: not as this program made it",
 }
+
+
+class Trial(Enum):
+    """What came of a forbidden change of a sealed session."""
+
+    REFUSED = "refused"
+    """The guard refused it, or put the session back."""
+    REFUSED_OTHERWISE = "refused otherwise"
+    """Another constraint refused it before the guard was asked."""
+    ACCEPTED = "accepted"
+    """The session was changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +251,8 @@ class Violation:
 
     Attributes:
         invariant: Which one.
-        where: The session's name, the address, the column that the guard did not protect, or a trigger that is gone.
+        where: The session's name, the address, the run with its numbers, the column that the guard did not protect,
+            or the part of the database that is not intact.
     """
 
     invariant: Invariant
@@ -256,6 +274,9 @@ class Inspection:
         put_back: How often the guard put back what another loader filled into a sealed session.
         violations: What does not hold, at most as many as were asked for.
         counts: How many there are of each invariant that does not hold.
+        trials: What came of a forbidden change of each protected column; none without a sealed session.
+        not_checked: What could not be checked here, each with the reason.
+        is_impossible: Whether sessions could not be looked at, because tables or columns are gone.
     """
 
     sealed: int
@@ -267,6 +288,9 @@ class Inspection:
     put_back: int = 0
     violations: Sequence[Violation] = ()
     counts: Mapping[Invariant, int] = field(default_factory=dict)
+    trials: Mapping[str, Trial] = field(default_factory=dict)
+    not_checked: Sequence[str] = ()
+    is_impossible: bool = False
 
     @property
     def violation_count(self) -> int:

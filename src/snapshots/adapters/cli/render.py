@@ -109,9 +109,10 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
         console.print(f"The guard put back {times} what another loader filled into a sealed session.")
     part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
+        guard = "whether the guard holds was not checked" if inspection.not_checked else "the guard holds"
         console.print(
-            f"{count_of(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, the guard "
-            f"holds; {count_of(inspection.corrections, 'correction')} on record."
+            f"{count_of(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, {guard}; "
+            f"{count_of(inspection.corrections, 'correction')} on record."
         )
         if part:
             share = f"{inspection.unseen_share:.4%}"

@@ -154,6 +154,8 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
         "put_back": inspection.put_back,
         "violation_count": inspection.violation_count,
         "violations": [{"invariant": v.invariant, "where": v.where} for v in inspection.violations],
+        "trials": dict(inspection.trials),
+        "not_checked": list(inspection.not_checked),
     }
 
 

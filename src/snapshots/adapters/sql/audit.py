@@ -22,10 +22,11 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.dialects import each_of
+from snapshots.adapters.sql.counts import was_found_by
+from snapshots.adapters.sql.dialects import digest_of, each_of
 from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
-from snapshots.adapters.sql.rows import seal_of, sighting_in, snapshot_in
+from snapshots.adapters.sql.rows import record_text, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import fill, pack, stages, stored_rows
 from snapshots.adapters.sql.tables import (
@@ -38,7 +39,6 @@ from snapshots.adapters.sql.tables import (
     snapshot_corrections,
     snapshot_prunings,
     states,
-    was_found_by,
 )
 from snapshots.app.audit_ports import Pruned, SealedPage, SealedSession
 from snapshots.app.errors import StoreUnavailable
@@ -130,6 +130,7 @@ class SqlAudit:
             "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
             **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
             **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
+            "digest": digest_of(self._connection, S.session_id + literal(record_text(reason, run, made_at))),
         }
         held = select(*columns.values()).where(which).order_by(S.session_id)
         made = snapshot_corrections.insert().from_select(list(columns), held)
@@ -164,7 +165,7 @@ class SqlAudit:
             self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
         self._connection.execute(
             snapshot_prunings.insert(),
-            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": pruned.events},
+            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the guard counts
         )
         own = session_summaries.alias()
         staying = own.c.source_ip == known_addresses.c.ip_address

@@ -5,12 +5,26 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, String, Table, and_, case, func, literal, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from snapshots.adapters.sql.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.stage import fill, pack, rows_of, stages
-from snapshots.adapters.sql.tables import known_addresses, known_networks, session_summaries, was_found_by
+from snapshots.adapters.sql.tables import known_addresses, known_networks, session_summaries
 from snapshots.app.session_ports import SessionChange
 
 STAGE = Table(
@@ -163,3 +177,8 @@ class SqlInventoryCounts:
         if count:
             values |= {"first_seen": first, "last_seen": last}
         self._connection.execute(update(known_addresses).where(known_addresses.c.ip_address == address).values(values))
+
+
+def was_found_by(row: Any, run: str) -> ColumnElement[bool]:
+    """Return the condition that a run found a session's address elsewhere than in its row, *row* being the columns."""
+    return and_(row.source_ip_run == run, row.source_ip_was.is_distinct_from(row.source_ip))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -336,6 +337,24 @@ def grouped_by(connection: Connection, span: str, moment: ColumnElement[Any]) ->
     if connection.dialect.name == "postgresql":
         return func.date_trunc(literal_column(f"'{span}'"), func.timezone(literal_column("'UTC'"), moment))
     return beginning_of(connection, span, moment)
+
+
+def json_numbers(
+    connection: Connection, objects: ColumnElement[Any]
+) -> tuple[FromClause, ColumnElement[Any], ColumnElement[Any]]:
+    """Return the members of JSON objects in a column of text, one row for each, and their names and whole numbers."""
+    if connection.dialect.name == "postgresql":
+        members = func.json_each_text(cast(objects, postgresql.JSON)).table_valued("key", "value", name="m").lateral()
+        return members, members.c.key, cast(members.c.value, BigInteger)
+    members = func.json_each(objects).table_valued("key", "value", name="m")
+    return members, members.c.key, members.c.value
+
+
+def writer_of(connection: Connection) -> int:
+    """Return a number that no other connection has which writes at the same time."""
+    if connection.dialect.name == "postgresql":
+        return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+    return 0
 
 
 def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -> tuple[FromClause, ColumnElement[Any]]:

@@ -1,22 +1,21 @@
-"""Whether what was sealed is still what it was, and whether the guard stands."""
+"""Whether what was sealed is still what it was, and whether the record and the guard are intact."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text
 
 from snapshots.adapters.sql import guard
-from snapshots.adapters.sql.guard import PROTECTED
-from snapshots.adapters.sql.rows import seal_of, snapshot_in
+from snapshots.adapters.sql.provenance import ProvenanceCheck
+from snapshots.adapters.sql.rows import digest, record_text, seal_of, snapshot_in
+from snapshots.adapters.sql.seal_counts import unbalanced
 from snapshots.adapters.sql.stored_types import is_wrong, wrong_values
+from snapshots.adapters.sql.structure import missing_columns, missing_constraints
 from snapshots.adapters.sql.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
+    UNJUDGED,
     adoptions,
-    is_sealed,
     known_addresses,
     runs,
     session_summaries,
@@ -42,39 +41,37 @@ PARTS = 256
 MOST_LOOKED_AT = 200_000
 """Of how many sealed sessions all are looked at, if not all are to be."""
 
-LONG_AGO = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
-FORBIDDEN: dict[ColumnElement[Any], object] = {
-    S.session_id: "forbidden~",
-    S.logged_id: "forbidden~",
-    S.source_ip_run: "forbidden",
-    S.source_ip_was: "forbidden",
-    S.source_port: -1,
-    S.source_ip_rank: -1,
-    S.source_ip_seen_at: LONG_AGO,
-    S.snapshot_asn: -1,
-    S.snapshot_country: "??",
-    S.snapshot_ip_type: "forbidden",
-    S.enrichment_at: LONG_AGO,
-    S.snapshot_method: "forbidden",
-    S.snapshot_source: "forbidden",
-    S.snapshot_run: "forbidden",
-    S.snapshot_seal: "forbidden",
-}
-"""A change of each protected column that no guard may let pass; of source_ip, any other address."""
+MOST_COMPARED = 10_000
+"""Of how many sealed sessions all are compared with observations, if not all are to be."""
 
 
-def inspect(connection: Connection, *, show: int, run: str | None = None, part: int | None = None) -> Inspection:
+def inspect(
+    connection: Connection, findings: "Findings", *, run: str | None = None, part: int | None = None
+) -> Inspection | None:
     """
-    Look at sealed or torn rows, at the audit and at the counts, and try the guard; the caller rolls back.
+    Look at sealed or torn rows, at the record and at the counts; nothing is written.
 
     Args:
-        connection: With a transaction.
-        show: How many violations to name.
+        connection: With a transaction in which every query sees the same state.
+        findings: Takes what does not hold.
         run: Look only at what this run sealed.
         part: Which of PARTS parts of the rows to look at where there are very many; None for all of them.
+
+    Returns:
+        What was looked at; None if tables or columns are gone that every check needs.
+
+    Raises:
+        NoSuchRun: There is no such run.
     """
+    findings.add_all(Invariant.INTACT, missing_columns(connection))
+    if findings.counts:
+        return None
+    findings.add_all(Invariant.INTACT, missing_constraints(connection))
+    findings.add_all(Invariant.INTACT, guard.differences(connection))
     may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
-    is_of_interest: ColumnElement[bool] = or_(S.enrichment_at.is_not(None), *(S[fact].is_not(None) for fact in FACTS))
+    is_of_interest: ColumnElement[bool] = or_(
+        S.enrichment_at.is_not(None), S.snapshot_seal.is_not(None), *(S[fact].is_not(None) for fact in FACTS)
+    )
     if run is not None:
         if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
             raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
@@ -86,21 +83,28 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
     if part is not None and count > MOST_LOOKED_AT:
         drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
         query = query.where(_is_in_part(part, count))
-    seen, found = Counter[str](), _Violations(show)
+    seen = Counter[str]()
+    looked_at = count if part is None else min(count, MOST_LOOKED_AT)
+    provenance = ProvenanceCheck(connection, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         is_adopted = may_be_adopted and row["snapshot_method"] is None
         seen.update(sealed=1, adopted=is_adopted, drawn=bool(drawn_of) and (row["snapshot_seal"] or "")[:2] in HEX)
-        found.add(_broken_of_another_loader(row) if is_adopted else _broken(row), row["session_id"])
+        broken = list(_broken_of_another_loader(row) if is_adopted else _broken(row))
+        findings.add(broken, row["session_id"])
+        if not broken and not is_adopted:
+            findings.add_all(Invariant.STATED, provenance.add(row))
+    findings.add_all(Invariant.STATED, provenance.finish())
+    findings.add_all(Invariant.INTACT, provenance.unregistered())
+    for balance in unbalanced(connection, run=run):
+        where = f"run {balance.run}: {balance.found:,} sealed sessions, {balance.on_record:,} on record"
+        findings.add([Invariant.ON_RECORD], where)
     if run is None:
-        found.add_wrong_types(connection)
-        for name in _unaudited(connection):
-            found.add([Invariant.AUDITED], name)
-        for address in [] if may_be_adopted else _miscounted(connection):  # another loader counts otherwise
-            found.add([Invariant.COUNTED], address)
-    for column in _unguarded(connection):
-        found.add([Invariant.GUARDED], column)
-    for table, name in guard.missing(connection):
-        found.add([Invariant.GUARDED], f"{name} on {table}")
+        findings.add_wrong_types(connection)
+        findings.add_all(Invariant.AUDITED, _unaudited(connection))
+        findings.add_all(Invariant.AUDITED, _altered_corrections(connection))
+        if not may_be_adopted:  # another loader counts otherwise, and leaves sessions without a snapshot and a gap
+            findings.add_all(Invariant.COUNTED, _miscounted(connection))
+            findings.add_all(Invariant.WHOLE, _unexplained(connection))
     return Inspection(
         sealed=seen["sealed"],
         of=count,
@@ -109,13 +113,16 @@ def inspect(connection: Connection, *, show: int, run: str | None = None, part: 
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
         adopted=seen["adopted"],
         put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
-        violations=found.named,
-        counts=found.counts,
     )
 
 
-class _Violations:
-    """The first violations by name, and how many there are of each invariant."""
+class Findings:
+    """
+    The first violations by name, and how many there are of each invariant.
+
+    Args:
+        show: How many are named.
+    """
 
     def __init__(self, show: int) -> None:
         self._show = show
@@ -123,6 +130,7 @@ class _Violations:
         self.counts: Counter[Invariant] = Counter()
 
     def add(self, broken: Iterable[Invariant], where: str) -> None:
+        """Take each invariant that does not hold at one place."""
         for invariant in broken:
             self.counts[invariant] += 1
             if len(self.named) < self._show:
@@ -132,6 +140,11 @@ class _Violations:
         """Report values whose type does not match their column."""
         for where, what in wrong_values(connection, limit=self._show):
             self.add([Invariant.TYPED], f"{where} holds {what}")
+
+    def add_all(self, broken: Invariant, places: Iterable[str]) -> None:
+        """Take each place at which one invariant does not hold."""
+        for where in places:
+            self.add([broken], where)
 
 
 HEX = [f"{number:02x}" for number in range(PARTS)]
@@ -237,30 +250,24 @@ def _is_in_range(row: RowMapping) -> bool:
     return True
 
 
-def _unguarded(connection: Connection) -> list[str]:
-    """Try a forbidden change of each protected column of one sealed row, each under a savepoint."""
-    sealed = select(S.session_id, S.source_ip).where(is_sealed(), S.source_ip.is_not(None)).limit(1)
-    found = connection.execute(sealed).one_or_none()
-    if found is None:
-        return []
-    name, source_ip = found
-    # A foreign key might refuse an unlisted address before the guard runs.
-    another = select(func.min(S.source_ip)).where(S.source_ip != source_ip)
-    forbidden = FORBIDDEN | {S.source_ip: connection.execute(another).scalar()}
-    let_pass = []
-    for column in PROTECTED:
-        if column == "source_ip" and forbidden[S.source_ip] is None:
-            continue
-        value = forbidden[S[column]]
-        attempt = connection.begin_nested()
-        try:
-            connection.execute(update(session_summaries).where(S.session_id == name).values({column: value}))
-        except DatabaseError as refusal:
-            if "sealed" not in str(refusal.orig):
-                let_pass.append(column)
-        else:  # the guard of an adopted database may have put it back
-            changed = value if column == "session_id" else name
-            if connection.execute(select(S.session_id).where(S.session_id == changed, S[column] == value)).first():
-                let_pass.append(column)
-        attempt.rollback()
-    return let_pass
+def _unexplained(connection: Connection) -> Sequence[str]:
+    """Return open sessions without a gap: only a correction leaves such, until its run says why they are open."""
+    said = snapshot_corrections.c
+    opened = select(said.id).where(said.session_id == S.session_id, said.new_enrichment_at.is_(None)).exists()
+    query = select(S.session_id).where(text(UNJUDGED.format(row="session_summaries.")), ~opened)
+    query = query.where(S.snapshot_seal.is_(None), S.enrichment_at.is_(None))  # else it was looked at
+    return connection.execute(query.order_by(S.session_id)).scalars().all()
+
+
+def _altered_corrections(connection: Connection) -> Iterator[str]:
+    """Yield the corrections that are not what was inserted, as far as they carry hashes."""
+    query = select(snapshot_corrections).order_by(snapshot_corrections.c.id)
+    for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
+        for when in ("old", "new"):
+            values = {column: row[f"{when}_{column}"] for column in SNAPSHOT_COLUMNS}
+            seal = values["snapshot_seal"]
+            if seal is not None and seal != seal_of(values | {"session_id": row["session_id"]}):
+                yield f"correction {row['id']} of {row['session_id']}: its {when} values"
+        said = record_text(row["reason"], row["run"], row["made_at"])
+        if row["digest"] not in {None, digest(f"{row['session_id']}{said}")}:
+            yield f"correction {row['id']} of {row['session_id']}: its reason, run or time"

@@ -39,6 +39,7 @@ from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.remembered import settle_plain, stage_spans, stage_too
 from snapshots.adapters.sql.rows import address_of, sighting_of
+from snapshots.adapters.sql.seal_counts import count_seals
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import OURS, Shape
 from snapshots.adapters.sql.stage import STATED, Packed, fact_columns, fill, pack, rows_of, stages
@@ -299,16 +300,17 @@ class SqlOpenSessions:
                     "gap_run": case((~seals, literal(run))),
                 }
             )
-            .returning(S.session_id)
+            .returning(S.session_id, S.snapshot_run.is_not(None))
         )
         meanwhile()
         with seeking(self._connection):
-            written = set(self._connection.execute(writing).scalars())
+            written = dict(tuple(row) for row in self._connection.execute(writing))
+        count_seals(self._connection, run, sum(written.values()))
         if any(part.has_codes for part in parts):
             self._seal_over_codes(written, run, settled_at)
         if len(written) == count:
             return ()
-        return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written
+        return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written.keys()
 
     def _seal_over_codes(self, written: Collection[str], run: str, settled_at: datetime) -> None:
         """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""

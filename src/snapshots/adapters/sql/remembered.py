@@ -48,6 +48,7 @@ from snapshots.adapters.sql.dialects import (
 from snapshots.adapters.sql.documents import address_in_document
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.placeholders import adding
+from snapshots.adapters.sql.seal_counts import count_seals
 from snapshots.adapters.sql.session_rows import Seals
 from snapshots.adapters.sql.shape import Shape
 from snapshots.adapters.sql.stage import STATED, Packed, add, fact_columns, pack, stages
@@ -153,6 +154,7 @@ def settle_plain(
     counted: Counter[Method | Gap] = Counter()
     for (method, gap, _), count in done.items():
         counted[Gap(gap) if gap is not None else Method(method)] += count
+    count_seals(connection, run, sum(count for kind, count in counted.items() if isinstance(kind, Method)))
     found = sum(count for (_, _, is_found), count in done.items() if is_found)
     return SettledByStore(page.last, page.size - done.total(), counted, found)
 

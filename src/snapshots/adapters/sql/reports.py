@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, 
 from snapshots.adapters.sql.asking import ASOF, INFERRED
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import day_of, seconds_between
-from snapshots.adapters.sql.inspection import PARTS, inspect
+from snapshots.adapters.sql.guard_trial import try_guard
+from snapshots.adapters.sql.inspection import PARTS, Findings, inspect
 from snapshots.adapters.sql.rows import observation_in, summary_in
 from snapshots.adapters.sql.sources import SqlFactSources
 from snapshots.adapters.sql.tables import (
@@ -23,16 +24,19 @@ from snapshots.adapters.sql.tables import (
     session_summaries,
     states,
 )
+from snapshots.app.errors import StoreBusy, StoreUnusable
 from snapshots.app.ports import Clock
 from snapshots.app.report import (
     CoverageReport,
     Explanation,
     Inspection,
+    Invariant,
     KnownSource,
     LagSpread,
     Report,
     Standing,
     Tally,
+    Trial,
 )
 from snapshots.domain.coverage import Coverage, CoverageCase
 from snapshots.domain.gap import Gap
@@ -128,9 +132,28 @@ class SqlReports:
             return _coverage(connection, PlausibleTimes.seen_from(self._clock.now()))
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
-        """Look at sealed sessions, audit and counts, and try the guard in a transaction that is rolled back."""
-        with self._database.rehearsal() as connection:
-            return inspect(connection, show=show, run=run, part=None if full else self._choose(PARTS))
+        """Look at sealed sessions, record and counts in one state, then try the guard and roll back."""
+        findings = Findings(show)
+        with self._database.reading() as connection:
+            found = inspect(connection, findings, run=run, part=None if full else self._choose(PARTS))
+        trials, not_checked = self._try_guard() if found is not None else ({}, [])
+        accepted = [column for column, trial in trials.items() if trial is Trial.ACCEPTED]
+        findings.add_all(Invariant.GUARDED, accepted)
+        return replace(
+            found or Inspection(sealed=0, of=0, corrections=0, is_impossible=True),
+            violations=findings.named,
+            counts=findings.counts,
+            trials=trials,
+            not_checked=not_checked,
+        )
+
+    def _try_guard(self) -> tuple[Mapping[str, Trial], Sequence[str]]:
+        """Return what came of forbidden changes, and why none could be tried."""
+        try:
+            with self._database.rehearsal() as connection:
+                return try_guard(connection), []
+        except (StoreBusy, StoreUnusable) as reason:
+            return {}, [f"whether the guard refuses a change: {reason}"]
 
     def explain(self, session_id: str) -> Explanation | None:
         """Return what led to what a session holds."""

@@ -62,6 +62,17 @@ def digest(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def digest_of_source(row: Mapping[str, Any] | RowMapping) -> str:
+    """Return a hash over what never changes of a registered build."""
+    names = ("source", "built_at", "number", "form", "licence", "sha256", "origin", "registered_at")
+    return digest("|".join([_canonical(row[name]) for name in names]))
+
+
+def record_text(reason: str, run: str, made_at: datetime) -> str:
+    """Return what is hashed of a correction, behind the name of its session."""
+    return f"|{reason}|{run}|{moment_in_seal(made_at)}"
+
+
 def _canonical(value: object) -> str:
     if value is None:
         return ""
@@ -211,11 +222,12 @@ def observation_in(row: Sequence[Any]) -> IpObservation:
         source=source,
         observed_at=observed_at,
         confirmed_until=confirmed_until,
-        facts=_facts(asn, country, ip_types),
+        facts=facts_in(asn, country, ip_types),
         learned_at=learned_at,
     )
 
 
 @lru_cache(maxsize=8192)
-def _facts(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
+def facts_in(asn: int | None, country: str | None, ip_types: str) -> IpFacts:
+    """Return the facts in the columns of an observation."""
     return IpFacts(asn=asn, country=country, ip_types=frozenset(IpType(word) for word in ip_types.split()))

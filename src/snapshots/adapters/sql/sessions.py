@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Insert,
     and_,
     case,
     func,
@@ -17,15 +18,16 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored
+from snapshots.adapters.sql.dialects import each_of, insert, moment_as_stored, seeking
 from snapshots.adapters.sql.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.inventory import learned_last
 from snapshots.adapters.sql.ledger import others_at_work
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.rows import summary_in
+from snapshots.adapters.sql.seal_counts import count_seals
 from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
 from snapshots.adapters.sql.shape import OURS, Shape
-from snapshots.adapters.sql.stage import fill, pack, stage_of
+from snapshots.adapters.sql.stage import fill, pack, rows_of, stage_of
 from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.domain.gap import Gap
 from snapshots.domain.summary import SessionSummary
@@ -115,19 +117,36 @@ class SqlSessionStore:
         seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
         is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))
         kept |= {name: case((is_as_found, held[name])) for name in FOUND}
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[held.session_id],
-                set_=replaced
-                | kept
-                | {
-                    "snapshot_gap": case((sealed, None), else_=offered.snapshot_gap),
-                    "gap_checked_at": case((sealed, None), else_=offered.gap_checked_at),
-                    "gap_run": case((sealed, None), else_=offered.gap_run),
-                },
-            )
+        upsert = statement.on_conflict_do_update(
+            index_elements=[held.session_id],
+            set_=replaced
+            | kept
+            | {
+                "snapshot_gap": case((sealed, None), else_=offered.snapshot_gap),
+                "gap_checked_at": case((sealed, None), else_=offered.gap_checked_at),
+                "gap_run": case((sealed, None), else_=offered.gap_run),
+            },
         )
+        self._written(upsert, summaries, run)
         self._fingerprints.add(summaries)
+
+    def _written(self, upsert: Insert, summaries: Collection[SessionSummary], run: str) -> None:
+        """Write what is staged, and record how many sessions that seals."""
+        if all(summary.snapshot is None for summary in summaries):
+            self._connection.execute(upsert)
+            return
+        before = self._sealed_by(run, len(summaries))
+        self._connection.execute(upsert)
+        count_seals(self._connection, run, self._sealed_by(run, len(summaries)) - before)
+
+    def _sealed_by(self, run: str, count: int) -> int:
+        """Count the *count* staged sessions that a run sealed: another loader may have sealed some first."""
+        staged = rows_of(STAGE, count).c
+        offers = staged.snapshot_run.is_not(None)
+        held = session_summaries.c
+        query = select(func.count()).where(offers, held.session_id == staged.session_id, held.snapshot_run == run)
+        with seeking(self._connection):
+            return int(self._connection.execute(query).scalar_one())
 
     def waiting(
         self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, select, update
 
 from snapshots.adapters.sql.dialects import insert
+from snapshots.adapters.sql.rows import digest_of_source
 from snapshots.adapters.sql.tables import fact_sources, ip_observations
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import SourceBuild
@@ -46,21 +47,19 @@ class SqlFactSources:
     def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
         """Insert the build with the next number, unless it is there."""
         self._registered = None
+        last = self._connection.execute(select(func.coalesce(func.max(fact_sources.c.number), 0))).scalar_one()
+        row = {
+            "source": build.name,
+            "built_at": build.built_at,
+            "number": last + 1,
+            "licence": build.licence,
+            "sha256": build.sha256,
+            "origin": build.origin,
+            "form": build.form,
+            "registered_at": registered_at,
+        }
         self._connection.execute(
-            insert(self._connection, fact_sources).on_conflict_do_nothing(),
-            {
-                "source": build.name,
-                "built_at": build.built_at,
-                "number": self._connection.execute(
-                    select(func.coalesce(func.max(fact_sources.c.number), 0))
-                ).scalar_one()
-                + 1,
-                "licence": build.licence,
-                "sha256": build.sha256,
-                "origin": build.origin,
-                "form": build.form,
-                "registered_at": registered_at,
-            },
+            insert(self._connection, fact_sources).on_conflict_do_nothing(), row | {"digest": digest_of_source(row)}
         )
         (known,) = (b for b in self.registered() if (b.build.name, b.build.built_at) == (build.name, build.built_at))
         return known

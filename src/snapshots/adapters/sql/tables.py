@@ -1,7 +1,6 @@
 """The tables."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    and_,
     false,
     func,
     literal_column,
@@ -100,6 +98,7 @@ fact_sources = Table(
     Column("sha256", String(64), nullable=False),
     Column("origin", Text, nullable=False),
     Column("registered_at", OwnMoment, nullable=False),
+    Column("digest", String(32)),  # of what never changes; NULL in what an older version registered
 )
 
 session_summaries = Table(
@@ -233,11 +232,6 @@ def is_sealed(row: str = "session_summaries.") -> ColumnElement[bool]:
     return func.coalesce(literal_column(HOLDS_A_FACT.format(row=row), Boolean), false())
 
 
-def was_found_by(row: Any, run: str) -> ColumnElement[bool]:
-    """Return the condition that a run found a session's address elsewhere than in its row, *row* being the columns."""
-    return and_(row.source_ip_run == run, row.source_ip_was.is_distinct_from(row.source_ip))
-
-
 UNJUDGED = f"snapshot_gap IS NULL AND NOT coalesce({HOLDS_A_FACT}, FALSE)"
 """Whether nobody ever judged an open row: as another loader left it. Word for word the condition of an index."""
 
@@ -296,6 +290,7 @@ snapshot_corrections = Table(
         for when in ("old", "new")
         for column in SNAPSHOT_COLUMNS
     ),
+    Column("digest", String(32)),  # of why and when; NULL in what an operator inserts by SQL
     CheckConstraint("length(reason) > 0", name="correction_has_a_reason"),
     CheckConstraint(
         "old_enrichment_at IS NOT NULL OR old_snapshot_asn IS NOT NULL OR old_snapshot_country IS NOT NULL"
@@ -315,8 +310,18 @@ snapshot_prunings = Table(
     Column("made_at", OwnMoment, nullable=False),
     Column("sessions", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
+    Column("sealed_by_run", Text),  # a JSON object: how many sealed sessions of each run were deleted
     sqlite_autoincrement=True,
 )
+
+run_seals = Table(
+    "run_seals",
+    metadata,
+    Column("run", String(36), primary_key=True),
+    Column("writer", BigInteger, primary_key=True, autoincrement=False),
+    Column("sessions", BigInteger, nullable=False),
+)
+"""How many sessions each run sealed, by connection, because connections would wait for a common row."""
 
 adoptions = Table(
     "adoptions",

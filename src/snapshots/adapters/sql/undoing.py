@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.audit import SqlAudit
+from snapshots.adapters.sql.counts import was_found_by
 from snapshots.adapters.sql.dialects import each_of
 from snapshots.adapters.sql.paging import behind, place_of
 from snapshots.adapters.sql.placeholders import AddressPlaceholders
@@ -30,7 +31,6 @@ from snapshots.adapters.sql.tables import (
     known_addresses,
     session_summaries,
     snapshot_corrections,
-    was_found_by,
 )
 from snapshots.app.audit_ports import UndonePage
 from snapshots.domain.gap import Gap
