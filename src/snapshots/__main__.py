@@ -7,11 +7,17 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from snapshots.adapters.cli.streams import discard_output_of, open_missing_descriptors, safe_streams
+from snapshots.adapters.cli.streams import (
+    OutputFailed,
+    discard_output_of,
+    open_missing_descriptors,
+    safe_streams,
+)
 from snapshots.app.batch import SELDOM
 from snapshots.app.errors import InvalidQuestion, SettingRefused
 from snapshots.app.safe_text import one_line
@@ -48,9 +54,10 @@ def _exit_code(arguments: list[str]) -> int:
         discard_output_of(sys.stdout)
         return DONE
     except OSError as exc:
-        discard_output_of(sys.stdout)
-        what = f"{exc.filename!s}" if exc.filename is not None else "the output cannot be written"
-        _print_error(f"{what}: {exc.strerror or exc}")
+        if isinstance(exc, OutputFailed):
+            discard_output_of(sys.stdout)
+        what = "the output cannot be written" if isinstance(exc, OutputFailed) else exc.filename
+        _print_error(f"{what}: {exc.strerror}" if what is not None else f"{exc.strerror or exc}")
         return COULD_NOT
     except Exception as exc:  # noqa: BLE001 - outermost handler: an internal error is one line, too
         _print_error(f"internal error, please report it: {type(exc).__name__}: {exc}")
@@ -114,7 +121,10 @@ def program() -> NoReturn:
     open_missing_descriptors()
     gc.set_threshold(*SELDOM)
     sys.unraisablehook = _interrupt_again
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # what it logs it raises too
+    for library in ("sqlalchemy.pool", "psycopg"):  # what they log they raise too
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # those of libraries, for programmers; -W and PYTHONWARNINGS show them
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, but Python would end by it
     if code == INTERRUPTED:

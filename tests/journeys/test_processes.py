@@ -173,6 +173,25 @@ program.program()
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_what_libraries_log_and_warn_of_stays_off_stderr() -> None:
+    """What concerns a user is said in a sentence of ours; psycopg also logs the errors of a rollback."""
+    child = """
+import logging, warnings
+import snapshots.__main__ as program
+def main():
+    logging.getLogger("psycopg").warning("error ignored in rollback on <psycopg.Connection [BAD]>")
+    logging.getLogger("psycopg.pool").warning("discarding closed connection")
+    warnings.warn("connection was deleted while still open", ResourceWarning)
+    warnings.warn("Skipped unsupported reflection of expression-based index", UserWarning)
+    return 0
+program.main = main
+program.program()
+"""
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:

@@ -1,5 +1,6 @@
 """Standard streams: closed, full, without a reader, or a terminal that hostile text could steer."""
 
+import errno
 import gzip
 import os
 import pty
@@ -55,6 +56,25 @@ def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
     assert b"Exception ignored" not in done.stderr
     expected = ["1" if closed == ">/dev/full" else "0"] * 3
     assert codes == [*expected, "0" if "|" in closed else "2"]
+
+
+@pytest.mark.parametrize("command", ["report", "query", "export -", "runs", "sources"])
+def test_output_that_cannot_be_written_is_told_with_the_reason(log: Path, command: str) -> None:
+    """By every command that has results."""
+    done = shell(f"{SNAPSHOTS} load -q {log}; {SNAPSHOTS} {command} >/dev/full", log.parent)
+
+    assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
+
+
+def test_an_error_of_a_file_is_not_blamed_on_the_output(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a stream knows that it could not be written."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("snapshots.container.open_application", fail)
+
+    assert run("report")[::2] == (1, "Error: Input/output error\n")
 
 
 @pytest.mark.parametrize(
