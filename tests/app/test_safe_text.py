@@ -54,12 +54,14 @@ URLS = [
 ]
 
 
-@pytest.mark.parametrize("url", URLS)
-@pytest.mark.parametrize("password", ["hunter2", "p@ss", "p:a:ss", "p/a#s?s", "'q", "p%40ss"])
+PASSWORDS = ["hunter2", "p@ss", "p:a:ss", "p/a#s?s", "'q", "p%40ss"]
+WRITTEN = [(url, password) for url in URLS for password in PASSWORDS if "=" not in url or "'" not in password]
+"""A password with a quote is written with an escape among settings of the form name=value."""
+
+
+@pytest.mark.parametrize(("url", "password"), WRITTEN)
 def test_no_password_of_a_url_is_shown(url: str, password: str) -> None:
     """However the URL is written, and whether or not it is one."""
-    if "=" in url and set("'&") & set(password):
-        pytest.skip("such a password is quoted there")
     text = url.format(password)
 
     assert password not in shown_url(text)

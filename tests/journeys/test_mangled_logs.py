@@ -210,8 +210,11 @@ def counted(rows: Mapping[tuple[str, Any], Mapping[str, Any]]) -> dict[str, list
 
 
 VOLATILE = {"run", "snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "learned_at"}
-VOLATILE |= {"gap_run", "heard_at", "registered_at", "began_at", "ended_at", "put_at", "kept_at", "digest"}
-OF_LATER_ACTS = {"snapshot_corrections", "snapshot_prunings", "adoptions", "snapshot_put_backs", "set_asides"}
+VOLATILE |= {"gap_run", "heard_at", "registered_at", "began_at", "ended_at", "put_at", "kept_at", "digest", "settings"}
+OF_LATER_ACTS = {
+    *("snapshot_corrections", "snapshot_prunings", "snapshot_put_backs"),
+    *("adoptions", "inventory_placeholders", "set_asides"),
+}
 
 
 def test_both_databases_hold_the_same_rows(tmp_path: Path, postgresql: str) -> None:
