@@ -94,7 +94,7 @@ def backfill(
     **options: Any,
 ) -> None:
     """
-    Give sessions that are stored without a snapshot the one that was true at the time of the attack.
+    Give sessions that are stored without a snapshot the one nearest to the attack, as of it or inferred.
 
     It processes sessions of other loaders, sessions that an undo opened, and sessions whose address has new facts.
     Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not changed, except

@@ -104,7 +104,7 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
     "tense",
     kinds=Tense,
     default=Tense.THEN,
-    help="Whose network counts: whose it was at the attack, or whose it is by the newest facts.",
+    help="Which network counts: that of the snapshot (then), or that of a table newer than the attack (now).",
 )
 @click.option(
     "--top", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="With --by: how many groups."

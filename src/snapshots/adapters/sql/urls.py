@@ -76,7 +76,7 @@ def _sqlite(text: str, rest: str) -> URL:
 
 def _postgresql(text: str, rest: str) -> URL:
     if find_spec("psycopg") is None:
-        raise SettingRefused("PostgreSQL needs the extra postgresql: pip install 'snapshots[postgresql]'")
+        raise SettingRefused("PostgreSQL needs the extra postgresql: run pip install -e '.[postgresql]' in the clone")
     try:
         url = make_url(f"postgresql+psycopg://{rest}")
         if "@" in (url.host or ""):  # an unescaped @ in the password
