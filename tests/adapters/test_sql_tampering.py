@@ -21,6 +21,8 @@ from snapshots.domain.session import SessionAggregate
 from snapshots.domain.snapshot import IpSnapshot
 from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = ", ".join(column.name for column in session_summaries.columns)
 OTHERS = COLUMNS.replace("session_id, ", "", 1)
 A_BUILD = SourceBuild(name="a", built_at=NOON, licence="none", sha256="0" * 64, origin="bundled")

@@ -383,6 +383,26 @@ def improve(world: World, *, is_rehearsal: bool = False) -> ImproveReport:
     return world.improve.run(Told(), is_rehearsal=is_rehearsal)
 
 
+@pytest.mark.parametrize("is_rehearsal", [False, True])
+def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_rehearsal: bool) -> None:
+    """A dry run leaves no run behind, and the error is passed on."""
+
+    class Broken(Told):
+        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+            raise RuntimeError("no terminal")
+
+    world = World(source(day=5))
+    world.put(HOME.text)
+    world.run()
+    before = dict(world.database.memory.runs)
+
+    with pytest.raises(RuntimeError, match="no terminal"):
+        world.improve.run(Broken(), is_rehearsal=is_rehearsal)
+
+    new = [state for run, state in world.database.memory.runs.items() if run not in before]
+    assert new == ([] if is_rehearsal else [RunState.FAILED])
+
+
 def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None:
     """A table of the time turned up; undoing it gives back what was held."""
     world = World(source(day=5))

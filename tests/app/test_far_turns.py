@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from snapshots.app import far_turns
 from snapshots.app.far_turns import Turns
 from snapshots.app.ports import Stores
 from snapshots.app.run_ports import RunKind
@@ -68,6 +69,20 @@ def test_a_turn_that_is_given_up_leaves_nothing(database: InMemoryDatabase, exec
 
     assert position(database) == ""
     assert taken.end("b") == "b"
+
+
+def test_a_turn_does_not_wait_for_ever_for_the_one_before_it(
+    database: InMemoryDatabase, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third transaction may wait for it while it waits here, and no database sees that cycle."""
+    monkeypatch.setattr(far_turns, "LONGEST_WAIT", 0.01)
+    taken = turns(database, executor)
+
+    taken.begin("b")
+    executor.submit(str).result()  # behind the turn, in the same thread
+
+    assert taken.end("b") == "b"
+    assert position(database) == ""
 
 
 def test_a_run_that_somebody_else_carries_on_is_left_to_them(

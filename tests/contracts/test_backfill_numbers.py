@@ -24,6 +24,8 @@ from snapshots.domain.history import BuildCalendar
 from tests.ancestor import Ancestor, put_address, put_session
 from tests.strategies import DAY, HOME, NOON, OTHER, histories
 
+pytestmark = pytest.mark.slow
+
 PRIVATE = "10.0.0.1"
 ADDRESSES = [HOME.text, OTHER.text, PRIVATE, "9.9.9.9"]
 NO_ADDRESSES = ["unknown", "0.0.0.0"]

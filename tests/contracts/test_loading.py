@@ -5,6 +5,7 @@ from itertools import count, groupby
 from random import Random
 from typing import NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from tests.fakes import (
     snapshot_service,
 )
 from tests.strategies import HOME, NOON, events, moments, odd_moments
+
+pytestmark = pytest.mark.slow
 
 NUMBERS = count(1)
 FACTS = {HOME.text: IpFacts(asn=15169, country="US")}

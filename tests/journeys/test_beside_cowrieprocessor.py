@@ -11,6 +11,8 @@ from tests.ancestor import Ancestor, bulk_load, delta_load, enrich, insert, put_
 from tests.journeys.conftest import OLD, Run
 from tests.journeys.test_adoption import Adopted, Make, events_of, make, make_as_adopted_before
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["make"]
 
 FIVE = {"source_ip", "snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at"}

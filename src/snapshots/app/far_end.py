@@ -305,13 +305,11 @@ class _Hand:
             self._work.done_beside += counts["judged"]
             self.settled += counts["judged"]
         self._forget(heard.staged)
-        news = 1
+        news = MOST_UNREAD if is_told else 1  # until all is told
         if span is not None:
             news = self._spans.settled(done, asked=self._size, more_follows=last.more_follows)
-        elif is_told:
-            if not last.more_follows:
-                return False
-            news = MOST_UNREAD  # until all is told
+        elif is_told and not last.more_follows:
+            return False
         if done is not None:
             seconds = self._stopwatch() - begun_at
             self._size = self._work.pace.next_size(self._size, counts["judged"] + done.left, seconds)
