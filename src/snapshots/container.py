@@ -33,6 +33,7 @@ from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.lock_waits import WaitPolicy
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.adapters.sql.reports import SqlReports
+from snapshots.adapters.sql.sqlite_file import identities_of
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
 from snapshots.adapters.telemetry.metrics import MetricsFile
@@ -294,11 +295,11 @@ def open_application(settings: Settings) -> Iterator[Application]:
         is_stopped: Callable[[], bool],
         every: float,
     ) -> LoadReport:
-        watch = FolderWatch(paths, LineDecoder(options), warn)
+        watch = FolderWatch(paths, LineDecoder(options), warn, own)
         return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
 
     def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
-        return find_logs(paths, LineDecoder(options))
+        return find_logs(paths, LineDecoder(options), own)
 
     def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
         target = SqlDatabase(url, policy=_wait_policy(settings))
@@ -323,6 +324,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn)
 
     database = container.database()
+    own = partial(identities_of, database.engine.url)
     try:
         yield Application(
             metrics=metrics,

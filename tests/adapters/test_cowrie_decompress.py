@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+import lzma
 import shutil
 import subprocess
 import zlib
@@ -21,7 +22,8 @@ from isal import isal_zlib
 from snapshots.adapters.cowrie import decompress
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.decompress import BZIP2, CHUNK, GZIP, DamagedData, Decompressed
+from snapshots.adapters.cowrie.decompress import BZIP2, CHUNK, GZIP, XZ, Decompressed
+from snapshots.adapters.cowrie.streams import DamagedData
 from snapshots.app.lines import BadLine, LogEvent, Reason
 
 
@@ -160,7 +162,62 @@ def test_all_that_bzcat_yields_is_read(damage: str, tmp_path: Path) -> None:
     assert bool(said) == (damage not in {"none", "zeros behind it", "two members"})
 
 
-@pytest.mark.parametrize(("magic", "compress"), [(GZIP, gzip.compress), (BZIP2, bz2.compress)])
+def flipped_at(share: float, data: bytes) -> bytes:
+    return flipped(int(len(data) * share), data)
+
+
+LONGEST_REPETITION = 273
+"""Bytes that one symbol of LZMA may stand for."""
+
+DAMAGES_OF_XZ: dict[str, Callable[[bytes], bytes]] = {
+    **{name: DAMAGES[name] for name in ("none", "junk behind it", "cut by 20 bytes", "cut in half", "two members")},
+    "zeros behind it": lambda data: data + b"\0" * 400,
+    "a second member that is cut": lambda data: data + data[:-2000],
+    "an empty member": lambda data: lzma.compress(b"") + data,
+    "a wrong check": partial(flipped, -24),
+    "a wrong byte at the end": partial(flipped, -60),
+    **{f"a wrong byte at {tenth} tenths": partial(flipped_at, tenth / 10) for tenth in range(1, 10)},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES_OF_XZ)
+@pytest.mark.skipif(shutil.which("xz") is None, reason="there is no xz")
+def test_all_that_xz_yields_is_read(damage: str, tmp_path: Path) -> None:
+    """
+    But for the last repetition, of at most 273 bytes, if decoding it found the damage: it is not what was compressed.
+
+    Of a pipe, some bytes more may be missing. Where xz reports no damage, none is reported.
+    """
+    path = tmp_path / "log.xz"
+    path.write_bytes(DAMAGES_OF_XZ[damage](lzma.compress(TEXT)))
+    xz = subprocess.run(["xz", "-dc", path], capture_output=True, check=False)
+
+    found, said = read(BytesIO(path.read_bytes()), XZ, size=7000)
+    from_pipe, said_of_pipe = read(Pipe(path.read_bytes()), XZ)
+
+    assert xz.stdout.startswith(found)
+    assert len(xz.stdout) - len(found) <= LONGEST_REPETITION * (" at " in damage)
+    assert bool(said) == bool(xz.returncode)
+    assert said_of_pipe == said
+    assert len(found) - decompress.OUTPUT_OF_XZ - LONGEST_REPETITION < len(from_pipe) <= len(found)
+    assert found.startswith(from_pipe)
+
+
+def test_xz_data_that_needs_very_much_memory_is_not_decompressed() -> None:
+    """The largest dictionary of xz's own levels is decompressed; a file may demand 4 GiB."""
+
+    def packed(dictionary: int) -> bytes:
+        return lzma.compress(TEXT[:99], filters=[{"id": lzma.FILTER_LZMA2, "dict_size": dictionary, "preset": 0}])
+
+    assert read(BytesIO(packed(64 * 1024**2)), XZ) == (TEXT[:99], "")
+    found, said = read(BytesIO(packed(128 * 1024**2)), XZ)
+    assert (found, said) == (
+        b"",
+        "the compressed data needs more than 72 MiB of memory; decompress it first with xz -dk",
+    )
+
+
+@pytest.mark.parametrize(("magic", "compress"), [(GZIP, gzip.compress), (BZIP2, bz2.compress), (XZ, lzma.compress)])
 def test_what_expands_very_far_comes_in_pieces(magic: bytes, compress: Callable[[bytes], bytes]) -> None:
     """A few kilobytes may hold gigabytes."""
     stream = Decompressed(BytesIO(compress(b"\0" * 20 * CHUNK)), magic)
@@ -185,7 +242,7 @@ def test_a_disk_that_fails_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize("damage", ["junk behind it", "a wrong checksum"])
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("fast", [None, isal_zlib])
 def test_no_event_before_the_damage_is_lost(
     fast: Any, compress: Callable[[bytes], bytes], damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -61,7 +61,50 @@ def test_a_folder_is_searched_for_logs_under_any_name(tmp_path: Path) -> None:
     logs = find_logs([str(tmp_path)], LineDecoder())
 
     assert [Path(content.name).name for content in logs.contents] == ["renamed.txt"]
-    assert [path.name for path in logs.skipped] == ["notes.txt", "own.json.db", "pipe.json"]
+    assert [path.name for path in logs.skipped] == ["notes.txt", "pipe.json"]
+    assert logs.foreign == {"a SQLite database; it is not a log": [tmp_path / "own.json.db"]}
+
+
+@pytest.mark.parametrize(
+    ("magic", "reason"),
+    [
+        (b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it first; plain, gzip, bzip2 and xz logs are read"),
+        (b"\x04\x22\x4d\x18", "compressed with lz4; decompress it first; plain, gzip, bzip2 and xz logs are read"),
+        (b"PK\x03\x04", "a zip archive; extract it and load the files"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; extract it and load the files"),
+        (b"Rar!\x1a\x07", "a rar archive; extract it and load the files"),
+    ],
+)
+def test_an_archive_in_a_folder_is_skipped_with_its_reason(tmp_path: Path, magic: bytes, reason: str) -> None:
+    """It may hold events, so "without Cowrie events" was wrong."""
+    write(tmp_path / "cowrie.json", 1)
+    archive = tmp_path / "cowrie.json.1.packed"
+    archive.write_bytes(magic + b"\0" * 99)
+
+    logs = find_logs([str(tmp_path)], LineDecoder())
+
+    assert (logs.skipped, logs.problems) == ((), ())
+    assert logs.foreign == {reason: [archive]}
+
+
+def test_files_of_the_database_are_never_opened(tmp_path: Path) -> None:
+    """By whatever name; here each looks like a log, so that it would be read if it were opened."""
+    write(tmp_path / "cowrie.json", 1)
+    database = write(tmp_path / "snapshots.db", 1)
+    (tmp_path / "link.json").symlink_to(database)
+    (tmp_path / "other-name.json").hardlink_to(database)
+    status = database.stat()
+    own = {(status.st_dev, status.st_ino)}
+
+    logs = find_logs([str(tmp_path), str(tmp_path / "link.json")], LineDecoder(), lambda: own)
+
+    assert [Path(content.name).name for content in logs.contents] == ["cowrie.json"]
+    assert [path.name for paths in logs.foreign.values() for path in paths] == [
+        "link.json",
+        "other-name.json",
+        "snapshots.db",
+    ]
+    assert logs.problems == (f"{tmp_path}/link.json is part of the database in use; it is not a log",)
 
 
 def test_a_file_is_read_once_however_often_it_is_named(tmp_path: Path) -> None:

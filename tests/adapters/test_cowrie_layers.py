@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import lzma
 import os
 import socket
 import tarfile
@@ -20,6 +21,7 @@ from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.layers import MOST_LAYERS, ForeignFile
 from snapshots.adapters.cowrie.watch import FolderWatch
+from snapshots.app.errors import SettingRefused
 from snapshots.app.lines import LogEvent
 from tests.adapters.test_cowrie_contents import line, read
 
@@ -59,7 +61,7 @@ TARS = {
 }
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("kind", TARS)
 def test_a_tar_archive_is_refused(log: Path, kind: str, compress: Callable[[bytes], bytes]) -> None:
     """Its headers would be read as text, and its first and last events lost with them."""
@@ -96,7 +98,7 @@ def test_another_kind_of_file_is_refused_by_its_first_bytes(log: Path, magic: by
 
 
 @pytest.mark.parametrize("times", range(2, MOST_LAYERS + 1))
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_log_that_was_compressed_again_is_read(log: Path, times: int, compress: Callable[[bytes], bytes]) -> None:
     """A script that rotates may meet its own archives."""
     content = LINES
@@ -180,6 +182,32 @@ def test_a_log_in_another_encoding_is_followed(log: Path) -> None:
     watch.close()
 
     assert sessions == set(EVENTS)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_that_was_followed_as_it_came_is_read(log: Path, compress: Callable[[bytes], bytes]) -> None:
+    """Whole, because it is there before the following begins."""
+    log.write_bytes(compress(LINES))
+    watch = FolderWatch([str(log.parent)], LineDecoder(), pytest.fail)
+
+    (content,) = watch.changed()
+    content.resume([])
+    assert [said.logged_id for said in content.lines() if isinstance(said, LogEvent)] == EVENTS
+    watch.close()
+
+
+def special_files(folder: Path) -> dict[str, str]:
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(folder / "socket"))
+    return {str(folder / "pipe"): "named pipe", str(folder / "socket"): "socket", "/dev/zero": "character device"}
+
+
+def test_a_pipe_a_device_or_a_socket_is_not_followed(tmp_path: Path) -> None:
+    """It was passed over without a word, and following waited for ever."""
+    for path, kind in special_files(tmp_path).items():
+        with pytest.raises(SettingRefused, match=rf"{path} is a {kind}, which --follow cannot read"):
+            FolderWatch([str(tmp_path), path], LineDecoder(), pytest.fail)
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null", "/dev/full"])

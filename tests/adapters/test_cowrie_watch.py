@@ -241,13 +241,30 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     add(log, 1)
 
     assert follower.look() == [1]
-    assert follower.told == [f"skipped 2 files without Cowrie events, such as {log}.db"]
+    assert follower.told == [
+        f"skipped 1 file (a SQLite database; it is not a log), such as {log}.db",
+        f"skipped 1 file without Cowrie events, such as {other}",
+    ]
     with other.open("a") as file:
         file.write('{"event_type":"flow"}\n')
     assert follower.look() == []
     add(log.with_name("empty.json"), 2)
     assert follower.look() == [2]
-    assert len(follower.told) == 1
+    assert len(follower.told) == 2
+
+
+def test_files_of_the_database_are_not_followed(log: Path) -> None:
+    """Though they are named, and would be read as logs."""
+    add(log, 1)
+    database = log.with_name("snapshots.db")
+    add(database, 2)
+    status = database.stat()
+    told: list[str] = []
+    watch = FolderWatch([str(log), str(database)], LineDecoder(), told.append, lambda: {(status.st_dev, status.st_ino)})
+
+    assert [content.path for content in (*watch.changed(), *watch.changed())] == [log]
+    assert told == [f"skipped 1 file (part of the database in use; it is not a log), such as {database}"]
+    watch.close()
 
 
 def test_a_named_file_that_is_no_log_is_told_once_and_waited_for(tmp_path: Path) -> None:

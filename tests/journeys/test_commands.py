@@ -268,7 +268,6 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
         (["load", "gone.json"], 1, "Error: there is no file or folder gone.json"),
         (["load"], 2, "Missing argument 'PATHS...'"),
         (["load", ".", "--max-lag", "-1"], 2, "Invalid value for '--max-lag'"),
-        (["load", "src/snapshots/adapters/intel/data/dbip-lite.mmdb.xz"], 1, "is compressed with xz"),
         (["prune", "--before", "yesterday"], 2, "Invalid value for '--before'"),
         (["correct", "nobody", "--reason", "x", "--asn", "1"], 1, "there is no sealed session 'nobody'"),
         (["migrate", "--to", "9999"], 2, "there is no version 9999"),
@@ -353,6 +352,28 @@ def test_a_file_that_is_no_log_is_passed_over_and_said(run: Run, logs: Path) -> 
     _, _, err = run("load", logs)
 
     assert err == "Skipped 1 file without Cowrie events: notes.txt\n"
+
+
+def test_the_database_in_the_folder_of_the_logs_is_not_opened_as_a_log(run: Run, logs: Path) -> None:
+    """SQLite would lose its locks on it; the sentence says which file was skipped."""
+    database = logs / "snapshots.db"
+
+    first, _, _ = run("load", logs, "--db", database)
+    second, _, err = run("load", logs, "--db", database)
+
+    assert (first, second) == (0, 0)
+    assert err.startswith("Skipped 1 file (part of the database in use; it is not a log): snapshots.db")
+
+
+def test_a_pipe_that_is_to_be_followed_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    """It was ignored without a word."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    code, _, err = run("load", "--follow", pipe)
+
+    assert code == 2
+    assert err == f"Error: {pipe} is a named pipe, which --follow cannot read; load it without --follow\n"
 
 
 def test_the_demonstration_shows_the_whole_job(run: Run) -> None:

@@ -63,8 +63,10 @@ def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Pat
 
     assert (code, "509 new events" in out) == (0, True)
     assert counts(tmp_path) == (509, 0)
-    assert err.startswith("Skipped 17 files without Cowrie events: ")
-    assert err.endswith(", and 12 more\n")
+    assert err.startswith("Skipped 15 files without Cowrie events: ")
+    assert ", and 10 more\n" in err
+    assert "\nSkipped 1 file (Cowrie's text log; load its JSON log): cowrie-textual.log\n" in err
+    assert "\nSkipped 1 file (a tar archive; extract it and load the files): backup.tar.gz\n" in err
     assert "\x1b" not in err
 
 

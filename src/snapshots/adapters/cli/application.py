@@ -59,7 +59,12 @@ class FoundLogs(Protocol):
 
     @property
     def skipped(self) -> Sequence[Path]:
-        """Return the files in folders and patterns that are not logs."""
+        """Return the files in folders and patterns without Cowrie events."""
+        ...
+
+    @property
+    def foreign(self) -> Mapping[str, Sequence[Path]]:
+        """Return those of kinds that contain no log lines, by their kind and what to do."""
         ...
 
     @property

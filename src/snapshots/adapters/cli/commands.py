@@ -126,7 +126,7 @@ def load(
     """
     Load Cowrie logs, and give every session its snapshot.
 
-    PATHS are files, folders and patterns, plain, .gz or .bz2, or - for standard input. Events that were loaded
+    PATHS are files, folders and patterns, plain, .gz, .bz2 or .xz, or - for standard input. Events that were loaded
     before are not loaded again, even if the file was renamed. Files in folders and patterns that are not Cowrie
     logs are skipped and listed. A named file without a Cowrie event is an error (exit code 1); all other files are
     still loaded.
@@ -385,6 +385,8 @@ def _load(
     found = application.find_logs(paths, reading)
     if found.skipped:
         stderr.print(load_summary.skipped(found.skipped))
+    for reason, paths_of_kind in found.foreign.items():
+        stderr.print(load_summary.skipped(paths_of_kind, reason))
     if not found.contents:
         return LoadReport(run="", problems=tuple(found.problems))
     with LoadBar(stderr, _total_size(found.contents)) as bar:

@@ -76,8 +76,9 @@ def show_stale_types(console: Console, report: LoadReport, label: str, until: da
         )
 
 
-def skipped(paths: Sequence[Path]) -> Text:
-    """Return the message about files in folders that are not logs; it names the first ones."""
+def skipped(paths: Sequence[Path], reason: str = "") -> Text:
+    """Return the message about files in folders that are not read; it names the first ones."""
     names = ", ".join(path.name for path in paths[:SHOWN_NAMES])
     more = f", and {len(paths) - SHOWN_NAMES:,} more" if len(paths) > SHOWN_NAMES else ""
-    return Text(f"Skipped {count_of(len(paths), 'file')} without Cowrie events: ") + printable(names, 200) + more
+    why = f"({reason})" if reason else "without Cowrie events"
+    return Text(f"Skipped {count_of(len(paths), 'file')} {why}: ") + printable(names, 200) + more

@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.decompress import UnfinishedData
 from snapshots.adapters.cowrie.hints import hint_for
 from snapshots.adapters.cowrie.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, parts_of, pieces_of
-from snapshots.adapters.cowrie.streams import BLANK, CHUNK, DAMAGED, LONGEST_BEGINNING, Begun, separator_of
+from snapshots.adapters.cowrie.streams import (
+    BLANK,
+    CHUNK,
+    DAMAGED,
+    LONGEST_BEGINNING,
+    Begun,
+    UnfinishedData,
+    separator_of,
+)
 from snapshots.adapters.cowrie.unfold import Unfolded, is_folded
 from snapshots.app.errors import LogUnreadable, SourceUnreadable
 from snapshots.app.lines import BadLine, Layout, LogEvent, Mark, Reason

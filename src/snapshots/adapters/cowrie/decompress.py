@@ -1,10 +1,13 @@
-"""Decompress gzip and bzip2 up to the first damage, and report the damage."""
+"""Decompress gzip, bzip2 and xz up to the first damage, and report the damage."""
 
 import bz2
 import zlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from io import BufferedIOBase
 from typing import Any
+
+from snapshots.adapters.cowrie.streams import DamagedData, PeekableStream, UnfinishedData
 
 CHUNK = 1024 * 1024
 """Maximum decompressed bytes in memory, whatever the compression ratio."""
@@ -13,20 +16,24 @@ INPUT = 16 * 1024
 OUTPUT_OF_BZIP2 = 1000
 """bz2 discards the output of a call that finds damage. bzcat loses a block of 5,000 bytes; this is a divisor."""
 
-GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
+OUTPUT_OF_XZ = 64
+"""The same for xz data that cannot be read again, such as that of a pipe: so many bytes before the damage are lost."""
+
+MOST_MEMORY_OF_XZ = 72 * 1024 * 1024
+"""Bytes for the dictionary of xz, which a file may demand up to 4 GiB; `xz -9` needs 65 MiB, and xz alone 9 MiB."""
+
+GZIP, BZIP2, XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"
+HAS_XZ = find_spec("_lzma") is not None
+"""Python may be built without it."""
+
+MAGICS = (GZIP, BZIP2, XZ) if HAS_XZ else (GZIP, BZIP2)
+"""The first bytes of what can be decompressed."""
+
 LAST_FLAGS = b"\x1f"
 """The largest valid flags byte of a gzip header; zlib rejects larger ones, the faster implementation ignores them."""
 
 WITH_HEADER = 16 + zlib.MAX_WBITS
 """The wbits argument with which zlib expects a gzip header and a checksum."""
-
-
-class DamagedData(ValueError):
-    """Compressed data is truncated or corrupt; everything before the damage was read."""
-
-
-class UnfinishedData(DamagedData):
-    """Compressed data is truncated, such as while it is still being written."""
 
 
 def _fast() -> Any:
@@ -41,46 +48,19 @@ def _fast() -> Any:
 FAST = _fast()
 
 
-class Decompressed(BufferedIOBase):
+class Decompressed(PeekableStream):
     """
     A decompressed stream of one or several members, with optional zero padding, as on tapes.
 
-    It yields the same bytes as zcat and bzcat. Every read at the damage raises `DamagedData`.
+    It yields the same bytes as zcat, bzcat and xzcat. Every read at the damage raises `DamagedData`.
 
     Args:
         stream: The compressed bytes, from the first one. It is not closed.
-        magic: `GZIP` or `BZIP2`, the first bytes of the stream.
+        magic: One of `MAGICS`, the first bytes of the stream.
     """
 
     def __init__(self, stream: BufferedIOBase, magic: bytes) -> None:
-        self._pieces = _members(_Input(stream), magic)
-        self._ready = b""
-        self._damage: Exception | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def peek(self, _size: int = 0, /) -> bytes:
-        """Return some bytes without taking them; none at the end."""
-        if self._damage is not None and not self._ready:
-            raise self._damage
-        while not self._ready:
-            try:
-                self._ready = next(self._pieces)
-            except StopIteration:
-                break
-            except (DamagedData, OSError) as error:
-                self._damage = error
-                raise
-        return self._ready
-
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return some bytes, at most *size*; none at the end."""
-        ready = self.peek()
-        size = len(ready) if size < 0 else size
-        self._ready = ready[size:]
-        return ready[:size]
+        super().__init__(_members(_Input(stream), magic))
 
 
 class _Input:
@@ -131,7 +111,7 @@ class _Input:
 
 
 def _members(data: _Input, magic: bytes) -> Iterator[bytes]:
-    member, kind = (_gzip_member, "gzip") if magic == GZIP else (_bzip2_member, "bzip2")
+    member, kind = {GZIP: (_gzip_member, "gzip"), BZIP2: (_bzip2_member, "bzip2"), XZ: (_xz_member, "xz")}[magic]
     yield from member(data)
     while not data.is_at_end():
         if data.peek(len(magic)) != magic:
@@ -207,3 +187,54 @@ def _bzip2_member(data: _Input) -> Iterator[bytes]:
             pieces.append(piece)
     yield b"".join(pieces)
     data.put_back(decompressor.unused_data)
+
+
+def _xz_member(data: _Input) -> Iterator[bytes]:
+    if not data.is_seekable:
+        yield from _unpacked(data, OUTPUT_OF_XZ)
+        return
+    start, done = data.tell(), 0
+    try:
+        for piece in _unpacked(data, CHUNK):
+            yield piece
+            done += len(piece)
+    except UnfinishedData:
+        raise  # no call failed, so no output was discarded
+    except DamagedData:
+        data.seek(start)
+        yield from _unpacked(data, 1, after=done)
+
+
+def _unpacked(data: _Input, size: int, *, after: int = 0) -> Iterator[bytes]:
+    """Yield the output of one xz stream; lzma discards what a call that finds damage would return, up to *size*."""
+    import lzma  # noqa: PLC0415 - Python may be built without it
+
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, MOST_MEMORY_OF_XZ)
+    pieces: list[bytes] = []
+    held = 0
+    while not decompressor.eof:
+        if decompressor.needs_input or held >= CHUNK:
+            yield b"".join(pieces)
+            pieces, held = [], 0
+        compressed = data.take() if decompressor.needs_input else b""
+        if decompressor.needs_input and not compressed:
+            raise UnfinishedData("the compressed data is truncated")
+        try:
+            piece = decompressor.decompress(compressed, min(CHUNK, after) or size)
+        except lzma.LZMAError as error:
+            yield b"".join(pieces)
+            raise DamagedData(_damage_of_xz(str(error))) from error
+        if after:
+            after -= len(piece)
+        elif piece:
+            pieces.append(piece)
+            held += len(piece)
+    yield b"".join(pieces)
+    data.put_back(decompressor.unused_data)
+
+
+def _damage_of_xz(message: str) -> str:
+    if "limit" in message:
+        needed = MOST_MEMORY_OF_XZ // 1024**2
+        return f"the compressed data needs more than {needed} MiB of memory; decompress it first with xz -dk"
+    return "the compressed data is corrupt: invalid data"

@@ -4,7 +4,8 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.folders import walk
-from snapshots.adapters.cowrie.layers import ForeignFile
+from snapshots.adapters.cowrie.layers import ForeignFile, Identity, refuse_own
 from snapshots.app.errors import LogUnreadable
 
 NOT_LOGS = frozenset({"downloads", "tty"})
@@ -31,16 +32,20 @@ class FoundLogs:
 
     Attributes:
         contents: What to read.
-        skipped: Files in folders and patterns that are not Cowrie logs, and links to folders.
+        skipped: Files in folders and patterns without Cowrie events, and links to folders.
+        foreign: Files in folders and patterns of kinds that contain no log lines, by their kind and what to do.
         problems: A message for each file or folder that cannot be loaded although it was named or may be a log.
     """
 
     contents: tuple[LogContent, ...]
     skipped: tuple[Path, ...]
+    foreign: Mapping[str, Sequence[Path]]
     problems: tuple[str, ...]
 
 
-def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
+def find_logs(
+    paths: Iterable[str], decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]] = frozenset
+) -> FoundLogs:
     """
     Find the logs that a user means.
 
@@ -48,27 +53,30 @@ def find_logs(paths: Iterable[str], decoder: LineDecoder) -> FoundLogs:
         paths: Files, folders (searched with their sub-folders), patterns with `*`, `?` or `[`, or `-`
             for standard input. A named file is always read; in folders and patterns only logs are.
         decoder: Turns lines into events.
+        own: Returns the files of the database, which are never opened.
 
     Returns:
         Each file once. They are ordered by the time of their first event, because `cowrie.json` is the
         newest of its set though its name sorts first; those without one come last.
     """
-    search = _Search(decoder)
+    search = _Search(decoder, own)
     for text in paths:
         search.add(text)
     return search.found()
 
 
 class _Search:
-    def __init__(self, decoder: LineDecoder) -> None:
+    def __init__(self, decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]]) -> None:
         self._decoder = decoder
+        self._own = own
         self._contents: dict[object, LogContent] = {}
         self._skipped: list[Path] = []
+        self._foreign: dict[str, list[Path]] = {}
         self._problems: list[str] = []
 
     def found(self) -> FoundLogs:
         contents = sorted(self._contents.values(), key=by_age)
-        return FoundLogs(tuple(contents), tuple(self._skipped), tuple(self._problems))
+        return FoundLogs(tuple(contents), tuple(self._skipped), self._foreign, tuple(self._problems))
 
     def add(self, text: str) -> None:
         """Add the files of one argument."""
@@ -108,6 +116,7 @@ class _Search:
         """Add a file if it is named or a log, and return whether it was added."""
         content = LogContent(path, self._decoder, is_named=is_named)
         try:
+            refuse_own(path, content.name, self._own())
             if is_log(content) or is_named:
                 status = path.stat()
                 self._contents.setdefault((status.st_dev, status.st_ino), content).is_named |= is_named
@@ -115,7 +124,9 @@ class _Search:
         except ForeignFile as error:
             if is_named:
                 self._problems.append(str(error))
-                return False
+            else:
+                self._foreign.setdefault(error.reason, []).append(path)
+            return False
         except LogUnreadable as error:
             self._problems.append(str(error))
             return False
@@ -192,7 +203,7 @@ def _may_be_visited(name: str) -> bool:
 
 def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:
     """Order contents by the first event; among equals `cowrie.json` is newer than `.1`, and `.1` than `.2`."""
-    name = re.sub(r"\.(gz|bz2)$", "", content.name)
+    name = re.sub(r"\.(gz|bz2|xz)$", "", content.name)
     number = re.search(r"\.(\d{1,6})$", name)
     rotated = -int(number[1]) if number else 1
     stem = re.sub(r"\.\d+$|[._]\d{4}-\d{2}-\d{2}", "", name)

@@ -3,12 +3,13 @@
 import codecs
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
-from snapshots.adapters.cowrie.decompress import BZIP2, GZIP, Decompressed
-from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED
+from snapshots.adapters.cowrie.decompress import HAS_XZ, MAGICS, Decompressed
+from snapshots.adapters.cowrie.streams import CHUNK, DAMAGED, PeekableStream
 from snapshots.app.errors import LogUnreadable
 
 MOST_LAYERS = 3
@@ -16,11 +17,11 @@ MOST_LAYERS = 3
 
 TAR_HEADER = 512
 
-UNPACK = "decompress it first (plain, gzip and bzip2 logs are supported)"
+UNPACK = "decompress it first; plain, gzip, bzip2 and xz logs are read"
 EXTRACT = "extract it and load the files"
 NO_LOG = "it is not a log"
 FOREIGN: Mapping[bytes, tuple[str, str]] = {
-    b"\xfd7zXZ": ("compressed with xz", UNPACK),
+    **({} if HAS_XZ else {b"\xfd7zXZ": ("compressed with xz", UNPACK)}),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", UNPACK),
     b"\x04\x22\x4d\x18": ("compressed with lz4", UNPACK),
     b"LZIP": ("compressed with lzip", UNPACK),
@@ -41,6 +42,12 @@ _TEXT_LOG = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\
 _DOCKER_LOCAL = re.compile(rb"\0[\0-\xff]{3}\n\x06std(?:out|err)\x10")
 """How a log of Docker's driver `local` begins: a length, and a record that names its stream."""
 
+OWN = "part of the database in use; it is not a log"
+"""SQLite loses its locks on a file when the same process opens the file once more and closes it (POSIX)."""
+
+Identity = tuple[int, int]
+"""The device and the inode of a file, which every name of it shares."""
+
 DEVICES: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a character device"),
     (stat.S_ISBLK, "a block device"),
@@ -60,7 +67,29 @@ ENCODINGS = (
 
 
 class ForeignFile(LogUnreadable):
-    """A file of a kind that contains no log lines."""
+    """
+    A file of a kind that contains no log lines.
+
+    Args:
+        name: The file.
+        reason: Its kind, and what to do with it, to be read after "is".
+
+    Attributes:
+        reason: The same.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} is {reason}")
+        self.reason = reason
+
+
+def special_kind(path: Path) -> str | None:
+    """Return the kind of a pipe, a device or a socket; None for files, folders and what cannot be looked at."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return next((kind for is_kind, kind in ((stat.S_ISFIFO, "a named pipe"), *DEVICES) if is_kind(mode)), None)
 
 
 def refuse_device(path: Path, name: str) -> None:
@@ -74,7 +103,22 @@ def refuse_device(path: Path, name: str) -> None:
     mode = path.stat().st_mode
     for is_kind, kind in DEVICES:
         if is_kind(mode):
-            raise ForeignFile(f"{name} is {kind}; only files, folders and pipes can be loaded")
+            raise ForeignFile(name, f"{kind}; only files, folders and pipes can be loaded")
+
+
+def refuse_own(path: Path, name: str, own: AbstractSet[Identity]) -> None:
+    """
+    Refuse the files of the database, under whatever name.
+
+    Raises:
+        ForeignFile: It is one of them.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return  # reported when it is opened
+    if (status.st_dev, status.st_ino) in own:
+        raise ForeignFile(name, OWN)
 
 
 def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
@@ -94,25 +138,26 @@ def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
             beginning: bytes = stream.peek(TAR_HEADER)[:TAR_HEADER]  # type: ignore[attr-defined]  # each kind has it
         except DAMAGED:
             return stream
-        if beginning.startswith((GZIP, BZIP2)):
-            stream = Decompressed(stream, GZIP if beginning.startswith(GZIP) else BZIP2)
+        magic = next((magic for magic in MAGICS if beginning.startswith(magic)), None)
+        if magic is not None:
+            stream = Decompressed(stream, magic)
         else:
             _refuse_foreign(beginning, name)
             encoding = next((encoding for encoding, begins in ENCODINGS if begins.match(beginning)), None)
-            return stream if encoding is None else Transcoded(stream, encoding)
-    raise ForeignFile(f"{name} is compressed more than {MOST_LAYERS} times; decompress it first")
+            return stream if encoding is None else PeekableStream(_transcoded(stream, encoding))
+    raise ForeignFile(name, f"compressed more than {MOST_LAYERS} times; decompress it first")
 
 
 def _refuse_foreign(beginning: bytes, name: str) -> None:
     for start, (kind, advice) in FOREIGN.items():
         if beginning.startswith(start):
-            raise ForeignFile(f"{name} is {kind}; {advice}")
+            raise ForeignFile(name, f"{kind}; {advice}")
     if _TEXT_LOG.match(beginning):
-        raise ForeignFile(f"{name} is Cowrie's text log; load its JSON log")
+        raise ForeignFile(name, "Cowrie's text log; load its JSON log")
     if _DOCKER_LOCAL.match(beginning):
-        raise ForeignFile(f"{name} is a log of Docker's driver `local`; load the output of `docker logs CONTAINER`")
+        raise ForeignFile(name, "a log of Docker's driver `local`; load the output of `docker logs CONTAINER`")
     if _is_tar(beginning):
-        raise ForeignFile(f"{name} is a tar archive; {EXTRACT}")
+        raise ForeignFile(name, f"a tar archive; {EXTRACT}")
 
 
 def _is_tar(beginning: bytes) -> bool:
@@ -127,35 +172,9 @@ def _is_tar(beginning: bytes) -> bool:
     return True
 
 
-class Transcoded(BufferedIOBase):
-    """
-    A stream transcoded to UTF-8; invalid bytes become U+FFFD.
-
-    Args:
-        stream: What to read.
-        encoding: Python's name of it.
-    """
-
-    def __init__(self, stream: BufferedIOBase, encoding: str) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        self._ready = b""
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def peek(self, _size: int = 0, /) -> bytes:
-        """Return some bytes without taking them; none at the end."""
-        while not self._ready and (chunk := self._stream.read1(CHUNK)):
-            self._ready = self._decoder.decode(chunk).encode()
-        if not self._ready:
-            self._ready = self._decoder.decode(b"", final=True).encode()
-        return self._ready
-
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return some bytes, at most *size*; none at the end."""
-        ready = self.peek()
-        size = len(ready) if size < 0 else size
-        self._ready = ready[size:]
-        return ready[:size]
+def _transcoded(stream: BufferedIOBase, encoding: str) -> Iterator[bytes]:
+    """Yield a text in UTF-8; invalid bytes become U+FFFD."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    while chunk := stream.read1(CHUNK):
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()

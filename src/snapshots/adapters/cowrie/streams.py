@@ -1,12 +1,19 @@
 """Bytes as they come, from files and pipes."""
 
+from collections.abc import Iterator
 from io import BufferedIOBase, RawIOBase
 from typing import TYPE_CHECKING
 
-from snapshots.adapters.cowrie.decompress import DamagedData
-
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+
+class DamagedData(ValueError):
+    """Compressed data is truncated or corrupt; everything before the damage was read."""
+
+
+class UnfinishedData(DamagedData):
+    """Compressed data is truncated, such as while it is still being written."""
 
 
 DAMAGED: tuple[type[Exception], ...] = (OSError, DamagedData)
@@ -25,6 +32,46 @@ def separator_of(beginning: bytes) -> bytes:
     """Return the line separator of a content: a newline, or another character that is used instead."""
     text = beginning[: LONGEST_BEGINNING - 1]
     return next((sign for sign in (b"\n", b"\r", b"\x1e") if sign in text[1:-1]), b"\n")
+
+
+class PeekableStream(BufferedIOBase):
+    """
+    A stream of pieces that are made when they are read, and can be looked at first.
+
+    Args:
+        pieces: The content; empty pieces are skipped. Every read after the piece at which it raises one of `DAMAGED`
+            raises the same error.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._ready = b""
+        self._damage: Exception | None = None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def peek(self, _size: int = 0, /) -> bytes:
+        """Return some bytes without taking them; none at the end."""
+        if self._damage is not None and not self._ready:
+            raise self._damage
+        while not self._ready:
+            try:
+                self._ready = next(self._pieces)
+            except StopIteration:
+                break
+            except DAMAGED as error:
+                self._damage = error
+                raise
+        return self._ready
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return some bytes, at most *size*; none at the end."""
+        ready = self.peek()
+        size = len(ready) if size < 0 else size
+        self._ready = ready[size:]
+        return ready[:size]
 
 
 class Begun(RawIOBase):

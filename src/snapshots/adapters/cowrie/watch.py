@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedIOBase
@@ -9,13 +10,13 @@ from pathlib import Path
 
 from snapshots.adapters.cowrie.content import LogContent
 from snapshots.adapters.cowrie.decode import LineDecoder
+from snapshots.adapters.cowrie.decompress import MAGICS
 from snapshots.adapters.cowrie.files import by_age, files_named, is_log
-from snapshots.adapters.cowrie.layers import ForeignFile
+from snapshots.adapters.cowrie.layers import OWN, ForeignFile, Identity, special_kind
 from snapshots.adapters.cowrie.pieces import HEAD, first_event_in
-from snapshots.app.errors import LogUnreadable, SourceUnreadable
+from snapshots.app.errors import LogUnreadable, SettingRefused, SourceUnreadable
 from snapshots.app.lines import BadLine, LogEvent, Mark
 
-COMPRESSED = (b"\x1f\x8b", b"BZh")
 LONGEST_MAGIC = 16
 """Number of bytes that suffice to detect compression and encoding."""
 
@@ -24,8 +25,6 @@ BEGINNING = 4096
 
 IDLE_LOOKS = 60
 """After how many looks at which nothing was new a file is closed; it is opened again when it grows."""
-
-Identity = tuple[int, int]
 
 
 class WaitingContent(LogContent):
@@ -173,13 +172,27 @@ class FolderWatch:
         paths: Files, folders and patterns; they may name nothing yet.
         decoder: Turns lines into events.
         warn: Tells an operator, once for each, which files may not be read.
+        own: Returns the files of the database, which are never opened.
+
+    Raises:
+        SettingRefused: A path names a pipe, a device or a socket.
     """
 
-    def __init__(self, paths: Sequence[str], decoder: LineDecoder, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        decoder: LineDecoder,
+        warn: Callable[[str], None],
+        own: Callable[[], AbstractSet[Identity]] = frozenset,
+    ) -> None:
+        for text in paths:
+            if (kind := special_kind(Path(text))) is not None:
+                raise SettingRefused(f"{text} is {kind}, which --follow cannot read; load it without --follow")
         self._paths = paths
         self._named = frozenset(map(Path, paths))
         self._decoder = decoder
         self._warn = warn
+        self._own = own
         self._refused: set[Path] = set()
         self._has_looked = False
         self._followed: dict[Identity, _Followed] = {}
@@ -218,33 +231,36 @@ class FolderWatch:
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """Yield the files that may be logs. The others are reported once, and checked again when they change."""
-        passed_over: list[Path] = []
+        passed_over: dict[str, list[Path]] = {}
+        own = self._own()
         for path in files_named(self._paths):
             try:
                 status = path.stat()
             except OSError:
                 continue  # deleted meanwhile
             identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
-            if identity in self._followed or path in self._named:
+            if identity not in own and (identity in self._followed or path in self._named):
                 yield path, status
             elif self._foreign.get(identity) != state:
-                if self._may_be_log(path):
+                reason = OWN if identity in own else self._why_no_log(path)
+                if reason is None:
                     yield path, status
                     continue
                 if status.st_size and identity not in self._foreign:
-                    passed_over.append(path)
+                    passed_over.setdefault(reason, []).append(path)
                 self._foreign[identity] = state
-        if passed_over:
-            files = "1 file" if len(passed_over) == 1 else f"{len(passed_over):,} files"
-            self._warn(f"skipped {files} without Cowrie events, such as {passed_over[0]}")
+        for reason, paths in passed_over.items():
+            files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+            self._warn(f"skipped {files} {(reason and f'({reason})') or 'without Cowrie events'}, such as {paths[0]}")
 
-    def _may_be_log(self, path: Path) -> bool:
+    def _why_no_log(self, path: Path) -> str | None:
+        """Return the kind of a file that contains no log lines, "" if it has no events, or None if it may be a log."""
         try:
-            return is_log(LogContent(path, self._decoder))
-        except ForeignFile:
-            return False
+            return None if is_log(LogContent(path, self._decoder)) else ""
+        except ForeignFile as error:
+            return error.reason
         except SourceUnreadable:
-            return True  # reported when it is read
+            return None  # reported when it is read
 
     def forget(self) -> None:
         """Let every file be read again from its marks."""
@@ -282,7 +298,7 @@ class FolderWatch:
             held = None
         if held is None:
             content = LogContent(path, self._decoder)
-            if not beginning.startswith(COMPRESSED):
+            if not beginning.startswith(MAGICS):
                 content = (
                     GrowingContent(path, self._decoder, identity)
                     if content.is_plain
@@ -290,7 +306,7 @@ class FolderWatch:
                 )
             held = self._followed[identity] = _Followed(content, beginning)
         held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
-        held.is_growing_archive = beginning.startswith(COMPRESSED) and self._has_looked
+        held.is_growing_archive = beginning.startswith(MAGICS) and self._has_looked
         return [held.content] if status.st_size and not held.is_growing_archive else ()
 
     def _can_be_read(self, content: LogContent) -> bool:

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,17 @@ def path_of(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
     return Path(str(url.database)).absolute()
+
+
+def identities_of(url: URL) -> AbstractSet[tuple[int, int]]:
+    """Return the device and inode of each file of a SQLite database that exists at present."""
+    path = path_of(url)
+    found = set()
+    for end in ("", "-wal", "-shm", "-journal") if path is not None else ():
+        with suppress(OSError):
+            status = os.stat(f"{path}{end}")  # noqa: PTH116 - the end belongs to the name
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def is_read_only(url: URL) -> bool:
