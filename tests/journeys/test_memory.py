@@ -10,14 +10,19 @@ import pytest
 
 LARGEST_KILOBYTES = 150 * 1024
 
+# Not ru_maxrss where it can be helped: Linux starts it at the size of the process that forked this one.
 LOAD = """
-import resource, sys
+import pathlib, re, resource, sys
 from snapshots.__main__ import main
 try:
     main()
 finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak // 1024 if sys.platform == "darwin" else peak)
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        print(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1])
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak // 1024 if sys.platform == "darwin" else peak)
 """
 
 
