@@ -24,6 +24,7 @@ from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
+from snapshots.domain.network_name import NetworkName, newest_name
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.provenance import CurrentFacts
@@ -117,7 +118,7 @@ class InMemoryInventory:
     def learn(
         self,
         observations: Collection[IpObservation],
-        organizations: Mapping[int, str],
+        organizations: Mapping[int, NetworkName],
         newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
@@ -140,7 +141,8 @@ class InMemoryInventory:
             known = self.memory.addresses[address]
             if known.looked_up_until >= since:
                 known.looked_up_until = max(known.looked_up_until, until)
-        self.memory.organizations.update(organizations)
+        for number, name in organizations.items():
+            self.memory.names[number] = newest_name(self.memory.names.get(number, name), name)
         for address, facts in newest.items():
             self.memory.addresses[address].newest = facts.snapshot
 

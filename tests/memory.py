@@ -10,6 +10,7 @@ from snapshots.app.lines import Mark
 from snapshots.app.ports import Document
 from snapshots.app.run_ports import RunRecord, RunState
 from snapshots.domain.history import RegisteredBuild
+from snapshots.domain.network_name import NetworkName
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress
@@ -47,7 +48,7 @@ class Memory:
 
     addresses: dict[IpAddress, KnownAddress] = field(default_factory=dict)
     observations: dict[tuple[IpAddress, str, datetime], IpObservation] = field(default_factory=dict)
-    organizations: dict[int, str] = field(default_factory=dict)
+    names: dict[int, NetworkName] = field(default_factory=dict)
     sources: dict[int, RegisteredBuild] = field(default_factory=dict)
     sessions: dict[str, SessionSummary] = field(default_factory=dict)
     letters: dict[str, DeadLetter] = field(default_factory=dict)
@@ -66,3 +67,8 @@ class Memory:
     found_by: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     session_documents: dict[str, str] = field(default_factory=dict)
     raw_events: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def organizations(self) -> dict[int, str]:
+        """Names of networks by their numbers."""
+        return {number: name.text for number, name in self.names.items()}

@@ -22,6 +22,7 @@ from snapshots.domain.concentration import Concentration
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.judgement import EVER
+from snapshots.domain.network_name import NetworkName
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
@@ -91,7 +92,7 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         stores.inventory.register([s.sighting for s in summaries if s.sighting], registered_at=NOON)
         if any(summary.source_ip == HOME for summary in summaries):
             said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
-            stores.inventory.learn([said], {9: "Nine"}, {HOME: current(now)}, learned_at=NOON)
+            stores.inventory.learn([said], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
         stores.sessions.save(summaries, run="r", saved_at=NOON)
 
 

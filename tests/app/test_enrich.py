@@ -262,6 +262,19 @@ def test_an_organization_is_no_fact_of_its_own() -> None:
     assert database.memory.organizations == {15169: "Alphabet"}
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_the_newest_table_names_a_network(*, newest_first: bool) -> None:
+    """In whatever order tables are consulted and addresses are looked up."""
+    database = InMemoryDatabase()
+    renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
+    tables = [table(renamed, at=NOON), table()]
+
+    for each in tables if newest_first else reversed(tables):
+        service(database, each).enrich([sighted("s")])
+
+    assert database.memory.organizations == {15169: "Alphabet"}
+
+
 @pytest.mark.parametrize(("builds", "judged"), [(3, 3), (12, 12), (13, 1)])
 def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_little(builds: int, judged: int) -> None:
     """The next one of that address, from another time, needs no more of its history then."""

@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+from sqlalchemy import select
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import known_addresses
+from snapshots.adapters.sql.tables import known_addresses, known_networks
 from snapshots.app.ports import Database
 from snapshots.app.session_ports import SessionChange
 from snapshots.domain.ip_type import IpType
+from snapshots.domain.network_name import NetworkName, newest_name
 from snapshots.domain.observation import IpObservation, SourceBuild
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.source_ip import IpAddress, Sighting
@@ -19,7 +24,9 @@ from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 def learn(database: Database, *observations: IpObservation) -> None:
     with database.transaction() as stores:
         stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
-        stores.inventory.learn(observations, {64500: "Example"}, {HOME: current(snapshot())}, learned_at=NOON)
+        stores.inventory.learn(
+            observations, {64500: NetworkName("Example", NOON)}, {HOME: current(snapshot())}, learned_at=NOON
+        )
 
 
 def history(database: Database, *addresses: IpAddress) -> list[IpObservation]:
@@ -151,3 +158,33 @@ def counted(database: Database) -> dict[str, tuple[int, datetime, datetime]]:
     with database.reading() as connection:
         rows = connection.execute(known_addresses.select()).all()
     return {row.ip_address: (row.session_count, row.first_seen, row.last_seen) for row in rows}
+
+
+def names_in(database: Database) -> dict[int, str | None]:
+    if isinstance(database, InMemoryDatabase):
+        return dict(database.memory.organizations)
+    assert isinstance(database, SqlDatabase)
+    with database.reading() as connection:
+        return {each.asn_number: each.organization_name for each in connection.execute(select(known_networks))}
+
+
+STATED = [
+    {64500: NetworkName("Old", NOON), 64501: NetworkName("Without a date")},
+    {64500: NetworkName("b of the newest table", NOON + DAY), 64501: NetworkName("Dated", NOON - 400 * DAY)},
+    {64500: NetworkName("a of the newest table", NOON + DAY), 64502: NetworkName("ä", NOON)},
+    {64500: NetworkName("Older", NOON - DAY), 64502: NetworkName("Z", NOON)},
+]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4)))[::5])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_names_of_networks_do_not_depend_on_batches(database: Database, order: tuple[int, ...], size: int) -> None:
+    """The newest table names a network; of two names with the same date it is the smaller text, everywhere."""
+    for first in range(0, 4, size):
+        batch: dict[int, NetworkName] = {}
+        for names in (STATED[n] for n in order[first : first + size]):
+            batch |= {number: newest_name(batch.get(number, name), name) for number, name in names.items()}
+        with database.transaction() as stores:
+            stores.inventory.learn([], batch, {}, learned_at=NOON)
+
+    assert names_in(database) == {64500: "a of the newest table", 64501: "Dated", 64502: "Z"}

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 
 from snapshots.app.ports import Clock, Document, FactSource, Shelf, Stores
 from snapshots.domain.history import BuildCalendar, RegisteredBuild
+from snapshots.domain.network_name import NetworkName, newest_name
 from snapshots.domain.observation import NOTHING, IpFacts, IpObservation
 from snapshots.domain.provenance import CurrentFacts, current_facts
 from snapshots.domain.reading import AsOfReader
@@ -104,11 +106,13 @@ class Lookups:
             for each in said
             if each.facts != NOTHING and (each.address, each.source, each.observed_at) not in known
         ]
-        named = [(each.facts.asn, each.facts.organization) for each in learned]
+        organizations: dict[int, NetworkName] = {}
+        for each in learned:
+            _add_name(organizations, each.facts, each.observed_at)
         shown = {each.address: self._newest([*held.get(each.address, ()), each], calendar) for each in learned}
         stores.inventory.learn(
             learned,
-            {asn: organization for asn, organization in named if asn is not None and organization is not None},
+            organizations,
             {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
             learned_at=self._clock.now(),
         )
@@ -139,15 +143,14 @@ class Lookups:
         held = stores.inventory.history_of(touched) if touched else {}
         histories = {address: list(said) for address, said in held.items()}
         learned: dict[tuple[IpAddress, str, object], IpObservation] = {}
-        organizations: dict[int, str] = {}
+        organizations: dict[int, NetworkName] = {}
         for source, addresses in wanted:
             build = source.build
             spoken_of = [address for address in addresses if address.version in source.versions]
             said = source.look_up(spoken_of) if spoken_of else {}
             for address in spoken_of:
                 facts = said.get(address, NOTHING)
-                if facts.asn is not None and facts.organization is not None:
-                    organizations[facts.asn] = facts.organization
+                _add_name(organizations, facts, build.built_at)
                 history = histories.setdefault(address, [])
                 own = [o for o in history if o.source == build.name]
                 for each in calendar.extended(own, address, facts, build=build):
@@ -172,3 +175,11 @@ class Lookups:
         considered = calendar.nearest(history, at)
         snapshot = self._reader.read(considered, at=at).snapshot
         return current_facts(snapshot, considered, history, at) if snapshot is not None else None
+
+
+def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:
+    """Add what a network is called, unless the name that is there is to be kept."""
+    if facts.asn is None or facts.organization is None:
+        return
+    stated = NetworkName(facts.organization, stated_at)
+    organizations[facts.asn] = newest_name(organizations.get(facts.asn, stated), stated)

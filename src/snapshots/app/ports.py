@@ -13,6 +13,7 @@ from snapshots.app.run_ports import Runs
 from snapshots.app.session_ports import OpenSessions, SessionChange, SessionStore
 from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.history import RegisteredBuild
+from snapshots.domain.network_name import NetworkName
 from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.source_ip import IpAddress, Sighting
@@ -163,7 +164,7 @@ class IpInventory(Protocol):
     def learn(
         self,
         observations: Collection[IpObservation],
-        organizations: Mapping[int, str],
+        organizations: Mapping[int, NetworkName],
         newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
@@ -178,7 +179,7 @@ class IpInventory(Protocol):
 
         Args:
             observations: What registered builds said of registered addresses, or another loader's enrichment.
-            organizations: Names of autonomous systems by their numbers.
+            organizations: Names of autonomous systems by their numbers; the stored name is the result of `newest_name`.
             newest: The newest facts of each address.
             learned_at: The present moment.
             looked_up: Addresses that were looked up in the builds behind *since* up to *until*.

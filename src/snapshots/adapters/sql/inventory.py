@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -15,7 +16,9 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     case,
+    cast,
     exists,
     func,
     literal,
@@ -37,6 +40,7 @@ from snapshots.app.lookup import ENRICHMENT
 from snapshots.app.ports import Document
 from snapshots.domain.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
+from snapshots.domain.network_name import NetworkName, newest_name
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.source_ip import IpAddress, Sighting
@@ -156,11 +160,10 @@ class SqlIpInventory:
                 [(a.text, first or registered_at, last or registered_at) for a, first, last in seen], registered_at
             )
         if self._others.networks is not None:
-            row, now = self._others.networks.c, literal(registered_at, known_networks.c.created_at.type)
-            named = select(row.asn_number, row.organization_name, now, now).where(row.organization_name.is_not(None))
-            columns = ["asn_number", "organization_name", "created_at", "updated_at"]
-            statement = insert(self._connection, known_networks).from_select(columns, named)
-            self._connection.execute(statement.on_conflict_do_nothing())
+            row = self._others.networks.c
+            named = select(row.asn_number, row.organization_name).where(row.organization_name.is_not(None))
+            names = {number: NetworkName(text) for number, text in self._connection.execute(named)}
+            self._name_networks({}, names, registered_at)
 
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         """Return what stands in another loader's column `enrichment`."""
@@ -216,7 +219,7 @@ class SqlIpInventory:
     def learn(
         self,
         observations: Collection[IpObservation],
-        organizations: Mapping[int, str],
+        organizations: Mapping[int, NetworkName],
         newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
@@ -225,8 +228,8 @@ class SqlIpInventory:
         until: int = 0,
     ) -> None:
         """Insert observations, or let their confirmed_until grow; show the newest facts on the address."""
-        networks = {facts.snapshot.asn: None for facts in newest.values() if facts.snapshot.asn is not None}
-        self._name_networks(networks | dict(organizations), learned_at)
+        networks = {facts.snapshot.asn for facts in newest.values() if facts.snapshot.asn is not None}
+        self._name_networks(networks, organizations, learned_at)
         if observations:
             last = self.learned_last()
             if last is not None and learned_at <= last:  # another process has another clock
@@ -256,27 +259,38 @@ class SqlIpInventory:
         nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", *dates))
         self._connection.execute(update(known_addresses).where(row.ip_address.in_(texts)).values(**nothing))
 
-    def _name_networks(self, organizations: Mapping[int, str | None], now: datetime) -> None:
-        """Insert missing networks with their names."""
-        rows = [
-            {"asn_number": number, "organization_name": text, "first_seen": now, "last_seen": now}
-            | {"created_at": now, "updated_at": now}
-            for number, text in sorted(organizations.items())
-        ]
+    def _name_networks(
+        self, networks: Collection[int], organizations: Mapping[int, NetworkName], now: datetime
+    ) -> None:
+        """Insert missing networks, and let each have the newest of its names."""
+        times = {"first_seen": now, "last_seen": now, "created_at": now, "updated_at": now}
+        rows = [{"asn_number": number} | times for number in sorted({*networks, *organizations})]
         if not rows:
             return
-        statement = insert(self._connection, known_networks)
-        name = statement.excluded.organization_name
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[known_networks.c.asn_number],
-                set_={
-                    "organization_name": func.coalesce(name, known_networks.c.organization_name),
-                    "updated_at": statement.excluded.updated_at,
-                },
-            ),
-            rows,
-        )
+        self._connection.execute(insert(self._connection, known_networks).on_conflict_do_nothing(), rows)
+        row = known_networks.c
+        # In the order of their numbers, so that two transactions cannot wait for each other.
+        held = select(row.asn_number, row.organization_name, row.organization_name_at).order_by(row.asn_number)
+        numbers = each_of(self._connection, list(map(str, organizations))).subquery()
+        wanted = row.asn_number.in_(select(cast(numbers.c.value, BigInteger)))
+        changes = []
+        for number, text, stated_at in self._connection.execute(held.where(wanted).with_for_update()):
+            name = organizations[number]
+            if text is not None:
+                name = newest_name(NetworkName(text, stated_at), name)
+            if name != (text, stated_at):
+                changes.append({"number": number, "name": name.text, "name_at": name.stated_at, "now": now})
+        if changes:
+            self._connection.execute(
+                update(known_networks)
+                .where(row.asn_number == bindparam("number"))
+                .values(
+                    organization_name=bindparam("name"),
+                    organization_name_at=bindparam("name_at"),
+                    updated_at=bindparam("now"),
+                ),
+                changes,
+            )
 
 
 def learned_last() -> ScalarSelect[datetime]:

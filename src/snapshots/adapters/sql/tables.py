@@ -64,12 +64,12 @@ known_networks = Table(
     metadata,
     Column("asn_number", BigInteger, primary_key=True, autoincrement=False),
     Column("organization_name", Text),
+    Column("organization_name_at", UtcDateTime),
     Column("first_seen", UtcDateTime),
     Column("last_seen", UtcDateTime),
     Column("unique_ip_count", Integer, nullable=False, server_default=text("0")),
     Column("total_session_count", Integer, nullable=False, server_default=text("0")),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
+    *(Column(each, UtcDateTime, nullable=False) for each in ("created_at", "updated_at")),
 )
 
 ip_observations = Table(
