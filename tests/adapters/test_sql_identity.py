@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from snapshots.adapters.clock import SystemClock
+from snapshots.adapters.sql.adoption import SqlAdoption
+from snapshots.adapters.sql.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreReplaced, StoreUnavailable
 from snapshots.app.run_ports import RunKind
+from tests.ancestor import Ancestor
 from tests.strategies import NOON
 
 
@@ -93,3 +97,99 @@ def test_a_database_of_the_same_name_on_a_server_is_another_one(postgresql: str)
         with pytest.raises(StoreReplaced):
             begin(database, "3")
     admin.dispose()
+
+
+class Loses:
+    """Is told of a copy, and loses its target once a page is stored."""
+
+    def __init__(self, lose: Callable[[], object]) -> None:
+        self._lose = lose
+
+    def table_opened(self, table: str, rows: int) -> None:
+        pass
+
+    def rows_copied(self, count: int) -> None:
+        if count:
+            self._lose()
+
+
+@LOSSES
+def test_a_copy_ends_when_its_target_lost_its_name(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """A copy that reported success would be gone."""
+    file = tmp_path / "target.db"
+    with (
+        closing(SqlDatabase(f"sqlite:///{tmp_path}/source.db")) as source,
+        closing(SqlDatabase(f"sqlite:///{file}")) as target,
+    ):
+        begin(source, "1")
+        with pytest.raises(StoreReplaced, match="deleted, moved or replaced"):
+            copy_database(source, target, Loses(lambda: lose(file)))
+
+    assert file.exists() == (lose is replace)
+
+
+def change_tables(database: SqlDatabase) -> None:
+    with database.changing_tables():
+        pass
+
+
+WRITERS = pytest.mark.parametrize(
+    "write",
+    [
+        change_tables,
+        SqlDatabase.migrate,
+        SqlDatabase.build_indexes,
+        SqlDatabase.drop_query_indexes,
+        SqlDatabase.refresh_statistics,
+    ],
+)
+
+
+@LOSSES
+@WRITERS
+def test_no_writer_goes_on_with_a_file_that_lost_its_name(
+    tmp_path: Path, lose: Callable[[Path], None], write: Callable[[SqlDatabase], object]
+) -> None:
+    """Tables and indexes are changed, and statistics refreshed, in the file that was written before or in none."""
+    file = tmp_path / "test.db"
+    with closing(SqlDatabase(f"sqlite:///{file}")) as database:
+        begin(database, "1")
+        lose(file)
+        with pytest.raises(StoreReplaced):
+            write(database)
+
+    assert file.exists() == (lose is replace)
+
+
+@LOSSES
+def test_tables_are_not_changed_in_a_file_that_loses_its_name_meanwhile(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    """As `migrate` and `adopt` change them; the first step of a new process is no exception."""
+    file = tmp_path / "test.db"
+    with closing(SqlDatabase(f"sqlite:///{file}")) as made:
+        begin(made, "1")
+    with (
+        closing(SqlDatabase(f"sqlite:///{file}")) as database,
+        pytest.raises(StoreReplaced),
+        database.changing_tables(),
+    ):
+        lose(file)
+
+    assert file.exists() == (lose is replace)
+
+
+@LOSSES
+def test_an_adoption_whose_file_lost_its_name_is_no_success(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """Neither taking over nor giving back."""
+    file = tmp_path / "theirs.db"
+    with closing(SqlDatabase(f"sqlite:///{file}")) as database:
+        with database.changing_tables() as connection:
+            Ancestor(dialect="sqlite").make(connection)
+        adoption = SqlAdoption(database, SystemClock())
+        adoption.adopt(widen=False)
+        lose(file)
+        with pytest.raises(StoreReplaced):
+            adoption.adopt(widen=False)
+        with pytest.raises(StoreReplaced):
+            adoption.undo()

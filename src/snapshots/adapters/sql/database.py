@@ -141,6 +141,7 @@ class SqlDatabase:
             StoreUnavailable: There is no such database, or it does not answer.
         """
         with self._translated():
+            self._written.refuse_lost_file()
             refuse_missing(self._url)
             with self._connected() as connection, connection.begin():
                 dialects.begin_reading(connection)
@@ -226,12 +227,16 @@ class SqlDatabase:
         Open a transaction that changes tables, whatever version they have.
 
         Raises:
-            StoreUnavailable: The database refused; nothing was changed.
+            StoreUnavailable: The database refused, or was replaced since it was first written; nothing was changed.
             StoreBusy: Others held the tables for too long; likewise.
         """
-        with self._translated(), self._connected() as connection, connection.begin():
-            dialects.lock_for_changing(connection, str(self), self._policy)
-            yield connection
+        with self._translated():
+            self._written.refuse_lost_file()
+            with self._connected() as connection, connection.begin():
+                dialects.lock_for_changing(connection, str(self), self._policy)
+                self._written.refuse_another(connection)
+                yield connection
+                self._written.refuse_lost_file()
         self._is_prepared, self._shape = False, None
 
     def build_indexes(
@@ -252,9 +257,9 @@ class SqlDatabase:
             StoreUnavailable: The database refused; those before are built.
             StoreBusy: A transaction elsewhere did not end in time; likewise.
         """
-        with self._translated(), self._watch() as watch:
+        with self._translated(), self._watch() as watch, self._outside_transactions() as connection:
             watch.connected()
-            return indexes.build(self.engine, others, only_others=only_others, for_queries=for_queries)
+            return indexes.build(connection, others, only_others=only_others, for_queries=for_queries)
 
     def build_query_indexes(self) -> Sequence[str]:
         """
@@ -276,8 +281,8 @@ class SqlDatabase:
         """
         with self.reading():
             pass
-        with self._translated():
-            return indexes.drop_for_queries(self.engine)
+        with self._translated(), self._outside_transactions() as connection:
+            return indexes.drop_for_queries(connection)
 
     def has_query_indexes(self) -> bool:
         """Whether every index is there that only questions need."""
@@ -291,9 +296,18 @@ class SqlDatabase:
         Raises:
             StoreUnavailable: The database refused.
         """
-        with self._translated(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._translated(), self._outside_transactions() as connection:
             written = dialects.only_of(connection, WRITTEN)  # and not the documents
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
+
+    @contextmanager
+    def _outside_transactions(self) -> Iterator[Connection]:
+        """Open a connection that commits each statement at once, to the database that was written before."""
+        self._written.refuse_lost_file()
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            self._written.refuse_another(connection)
+            yield connection
+            self._written.refuse_lost_file()
 
     def _watch(self) -> LockWatch:
         return LockWatch(self.engine, str(self), self._policy, self._backends)

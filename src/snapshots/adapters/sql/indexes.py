@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Engine, Index, Table, text
+from sqlalchemy import Connection, Index, Table, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
@@ -50,27 +50,30 @@ def is_for_queries(index: Index) -> bool:
     return bool(index.info.get("for_queries"))
 
 
-def drop_for_queries(engine: Engine) -> Sequence[str]:
-    """Drop the indexes that only questions need, without keeping writers out, and return their names."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lacking = {index.name for _, index in missing(connection)}
-        found = indexes_of(session_summaries, connection.dialect.name)
-        names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
-        can = connection.dialect.name == "postgresql" and not are_partitioned(connection)
-        beside = "CONCURRENTLY " if can else ""
-        for name in names:
-            connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
-        return names
+def drop_for_queries(connection: Connection) -> Sequence[str]:
+    """
+    Drop the indexes that only questions need, without keeping writers out, and return their names.
+
+    The connection commits each statement at once.
+    """
+    lacking = {index.name for _, index in missing(connection)}
+    found = indexes_of(session_summaries, connection.dialect.name)
+    names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
+    can = connection.dialect.name == "postgresql" and not are_partitioned(connection)
+    beside = "CONCURRENTLY " if can else ""
+    for name in names:
+        connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
+    return names
 
 
 def build(
-    engine: Engine, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
+    connection: Connection, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
 ) -> Sequence[str]:
     """
     Build what is missing, each on its own, and on PostgreSQL without keeping writers out.
 
     Args:
-        engine: The database.
+        connection: To the database; it commits each statement at once.
         others: Definitions of indexes that are not ours, to be built if they are not there.
         only_others: Build none of ours.
         for_queries: Build also those of ours that only questions need.
@@ -78,24 +81,23 @@ def build(
     Returns:
         The names of ours that were built.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
-        names = [str(index.name) for index in lacking]
-        ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for index in lacking]
-        if connection.dialect.name != "postgresql":
-            for statement in ours:
-                connection.exec_driver_sql(statement)
-            return names
-        known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
-        connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-        for name in (name for name in _half_built(connection) if name in known):
-            connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
-        for statement in (*ours, *others):
-            # PostgreSQL cannot build one over partitions beside writers.
-            beside = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
-            beside_writers = re.sub(" INDEX ", f" INDEX {beside}IF NOT EXISTS ", statement, count=1)
-            connection.exec_driver_sql(beside_writers.replace("%", "%%"))
+    lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
+    names = [str(index.name) for index in lacking]
+    ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for index in lacking]
+    if connection.dialect.name != "postgresql":
+        for statement in ours:
+            connection.exec_driver_sql(statement)
         return names
+    known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
+    connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    for name in (name for name in _half_built(connection) if name in known):
+        connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+    for statement in (*ours, *others):
+        # PostgreSQL cannot build one over partitions beside writers.
+        beside = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
+        beside_writers = re.sub(" INDEX ", f" INDEX {beside}IF NOT EXISTS ", statement, count=1)
+        connection.exec_driver_sql(beside_writers.replace("%", "%%"))
+    return names
 
 
 def _half_built(connection: Connection) -> frozenset[str]:
