@@ -404,8 +404,11 @@ class TickingClock:
 class FixedClock:
     """Always the same moment."""
 
+    def __init__(self, at: datetime = NOON) -> None:
+        self._at = at
+
     def now(self) -> datetime:
-        return NOON
+        return self._at
 
 
 class DictSource:

@@ -263,7 +263,7 @@ class Container(containers.DeclarativeContainer):
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
-    questions = providers.Singleton(SqlQuestions, database=database)
+    questions = providers.Singleton(SqlQuestions, database=database, clock=clock)
     reports = providers.Singleton(
         SqlReports,
         database=database,

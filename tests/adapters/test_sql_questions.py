@@ -13,12 +13,14 @@ from sqlalchemy import create_engine
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.app.errors import InvalidQuestion
 from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which, every_address, every_line
 from snapshots.container import Container
 from snapshots.domain.behaviour import Trait
 from snapshots.domain.concentration import Concentration
+from snapshots.domain.freshness import FreshnessPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.judgement import EVER
@@ -28,6 +30,7 @@ from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import IpAddress
 from tests.adapters.test_sql_plans import plans
 from tests.ancestor import Ancestor, put_session
+from tests.fakes import FixedClock
 from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 
 SELECTS = re.compile(r"SELECT (?!known_networks|adoptions|alembic)")
@@ -119,7 +122,7 @@ def counted(lines: Sequence[SessionLine], keys: Sequence[Key]) -> Counter[tuple[
 
 def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDatabase) -> None:
     """By whatever key, in whatever span, with whatever filter."""
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(
@@ -172,7 +175,7 @@ def is_within(line: SessionLine, since: datetime | None, until: datetime | None)
 def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
     """In UTC; the first of March 2026 is a Sunday, so it is in the week before the second."""
     put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     told = {span: [(g.values[0], g.sessions) for g in questions.groups(Which(), [span], top=9)] for span in Span}
 
@@ -187,7 +190,7 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
 def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
     """The snapshot says one network, the inventory another by now."""
     put(database, [(-1, HOME, None, snapshot(asn=1, country="DE"), [], None)])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     then, now = (questions.groups(Which(tense=tense), [Key.ASN], top=9)[0] for tense in Tense)
 
@@ -204,17 +207,42 @@ def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDat
     """The facts of the inventory are of NOON: nothing is known of now for an attack at that moment or later."""
     attacks: list[Made] = [(hour, HOME, None, snapshot(asn=1, country="DE"), [], None) for hour in (-1, 0, 5)]
     put(database, [*attacks, (0, OTHER, None, snapshot(asn=3, country="FR"), [], None)])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
     now = Which(tense=Tense.NOW)
 
     assert [(group.values, group.sessions) for group in questions.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
     assert questions.concentration(now, Key.COUNTRY).total == 1
     assert [line.asn for line in questions.lines(now, limit=9).lines] == [9], "the others are left out"
     assert [group.sessions for group in questions.groups(now, [Span.MONTH], top=9)] == [1]
-    assert questions.count_without_newer(now, [Key.ASN]) == 3
-    assert questions.count_without_newer(now, []) == 3
-    assert questions.count_without_newer(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == 0
-    assert questions.count_without_newer(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == 2
+    assert questions.count_not_current(now, [Key.ASN]) == (3, 0)
+    assert questions.count_not_current(now, []) == (3, 0)
+    assert questions.count_not_current(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == (0, 0)
+    assert questions.count_not_current(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("ip_type", "days"), [(IpType.TOR, 14), (IpType.DATACENTER, 400), (IpType.RESIDENTIAL, 120), (None, 14)]
+)
+def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_type: IpType | None, days: int) -> None:
+    """Up to its greatest age it answers for now; later the session is left out and counted, also in `drift`."""
+    sealed = replace(snapshot(asn=1, enrichment_at=NOON - DAY), ip_type=IpType.VPN)
+    put(database, [(-1, HOME, None, sealed, [], None)])
+    with database.transaction() as stores:
+        said = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
+        facts = current(replace(snapshot(asn=9), ip_type=ip_type))
+        stores.inventory.learn([said], {}, {HOME: facts}, learned_at=NOON)
+    now = Which(tense=Tense.NOW)
+    found = {}
+    for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):
+        clock = FixedClock(NOON + age)
+        questions = SqlQuestions(database, clock)
+        groups = questions.groups(now, [Key.IP_TYPE], top=9)
+        drift = SqlInventoryReports(database, FreshnessPolicy()).drift(now=clock.now(), top=9)
+        counts = drift.compared["ip_type"], drift.changed["ip_type"], drift.expired["ip_type"]
+        found[age] = [group.values for group in groups], questions.count_not_current(now, [Key.IP_TYPE]), counts
+
+    value = ip_type.value if ip_type is not None else None
+    assert list(found.values()) == [([(value,)], (0, 0), (1, 1, 0)), ([], (0, 1), (0, 0, 1))]
 
 
 def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
@@ -224,7 +252,7 @@ def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
     put(database, [(h, HOME if h > 0 else OTHER, None, snapshot(asn=asn), [], None) for asn, h in hours])
 
     which = Which(since=NOON, until=NOON + 2 * DAY)
-    groups = SqlQuestions(database).groups(which, [Key.ASN], top=9, with_before=True, with_addresses=True)
+    groups = SqlQuestions(database, FixedClock()).groups(which, [Key.ASN], top=9, with_before=True, with_addresses=True)
 
     assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
     assert {group.addresses for group in groups} == {1}
@@ -236,7 +264,7 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
     """However often one typed them; sessions without any are in no group."""
     typed: list[list[str]] = [["id", "=1+1"], ["id"], []]
     put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     groups = questions.groups(Which(), [Key.COMMAND], top=9)
 
@@ -271,14 +299,14 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     """With a sentence, and not with an answer to another question."""
     with pytest.raises(InvalidQuestion):
-        SqlQuestions(database).groups(which, by, top=9, with_before=with_before)
+        SqlQuestions(database, FixedClock()).groups(which, by, top=9, with_before=with_before)
 
 
 @pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s", "@"])
 def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
     """It was not printed by us."""
     with pytest.raises(InvalidQuestion):
-        SqlQuestions(database).lines(Which(), limit=1, after=after)
+        SqlQuestions(database, FixedClock()).lines(Which(), limit=1, after=after)
 
 
 @pytest.fixture
@@ -301,7 +329,7 @@ def adopted(sql_url: str) -> Iterator[SqlDatabase]:
 
 def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
     """In groups, in filters and in lists."""
-    questions = SqlQuestions(adopted)
+    questions = SqlQuestions(adopted, FixedClock())
 
     countries = {group.values[0]: group.sessions for group in questions.groups(Which(), [Key.COUNTRY], top=9)}
 
@@ -315,7 +343,7 @@ def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
 
 def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
     """None is left out, whatever the size of a page; a span of time has none of them."""
-    questions = SqlQuestions(adopted)
+    questions = SqlQuestions(adopted, FixedClock())
 
     for page in (1, 2, 5, 99):
         names = [line.session_id for line in every_line(questions, Which(), page=page)]
@@ -330,13 +358,13 @@ def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
     put(database, [(0, HOME, None, snapshot(), [], None)])
 
     for form in ("8.8.8.8", "::ffff:8.8.8.8", " 8.8.8.8"):
-        assert len(SqlQuestions(database).lines(Which(values={Key.ADDRESS: [form]}), limit=9).lines) == 1
+        assert len(SqlQuestions(database, FixedClock()).lines(Which(values={Key.ADDRESS: [form]}), limit=9).lines) == 1
 
 
 def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
     """What is not known is no network; commands are no spread at all."""
     put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     assert questions.concentration(Which(), Key.ASN).groups == 2
     assert questions.concentration(Which(), Key.ASN, known_only=True).groups == 1
@@ -350,7 +378,7 @@ def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatab
     with adopted.engine.begin() as connection:
         for n, text_ in enumerate(["yesterday", "", "2026-03-01 12:00:00", "2026-03-02T12:00:00.000000", "a~b%"]):
             put_session(connection, f"u{n}", first_event_at=text_)
-    questions = SqlQuestions(adopted)
+    questions = SqlQuestions(adopted, FixedClock())
 
     for page in (1, 2, 3, 99):
         names = [line.session_id for line in every_line(questions, Which(), page=page)]
@@ -407,7 +435,7 @@ def put_many(database: SqlDatabase) -> None:
 def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabase) -> None:
     """Grouped, counted or listed; a page of the newest sessions reads no more of them than it shows."""
     put_many(sql_database)
-    questions = SqlQuestions(sql_database)
+    questions = SqlQuestions(sql_database, FixedClock())
     for end, which in QUESTIONS:
         with plans(sql_database, SELECTS) as found:
             questions.groups(which, [Key.ASN], top=9)
@@ -428,7 +456,7 @@ def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(sql_database: Sql
     """And not the rows, which are ten times as large."""
     put_many(sql_database)
     with plans(sql_database, SELECTS) as found:
-        SqlQuestions(sql_database).groups(Which(), [key], top=9)
+        SqlQuestions(sql_database, FixedClock()).groups(Which(), [key], top=9)
 
     counted, *_ = named = [plan for plan in found if "session_summaries" in plan]
     assert len(named) == 2
@@ -440,7 +468,7 @@ def test_addresses_come_once_and_in_order_whatever_the_page(database: SqlDatabas
     """Only routable ones, and of enough sessions."""
     made = [OTHER, HOME, IpAddress("10.0.0.1"), HOME, IpAddress("9.9.9.9")]
     put(database, [(0, address, None, snapshot(), [], None) for address in made])
-    questions = SqlQuestions(database)
+    questions = SqlQuestions(database, FixedClock())
 
     for page in (1, 2, 99):
         assert list(every_address(questions, Which(), page=page)) == ["1.1.1.1", "8.8.8.8", "9.9.9.9"]

@@ -8,6 +8,7 @@ from typing import Protocol
 from snapshots.domain.freshness import Freshness
 from snapshots.domain.history import RegisteredBuild
 from snapshots.domain.observation import IpObservation
+from snapshots.domain.reading import NETWORK_MAX_AGE, TYPE_MAX_AGE
 
 NOT_COMPARABLE = (
     "A session cannot be compared in a fact that its snapshot lacks, or without a table newer than the attack and than"
@@ -19,6 +20,24 @@ def without_newer_table_text(count: int) -> str:
     """Return the message about sessions without a table newer than the attack."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
     return f"{sessions} no table newer than the attack; import or refresh one (snapshots inventory --help)."
+
+
+def expired_text(count: int) -> str:
+    """Return the message about sessions whose newest tables are too old to say what holds today."""
+    sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
+    return (
+        f"{sessions} only tables that are too old for today ({_limits_text()}); import newer ones (snapshots inventory"
+        " import) or install a newer iporigin (pip install --upgrade iporigin; then snapshots inventory refresh)."
+    )
+
+
+def _limits_text() -> str:
+    by_days: dict[int, list[str]] = {}
+    for ip_type, age in TYPE_MAX_AGE.items():
+        by_days.setdefault(age.days, []).append(ip_type.value)
+    by_days[min(by_days)].append("no type")
+    by_days.setdefault(NETWORK_MAX_AGE.days, []).extend(["ASN", "country"])
+    return "; ".join(f"{', '.join(names)}: {days} days" for days, names in sorted(by_days.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +130,7 @@ class Drift:
     What the snapshots of sealed sessions say, compared with the newest facts of their addresses.
 
     A fact of a session is compared if the newest answer about it is newer than the attack and than every table that
-    the snapshot was made from.
+    the snapshot was made from, and not too old today (see `CurrentSince`).
 
     Attributes:
         sealed: All sealed sessions.
@@ -120,6 +139,7 @@ class Drift:
         addresses: Their addresses.
         compared: How many sessions are compared in each of asn, country and ip_type.
         changed: How many of them differ in it.
+        expired: How many are not compared in each, only because the newest answer is too old today.
         moves: The moves of each fact with most sessions.
     """
 
@@ -129,6 +149,7 @@ class Drift:
     addresses: int
     compared: Mapping[str, int]
     changed: Mapping[str, int]
+    expired: Mapping[str, int]
     moves: Mapping[str, Sequence[Move]]
 
 
@@ -143,6 +164,6 @@ class InventoryReports(Protocol):
         """Return everything known of an address in its one text form; None if it was never seen."""
         ...
 
-    def drift(self, *, top: int) -> Drift:
-        """Return then against now; of each fact at most *top* moves."""
+    def drift(self, *, now: datetime, top: int) -> Drift:
+        """Return then against a moment; of each fact at most *top* moves."""
         ...

@@ -123,7 +123,7 @@ class OverviewMaker:
             period=period,
             changed=ask(within, [Key.ASN], top=top, with_before=True) if within is not None else (),
             spread=self._questions.concentration(everything, Key.ASN, known_only=True),
-            drift=self._inventory.drift(top=top),
+            drift=self._inventory.drift(now=now, top=top),
             users=ask(everything, [Key.USER], top=top),
             passwords=ask(everything, [Key.PASSWORD], top=top),
             commands=ask(everything, [Key.COMMAND], top=top),

@@ -67,7 +67,7 @@ class Tense(Enum):
     THEN = "then"
     """The one that its snapshot names: whose the address was at the time of the attack."""
     NOW = "now"
-    """The one in tables newer than the attack; sessions without such a table are excluded."""
+    """The one in tables newer than the attack and not too old today; sessions without such a table are excluded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +191,19 @@ class SessionLine:
     duration_ms: int | None
 
 
+class NotCurrent(NamedTuple):
+    """
+    How many sessions have no current facts.
+
+    Attributes:
+        without_newer: No table is newer than the attack.
+        expired: The tables newer than the attack are too old today; see `CurrentSince`.
+    """
+
+    without_newer: int
+    expired: int
+
+
 class LinePage(NamedTuple):
     """Some sessions, the newest first, and the place to go on behind; "" if there are no more."""
 
@@ -241,13 +254,13 @@ class Questions(Protocol):
         """
         ...
 
-    def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
+    def count_not_current(self, which: Which, by: Sequence[Key | Span]) -> "NotCurrent":
         """
-        Count the sessions that are excluded because no table is newer than the attack.
+        Count the sessions that are excluded because their facts are not current.
 
         Args:
             which: Which sessions, as of now.
-            by: The keys; each fact among them needs a newer table. Without a fact, any of the three needs one.
+            by: The keys; each fact among them must be current. Without a fact, any of the three must be.
         """
         ...
 

@@ -1,7 +1,8 @@
 """How far what is known of an address can still be believed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 from snapshots.domain.errors import InvalidPolicy
@@ -54,3 +55,26 @@ class FreshnessPolicy:
 
     def _fresh_for(self, ip_type: IpType | None) -> timedelta:
         return self.fresh_for_fast if ip_type in FAST_TYPES else self.fresh_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentSince:
+    """
+    The oldest dates of tables whose answers still hold today, by the same limits as for an attack.
+
+    Attributes:
+        network: For an ASN and a country.
+        types: For each IP type.
+        no_type: For the answer that an address has no type, the strictest of the limits of types: the last
+            statement of a type may have been left out because of its age.
+    """
+
+    network: datetime
+    types: Mapping[IpType, datetime]
+    no_type: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> "CurrentSince":
+        """Return the dates at a moment."""
+        types = {ip_type: now - age for ip_type, age in TYPE_MAX_AGE.items()}
+        return cls(network=now - NETWORK_MAX_AGE, types=types, no_type=max(types.values()))

@@ -34,6 +34,7 @@ from snapshots.app.inventory_report import (
     InventoryStatus,
     KnownAddress,
     SourceState,
+    expired_text,
 )
 from snapshots.app.report import FIELD_NAMES
 from snapshots.domain.errors import InvalidAddress
@@ -195,7 +196,7 @@ def sources(open_application: OpenApplication, /, output: str, **options: Any) -
 def drift(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
     """Compare what sessions hold of their addresses with what is known of them today."""
     with opened(open_application, options) as application:
-        found = application.inventory.drift(top=top)
+        found = application.inventory.drift(now=application.now(), top=top)
     if output == "json":
         click.echo(shapes.to_json(shapes.drift_document(found)))
     elif output == "csv":
@@ -293,6 +294,8 @@ def _show_drift(console: Console, found: Drift) -> None:
             f"\n{FIELD_NAMES[fact]}: {count:,} of {compared:,} sessions{share} differ from the newest table."
             f" {found.sealed - compared:,} of {found.sealed:,} cannot be compared."
         )
+        if found.expired[fact]:
+            console.print(f"Of these, {expired_text(found.expired[fact])}", soft_wrap=True)
         for move in found.moves[fact]:
             counts = f"{move.sessions:,} sessions, {move.addresses:,} addresses"
             console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")

@@ -11,7 +11,7 @@ import click
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.options import Command, database_option, one_of, opened, stdout
 from snapshots.adapters.cli.tabular import Form, Row, print_rows
-from snapshots.app.inventory_report import without_newer_table_text
+from snapshots.app.inventory_report import expired_text, without_newer_table_text
 from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
 from snapshots.domain.concentration import Concentration
 
@@ -155,9 +155,7 @@ def query(
             lines = [line_row(line) for line in page.lines]
             shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
             names = SHORT if output == Form.TABLE.value else SessionLine.__slots__
-            print_rows(
-                shown, Form(output), stdout(), names, {"next": page.last} | _without_newer(application, which, ())
-            )
+            print_rows(shown, Form(output), stdout(), names, {"next": page.last} | _not_current(application, which, ()))
             if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
                 click.echo(f"There are more; go on with --after '{page.last}'", err=True)
             return
@@ -171,20 +169,22 @@ def query(
             values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
         )
         columns = list(_group_row(like, keys, total, is_split=is_split))
-        about = _spread_row(spread) | _without_newer(application, which, keys)
+        about = _spread_row(spread) | _not_current(application, which, keys)
         print_rows(rows, Form(output), stdout(), columns, about)
         if len(groups) == top:
             click.echo(f"These are the first {top:,} groups; --top shows more.", err=True)
 
 
-def _without_newer(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
-    """Return and report how many sessions have no table newer than the attack, for queries with --as now."""
+def _not_current(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
+    """Return and report how many sessions have no current facts, for queries with --as now."""
     if which.tense is not Tense.NOW:
         return {}
-    count = application.questions.count_without_newer(which, keys)
-    if count:
-        click.echo(without_newer_table_text(count), err=True)
-    return {"without_newer_table": count}
+    count = application.questions.count_not_current(which, keys)
+    if count.without_newer:
+        click.echo(without_newer_table_text(count.without_newer), err=True)
+    if count.expired:
+        click.echo(expired_text(count.expired), err=True)
+    return {"without_newer_table": count.without_newer, "expired": count.expired}
 
 
 def line_row(line: SessionLine) -> dict[str, Any]:

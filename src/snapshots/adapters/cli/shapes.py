@@ -126,6 +126,7 @@ def drift_document(found: Drift) -> dict[str, Any]:
         "addresses": found.addresses,
         "compared": dict(found.compared),
         "changed": dict(found.changed),
+        "expired": dict(found.expired),
         "moves": {
             fact: [{"then": m.then, "now": m.now, "sessions": m.sessions, "addresses": m.addresses} for m in moves]
             for fact, moves in found.moves.items()

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql import schema
+from snapshots.adapters.sql.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.dialects import (
     beginning_of,
     by_bytes,
@@ -45,25 +46,12 @@ from snapshots.domain.ip_type import IpType
 from snapshots.domain.snapshot import Method, check_asn, check_country
 from snapshots.domain.source_ip import IpAddress
 
-S, NOW = session_summaries.c, known_addresses.c
+S = session_summaries.c
 
 FACTS: Mapping[Key, str] = {
     Key.ASN: "snapshot_asn",
     Key.COUNTRY: "snapshot_country",
     Key.IP_TYPE: "snapshot_ip_type",
-}
-SEEN_AT = func.coalesce(S.source_ip_seen_at, S.first_event_at)
-ANSWERED_AFTER = {
-    Key.ASN: NOW.current_asn_at > SEEN_AT,
-    Key.COUNTRY: NOW.current_country_at > SEEN_AT,
-    Key.IP_TYPE: NOW.current_ip_type_at > SEEN_AT,
-}
-"""Whether a table is newer than the attack, so that its facts are current."""
-
-CURRENT = {
-    Key.ASN: case((ANSWERED_AFTER[Key.ASN], NOW.current_asn)),
-    Key.COUNTRY: case((ANSWERED_AFTER[Key.COUNTRY], NOW.current_country)),
-    Key.IP_TYPE: case((ANSWERED_AFTER[Key.IP_TYPE], NOW.current_ip_type)),
 }
 COLUMNS: Mapping[Key, ColumnElement[Any]] = {
     Key.ADDRESS: S.source_ip,
@@ -118,7 +106,8 @@ NEWEST_FIRST = (S.first_event_at.desc(), S.session_id.desc())
 class Asked:
     """A question on its way to SQL."""
 
-    def __init__(self, connection: Connection, which: Which) -> None:
+    def __init__(self, connection: Connection, which: Which, current: CurrentAnswers) -> None:
+        self._current = current
         self._connection = connection
         self._which = which
         # Another loader wrote codes for nowhere; a column that may hold one cannot be grouped by as it is.
@@ -132,7 +121,7 @@ class Asked:
         if isinstance(key, Span):
             return beginning_of(self._connection, key.value, S.first_event_at)
         if key in FACTS and self._which.tense is Tense.NOW:
-            return CURRENT[key]
+            return self._current.value(key)
         if key in FACTS:
             column = S[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
@@ -240,7 +229,7 @@ class Asked:
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
         if self._which.tense is Tense.NOW:
-            found.append(_is_newer(parts))
+            found.append(self._current.are_current(parts))
         return found
 
     def _filters(self, since: datetime | None = None) -> list[ColumnElement[bool]]:
@@ -254,10 +243,12 @@ class Asked:
             found.append(S.first_event_at < which.until)
         return found
 
-    def without_newer(self, by: Collection[Key | Span]) -> Select[int]:
-        """Return the query that counts sessions without a table newer than the attack."""
-        query = select(func.count()).select_from(self.rows)
-        return query.where(*self._filters(), func.coalesce(_is_newer(by), false()).is_(false()))
+    def not_current(self, by: Collection[Key | Span]) -> Select[int, int]:
+        """Return the query that counts sessions without a table newer than the attack, and those with too old ones."""
+        is_newer = func.coalesce(are_newer(by), false())
+        is_current = func.coalesce(self._current.are_current(by), false())
+        counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
+        return select(*counts).select_from(self.rows).where(*self._filters())
 
     def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions with a time, behind a place."""
@@ -296,12 +287,6 @@ class Asked:
             known = [and_(states(FACTS[key]), *known)] if known else []
         unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
         return or_(*known, *unknown)
-
-
-def _is_newer(by: Collection[Key | Span]) -> ColumnElement[bool]:
-    """Whether a table newer than the attack says something of each fact among the keys, or without any of one fact."""
-    asked = [ANSWERED_AFTER[key] for key in by if isinstance(key, Key) and key in ANSWERED_AFTER]
-    return and_(*asked) if asked else or_(*ANSWERED_AFTER.values())
 
 
 def _asn(text: str) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, distinct, func, not_, or_, select
 
 from snapshots.adapters.sql import schema
-from snapshots.adapters.sql.asking import SEEN_AT
+from snapshots.adapters.sql.current_answers import SEEN_AT, CurrentAnswers
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows import observation_in
 from snapshots.adapters.sql.sources import SqlFactSources
@@ -27,7 +27,8 @@ from snapshots.app.inventory_report import (
     Move,
     SourceState,
 )
-from snapshots.domain.freshness import Freshness, FreshnessPolicy
+from snapshots.app.questions import Key
+from snapshots.domain.freshness import CurrentSince, Freshness, FreshnessPolicy
 from snapshots.domain.history import BuildCalendar
 from snapshots.domain.ip_type import IpType
 
@@ -38,6 +39,8 @@ THEN_AND_NOW = {
     "ip_type": (S.snapshot_ip_type, A.current_ip_type, A.current_ip_type_at),
 }
 """A fact of a snapshot, the newest fact, and the date of that."""
+
+KEYS = {"asn": Key.ASN, "country": Key.COUNTRY, "ip_type": Key.IP_TYPE}
 
 
 def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -119,14 +122,17 @@ class SqlInventoryReports:
         first, last, count = connection.execute(query).one()
         return first or row["first_seen"], last or row["last_seen"], count
 
-    def drift(self, *, top: int) -> Drift:
-        """Return then against now."""
+    def drift(self, *, now: datetime, top: int) -> Drift:
+        """Return then against a moment."""
+        answers = CurrentAnswers(CurrentSince.at(now))
         with self._database.reading() as connection:
             joined = session_summaries.outerjoin(known_addresses, A.ip_address == S.source_ip)
-            comparable = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
+            newer = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
+            comparable = {name: and_(newer[name], answers.holds_today(KEYS[name])) for name in newer}
+            expired = {name: and_(newer[name], not_(answers.holds_today(KEYS[name]))) for name in newer}
             differs = {
-                name: and_(comparable[name], then.is_distinct_from(now))
-                for name, (then, now, _) in THEN_AND_NOW.items()
+                name: and_(comparable[name], then.is_distinct_from(current))
+                for name, (then, current, _) in THEN_AND_NOW.items()
             }
             is_known = or_(*comparable.values())
             numbers = connection.execute(
@@ -134,21 +140,21 @@ class SqlInventoryReports:
                     func.count(),
                     func.count().filter(is_known),
                     func.count(distinct(S.source_ip)).filter(is_known),
-                    *(func.count().filter(each) for each in (*comparable.values(), *differs.values())),
+                    *(func.count().filter(each) for some in (comparable, differs, expired) for each in some.values()),
                 )
                 .select_from(joined)
                 .where(is_sealed())
             ).one()
             sealed, sessions, addresses, *counts = (int(number) for number in numbers)
             moves = {}
-            for name, (then, now, _) in THEN_AND_NOW.items():
+            for name, (then, current, _) in THEN_AND_NOW.items():
                 many = func.count().label("sessions")
                 query = (
-                    select(then, now, many, func.count(distinct(S.source_ip)))
+                    select(then, current, many, func.count(distinct(S.source_ip)))
                     .select_from(joined)
                     .where(is_sealed(), differs[name])
-                    .group_by(then, now)
-                    .order_by(many.desc(), then, now)
+                    .group_by(then, current)
+                    .order_by(many.desc(), then, current)
                     .limit(top)
                 )
                 moves[name] = [
@@ -161,7 +167,8 @@ class SqlInventoryReports:
                 sessions=sessions,
                 addresses=addresses,
                 compared=dict(zip(THEN_AND_NOW, counts[:3], strict=True)),
-                changed=dict(zip(THEN_AND_NOW, counts[3:], strict=True)),
+                changed=dict(zip(THEN_AND_NOW, counts[3:6], strict=True)),
+                expired=dict(zip(THEN_AND_NOW, counts[6:], strict=True)),
                 moves=moves,
             )
 

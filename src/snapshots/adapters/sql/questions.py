@@ -6,14 +6,27 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, select, true
 
 from snapshots.adapters.sql.asking import FACTS, LINE, Asked
+from snapshots.adapters.sql.current_answers import CurrentAnswers
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.dialects import by_bytes
 from snapshots.adapters.sql.places import Place
 from snapshots.adapters.sql.rows import address_of
 from snapshots.adapters.sql.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuestion
-from snapshots.app.questions import SNAPSHOT_FACTS, AddressPage, Group, Key, LinePage, SessionLine, Span, Which
+from snapshots.app.ports import Clock
+from snapshots.app.questions import (
+    SNAPSHOT_FACTS,
+    AddressPage,
+    Group,
+    Key,
+    LinePage,
+    NotCurrent,
+    SessionLine,
+    Span,
+    Which,
+)
 from snapshots.domain.concentration import Concentration
+from snapshots.domain.freshness import CurrentSince
 
 S = session_summaries.c
 
@@ -30,10 +43,15 @@ class SqlQuestions:
 
     Args:
         database: Where the sessions are.
+        clock: Tells which answers still hold today.
     """
 
-    def __init__(self, database: SqlDatabase) -> None:
+    def __init__(self, database: SqlDatabase, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
+
+    def _asked(self, connection: Connection, which: Which) -> Asked:
+        return Asked(connection, which, CurrentAnswers(CurrentSince.at(self._clock.now())))
 
     def groups(
         self,
@@ -47,7 +65,7 @@ class SqlQuestions:
         """Return the groups with most sessions, or the newest spans."""
         _check(which, by, with_before=with_before)
         with self._database.reading() as connection:
-            asked = Asked(connection, which)
+            asked = self._asked(connection, which)
             counts_alone = asked.is_of_everything and len(by) == 1 and top <= MOST_SOUGHT
             apart = ALONE.get(by[0]) if counts_alone and not with_addresses and not with_before else None
             if with_before and which.since is not None:
@@ -68,7 +86,7 @@ class SqlQuestions:
         if by.is_repeated:
             raise InvalidQuestion("a session has several commands and URLs: sessions do not spread over them")
         with self._database.reading() as connection:
-            asked = Asked(connection, which)
+            asked = self._asked(connection, which)
             sizes = (
                 select(func.count().label("size"))
                 .select_from(asked.rows)
@@ -79,17 +97,18 @@ class SqlQuestions:
             query = select(sizes.c.size, func.count()).group_by(sizes.c.size)
             return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
 
-    def count_without_newer(self, which: Which, by: Sequence[Key | Span]) -> int:
-        """Count the sessions that are excluded because no table is newer than the attack."""
+    def count_not_current(self, which: Which, by: Sequence[Key | Span]) -> NotCurrent:
+        """Count the sessions that are excluded because their facts are not current."""
         with self._database.reading() as connection:
-            return int(connection.execute(Asked(connection, which).without_newer(by)).scalar_one())
+            without_newer, expired = connection.execute(self._asked(connection, which).not_current(by)).one()
+            return NotCurrent(without_newer, expired)
 
     def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
         _check(which, [Key.ASN], with_before=False)
         behind = Place.parse(after) if after else None
         with self._database.reading() as connection:
-            asked = Asked(connection, which)
+            asked = self._asked(connection, which)
             found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
             if len(found) < limit and which.since is None and which.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
@@ -104,7 +123,7 @@ class SqlQuestions:
         """Return some source addresses; what another loader wrote and is none is passed over."""
         _check(which, [Key.ADDRESS], with_before=False)
         with self._database.reading() as connection:
-            asked = Asked(connection, which)
+            asked = self._asked(connection, which)
             text = by_bytes(connection, S.source_ip)
             query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Key.ADDRESS]))
             query = query.where(text > after).group_by(S.source_ip).having(func.count() >= at_least)
