@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.streams import (
     OutputFailed,
     discard_output_of,
@@ -22,8 +23,6 @@ from snapshots.app.batch import SELDOM
 from snapshots.app.errors import InvalidQuestion, SettingRefused
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
-
-DONE, COULD_NOT, ASKED_WRONGLY, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,26 +43,26 @@ def _exit_code(arguments: list[str]) -> int:
         return _run(arguments)
     except SnapshotsError as exc:
         _print_error(str(exc))
-        return ASKED_WRONGLY if isinstance(exc, (SettingRefused, InvalidQuestion)) else COULD_NOT
+        return ExitCode.USAGE_ERROR if isinstance(exc, (SettingRefused, InvalidQuestion)) else ExitCode.FAILED
     except KeyboardInterrupt:
         sys.stderr.write(
             "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
         )
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, closed the pipe
         discard_output_of(sys.stdout)
-        return DONE
+        return ExitCode.DONE
     except OSError as exc:
         if isinstance(exc, OutputFailed):
             discard_output_of(sys.stdout)
         what = "the output cannot be written" if isinstance(exc, OutputFailed) else exc.filename
         _print_error(f"{what}: {exc.strerror}" if what is not None else f"{exc.strerror or exc}")
-        return COULD_NOT
+        return ExitCode.FAILED
     except Exception as exc:  # noqa: BLE001 - outermost handler: an internal error is one line, too
         _print_error(f"internal error, please report it: {type(exc).__name__}: {exc}")
         if _is_verbose(arguments):
             traceback.print_exc()
-        return COULD_NOT
+        return ExitCode.FAILED
 
 
 def _print_error(sentence: str) -> None:
@@ -98,7 +97,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as exc:  # click's, when whoever read the output is gone
         raise BrokenPipeError from exc
     sys.stdout.flush()
-    return outcome if isinstance(outcome, int) else DONE
+    return outcome if isinstance(outcome, int) else ExitCode.DONE
 
 
 def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
@@ -127,7 +126,7 @@ def program() -> NoReturn:
         warnings.simplefilter("ignore")  # those of libraries, for programmers; -W and PYTHONWARNINGS show them
     code = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, but Python would end by it
-    if code == INTERRUPTED:
+    if code == ExitCode.INTERRUPTED:
         with suppress(OSError):  # whoever read the output may be gone too
             sys.stdout.flush()
         sys.stderr.flush()

@@ -11,6 +11,7 @@ from rich.table import Table
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import MetricsWriter, OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     StopRequest,
     database_option,
@@ -32,7 +33,6 @@ from snapshots.app.steering import Pace, WorkObserver
 from snapshots.app.undo import UndoReport
 from snapshots.domain.gap import Gap
 
-COULD_NOT = 1
 LARGE = 10_000
 """After how many sealed sessions the database's statistics are refreshed."""
 
@@ -203,7 +203,7 @@ def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: 
     if not report.is_done and stopped.exit_code:
         click.get_current_context().exit(stopped.exit_code)
     if report.set_aside:
-        click.get_current_context().exit(COULD_NOT)
+        click.get_current_context().exit(ExitCode.FAILED)
 
 
 def _show_backfill(report: BackfillReport, *, is_rehearsal: bool) -> None:

@@ -17,13 +17,13 @@ from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.backfill import backfill, runs, undo
 from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.events import events
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.export import export
 from snapshots.adapters.cli.files import opened_whole
 from snapshots.adapters.cli.fleet import fleet
 from snapshots.adapters.cli.inventory import drift, inventory, sources
 from snapshots.adapters.cli.letters import dead_letters
 from snapshots.adapters.cli.options import (
-    DONE,
     database_option,
     facts_options,
     format_option,
@@ -44,12 +44,6 @@ from snapshots.app.lines import Layout, LineOptions, LogSource
 from snapshots.app.progress import LoadObserver, Unobserved
 from snapshots.app.safe_text import one_line
 from snapshots.domain.ip_type import IpType
-
-FOUND_SOMETHING = 3
-"""The exit code of a verification that did not pass."""
-
-COULD_NOT = 1
-"""The exit code of a load that could not read every named file."""
 
 SHOWN_PROBLEMS = 20
 SHOWN_VIOLATIONS = 100
@@ -136,7 +130,7 @@ def load(
     reading = LineOptions(
         sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
     )
-    exit_code = DONE
+    exit_code = ExitCode.DONE
     with opened(open_application, options) as application:
         metrics = application.metrics(metrics_file) if metrics_file is not None else None
         watched = metrics.load_observer if metrics is not None else _unwatched
@@ -239,7 +233,7 @@ def verify(
     if not met:
         click.echo(f"Coverage is below the target of {target:g} %.", err=True)
     if not met or inspection.violation_count:
-        click.get_current_context().exit(FOUND_SOMETHING)
+        click.get_current_context().exit(ExitCode.CHECK_FAILED)
     if inspection.not_checked:
         raise click.ClickException(f"not checked: {'; '.join(inspection.not_checked)}")
 
@@ -347,7 +341,7 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
         console.print("\nEvery session that can be covered is:", style="bold")
         render.show_coverage(console, coverage)
         if not coverage.sessions.meets(0.95):
-            click.get_current_context().exit(FOUND_SOMETHING)
+            click.get_current_context().exit(ExitCode.CHECK_FAILED)
 
 
 @contextmanager
@@ -366,7 +360,7 @@ def _exit_if(problems: Sequence[str]) -> None:
     if len(problems) > SHOWN_PROBLEMS:
         click.echo(f"Error: {len(problems) - SHOWN_PROBLEMS:,} more files could not be loaded", err=True)
     if problems:
-        click.get_current_context().exit(COULD_NOT)
+        click.get_current_context().exit(ExitCode.FAILED)
 
 
 def _unwatched(observer: LoadObserver) -> LoadObserver:

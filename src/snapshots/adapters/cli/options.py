@@ -13,11 +13,12 @@ import click
 
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.settings import Settings
+from snapshots.app.patience import LOCK_TIMEOUT_SECONDS
 from snapshots.domain.policy import Requirement
 
 PIPE_WIDTH = 140
-DONE, INTERRUPTED = 0, 130
 
 Command = Callable[..., Any]
 
@@ -39,7 +40,7 @@ def lock_option(command: Command) -> Command:
         "lock_timeout_seconds",
         type=click.FloatRange(0, 1e6),
         metavar="SECONDS",
-        help="Fail if another process holds a lock for longer than this.  [default: 600]",
+        help=f"Fail if another process holds a lock for longer than this.  [default: {LOCK_TIMEOUT_SECONDS}]",
     )(command)
 
 
@@ -188,9 +189,9 @@ class StopRequest:
         return self.signal is not None
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, which service managers send."""
-        return INTERRUPTED if self.signal == signal.SIGINT else DONE
+        return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.DONE
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapshots.app.errors import SettingRefused
+from snapshots.app.patience import LOCK_TIMEOUT_SECONDS
 from snapshots.domain.policy import Requirement
 
 
@@ -44,7 +45,7 @@ class Settings(BaseModel):
     max_replication_lag_seconds: float = Field(default=30, ge=0, le=1e9)
     max_lock_waits: int = Field(default=5, ge=0)
     max_transaction_seconds: float = Field(default=3600, ge=0, le=1e9)
-    lock_timeout_seconds: float = Field(default=600, ge=0, le=1e6)
+    lock_timeout_seconds: float = Field(default=LOCK_TIMEOUT_SECONDS, ge=0, le=1e6)
     prefer: tuple[Annotated[str, Field(pattern=r"^(asn|country)=[a-z0-9.-]+$")], ...] = ()
 
     @classmethod

@@ -8,11 +8,11 @@ import click
 from snapshots.adapters.cli import render
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
 from snapshots.adapters.cli.progress import CopyBar
 
 MOST_PARTITIONS = 1024
-COULD_NOT = 1
 
 
 @click.command(short_help="Bring the tables up to date.")
@@ -58,7 +58,7 @@ def _confirm_drop(application: Application) -> None:
         raise click.UsageError(f"{sentence}; give --yes to do it")
     if not click.confirm(f"{sentence[0].upper()}{sentence[1:]}. Continue?", err=True):
         click.echo("Nothing was changed.", err=True)
-        click.get_current_context().exit(COULD_NOT)
+        click.get_current_context().exit(ExitCode.FAILED)
 
 
 @click.command(short_help="Build the indexes that questions need.")

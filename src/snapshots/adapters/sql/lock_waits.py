@@ -12,7 +12,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from snapshots.app.patience import REPORT_AFTER, ignore
+from snapshots.app.patience import LOCK_TIMEOUT_SECONDS, REPORT_AFTER, ignore
 
 ATTEMPT_SECONDS = 1.0
 """SQLite's own lock timeout; between two attempts a message can be written and Ctrl-C is handled."""
@@ -35,7 +35,7 @@ class WaitPolicy:
         tell: Reports it, in one sentence; may be called from any thread.
     """
 
-    lock_timeout: float = 600.0
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS
     report_after: float = REPORT_AFTER
     tell: Callable[[str], None] = ignore
 
