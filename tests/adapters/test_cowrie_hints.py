@@ -23,8 +23,6 @@ KINDS = {
     '{"eventid"=>"cowrie.session.connect", "session"=>"a"}': "key-value pairs",
     "- eventid: cowrie.session.connect\n  session: a": "key-value pairs",
     "<?xml version='1.0'?><results><field k='_raw'><v>" + LINE: "XML",
-    f"2026-10-15T10:00:00Z stdout P {LINE[:50]}": "the container runtime split its lines",
-    json.dumps({"log": LINE[:50], "stream": "stdout"}): "the container runtime split its lines",
     "<event><eventid>cowrie.session.connect</eventid></event>": "XML",
     '{"fields":{"eventid":["cowrie.session.connect"],"session":["a"]}}': "export `_source`",
     '{"@timestamp":"x","eventid":"cowrie.session.connect","session":"a"}': "removed the field `timestamp`",

@@ -15,6 +15,7 @@ from snapshots.adapters.cowrie.decode import LineDecoder
 from snapshots.adapters.cowrie.hints import hint_for
 from snapshots.adapters.cowrie.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.pieces import HEAD, LONGEST_LINE, LONGEST_PAYLOAD, first_event_in, parts_of, pieces_of
+from snapshots.adapters.cowrie.split_lines import LONGEST_JOINED, JoinedLines, is_split, joined
 from snapshots.adapters.cowrie.streams import (
     BLANK,
     CHUNK,
@@ -62,6 +63,7 @@ class LogContent:
         self._buffer_at = 0
         self._separator = b"\n"
         self._offset = 0
+        self._damage: BadLine | None = None
 
     @property
     def name(self) -> str:
@@ -234,24 +236,19 @@ class LogContent:
         decode, separator = self._decoder.decode, self._separator
         rest: list[bytes] = [self._buffer]  # the beginning of a line, as it came; joined once, when the line ends
         size = len(self._buffer)
-        damage: tuple[Reason, bytes] | None = None
         is_one = False  # whether the current line contains no complete event, however long it is
-        while True:
-            try:
-                chunk = stream.read1(CHUNK)
-            except DAMAGED as exc:
-                reason = Reason.UNFINISHED_FILE if isinstance(exc, UnfinishedData) else Reason.DAMAGED_FILE
-                damage = reason, str(exc).encode("utf-8", "replace")
-                break
-            if not chunk:
-                break
+        while chunk := self._read(stream):
             rest.append(chunk)
             size += len(chunk)
             if separator not in chunk and size <= (LONGEST_LINE if is_one else min(LONGEST_GLUED, LONGEST_LINE)):
                 continue
             self._buffer = b"".join(rest)
             is_one = (yield from self._long_line(stream, is_one)) if separator not in chunk else False
-            for line in self._buffer.split(separator)[:-1]:
+            lines = self._buffer.split(separator)[:-1]
+            done = 0
+            for number, line in enumerate(lines):
+                if number < done:
+                    continue
                 start = self._offset
                 self._offset += len(line) + 1
                 text = line.strip(BLANK)
@@ -260,8 +257,10 @@ class LogContent:
                 said = decode(text)
                 if isinstance(said, LogEvent):
                     yield said
-                else:
-                    yield from self._odd(text, said, start)
+                    continue
+                done = number + (yield from self._odd_lines(lines, number, said, start))
+                if done == number:
+                    break
             used = self._offset - self._buffer_at
             self._hash.update(memoryview(self._buffer)[:used])
             self._buffer, self._buffer_at = self._buffer[used:], self._offset
@@ -269,8 +268,18 @@ class LogContent:
         self._buffer = b"".join(rest)
         end = self._offset + len(self._buffer)
         yield from self._last(self._buffer)
-        if damage is not None:
-            yield BadLine(*damage, end)
+        if self._damage is not None:
+            yield replace(self._damage, offset=end)
+
+    def _read(self, stream: BufferedIOBase) -> bytes:
+        """Return the next bytes; none at the end or at damage, which is remembered."""
+        self._damage = None
+        try:
+            return stream.read1(CHUNK)
+        except DAMAGED as exc:
+            reason = Reason.UNFINISHED_FILE if isinstance(exc, UnfinishedData) else Reason.DAMAGED_FILE
+            self._damage = BadLine(reason, str(exc).encode("utf-8", "replace"), self._offset)
+            return b""
 
     def _long_line(self, stream: BufferedIOBase, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:  # noqa: FBT001
         """Consume the beginning of a line whose end was not read yet; return whether it has no complete event."""
@@ -325,6 +334,37 @@ class LogContent:
                 self._offset += len(passed)
                 return after
 
+    def _odd_lines(
+        self, lines: Sequence[bytes], number: int, reason: Reason, start: int
+    ) -> Generator[LogEvent | BadLine, None, int]:
+        """Consume a line that is no event, with those that continue it; return how many, 0 if its end is to come."""
+        line = lines[number]
+        if is_split(line):
+            found = joined(lines, number)
+            if found is not None:
+                yield from self._joined(found, lines[number : number + found.record_count], start)
+                return found.record_count
+            if self._buffer_at + len(self._buffer) - start <= LONGEST_JOINED:
+                self._offset = start
+                return 0
+        yield from self._odd(line.strip(BLANK), reason, start)
+        return 1
+
+    def _joined(self, found: JoinedLines, lines: Sequence[bytes], start: int) -> Iterator[LogEvent | BadLine]:
+        """Consume a split line, or its parts as lines of their own if it is no event when joined."""
+        pieces = self._parts_of_each(found.texts, start)
+        if not any(isinstance(piece, LogEvent) for piece in pieces):
+            pieces = self._parts_of_each(lines, start)
+        end = start + sum(map(len, lines)) + len(lines)
+        for at, piece in enumerate(pieces):
+            self._offset = end if at == len(pieces) - 1 else start
+            yield piece
+        self._offset = end
+
+    def _parts_of_each(self, lines: Sequence[bytes], start: int) -> Sequence[LogEvent | BadLine]:
+        texts = (line.strip(BLANK) for line in lines)
+        return [part for text in texts if text for part in parts_of(self._decoder, text, start)]
+
     def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
         """Take the event out of what a loss of power or an editor left around it."""
         pieces, end = pieces_of(self._decoder, line, reason, start), self._offset
@@ -341,7 +381,8 @@ class LogContent:
         end = self._offset + len(rest)
         *parts, last = parts_of(self._decoder, line, self._offset + rest.index(line)) or (None,)
         yield from parts
-        if isinstance(last, BadLine) and not _is_whole(line, last.reason):
+        may_go_on = isinstance(last, BadLine) and not _is_whole(line, last.reason)
+        if isinstance(last, BadLine) and (may_go_on or is_split(line.partition(self._separator)[0])):
             last, end = replace(last, reason=Reason.UNFINISHED_LINE), last.offset
         self._offset = end
         if last is not None:

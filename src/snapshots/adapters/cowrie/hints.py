@@ -23,13 +23,6 @@ _HINTS = tuple(
             rb"\beventid=|\beventid\"?=>|^\s*-?\s*eventid: ",
             "its events are key-value pairs, not JSON; export them as JSON lines",
         ),
-        (
-            rb"^\S+ (?:stdout|stderr) P |^\{\"log\":\s*\"(?:[^\"\\\n]|\\.)*(?<!\\n)\",\s*\"stream\"",
-            (
-                "the container runtime split its lines; load the output of `docker logs` or `kubectl logs`, "
-                "which joins them"
-            ),
-        ),
         (rb"^<\?xml|<eventid>|<field name=.eventid", "its events are XML; export them as JSON lines"),
         (
             rb"\"eventid(?:\.keyword)?\"\s*:\s*\[",
