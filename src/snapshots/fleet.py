@@ -51,7 +51,7 @@ class SparkFleet:
             with spark_session(self._master, self._spark) as spark:
                 return _load_into_database(SparkLoad(spark, source, LinesOfParts(source.options), files), settings)
         if source.options.keeps_lines:
-            raise SettingRefused("--store-events is for databases")
+            raise SettingRefused("--store-events needs a database as --to, not a folder")
         with _beginning(facts_db) as beginning, spark_session(self._master, self._spark) as spark:
             job = SparkLoad(spark, source, LinesOfParts(source.options), [*files, beginning])
             return job.into_folder(
@@ -80,10 +80,10 @@ def _is_database(to: str, facts_db: str | None) -> bool:
     """
     scheme = to.partition("://")[0].partition("+")[0] if "://" in to else ""
     if scheme == "sqlite":
-        raise SettingRefused("many workers cannot write into one SQLite file: name a PostgreSQL one or a folder")
+        raise SettingRefused("many workers cannot write into one SQLite file: give a PostgreSQL URL or a folder")
     is_database = scheme in {"postgresql", "postgres"}
     if is_database and facts_db is not None:
-        raise SettingRefused("--facts-db is for folders: a database holds its own facts")
+        raise SettingRefused("--facts-db needs a folder, not a database: a database holds its own facts")
     return is_database
 
 

@@ -306,7 +306,7 @@ def test_only_what_can_go_on_is_resumed() -> None:
     with pytest.raises(NoSuchRun, match="no backfill nothing"):
         world.backfill.resume("nothing", Told())
     world.use(SnapshotPolicy(max_lag=DAY))
-    with pytest.raises(NoSuchRun, match="other settings"):
+    with pytest.raises(NoSuchRun, match="other options"):
         world.backfill.resume(None, Told())
     world.use(SnapshotPolicy())
 

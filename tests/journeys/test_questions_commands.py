@@ -156,7 +156,7 @@ def test_what_is_cut_is_said_so(loaded: Run) -> None:
 
     assert len(list(csv.DictReader(io.StringIO(loaded("query", "--after", after, "--format", "csv")[1])))) == 3
     assert loaded("query", "--by", "user", "--top", "1", "--format", "csv")[2].startswith(
-        "These are the first 1 groups"
+        "Showing the first 1 group; use --top for more"
     )
     assert out.splitlines()[0] == loaded("query", "--asn", "1", "--format", "csv")[1].strip()
     assert loaded("export", "--asn", "1")[1] == out.splitlines()[0] + "\n"
@@ -322,3 +322,25 @@ def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypa
     assert " of 3 looked at" in part
     assert "--full looks at every one" in part
     assert "3 sealed sessions looked at" in whole
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--country", "Germany"), "'Germany' is not a country code (use ISO 3166-1 alpha-2, such as DE)"),
+        (("--asn", "Google"), "'Google' is not an ASN (use a number from 1 to 4294967295, such as 4134 or AS4134)"),
+        (("--ip-type", "BOTNET"), "'BOTNET' is not an IP type (use one of VPN, TOR, PROXY, DATACENTER,"),
+        (("--address", "here"), "'here' is not an IP address (such as 192.0.2.1 or 2001:db8::1)"),
+        (("--since", "2026-03-02", "--until", "2026-03-01"), "--since (2026-03-02 00:00:00) is not before --until"),
+        (("--by", "asn", "--change"), "--change needs --since"),
+        (("--by", "asn", "--by", "day"), "give only one of hour, day, week and month, as the first --by"),
+        (("--after", "somewhere"), "'somewhere' is not a cursor: use what `next` of the previous page says"),
+        (("--db", "."), ". is a folder, not a database: name a file in it, such as ./snapshots.db"),
+    ],
+)
+def test_a_usage_error_says_what_to_write(loaded: Run, options: tuple[str, ...], message: str) -> None:
+    """In one line, with the value."""
+    code, out, err = loaded("query", *options)
+
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())

@@ -108,4 +108,6 @@ class AuditedChanges:
         for session in (summary for summaries in found for summary in summaries):
             if session.session_id == session_id and session.is_sealed:
                 return session.snapshot
-        raise NoSuchSession(f"there is no sealed session {session_id!r}")
+        raise NoSuchSession(
+            f"there is no sealed session {session_id!r}; `snapshots explain` shows why a session has no snapshot"
+        )

@@ -171,7 +171,10 @@ class BackfillSnapshots:
         with self._database.transaction() as stores:
             record = _resumable(stores, run)
             if record.settings.get("rules") != self._rules():
-                raise NoSuchRun(f"the run {record.run} works by other settings than these; begin a new one")
+                raise NoSuchRun(
+                    f"the run {record.run} was started with other options; repeat them,"
+                    " or start a new backfill without --resume"
+                )
             taken = {**record.settings, "owner": self._new_run()}
             stores.runs.remember(record.run, taken)
             stores.runs.resume(record.run, at=self._clock.now())
@@ -313,7 +316,7 @@ def _resumable(stores: Stores, run: str | None) -> RunRecord:
     if run is None:
         left = unfinished(stores)
         if not left:
-            raise NoSuchRun("there is no backfill to resume")
+            raise NoSuchRun("there is no backfill to resume; start one without --resume")
         return left[0]
     record = stores.runs.find(run)
     if record is None or record.kind is not RunKind.BACKFILL or record.state in {RunState.DONE, RunState.UNDONE}:

@@ -156,7 +156,10 @@ class InventoryKeeper:
         with self._database.transaction() as stores:
             found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
             if len(found) != 1:
-                raise NoSuchBuild(f"there {'are several builds' if found else 'is no build'} {label} to retract")
+                raise NoSuchBuild(
+                    f"there {'are several builds' if found else 'is no build'} {label} to retract;"
+                    " `snapshots sources` lists them"
+                )
             begin_run(stores, run, RunKind.RETRACT, at=now)
             count = stores.sources.retract(found[0].number, retracted_at=now)
         after = ""
@@ -184,4 +187,4 @@ def _refuse_another(known: RegisteredBuild, build: SourceBuild) -> None:
     if known.is_retracted:
         raise SettingRefused(f"{build.label} was retracted; import it under another --name")
     if known.build.sha256 != build.sha256:
-        raise SettingRefused(f"{build.label} is registered with other data; say another --name or --as-of")
+        raise SettingRefused(f"{build.label} is already registered with other data; give another --name or --as-of")

@@ -35,7 +35,9 @@ class KeptEvents:
         with self._database.view() as stores:
             lines = stores.event_lines.of(session_id)
         if not lines:
-            raise NoSuchSession(f"no events of a session {session_id!r} are kept; `load --store-events` keeps them")
+            raise NoSuchSession(
+                f"no events of session {session_id!r} are stored; load its log with --store-events to store them"
+            )
         return sorted(dict.fromkeys(lines), key=self._time_of)
 
     def _time_of(self, line: bytes) -> tuple[datetime, int]:

@@ -61,7 +61,10 @@ class DeadLetterOffice:
         with self._database.view() as stores:
             found = stores.dead_letters.find(beginning)
         if len(found) != 1:
-            raise NoSuchLetter(f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r}")
+            raise NoSuchLetter(
+                f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r};"
+                " `snapshots dead-letters list` lists them"
+            )
         return found[0]
 
     def replay(self, *, dry_run: bool, keeps_lines: bool = False) -> ReplayReport:

@@ -68,7 +68,7 @@ class IpSnapshot:
 
     def __post_init__(self) -> None:
         if self.asn is None and self.country is None and self.ip_type is None:
-            raise InvalidFact("a snapshot states at least one fact")
+            raise InvalidFact("a snapshot needs at least one fact: an ASN, a country or an IP type")
         check_asn(self.asn)
         check_country(self.country)
         check_utc(self.enrichment_at)
@@ -97,7 +97,7 @@ class IpSnapshot:
             InvalidFact: Nothing is stated, or a fact is out of range.
         """
         if asn is None and country is None and ip_type is None:
-            raise InvalidFact("a correction states at least one fact")
+            raise InvalidFact("a correction needs at least one fact: an ASN, a country or an IP type")
         return cls(
             asn=held.asn if asn is None and held is not None else asn,
             country=held.country if country is None and held is not None else country,
@@ -121,7 +121,7 @@ def check_asn(asn: int | None) -> None:
 def check_country(country: str | None) -> None:
     """Raise InvalidFact unless *country* is None or an alpha-2 code of a country."""
     if country is not None and (country in PSEUDO_COUNTRIES or not re.fullmatch("[A-Z]{2}", country)):
-        raise InvalidFact(f"{country[:20]!r} is no alpha-2 country code")
+        raise InvalidFact(f"{country[:20]!r} is not a country code (use ISO 3166-1 alpha-2, such as DE)")
 
 
 def check_utc(moment: datetime) -> None:

@@ -42,7 +42,7 @@ class IpAddress:
                 return cls(text)
             return cls(str(_without_mapping(ip_address(text.strip().partition("%")[0]))))
         except ValueError as exc:
-            raise InvalidAddress(f"{text[:80]!r} is no IP address") from exc
+            raise InvalidAddress(f"{text[:80]!r} is not an IP address") from exc
         except TypeError as exc:
             raise InvalidAddress(f"{text!r:.80} is not a string with an IP address") from exc
 

@@ -101,9 +101,11 @@ def backfill(
     with --improve.
     """
     if (dry_run and resume) or (improve and (resume or again)) or (resume and again):
-        raise click.UsageError("--resume excludes --dry-run and --again; --improve excludes --resume and --again")
+        raise click.UsageError(
+            "--resume cannot be combined with --dry-run or --again, nor --improve with --resume or --again"
+        )
     if dry_run and not improve and (batch_size or rate):
-        raise click.UsageError("--dry-run of a backfill takes no --batch-size and no --rate")
+        raise click.UsageError("--dry-run cannot be combined with --batch-size or --rate, except with --improve")
     pace = Pace(batch_size=batch_size, rate=rate)
     stderr = SafeConsole(stderr=True, quiet=quiet)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:

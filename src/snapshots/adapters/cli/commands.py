@@ -126,7 +126,7 @@ def load(
     still loaded.
     """
     if follow and "-" in paths:
-        raise click.UsageError("--follow reads files and folders; standard input is read to its end without it")
+        raise click.UsageError("--follow cannot read standard input (-): name files or folders, or leave --follow out")
     reading = LineOptions(
         sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
     )
@@ -286,7 +286,7 @@ def correct(
 ) -> None:
     """Correct facts of a sealed SESSION through the audit, which keeps what they were."""
     if sentinels == (session is not None) or (dry_run and not sentinels):
-        raise click.UsageError("name a SESSION, or say --sentinels (with or without --dry-run)")
+        raise click.UsageError("name either a SESSION or --sentinels; --dry-run needs --sentinels")
     if session is None:
         with opened(open_application, options) as application:
             count = application.changes.take_out_sentinels(reason=reason, dry_run=dry_run)

@@ -69,9 +69,9 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
     form = Target(target)
     stderr = SafeConsole(stderr=True)
     if min_sessions > 1 and form is not Target.BLOCKLIST:
-        raise click.UsageError("--min-sessions goes with --format blocklist")
+        raise click.UsageError("--min-sessions needs --format blocklist")
     if form is Target.PARQUET and str(file) == "-" and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: name a FILE")
+        raise click.UsageError("Parquet cannot be written to a terminal: name a FILE")
     with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
         which = which_of(application, options)
         with opened_whole(file) as to:

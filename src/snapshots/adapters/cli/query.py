@@ -10,6 +10,7 @@ import click
 
 from snapshots.adapters.cli.application import Application, OpenApplication
 from snapshots.adapters.cli.options import Command, database_option, one_of, opened, stdout
+from snapshots.adapters.cli.printable import count_of
 from snapshots.adapters.cli.tabular import Form, Row, print_rows
 from snapshots.app.inventory_report import expired_text, without_newer_table_text
 from snapshots.app.questions import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
@@ -25,14 +26,14 @@ HELP = {
     Key.ADDRESS: ("IP", "Only sessions from this address."),
     Key.SENSOR: ("NAME", "Only sessions of this honeypot."),
     Key.PROTOCOL: ("NAME", "Only ssh or telnet."),
-    Key.CLIENT: ("TEXT", "Only clients that call themselves so."),
+    Key.CLIENT: ("TEXT", "Only clients with exactly this version string."),
     Key.HASSH: ("HASH", "Only clients with this fingerprint."),
     Key.USER: ("NAME", "Only sessions that tried this user name first."),
     Key.PASSWORD: ("SHA256", "Only sessions that tried the password with this hash first."),
     Key.COMMANDS: ("SIGNATURE", "Only sessions with these commands."),
     Key.SSH_KEY: ("FINGERPRINT", "Only sessions that installed this SSH key first."),
     Key.DOWNLOAD: ("HASH", "Only sessions that fetched this file first."),
-    Key.METHOD: ("METHOD", "Only sessions whose facts are so near to the attack."),
+    Key.METHOD: ("METHOD", "Only snapshots made this way: asof, inferred, corrected or adopted."),
     Key.GAP: ("REASON", "Only sessions that have no snapshot for this reason."),
 }
 """What each filter is called in help; any may be repeated, and "none" finds sessions without it."""
@@ -56,7 +57,11 @@ class Moment(click.ParamType[object]):
             moment = datetime.fromisoformat(value)
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no date, time or span such as 7d", param, ctx)
+            self.fail(
+                f"{value!r} is not a date, a time or a duration (such as 2026-03-01, 2026-03-01T12:00:00 or 7d)",
+                param,
+                ctx,
+            )
 
 
 def which_options(command: Command) -> Command:
@@ -65,7 +70,9 @@ def which_options(command: Command) -> Command:
         click.option(
             "--since", type=Moment(), metavar="WHEN", help="A date or time in UTC, or how long ago: 7d, 12h, 4w."
         ),
-        click.option("--until", type=Moment(), metavar="WHEN", help="The first moment that does not count; likewise."),
+        click.option(
+            "--until", type=Moment(), metavar="WHEN", help="End of the range (exclusive); same formats as --since."
+        ),
         *(click.option(f"--{key.value}", multiple=True, metavar=HELP[key][0], help=HELP[key][1]) for key in FOUND_BY),
     ]
     for option in reversed(options):
@@ -80,7 +87,7 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
     try:
         since, until = (now - moment if isinstance(moment, timedelta) else moment for moment in moments)
     except OverflowError as exc:
-        raise click.UsageError("there was no such time ago") from exc
+        raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
     chosen = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
     values: dict[Key, Sequence[str | None]] = {
         key: [None if value.lower() == NOT_KNOWN else value for value in given]
@@ -97,27 +104,32 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
     "--by",
     multiple=True,
     type=click.Choice([each.value for each in (*Key, *Span)]),
-    help="Count sessions that have this in common; may be repeated. Without it they are listed.",
+    help="Count sessions by this key; may be repeated. Without it, sessions are listed.",
 )
 @one_of(
     "--as",
     "tense",
     kinds=Tense,
     default=Tense.THEN,
-    help="Which network counts: that of the snapshot (then), or that of a table newer than the attack (now).",
+    help="Use the network of the snapshot (then), or of a table newer than the attack and not too old today (now).",
 )
 @click.option(
     "--top", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="With --by: how many groups."
 )
 @click.option("--addresses", is_flag=True, help="With --by: count the addresses too.")
 @click.option(
-    "--change", is_flag=True, help="With --by and --since: compare with the span before, and order by growth."
+    "--change",
+    is_flag=True,
+    help="With --by and --since: compare with the previous period of the same length, and order by growth.",
 )
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Without --by: how many."
 )
 @click.option(
-    "--after", default="", metavar="PLACE", help="Without --by: go on behind the place that was printed last."
+    "--after",
+    default="",
+    metavar="PLACE",
+    help="Without --by: continue after this cursor (`next` of the previous page).",
 )
 @one_of("--format", "output", kinds=Form, default=Form.TABLE)
 @click.pass_obj
@@ -138,14 +150,15 @@ def query(
     """
     Count sessions by network, country, type, time or behaviour, or list them.
 
-    Every filter may be repeated: any of its values will do, and "none" finds sessions without it. So
-    `--hassh HASH --by asn` tells which networks behave alike, `--asn N --by command` what one network does. Filters
-    ask for what was so then, also with --as now. A span of time is the first of several --by, command and url the only.
+    Every filter may be repeated; its values are ORed, and "none" finds sessions without a value. For example,
+    `--hassh HASH --by asn` shows which networks behave alike, and `--asn N --by command` what one network does. Filters
+    use the facts of the snapshots, also with --as now. Put hour, day, week or month first; command and url cannot be
+    combined with another --by.
     """
     if not by and (change or addresses):
-        raise click.UsageError("--change and --addresses go with --by")
+        raise click.UsageError("--change and --addresses need --by")
     if by and after:
-        raise click.UsageError("--after goes without --by")
+        raise click.UsageError("--after cannot be combined with --by")
     with opened(open_application, {"db": options.pop("db")}) as application:
         which = which_of(application, options, tense=Tense(tense))
         if change and which.since is not None and which.until is None:
@@ -172,7 +185,7 @@ def query(
         about = _spread_row(spread) | _not_current(application, which, keys)
         print_rows(rows, Form(output), stdout(), columns, about)
         if len(groups) == top:
-            click.echo(f"These are the first {top:,} groups; --top shows more.", err=True)
+            click.echo(f"Showing the first {count_of(top, 'group')}; use --top for more.", err=True)
 
 
 def _not_current(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, wi
     Columns, tables, triggers and indexes are added; no row is written, and its own loader keeps working.
     """
     if undo and widen:
-        raise click.UsageError("--undo and --widen exclude each other")
+        raise click.UsageError("--undo cannot be combined with --widen")
     with opened(open_application, options) as application:
         adoption = application.adoption
         if undo:

@@ -99,12 +99,14 @@ def _is_mmdb(path: Path) -> bool:
 def _date_in(path: Path) -> datetime:
     found = DATE.findall(path.name)
     if not found:
-        raise SettingRefused(f"the date of {path} is not known: say --as-of YYYY-MM-DD, or put it into the file's name")
+        raise SettingRefused(
+            f"the date of {path} is unknown: give --as-of YYYY-MM-DD, or put the date into the file's name"
+        )
     year, month, day = found[-1]
     try:
         return datetime(int(year), int(month), int(day), tzinfo=UTC)
     except ValueError as exc:
-        raise SettingRefused(f"{path} has no date in its name: {exc}") from exc
+        raise SettingRefused(f"the name of {path} contains an invalid date ({exc}): give --as-of YYYY-MM-DD") from exc
 
 
 def _stem(path: Path) -> str:

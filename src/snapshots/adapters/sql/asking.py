@@ -43,7 +43,7 @@ from snapshots.app.questions import Key, Span, Tense, Which
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
-from snapshots.domain.snapshot import Method, check_asn, check_country
+from snapshots.domain.snapshot import LARGEST_ASN, Method, check_asn, check_country
 from snapshots.domain.source_ip import IpAddress
 
 S = session_summaries.c
@@ -257,7 +257,9 @@ class Asked:
             try:
                 before = is_before(self._connection, S.first_event_at, S.session_id, behind.at, behind.name)
             except ValueError as exc:
-                raise InvalidQuestion(f"{str(behind)[:80]!r} is no place to go on behind") from exc
+                raise InvalidQuestion(
+                    f"{str(behind)[:80]!r} is not a cursor: use what `next` of the previous page says"
+                ) from exc
             query = query.where(before)
         return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
 
@@ -314,10 +316,20 @@ STORED: Mapping[Key, Callable[[str], str | int]] = {
 }
 """How values are stored that are typed in several forms; other texts as they are."""
 
+EXPECTED: Mapping[Key, str] = {
+    Key.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
+    Key.COUNTRY: "a country code (use ISO 3166-1 alpha-2, such as DE)",
+    Key.IP_TYPE: f"an IP type (use one of {', '.join(each.value for each in IpType)})",
+    Key.ADDRESS: "an IP address (such as 192.0.2.1 or 2001:db8::1)",
+    Key.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
+    Key.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
+}
+"""What a value that is refused should have been, with an example."""
+
 
 def _value(key: Key, value: str) -> str | int:
     """Return a value as it is stored; what can be none of its kind is refused, or the answer would mislead."""
     try:
         return STORED.get(key, str)(value)
     except (ValueError, SnapshotsError) as exc:
-        raise InvalidQuestion(f"{value[:40]!r} is no {key.value}") from exc
+        raise InvalidQuestion(f"{value[:40]!r} is not {EXPECTED.get(key, key.value)}") from exc

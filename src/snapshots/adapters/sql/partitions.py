@@ -30,11 +30,11 @@ def partition(connection: Connection, count: int) -> None:
         SettingRefused: The database is no PostgreSQL, or its table holds sessions or has partitions already.
     """
     if connection.dialect.name != "postgresql":
-        raise SettingRefused("only PostgreSQL lays sessions into partitions")
+        raise SettingRefused("--partitions needs a PostgreSQL database")
     if are_partitioned(connection):
-        raise SettingRefused("the sessions lie in partitions already")
+        raise SettingRefused("the sessions are already in partitions")
     if connection.execute(text("SELECT 1 FROM session_summaries LIMIT 1")).first() is not None:
-        raise SettingRefused("there are sessions already: partitions are for a new database")
+        raise SettingRefused("the database already holds sessions: --partitions needs a new one")
     keys = sorted(connection.execute(_KEYS).all(), key=lambda key: not key[2].startswith("PRIMARY"))
     guard.remove(connection)
     made = "CREATE TABLE session_summaries (LIKE all_sessions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"

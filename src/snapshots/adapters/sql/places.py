@@ -37,5 +37,5 @@ class Place(NamedTuple):
         """
         at, mark, name = text.partition(MARK)
         if not mark or (at and not at.startswith("@")):
-            raise InvalidQuestion(f"{text[:80]!r} is no place to go on behind")
+            raise InvalidQuestion(f"{text[:80]!r} is not a cursor: use what `next` of the previous page says")
         return cls(at[1:].replace("%7E", MARK).replace("%25", "%") if at else None, name)

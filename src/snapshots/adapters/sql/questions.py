@@ -84,7 +84,7 @@ class SqlQuestions:
         """Return how the sessions spread over a key."""
         _check(which, [by], with_before=False)
         if by.is_repeated:
-            raise InvalidQuestion("a session has several commands and URLs: sessions do not spread over them")
+            raise InvalidQuestion("sessions cannot be distributed over commands or URLs: a session has several")
         with self._database.reading() as connection:
             asked = self._asked(connection, which)
             sizes = (
@@ -134,24 +134,28 @@ class SqlQuestions:
 
 def _check(which: Which, by: Sequence[Key | Span], *, with_before: bool) -> None:
     if not by or len(set(by)) < len(by):
-        raise InvalidQuestion("sessions are grouped by at least one thing, and by each once")
+        raise InvalidQuestion("give at least one --by, and each key once")
     if any(isinstance(each, Span) for each in by[1:]):
-        raise InvalidQuestion("a span of time comes first, and only once")
+        raise InvalidQuestion("give only one of hour, day, week and month, as the first --by")
     if len(by) > 1 and any(isinstance(each, Key) and each.is_repeated for each in by):
-        raise InvalidQuestion("commands and URLs are grouped by alone: a session has several")
+        raise InvalidQuestion("--by command and --by url cannot be combined with another --by: a session has several")
     if repeated := [key.value for key in which.values if key.is_repeated]:
-        raise InvalidQuestion(f"no session is found by {repeated[0]}")
+        raise InvalidQuestion(f"sessions cannot be filtered by {repeated[0]}")
     if which.since is not None and which.until is not None and which.since >= which.until:
-        raise InvalidQuestion("nothing lies between that beginning and that end")
+        raise InvalidQuestion(
+            f"--since ({which.since:%Y-%m-%d %H:%M:%S}) is not before --until ({which.until:%Y-%m-%d %H:%M:%S})"
+        )
     if with_before and (which.since is None or which.until is None):
-        raise InvalidQuestion("what is compared with the time before needs a beginning")
+        raise InvalidQuestion("--change needs --since: it compares with the period of the same length before")
     if with_before and which.since is not None and which.until is not None:
         try:
             _ = which.since - (which.until - which.since)
         except OverflowError as exc:
-            raise InvalidQuestion("there is no time before that to compare with") from exc
+            raise InvalidQuestion(
+                "--since is too early for --change: no period of the same length lies before it"
+            ) from exc
     if with_before and any(isinstance(each, Span) or each.is_repeated for each in by):
-        raise InvalidQuestion("a span of time, commands and URLs are not compared with the time before")
+        raise InvalidQuestion("--change cannot be combined with --by hour, day, week, month, command or url")
 
 
 def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:

@@ -1,5 +1,6 @@
 """Parse a database URL or the path of a SQLite file."""
 
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,10 @@ def _file(path: str) -> URL:
         found = Path(path).expanduser() if is_home else path
     except RuntimeError:  # no such user
         found = path
+    if os.path.isdir(found):  # noqa: PTH112 - Path.is_dir raises an error for an unreadable parent
+        raise SettingRefused(
+            f"{path} is a folder, not a database: name a file in it, such as {path.rstrip('/')}/snapshots.db"
+        )
     return URL.create("sqlite", database=str(found))
 
 
