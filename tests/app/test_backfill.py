@@ -750,6 +750,28 @@ def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(cou
     assert (set(counted), resumed.judged) == ({resumed.run}, 0)
 
 
+@pytest.mark.parametrize("command", ["backfill", "improve"])
+def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
+    """Only an error fails it."""
+
+    class Pressed(Told):
+        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+            raise KeyboardInterrupt
+
+    world = World(source(day=5))
+    world.put(HOME.text)
+    work: BackfillSnapshots | ImproveSnapshots = world.backfill
+    if command == "improve":
+        world.run()
+        work = world.improve
+    before = dict(world.database.memory.runs)
+
+    with pytest.raises(KeyboardInterrupt):
+        work.run(Pressed())
+
+    assert [state for run, state in world.database.memory.runs.items() if run not in before] == [RunState.INTERRUPTED]
+
+
 def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
     """Each build begins another span of time, and most of those have no session."""
     world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))

@@ -141,6 +141,20 @@ def test_a_session_without_a_connect_is_sealed_when_all_is_read() -> None:
     assert (sessions["s"].snapshot and sessions["s"].snapshot.asn, sessions["t"].is_sealed) == (15169, True)
 
 
+def test_a_load_that_ctrl_c_ended_is_interrupted() -> None:
+    """It did not fail."""
+    database = InMemoryDatabase()
+
+    def pressed() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", 1)])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loader(database).load(pressed(), Unobserved())
+
+    assert database.memory.runs["run1"] is RunState.INTERRUPTED
+
+
 def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
     """Nothing waits for ever."""
     database = InMemoryDatabase()

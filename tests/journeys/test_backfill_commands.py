@@ -213,6 +213,34 @@ def test_a_row_that_the_database_refuses_is_set_aside(theirs: Adopted, run: Run)
     assert run("backfill")[0] == 1, "it is tried again"
 
 
+def test_an_improvement_of_nothing_says_what_would_help(run: Run, tmp_path: Path) -> None:
+    """The snapshots come from the only tables that there are."""
+    line = {
+        "eventid": "cowrie.session.connect",
+        "session": "s",
+        "src_ip": "8.8.8.8",
+        "timestamp": "2018-01-01T00:00:00Z",
+    }
+    (tmp_path / "cowrie.json").write_text(json.dumps(line) + "\n")
+    run("load", tmp_path / "cowrie.json")
+
+    code, out, _ = run("backfill", "--improve")
+
+    assert code == 0
+    assert out.startswith("1 sealed sessions looked at; 0 were improved.\nNo table is closer to these attacks")
+    assert "snapshots inventory import" in out
+
+
+def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) -> None:
+    """The work is done, so the exit code is 0; one line says what is missing."""
+    file = tmp_path / "no such folder" / "load.prom"
+    run("backfill")
+
+    code, _, err = run("verify", "--metrics-file", file)
+
+    assert (code, err.count(f"the metrics cannot be written to {file}: No such file or directory")) == (0, 1)
+
+
 def test_options_that_exclude_each_other_are_refused(run: Run) -> None:
     """Before anything is opened."""
     assert run("backfill", "--dry-run", "--resume")[0] == 2

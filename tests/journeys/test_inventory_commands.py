@@ -205,6 +205,23 @@ def test_lines_that_cannot_be_read_are_counted(run: Run, tmp_path: Path) -> None
     assert "there is no table" in run("inventory", "import", _empty(tmp_path))[2]
 
 
+def test_one_bad_file_does_not_stop_a_folder(run: Run, tmp_path: Path) -> None:
+    """Nor does a link to the folder itself; a bad file that is named stops the command."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "a-2026-01-01.csv").write_text("nonsense\n")
+    (folder / "b.csv").write_text("1.2.3.0,1.2.3.255,1,Example\n")
+    table(folder / "c-2026-01-01.csv", 1)
+    (folder / "loop").symlink_to(folder)
+    (folder / "loop.csv").symlink_to("loop.csv")
+
+    code, out, err = run("inventory", "import", folder)
+
+    assert (code, out.splitlines()[0].partition(":")[0], len(out.splitlines())) == (1, "c@2026-01-01", 1)
+    assert ["a-2026-01-01.csv" in err, "b.csv is unknown" in err, err.count("Error: ")] == [True, True, 2]
+    assert run("inventory", "import", folder / "b.csv")[0] == 2
+
+
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"

@@ -273,9 +273,9 @@ class BackfillSnapshots:
         begun_at = self._stopwatch()
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-        except BaseException:
+        except BaseException as error:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
-                self._end(journey, work, RunState.FAILED)
+                self._end(journey, work, RunState.after(error))
             raise
         state = RunState.DONE if is_done else RunState.INTERRUPTED
         self._steering.retried(partial(self._end, journey, work, state), observer)

@@ -148,9 +148,9 @@ class DeltaLoader:
                     self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
                     failures += 1
                 self._rest(every, is_stopped)
-        except BaseException:
+        except BaseException as error:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
-                self._end(report, RunState.FAILED)
+                self._end(report, RunState.after(error))
             raise
         patiently(partial(self._end, report, RunState.DONE), self._sleep, self._tell)
         return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)

@@ -97,10 +97,10 @@ class ImproveSnapshots:
             self._steering.retried(partial(self._begin, work.run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-        except BaseException:
+        except BaseException as error:
             if not is_rehearsal:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
-                    self._end(work.run, RunState.FAILED)
+                    self._end(work.run, RunState.after(error))
             raise
         finally:
             if is_rehearsal:

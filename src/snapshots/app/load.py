@@ -122,9 +122,9 @@ class BulkLoader:
             for step in self.judge_waiting(run, observer):
                 report += step
             self._retried(partial(self._end, report, RunState.DONE))
-        except BaseException:
+        except BaseException as error:
             with suppress(StoreUnavailable):  # the run soon counts as dead, and the original error is raised
-                self._end(report, RunState.FAILED)
+                self._end(report, RunState.after(error))
             raise
         completed = self._retried(partial(self._completion.complete, by=run)).sealed
         return replace(report, completed=completed)

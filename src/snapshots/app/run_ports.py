@@ -34,6 +34,11 @@ class RunState(Enum):
     INTERRUPTED = "interrupted"
     UNDONE = "undone"
 
+    @classmethod
+    def after(cls, error: BaseException) -> "RunState":
+        """Return the state of a run that an error ended: Ctrl-C interrupts it, anything else fails it."""
+        return cls.INTERRUPTED if isinstance(error, KeyboardInterrupt) else cls.FAILED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:

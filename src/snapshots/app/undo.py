@@ -95,10 +95,10 @@ class UndoRun:
             self._steering.retried(partial(self._begin, work.run, run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
-        except BaseException:
+        except BaseException as error:
             if not is_rehearsal:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
-                    self._end(work.run, run, RunState.FAILED)
+                    self._end(work.run, run, RunState.after(error))
             raise
         if not is_rehearsal:
             state = RunState.DONE if is_done else RunState.INTERRUPTED

@@ -272,6 +272,11 @@ def _show_improved(report: ImproveReport, *, is_rehearsal: bool) -> None:
         click.echo(f"  {gain}: {count:,}")
     if report.improved and not is_rehearsal:
         click.echo(f"`snapshots undo {report.run}` takes it back.")
+    if report.looked_at and report.is_done and not report.improved:
+        click.echo(
+            "No table is closer to these attacks than the tables of their snapshots, or adds a fact to them. Tables"
+            " built before the attacks would help: snapshots inventory import --help"
+        )
 
 
 def _improved_document(report: ImproveReport) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from snapshots.adapters.cli.options import (
 from snapshots.adapters.cli.printable import printable
 from snapshots.adapters.cli.progress import CountBar
 from snapshots.adapters.cli.render import facts_text
+from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.app.inventory import LookedUp
 from snapshots.app.inventory_report import (
     NOT_COMPARABLE,
@@ -41,6 +42,9 @@ from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.freshness import Freshness
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.source_ip import IpAddress
+
+COULD_NOT = 1
+"""The exit code of an import that left out a file of a folder."""
 
 
 @click.group(short_help="What is known of addresses: import, refresh, retract, status, show.")
@@ -76,17 +80,28 @@ def import_(
 
     PATHS are MMDB files, CSV tables (first,last,asn,organization or first,last,country), lists of addresses of
     one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of. Keep the files
-    where they are: they are read again for new addresses.
+    where they are: they are read again for new addresses. A file in a folder that cannot be imported is reported, and
+    the others are imported; the exit code is then 1. Links to folders are not followed.
     """
+    has_failed = False
     with opened(open_application, options) as application:
         for path in application.find_tables(paths):
-            with CountBar(SafeConsole(stderr=True), f"{path.name}") as told:
-                label, unread, done = application.import_table(
-                    path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, told
-                )
+            try:
+                with CountBar(SafeConsole(stderr=True), f"{path.name}") as told:
+                    label, unread, done = application.import_table(
+                        path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, told
+                    )
+            except (SettingRefused, SourceUnreadable) as exc:
+                if path in paths:
+                    raise
+                click.echo(f"Error: {exc}", err=True)
+                has_failed = True
+                continue
             click.echo(f"{label}: {_done(done)}")
             if unread:
                 click.echo(f"Warning: {unread:,} lines of {path} could not be read and were passed over", err=True)
+    if has_failed:
+        click.get_current_context().exit(COULD_NOT)
 
 
 @inventory.command(short_help="Look up what lacks a registered build.")

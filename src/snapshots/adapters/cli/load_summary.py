@@ -29,8 +29,9 @@ def show_load(console: Console, report: LoadReport) -> None:
             console.print(f"  {count:,} {text}")
     if report.inferred * 2 > report.sealed:
         console.print(
-            f"  {report.inferred:,} of the new snapshots are inferred: no recent enough table was built before the"
-            " attack. Import older, dated tables to get facts as of the attack: snapshots inventory import --help",
+            f"  {report.inferred:,} of the new snapshots are inferred: at least one fact of each is from a table built"
+            " after the attack (`snapshots explain SESSION` shows the date of each fact). To get facts as of the"
+            " attack, import tables from before it: snapshots inventory import --help",
             soft_wrap=True,
         )
     if report.dead_letters and not report.events and not report.repeated and not report.problems:

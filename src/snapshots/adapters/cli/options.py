@@ -78,7 +78,8 @@ def metrics_option(command: Command) -> Command:
         "--metrics-file",
         type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
-        help="Write numbers for Prometheus there, as a node exporter's textfile collector reads them.",
+        help="Write metrics for the textfile collector of Prometheus' node exporter to this file. If it cannot be"
+        " written, a warning goes to stderr and the exit code stays the same.",
     )(command)
 
 

@@ -1,5 +1,6 @@
 """Files of facts that an operator has: of which kind they are, and of which date."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -80,10 +81,33 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
 
 
 def tables_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and its sub-folders that may be tables, in the order of their names."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and SUFFIXES.search(path.name):
-            yield path
+    """
+    Yield the files of a folder and its sub-folders of any depth that may be tables, in the order of their names.
+
+    Links to folders are not followed: they may form a loop.
+
+    Raises:
+        SourceUnreadable: A folder cannot be read.
+    """
+    waiting, found = [str(folder)], list[str]()
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif not entry.name.startswith(".") and SUFFIXES.search(entry.name) and _is_file(entry):
+                        found.append(entry.path)
+        except OSError as exc:
+            raise SourceUnreadable(f"{exc.filename} cannot be read: {exc.strerror or exc}") from exc
+    yield from map(Path, sorted(found))
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_mmdb(path: Path) -> bool:
