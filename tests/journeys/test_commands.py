@@ -247,6 +247,18 @@ def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
     assert (code, again.startswith("Nothing new"), "1 invalid line already in dead_letters" in again) == (0, 1, 1)
 
 
+def test_a_named_file_whose_only_line_is_incomplete_is_no_error(run: Run, tmp_path: Path) -> None:
+    """Its writer may go on; a file with text that is no event is an error."""
+    log, notes = tmp_path / "cowrie.json", tmp_path / "notes.txt"
+    log.write_text('{"eventid":"cowrie.session.connect","session":"s"')
+    notes.write_text("nothing of Cowrie\n")
+
+    code, out, _ = run("load", log)
+
+    assert (code, "1 source with an incomplete last line" in out) == (0, True)
+    assert run("load", notes)[0] == 1
+
+
 def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: Path) -> None:
     """Nothing was attacked yet."""
     log = tmp_path / "cowrie.json"

@@ -122,8 +122,8 @@ def load(
 
     PATHS are files, folders and patterns, plain, .gz, .bz2 or .xz, or - for standard input. Events that were loaded
     before are not loaded again, even if the file was renamed. Files in folders and patterns that are not Cowrie
-    logs are skipped and listed. A named file without a Cowrie event is an error (exit code 1); all other files are
-    still loaded.
+    logs are skipped and listed. A named file that holds text but no Cowrie event is an error (exit code 1); all
+    other files are still loaded. A named file that is empty, or whose only line is incomplete, is not an error.
     """
     if follow and "-" in paths:
         raise click.UsageError("--follow cannot read standard input (-): name files or folders, or leave --follow out")

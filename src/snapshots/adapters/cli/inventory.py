@@ -15,6 +15,7 @@ from rich.text import Text
 from snapshots.adapters.cli import shapes
 from snapshots.adapters.cli.application import OpenApplication
 from snapshots.adapters.cli.console import SafeConsole
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
@@ -42,9 +43,6 @@ from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.freshness import Freshness
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.source_ip import IpAddress
-
-COULD_NOT = 1
-"""The exit code of an import that left out a file of a folder."""
 
 
 @click.group(short_help="What is known of addresses: import, refresh, retract, status, show.")
@@ -101,7 +99,7 @@ def import_(
             if unread:
                 click.echo(f"Warning: {unread:,} lines of {path} could not be read and were passed over", err=True)
     if has_failed:
-        click.get_current_context().exit(COULD_NOT)
+        click.get_current_context().exit(ExitCode.FAILED)
 
 
 @inventory.command(short_help="Look up what lacks a registered build.")
