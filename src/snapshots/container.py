@@ -33,6 +33,7 @@ from snapshots.adapters.sql.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.lock_waits import WaitPolicy
 from snapshots.adapters.sql.questions import SqlQuestions
 from snapshots.adapters.sql.reports import SqlReports
+from snapshots.adapters.sql.server_clock import ServerClock
 from snapshots.adapters.sql.sqlite_file import identities_of
 from snapshots.adapters.sql.trial import trial_server
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
@@ -166,7 +167,7 @@ class Container(containers.DeclarativeContainer):
     """Makes each thing when it is first asked for."""
 
     settings = providers.Dependency(instance_of=Settings)
-    clock = providers.Singleton(SystemClock)
+    own_clock = providers.Singleton(SystemClock)
     naming = providers.Object(new_run)
     database = providers.Singleton(
         SqlDatabase,
@@ -174,6 +175,7 @@ class Container(containers.DeclarativeContainer):
         addresses_in=providers.Object(addresses_in_document),
         policy=providers.Singleton(_wait_policy, settings=settings),
     )
+    clock = providers.Singleton(ServerClock, database=database, own=own_clock)
     shelf = providers.Singleton(_shelf, settings=settings)
     reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
     policy = providers.Singleton(_policy, settings=settings)
@@ -320,14 +322,11 @@ def open_application(settings: Settings) -> Iterator[Application]:
         source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
         return source.build.label, source.unread, container.keeper().import_table(source, told)
 
-    def metrics(path: Path) -> MetricsFile:
-        return MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn)
-
     database = container.database()
     own = partial(identities_of, database.engine.url)
     try:
         yield Application(
-            metrics=metrics,
+            metrics=lambda path: MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn),
             logged=LoggedWork,
             load=load,
             follow=follow,

@@ -4,7 +4,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, update
 from sqlalchemy.schema import SchemaItem
 
 from snapshots import SettingRefused, StoreUnavailable
@@ -12,12 +12,13 @@ from snapshots.adapters.sql import guard, schema
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.scratch import rows_in
 from snapshots.adapters.sql.tables import metadata, session_fingerprints, session_summaries
+from snapshots.app.session_ports import OpenCase
 from snapshots.domain.gap import Gap
 from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.summary import SessionSummary
-from tests.strategies import HOME, NOON, snapshot
+from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
-BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS = "0007", "0009"
+BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS, BEFORE_LEARNING_SEQUENCE = "0007", "0009", "0011"
 VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()][::-1]
 
 
@@ -98,6 +99,38 @@ def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerpri
         assert connection.execute(select(func.count()).select_from(session_fingerprints)).scalar_one() == 400 - 128
     (row,) = rows_in(database)
     assert len(row["event_fingerprints"]) == 8 * 400
+
+
+def test_what_a_clock_ahead_of_time_hid_is_judged_again_after_the_migration(database: SqlDatabase) -> None:
+    """An older version stored the time of its machine with a gap; what was learned earlier than that seemed known."""
+    database.migrate()
+    for name, verdict in (("open", Gap.NOTHING_KNOWN), ("sealed", snapshot())):
+        save(
+            database,
+            SessionAggregate.of(name, [SessionEvent(1, NOON, EventKind.CONNECT, HOME)]).summary().judged(verdict),
+        )
+    sealed = select(session_summaries).where(session_summaries.c.session_id == "sealed")
+    with database.reading() as connection:
+        sealed_before = connection.execute(sealed).one()
+    database.migrate(BEFORE_LEARNING_SEQUENCE)
+    ahead = update(session_summaries).where(session_summaries.c.session_id == "open").values(gap_checked_at=NOON + DAY)
+    with database.engine.begin() as connection:
+        connection.execute(ahead)
+
+    database.migrate()
+
+    with database.transaction() as stores:
+        stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
+    with database.transaction() as stores:
+        page = stores.open_sessions.page(OpenCase.LEARNED, run="next", silent_since=NOON, after="", limit=9)
+    assert [found.session_id for found in page.sessions] == ["open"]
+    with database.reading() as connection:
+        assert connection.execute(sealed).one() == sealed_before
+    database.migrate(BEFORE_LEARNING_SEQUENCE)
+    row = select(session_summaries.c.gap_checked_at, session_summaries.c.updated_at)
+    with database.engine.connect() as connection:
+        checked_at, updated_at = connection.execute(row.where(session_summaries.c.session_id == "open")).one()
+    assert checked_at == updated_at
 
 
 def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -116,9 +116,9 @@ class DeltaLoader:
             StoreUnavailable: The database refused; whole batches are stored.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        run, began_at = self._new_run(), self._clock.now()
+        run = self._new_run()
         report = LoadReport(run=run)
-        if not self._begin(run, began_at, is_stopped):
+        if not self._begin(run, is_stopped):
             return report
         kept_house_at, failures, is_told = self._stopwatch(), 0, False
         names = set[str]()
@@ -182,13 +182,13 @@ class DeltaLoader:
         if problems:
             raise LogUnreadable(problems[0])
 
-    def _begin(self, run: str, began_at: datetime, is_stopped: Callable[[], bool]) -> bool:
+    def _begin(self, run: str, is_stopped: Callable[[], bool]) -> bool:
         """Begin the run once the database is writable; return False if it was stopped before."""
         failures = 0
         while not is_stopped():
             try:
                 with self._database.transaction() as stores:
-                    begin_load(stores, run, self._presence, at=began_at)
+                    begin_load(stores, run, self._presence, at=self._clock.now())
                     self._service.register_sources(stores)
             except (StoreBusy, StoreGone) as error:
                 if not failures:

@@ -113,8 +113,8 @@ class BulkLoader:
             StoreUnavailable: As for `load`.
             SourceUnreadable: Likewise.
         """
-        run, began_at = run or self._new_run(), self._clock.now()
-        self._retried(partial(self._begin, run, began_at))
+        run = run or self._new_run()
+        self._retried(partial(self._begin, run))
         report = LoadReport(run=run)
         try:
             for step in read(run):
@@ -129,9 +129,9 @@ class BulkLoader:
         completed = self._retried(partial(self._completion.complete, by=run)).sealed
         return replace(report, completed=completed)
 
-    def _begin(self, run: str, began_at: datetime) -> None:
+    def _begin(self, run: str) -> None:
         with self._database.transaction() as stores:
-            begin_load(stores, run, self._presence, at=began_at)
+            begin_load(stores, run, self._presence, at=self._clock.now())
             self._service.register_sources(stores)
 
     def _end(self, report: LoadReport, state: RunState) -> None:

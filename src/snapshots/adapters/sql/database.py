@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.engine import URL
@@ -18,6 +19,7 @@ from snapshots.adapters.sql.identity import WrittenDatabase
 from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
 from snapshots.adapters.sql.moments import WrongType
 from snapshots.adapters.sql.partitions import partition
+from snapshots.adapters.sql.server_time import ServerTime
 from snapshots.adapters.sql.sessions import FOUND
 from snapshots.adapters.sql.shape import Shape, shape_of
 from snapshots.adapters.sql.sqlite_file import (
@@ -59,7 +61,8 @@ class SqlDatabase:
     def __init__(self, url: str, addresses_in: AddressesIn = nowhere, policy: WaitPolicy | None = None) -> None:
         self._url: URL = database_url(url)
         self._backends = _BACKENDS[self._url]
-        self.engine: Engine = engine_of(self._url, addresses_in, self._backends)
+        self._server_time = ServerTime()
+        self.engine: Engine = engine_of(self._url, addresses_in, self._backends, self._server_time)
         self._policy = policy or WaitPolicy()
         self._has_given_up = False
         self._is_prepared = False
@@ -82,6 +85,13 @@ class SqlDatabase:
     def has_one_connection(self) -> bool:
         """Whether nobody can read while somebody writes, because the database ends with its connection."""
         return is_in_memory(self._url)
+
+    def server_time(self) -> datetime | None:
+        """Return what the clock of the PostgreSQL server shows now; None on SQLite. Raises StoreUnavailable."""
+        if self.engine.dialect.name == "postgresql" and self._server_time.now() is None:
+            with self._translated(), self.engine.connect():
+                pass  # each connection tells it
+        return self._server_time.now()
 
     @contextmanager
     def transaction(
@@ -107,11 +117,11 @@ class SqlDatabase:
                     f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
                 )
             dialects.begin_if_idle(connection)
-            dialects.wait_for_writers(connection, lock)
+            self._server_time.tell(dialects.wait_for_writers(connection, lock))
             with connection.begin_nested():
                 if schema.version(connection) is None:
                     schema.upgrade(connection)
-                self._refuse_other_versions(connection)
+                schema.refuse_other_versions(connection, str(self))
                 yield self._stores(connection)
 
     @contextmanager
@@ -129,7 +139,7 @@ class SqlDatabase:
             StoreUnavailable: There is no such database, or it does not answer.
         """
         with self.looking() as connection:
-            self._refuse_other_versions(connection)
+            schema.refuse_other_versions(connection, str(self))
             yield connection
 
     @contextmanager
@@ -322,7 +332,7 @@ class SqlDatabase:
     def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
         """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
         policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
-        dialects.lock_for_writing(connection, str(self), policy, lock)
+        self._server_time.tell(dialects.lock_for_writing(connection, str(self), policy, lock))
         self._has_given_up = False
 
     def _wrong_value(self) -> tuple[str, str] | None:
@@ -343,20 +353,8 @@ class SqlDatabase:
             self._lock(connection)
             if schema.version(connection) is None:
                 schema.upgrade(connection)
-            self._refuse_other_versions(connection)
+            schema.refuse_other_versions(connection, str(self))
         self._is_prepared = True
-
-    def _refuse_other_versions(self, connection: Connection) -> None:
-        found = schema.version(connection)
-        if found is None:
-            raise StoreUnavailable(
-                f"the database {self} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
-            )
-        if found != schema.newest():
-            raise StoreUnavailable(
-                f"the tables of {self} have version {found}, this program works with {schema.newest()}:"
-                " run `snapshots migrate`"
-            )
 
     def _stores(self, connection: Connection) -> SqlStores:
         if self._shape is None:

@@ -189,7 +189,9 @@ def each_span(
     return select(*(part.label(name) for part, name in zip(parts, ("address", "first", "last"), strict=True)))
 
 
-def lock_for_writing(connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE) -> None:
+def lock_for_writing(
+    connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE
+) -> datetime | None:
     """
     Begin a transaction that excludes other writers.
 
@@ -198,12 +200,15 @@ def lock_for_writing(connection: Connection, name: str, policy: WaitPolicy, lock
         name: Of the database, for messages.
         policy: How long to wait.
         lock: Who may write at the same time.
+
+    Returns:
+        The time of the server then; None on SQLite.
     """
     if connection.dialect.name == "postgresql":
         set_lock_timeout(connection, policy.lock_timeout)
-        wait_for_writers(connection, lock)
-    else:
-        begin_immediately(connection, name, policy)
+        return wait_for_writers(connection, lock)
+    begin_immediately(connection, name, policy)
+    return None
 
 
 def set_lock_timeout(connection: Connection, seconds: float) -> None:
@@ -211,14 +216,21 @@ def set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
 
 
-def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
-    """Let no other writer work until the end of this transaction; on SQLite the first change does that."""
+def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
+    """
+    Let no other writer work until the end of this transaction; on SQLite the first change does that.
+
+    Returns:
+        The time of the server then; None on SQLite.
+    """
     if connection.dialect.name != "postgresql":
-        return
+        return None
     if lock is WriteLock.LEADS:  # one at a time, and in this order, which nobody else has
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
     shared = "" if lock is WriteLock.ALONE else "_shared"
-    connection.execute(text(f"SELECT pg_advisory_xact_lock{shared}(hashtext('snapshots'))"))
+    query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a word of ours
+    moment: datetime = connection.execute(text(query)).scalar_one()
+    return moment
 
 
 def lock_for_changing(connection: Connection, name: str, policy: WaitPolicy) -> None:

@@ -14,11 +14,12 @@ from snapshots.adapters.sql.documents import AddressesIn, only_address
 from snapshots.adapters.sql.identity import IDENTITY, file_identity, refuse_stale, server_identity
 from snapshots.adapters.sql.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.rows import digest
+from snapshots.adapters.sql.server_time import ServerTime
 from snapshots.adapters.sql.sqlite_file import connect_read_only, is_read_only
 from snapshots.adapters.sql.stored_types import be_strict
 
 
-def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine:
+def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
     """
     Return an engine; it opens no connection yet.
 
@@ -29,6 +30,7 @@ def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine
         url: Of the database.
         addresses_in: Reads the addresses in documents, for SQLite to call.
         backends: Receives the server process ID of each PostgreSQL connection.
+        server_time: Is told the time of a PostgreSQL server with each connection.
     """
     if is_in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -45,7 +47,7 @@ def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int]) -> Engine
         event.listen(engine, "connect", lambda _, record: record.info.update({IDENTITY: file_identity(url)}))
         event.listen(engine, "checkout", lambda _, record, __: refuse_stale(url, record))
     elif engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", partial(_prepare_postgresql, backends))
+        event.listen(engine, "connect", partial(_prepare_postgresql, backends, server_time))
     return engine
 
 
@@ -77,7 +79,7 @@ def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | Non
         connection.rollback()
 
 
-def _prepare_postgresql(backends: set[int], connection: Any, record: Any) -> None:
+def _prepare_postgresql(backends: set[int], server_time: ServerTime, connection: Any, record: Any) -> None:
     """
     Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it.
 
@@ -87,6 +89,7 @@ def _prepare_postgresql(backends: set[int], connection: Any, record: Any) -> Non
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET temp_buffers = '64MB'")
+            server_time.tell(cursor.execute("SELECT clock_timestamp()").fetchone()[0])
         connection.commit()
     except connection.Error:
         connection.rollback()

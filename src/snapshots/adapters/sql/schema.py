@@ -12,6 +12,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, sel
 
 from snapshots.adapters.sql import guard, indexes
 from snapshots.adapters.sql.tables import adoptions
+from snapshots.app.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -96,3 +97,21 @@ def _do(step: Literal["upgrade", "downgrade", "stamp"], connection: Connection, 
         {"upgrade": command.upgrade, "downgrade": command.downgrade, "stamp": command.stamp}[step](config, to)
     except CommandError as exc:
         raise LookupError(str(exc)) from exc
+
+
+def refuse_other_versions(connection: Connection, name: str) -> None:
+    """
+    Refuse tables of another version, and a database without tables.
+
+    Raises:
+        StoreUnavailable: It is one; the message names the database and what to do.
+    """
+    found = version(connection)
+    if found is None:
+        raise StoreUnavailable(
+            f"the database {name} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
+        )
+    if found != newest():
+        raise StoreUnavailable(
+            f"the tables of {name} have version {found}, this program works with {newest()}: run `snapshots migrate`"
+        )
