@@ -222,7 +222,7 @@ def _show_backfill(report: BackfillReport, *, is_rehearsal: bool) -> None:
     if report.found:
         click.echo(f"The addresses of {report.found:,} sessions were found in events or documents.")
     if report.lost:
-        click.echo(f"{report.lost:,} sessions were sealed or changed by somebody else in between.")
+        click.echo(f"{report.lost:,} sessions were sealed or changed by another program in between.")
     if is_rehearsal:
         click.echo("Such as:")
         for each in report.samples:

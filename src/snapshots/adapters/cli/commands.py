@@ -90,7 +90,7 @@ cli.add_command(fleet)
 @click.option(
     "--store-events",
     is_flag=True,
-    help="Keep every new event as it was logged, passwords and all, for `events`; it takes time and room.",
+    help="Store every new event as it was logged, including passwords, for `events`; takes time and disk space.",
 )
 @click.option("--follow", is_flag=True, help="Go on reading what is added, until Ctrl-C or SIGTERM.")
 @click.option(
@@ -211,7 +211,7 @@ def verify(
     """
     Show how many sessions carry a snapshot, and check that none was changed.
 
-    Sessions from an address that nobody on the internet owns count in no share. Sealed sessions are compared with
+    Sessions from private, shared or reserved addresses are left out of the shares. Sealed sessions are compared with
     their seals and with the observations of their addresses, their number with the record of runs, corrections and
     prunings, the inventory's counts with the sessions, and tables, triggers and functions with what this program makes.
     Then a forbidden change of each protected column is tried in a transaction that is rolled back. What cannot be
@@ -260,7 +260,7 @@ def explain(open_application: OpenApplication, /, session: str, output: str, **o
         render.show_explanation(stdout(), found)
 
 
-@cli.command(short_help="Correct a sealed session, on the record.")
+@cli.command(short_help="Correct a sealed session, with an audit row.")
 @click.argument("session", required=False)
 @database_option
 @lock_option
@@ -300,7 +300,7 @@ def correct(
     render.show_correction(stdout(), before, after)
 
 
-@cli.command(short_help="Delete old sessions, on the record.")
+@cli.command(short_help="Delete old sessions, with an audit row.")
 @database_option
 @lock_option
 @click.option(
@@ -316,7 +316,7 @@ def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bo
     click.echo(f"{pruned.sessions:,} sessions with {pruned.events:,} events {said} deleted.")
 
 
-@cli.command(short_help="Load a real log that comes along, and show everything.")
+@cli.command(short_help="Load a bundled real log, and show everything.")
 @click.option("--db", metavar="URL", help="Keep the demonstration in this database; else it is thrown away.")
 @click.pass_obj
 def demo(open_application: OpenApplication, /, db: str | None) -> None:

@@ -55,7 +55,7 @@ class Target(Enum):
     default=1,
     show_default=True,
     metavar="N",
-    help="With blocklist: only addresses with so many sessions.",
+    help="With blocklist: only addresses with at least this many sessions.",
 )
 @which_options
 @click.pass_obj

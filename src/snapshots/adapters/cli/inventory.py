@@ -107,11 +107,11 @@ def import_(
 @lock_option
 @facts_options
 @freshness_options
-@click.option("--limit", type=click.IntRange(1), help="Look up at most so many addresses.")
+@click.option("--limit", type=click.IntRange(1), help="Look up at most this many addresses.")
 @click.pass_obj
 def refresh(open_application: OpenApplication, /, limit: int | None, **options: Any) -> None:
     """
-    Look up addresses that nobody looked up, then those that lack a newer build.
+    Look up addresses that were never looked up, then those that lack a newer build.
 
     Addresses whose facts are not fresh any more come first among them, and the newest attackers first of all.
     """

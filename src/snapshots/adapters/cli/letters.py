@@ -15,7 +15,7 @@ from snapshots.app.lines import Reason
 
 @click.group(name="dead-letters", short_help="Lines that could not be loaded: list, show, replay.")
 def dead_letters() -> None:
-    """List, show and load again the lines that are no events."""
+    """List, show and load again the lines that are not events."""
 
 
 @dead_letters.command("list", short_help="List them.")
@@ -71,7 +71,7 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
 @click.option("--store-events", is_flag=True, help="Keep those as they were logged, as `load --store-events` does.")
 @click.pass_obj
 def replay(open_application: OpenApplication, /, *, dry_run: bool, store_events: bool, **options: Any) -> None:
-    """Load the lines that this version of the program can read; they are no dead letters any more."""
+    """Load the lines that this version of the program can read; they are then no longer dead letters."""
     with opened(open_application, options) as application:
         report = application.letters.replay(dry_run=dry_run, keeps_lines=store_events)
     if dry_run:

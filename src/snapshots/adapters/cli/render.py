@@ -106,7 +106,7 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
         console.print(f"Another loader wrote {adopted} of them: without a seal, a change of theirs cannot be seen.")
     if inspection.put_back:
         times = count_of(inspection.put_back, "time")
-        console.print(f"The guard put back {times} what another loader filled into a sealed session.")
+        console.print(f"The guard put back {times} a value that another loader wrote into a sealed session.")
     part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
         guard = "whether the guard holds was not checked" if inspection.not_checked else "the guard holds"
@@ -147,7 +147,7 @@ def show_correction(console: Console, before: IpSnapshot | None, after: IpSnapsh
     for (name, was), (_, now) in zip(_named_facts(before), _named_facts(after), strict=True):
         if was != now:
             console.print(f"{name}: {was or 'not known'} -> {now}")
-    console.print(f"stated by: {before.source if before else 'another loader'} -> {after.source}")
+    console.print(f"source: {before.source if before else 'another loader'} -> {after.source}")
 
 
 def _named_facts(snapshot: IpSnapshot | None) -> list[tuple[str, int | str | None]]:

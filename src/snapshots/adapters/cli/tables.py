@@ -23,7 +23,7 @@ MOST_PARTITIONS = 1024
     "--partitions",
     type=click.IntRange(2, MOST_PARTITIONS),
     metavar="N",
-    help="On a new PostgreSQL database: lay sessions into so many partitions.",
+    help="On a new PostgreSQL database: store sessions in this many partitions.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before --to base drops the tables.")
 @click.pass_obj
@@ -106,7 +106,9 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
 @database_option
 @lock_option
 @click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@click.option("--undo", is_flag=True, help="Give the database back as it was, but for what was filled in.")
+@click.option(
+    "--undo", is_flag=True, help="Restore the database as it was; facts that were written into its columns stay."
+)
 @click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
 @click.pass_obj
 def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, widen: bool, **options: Any) -> None:
