@@ -89,12 +89,16 @@ def test_after_a_kill_the_next_load_completes_the_rows(
     assert rows(sql_url) == undisturbed
 
 
-def restart(url: str) -> None:
-    """Restart the trial server behind a URL, as an update of the system does: whoever is connected is thrown out."""
+def restart(url: str, mode: str = "fast") -> None:
+    """
+    Restart the trial server behind a URL: whoever is connected is thrown out.
+
+    An update of the system does it in the mode "fast"; "immediate" is a crash of the server.
+    """
     data = Path(str(make_url(url).query["host"])) / "data"
     server = shlex.split((data / "postmaster.opts").read_text())[0]
     control = str(Path(server).with_name("pg_ctl"))
-    command = [control, "-D", str(data), "-w", "-m", "fast", "-l", str(data.parent / "log"), "restart"]
+    command = [control, "-D", str(data), "-w", "-m", mode, "-l", str(data.parent / "log"), "restart"]
     user = NOBODY if os.geteuid() == 0 else None
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=data)
 
