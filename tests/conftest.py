@@ -1,7 +1,9 @@
 """Profiles of hypothesis, and what many tests need."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -32,21 +34,69 @@ def server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def postgresql(server: str) -> Iterator[str]:
-    """The URL of an empty database on it."""
+@contextmanager
+def database_on(server: str, template: str) -> Iterator[str]:
     name = f"snapshots_test_{os.getpid()}_{next(NUMBERS)}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
 
 
+def create_tables(url: str) -> None:
+    made = SqlDatabase(url)
+    made.migrate()
+    made.close()
+
+
+@pytest.fixture
+def postgresql(server: str) -> Iterator[str]:
+    """The URL of a database on it without any table."""
+    with database_on(server, "template0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(server: str) -> Iterator[str]:
+    """The name of a database with all tables and no rows. Copying it is faster than migrating."""
+    with database_on(server, "template0") as url:
+        create_tables(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables and no rows."""
+    path = tmp_path_factory.mktemp("template") / "test.db"
+    create_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def migrated_postgresql(server: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a database with all tables and no rows."""
+    with database_on(server, postgresql_template) as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_sqlite(tmp_path: Path, sqlite_template: Path) -> str:
+    """The URL of a file with all tables and no rows."""
+    shutil.copyfile(sqlite_template, tmp_path / "test.db")
+    return f"sqlite:///{tmp_path}/test.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of each kind."""
+def sql_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database of each kind, with all tables and no rows."""
+    return str(request.getfixturevalue(f"migrated_{request.param}"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def unmigrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of each kind without any table."""
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgresql"))
     return f"sqlite:///{tmp_path}/test.db"
@@ -54,7 +104,7 @@ def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def sql_database(sql_url: str) -> Iterator[SqlDatabase]:
-    """An empty database of each kind."""
+    """A database of each kind, with all tables and no rows."""
     made = SqlDatabase(sql_url)
     yield made
     made.close()

@@ -1,5 +1,7 @@
 """The tables, from version to version, with rows in them."""
 
+from collections.abc import Iterator
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -23,8 +25,10 @@ VERSIONS = [script.revision for script in ScriptDirectory(str(schema.MIGRATIONS)
 
 
 @pytest.fixture
-def database(sql_database: SqlDatabase) -> SqlDatabase:
-    return sql_database
+def database(unmigrated_url: str) -> Iterator[SqlDatabase]:
+    made = SqlDatabase(unmigrated_url)
+    yield made
+    made.close()
 
 
 def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +14,14 @@ PARTITIONS = int(os.environ.get("SNAPSHOTS_PARTITIONS", "0"))
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     if request.param == "memory":
         yield InMemoryDatabase()
         return
-    url = request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/test.db"
-    made = SqlDatabase(url)
     if PARTITIONS and request.param == "postgresql":
+        made = SqlDatabase(request.getfixturevalue("postgresql"))
         made.migrate(partitions=PARTITIONS)
+    else:
+        made = SqlDatabase(request.getfixturevalue(f"migrated_{request.param}"))
     yield made
     made.close()

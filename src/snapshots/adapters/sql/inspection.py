@@ -82,7 +82,7 @@ def inspect(
     drawn_of = 0
     if part is not None and count > MOST_LOOKED_AT:
         drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
-        query = query.where(_is_in_part(part, count))
+        query = query.where(is_in_part(part, count))
     seen = Counter[str]()
     looked_at = count if part is None else min(count, MOST_LOOKED_AT)
     provenance = ProvenanceCheck(connection, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
@@ -154,7 +154,7 @@ def _digits() -> ColumnElement[str]:
     return func.substr(S.snapshot_seal, 1, 2)
 
 
-def _is_in_part(part: int, count: int) -> ColumnElement[bool]:
+def is_in_part(part: int, count: int) -> ColumnElement[bool]:
     """Whether a row is in a part, by two digits of its seal, which is a hash; rows without such are in every part."""
     parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
     others = [HEX[(part + n) % PARTS] for n in range(parts, PARTS)]
