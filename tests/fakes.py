@@ -30,9 +30,9 @@ from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.provenance import CurrentFacts
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.snapshot import LARGEST_ASN
 from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
+from snapshots.domain.validation import LARGEST_ASN
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
 from tests.memory import KnownAddress, Memory
 from tests.strategies import NOON

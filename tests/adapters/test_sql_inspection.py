@@ -193,9 +193,7 @@ def test_what_a_backfill_under_way_found_is_not_counted_yet(database: SqlDatabas
     assert (Invariant.COUNTED, OTHER.text) in violations(database)
 
 
-def test_every_session_is_in_as_many_parts_as_any_other(
-    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_session_is_in_as_many_parts_as_any_other(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows whose seal cannot be read are in all of them."""
     put(database, 300)
     monkeypatch.setattr(inspection, "MOST_LOOKED_AT", 75)

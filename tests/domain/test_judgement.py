@@ -12,8 +12,9 @@ from snapshots.domain.judgement import EVER, NEVER, Judgement
 from snapshots.domain.observation import IpObservation
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import TYPE_MAX_AGE, AsOfReader
-from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.domain.validation import LARGEST_ASN
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))

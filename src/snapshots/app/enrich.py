@@ -11,9 +11,10 @@ from snapshots.domain.judgement import Judgement, Verdicts
 from snapshots.domain.policy import SnapshotPolicy
 from snapshots.domain.reading import AsOfReader
 from snapshots.domain.session import SessionAggregate
-from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot
+from snapshots.domain.snapshot import IpSnapshot
 from snapshots.domain.source_ip import IpAddress, Sighting
 from snapshots.domain.summary import SessionSummary
+from snapshots.domain.validation import LARGEST_ASN
 
 CHUNK = 5_000
 """Sessions per query of the inventory, which bounds the memory for its answers."""

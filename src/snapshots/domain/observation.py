@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import lru_cache
 
 from snapshots.domain.ip_type import IpType
-from snapshots.domain.snapshot import check_asn, check_country, check_utc
 from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.validation import check_asn, check_country, check_utc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

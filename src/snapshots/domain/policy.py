@@ -7,8 +7,9 @@ from enum import Enum
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.gap import Gap
 from snapshots.domain.reading import IpReading
-from snapshots.domain.snapshot import LARGEST_ASN, IpSnapshot, Method
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import Sighting
+from snapshots.domain.validation import LARGEST_ASN
 
 
 class Requirement(Enum):

@@ -1,16 +1,12 @@
 """What was known about an address at one moment."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
-
-LARGEST_ASN = 2**32 - 1
-PSEUDO_COUNTRIES = frozenset({"XX", "ZZ", "EU", "AP"})
-"""Codes that registries and databases use for "somewhere"; they name no country."""
+from snapshots.domain.validation import check_asn, check_country, check_utc
 
 
 class Method(Enum):
@@ -110,21 +106,3 @@ class IpSnapshot:
     def lag_behind(self, moment: datetime) -> timedelta:
         """Return how long after *moment* the newest part was stated; negative if before."""
         return self.enrichment_at - moment
-
-
-def check_asn(asn: int | None) -> None:
-    """Raise InvalidFact unless *asn* is None or from 1 to LARGEST_ASN."""
-    if asn is not None and not 1 <= asn <= LARGEST_ASN:
-        raise InvalidFact(f"ASN {asn} is not in 1..{LARGEST_ASN}")
-
-
-def check_country(country: str | None) -> None:
-    """Raise InvalidFact unless *country* is None or an alpha-2 code of a country."""
-    if country is not None and (country in PSEUDO_COUNTRIES or not re.fullmatch("[A-Z]{2}", country)):
-        raise InvalidFact(f"{country[:20]!r} is not a country code (use ISO 3166-1 alpha-2, such as DE)")
-
-
-def check_utc(moment: datetime) -> None:
-    """Raise InvalidFact unless *moment* is aware and in UTC."""
-    if moment.utcoffset() != timedelta(0):
-        raise InvalidFact(f"{moment!r} is not in UTC")

@@ -2,7 +2,7 @@
 
 import re
 
-from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES
+from snapshots.domain.validation import LARGEST_ASN, PSEUDO_COUNTRIES
 
 
 def asn_in(value: object) -> int | None:

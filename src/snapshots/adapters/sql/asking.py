@@ -43,8 +43,9 @@ from snapshots.app.questions import Key, Span, Tense, Which
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType
-from snapshots.domain.snapshot import LARGEST_ASN, Method, check_asn, check_country
+from snapshots.domain.snapshot import Method
 from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.validation import LARGEST_ASN, check_asn, check_country
 
 S = session_summaries.c
 

@@ -29,8 +29,9 @@ from snapshots.app.run_ports import RunKind, RunState
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.ip_type import IpType
 from snapshots.domain.observation import NOTHING, IpFacts
-from snapshots.domain.snapshot import PSEUDO_COUNTRIES, Method
+from snapshots.domain.snapshot import Method
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, SightingKind
+from snapshots.domain.validation import PSEUDO_COUNTRIES
 
 S = session_summaries.c
 PAGE = 10_000

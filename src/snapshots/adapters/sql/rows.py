@@ -19,9 +19,10 @@ from snapshots.domain.errors import InvalidAddress, InvalidFact
 from snapshots.domain.gap import Gap
 from snapshots.domain.ip_type import IpType, IpTypePriority
 from snapshots.domain.observation import IpFacts, IpObservation
-from snapshots.domain.snapshot import LARGEST_ASN, PSEUDO_COUNTRIES, IpSnapshot, Method
+from snapshots.domain.snapshot import IpSnapshot, Method
 from snapshots.domain.source_ip import UNKNOWN_ADDRESS, IpAddress, Sighting, SightingKind
 from snapshots.domain.summary import SessionSummary
+from snapshots.domain.validation import LARGEST_ASN, PSEUDO_COUNTRIES
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TRAITS = {trait.word: trait for trait in Trait}

@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeEngine
 
 from snapshots.adapters.sql.moments import UtcDateTime
 from snapshots.adapters.sql.tables import adoptions, session_summaries
-from snapshots.domain.snapshot import LARGEST_ASN
+from snapshots.domain.validation import LARGEST_ASN
 
 LARGEST_INTEGER = 2**31 - 1
 

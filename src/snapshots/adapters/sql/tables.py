@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from snapshots.adapters.sql.moments import OwnMoment, UtcDateTime
-from snapshots.domain.snapshot import PSEUDO_COUNTRIES
+from snapshots.domain.validation import PSEUDO_COUNTRIES
 
 
 def name(length: int) -> String:

@@ -1,0 +1,28 @@
+"""Ranges of the facts of an address."""
+
+import re
+from datetime import datetime, timedelta
+
+from snapshots.domain.errors import InvalidFact
+
+LARGEST_ASN = 2**32 - 1
+PSEUDO_COUNTRIES = frozenset({"XX", "ZZ", "EU", "AP"})
+"""Codes that registries and databases use for "somewhere"; they name no country."""
+
+
+def check_asn(asn: int | None) -> None:
+    """Raise InvalidFact unless *asn* is None or from 1 to LARGEST_ASN."""
+    if asn is not None and not 1 <= asn <= LARGEST_ASN:
+        raise InvalidFact(f"ASN {asn} is not in 1..{LARGEST_ASN}")
+
+
+def check_country(country: str | None) -> None:
+    """Raise InvalidFact unless *country* is None or an alpha-2 code of a country."""
+    if country is not None and (country in PSEUDO_COUNTRIES or not re.fullmatch("[A-Z]{2}", country)):
+        raise InvalidFact(f"{country[:20]!r} is not a country code (use ISO 3166-1 alpha-2, such as DE)")
+
+
+def check_utc(moment: datetime) -> None:
+    """Raise InvalidFact unless *moment* is aware and in UTC."""
+    if moment.utcoffset() != timedelta(0):
+        raise InvalidFact(f"{moment!r} is not in UTC")
