@@ -1,6 +1,7 @@
 """Whatever is done to sealed sessions, to their record or to the guard is refused, or named by verify."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
@@ -55,7 +56,10 @@ def store(database: SqlDatabase) -> None:
         stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
-        stores.audit.prune(NOON - DAY, run="p", made_at=NOON)
+        stores.runs.begin("p", RunKind.PRUNE, at=NOON)
+        pruned = stores.audit.prune(NOON - DAY, run="p", made_at=NOON)
+        stores.runs.remember("p", {"before": (NOON - DAY).isoformat()})
+        stores.runs.note("p", {"sessions": pruned.sessions, "events": pruned.events}, at=NOON)
         corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
         stores.audit.correct("s0", corrected, reason="wrong", run="c", made_at=NOON + DAY)
 
@@ -360,6 +364,19 @@ PAST_THE_GUARD = [
     ("UPDATE snapshot_corrections SET run = 'x'", "correction 1 of s0"),
     ("UPDATE snapshot_corrections SET made_at = '2025-01-01 00:00:00.000000'", "correction 1 of s0"),
     ("UPDATE snapshot_prunings SET sealed_by_run = '{}'", "run r: 3 sealed sessions, 5 on record"),
+    ("UPDATE snapshot_prunings SET events = 9", "pruning 1"),
+    ("UPDATE snapshot_prunings SET sessions = 9", "pruning 1"),
+    ("UPDATE snapshot_prunings SET sessions = 0", "pruning 1"),
+    ("UPDATE snapshot_prunings SET before = '2025-01-01 00:00:00.000000'", "pruning 1"),
+    ("UPDATE snapshot_prunings SET made_at = '2025-01-01 00:00:00.000000'", "pruning 1"),
+    ("UPDATE snapshot_prunings SET run = 'r'", "pruning 1"),
+    (
+        "UPDATE ip_observations SET confirmed_until = '2027-01-01 00:00:00.000000'",
+        "observations of a name 2027-01-01 00:00:00 (confirmed_until), and no build has that date",
+    ),
+    ("UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's1'", "s1  "),
+    ("UPDATE snapshot_corrections SET new_snapshot_seal = NULL", "correction 1 of s0"),
+    ("UPDATE snapshot_corrections SET old_snapshot_seal = NULL", "correction 1 of s0"),
     ("DELETE FROM snapshot_prunings", "run r: 3 sealed sessions, 5 on record"),
     ("UPDATE run_seals SET sessions = 9", "run r: 3 sealed sessions, 6 on record"),
     ("DELETE FROM run_seals", "run r: 3 sealed sessions, -3 on record"),
@@ -375,6 +392,34 @@ def test_what_is_changed_past_the_guard_is_named(database: SqlDatabase, statemen
         guard.install(connection)
 
     assert name in named(database)
+
+
+DIGESTS = [
+    ("UPDATE snapshot_corrections SET digest = NULL WHERE id = 2", ["correction 2 of s2: its digest is missing"]),
+    (
+        "UPDATE fact_sources SET digest = NULL WHERE source = 'b'",
+        ["the digest of the source b@2026-03-01 is missing"],
+    ),
+    ("UPDATE snapshot_corrections SET digest = NULL WHERE id = 1", []),
+    ("UPDATE fact_sources SET digest = NULL WHERE source = 'a'", []),
+]
+
+
+@pytest.mark.parametrize(("statement", "names"), DIGESTS)
+def test_a_digest_that_is_missing_is_named(database: SqlDatabase, statement: str, names: list[str]) -> None:
+    """Unless every earlier row lacks it too, as in a database that an older version of the program filled."""
+    corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
+    with database.transaction() as stores:
+        stores.sources.register(replace(A_BUILD, name="b"), registered_at=NOON + DAY)
+        stores.runs.begin("d", RunKind.CORRECT, at=NOON + DAY)
+        stores.audit.correct("s2", corrected, reason="wrong", run="d", made_at=NOON + DAY)
+    assert named(database) == ""
+    with database.changing_tables() as connection:
+        guard.remove(connection)
+        connection.execute(text(statement))
+        guard.install(connection)
+
+    assert [line.split("  ")[0] for line in named(database).splitlines()] == names
 
 
 NO_OP = "RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$"

@@ -92,7 +92,10 @@ class AuditedChanges:
             if dry_run:
                 return stores.audit.would_prune(before)
             with self._run(stores, RunKind.PRUNE, now) as run:
-                return stores.audit.prune(before, run=run, made_at=now, counted_until=still_counting(stores))
+                pruned = stores.audit.prune(before, run=run, made_at=now, counted_until=still_counting(stores))
+                stores.runs.remember(run, {"before": before.isoformat()})
+                stores.runs.note(run, {"sessions": pruned.sessions, "events": pruned.events}, at=now)
+                return pruned
 
     @contextmanager
     def _run(self, stores: Stores, kind: RunKind, now: datetime) -> Iterator[str]:

@@ -156,17 +156,16 @@ class SqlAudit:
         self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
     ) -> Pruned:
         """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
-        pruned = self.would_prune(before)
         going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
         addresses = self._connection.execute(going).scalars().all()
         pruned_names = select(S.session_id).where(S.last_event_at < before)
         # Foreign keys, which would cascade, are off in an adopted SQLite database.
         for table in OF_SESSIONS if self._connection.dialect.name == "sqlite" else ():
             self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
-        self._connection.execute(
-            snapshot_prunings.insert(),
+        made = self._connection.execute(
+            snapshot_prunings.insert().returning(snapshot_prunings.c.id),
             {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the guard counts
-        )
+        ).scalar_one()
         own = session_summaries.alias()
         staying = own.c.source_ip == known_addresses.c.ip_address
         self._placeholders.take_away(addresses)
@@ -187,7 +186,9 @@ class SqlAudit:
                 updated_at=literal(made_at, known_addresses.c.updated_at.type),
             )
         )
-        return pruned
+        row = snapshot_prunings.c
+        sessions, events = self._connection.execute(select(row.sessions, row.events).where(row.id == made)).one()
+        return Pruned(sessions=sessions, events=events)
 
     def would_prune(self, before: datetime) -> Pruned:
         """Count the sessions that ended before a moment."""

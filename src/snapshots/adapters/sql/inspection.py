@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false,
 
 from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.provenance import ProvenanceCheck
+from snapshots.adapters.sql.record_checks import altered_prunings, undated_observations, without_digest
 from snapshots.adapters.sql.rows import digest, record_text, seal_of, snapshot_in
 from snapshots.adapters.sql.seal_counts import unbalanced
 from snapshots.adapters.sql.stored_types import is_wrong, wrong_values
@@ -103,6 +104,9 @@ def inspect(
         findings.add_wrong_types(connection)
         findings.add_all(Invariant.AUDITED, _unaudited(connection))
         findings.add_all(Invariant.AUDITED, _altered_corrections(connection))
+        findings.add_all(Invariant.AUDITED, altered_prunings(connection))
+        findings.add_all(Invariant.INTACT, undated_observations(connection))
+        findings.add_all(Invariant.INTACT, without_digest(connection))
         if not may_be_adopted:  # another loader counts otherwise, and leaves sessions without a snapshot and a gap
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))
@@ -267,7 +271,8 @@ def _altered_corrections(connection: Connection) -> Iterator[str]:
         for when in ("old", "new"):
             values = {column: row[f"{when}_{column}"] for column in SNAPSHOT_COLUMNS}
             seal = values["snapshot_seal"]
-            if seal is not None and seal != seal_of(values | {"session_id": row["session_id"]}):
+            is_ours = values["snapshot_method"] is not None  # another loader makes no seals
+            if (seal is not None or is_ours) and seal != seal_of(values | {"session_id": row["session_id"]}):
                 yield f"correction {row['id']} of {row['session_id']}: its {when} values"
         said = record_text(row["reason"], row["run"], row["made_at"])
         if row["digest"] not in {None, digest(f"{row['session_id']}{said}")}:
