@@ -25,15 +25,15 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.moments import moment_text
-from snapshots.adapters.sql.tables import ip_observations
-from snapshots.adapters.sql.trial import trial_server
-from snapshots.app.lookup import ENRICHMENT
-from snapshots.container import Container
-from snapshots.domain.source_ip import IpAddress
+from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.temporary_server import trial_server
+from snapshots.adapters.sql.schema.tables import ip_observations
+from snapshots.app.enrich.lookup import ENRICHMENT
+from snapshots.composition.wiring import Container
+from snapshots.domain.address.source_ip import IpAddress
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.ancestor import Ancestor
+from tests.cowrieprocessor import Ancestor
 
 from processes import watched
 

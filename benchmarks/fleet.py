@@ -24,15 +24,15 @@ from typing import Any
 
 from load import made
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.cowrie.pieces import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
 from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
+from snapshots.adapters.sql.adopt.part_database import make_beginning, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.scratch import make_beginning, session_columns
-from snapshots.app.fleet import FleetInput
-from snapshots.app.lines import LineOptions
-from snapshots.workers import rows_of_part
+from snapshots.app.load.cluster import FleetInput
+from snapshots.app.ports.log_source import LineOptions
+from snapshots.composition.spark_worker import rows_of_part
 
 MASTER = "local-cluster[{},1,1536]"
 

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.domain.gap import Gap
-from snapshots.domain.session import SessionAggregate
-from snapshots.domain.snapshot import IpSnapshot, Method
-from snapshots.domain.summary import SessionSummary
+from snapshots.adapters.sql.schema import triggers
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BATCH = 10_000
@@ -68,10 +68,10 @@ def made(rows: int) -> list[SessionSummary]:
 def measured(database: SqlDatabase, sessions: Sequence[SessionSummary], *, guarded: bool) -> tuple[float, float]:
     """Return the seconds of storing all sessions in an empty table, and of storing them again."""
     with database.engine.begin() as connection:
-        guard.remove(connection)
+        triggers.remove(connection)
         connection.execute(text("DELETE FROM session_summaries"))
         if guarded:
-            guard.install(connection)
+            triggers.install(connection)
     first = stored(database, sessions)
     return first, stored(database, [replace(session, event_count=2) for session in sessions])
 

@@ -42,8 +42,8 @@ from sqlalchemy import create_engine, make_url
 
 from processes import watched
 from snapshots.__main__ import main as snapshots
-from snapshots.adapters.sql.trial import trial_server
-from snapshots.app.lookup import Lookups
+from snapshots.adapters.sql.connection.temporary_server import trial_server
+from snapshots.app.enrich.lookup import Lookups
 
 LOG = Path(__file__).parent.parent / "src/snapshots/adapters/cli/data/cowrie.json.gz"
 

@@ -24,18 +24,18 @@ import maxminddb
 from sqlalchemy import func, select
 
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
+from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.ranges import RangeSource, Row
-from snapshots.adapters.intel.types import IporiginSource
+from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.dialects import each_of
-from snapshots.adapters.sql.inventory import SqlIpInventory
-from snapshots.adapters.sql.rows import observation_in
-from snapshots.adapters.sql.sources import SqlFactSources
-from snapshots.adapters.sql.tables import ip_observations, known_addresses
-from snapshots.adapters.sql.trial import trial_server
-from snapshots.domain.history import BuildCalendar
-from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.source_ip import IpAddress, Sighting
+from snapshots.adapters.sql.rows.row_decoder import observation_in
+from snapshots.adapters.sql.schema.tables import ip_observations, known_addresses
+from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
+from snapshots.adapters.sql.stores.inventory import SqlIpInventory
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from snapshots.domain.facts.source_builds import BuildCalendar
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 

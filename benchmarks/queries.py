@@ -23,9 +23,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, TextClause, create_engine, text
 
+from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.moments import moment_text
-from snapshots.adapters.sql.trial import trial_server
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 MINUTES = 500_000

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
+from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.trial import trial_server
 
 NUMBERS = count(1)
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import cast
 
-from snapshots.app.audit_ports import Pruned, SealedPage, SealedSession, UndonePage
 from snapshots.app.errors import StoreUnavailable
-from snapshots.app.run_ports import RunKind, RunRecord, RunState
-from snapshots.app.session_ports import (
+from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession, UndonePage
+from snapshots.app.ports.runs import RunKind, RunRecord, RunState
+from snapshots.app.ports.sessions import (
     Judged,
     OpenCase,
     OpenPage,
@@ -20,10 +20,10 @@ from snapshots.app.session_ports import (
     Span,
     StagedVerdicts,
 )
-from snapshots.domain.gap import Gap
-from snapshots.domain.judgement import Verdicts
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.summary import SessionSummary
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_cache import Verdicts
 from tests.memory import Correction, Memory
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,30 +9,30 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from snapshots.app.complete import LateCompletion
-from snapshots.app.enrich import SnapshotService
-from snapshots.app.finding import AddressFinder
-from snapshots.app.line_ports import DeadLetter, EventPart, KeptLetter
-from snapshots.app.lines import BadLine, LogEvent, Mark, Reason
-from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Clock, Database, Document, Shelf, WriteLock
-from snapshots.app.progress import BatchLoaded
-from snapshots.app.run_ports import RunState
-from snapshots.app.session_ports import SessionChange
-from snapshots.app.settle import Settling
+from snapshots.app.enrich.address_recovery import AddressFinder
+from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.late_completion import LateCompletion
+from snapshots.app.enrich.lookup import Lookups
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.load.progress import BatchLoaded
+from snapshots.app.ports.database import Clock, Database, Document, Shelf, WriteLock
+from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
+from snapshots.app.ports.logs import DeadLetter, EventPart, KeptLetter
+from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.errors import SnapshotsError
-from snapshots.domain.freshness import Freshness, FreshnessPolicy
-from snapshots.domain.gap import Gap
-from snapshots.domain.history import BuildCalendar, RegisteredBuild
-from snapshots.domain.network_name import NetworkName, newest_name
-from snapshots.domain.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.provenance import CurrentFacts
-from snapshots.domain.reading import AsOfReader
-from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
-from snapshots.domain.summary import SessionSummary
-from snapshots.domain.validation import LARGEST_ASN
+from snapshots.domain.facts.network_name import NetworkName, newest_name
+from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
+from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
+from snapshots.domain.facts.validation import LARGEST_ASN
+from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.provenance import CurrentFacts
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
 from tests.memory import KnownAddress, Memory
 from tests.strategies import NOON

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from snapshots.app.line_ports import DeadLetter, EventPart
-from snapshots.app.lines import Mark
-from snapshots.app.ports import Document
-from snapshots.app.run_ports import RunRecord, RunState
-from snapshots.domain.history import RegisteredBuild
-from snapshots.domain.network_name import NetworkName
-from snapshots.domain.observation import IpObservation
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.source_ip import IpAddress
-from snapshots.domain.summary import SessionSummary
+from snapshots.app.ports.database import Document
+from snapshots.app.ports.log_source import Mark
+from snapshots.app.ports.logs import DeadLetter, EventPart
+from snapshots.app.ports.runs import RunRecord, RunState
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.network_name import NetworkName
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.source_builds import RegisteredBuild
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.strategies import NOON
 
 

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from snapshots.domain.behaviour import Trait
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.observation import IpFacts, IpObservation
-from snapshots.domain.provenance import FACTS, CurrentFacts
-from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot, Method
-from snapshots.domain.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts, IpObservation
+from snapshots.domain.session.behaviour import Trait
+from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.snapshot.provenance import FACTS, CurrentFacts
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

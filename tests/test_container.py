@@ -3,7 +3,7 @@
 from dependency_injector import providers
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.container import Container
+from snapshots.composition.wiring import Container
 
 
 def test_every_provider_makes_its_thing() -> None:

@@ -10,8 +10,8 @@ import click
 import pytest
 
 import snapshots
-from snapshots.adapters.cli.commands import cli
-from snapshots.domain.gap import Gap
+from snapshots.adapters.cli.commands.main import cli
+from snapshots.domain.snapshot.gap import Gap
 
 README = Path("README.md").read_text()
 LANGUAGE = Path("docs/language.md").read_text()

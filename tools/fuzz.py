@@ -17,14 +17,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["snapshots"]):
-    from snapshots.adapters.cowrie import content as content_module
-    from snapshots.adapters.cowrie.content import BLANK, LogContent
-    from snapshots.adapters.cowrie.decode import LineDecoder
-    from snapshots.app.lines import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
+    from snapshots.adapters.cowrie.files import log_file as content_module
+    from snapshots.adapters.cowrie.files.log_file import BLANK, LogContent
+    from snapshots.adapters.cowrie.lines.decode import LineDecoder
+    from snapshots.app.ports.log_source import BadLine, Layout, LineOptions, LogEvent, Mark, Reason
     from snapshots.domain.errors import SnapshotsError
-    from snapshots.domain.reuse import tell_apart
-    from snapshots.domain.session import SessionAggregate
-    from snapshots.domain.summary import SessionSummary
+    from snapshots.domain.session.session import SessionAggregate
+    from snapshots.domain.session.session_id_reuse import tell_apart
+    from snapshots.domain.session.summary import SessionSummary
 
 LOG = Path(__file__).parent.parent / "src/snapshots/adapters/cli/data/cowrie.json.gz"
 FILE = Path(tempfile.mkdtemp(prefix="snapshots-fuzz-")) / "cowrie.json"

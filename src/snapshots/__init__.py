@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from snapshots.app.enrich import SnapshotService
+from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
+from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
-from snapshots.domain.gap import Gap
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot, Method
-from snapshots.domain.source_ip import IpAddress
-from snapshots.domain.summary import SessionSummary
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 if TYPE_CHECKING:
-    from snapshots.container import open_service
+    from snapshots.composition.wiring import open_service
 
 __all__ = [
     "EventKind",
@@ -40,7 +40,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import what needs the libraries only when it is asked for, so that the rules alone stay light."""
     if name == "open_service":
-        from snapshots.container import open_service  # noqa: PLC0415 - see above
+        from snapshots.composition.wiring import open_service  # noqa: PLC0415 - see above
 
         return open_service
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

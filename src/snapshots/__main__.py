@@ -13,14 +13,14 @@ from contextlib import suppress
 from typing import NoReturn
 
 from snapshots.adapters.cli.exit_codes import ExitCode
-from snapshots.adapters.cli.streams import (
+from snapshots.adapters.cli.output.streams import (
     OutputFailed,
     discard_output_of,
     open_missing_descriptors,
     safe_streams,
 )
-from snapshots.app.batch import SELDOM
 from snapshots.app.errors import InvalidQuestion, SettingRefused
+from snapshots.app.load.batch import SELDOM
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
@@ -77,9 +77,9 @@ def _run(arguments: list[str]) -> int:
     """Import the libraries here, where an interruption is expected, and run the command."""
     import click  # noqa: PLC0415 - see above
 
-    from snapshots.adapters.cli.commands import cli  # noqa: PLC0415 - see above
+    from snapshots.adapters.cli.commands.main import cli  # noqa: PLC0415 - see above
     from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
-    from snapshots.container import open_application  # noqa: PLC0415 - see above
+    from snapshots.composition.wiring import open_application  # noqa: PLC0415 - see above
 
     configure_logs(verbose=_is_verbose(arguments))
     try:

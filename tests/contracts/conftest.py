@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.ports import Database
+from snapshots.app.ports.database import Database
 from tests.fakes import InMemoryDatabase
 
 PARTITIONS = int(os.environ.get("SNAPSHOTS_PARTITIONS", "0"))

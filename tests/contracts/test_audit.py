@@ -1,11 +1,11 @@
 """What every audit promises."""
 
-from snapshots.app.audit_ports import Pruned
-from snapshots.app.ports import Database
-from snapshots.app.session_ports import SessionChange
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.summary import SessionSummary
+from snapshots.app.ports.audit import Pruned
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.contracts.test_ip_inventory import counted
 from tests.strategies import DAY, HOME, NOON, snapshot
 

@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.backfill.batch_runner import Pace
+from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchRun
-from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Database
-from snapshots.app.run_ports import RunState
-from snapshots.app.session_ports import SessionChange
-from snapshots.app.steering import Pace
-from snapshots.domain.gap import Gap
-from snapshots.domain.observation import IpFacts
-from snapshots.domain.reading import AsOfReader
-from snapshots.domain.session import SessionAggregate
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.summary import SessionSummary
-from tests.app.test_backfill import World, source
-from tests.app.test_steering import Told
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from tests.app.backfill.test_batch_runner import Told
+from tests.app.backfill.test_run import World, source
 from tests.fakes import InMemoryDatabase
 from tests.strategies import HOME, NOON, OTHER
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from sqlalchemy import RowMapping, create_engine, make_url, select, text
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.moments import moment_text
-from snapshots.adapters.sql.rows import summary_in
-from snapshots.adapters.sql.tables import ip_observations, session_summaries
-from snapshots.app.backfill import BackfillReport
-from snapshots.app.steering import Pace, Unwatched
-from snapshots.container import Container
-from snapshots.domain.history import BuildCalendar
-from tests.ancestor import Ancestor, put_address, put_session
+from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.rows.row_decoder import summary_in
+from snapshots.adapters.sql.schema.tables import ip_observations, session_summaries
+from snapshots.app.backfill.batch_runner import Pace, Unwatched
+from snapshots.app.backfill.run import BackfillReport
+from snapshots.composition.wiring import Container
+from snapshots.domain.facts.source_builds import BuildCalendar
+from tests.cowrieprocessor import Ancestor, put_address, put_session
 from tests.strategies import DAY, HOME, NOON, OTHER, histories
 
 pytestmark = pytest.mark.slow

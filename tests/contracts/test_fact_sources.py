@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.app.lookup import ENRICHMENT, Lookups
-from snapshots.app.ports import Database, Stores
-from snapshots.domain.freshness import FreshnessPolicy
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.reading import AsOfReader
-from snapshots.domain.snapshot import IpSnapshot, Method
-from snapshots.domain.source_ip import IpAddress, Sighting
-from tests.domain.test_history import obvious
+from snapshots.app.enrich.lookup import ENRICHMENT, Lookups
+from snapshots.app.ports.database import Database, Stores
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.freshness import FreshnessPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from tests.domain.facts.test_source_builds import obvious
 from tests.fakes import DictSource, FakeShelf, TickingClock
 from tests.strategies import DAY, NOON, current, observed
 

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import select
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import known_addresses, known_networks
-from snapshots.app.ports import Database
-from snapshots.app.session_ports import SessionChange
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.network_name import NetworkName, newest_name
-from snapshots.domain.observation import IpObservation, SourceBuild
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.source_ip import IpAddress, Sighting
-from snapshots.domain.summary import SessionSummary
+from snapshots.adapters.sql.schema.tables import known_addresses, known_networks
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_name import NetworkName, newest_name
+from snapshots.domain.facts.observation import IpObservation, SourceBuild
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
 from tests.fakes import InMemoryDatabase
 from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 

@@ -5,19 +5,19 @@ from itertools import count
 
 import pytest
 
-from snapshots.app.batch import LoadReport
-from snapshots.app.complete import LateCompletion
-from snapshots.app.enrich import SnapshotService
-from snapshots.app.load import BulkLoader
-from snapshots.app.lookup import Lookups
-from snapshots.app.ports import Database
-from snapshots.app.progress import Unobserved
-from snapshots.app.settle import Settling
-from snapshots.domain.observation import IpFacts
-from snapshots.domain.policy import SnapshotPolicy
-from snapshots.domain.reading import AsOfReader
-from snapshots.domain.session import EventKind
-from tests.app.test_load import said
+from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.late_completion import LateCompletion
+from snapshots.app.enrich.lookup import Lookups
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.load.batch import LoadReport
+from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.ports.database import Database
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import EventKind
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from tests.app.load.test_loader import said
 from tests.fakes import DictSource, FakeShelf, ListSource, Processes, finder
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -122,7 +122,7 @@ def test_after_very_much_was_learned_every_open_session_is_looked_at(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is quicker than to look for those of each address."""
-    monkeypatch.setattr("snapshots.adapters.sql.open_sessions.MOST_ADDRESSES", 0)
+    monkeypatch.setattr("snapshots.adapters.sql.backfill.open_sessions.MOST_ADDRESSES", 0)
     program = Program(database, ClockOff(), "one", EMPTY)
     program.load("s", 1)
     program.learn(KNOWS)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from snapshots.app.line_ports import DeadLetter, EventPart
-from snapshots.app.lines import Mark, Reason
-from snapshots.app.ports import Database
-from snapshots.app.run_ports import RunKind, RunState
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.log_source import Mark, Reason
+from snapshots.app.ports.logs import DeadLetter, EventPart
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, NOON
 
 LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.app.batch import BatchSize, LoadReport
-from snapshots.app.lines import LogEvent
-from snapshots.app.load import BulkLoader
-from snapshots.app.ports import Database
-from snapshots.app.progress import Unobserved
-from snapshots.domain.observation import IpFacts
-from snapshots.domain.session import EventKind, SessionEvent
-from snapshots.domain.summary import SessionSummary
+from snapshots.app.load.batch import BatchSize, LoadReport
+from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.log_source import LogEvent
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
 from tests.fakes import (
     DictSource,
     FakeShelf,

@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.ports import Database
-from snapshots.app.run_ports import RunKind
-from snapshots.app.session_ports import Judged, OpenCase, OpenSession, SessionChange
-from snapshots.domain.gap import Gap
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.source_ip import Sighting
-from snapshots.domain.summary import SessionSummary
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.runs import RunKind
+from snapshots.app.ports.sessions import Judged, OpenCase, OpenSession, SessionChange
+from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.contracts.conftest import PARTITIONS
 from tests.contracts.test_ip_inventory import counted
 from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot

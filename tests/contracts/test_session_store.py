@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.ports import Database
-from snapshots.app.run_ports import RunKind, RunState
-from snapshots.domain.gap import Gap
-from snapshots.domain.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.snapshot import IpSnapshot
-from snapshots.domain.summary import SessionSummary
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.strategies import DAY, HOME, NOON, events, ip_snapshots, snapshot
 
 RUN = "run"

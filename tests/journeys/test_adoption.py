@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from snapshots.adapters.cowrie.content import LogContent
-from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.sql import guard
-from snapshots.adapters.sql.session_rows import BEHAVIOUR_COLUMNS
-from snapshots.app.lines import LogEvent
-from tests.ancestor import Ancestor, load_as_cowrieprocessor, put_session
+from snapshots.adapters.cowrie.files.log_file import LogContent
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS
+from snapshots.adapters.sql.schema import triggers
+from snapshots.app.ports.log_source import LogEvent
+from tests.cowrieprocessor import Ancestor, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, Run
 from tests.tables import mmdb
 
@@ -288,7 +288,7 @@ def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
 
 def make_as_adopted_before(connection: Connection, version: str = "0010") -> None:
     """Lay the tables as adopting did when what was known of addresses stood in the other loader's inventory."""
-    guard.remove(connection)
+    triggers.remove(connection)
     for table, column in (
         ("snapshot_prunings", "sealed_by_run"),
         ("snapshot_corrections", "digest"),

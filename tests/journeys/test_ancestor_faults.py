@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from snapshots.adapters.sql.rows import types_in
-from snapshots.domain.ip_type import IpType, IpTypePriority
+from snapshots.adapters.sql.rows.row_decoder import types_in
+from snapshots.domain.facts.ip_type import IpType, IpTypePriority
 from tests.journeys.conftest import NEW, Run
 from tests.tables import mmdb
 

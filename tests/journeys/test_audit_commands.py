@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.guard_rules import PROTECTED
-from snapshots.adapters.sql.guard_trial import FORBIDDEN
-from snapshots.adapters.sql.tables import session_summaries
+from snapshots.adapters.sql.schema import triggers
+from snapshots.adapters.sql.schema.guard_rules import PROTECTED
+from snapshots.adapters.sql.schema.guard_trial import FORBIDDEN
+from snapshots.adapters.sql.schema.tables import session_summaries
 from tests.journeys.conftest import Run
 
 
@@ -74,11 +74,11 @@ def test_pruning_says_first_what_it_will_do(run: Run, engine: Engine) -> None:
 def damage(engine: Engine, *statements: str) -> None:
     """Change rows as somebody who switched the guard off, and on again."""
     with engine.begin() as connection:
-        guard.remove(connection)
+        triggers.remove(connection)
         for statement in statements:
             connection.execute(text(statement))
     with engine.begin() as connection:
-        guard.install(connection)
+        triggers.install(connection)
 
 
 def test_rows_that_were_changed_behind_the_guards_back_are_named(run: Run, engine: Engine) -> None:
@@ -110,7 +110,7 @@ def test_rows_that_were_changed_behind_the_guards_back_are_named(run: Run, engin
 def test_a_guard_that_is_gone_is_noticed(run: Run, engine: Engine) -> None:
     """Each column that it does not protect."""
     with engine.begin() as connection:
-        guard.remove(connection)
+        triggers.remove(connection)
 
     code, out, _ = run("verify")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.ancestor import Ancestor, put_address, put_session
+from tests.cowrieprocessor import Ancestor, put_address, put_session
 from tests.journeys.conftest import Run
 from tests.journeys.test_adoption import Adopted, Make, make
 
@@ -172,7 +172,7 @@ def test_loading_goes_on_over_what_was_backfilled(theirs: Adopted, run: Run, tmp
 
 def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adopted, run: Run) -> None:
     """Compare and set: it is neither overwritten nor counted as ours."""
-    from snapshots.adapters.sql.open_sessions import SqlOpenSessions  # noqa: PLC0415 - what is in its way is put there
+    from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions  # noqa: PLC0415 - what is in its way is put there
 
     settle = SqlOpenSessions.settle
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from tests.ancestor import Ancestor, bulk_load, delta_load, enrich, insert, put_session
+from tests.cowrieprocessor import Ancestor, bulk_load, delta_load, enrich, insert, put_session
 from tests.journeys.conftest import OLD, Run
 from tests.journeys.test_adoption import Adopted, Make, events_of, make, make_as_adopted_before
 

@@ -12,14 +12,14 @@ from dependency_injector import providers
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock
-from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.files import find_logs
-from snapshots.adapters.cowrie.watch import FolderWatch
-from snapshots.adapters.intel.tables import Wish, open_table
-from snapshots.app.ports import Clock
-from snapshots.app.progress import Unobserved
-from snapshots.app.run_ports import RunKind, RunState
-from snapshots.container import Container
+from snapshots.adapters.cowrie.files.find_logs import find_logs
+from snapshots.adapters.cowrie.files.watch import FolderWatch
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.intel.open_table import Wish, open_table
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.composition.wiring import Container
 from tests.journeys.conftest import OLD
 from tests.journeys.test_processes import rows
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.adapters.intel.types import IporiginSource
+from snapshots.adapters.intel.iporigin import IporiginSource
 from tests.journeys.conftest import Run
 from tests.tables import mmdb
 
@@ -412,7 +412,7 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("snapshots.container.open_application", interrupted)
+    monkeypatch.setattr("snapshots.composition.wiring.open_application", interrupted)
     code, _, err = run("load", logs)
 
     assert (code, err) == (

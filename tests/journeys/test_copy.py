@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from snapshots.adapters.sql import copying
-from snapshots.adapters.sql.copying import copy_database
+from snapshots.adapters.sql.adopt import copying
+from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreUnavailable
-from tests.ancestor import Ancestor
+from tests.cowrieprocessor import Ancestor
 from tests.journeys.conftest import Run
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.app.lines import LogEvent, Reason
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.app.ports.log_source import LogEvent, Reason
 from tests.journeys.conftest import NEW, Run
 
 BROKEN = b'{"session": "a0", "eventid": "cowrie.session.connect", "src_ip": "8.8.8.8", "timestamp": "yesterday"}'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.adapters.sql.event_lines import packed, unpacked
+from snapshots.adapters.sql.stores.event_lines import packed, unpacked
 from snapshots.app.errors import StoreUnavailable
 from tests.journeys.conftest import NEW, Run
 

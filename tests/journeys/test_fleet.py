@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.folder import ParquetFolder, Part
-from snapshots.adapters.sql.trial import trial_server
+from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.app.errors import StoreBusy
 from tests.fakes import Processes
 from tests.journeys.conftest import Run

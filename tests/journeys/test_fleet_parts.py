@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.cowrie.pieces import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
 from snapshots.adapters.spark.backfill import JudgeSpans
-from snapshots.adapters.spark.fold import FOLDED, FoldLines, Kind
-from snapshots.adapters.spark.parts import SessionRows, StoreSessions, as_spark
-from snapshots.adapters.spark.starts import Starts
-from snapshots.adapters.spark.wire import decoded, encoded, packed, unpacked
+from snapshots.adapters.spark.map_lines import FOLDED, FoldLines, Kind
+from snapshots.adapters.spark.offsets import Starts
+from snapshots.adapters.spark.serialization import decoded, encoded, packed, unpacked
+from snapshots.adapters.spark.store_partitions import SessionRows, StoreSessions, as_spark
+from snapshots.adapters.sql.adopt.part_database import make_beginning, rows_in, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.scratch import make_beginning, rows_in, session_columns
-from snapshots.app.batch import ReadSession
-from snapshots.app.lines import LineOptions
-from snapshots.domain.session import SessionAggregate
-from snapshots.workers import judge_span, judged_rows, rows_of_part, store_part
+from snapshots.app.load.batch import ReadSession
+from snapshots.app.ports.log_source import LineOptions
+from snapshots.composition.spark_worker import judge_span, judged_rows, rows_of_part, store_part
+from snapshots.domain.session.session import SessionAggregate
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import VOLATILE
 from tests.mangle import mangled

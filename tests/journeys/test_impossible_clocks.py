@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.reports import SqlReports
-from snapshots.adapters.sql.tables import session_summaries
-from snapshots.domain.plausibility import PlausibleTimes
-from snapshots.domain.reading import AsOfReader
+from snapshots.adapters.sql.queries.reports import SqlReports
+from snapshots.adapters.sql.schema.tables import session_summaries
+from snapshots.domain.address.plausibility import PlausibleTimes
+from snapshots.domain.snapshot.as_of import AsOfReader
 from tests.fakes import FixedClock
 from tests.journeys.conftest import Run
 

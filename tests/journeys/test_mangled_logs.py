@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import RowMapping, Table, select
 
 from snapshots.adapters.clock import SystemClock, new_run, stopwatch
-from snapshots.adapters.cowrie.decode import LineDecoder
-from snapshots.adapters.cowrie.files import find_logs
+from snapshots.adapters.cowrie.files.find_logs import find_logs
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import known_addresses, known_networks, metadata, session_summaries
-from snapshots.app.batch import BatchSize, LoadReport
-from snapshots.app.lines import LineOptions
-from snapshots.app.load import BulkLoader
-from snapshots.app.progress import Unobserved
-from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.source_ip import IpAddress
+from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, metadata, session_summaries
+from snapshots.app.load.batch import BatchSize, LoadReport
+from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.ports.log_source import LineOptions
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from tests.fakes import Processes, late_completion, snapshot_service
 from tests.mangle import in_files, mangled
 from tests.oracle import rows_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.app.dead_letters import MOST_BYTES
+from snapshots.app.load.dead_letters import MOST_BYTES
 from tests.journeys.conftest import NEW, Run
 
 AT = "2026-11-02T10:00:{:02}.000000Z"

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import ForeignKeyConstraint, NullPool, PrimaryKeyConstraint, UniqueConstraint, create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from snapshots.adapters.sql.tables import metadata
+from snapshots.adapters.sql.schema.tables import metadata
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import rows
 

@@ -13,9 +13,9 @@ from random import Random
 import pytest
 from sqlalchemy import make_url, select
 
+from snapshots.adapters.sql.connection.temporary_server import NOBODY, trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.tables import session_summaries
-from snapshots.adapters.sql.trial import NOBODY, trial_server
+from snapshots.adapters.sql.schema.tables import session_summaries
 from tests.mangle import LOGS
 
 ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from snapshots.adapters.cli.tabular import cell
+from snapshots.adapters.cli.output.table import cell
 from tests.journeys.conftest import Run
 
 FORMULA = '=HYPERLINK("http://evil.example","x")'
@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_written(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snapshots.adapters.cli.export.write_lines", full)
+    monkeypatch.setattr("snapshots.adapters.cli.commands.export.write_lines", full)
     code, _, err = loaded("export", path)
 
     assert (code, err) == (1, f"Error: {path} cannot be written: No space left on device\n")
@@ -314,7 +314,9 @@ def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
 
 def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what may be unseen; --full looks at all."""
-    monkeypatch.setattr("snapshots.adapters.sql.inspection.MOST_LOOKED_AT", 0)  # one part of 256, drawn by chance
+    monkeypatch.setattr(
+        "snapshots.adapters.sql.queries.integrity.MOST_LOOKED_AT", 0
+    )  # one part of 256, drawn by chance
 
     _, part, _ = loaded("verify")
     _, whole, _ = loaded("verify", "--full")

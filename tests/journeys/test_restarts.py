@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from snapshots.adapters.sql.trial import trial_server
+from snapshots.adapters.sql.connection.temporary_server import trial_server
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import restart, rows
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from snapshots.adapters.sql.connection.driver_errors import is_gone
+from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.driver_errors import is_gone
-from snapshots.adapters.sql.lock_waits import WaitPolicy
 from snapshots.app.errors import LockTimeout, StoreGone, StoreUnavailable
 from tests.journeys.conftest import Run
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.adapters.cli.files import opened_whole
+from snapshots.adapters.cli.output.atomic_output import opened_whole
 from tests.journeys.conftest import Run
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from snapshots.adapters.cli.files import opened_whole
+from snapshots.adapters.cli.output.atomic_output import opened_whole
 with opened_whole(Path(sys.argv[1])) as to:
     to.write(b"half")
     to.flush()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from snapshots.adapters.sql import guard
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.schema import triggers
 from tests.journeys.conftest import Run
 
 COMMANDS = [
@@ -43,7 +43,7 @@ def spoil(path: Path, table: str, column: str, value: object) -> None:
     """Write a value into one row, as a program does that knows no guard."""
     database = SqlDatabase(str(path))
     with database.transaction() as stores:
-        guard.remove(stores.connection)
+        triggers.remove(stores.connection)
     database.close()
     other = sqlite3.connect(path)
     (row,) = other.execute(f"SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL").fetchone()
@@ -51,7 +51,7 @@ def spoil(path: Path, table: str, column: str, value: object) -> None:
     other.commit()
     other.close()
     with database.transaction() as stores:
-        guard.install(stores.connection)
+        triggers.install(stores.connection)
     database.close()
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from snapshots.adapters.cli.application import Application, OpenApplication
-from snapshots.adapters.cli.console import SafeConsole
 from snapshots.adapters.cli.exit_codes import ExitCode
+from snapshots.adapters.cli.output.console import SafeConsole
+from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.settings import Settings
-from snapshots.app.patience import LOCK_TIMEOUT_SECONDS
-from snapshots.domain.policy import Requirement
+from snapshots.app.retry import LOCK_TIMEOUT_SECONDS
+from snapshots.domain.snapshot.policy import Requirement
 
 PIPE_WIDTH = 140
 

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snapshots.app.errors import SettingRefused
-from snapshots.app.patience import LOCK_TIMEOUT_SECONDS
-from snapshots.domain.policy import Requirement
+from snapshots.app.retry import LOCK_TIMEOUT_SECONDS
+from snapshots.domain.snapshot.policy import Requirement
 
 
 class Settings(BaseModel):

@@ -13,11 +13,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snapshots.app.inventory_report import NOT_COMPARABLE
-from snapshots.app.overview import LARGEST_TIMELINE, Overview
-from snapshots.app.questions import Group, Span
-from snapshots.app.report import FIELD_NAMES, impossible_clocks_text, methods_text
-from snapshots.domain.ip_type import IpType
+from snapshots.app.queries.inventory_reports import NOT_COMPARABLE
+from snapshots.app.queries.overview import LARGEST_TIMELINE, Overview
+from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text
+from snapshots.app.queries.session_queries import Group, Span
+from snapshots.domain.facts.ip_type import IpType
 
 HERE = resources.files("snapshots.adapters.html")
 NOT_KNOWN = "not known"

@@ -15,7 +15,7 @@ import maxminddb
 from platformdirs import user_cache_path
 
 from snapshots.adapters.intel.mmdb import MmdbSource
-from snapshots.domain.observation import SourceBuild
+from snapshots.domain.facts.observation import SourceBuild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import maxminddb
 
-from snapshots.adapters.intel.words import asn_in, country_in
+from snapshots.adapters.intel.parsing import asn_in, country_in
 from snapshots.app.errors import SourceUnreadable
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.observation import IpFacts, SourceBuild
-from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
 
 UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
 

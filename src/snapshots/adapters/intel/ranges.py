@@ -14,11 +14,11 @@ from pathlib import Path
 from socket import AF_INET, inet_pton
 from typing import NamedTuple
 
-from snapshots.adapters.intel.words import asn_in, country_in
+from snapshots.adapters.intel.parsing import asn_in, country_in
 from snapshots.app.errors import SourceUnreadable
-from snapshots.domain.ip_type import IpType
-from snapshots.domain.observation import NOTHING, IpFacts, SourceBuild
-from snapshots.domain.source_ip import IpAddress
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import NOTHING, IpFacts, SourceBuild
 
 LONGEST_NUMBER = 39
 """Digits of the largest IPv6 address; tables write addresses as numbers too."""

@@ -9,11 +9,11 @@ import pyarrow as pa
 from snapshots.adapters.spark.engine import send
 from snapshots.adapters.spark.folder import SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
-from snapshots.adapters.spark.parts import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
-from snapshots.adapters.spark.wire import packed, unpacked
-from snapshots.app.fleet import JudgeSpan, RowsOfPart
-from snapshots.app.presence import Presence
-from snapshots.app.session_ports import Span
+from snapshots.adapters.spark.serialization import packed, unpacked
+from snapshots.adapters.spark.store_partitions import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
+from snapshots.app.liveness import Presence
+from snapshots.app.load.cluster import JudgeSpan, RowsOfPart
+from snapshots.app.ports.sessions import Span
 
 
 class JudgeSpans:

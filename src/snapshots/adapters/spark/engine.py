@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snapshots.app.errors import NothingToRead, SettingRefused, StoreUnavailable
-from snapshots.app.fleet import Files
+from snapshots.app.load.cluster import Files
 
 SETTINGS = {
     "spark.ui.enabled": "false",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from snapshots.app.errors import StoreBusy, StoreUnavailable
-from snapshots.app.presence import Presence
+from snapshots.app.liveness import Presence
 
 SESSIONS = "sessions"
 LETTERS = "dead_letters"

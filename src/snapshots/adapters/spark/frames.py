@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from snapshots.adapters.spark.fold import Kind
 from snapshots.adapters.spark.folder import ParquetFolder, Part
-from snapshots.adapters.spark.wire import packed
+from snapshots.adapters.spark.map_lines import Kind
+from snapshots.adapters.spark.serialization import packed
 
 LONGEST_SENSOR = 200
 """So many characters of a honeypot's name name a folder."""

@@ -9,18 +9,18 @@ from itertools import islice
 from typing import Any
 
 from snapshots.adapters.spark.engine import send
-from snapshots.adapters.spark.fold import AS_SPARK, FoldLines, Kind
 from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
 from snapshots.adapters.spark.inputs import logs_at
-from snapshots.adapters.spark.parts import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
-from snapshots.adapters.spark.starts import Starts
-from snapshots.adapters.spark.wire import unpacked
-from snapshots.app.batch import LoadReport
+from snapshots.adapters.spark.map_lines import AS_SPARK, FoldLines, Kind
+from snapshots.adapters.spark.offsets import Starts
+from snapshots.adapters.spark.serialization import unpacked
+from snapshots.adapters.spark.store_partitions import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
 from snapshots.app.errors import NothingToRead
-from snapshots.app.fleet import FleetInput, KeepLetters, PartLines, RowsOfPart, StorePart
-from snapshots.app.line_ports import DeadLetter
-from snapshots.app.presence import Presence
+from snapshots.app.liveness import Presence
+from snapshots.app.load.batch import LoadReport
+from snapshots.app.load.cluster import FleetInput, KeepLetters, PartLines, RowsOfPart, StorePart
+from snapshots.app.ports.logs import DeadLetter
 
 PART_BYTES = 64 * 1024 * 1024
 """Of how many bytes of logs the sessions are stored by one worker at a time."""

@@ -12,29 +12,30 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from snapshots.adapters.sql import dialects, driver_errors, indexes, schema
-from snapshots.adapters.sql.documents import AddressesIn, nowhere
-from snapshots.adapters.sql.engines import engine_of, is_in_memory
-from snapshots.adapters.sql.identity import WrittenDatabase
-from snapshots.adapters.sql.lock_waits import BRIEFLY, LockWatch, WaitPolicy
-from snapshots.adapters.sql.moments import WrongType
-from snapshots.adapters.sql.partitions import partition
-from snapshots.adapters.sql.server_time import ServerTime
-from snapshots.adapters.sql.sessions import FOUND
-from snapshots.adapters.sql.shape import Shape, shape_of
-from snapshots.adapters.sql.sqlite_file import (
+from snapshots.adapters.sql.connection import dialects, driver_errors
+from snapshots.adapters.sql.connection.datetimes import WrongType
+from snapshots.adapters.sql.connection.document_address import AddressesIn, nowhere
+from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
+from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, WaitPolicy
+from snapshots.adapters.sql.connection.server_time import ServerTime
+from snapshots.adapters.sql.connection.sqlite_file import (
     advice_on,
     path_of,
     refuse_missing,
     refuse_read_only,
     refusing_changes,
 )
-from snapshots.adapters.sql.stored_types import wrong_values
-from snapshots.adapters.sql.stores import SqlStores
-from snapshots.adapters.sql.tables import SNAPSHOT_COLUMNS, session_summaries
-from snapshots.adapters.sql.urls import database_url
+from snapshots.adapters.sql.connection.urls import database_url
+from snapshots.adapters.sql.engine import engine_of, is_in_memory
+from snapshots.adapters.sql.schema import indexes, versions
+from snapshots.adapters.sql.schema.features import Shape, shape_of
+from snapshots.adapters.sql.schema.partitions import partition
+from snapshots.adapters.sql.schema.stored_types import wrong_values
+from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, session_summaries
+from snapshots.adapters.sql.stores.sessions import FOUND
+from snapshots.adapters.sql.transaction import SqlStores
 from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
-from snapshots.app.ports import WriteLock
+from snapshots.app.ports.database import WriteLock
 from snapshots.app.safe_text import one_line, shown_url
 
 WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
@@ -119,9 +120,9 @@ class SqlDatabase:
             dialects.begin_if_idle(connection)
             self._server_time.tell(dialects.wait_for_writers(connection, lock))
             with connection.begin_nested():
-                if schema.version(connection) is None:
-                    schema.upgrade(connection)
-                schema.refuse_other_versions(connection, str(self))
+                if versions.version(connection) is None:
+                    versions.upgrade(connection)
+                versions.refuse_other_versions(connection, str(self))
                 yield self._stores(connection)
 
     @contextmanager
@@ -139,7 +140,7 @@ class SqlDatabase:
             StoreUnavailable: There is no such database, or it does not answer.
         """
         with self.looking() as connection:
-            schema.refuse_other_versions(connection, str(self))
+            versions.refuse_other_versions(connection, str(self))
             yield connection
 
     @contextmanager
@@ -192,26 +193,26 @@ class SqlDatabase:
             StoreUnavailable: The database refused; nothing was changed.
             SettingRefused: There is no such version, or sessions cannot be laid into partitions.
         """
-        if to not in {"head", "base", *schema.known()}:  # Alembic would take "-1", too
-            raise SettingRefused(f"there is no version {to} to migrate to: the newest is {schema.newest()}")
+        if to not in {"head", "base", *versions.known()}:  # Alembic would take "-1", too
+            raise SettingRefused(f"there is no version {to} to migrate to: the newest is {versions.newest()}")
         with self.changing_tables() as connection:
-            before = schema.version(connection)
+            before = versions.version(connection)
             try:
                 if to != "head" and (to == "base" or (before or "") > to):
-                    if schema.is_adopted(connection):
+                    if versions.is_adopted(connection):
                         raise SettingRefused(
                             "an adopted database goes back by `snapshots adopt --undo`, not by migrate"
                         )
-                    schema.downgrade(connection, to)
+                    versions.downgrade(connection, to)
                 else:
-                    schema.upgrade(connection, to)
+                    versions.upgrade(connection, to)
             except LookupError as exc:
                 raise SettingRefused(f"there is no version {to} to migrate to: {exc}") from exc
-            after = schema.version(connection)
+            after = versions.version(connection)
             if partitions is not None:
                 partition(connection, partitions)
-            is_adopted = after is not None and schema.is_adopted(connection)
-        if after == schema.newest():
+            is_adopted = after is not None and versions.is_adopted(connection)
+        if after == versions.newest():
             self.build_indexes(for_queries=not is_adopted)  # a backfill of the past is faster without those
         return before, after
 
@@ -227,7 +228,7 @@ class SqlDatabase:
         if not self.is_there:
             return None
         with self.looking() as connection:
-            if schema.version(connection) is None or schema.is_adopted(connection):
+            if versions.version(connection) is None or versions.is_adopted(connection):
                 return None
             return connection.execute(select(func.count()).select_from(session_summaries)).scalar_one()
 
@@ -338,7 +339,7 @@ class SqlDatabase:
     def _wrong_value(self) -> tuple[str, str] | None:
         """Return the first value whose type does not match its column, as place and description."""
         with self.engine.connect() as connection:
-            if schema.version(connection) != schema.newest():
+            if versions.version(connection) != versions.newest():
                 return None
             return next(wrong_values(connection, limit=1), None)
 
@@ -351,9 +352,9 @@ class SqlDatabase:
             return
         with self._connected() as connection, connection.begin():
             self._lock(connection)
-            if schema.version(connection) is None:
-                schema.upgrade(connection)
-            schema.refuse_other_versions(connection, str(self))
+            if versions.version(connection) is None:
+                versions.upgrade(connection)
+            versions.refuse_other_versions(connection, str(self))
         self._is_prepared = True
 
     def _stores(self, connection: Connection) -> SqlStores:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreUnavailable
-from snapshots.app.ports import Clock
+from snapshots.app.ports.database import Clock
 
 
 class ServerClock:

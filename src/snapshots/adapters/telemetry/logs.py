@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import structlog
 
-from snapshots.app.progress import BatchLoaded, LoadObserver
+from snapshots.app.backfill.batch_runner import WorkObserver
+from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.safe_text import one_line
-from snapshots.app.steering import WorkObserver
 
 
 def configure_logs(*, verbose: bool) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 
-from snapshots.app.journey import FORESIGHT
-from snapshots.app.progress import BatchLoaded, LoadObserver
-from snapshots.app.report import Inspection, Invariant, Reports, Standing
-from snapshots.app.steering import WorkObserver
-from snapshots.domain.coverage import NOT_JUDGED
+from snapshots.app.backfill.batch_runner import WorkObserver
+from snapshots.app.backfill.stages import FORESIGHT
+from snapshots.app.load.progress import BatchLoaded, LoadObserver
+from snapshots.app.queries.reports import Inspection, Invariant, Reports, Standing
 from snapshots.domain.errors import SnapshotsError
-from snapshots.domain.gap import Gap
+from snapshots.domain.snapshot.coverage import NOT_JUDGED
+from snapshots.domain.snapshot.gap import Gap
 
 SECONDS_BETWEEN_FILES = 60.0
 """How long a load goes on at least from one writing of its file to the next."""

@@ -2,13 +2,13 @@
 
 from alembic import context
 
-from snapshots.adapters.sql import guard
-from snapshots.adapters.sql.tables import metadata
+from snapshots.adapters.sql.schema import triggers
+from snapshots.adapters.sql.schema.tables import metadata
 
 
 def is_in_the_definitions(_object: object, name: str | None, *_: object) -> bool:
     """Leave out what only the guard uses; it is made anew after every migration."""
-    return name not in guard.OWN
+    return name not in triggers.OWN
 
 
 context.configure(

@@ -1,0 +1,122 @@
+"""`snapshots export`: sessions with their snapshots for other programs."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, TypeVar
+
+import click
+
+from snapshots.adapters.cli.commands.query import line_row, which_of, which_options
+from snapshots.adapters.cli.options import database_option, one_of, opened
+from snapshots.adapters.cli.output.atomic_output import opened_whole
+from snapshots.adapters.cli.output.console import SafeConsole
+from snapshots.adapters.cli.output.ecs import ecs_document
+from snapshots.adapters.cli.output.json_documents import plain
+from snapshots.adapters.cli.output.parquet import write_parquet
+from snapshots.adapters.cli.output.progress import CountBar
+from snapshots.adapters.cli.output.table import Form, write_lines
+from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.app.queries.session_queries import SessionLine, Which, every_address, every_line
+
+T = TypeVar("T")
+
+TOLD_EVERY = 1000
+"""Rows from one move of the bar to the next."""
+
+
+class Target(Enum):
+    """For whom sessions are written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    ECS = "ecs"
+    PARQUET = "parquet"
+    BLOCKLIST = "blocklist"
+
+
+@click.command(short_help="Write sessions for other programs.")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, readable=False), default="-")
+@database_option
+@one_of(
+    "--format",
+    "target",
+    kinds=Target,
+    default=Target.CSV,
+    help="A table, JSON lines, events of the Elastic Common Schema, Parquet, or addresses only.",
+)
+@click.option(
+    "--min-sessions",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="With blocklist: only addresses with at least this many sessions.",
+)
+@which_options
+@click.pass_obj
+def export(open_application: OpenApplication, /, file: Path, target: str, min_sessions: int, **options: Any) -> None:
+    """
+    Write sessions with snapshot and provenance to FILE, or to standard output.
+
+    The filters are those of `query`. A block list holds every routable source address once, in order.
+    A file that cannot be written whole is not written at all.
+    """
+    form = Target(target)
+    stderr = SafeConsole(stderr=True)
+    if min_sessions > 1 and form is not Target.BLOCKLIST:
+        raise click.UsageError("--min-sessions needs --format blocklist")
+    if form is Target.PARQUET and str(file) == "-" and sys.stdout.isatty():
+        raise click.UsageError("Parquet cannot be written to a terminal: name a FILE")
+    with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
+        which = which_of(application, options)
+        with opened_whole(file) as to:
+            count = _write(application, which, form, to, bar, at_least=min_sessions)
+    click.echo(f"{count:,} {'addresses' if form is Target.BLOCKLIST else 'sessions'} written.", err=True)
+
+
+def _write(
+    application: Application,
+    which: Which,
+    form: Target,
+    to: BinaryIO,
+    bar: Callable[[int], None],
+    *,
+    at_least: int,
+) -> int:
+    lines = _told(every_line(application.questions, which), bar)
+    if form is Target.PARQUET:
+        return write_parquet(lines, to)
+    text = io.TextIOWrapper(to, encoding="utf-8", newline="")
+    try:
+        if form is Target.BLOCKLIST:
+            count = _print_lines(_told(every_address(application.questions, which, at_least=at_least), bar), text)
+        elif form is Target.ECS:
+            count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
+        else:
+            count = write_lines((line_row(line) for line in lines), Form(form.value), text, SessionLine.__slots__)
+        text.flush()
+        return count
+    finally:
+        with suppress(OSError):  # what could not be written was told
+            text.detach()
+
+
+def _print_lines(lines: Iterable[str], to: TextIO) -> int:
+    count = 0
+    for line in lines:
+        to.write(f"{line}\n")
+        count += 1
+    return count
+
+
+def _told(found: Iterable[T], bar: Callable[[int], None]) -> Iterator[T]:
+    """Pass everything on, and tell how much it was so far."""
+    for count, each in enumerate(found, 1):
+        yield each
+        if count % TOLD_EVERY == 0:
+            bar(count)

@@ -1,0 +1,264 @@
+"""`snapshots query`: which sessions, grouped by what, then or now."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from snapshots.adapters.cli.options import Command, database_option, one_of, opened, stdout
+from snapshots.adapters.cli.output.sanitize import count_of
+from snapshots.adapters.cli.output.table import Form, Row, print_rows
+from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.app.queries.inventory_reports import expired_text, without_newer_table_text
+from snapshots.app.queries.session_queries import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
+from snapshots.domain.session.concentration import Concentration
+
+NOT_KNOWN = "none"
+"""The word for a value that is not known."""
+
+HELP = {
+    Key.ASN: ("N", "Only sessions from this network."),
+    Key.COUNTRY: ("CC", "Only sessions from this country."),
+    Key.IP_TYPE: ("TYPE", "Only sessions from addresses of this type."),
+    Key.ADDRESS: ("IP", "Only sessions from this address."),
+    Key.SENSOR: ("NAME", "Only sessions of this honeypot."),
+    Key.PROTOCOL: ("NAME", "Only ssh or telnet."),
+    Key.CLIENT: ("TEXT", "Only clients with exactly this version string."),
+    Key.HASSH: ("HASH", "Only clients with this fingerprint."),
+    Key.USER: ("NAME", "Only sessions that tried this user name first."),
+    Key.PASSWORD: ("SHA256", "Only sessions that tried the password with this hash first."),
+    Key.COMMANDS: ("SIGNATURE", "Only sessions with these commands."),
+    Key.SSH_KEY: ("FINGERPRINT", "Only sessions that installed this SSH key first."),
+    Key.DOWNLOAD: ("HASH", "Only sessions that fetched this file first."),
+    Key.METHOD: ("METHOD", "Only snapshots made this way: asof, inferred, corrected or adopted."),
+    Key.GAP: ("REASON", "Only sessions that have no snapshot for this reason."),
+}
+"""What each filter is called in help; any may be repeated, and "none" finds sessions without it."""
+
+AGO = re.compile(r"(\d{1,5})([hdw])")
+UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+class Moment(click.ParamType[object]):
+    """A moment in UTC: a date, a time, or how long ago, such as 7d."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return a moment, or how long ago it is."""
+        if not isinstance(value, str):
+            return value
+        if found := AGO.fullmatch(value):
+            return int(found[1]) * UNITS[found[2]]
+        try:
+            moment = datetime.fromisoformat(value)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is not a date, a time or a duration (such as 2026-03-01, 2026-03-01T12:00:00 or 7d)",
+                param,
+                ctx,
+            )
+
+
+def which_options(command: Command) -> Command:
+    """Add what says which sessions are asked for."""
+    options: list[Callable[[Command], Command]] = [
+        click.option(
+            "--since", type=Moment(), metavar="WHEN", help="A date or time in UTC, or how long ago: 7d, 12h, 4w."
+        ),
+        click.option(
+            "--until", type=Moment(), metavar="WHEN", help="End of the range (exclusive); same formats as --since."
+        ),
+        *(click.option(f"--{key.value}", multiple=True, metavar=HELP[key][0], help=HELP[key][1]) for key in FOUND_BY),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def which_of(application: Application, options: dict[str, Any], *, tense: Tense = Tense.THEN) -> Which:
+    """Take what says which sessions are asked for out of a command's options."""
+    now = application.now()
+    moments = [options.pop(name) for name in ("since", "until")]
+    try:
+        since, until = (now - moment if isinstance(moment, timedelta) else moment for moment in moments)
+    except OverflowError as exc:
+        raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
+    chosen = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
+    values: dict[Key, Sequence[str | None]] = {
+        key: [None if value.lower() == NOT_KNOWN else value for value in given]
+        for key, given in chosen.items()
+        if given
+    }
+    return Which(since=since, until=until, values=values, tense=tense)
+
+
+@click.command(short_help="Ask which sessions, grouped by what.")
+@database_option
+@which_options
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice([each.value for each in (*Key, *Span)]),
+    help="Count sessions by this key; may be repeated. Without it, sessions are listed.",
+)
+@one_of(
+    "--as",
+    "tense",
+    kinds=Tense,
+    default=Tense.THEN,
+    help="Use the network of the snapshot (then), or of a table newer than the attack and not too old today (now).",
+)
+@click.option(
+    "--top", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="With --by: how many groups."
+)
+@click.option("--addresses", is_flag=True, help="With --by: count the addresses too.")
+@click.option(
+    "--change",
+    is_flag=True,
+    help="With --by and --since: compare with the previous period of the same length, and order by growth.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Without --by: how many."
+)
+@click.option(
+    "--after",
+    default="",
+    metavar="PLACE",
+    help="Without --by: continue after this cursor (`next` of the previous page).",
+)
+@one_of("--format", "output", kinds=Form, default=Form.TABLE)
+@click.pass_obj
+def query(
+    open_application: OpenApplication,
+    /,
+    by: tuple[str, ...],
+    tense: str,
+    *,
+    top: int,
+    addresses: bool,
+    change: bool,
+    limit: int,
+    after: str,
+    output: str,
+    **options: Any,
+) -> None:
+    """
+    Count sessions by network, country, type, time or behaviour, or list them.
+
+    Every filter may be repeated; its values are ORed, and "none" finds sessions without a value. For example,
+    `--hassh HASH --by asn` shows which networks behave alike, and `--asn N --by command` what one network does. Filters
+    use the facts of the snapshots, also with --as now. Put hour, day, week or month first; command and url cannot be
+    combined with another --by.
+    """
+    if not by and (change or addresses):
+        raise click.UsageError("--change and --addresses need --by")
+    if by and after:
+        raise click.UsageError("--after cannot be combined with --by")
+    with opened(open_application, {"db": options.pop("db")}) as application:
+        which = which_of(application, options, tense=Tense(tense))
+        if change and which.since is not None and which.until is None:
+            which = replace(which, until=application.now())
+        if not by:
+            page = application.questions.lines(which, limit=limit, after=after)
+            lines = [line_row(line) for line in page.lines]
+            shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
+            names = SHORT if output == Form.TABLE.value else SessionLine.__slots__
+            print_rows(shown, Form(output), stdout(), names, {"next": page.last} | _not_current(application, which, ()))
+            if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
+                click.echo(f"There are more; go on with --after '{page.last}'", err=True)
+            return
+        keys = [_key(word) for word in by]
+        groups = application.questions.groups(which, keys, top=top, with_addresses=addresses, with_before=change)
+        spread = _spread(application, which, keys)
+        total = spread.total if spread is not None else None
+        is_split = which.splits_by_method(keys)
+        rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
+        like = Group(
+            values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
+        )
+        columns = list(_group_row(like, keys, total, is_split=is_split))
+        about = _spread_row(spread) | _not_current(application, which, keys)
+        print_rows(rows, Form(output), stdout(), columns, about)
+        if len(groups) == top:
+            click.echo(f"Showing the first {count_of(top, 'group')}; use --top for more.", err=True)
+
+
+def _not_current(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
+    """Return and report how many sessions have no current facts, for queries with --as now."""
+    if which.tense is not Tense.NOW:
+        return {}
+    count = application.questions.count_not_current(which, keys)
+    if count.without_newer:
+        click.echo(without_newer_table_text(count.without_newer), err=True)
+    if count.expired:
+        click.echo(expired_text(count.expired), err=True)
+    return {"without_newer_table": count.without_newer, "expired": count.expired}
+
+
+def line_row(line: SessionLine) -> dict[str, Any]:
+    """Return a session as a row."""
+    return {name: getattr(line, name) for name in SessionLine.__slots__}
+
+
+SHORT = (
+    "session_id",
+    "first_event_at",
+    "source_ip",
+    "asn",
+    "organization",
+    "country",
+    "ip_type",
+    "method",
+    "gap",
+    "user",
+)
+
+
+def _short(row: Row) -> Row:
+    return {name: row[name] for name in SHORT}
+
+
+def _key(word: str) -> Key | Span:
+    return Span(word) if word in {span.value for span in Span} else Key(word)
+
+
+def _spread(application: Application, which: Which, keys: Sequence[Key | Span]) -> Concentration | None:
+    """Return how the sessions spread over one key; None for spans, and what a session has several of."""
+    (first, *more) = keys
+    if more or isinstance(first, Span) or first.is_repeated:
+        return None
+    return application.questions.concentration(which, first)
+
+
+def _spread_row(found: Concentration | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "sessions": found.total,
+        "groups": found.groups,
+        "share_of_the_first": found.first_share,
+        "entropy_bits": found.entropy,
+    }
+
+
+def _group_row(group: Group, keys: Sequence[Key | Span], total: int | None, *, is_split: bool) -> dict[str, Any]:
+    row: dict[str, Any] = dict(zip((key.value.replace("-", "_") for key in keys), group.values, strict=True))
+    if Key.ASN in keys:
+        row |= {"asn": int(row["asn"]) if row["asn"] is not None else None, "organization": group.name}
+    if Key.PASSWORD in keys:
+        row |= {"text": group.password}
+    row |= {"sessions": group.sessions}
+    if is_split:
+        row |= {"asof": group.asof, "inferred": group.inferred}
+    if group.before is not None:
+        row |= {"before": group.before, "change": group.sessions - group.before}
+    elif total:
+        row |= {"share": group.sessions / total}
+    if group.addresses is not None:
+        row |= {"addresses": group.addresses}
+    return row | {"first_seen": group.first_seen, "last_seen": group.last_seen}

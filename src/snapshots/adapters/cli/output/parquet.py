@@ -1,0 +1,46 @@
+"""Sessions as a Parquet file, with pyarrow, which the extra `parquet` brings."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, BinaryIO, get_type_hints
+
+from snapshots.app.errors import SettingRefused
+from snapshots.app.queries.session_queries import SessionLine
+
+ROWS_A_GROUP = 20_000
+"""Rows that are in memory at a time."""
+
+
+def write_parquet(lines: Iterable[SessionLine], to: BinaryIO) -> int:
+    """
+    Write sessions, and return how many.
+
+    Raises:
+        SettingRefused: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415 - likewise
+    except ImportError as exc:
+        raise SettingRefused("Parquet needs pyarrow: install it, or the extra parquet") from exc
+    kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
+    hints = get_type_hints(SessionLine)
+    fields = [(name, kinds[_kind(hints[name])]) for name in SessionLine.__slots__]
+    schema, count = pa.schema(fields), 0
+    with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
+        for group in _groups(iter(lines)):
+            columns = {name: [getattr(line, name) for line in group] for name in SessionLine.__slots__}
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(group)
+    return count
+
+
+def _kind(hint: object) -> str:
+    """Return the name of a type, without the None that may stand for it."""
+    kinds: list[Any] = [kind for kind in getattr(hint, "__args__", (hint,)) if kind is not type(None)]
+    return str(kinds[0].__name__)
+
+
+def _groups(lines: Iterator[SessionLine]) -> Iterator[list[SessionLine]]:
+    while group := list(islice(lines, ROWS_A_GROUP)):
+        yield group

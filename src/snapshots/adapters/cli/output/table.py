@@ -1,0 +1,117 @@
+"""Rows as a table for a terminal, JSON, NDJSON or CSV."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from snapshots.adapters.cli.output.json_documents import plain
+from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.app.safe_text import escaped
+
+Row = Mapping[str, Any]
+
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins that a spreadsheet takes for a formula, also in the wide forms that some take for the others."""
+
+
+NUMBERED = frozenset({"asn", "source_port"})
+"""Columns of numbers that count nothing."""
+
+
+class Form(Enum):
+    """In which form rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+
+
+def print_rows(
+    rows: Sequence[Row], form: Form, console: Console, names: Sequence[str], about: Row | None = None
+) -> None:
+    """
+    Print rows with the same keys.
+
+    Args:
+        rows: What to print.
+        form: How.
+        console: Where tables go; everything else goes to standard output as it is.
+        names: The keys.
+        about: What is said of all of them; in JSON beside "rows", below a table, and nowhere else.
+    """
+    if form is Form.TABLE:
+        _print_table(console, rows, about or {})
+    elif form is Form.JSON:
+        sys.stdout.write(json.dumps({**(about or {}), "rows": list(rows)}, indent=2, default=plain) + "\n")
+    else:
+        write_lines(rows, form, sys.stdout, names)
+
+
+def write_lines(rows: Iterable[Row], form: Form, to: TextIO, names: Sequence[str]) -> int:
+    """Write rows with the same keys, which are *names*, as NDJSON or CSV, one after the other; return how many."""
+    written = 0
+    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a reader may split at another character
+    if form is Form.CSV:
+        writer.writerow(names)
+    for row in rows:
+        if form is Form.NDJSON:
+            to.write(json.dumps(row, default=plain) + "\n")
+        else:
+            writer.writerow([cell(value) for value in row.values()])
+        written += 1
+    return written
+
+
+def cell(value: object) -> str:
+    """
+    Return a value as a cell of one line that no spreadsheet takes for a formula, and that no terminal obeys.
+
+    A quote comes before what looks like a formula, and characters that do something are shown as escapes.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    text = escaped(value if isinstance(value, str) else str(plain(value)))
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
+
+
+def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
+    if not rows:
+        console.print("No sessions match.")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in rows[0]:
+        has_numbers = any(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if has_numbers else "left")
+    for row in rows:
+        table.add_row(*(_shown(value, is_number=name not in NUMBERED) for name, value in row.items()))
+    console.print(table)
+    for name, value in about.items():
+        if value not in (None, ""):
+            console.print(Text(f"{name.replace('_', ' ')}: ") + _shown(value, is_number=True))
+
+
+def _shown(value: object, *, is_number: bool) -> Text:
+    match value:
+        case None:
+            return Text("-")
+        case bool() | str():
+            text = str(value)
+        case int():
+            text = f"{value:,}" if is_number else str(value)
+        case float():
+            text = f"{value:.3f}"
+        case _:
+            text = str(value)[:19]  # strftime would write the year 1 as such
+    return printable(text, 60)

@@ -1,0 +1,343 @@
+"""Logs that are being written: rotated, truncated, deleted and made anew while they are followed."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedIOBase
+from pathlib import Path
+
+from snapshots.adapters.cowrie.files.decompress import MAGICS
+from snapshots.adapters.cowrie.files.find_logs import by_age, files_named, is_log
+from snapshots.adapters.cowrie.files.layers import OWN, ForeignFile, Identity, special_kind
+from snapshots.adapters.cowrie.files.log_file import LogContent
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.cowrie.lines.salvage import HEAD, first_event_in
+from snapshots.app.errors import LogUnreadable, SettingRefused, SourceUnreadable
+from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
+
+LONGEST_MAGIC = 16
+"""Number of bytes that suffice to detect compression and encoding."""
+
+BEGINNING = 4096
+"""By so many of its first bytes a file is known to be still the one that was followed."""
+
+IDLE_LOOKS = 60
+"""After how many looks at which nothing was new a file is closed; it is opened again when it grows."""
+
+
+class WaitingContent(LogContent):
+    """The events of an array or an export that may be written still: what is not whole yet waits."""
+
+    def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
+        yield from ()
+
+
+class GrowingContent(LogContent):
+    """
+    The lines of a plain file that stays open from one reading to the next, under whatever name it has by then.
+
+    A last line without its newline is still being written, and waits.
+
+    Args:
+        path: The file.
+        decoder: Turns lines into events.
+        identity: Its number on its device, by which another file of its name is told from it.
+    """
+
+    may_be_folded = False
+
+    def __init__(self, path: Path, decoder: LineDecoder, identity: Identity) -> None:
+        super().__init__(path, decoder)
+        self.identity = identity
+        self.stays_open = True
+        self._known: tuple[str, datetime | None] = ("", None)
+        self._is_placed = False
+
+    @property
+    def head(self) -> str:
+        """Return a hash of the bytes up to the end of the first event, as soon as there is one."""
+        return self._first()[0]
+
+    @property
+    def first_event_at(self) -> datetime | None:
+        """Return the time of the first event, as soon as there is one."""
+        return self._first()[1]
+
+    @property
+    def size_now(self) -> int:
+        """Return the bytes of the file while it is open, whatever its name is by now; else 0."""
+        return os.fstat(self._descriptor).st_size if self.is_open else 0
+
+    def resume(self, marks: Sequence[Mark]) -> int:
+        """Go to the last mark that fits when it was just opened; afterwards stay where reading was left."""
+        if self._is_placed:
+            return self._offset
+        stream = self._opened()
+        fitting = 0
+        for mark in marks:
+            self._skip(stream, mark.offset)
+            if self.mark() != mark:
+                break
+            fitting = mark.offset
+        stream.seek(0)
+        self._begin()
+        self._skip(stream, fitting)
+        self._is_placed = True
+        return self._offset
+
+    def lines(self) -> Iterator[LogEvent | BadLine]:
+        """Yield what every whole line says that was added."""
+        yield from self._lines(self._opened())
+        if not self.stays_open:
+            self.close()
+
+    def rewind(self) -> None:
+        """Be read again from the marks; a file without a name stays open for that."""
+        if self._stream is not None:
+            self._stream.seek(0)
+        self._begin()
+        self._is_placed = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file can be read whatever became of its name."""
+        return self._stream is not None
+
+    def close(self) -> None:
+        """Let go of the file; it is read again from its marks."""
+        self._close()
+        self._is_placed = False
+
+    def _first(self) -> tuple[str, datetime | None]:
+        if not self._known[0]:
+            was_open = self._stream is not None
+            self._known = first_event_in(self._decoder, os.pread(self._descriptor, HEAD, 0))
+            if not was_open:
+                self.close()
+        return self._known
+
+    @property
+    def _descriptor(self) -> int:
+        return self._opened().fileno()
+
+    def _opened(self) -> BufferedIOBase:
+        if self._stream is not None:
+            return self._stream
+        stream = self._open()
+        status = os.fstat(stream.fileno())
+        if (status.st_dev, status.st_ino) != self.identity:
+            self._close()
+            raise LogUnreadable(f"{self.name} is another file by now")
+        return stream
+
+    def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
+        """Leave what has no newline yet."""
+        yield from ()
+
+
+@dataclass(slots=True)
+class _Followed:
+    """
+    A file that is followed.
+
+    Attributes:
+        content: What is read of it.
+        beginning: Its first bytes.
+        size: Its bytes when it was looked at last; -1 if it is to be looked at anew.
+        modified: When it was changed then.
+        idle: For how many looks there was nothing new.
+        is_growing_archive: Whether it is compressed and may be written still: it is read when it stands still.
+    """
+
+    content: LogContent
+    beginning: bytes
+    size: int = -1
+    modified: int = -1
+    idle: int = 0
+    is_growing_archive: bool = False
+
+
+class FolderWatch:
+    """
+    Looks at the files that paths name, again and again.
+
+    A file is known by its number on its device while it is followed, so it may be renamed; when it shrinks, or does
+    not begin as it did, it is another content. Compressed files are read as they appear: what was loaded before,
+    under another name, is known by its marks. One that comes later is read when it stands still from one look to
+    the next, because of one that grows all would be read again each time.
+
+    Args:
+        paths: Files, folders and patterns; they may name nothing yet.
+        decoder: Turns lines into events.
+        warn: Tells an operator, once for each, which files may not be read.
+        own: Returns the files of the database, which are never opened.
+
+    Raises:
+        SettingRefused: A path names a pipe, a device or a socket.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        decoder: LineDecoder,
+        warn: Callable[[str], None],
+        own: Callable[[], AbstractSet[Identity]] = frozenset,
+    ) -> None:
+        for text in paths:
+            if (kind := special_kind(Path(text))) is not None:
+                raise SettingRefused(f"{text} is {kind}, which --follow cannot read; load it without --follow")
+        self._paths = paths
+        self._named = frozenset(map(Path, paths))
+        self._decoder = decoder
+        self._warn = warn
+        self._own = own
+        self._refused: set[Path] = set()
+        self._has_looked = False
+        self._followed: dict[Identity, _Followed] = {}
+        self._foreign: dict[Identity, tuple[int, int]] = {}
+
+    def changed(self) -> Sequence[LogContent]:
+        """Return what grew, shrank or came, the oldest first."""
+        found: list[LogContent] = []
+        seen: set[Identity] = set()
+        newest: dict[Path, int] = {}
+        for path, status in self._files():
+            identity = status.st_dev, status.st_ino
+            if identity in seen:
+                continue
+            seen.add(identity)
+            newest[path.parent] = max(newest.get(path.parent, 0), status.st_mtime_ns)
+            try:
+                found += self._look(path, identity, status)
+            except PermissionError as error:
+                if path not in self._refused:
+                    self._refused.add(path)
+                    self._warn(f"{path} cannot be read: {error.strerror}; will try again")
+            except ForeignFile as error:
+                if path not in self._refused:
+                    self._refused.add(path)
+                    self._warn(f"{error}; will try again")
+            except (OSError, SourceUnreadable):
+                continue  # deleted meanwhile; checked again in the next round
+        found += self._without_a_name(seen)
+        self._has_looked = True
+        for content in found:
+            if isinstance(content, GrowingContent) and content.path is not None:
+                held = self._followed[content.identity]
+                content.stays_open = held.modified >= newest.get(content.path.parent, 0)
+        return sorted((content for content in found if self._can_be_read(content)), key=by_age)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the files that may be logs. The others are reported once, and checked again when they change."""
+        passed_over: dict[str, list[Path]] = {}
+        own = self._own()
+        for path in files_named(self._paths):
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # deleted meanwhile
+            identity, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+            if identity not in own and (identity in self._followed or path in self._named):
+                yield path, status
+            elif self._foreign.get(identity) != state:
+                reason = OWN if identity in own else self._why_no_log(path)
+                if reason is None:
+                    yield path, status
+                    continue
+                if status.st_size and identity not in self._foreign:
+                    passed_over.setdefault(reason, []).append(path)
+                self._foreign[identity] = state
+        for reason, paths in passed_over.items():
+            files = "1 file" if len(paths) == 1 else f"{len(paths):,} files"
+            self._warn(f"skipped {files} {(reason and f'({reason})') or 'without Cowrie events'}, such as {paths[0]}")
+
+    def _why_no_log(self, path: Path) -> str | None:
+        """Return the kind of a file that contains no log lines, "" if it has no events, or None if it may be a log."""
+        try:
+            return None if is_log(LogContent(path, self._decoder)) else ""
+        except ForeignFile as error:
+            return error.reason
+        except SourceUnreadable:
+            return None  # reported when it is read
+
+    def forget(self) -> None:
+        """Let every file be read again from its marks."""
+        for followed in self._followed.values():
+            if isinstance(followed.content, GrowingContent):
+                followed.content.rewind()
+            followed.size = followed.modified = -1
+
+    def close(self) -> None:
+        """Let go of every file."""
+        for followed in self._followed.values():
+            _close(followed.content)
+        self._followed.clear()
+
+    def _look(self, path: Path, identity: Identity, status: os.stat_result) -> Iterable[LogContent]:
+        held = self._followed.get(identity)
+        if held is not None:
+            held.content.rename(path)
+        if held is not None and held.is_growing_archive:
+            held.is_growing_archive = (held.size, held.modified) != (status.st_size, status.st_mtime_ns)
+            held.size, held.modified = status.st_size, status.st_mtime_ns
+            return () if held.is_growing_archive else [held.content]
+        if held is not None and (held.size, held.modified) == (status.st_size, status.st_mtime_ns):
+            held.idle += 1
+            if held.idle == IDLE_LOOKS:
+                _close(held.content)
+            return ()
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING)
+        is_known = held is not None and len(held.beginning) >= LONGEST_MAGIC
+        if held is not None and (
+            not is_known or status.st_size < held.size or not beginning.startswith(held.beginning)
+        ):
+            _close(held.content)
+            held = None
+        if held is None:
+            content = LogContent(path, self._decoder)
+            if not beginning.startswith(MAGICS):
+                content = (
+                    GrowingContent(path, self._decoder, identity)
+                    if content.is_plain
+                    else WaitingContent(path, self._decoder)
+                )
+            held = self._followed[identity] = _Followed(content, beginning)
+        held.size, held.modified, held.idle, held.beginning = status.st_size, status.st_mtime_ns, 0, beginning
+        held.is_growing_archive = beginning.startswith(MAGICS) and self._has_looked
+        return [held.content] if status.st_size and not held.is_growing_archive else ()
+
+    def _can_be_read(self, content: LogContent) -> bool:
+        """Whether a content has a beginning at present; if not, it counts as not looked at."""
+        try:
+            by_age(content)
+        except SourceUnreadable:
+            for followed in self._followed.values():
+                if followed.content is content:
+                    followed.size = followed.modified = -1
+            return False
+        return True
+
+    def _without_a_name(self, seen: set[Identity]) -> Iterable[LogContent]:
+        """Return what was added to files that no path names any more, and let go of those that do not grow."""
+        for identity in set(self._followed) - seen:
+            held = self._followed[identity]
+            if not isinstance(held.content, GrowingContent) or not held.content.is_open:
+                del self._followed[identity]  # it is gone; under another name it would be known by its marks
+                continue
+            size = held.content.size_now
+            if size > held.size:
+                held.size, held.idle = size, 0
+                yield held.content
+                continue
+            held.idle += 1
+            if held.idle >= IDLE_LOOKS:
+                _close(held.content)
+                del self._followed[identity]
+
+
+def _close(content: LogContent) -> None:
+    if isinstance(content, GrowingContent):
+        content.close()

@@ -1,0 +1,1 @@
+"""From a line of a log to an event."""

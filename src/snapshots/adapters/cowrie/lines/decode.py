@@ -1,0 +1,198 @@
+"""What one line of a Cowrie log says."""
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from snapshots.adapters.cowrie.lines.behaviour_fields import TELLING, clean
+from snapshots.adapters.cowrie.lines.timestamps import moment
+from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
+from snapshots.domain.address.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
+from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.session.behaviour import Traits
+from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.session.session_id_reuse import QUALIFIER
+
+LONGEST_SESSION_ID = 40
+"""Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
+
+LONGEST_SENSOR = 255
+KINDS = {
+    "cowrie.session.connect": EventKind.CONNECT,
+    "cowrie.command.input": EventKind.COMMAND,
+    "cowrie.login.success": EventKind.LOGIN,
+    "cowrie.login.failed": EventKind.LOGIN,
+    "cowrie.session.file_download": EventKind.DOWNLOAD,
+}
+FORWARDED = "cowrie.direct-tcpip."
+COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
+"""The eventids of Cowrie, today and before 2016; other honeypots write the same fields with other eventids."""
+
+
+class _Fields(msgspec.Struct):
+    """The fields that are needed, as Cowrie writes them; of the last ones any type is taken."""
+
+    session: str
+    timestamp: str
+    eventid: str = ""
+    src_ip: str | None = None
+    src_port: int | None = None
+    sensor: str | None = None
+    uuid: str | None = None
+    protocol: Any = None
+    version: Any = None
+    hassh: Any = None
+    username: Any = None
+    password: Any = None
+    input: Any = None
+    shasum: Any = None
+    url: Any = None
+    duration: Any = None
+    duration_ms: Any = None
+
+
+SPACED, LONGEST_BEFORE_SPACE = b'": ', 64
+"""Stands near the beginning of a line with white space between its parts; seldom also within a text."""
+
+LONGEST_EVENTID = 64
+"""How much of a name is looked at; no event of Cowrie has a longer one."""
+
+_decode = msgspec.json.Decoder(_Fields).decode
+_ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
+
+
+class LineDecoder:
+    """
+    Turns lines into events.
+
+    Args:
+        options: How.
+    """
+
+    def __init__(self, options: LineOptions | None = None) -> None:
+        options = options or LineOptions()
+        self._sensor = clean(options.sensor, LONGEST_SENSOR) if options.sensor else None
+        self._keeps_passwords = options.keeps_passwords
+        self._keeps_lines = options.keeps_lines
+        self.layout = options.layout
+
+    def decode(self, line: bytes) -> LogEvent | Reason:
+        """
+        Return the event in a stripped line, or why it is not an event.
+
+        A line with any `eventid` of Cowrie is an event, known or not; any other line belongs to another program. An
+        invalid address is dropped. The fingerprint is a hash of the line without white space between its tokens,
+        because Cowrie wrote that in some years only.
+        """
+        try:
+            fields = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            lenient = _leniently(line)
+            if isinstance(lenient, Reason):
+                return lenient
+            fields = lenient
+        known = _known(fields.eventid[:LONGEST_EVENTID])
+        if known is None:
+            return Reason.NOT_COWRIE
+        kind, telling = known
+        at = moment(fields.timestamp)
+        if at is None:
+            return Reason.NO_TIME
+        session = fields.session
+        if not session.isalnum() or len(session) > LONGEST_SESSION_ID:
+            session = clean(session[:1_000_000], None).strip()
+            if not session:
+                return Reason.NO_SESSION
+            if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
+                session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
+        is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
+        port = fields.src_port if kind is EventKind.CONNECT else None
+        return LogEvent(
+            session,
+            SessionEvent(
+                int.from_bytes(blake2b(_compact(line) if is_spaced else line, digest_size=8).digest(), "big"),
+                at,
+                kind,
+                _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
+                port if port is not None and 0 <= port <= 65535 else None,
+                self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
+                _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
+                telling(fields, self._keeps_passwords) if telling is not None else (),
+            ),
+            line if self._keeps_lines else None,
+        )
+
+
+@lru_cache(maxsize=1024)
+def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None] | None:
+    """Return the kind of an event and the parser for its behaviour; None if it is not an event of Cowrie."""
+    if COWRIE.match(eventid) is None:
+        return None
+    kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
+    return kind, TELLING.get(eventid)
+
+
+@lru_cache(maxsize=8_192)
+def _address(text: str) -> IpAddress | None:
+    try:
+        address = IpAddress.parse(text)
+    except InvalidAddress:
+        return None
+    return address if address.text != UNKNOWN_ADDRESS else None  # what some write where they know none
+
+
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str | None:
+    return clean(text, LONGEST_SENSOR) or None
+
+
+def _compact(line: bytes) -> bytes:
+    try:
+        return msgspec.json.format(line, indent=-1)
+    except (msgspec.DecodeError, RecursionError):
+        return line
+
+
+def _hash(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
+
+
+def _leniently(line: bytes) -> _Fields | Reason:
+    """Read what the fast decoder refuses: odd types, lone surrogates, NaN, bytes that are not UTF-8."""
+    try:
+        found: Any = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return Reason.NOT_JSON
+    if not isinstance(found, dict):
+        return Reason.NOT_AN_OBJECT
+    eventid = _text(found.get("eventid")) or ""
+    if COWRIE.match(eventid) is None:
+        return Reason.NOT_COWRIE
+    session = found.get("session")
+    if not isinstance(session, str) or not session.strip():
+        return Reason.NO_SESSION
+    return _Fields(
+        **{name: found.get(name) for name in _ANY},
+        session=session,
+        timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() takes anything
+        eventid=eventid,
+        src_ip=_text(found.get("src_ip")),
+        src_port=_port(found.get("src_port")),
+        sensor=_text(found.get("sensor")),
+        uuid=_text(found.get("uuid")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _port(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:6])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

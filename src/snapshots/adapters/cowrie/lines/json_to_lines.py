@@ -1,0 +1,164 @@
+"""Convert JSON arrays, pretty-printed events and Elasticsearch responses to one event per line."""
+
+import json
+import re
+from collections.abc import Iterator
+from io import BufferedIOBase
+
+import msgspec
+
+from snapshots.adapters.cowrie.lines.byte_streams import BLANK, BOM, CHUNK
+
+LONGEST_JUNK = 64 * 1024
+EMPTY = BLANK + b"\x00"
+BETWEEN = EMPTY + b",[]{}"
+"""What stands between events in a document, and means nothing."""
+
+BRACE, END_BRACE, BRACKET, END_BRACKET, QUOTE, BACKSLASH, COLON, NEWLINE = b'{}[]"\\:\n'
+_OUTSIDE = re.compile(rb'[{}"\[\]]')
+_INSIDE = re.compile(rb'["\\\n]')
+_HITS = re.compile(rb'"hits"\s*:\s*\Z')
+_TEXT = rb'"(?:[^"\\\n]|\\.)*"'
+_PLAIN = rb'\s*(?:%b|[-+.\w]+|\{[^{}"]*(?:"[^"]*"[^{}"]*)*\})\s*' % _TEXT
+_WRAPPED = re.compile(rb'\{\s*(?:%b\s*:%b,\s*)*"(?:hits|responses)"\s*:\s*[{\[]' % (_TEXT, _PLAIN))
+_ARRAY = re.compile(rb"\[\s*(?:[\[{\]]|\Z)")
+_PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
+
+
+def is_folded(beginning: bytes) -> bool:
+    """Whether a content begins as one whose events do not stand one in a line."""
+    text = beginning.removeprefix(BOM).lstrip(EMPTY)
+    return any(sign.match(text) for sign in (_ARRAY, _PRETTY, _WRAPPED))
+
+
+class Unfolded(BufferedIOBase):
+    """
+    A stream of JSON texts as lines, with one compact event per line, so that it is read like any other log.
+
+    Events may be in an array or in Elasticsearch's list of `hits`, and may span several lines; an event in an envelope
+    is returned with its envelope. After a truncated event, reading continues with the next one.
+
+    Args:
+        stream: What to read.
+        longest: How many bytes of an event are read; a longer one becomes a line that is too long.
+    """
+
+    def __init__(self, stream: BufferedIOBase, longest: int) -> None:
+        self._stream = stream
+        self._longest = longest
+        self._data = bytearray()
+        self._at = self._begun = 0
+        self._open: list[int] = []
+        self._is_in_text = self._is_at_end = False
+        self._ready = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return some bytes, at most *size*; none at the end."""
+        while not self._ready and not self._is_at_end:
+            chunk = self._stream.read1(CHUNK)
+            self._is_at_end = not chunk
+            self._ready = b"".join(self._lines_in(chunk) if chunk else self._rest())
+        size = len(self._ready) if size < 0 else size
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return taken
+
+    def _lines_in(self, chunk: bytes) -> Iterator[bytes]:
+        self._data += chunk
+        self._begun = 0
+        at = self._at
+        while (found := (_INSIDE if self._is_in_text else _OUTSIDE).search(self._data, at)) is not None:
+            token, start = self._data[found.start()], found.start()
+            at = found.end() + (token == BACKSLASH)
+            if not self._is_in_text:
+                yield from self._outside(token, start)
+            elif token == QUOTE:
+                self._is_in_text = False
+            elif token == NEWLINE:
+                yield from self._broken_off(start)
+        at = max(at, len(self._data))
+        del self._data[: self._begun]
+        self._at = at - self._begun
+        if len(self._data) > (self._longest if self._open else LONGEST_JUNK):
+            yield from self._rest(b"\n")
+            self._data, self._at, self._open, self._is_in_text = bytearray(), 0, [], False
+
+    def _outside(self, token: int, start: int) -> Iterator[bytes]:
+        """Take a sign that is not within a text."""
+        if token == BRACE:
+            if not self._may_open(start):
+                yield from self._broken_off(start)
+            elif not self._open:
+                yield from _junk(self._data[self._begun : start])
+                self._begun = start
+            self._open.append(token)
+        elif not self._open:
+            return
+        elif token == QUOTE:
+            self._is_in_text = True
+        elif token == BRACKET and _HITS.search(self._data, max(self._begun, start - 32), start):
+            self._begun, self._open = start + 1, []  # what wraps the hits is no event
+        elif token == BRACKET:
+            self._open.append(token)
+        else:
+            self._open.pop()
+            if not self._open:
+                yield from _event(bytes(self._data[self._begun : start + 1]))
+                self._begun = start + 1
+
+    def _broken_off(self, end: int) -> Iterator[bytes]:
+        """Give up the event in hand, because what follows is not allowed within it."""
+        yield from _junk(self._data[self._begun : end], EMPTY + b",")
+        self._begun, self._open, self._is_in_text = end, [], False
+
+    def _may_open(self, start: int) -> bool:
+        """Whether an object may begin here: within an object only behind a colon."""
+        if not self._open or self._open[-1] == BRACKET:
+            return True
+        while self._data[start - 1] in EMPTY:  # before them stands at least the brace that opened the event
+            start -= 1
+        return self._data[start - 1] == COLON
+
+    def _rest(self, end: bytes = b"") -> Iterator[bytes]:
+        """Yield what was begun and is not whole."""
+        rest = bytes(self._data).strip(EMPTY) if self._open else bytes(self._data).strip(BETWEEN)
+        if rest:
+            yield rest.replace(b"\n", b" ") + end
+
+
+def _junk(data: bytearray, means_nothing: bytes = BETWEEN) -> Iterator[bytes]:
+    text = bytes(data).removeprefix(BOM).strip(means_nothing)
+    if text:
+        yield text.replace(b"\n", b" ") + b"\n"
+
+
+def _event(text: bytes) -> Iterator[bytes]:
+    """Yield an event as a compact line; invalid JSON unchanged."""
+    try:
+        yield as_cowrie_writes(text) + b"\n"
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        yield _leniently(text).replace(b"\n", b" ") + b"\n"
+
+
+def as_cowrie_writes(event: bytes) -> bytes:
+    """
+    Return a JSON text without white space between its parts, and in ASCII with the escapes that Python writes.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    if event.isascii() and b"\\" not in event:
+        return msgspec.json.format(event, indent=-1)
+    return json.dumps(json.loads(event), separators=(",", ":")).encode()
+
+
+def _leniently(text: bytes) -> bytes:
+    """Decode what the fast decoder rejects, such as invalid UTF-8."""
+    try:
+        return json.dumps(json.loads(text.decode("utf-8", "replace")), separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,112 @@
+"""Facts in the documents that cowrieprocessor's enrichment left, in all of their shapes."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from snapshots.adapters.intel.parsing import asn_in, country_in
+from snapshots.domain.address.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
+from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts
+
+SPUR_AS, SPUR_TYPES = 0, 9
+"""Where the organization and the client's types stand in the list that its SPUR writer makes."""
+
+
+def facts_in_document(document: object) -> IpFacts:
+    """
+    Return what a document says of its address; what cannot be read is left out.
+
+    Its keys are sources, the first that states a fact wins: for the country `maxmind`, `cymru`, `dshield`; for the
+    ASN `maxmind`, `cymru`, `dshield` (whose number is called `asn`, `as` or `asnum`). Types are united from `spur`
+    (a list of 18, a mapping or a word), `ip_types` and `ip_classification`.
+    """
+    if not isinstance(document, Mapping):
+        return IpFacts()
+    maxmind, cymru = _part(document, "maxmind"), _part(document, "cymru")
+    dshield = _part(_part(document, "dshield"), "ip") or _part(document, "dshield")
+    asns = [maxmind.get("asn"), cymru.get("asn"), *(dshield.get(key) for key in ("asn", "as", "asnum"))]
+    countries = [maxmind.get("country"), cymru.get("country"), dshield.get("ascountry")]
+    names = [maxmind.get("asn_org"), cymru.get("asn_org"), dshield.get("asname")]
+    asn = next((number for value in asns if (number := asn_in(value)) is not None), None)
+    return IpFacts(
+        asn=asn,
+        organization=next((n for n in names if isinstance(n, str) and n), None) if asn is not None else None,
+        country=next((code for value in countries if (code := country_in(value)) is not None), None),
+        ip_types=frozenset(_types_in(document)),
+    )
+
+
+def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
+    spur = document.get("spur")
+    if isinstance(spur, list):
+        said = [spur[SPUR_TYPES]] if len(spur) > SPUR_TYPES else list(spur)
+    elif isinstance(spur, Mapping):
+        said = [_part(spur, "client").get("types"), spur.get("types")]
+    else:
+        said = [spur]
+    said += [document.get("ip_types"), document.get("ip_type"), _part(document, "ip_classification").get("ip_type")]
+    for words in said:
+        for word in words if isinstance(words, list) else str(words or "").split(","):
+            kind = IpType.named(word) if isinstance(word, str) else None
+            if kind is not None:
+                yield kind
+
+
+def _part(document: Mapping[Any, object], key: str) -> Mapping[Any, object]:
+    part = document.get(key)
+    return part if isinstance(part, dict) else {}  # a Mapping takes far longer to ask for
+
+
+NAMING = ("session", "session_metadata", "dshield")
+"""Parts of a document of a session that name its address; the others, which are large, are passed over unread."""
+
+SOURCES = frozenset((*NAMING, "maxmind", "cymru", "spur", "urlhaus", "virustotal"))
+"""Keys that documents have most often, so that no more is asked of them than whether they are these."""
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def addresses_in_document(text: str | bytes) -> frozenset[IpAddress]:
+    """
+    Return every address that a document of a session names as the session's.
+
+    They stand as keys below `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`;
+    what cannot be read, and 0.0.0.0, is left out.
+    """
+    try:
+        parts, document = _read(text)
+    except (ValueError, RecursionError):
+        return frozenset()
+    named: list[object] = [key for key in parts if key not in SOURCES and (key[:1].isdigit() or ":" in key)]
+    named += _part(document, "session")
+    named.append(_part(document, "session_metadata").get("source_ip"))
+    named.append(_part(_part(document, "dshield"), "ip").get("number"))
+    texts = {value for value in named if isinstance(value, str) and len(value) <= LONGEST_ADDRESS}
+    return frozenset(address for address in map(_address, texts) if address is not None)
+
+
+def _read(text: str | bytes) -> tuple[Collection[str], Mapping[str, object]]:
+    """Return the keys of a document, and those parts of it that name an address."""
+    try:
+        parts = _PARTS.decode(text)
+        return parts, {key: msgspec.json.decode(parts[key]) for key in NAMING if key in parts}
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Numbers may be larger than msgspec takes them, and not be needed; databases take them for JSON.
+        document = json.loads(text, parse_int=str)
+        if not isinstance(document, dict):
+            return (), {}
+        return document, {key: document[key] for key in NAMING if key in document}
+
+
+@lru_cache(maxsize=8192)
+def _address(value: str) -> IpAddress | None:
+    try:
+        address = IpAddress.parse(value)
+    except InvalidAddress:
+        return None
+    return address if address.text != UNKNOWN_ADDRESS else None

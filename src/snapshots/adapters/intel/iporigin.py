@@ -1,0 +1,65 @@
+"""IP types from the published ranges of cloud, VPN and Tor operators that `iporigin` collects."""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import resources
+from importlib.metadata import version
+
+import iporigin
+
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from snapshots.domain.snapshot.as_of import AsOfReader
+
+RELAY = "Apple Private Relay"
+"""Listed as a VPN; by what it does it is a proxy, and other providers say so."""
+
+
+class IporiginSource:
+    """The ranges in the installed `iporigin` package."""
+
+    @cached_property
+    def build(self) -> SourceBuild:
+        """Return the date of the ranges, and the hash of their file."""
+        built_at = datetime.fromtimestamp(int(iporigin.dataset_info()["built_at"]), UTC)  # type: ignore[no-untyped-call]  # it states no types
+        return SourceBuild(
+            name="iporigin",
+            built_at=built_at,
+            licence=f"iporigin {version('iporigin')}, MIT, with its NOTICE of the operators' feeds",
+            sha256=_hash_of_data(),
+            origin="bundled",
+        )
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Return both."""
+        return frozenset({4, 6})
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        """Return the type of each address that stands in a known range."""
+        found = {}
+        for address in addresses:
+            origin = iporigin.classify(address.text)  # type: ignore[no-untyped-call]  # it states no types
+            kind = IpType.PROXY if origin.provider == RELAY else IpType.named(origin.kind)
+            if kind is not None:
+                found[address] = IpFacts(ip_types=frozenset({kind}))
+        return found
+
+
+def bundled_types(reader: AsOfReader) -> tuple[str, datetime]:
+    """Return the label of the installed ranges, and the last time at which a reader uses a VPN, Tor or proxy range."""
+    build = IporiginSource().build
+    return build.label, build.built_at + max(
+        reader.type_max_age[kind] for kind in (IpType.VPN, IpType.TOR, IpType.PROXY)
+    )
+
+
+def _hash_of_data() -> str:
+    digest = hashlib.sha256()
+    for file in sorted(resources.files("iporigin").joinpath("data").iterdir(), key=lambda f: f.name):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

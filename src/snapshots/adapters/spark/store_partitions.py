@@ -1,0 +1,107 @@
+"""The second step on the workers: parts of sessions become stored sessions."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import chain, groupby, islice, takewhile
+from typing import Any
+
+import pyarrow as pa
+
+from snapshots.adapters.spark.map_lines import Kind
+from snapshots.adapters.spark.serialization import decoded, packed, unpacked
+from snapshots.app.load.batch import ReadSession
+from snapshots.app.load.cluster import Files, Row, RowsOfPart, StorePart
+
+COUNTS = pa.schema([("counts", pa.binary())])
+COUNTS_AS_SPARK = "counts binary"
+
+FEW = 2_000
+"""How many rows go on at a time."""
+
+KINDS: Mapping[type, tuple[pa.DataType, str]] = {
+    str: (pa.string(), "string"),
+    int: (pa.int64(), "bigint"),
+    bool: (pa.bool_(), "boolean"),
+    bytes: (pa.binary(), "binary"),
+    datetime: (pa.timestamp("us", tz="UTC"), "timestamp"),
+}
+"""How values of our kinds are called by Arrow and by Spark."""
+
+Sent = Callable[[], Files]
+"""Tells where files that were sent along are on this machine."""
+
+
+class StoreSessions:
+    """
+    Stores the sessions of a part in a database, and tells what that did.
+
+    Args:
+        store: Stores them.
+        run: The run that writes.
+        sent: Tells where files are.
+    """
+
+    def __init__(self, store: StorePart, run: str, sent: Sent) -> None:
+        self._store, self._run, self._sent = store, run, sent
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Take batches with the columns kind, key and payload, in the order of kind and key."""
+        report = self._store(self._run, _sessions(_rows(batches)), self._sent())
+        yield pa.RecordBatch.from_arrays([pa.array([packed(report.counts())], pa.binary())], schema=COUNTS)
+
+
+class SessionRows:
+    """
+    Makes rows of the sessions of a part, with those that were stored before.
+
+    Args:
+        rows_of: Makes them.
+        columns: The names of their columns, and of which kind each is.
+        run: The run that writes.
+        sent: Tells where files are.
+    """
+
+    def __init__(self, rows_of: RowsOfPart, columns: Mapping[str, type], run: str, sent: Sent) -> None:
+        self._rows_of, self._columns, self._run, self._sent = rows_of, columns, run, sent
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Take batches as `StoreSessions` does; what was stored before is read to its end before what was read."""
+        rows, following = _rows(batches), list[tuple[int, str, bytes]]()
+
+        def is_held(row: tuple[int, str, bytes]) -> bool:
+            if row[0] != Kind.HELD:
+                following.append(row)
+            return row[0] == Kind.HELD
+
+        held: Iterator[Row] = (unpacked(payload) for _, _, payload in takewhile(is_held, rows))
+
+        def rest() -> Iterator[tuple[int, str, bytes]]:  # what was read too far is known when it is asked for
+            yield from chain(following, rows)
+
+        schema = schema_of(self._columns)
+        made = self._rows_of(self._run, held, _sessions(rest()), self._sent())
+        while few := list(islice(made, FEW)):
+            arrays = [pa.array([row[field.name] for row in few], field.type) for field in schema]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def schema_of(columns: Mapping[str, type]) -> pa.Schema:
+    """Return columns as Arrow calls them."""
+    return pa.schema([(name, KINDS[kind][0]) for name, kind in columns.items()])
+
+
+def as_spark(columns: Mapping[str, type]) -> str:
+    """Return columns as Spark calls them."""
+    return ", ".join(f"{name} {KINDS[kind][1]}" for name, kind in columns.items())
+
+
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, str, bytes]]:
+    for batch in batches:
+        columns: Sequence[list[Any]] = [batch.column(at).to_pylist() for at in range(3)]
+        yield from zip(*columns, strict=True)
+
+
+def _sessions(rows: Iterator[tuple[int, str, bytes]]) -> Iterator[ReadSession]:
+    """Put the parts of each session together, which stand beside each other."""
+    for logged_id, parts in groupby(rows, key=lambda row: row[1]):
+        yield decoded(logged_id, *(payload for _, _, payload in parts))

@@ -1,0 +1,285 @@
+"""What a database of cowrieprocessor looks like, and what it lacks to be worked with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, Table, column, func, inspect, select, table, text
+from sqlalchemy.schema import CreateColumn, CreateTable
+
+from snapshots.adapters.sql.connection.dialects import size_of
+from snapshots.adapters.sql.schema.features import LARGEST_INTEGER, is_narrow, must_be_given, nothing
+from snapshots.adapters.sql.schema.tables import metadata, session_summaries
+from snapshots.app.admin.adoption import Lock, Step
+from snapshots.app.errors import StoreUnavailable
+
+VERSIONS = ("15", "16", "17")
+"""The versions in its table `schema_state` whose tables are known."""
+
+SHARED = (session_summaries.name,)
+"""Its tables that are ours too; any other table of ours must be new."""
+
+ASN = "snapshot_asn"
+
+Columns = dict[str, Any]
+"""Reflected columns by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A step, and the statements that take it.
+
+    Attributes:
+        step: What is done.
+        statements: By which it is done, in the transaction that adopts or gives back.
+    """
+
+    step: Step
+    statements: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """
+    A database of cowrieprocessor.
+
+    Attributes:
+        version: What its `schema_state` says.
+        columns: The columns of the shared table, as reflected, by table and name.
+        indexes: The indexes of the shared table, by table.
+        types: The types of its columns, by name.
+        changes: What must be done so that this program can work with it.
+        notes: What an operator should know before.
+    """
+
+    version: str
+    columns: Mapping[str, Columns]
+    indexes: Mapping[str, Sequence[str]]
+    types: Mapping[str, str]
+    changes: Sequence[Change] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ancestor:
+    """
+    Look at a database.
+
+    Args:
+        connection: To it.
+        is_adopted: Whether tables of ours may be there already.
+        widen: Whether tables may be rewritten.
+
+    Raises:
+        StoreUnavailable: It is none of cowrieprocessor's, of a version or shape that is not known, or has rows
+            without the name by which they are told apart.
+    """
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    version = _version(connection, tables)
+    ours = {found.name for found in metadata.sorted_tables} - set(SHARED)
+    if not is_adopted and tables & ours:
+        raise StoreUnavailable(f"the database has tables of its own called {', '.join(sorted(tables & ours))}")
+    columns = {
+        name: {found["name"]: found for found in inspector.get_columns(name)} for name in SHARED if name in tables
+    }
+    _check_names(connection, columns[session_summaries.name])
+    indexes = {name: [str(found["name"]) for found in inspector.get_indexes(name)] for name in columns}
+    notes = [
+        f"{name}.{found['name']} must be given a value of a kind that cannot be guessed: loading will fail"
+        for name in columns
+        for found in columns[name].values()
+        if found["name"] not in metadata.tables[name].columns
+        and must_be_given(found)
+        and nothing(found["type"]) is None
+    ]
+    types = {name: str(found["type"]) for name, found in columns[session_summaries.name].items()}
+    changes = list(_changes(connection, tables, columns, notes, widen=widen))
+    return Ancestor(version, columns, indexes, types, changes, notes)
+
+
+def _check_names(connection: Connection, there: Columns) -> None:
+    """Refuse rows without a session_id, which SQLite lets even a primary key be unless it is NOT NULL."""
+    if not there["session_id"]["nullable"]:
+        return
+    nameless = select(func.count()).select_from(session_summaries).where(session_summaries.c.session_id.is_(None))
+    if count := connection.execute(nameless).scalar_one():
+        raise StoreUnavailable(
+            f"session_summaries has rows without a session_id ({count:,}): give each one of its own, or delete them"
+        )
+
+
+def _version(connection: Connection, tables: set[str]) -> str:
+    if not {"schema_state", session_summaries.name} <= tables:
+        raise StoreUnavailable(
+            "this is no database of cowrieprocessor: schema_state and session_summaries are not there"
+        )
+    state = table("schema_state", column("key"), column("value"))
+    found = connection.execute(select(state.c.value).where(state.c.key == "schema_version")).scalar()
+    version = str(found).strip('" ')
+    if version not in VERSIONS:
+        raise StoreUnavailable(
+            f"this database of cowrieprocessor has version {version[:20]}; {', '.join(VERSIONS)} can be adopted"
+        )
+    return version
+
+
+def _changes(
+    connection: Connection, tables: set[str], columns: Mapping[str, Columns], notes: list[str], *, widen: bool
+) -> Iterator[Change]:
+    is_postgresql = connection.dialect.name == "postgresql"
+    if is_postgresql:
+        yield from _types_in_an_array(connection, columns[session_summaries.name], widen=widen)
+    for ours in metadata.sorted_tables:
+        if ours.name not in tables:
+            step = Step(what="make the table", table=ours.name, lock=Lock.NONE)
+            yield Change(step, [str(CreateTable(ours).compile(dialect=connection.dialect))])
+            continue
+        there = columns.get(ours.name, ours.columns)
+        lacking = [c for c in ours.columns if c.name not in there]
+        if lacking:
+            yield _add_columns(connection, ours, lacking)
+    if is_postgresql:
+        yield from _wider_names(connection, columns)
+        if is_narrow(columns[session_summaries.name].values(), ASN):
+            yield from _wider_numbers(connection, notes, widen=widen)
+
+
+def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[Any]]) -> Change:
+    """Add columns that may be NULL or have a constant default: a change of the catalogue, whatever the table's size."""
+    definitions = []
+    for found in lacking:
+        nullable = found.nullable or found.server_default is None
+        copy = Column(found.name, found.type, nullable=nullable, server_default=found.server_default)
+        Table(ours.name, MetaData(), copy)
+        definitions.append(f"ADD COLUMN {CreateColumn(copy).compile(dialect=connection.dialect)}")
+    names = ", ".join(found.name for found in lacking)
+    step = Step(what=f"add the columns {names}", table=ours.name, lock=Lock.MOMENT)
+    together = [", ".join(definitions)] if connection.dialect.name == "postgresql" else definitions
+    return Change(step, [f"ALTER TABLE {ours.name} {definition}" for definition in together])
+
+
+def _wider_names(connection: Connection, columns: Mapping[str, Columns]) -> Iterator[Change]:
+    """Let a honeypot's name be as long as in our tables; a VARCHAR grows without being rewritten."""
+    if _dependents(connection, session_summaries.name, "matcher").others:
+        return  # such as a view: the names stay as short as they were
+    length = getattr(columns[session_summaries.name]["matcher"]["type"], "length", None)
+    wanted = getattr(session_summaries.c.matcher.type, "length", None)
+    if length is not None and length < (wanted or 0):
+        step = Step(what=f"let matcher hold {wanted} characters", table=session_summaries.name, lock=Lock.MOMENT)
+        yield Change(step, [f"ALTER TABLE session_summaries ALTER COLUMN matcher TYPE VARCHAR({wanted})"])
+
+
+def _wider_numbers(connection: Connection, notes: list[str], *, widen: bool) -> Iterator[Change]:
+    """Make room for AS numbers above 2^31, which rewrites the table, if it is asked for."""
+    name = session_summaries.name
+    if widen:
+        step = Step(what=f"widen {ASN} to 64 bits", table=name, lock=Lock.ALL, bytes=size_of(connection, name))
+        yield Change(step, [f"ALTER TABLE {name} ALTER COLUMN {ASN} TYPE BIGINT"])
+        return
+    consequence = "sessions from networks above AS2147483647 stay open (asn_too_large)"
+    if others := _dependents(connection, name, ASN).others:
+        consequence += f"; {', '.join(others)} depend on it"
+    notes.append(f"{name}.{ASN} has 32 bits: {consequence}, until `adopt --widen`")
+
+
+def narrowing(connection: Connection, types: Mapping[str, str]) -> tuple[Sequence[Change], Sequence[str]]:
+    """
+    Return the changes that restore the column types of before the adoption, and notes on types that cannot be restored.
+
+    Args:
+        connection: To an adopted database.
+        types: The previous types, by column; only those of PostgreSQL were ever changed.
+    """
+    name = session_summaries.name
+    there = {c["name"]: str(c["type"]) for c in inspect(connection).get_columns(name)}
+    longest = types.get("matcher", "").partition("(")[2].rstrip(")") or "0"
+    conditions = {ASN: f"{ASN} > {LARGEST_INTEGER}", "matcher": f"length(matcher) > {longest}"}
+    changes, notes = [], []
+    for column_, condition in conditions.items():
+        was = types.get(column_)
+        if connection.dialect.name != "postgresql" or was is None or was == there.get(column_):
+            continue
+        if _has_values(connection, name, column_, condition):
+            notes.append(f"{name}.{column_} stays {there[column_]}: some values do not fit {was}")
+        elif others := _dependents(connection, name, column_).others:
+            notes.append(f"{name}.{column_} stays {there[column_]}: {', '.join(others)} depend on it")
+        else:
+            what = f"restore the type {was} of {column_}"
+            step = Step(what=what, table=name, lock=Lock.ALL, bytes=size_of(connection, name))
+            changes.append(Change(step, [f"ALTER TABLE {name} ALTER COLUMN {column_} TYPE {was}"]))
+    if "snapshot_ip_types" in types and "snapshot_ip_types" not in there:
+        notes.append(f"{name}.snapshot_ip_type stays text and is not turned back into snapshot_ip_types")
+    return changes, notes
+
+
+def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -> Iterator[Change]:
+    """Turn the array of types of an older shape into the text of the newer one, if it holds any."""
+    if "snapshot_ip_type" in there or "snapshot_ip_types" not in there:
+        return
+    if not _has_values(connection, session_summaries.name, "snapshot_ip_types", "cardinality(snapshot_ip_types) > 0"):
+        return
+    dependents = _dependents(connection, session_summaries.name, "snapshot_ip_types")
+    if dependents.others or dependents.indexes:
+        named = ", ".join((*dependents.others, *dependents.indexes))
+        raise StoreUnavailable(f"snapshot_ip_types holds types and cannot be turned into text: drop first {named}")
+    there["snapshot_ip_type"] = there.pop("snapshot_ip_types")
+    size = size_of(connection, session_summaries.name)
+    if not widen:
+        raise StoreUnavailable(
+            "snapshot_ip_types is an array that holds types; `adopt --widen` turns it into the text snapshot_ip_type,"
+            f" and keeps readers and writers out while it rewrites {size:,} bytes"
+        )
+    step = Step(
+        what="turn snapshot_ip_types into the text snapshot_ip_type",
+        table=session_summaries.name,
+        lock=Lock.ALL,
+        bytes=size,
+    )
+    yield Change(
+        step,
+        [
+            "ALTER TABLE session_summaries ALTER COLUMN snapshot_ip_types DROP DEFAULT",
+            (
+                "ALTER TABLE session_summaries ALTER COLUMN snapshot_ip_types TYPE TEXT"
+                " USING NULLIF(array_to_string(snapshot_ip_types, ','), '')"
+            ),
+            "ALTER TABLE session_summaries RENAME COLUMN snapshot_ip_types TO snapshot_ip_type",
+        ],
+    )
+
+
+def _has_values(connection: Connection, name: str, of: str, condition: str = "TRUE") -> bool:
+    found = table(name, column(of))
+    query = select(found.c[of]).where(found.c[of].is_not(None), text(condition)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Dependents:
+    """
+    What else a column stands in.
+
+    Attributes:
+        indexes: Definitions of indexes, also by an expression or a condition.
+        others: Names of constraints, views and whatever else is not built again as easily.
+    """
+
+    indexes: Sequence[str]
+    others: Sequence[str]
+
+
+def _dependents(connection: Connection, name: str, of: str) -> _Dependents:
+    query = text(
+        "SELECT CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(d.objid) END AS definition,"
+        " pg_describe_object(d.classid, d.objid, d.objsubid) AS what"
+        " FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+        " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+        " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(:table) AND a.attname = :column"
+        " AND d.deptype IN ('n', 'a') AND d.classid NOT IN ('pg_attrdef'::regclass, 'pg_trigger'::regclass)"
+        " ORDER BY 1, 2"
+    )
+    rows = connection.execute(query, {"table": name, "column": of}).all()
+    indexes = dict.fromkeys(row.definition for row in rows if row.definition is not None)
+    others = dict.fromkeys(str(row.what) for row in rows if row.definition is None)
+    return _Dependents(list(indexes), list(others))

@@ -1,0 +1,385 @@
+"""The sessions without a snapshot, in SQL."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from typing import cast as typed
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TextClause,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+
+from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
+from snapshots.adapters.sql.backfill.verdict_pushdown import settle_plain, stage_spans, stage_too
+from snapshots.adapters.sql.connection.datetimes import UtcDateTime
+from snapshots.adapters.sql.connection.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.keyset import behind, place_of
+from snapshots.adapters.sql.connection.staging import STATED, Packed, fact_columns, fill, pack, rows_of, stages
+from snapshots.adapters.sql.rows.row_decoder import address_of, sighting_of
+from snapshots.adapters.sql.rows.session_encoder import Seals
+from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.tables import (
+    FACTS,
+    SNAPSHOT_COLUMNS,
+    UNJUDGED,
+    is_sealed,
+    known_addresses,
+    session_summaries,
+    set_asides,
+)
+from snapshots.adapters.sql.stores.corrections import SqlAudit
+from snapshots.adapters.sql.stores.inventory import learned_last
+from snapshots.adapters.sql.stores.ledger import others_at_work
+from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.stores.seal_counts import count_seals
+from snapshots.app.ports.sessions import (
+    Judged,
+    OpenCase,
+    OpenPage,
+    OpenSession,
+    Prepared,
+    SettledByStore,
+    Span,
+    StagedVerdicts,
+)
+from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.verdict_cache import Verdicts
+
+S = session_summaries.c
+SEEN = [
+    S[column]
+    for column in ("session_id", "source_ip", "snapshot_gap", "source_ip_seen_at", "source_ip_rank", "source_port")
+]
+BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
+CONNECT = "cowrie.session.connect"
+
+MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
+
+MOST_ADDRESSES = 10_000
+"""Up to this many addresses with new facts, open sessions are queried by address instead of scanned."""
+
+SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
+
+STAGE = Table(
+    "stage_open_sessions",
+    stages,
+    Column("session_id", String(64), primary_key=True),
+    Column("held_ip", String(45)),
+    Column("held_gap", String(20)),
+    Column("source_ip", String(45)),
+    Column("source_port", SmallInteger().with_variant(BigInteger, "postgresql")),
+    Column("source_ip_rank", SmallInteger),
+    Column("source_ip_seen_at", UtcDateTime),
+    Column("source_ip_run", String(36)),
+    *fact_columns(),
+    Column("snapshot_seal", String(32)),
+    Column("snapshot_gap", String(20)),
+    prefixes=["TEMPORARY"],
+)
+
+
+class SqlOpenSessions:
+    """Rows of `session_summaries` without a snapshot."""
+
+    def __init__(self, connection: Connection, audit: SqlAudit, shape: Shape = OURS) -> None:
+        self._connection = connection
+        self._audit = audit
+        self._shape = shape
+        self._unjudged = UnjudgedRows(connection)
+        self._placeholders = AddressPlaceholders(connection, shape)
+
+    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
+        """
+        Return a page of open sessions.
+
+        Those that nobody judged come in the order in which rows lie, which is not that of names.
+        """
+        if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_none:
+            return OpenPage([], "")
+        columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
+        rows, last = self._behind(columns, case, run, silent_since, after=after, limit=limit)
+        nowhere = [row[1] for row in rows if address_of(row[2]) is None]
+        events = self._events_of(nowhere)
+        return OpenPage([_open_session(row, events.get(row[1], ())) for row in rows], last)
+
+    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+        """Return the first open session of a case."""
+        rows, last = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
+        while last and not rows:
+            rows, last = self._behind([S.session_id], case, run, silent_since, after=last, limit=1)
+        return (last, rows[0][1]) if rows else None
+
+    def _behind(
+        self,
+        columns: Sequence[ColumnElement[Any]],
+        case: OpenCase,
+        run: str,
+        silent_since: datetime,
+        *,
+        after: str,
+        limit: int,
+    ) -> tuple[Sequence[Any], str]:
+        """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
+        page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
+        if page is not None:
+            rows = self._connection.execute(select(page.place, *columns).where(page.which)).all() if page.size else []
+            return rows, page.last  # also where none is left of them, because somebody wrote them in between
+        query = self._among(select(S.session_id, *columns), case, run, silent_since)
+        query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
+        rows = self._connection.execute(query).all()
+        return rows, place_of(rows[-1][0]) if rows else ""
+
+    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+        """Count the open sessions of a case."""
+        if case is OpenCase.NEVER_JUDGED:
+            return self._unjudged.count(run=run)
+        query = self._among(select(func.count()).select_from(session_summaries), case, run, silent_since)
+        return int(self._connection.execute(query).scalar_one())
+
+    def _among(self, query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
+        set_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
+        if self._connection.execute(set_aside.limit(1)).first() is not None:
+            query = query.where(S.session_id.not_in(set_aside))
+        if case is OpenCase.NEVER_JUDGED:
+            return query.where(_is_unjudged())
+        query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, silent_since)))
+        if case is OpenCase.UNDONE:
+            return query.where(S.snapshot_gap == Gap.UNDONE.value)
+        if case is OpenCase.LEARNED:
+            query = query.join(known_addresses, known_addresses.c.ip_address == S.source_ip)
+            return query.where(_has_learned())
+        others = S.gap_run.is_distinct_from(run)
+        return query.where(S.snapshot_gap.is_not(None), S.snapshot_gap != Gap.UNDONE.value, others)
+
+    def _document(self) -> ColumnElement[Any]:
+        """Return what another loader's enrichment wrote of a session without an address, as a text; else NULL."""
+        if not self._shape.has_session_documents:
+            return literal(None)
+        is_no_address = and_(S.source_ip.not_like("%.%"), S.source_ip.not_like("%:%"))
+        is_nowhere = or_(S.source_ip.is_(None), S.source_ip == UNKNOWN_ADDRESS, is_no_address)
+        return case((is_nowhere, cast(literal_column("session_summaries.enrichment"), Text)))
+
+    def _events_of(self, sessions: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the raw events of sessions: their connects, and all of those that have none."""
+        raw = self._shape.raw_events
+        if raw is None or not sessions:
+            return {}
+        found: dict[str, list[str]] = {}
+        if "event_type" in raw.c:
+            self._read_events(found, sessions, raw.c.event_type == CONNECT)
+        self._read_events(found, [session for session in sessions if session not in found], true())
+        return found
+
+    def _read_events(self, found: dict[str, list[str]], sessions: Collection[str], which: ColumnElement[bool]) -> None:
+        raw = self._shape.raw_events
+        if raw is None or not sessions:
+            return
+        wanted = each_of(self._connection, sessions).cte("wanted")
+        query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
+        for session_id, payload in self._connection.execute(query.where(which)):
+            found.setdefault(session_id, []).append(payload)
+
+    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+        """Return spans of the order in which rows lie."""
+        return self._unjudged.spans(count, after=after)
+
+    def keep_to(self, span: Span) -> None:
+        """Look at no rows behind a span."""
+        self._unjudged.keep_to(span)
+
+    def may_have_learned(self, *, since: datetime | None) -> bool:
+        """Find open sessions by the addresses with new facts, or scan all if there are too many such addresses."""
+        row = known_addresses.c
+        is_later = row.learned_at.is_not(None) if since is None else row.learned_at > since
+        query = select(row.ip_address).where(is_later).limit(MOST_ADDRESSES + 1)
+        addresses = self._connection.execute(query).scalars().all()
+        if not 0 < len(addresses) <= MOST_ADDRESSES:
+            return bool(addresses)
+        theirs = select(S.session_id).join(known_addresses, row.ip_address == S.source_ip)
+        theirs = theirs.where(S.source_ip.in_(each_of(self._connection, addresses)), not_(is_sealed()), _has_learned())
+        return self._connection.execute(theirs.limit(1)).first() is not None
+
+    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+        """Put verdicts beside the sessions."""
+        return stage_spans(self._connection, verdicts)
+
+    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+        """Put verdicts beside the sessions, as another connection did."""
+        stage_too(self._connection, staged)
+
+    def settle_remembered(
+        self,
+        verdicts: Verdicts,
+        *,
+        run: str,
+        after: str,
+        limit: int,
+        learned_until: datetime | None = None,
+    ) -> SettledByStore | None:
+        """Settle what is remembered of a page, if rows are gone through in the order in which they lie."""
+        page = self._unjudged.page(after, run=run, limit=limit)
+        if page is None:
+            return None
+        return settle_plain(
+            self._connection,
+            self._shape,
+            page,
+            verdicts,
+            began_at=BEGAN_AT,
+            is_blank=_is_blank(),
+            run=run,
+            learned_until=learned_until,
+        )
+
+    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+        """Pack the rows to be staged."""
+        rows = pack(self._connection, _rows(judged, run, moment_as_stored(self._connection)))
+        return Prepared(rows, len(judged), any(each.session.has_codes for each in judged))
+
+    def settle(
+        self,
+        judged: Collection[Judged],
+        *,
+        run: str,
+        settled_at: datetime,
+        prepared: Prepared | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Collection[str]:
+        """Seal sessions, or write why they stay open, in one statement over staged rows."""
+        parts = [part for part in (prepared, self.prepare(judged, run=run)) if part is not None and part.size]
+        if not parts:
+            return ()
+        count = sum(part.size for part in parts)
+        fill(self._connection, STAGE, *(typed(Packed, part.form) for part in parts))
+        new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.held_ip))
+        self._placeholders.add(new.subquery())
+        staged = rows_of(STAGE, count).c
+        seals = staged.snapshot_seal.is_not(None)
+        writes_source = staged.source_ip_run.is_not(None)
+        writes_facts = and_(_is_blank(), seals)
+        writing = (
+            update(session_summaries)
+            .where(
+                S.session_id == staged.session_id,
+                not_(is_sealed()),
+                S.source_ip.is_not_distinct_from(staged.held_ip),
+                S.snapshot_gap.is_not_distinct_from(staged.held_gap),
+            )
+            .values(
+                # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
+                {c: case((or_(_is_blank(), ~seals), staged[c]), else_=S[c]) for c in SEEN_COLUMNS}
+                | {c: case((writes_facts, staged[c]), else_=S[c]) for c in (*STATED, "snapshot_seal")}
+                | {
+                    "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
+                    "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
+                    "snapshot_run": case((writes_facts, literal(run))),
+                    "snapshot_gap": staged.snapshot_gap,
+                    "gap_checked_at": case((~seals, learned_last())),
+                    "gap_run": case((~seals, literal(run))),
+                }
+            )
+            .returning(S.session_id, S.snapshot_run.is_not(None))
+        )
+        meanwhile()
+        with seeking(self._connection):
+            written = dict(tuple(row) for row in self._connection.execute(writing))
+        count_seals(self._connection, run, sum(written.values()))
+        if any(part.has_codes for part in parts):
+            self._seal_over_codes(written, run, settled_at)
+        if len(written) == count:
+            return ()
+        return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written.keys()
+
+    def _seal_over_codes(self, written: Collection[str], run: str, settled_at: datetime) -> None:
+        """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
+        of_row = STAGE.c.session_id == S.session_id
+        new: dict[str, ColumnElement[Any]] = {
+            column: select(STAGE.c[column]).where(of_row).scalar_subquery()
+            for column in SNAPSHOT_COLUMNS
+            if column != "snapshot_run"
+        }
+        new["snapshot_run"] = literal(run)
+        sealing = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
+        which = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
+        self._audit.insert_corrections(new, which, reason="backfill", run=run, made_at=settled_at)
+
+
+def _is_blank() -> ColumnElement[bool]:
+    """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
+    return and_(S.enrichment_at.is_(None), *(S[fact].is_(None) for fact in FACTS))
+
+
+def _has_learned() -> ColumnElement[bool]:
+    """Whether the address of an open session has facts that are newer than its gap decision."""
+    learned_at = known_addresses.c.learned_at
+    is_new = or_(S.gap_checked_at.is_(None), learned_at > S.gap_checked_at)
+    return and_(S.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)
+
+
+def _is_unjudged() -> TextClause:
+    return text(UNJUDGED.format(row="session_summaries."))
+
+
+def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
+    """Whether a run at work may still read the connect of a session."""
+    return and_(S.snapshot_gap == Gap.AWAITING_CONNECT.value, S.gap_run.in_(others_at_work(run, silent_since)))
+
+
+def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
+    _, session_id, source_ip, gap, seen_at, rank, port, began_at, is_blank, document = row
+    return OpenSession(
+        session_id=session_id,
+        sighting=sighting_of(source_ip, seen_at or began_at, rank, port),
+        held_ip=source_ip,
+        held_gap=gap,
+        is_dated=seen_at is not None and rank is not None,
+        began_at=began_at,
+        has_codes=not is_blank,
+        events=events,
+        document=document,
+    )
+
+
+def _rows(
+    judged: Collection[Judged], run: str, stored: Callable[[datetime], datetime | str]
+) -> Iterator[tuple[object, ...]]:
+    seals = Seals(run, stored)
+    for session, sighting, verdict in judged:
+        name, _, held_ip, held_gap, is_dated, *_ = session
+        if sighting is None:
+            gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
+            yield (name, held_ip, held_gap, held_ip, *_NOTHING, gap)
+            continue
+        address = sighting.address.text
+        by = run if address != held_ip or not is_dated else None
+        port, rank, at = sighting.port, int(sighting.kind), stored(sighting.seen_at)
+        seen = (name, held_ip, held_gap, address, port, rank, at, by)
+        if isinstance(verdict, Gap):
+            yield (*seen, *_NO_FACTS, verdict.value)
+        else:
+            yield (*seen, *seals.columns(name, sighting, verdict), None)
+
+
+_NOTHING, _NO_FACTS = (None,) * 11, (None,) * 7

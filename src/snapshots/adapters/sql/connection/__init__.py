@@ -1,0 +1,1 @@
+"""Engines, dialects and drivers."""

@@ -1,0 +1,201 @@
+"""Answers from the inventory, in SQL."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, distinct, func, not_, or_, select
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.current_answers import SEEN_AT, CurrentAnswers
+from snapshots.adapters.sql.rows.row_decoder import observation_in
+from snapshots.adapters.sql.schema import versions
+from snapshots.adapters.sql.schema.tables import (
+    fact_sources,
+    ip_observations,
+    is_sealed,
+    known_addresses,
+    known_networks,
+    session_summaries,
+)
+from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
+from snapshots.app.queries.inventory_reports import (
+    Drift,
+    InventoryStatus,
+    KnownAddress,
+    Move,
+    SourceState,
+)
+from snapshots.app.queries.session_queries import Key
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.source_builds import BuildCalendar
+from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
+
+S, A = session_summaries.c, known_addresses.c
+THEN_AND_NOW = {
+    "asn": (S.snapshot_asn, A.current_asn, A.current_asn_at),
+    "country": (S.snapshot_country, A.current_country, A.current_country_at),
+    "ip_type": (S.snapshot_ip_type, A.current_ip_type, A.current_ip_type_at),
+}
+"""A fact of a snapshot, the newest fact, and the date of that."""
+
+KEYS = {"asn": Key.ASN, "country": Key.COUNTRY, "ip_type": Key.IP_TYPE}
+
+
+def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) -> ColumnElement[bool]:
+    """
+    Return the condition that the newest answer is newer than the attack and than the tables of the snapshot.
+
+    An inferred snapshot comes from tables newer than the attack; compared with one of these it could not differ.
+    """
+    return and_(then.is_not(None), answered_at > SEEN_AT, answered_at > func.coalesce(S.enrichment_at, SEEN_AT))
+
+
+class SqlInventoryReports:
+    """
+    Answers by queries over `known_addresses`, `ip_observations` and `fact_sources`.
+
+    Args:
+        database: Where the inventory is.
+        freshness: How old facts may be.
+    """
+
+    def __init__(self, database: SqlDatabase, freshness: FreshnessPolicy) -> None:
+        self._database = database
+        self._freshness = freshness
+
+    def status(self, *, now: datetime) -> InventoryStatus:
+        """Return how well addresses are known at a moment."""
+        with self._database.reading() as connection:
+            newest = select(func.max(fact_sources.c.number)).scalar_subquery()
+            behind = case((A.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
+            totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(known_addresses)
+            addresses, lacking = connection.execute(totals).one()
+            states: Counter[Freshness] = Counter()
+            ages = select(A.newest_at, A.current_ip_type, func.count()).group_by(A.newest_at, A.current_ip_type)
+            for at, word, count in connection.execute(ages):
+                age = max(now - at, timedelta(0)) if at is not None else None
+                states[self._freshness.freshness_of(age, IpType(word) if word else None)] += count
+            sources = self._sources(connection, now)
+            return InventoryStatus(addresses=addresses, behind=int(lacking), by_freshness=states, sources=sources)
+
+    def address(self, text: str) -> KnownAddress | None:
+        """Return everything known of an address."""
+        with self._database.reading() as connection:
+            query = (
+                select(known_addresses, known_networks.c.organization_name)
+                .join(known_networks, known_networks.c.asn_number == A.current_asn, isouter=True)
+                .where(A.ip_address == text)
+            )
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            said = (
+                select(ip_observations)
+                .where(ip_observations.c.ip_address == text)
+                .order_by(ip_observations.c.source, ip_observations.c.observed_at)
+            )
+            first, last, sessions = self._seen(connection, text, row)
+            return KnownAddress(
+                address=text,
+                first_seen=first,
+                last_seen=last,
+                sessions=sessions,
+                asn=row["current_asn"],
+                organization=row["organization_name"],
+                country=row["current_country"],
+                ip_type=row["current_ip_type"],
+                history=[observation_in(found) for found in connection.execute(said)],
+                retracted=BuildCalendar.of(SqlFactSources(connection).registered()).retracted,
+            )
+
+    @staticmethod
+    def _seen(connection: Connection, address: str, row: RowMapping) -> tuple[datetime, datetime, int]:
+        """Return the first and last sighting of an address, and its number of sessions."""
+        if not versions.is_adopted(connection):
+            return row["first_seen"], row["last_seen"], row["session_count"]
+        # Another loader also stores sessions, and does not update our count.
+        query = select(func.min(S.first_event_at), func.max(S.last_event_at), func.count()).where(
+            S.source_ip == address
+        )
+        first, last, count = connection.execute(query).one()
+        return first or row["first_seen"], last or row["last_seen"], count
+
+    def drift(self, *, now: datetime, top: int) -> Drift:
+        """Return then against a moment."""
+        answers = CurrentAnswers(CurrentSince.at(now))
+        with self._database.reading() as connection:
+            joined = session_summaries.outerjoin(known_addresses, A.ip_address == S.source_ip)
+            newer = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
+            comparable = {name: and_(newer[name], answers.holds_today(KEYS[name])) for name in newer}
+            expired = {name: and_(newer[name], not_(answers.holds_today(KEYS[name]))) for name in newer}
+            differs = {
+                name: and_(comparable[name], then.is_distinct_from(current))
+                for name, (then, current, _) in THEN_AND_NOW.items()
+            }
+            is_known = or_(*comparable.values())
+            numbers = connection.execute(
+                select(
+                    func.count(),
+                    func.count().filter(is_known),
+                    func.count(distinct(S.source_ip)).filter(is_known),
+                    *(func.count().filter(each) for some in (comparable, differs, expired) for each in some.values()),
+                )
+                .select_from(joined)
+                .where(is_sealed())
+            ).one()
+            sealed, sessions, addresses, *counts = (int(number) for number in numbers)
+            moves = {}
+            for name, (then, current, _) in THEN_AND_NOW.items():
+                many = func.count().label("sessions")
+                query = (
+                    select(then, current, many, func.count(distinct(S.source_ip)))
+                    .select_from(joined)
+                    .where(is_sealed(), differs[name])
+                    .group_by(then, current)
+                    .order_by(many.desc(), then, current)
+                    .limit(top)
+                )
+                moves[name] = [
+                    Move(then=_text(one), now=_text(other), sessions=count, addresses=from_)
+                    for one, other, count, from_ in connection.execute(query)
+                ]
+            return Drift(
+                sealed=sealed,
+                newest_tables=_newest_tables(connection),
+                sessions=sessions,
+                addresses=addresses,
+                compared=dict(zip(THEN_AND_NOW, counts[:3], strict=True)),
+                changed=dict(zip(THEN_AND_NOW, counts[3:6], strict=True)),
+                expired=dict(zip(THEN_AND_NOW, counts[6:], strict=True)),
+                moves=moves,
+            )
+
+    def _sources(self, connection: Connection, now: datetime) -> Sequence[SourceState]:
+        begun = select(ip_observations.c.source, ip_observations.c.observed_at, func.count()).group_by(
+            ip_observations.c.source, ip_observations.c.observed_at
+        )
+        counts = {(source, at): count for source, at, count in connection.execute(begun)}
+        registered = SqlFactSources(connection).registered()
+        by_date = sorted(registered, key=lambda b: b.build.built_at)
+        newest = {b.build.name: b.build.built_at for b in by_date if not b.is_retracted}
+        return [
+            SourceState(
+                registered=b,
+                observations=counts.get((b.build.name, b.build.built_at), 0),
+                is_newest=newest.get(b.build.name) == b.build.built_at,
+                freshness=self._freshness.freshness_of(max(now - b.build.built_at, timedelta(0)), None),
+            )
+            for b in registered
+        ]
+
+
+def _newest_tables(connection: Connection) -> Sequence[str]:
+    by_date = sorted(SqlFactSources(connection).registered(), key=lambda registered: registered.build.built_at)
+    newest = {registered.build.name: registered.build.label for registered in by_date if not registered.is_retracted}
+    return sorted(newest.values())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,77 @@
+"""Whether the facts of sealed sessions are what the observations of their addresses state."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, RowMapping, select
+
+from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, snapshot_in
+from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
+from snapshots.app.enrich.lookup import ENRICHMENT
+from snapshots.domain.facts.observation import IpFacts, label_of
+from snapshots.domain.snapshot.snapshot import Method
+from snapshots.domain.snapshot.statements import is_stated
+
+PAGE = 5_000
+"""How many sessions are compared at a time."""
+
+
+class ProvenanceCheck:
+    """
+    Compares sealed sessions with the observations of their addresses, a page at a time.
+
+    Args:
+        connection: With a transaction in which every query sees the same state.
+        share: Of how many sessions one is compared.
+    """
+
+    def __init__(self, connection: Connection, *, share: int) -> None:
+        self._connection = connection
+        self._share = share
+        self._seen = 0
+        self._page: list[RowMapping] = []
+        self._labels: set[str] = set()
+
+    def add(self, row: RowMapping) -> Iterator[str]:
+        """Take a whole session into account, and yield the names of those that state what no source said."""
+        if row["snapshot_method"] != Method.CORRECTED.value:
+            self._labels.add(row["snapshot_source"])
+        self._seen += 1
+        if self._seen % self._share:
+            return
+        self._page.append(row)
+        if len(self._page) == PAGE:
+            yield from self.finish()
+
+    def finish(self) -> Iterator[str]:
+        """Compare what is left, and yield the names of sessions that state what no source said."""
+        rows, self._page = self._page, []
+        said = self._said({row["source_ip"] for row in rows})
+        for row in rows:
+            snapshot = snapshot_in(row)
+            if snapshot is not None and not is_stated(snapshot, said[row["source_ip"]]):
+                yield row["session_id"]
+
+    def unregistered(self) -> Iterator[str]:
+        """Yield builds that sessions name and that were never registered, or are not what was registered."""
+        registered = set()
+        for row in self._connection.execute(select(fact_sources)).mappings():
+            label = label_of(row["source"], row["built_at"])
+            registered.add(label)
+            if row["digest"] not in {None, digest_of_source(row)}:
+                yield f"the source {label} is not what was registered"
+        named = {label for labels in self._labels for label in labels.split()}
+        for label in sorted(named - registered):
+            if not label.startswith(f"{ENRICHMENT}@"):  # documents are no build
+                yield f"the source {label} was never registered"
+
+    def _said(self, addresses: set[str]) -> Mapping[str, Sequence[tuple[str, IpFacts]]]:
+        said: dict[str, list[tuple[str, IpFacts]]] = {address: [] for address in addresses}
+        if not addresses:
+            return said
+        row = ip_observations.c
+        query = select(row.ip_address, row.source, row.observed_at, row.asn, row.country, row.ip_types)
+        query = query.where(row.ip_address.in_(each_of(self._connection, sorted(addresses))))
+        for address, source, observed_at, *facts in self._connection.execute(query):
+            said[address].append((label_of(source, observed_at), facts_in(*facts)))
+        return said

@@ -1,0 +1,336 @@
+"""A question on its way to SQL."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    cast,
+    distinct,
+    false,
+    func,
+    not_,
+    null,
+    or_,
+    select,
+    true,
+)
+
+from snapshots.adapters.sql.connection.dialects import (
+    beginning_of,
+    by_bytes,
+    each_of,
+    grouped_by,
+    is_before,
+    is_moment,
+    moment_stored,
+    said_in,
+)
+from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
+from snapshots.adapters.sql.queries.cursor import Place
+from snapshots.adapters.sql.rows.row_decoder import behaviour_in
+from snapshots.adapters.sql.schema import versions
+from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
+from snapshots.app.errors import InvalidQuestion
+from snapshots.app.queries.session_queries import Key, Span, Tense, Which
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.errors import SnapshotsError
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.validation import LARGEST_ASN, check_asn, check_country
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
+
+S = session_summaries.c
+
+FACTS: Mapping[Key, str] = {
+    Key.ASN: "snapshot_asn",
+    Key.COUNTRY: "snapshot_country",
+    Key.IP_TYPE: "snapshot_ip_type",
+}
+COLUMNS: Mapping[Key, ColumnElement[Any]] = {
+    Key.ADDRESS: S.source_ip,
+    Key.SENSOR: S.matcher,
+    Key.PROTOCOL: S.protocol,
+    Key.CLIENT: S.client_version,
+    Key.HASSH: S.hassh,
+    Key.USER: S.username,
+    Key.PASSWORD: S.password_hash,
+    Key.COMMANDS: S.command_signature,
+    Key.SSH_KEY: S.ssh_key_fingerprint,
+    Key.DOWNLOAD: S.download_hash,
+    Key.GAP: S.snapshot_gap,
+}
+METHOD = case((is_sealed(), func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
+ASOF, INFERRED = (S.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
+
+LINE: Mapping[str, ColumnElement[Any]] = {
+    "session_id": S.session_id,
+    "sensor": S.matcher,
+    "first_event_at": S.first_event_at,
+    "last_event_at": S.last_event_at,
+    "source_ip": S.source_ip,
+    "source_port": S.source_port,
+    "asn": S.snapshot_asn,
+    "country": S.snapshot_country,
+    "ip_type": S.snapshot_ip_type,
+    "enrichment_at": S.enrichment_at,
+    "method": METHOD,
+    "source": S.snapshot_source,
+    "run": S.snapshot_run,
+    "gap": S.snapshot_gap,
+    "events": S.event_count,
+    "logins": S.login_attempts,
+    "commands": S.command_count,
+    "downloads": S.file_downloads,
+    "protocol": S.protocol,
+    "client": S.client_version,
+    "hassh": S.hassh,
+    "user": S.username,
+    "password_hash": S.password_hash,
+    "login_succeeded": S.login_succeeded,
+    "command_signature": S.command_signature,
+    "ssh_key": S.ssh_key_fingerprint,
+    "download_hash": S.download_hash,
+    "duration_ms": S.duration_ms,
+}
+
+NEWEST_FIRST = (S.first_event_at.desc(), S.session_id.desc())
+
+
+class Asked:
+    """A question on its way to SQL."""
+
+    def __init__(self, connection: Connection, which: Which, current: CurrentAnswers) -> None:
+        self._current = current
+        self._connection = connection
+        self._which = which
+        # Another loader wrote codes for nowhere; a column that may hold one cannot be grouped by as it is.
+        self._has_codes = versions.is_adopted(connection)
+        self.rows: FromClause = session_summaries
+        if which.tense is Tense.NOW:
+            self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == S.source_ip)
+
+    def part(self, key: Key | Span) -> ColumnElement[Any]:
+        """Return the value of a key."""
+        if isinstance(key, Span):
+            return beginning_of(self._connection, key.value, S.first_event_at)
+        if key in FACTS and self._which.tense is Tense.NOW:
+            return self._current.value(key)
+        if key in FACTS:
+            column = S[FACTS[key]]
+            return case((states(FACTS[key]), column)) if self._has_codes else column
+        return METHOD if key is Key.METHOD else COLUMNS[key]
+
+    @property
+    def is_of_everything(self) -> bool:
+        """Whether every session is asked for, by columns that can be sought as they are."""
+        which = self._which
+        return not self._has_codes and which == Which()
+
+    def grouped(
+        self,
+        by: Sequence[Key | Span],
+        *,
+        with_addresses: bool,
+        with_times: bool = True,
+        before: datetime | None = None,
+    ) -> Select[Any]:
+        """Return the query for groups in their order; *before* is where the span ends that is compared with."""
+        rows, columns = self.rows, dict[str, ColumnElement[Any]]()
+        if isinstance(by[0], Key) and by[0].is_repeated:
+            each, said = said_in(self._connection, S.behaviour, by[0].value)
+            rows, parts = rows.join(each, true()), [said]
+            columns["sessions"] = func.count(distinct(S.session_id))
+        else:
+            parts = [self.part(each) for each in by]
+            columns["sessions"] = func.count()
+        at: ColumnElement[Any] = S.first_event_at
+        address: ColumnElement[Any] = S.source_ip
+        order, since = columns["sessions"], None
+        is_now: ColumnElement[bool] = true()
+        if before is not None and self._which.until is not None:
+            since = before - (self._which.until - before)
+            is_now = S.first_event_at >= before
+            columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
+            order, at = columns["sessions"] - columns["before"], case((is_now, S.first_event_at))
+            address = case((is_now, S.source_ip))
+        if self._which.splits_by_method(by):
+            columns |= {"asof": func.count().filter(is_now, ASOF), "inferred": func.count().filter(is_now, INFERRED)}
+        if with_times:
+            columns |= {"first_seen": func.min(at), "last_seen": func.max(at)}
+        if with_addresses:
+            columns["addresses"] = func.count(distinct(address))
+        groups = [
+            self._grouping(each) if isinstance(each, Span) else part for part, each in zip(parts, by, strict=True)
+        ]
+        newest = [groups[0].desc()] if isinstance(by[0], Span) else []
+        ties = [self._in_order(part, each) for part, each in zip(parts, by, strict=True) if isinstance(each, Key)]
+        named = [part.label(f"part{n}") for n, part in enumerate(parts)]
+        query = select(*named, *(column.label(name) for name, column in columns.items())).select_from(rows)
+        query = query.where(*self.conditions(parts=by, since=since)).group_by(*groups)
+        return query.order_by(*newest, order.desc(), *ties)
+
+    def times_of(self, fact: str, values: Collection[Any]) -> Mapping[Any, tuple[datetime | None, datetime | None]]:
+        """Return the first and last time of sessions with each value of a fact; each is sought in its index."""
+        column, at = S[fact], S.first_event_at
+        found: dict[Any, tuple[datetime | None, datetime | None]] = {}
+        if None in values:
+            query = select(func.min(at), func.max(at)).where(column.is_(None))
+            since, until = self._connection.execute(query).one()
+            found[None] = since, until
+        each = each_of(self._connection, [str(value) for value in values if value is not None]).subquery("each_value")
+        wanted = cast(each.c.value, column.type)
+        own = session_summaries.alias("own")
+        first, last = (
+            select(edge(own.c.first_event_at)).where(own.c[fact] == wanted).scalar_subquery()
+            for edge in (func.min, func.max)
+        )
+        for value, since, until in self._connection.execute(select(wanted, first, last)):
+            found[value] = since, until
+        return found
+
+    def passwords_of(self, hashes: Collection[str]) -> Mapping[str, str]:
+        """Return the text behind hashes of passwords, as far as the newest session of each keeps it."""
+        if not hashes:
+            return {}
+        each = each_of(self._connection, hashes).subquery("each_hash")
+        own = session_summaries.alias("own")
+        newest = (
+            select(own.c.behaviour)
+            .where(own.c.password_hash == each.c.value)
+            .order_by(own.c.first_event_at.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        found = {value: behaviour_in(text) for value, text in self._connection.execute(select(each.c.value, newest))}
+        return {value: said.password for value, said in found.items() if said.password is not None}
+
+    def _grouping(self, span: Span) -> ColumnElement[Any]:
+        return grouped_by(self._connection, span.value, S.first_event_at)
+
+    def _in_order(self, part: ColumnElement[Any], key: Key) -> ColumnElement[Any]:
+        """Return by what equal groups are ordered, alike on both databases."""
+        return (part if key is Key.ASN else by_bytes(self._connection, part)).nulls_last()
+
+    def conditions(
+        self, *, parts: Collection[Key | Span] = (), since: datetime | None = None
+    ) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions; sessions without a key that is no fact are left out of its groups."""
+        found = self._filters(since)
+        for key in parts:
+            if isinstance(key, Span):
+                found.append(is_moment(self._connection, S.first_event_at))
+            elif key in COLUMNS:
+                found.append(COLUMNS[key].is_not(None))
+        if self._which.tense is Tense.NOW:
+            found.append(self._current.are_current(parts))
+        return found
+
+    def _filters(self, since: datetime | None = None) -> list[ColumnElement[bool]]:
+        """Return the conditions of what is asked for; *since* takes the place of the beginning that is asked for."""
+        which = self._which
+        found = [self._is_one_of(key, values) for key, values in which.values.items()]
+        begin = since or which.since
+        if begin is not None:
+            found.append(S.first_event_at >= begin)
+        if which.until is not None:
+            found.append(S.first_event_at < which.until)
+        return found
+
+    def not_current(self, by: Collection[Key | Span]) -> Select[int, int]:
+        """Return the query that counts sessions without a table newer than the attack, and those with too old ones."""
+        is_newer = func.coalesce(are_newer(by), false())
+        is_current = func.coalesce(self._current.are_current(by), false())
+        counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
+        return select(*counts).select_from(self.rows).where(*self._filters())
+
+    def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
+        """Return sessions with a time, behind a place."""
+        query = self._listed().where(S.first_event_at.is_not(None))
+        if behind is not None and behind.at is not None:
+            try:
+                before = is_before(self._connection, S.first_event_at, S.session_id, behind.at, behind.name)
+            except ValueError as exc:
+                raise InvalidQuestion(
+                    f"{str(behind)[:80]!r} is not a cursor: use what `next` of the previous page says"
+                ) from exc
+            query = query.where(before)
+        return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
+
+    def undated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
+        """Return sessions without a time, behind a place among them."""
+        query = self._listed().where(S.first_event_at.is_(None))
+        if behind is not None and behind.at is None:
+            query = query.where(S.session_id < behind.name)
+        return self._connection.execute(query.order_by(S.session_id.desc()).limit(limit)).mappings().all()
+
+    def _listed(self) -> Select[Any]:
+        facts = {
+            name: self.part(key) for name, key in (("asn", Key.ASN), ("country", Key.COUNTRY), ("ip_type", Key.IP_TYPE))
+        }
+        if self._which.tense is Tense.NOW:  # what the inventory says is of no snapshot
+            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
+        columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
+        stored_at = moment_stored(self._connection, S.first_event_at).label("stored_at")
+        return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
+
+    def _is_one_of(self, key: Key, values: Collection[str | None]) -> ColumnElement[bool]:
+        """Whether a session has one of some values; of a fact, as it was then, whatever is told of it."""
+        column = S[FACTS[key]] if key in FACTS else self.part(key)
+        stated = [_value(key, value) for value in values if value is not None]
+        known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
+        if key in FACTS and self._has_codes:
+            known = [and_(states(FACTS[key]), *known)] if known else []
+        unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
+        return or_(*known, *unknown)
+
+
+def _asn(text: str) -> int:
+    number = text.upper().removeprefix("AS")
+    asn = int(number) if number.isascii() and number.isdecimal() else 0
+    check_asn(asn)
+    return asn
+
+
+def _country(text: str) -> str:
+    check_country(text.upper())
+    return text.upper()
+
+
+STORED: Mapping[Key, Callable[[str], str | int]] = {
+    Key.ASN: _asn,
+    Key.COUNTRY: _country,
+    Key.IP_TYPE: lambda text: IpType(text.upper()).value,
+    Key.ADDRESS: lambda text: IpAddress.parse(text).text,
+    Key.METHOD: lambda text: Method(text.lower()).value,
+    Key.GAP: lambda text: Gap(text.lower()).value,
+    Key.PROTOCOL: str.lower,
+    Key.HASSH: str.lower,
+    Key.PASSWORD: str.lower,
+}
+"""How values are stored that are typed in several forms; other texts as they are."""
+
+EXPECTED: Mapping[Key, str] = {
+    Key.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
+    Key.COUNTRY: "a country code (use ISO 3166-1 alpha-2, such as DE)",
+    Key.IP_TYPE: f"an IP type (use one of {', '.join(each.value for each in IpType)})",
+    Key.ADDRESS: "an IP address (such as 192.0.2.1 or 2001:db8::1)",
+    Key.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
+    Key.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
+}
+"""What a value that is refused should have been, with an example."""
+
+
+def _value(key: Key, value: str) -> str | int:
+    """Return a value as it is stored; what can be none of its kind is refused, or the answer would mislead."""
+    try:
+        return STORED.get(key, str)(value)
+    except (ValueError, SnapshotsError) as exc:
+        raise InvalidQuestion(f"{value[:40]!r} is not {EXPECTED.get(key, key.value)}") from exc

@@ -1,0 +1,74 @@
+"""Whether prunings, observations and digests of the record agree with the rest of it."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, and_, func, select
+
+from snapshots.adapters.sql.schema.tables import (
+    fact_sources,
+    ip_observations,
+    runs,
+    snapshot_corrections,
+    snapshot_prunings,
+)
+from snapshots.app.enrich.lookup import ENRICHMENT
+from snapshots.app.ports.runs import RunKind
+
+
+def altered_prunings(connection: Connection) -> Iterator[str]:
+    """Yield the prunings that contradict themselves or the run that made them; older runs kept no counts."""
+    pruning = snapshot_prunings.c
+    of_run = runs.c.run == pruning.run
+    query = select(snapshot_prunings, runs.c.kind, runs.c.began_at, runs.c.counts, runs.c.settings)
+    query = query.select_from(snapshot_prunings.join(runs, of_run, isouter=True)).order_by(pruning.id)
+    for row in connection.execute(query).mappings():
+        if not _agrees(row):
+            yield f"pruning {row['id']}"
+
+
+def _agrees(row: RowMapping) -> bool:
+    try:
+        sealed = sum(json.loads(row["sealed_by_run"] or "{}").values())
+        counts, settings = json.loads(row["counts"] or "{}"), json.loads(row["settings"] or "{}")
+        before = datetime.fromisoformat(settings["before"]) if "before" in settings else row["before"]
+    except (ValueError, TypeError, AttributeError):
+        return False
+    if not 0 <= sealed <= row["sessions"] or row["events"] < 0:
+        return False
+    if row["kind"] != RunKind.PRUNE.value:
+        return row["kind"] is None  # a pruning that an operator inserted by SQL names any run
+    counted = (counts.get("sessions", row["sessions"]), counts.get("events", row["events"]))
+    return (
+        counted == (row["sessions"], row["events"])
+        and bool(before == row["before"])
+        and bool(row["made_at"] == row["began_at"])
+    )
+
+
+def undated_observations(connection: Connection) -> Iterator[str]:
+    """Yield the dates at which observations were made or confirmed although no build has that date."""
+    seen = ip_observations.c
+    for date in (seen.observed_at, seen.confirmed_until):
+        registered = and_(fact_sources.c.source == seen.source, fact_sources.c.built_at == date)
+        query = select(seen.source, date).where(seen.source != ENRICHMENT).distinct()  # documents are no build
+        query = query.where(~select(fact_sources.c.source).where(registered).exists()).order_by(seen.source, date)
+        for source, at in connection.execute(query):
+            yield f"observations of {source} name {at:%Y-%m-%d %H:%M:%S} ({date.name}), and no build has that date"
+
+
+def without_digest(connection: Connection) -> Iterator[str]:
+    """Yield the sources and corrections without a digest that are newer than one that has a digest."""
+    source = fact_sources.c
+    first = select(func.min(source.registered_at)).where(source.digest.is_not(None)).scalar_subquery()
+    query = select(source.source, source.built_at).where(source.digest.is_(None), source.registered_at > first)
+    for name, built_at in connection.execute(query.order_by(source.source, source.built_at)):
+        yield f"the digest of the source {name}@{built_at:%Y-%m-%d} is missing"
+    said = snapshot_corrections.c
+    kinds = [RunKind.CORRECT.value, RunKind.IMPROVE.value]
+    is_ours = said.run.in_(select(runs.c.run).where(runs.c.kind.in_(kinds)))
+    first_id = select(func.min(said.id)).where(said.digest.is_not(None)).scalar_subquery()
+    lacking = select(said.id, said.session_id).where(said.digest.is_(None), said.id > first_id, is_ours)
+    for number, session_id in connection.execute(lacking.order_by(said.id)):
+        yield f"correction {number} of {session_id}: its digest is missing"

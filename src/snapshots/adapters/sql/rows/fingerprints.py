@@ -1,0 +1,122 @@
+"""Fingerprints of counted events: the first ones in the session's row, the others in a table."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+from sys import byteorder
+
+from sqlalchemy import Connection, func, select, true
+
+from snapshots.adapters.sql.connection.dialects import each_of, insert, seeking
+from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
+from snapshots.adapters.sql.schema.tables import session_fingerprints
+from snapshots.domain.session.summary import SessionSummary
+
+LARGEST_IN_ROW = 128
+"""Fingerprints in a row. Most sessions have fewer events, and each new event rewrites the row."""
+
+PAGE = 50_000
+"""Fingerprints per lookup query."""
+
+STAGE = stage_of(session_fingerprints)
+
+_SIGN = 1 << 63
+"""Offset between unsigned and signed 64-bit numbers: databases have only signed ones."""
+
+
+class SqlFingerprints:
+    """
+    Rows of `session_fingerprints`.
+
+    A session's row holds its smallest fingerprints, the table all others. So the row does not depend on the order in
+    which events were read, and events are added without reading the stored ones.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._table = session_fingerprints.c
+
+    def among(
+        self, sessions: Mapping[str, str], events: Mapping[str, Collection[int]]
+    ) -> Mapping[str, Collection[int]]:
+        """
+        Return which of the given events are in the table, by session.
+
+        Args:
+            sessions: Names of long sessions, each with its id in the log.
+            events: Fingerprints of events, by the id in the log.
+        """
+        pairs = ((name, _signed(mark)) for name, logged_id in sessions.items() for mark in events.get(logged_id, ()))
+        found: defaultdict[str, set[int]] = defaultdict(set)
+        while page := sorted(islice(pairs, PAGE)):
+            fill(self._connection, STAGE, pack(self._connection, page))
+            wanted = rows_of(STAGE, len(page)).c
+            query = select(self._table.session_id, self._table.fingerprint).where(
+                self._table.session_id == wanted.session_id, self._table.fingerprint == wanted.fingerprint
+            )
+            with seeking(self._connection):
+                for name, mark in self._connection.execute(query):
+                    found[name].add(_unsigned(mark))
+        return found
+
+    def count(self, names: Collection[str]) -> Mapping[str, int]:
+        """Count fingerprints in the table by session; sessions without any are absent."""
+        own = self._table.session_id
+        query = select(own, func.count()).where(own.in_(each_of(self._connection, names))).group_by(own)
+        return {row.session_id: row[1] for row in self._connection.execute(query)}
+
+    def of(self, session_id: str) -> Iterator[int]:
+        """Yield the fingerprints of a session that are in the table."""
+        query = select(self._table.fingerprint).where(self._table.session_id == session_id)
+        return map(_unsigned, self._connection.execute(query).scalars())
+
+    def add(self, summaries: Collection[SessionSummary]) -> None:
+        """Insert the fingerprints that do not fit into the rows of their sessions; existing ones are kept."""
+        rows = sorted(
+            (summary.session_id, _signed(mark))
+            for summary in summaries
+            if len(summary.fingerprints) > LARGEST_IN_ROW
+            for mark in sorted(summary.fingerprints)[LARGEST_IN_ROW:]
+        )
+        if rows:
+            fill(self._connection, STAGE, pack(self._connection, rows))
+            statement = insert(self._connection, session_fingerprints)
+            columns = session_fingerprints.columns.keys()
+            self._connection.execute(
+                statement.from_select(columns, select(STAGE).where(true())).on_conflict_do_nothing()
+            )
+
+
+def packed(fingerprints: Collection[int]) -> bytes:
+    """Return fingerprints as 8 bytes each, ascending, the most significant byte first."""
+    numbers = array("Q", sorted(fingerprints))
+    if byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def packed_in_row(fingerprints: Collection[int]) -> bytes:
+    """Return the packed fingerprints for a row, at most `LARGEST_IN_ROW`."""
+    return packed(fingerprints)[: 8 * LARGEST_IN_ROW]
+
+
+def unpacked(data: bytes) -> frozenset[int]:
+    """Return packed fingerprints as a set."""
+    numbers = array("Q", data)
+    if byteorder == "little":
+        numbers.byteswap()
+    return frozenset(numbers)
+
+
+def is_full(data: bytes | None) -> bool:
+    """Whether a row is full, so that the table may hold more fingerprints of its session."""
+    return data is not None and len(data) >= 8 * LARGEST_IN_ROW
+
+
+def _signed(mark: int) -> int:
+    return mark - 2 * _SIGN if mark >= _SIGN else mark
+
+
+def _unsigned(mark: int) -> int:
+    return mark + 2 * _SIGN if mark < 0 else mark

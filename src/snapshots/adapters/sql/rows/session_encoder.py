@@ -1,0 +1,178 @@
+"""How sessions are written as rows: very many at a time, so each as a tuple of what the driver takes."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from snapshots.adapters.sql.rows.fingerprints import packed_in_row
+from snapshots.adapters.sql.rows.row_decoder import EPOCH, MICROSECOND, digest, moment_in_seal
+from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS
+from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+BEHAVIOUR_COLUMNS = (
+    "protocol",
+    "client_version",
+    "hassh",
+    "ssh_key_fingerprint",
+    "download_hash",
+    "username",
+    "password_hash",
+    "login_succeeded",
+    "command_signature",
+    "duration_ms",
+    "behaviour",
+)
+"""What campaigns are found by: what was said once is not unsaid."""
+
+COLUMNS = (
+    "session_id",
+    "logged_id",
+    "first_event_at",
+    "last_event_at",
+    "event_count",
+    "command_count",
+    "file_downloads",
+    "login_attempts",
+    "forward_count",
+    "matcher",
+    "sensor_id",
+    *SNAPSHOT_COLUMNS,
+    "snapshot_gap",
+    "gap_checked_at",
+    "gap_run",
+    "counted_until",
+    *BEHAVIOUR_COLUMNS,
+    "created_at",
+    "updated_at",
+    "event_fingerprints",
+)
+"""What a load writes of a session, in the order of `SessionRows.row`."""
+
+_NOWHERE, _NO_SNAPSHOT, _NO_GAP = (None,) * 4, (None,) * 8, (None,) * 3
+_NO_BEHAVIOUR = (None,) * len(BEHAVIOUR_COLUMNS)
+_JSON = msgspec.json.Encoder(order="sorted")
+
+Stored = Callable[[datetime], datetime | str]
+"""Returns how a database keeps a moment."""
+
+
+class SessionRows:
+    """
+    Makes rows of sessions.
+
+    Args:
+        run: The run that writes.
+        saved_at: When.
+        stored: Returns how the database keeps a moment.
+        learned_until: The newest learned_at when the gaps were judged; None if there was none.
+    """
+
+    def __init__(self, run: str, saved_at: datetime, stored: Stored, learned_until: datetime | None = None) -> None:
+        self._run = run
+        self._saved_at = stored(saved_at)
+        self._learned_until = stored(learned_until) if learned_until is not None else None
+        self._stored = stored
+        self._seals = Seals(run, stored)
+
+    def row(self, summary: SessionSummary) -> tuple[object, ...]:
+        """Return the values of COLUMNS, as they would be inserted."""
+        stored, saved_at = self._stored, self._saved_at
+        sighting, snapshot, gap = summary.sighting, summary.snapshot, summary.gap
+        until = summary.counted_until
+        return (
+            summary.session_id,
+            summary.logged_id,
+            stored(summary.first_event_at),
+            stored(summary.last_event_at),
+            summary.event_count,
+            summary.command_count,
+            summary.file_downloads,
+            summary.login_attempts,
+            summary.forward_count,
+            summary.sensor,
+            summary.sensor_id,
+            *(
+                (sighting.address.text, sighting.port, int(sighting.kind), stored(sighting.seen_at))
+                if sighting is not None
+                else _NOWHERE
+            ),
+            *(self._sealed(summary.session_id, sighting, snapshot) if snapshot is not None else _NO_SNAPSHOT),
+            *((gap.value, self._learned_until, self._run) if gap is not None else _NO_GAP),
+            stored(until) if until is not None else None,
+            *behaviour_values(summary.behaviour),
+            saved_at,
+            saved_at,
+            packed_in_row(summary.fingerprints),
+        )
+
+    def _sealed(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
+        *facts, seal = self._seals.columns(session_id, sighting, snapshot)
+        return (*facts, self._run, seal)
+
+
+def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
+    """Return the values of BEHAVIOUR_COLUMNS: what is asked for most, and all of it as a JSON text; or NULLs."""
+    if not behaviour.said:
+        return _NO_BEHAVIOUR
+    first = behaviour.first
+    said = {
+        trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
+        for trait, pairs in behaviour.said.items()
+    }
+    return (
+        first(Trait.PROTOCOL),
+        first(Trait.CLIENT_VERSION),
+        first(Trait.HASSH),
+        first(Trait.KEY),
+        first(Trait.DOWNLOAD),
+        behaviour.username,
+        behaviour.password_hash,
+        behaviour.login_succeeded,
+        behaviour.command_signature,
+        behaviour.duration_ms,
+        _JSON.encode(said).decode(),
+    )
+
+
+class Seals:
+    """
+    The columns of many snapshots and the seals over them, as `rows.seal_of` makes them of one row.
+
+    Args:
+        run: The run that writes.
+        stored: Returns how the database keeps a moment.
+    """
+
+    def __init__(self, run: str, stored: Stored) -> None:
+        self._run = run
+        self._stored = stored
+        self._parts: dict[int, tuple[IpSnapshot, tuple[object, ...], str]] = {}
+
+    def columns(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
+        """Return ASN, country, type, enrichment_at, method, source and seal."""
+        columns, text = self.part(snapshot)
+        seen = "|||"
+        if sighting is not None:
+            port = "" if sighting.port is None else sighting.port
+            seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{moment_in_seal(sighting.seen_at)}"
+        return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
+
+    def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:
+        """Return the columns but the seal, and the text that is sealed between what was seen and the run."""
+        _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
+        return columns, text
+
+    def _part(self, snapshot: IpSnapshot) -> tuple[IpSnapshot, tuple[object, ...], str]:
+        asn, country, at = snapshot.asn, snapshot.country, snapshot.enrichment_at
+        ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
+        method, source = snapshot.method.value, snapshot.source
+        facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
+        text = f"{facts}|{moment_in_seal(at)}|{method}|{source}"
+        # The snapshot is kept with its part, so that no other can get its id.
+        part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
+        self._parts[id(snapshot)] = part
+        return part

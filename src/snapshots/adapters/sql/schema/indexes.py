@@ -1,0 +1,111 @@
+"""The indexes that the definitions name, built without keeping writers out."""
+
+import re
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Index, Table, text
+from sqlalchemy import inspect as inspected
+from sqlalchemy.schema import CreateIndex
+
+from snapshots.adapters.sql.connection.dialects import are_partitioned
+from snapshots.adapters.sql.connection.lock_waits import BUSY_SECONDS
+from snapshots.adapters.sql.schema.tables import metadata, session_summaries
+
+
+def indexes_of(table: Table, dialect: str) -> Sequence[Index]:
+    """Return the indexes that a table has on a database of this kind, in the order of their names."""
+    those = (index for index in table.indexes if index.info.get("only_on", dialect) == dialect)
+    return sorted(those, key=lambda index: str(index.name))
+
+
+def missing(connection: Connection, *, for_queries: bool = True) -> Sequence[tuple[str, Index]]:
+    """
+    Return the indexes of existing tables that are not there, or were left half-built, with their tables' names.
+
+    Args:
+        connection: To the database.
+        for_queries: Whether those are among them that only questions need.
+    """
+    inspector = inspected(connection)
+    tables = set(inspector.get_table_names())
+    broken = _half_built(connection)
+    return [
+        (table.name, index)
+        for table in metadata.sorted_tables
+        if table.name in tables
+        for index in indexes_of(table, connection.dialect.name)
+        if (for_queries or not is_for_queries(index))
+        if index.name in broken or index.name not in {found["name"] for found in inspector.get_indexes(table.name)}
+    ]
+
+
+def build_now(connection: Connection) -> None:
+    """Build what is missing in the caller's transaction; for tables without rows."""
+    for _, index in missing(connection):
+        index.create(connection)
+
+
+def is_for_queries(index: Index) -> bool:
+    """Whether only questions need an index."""
+    return bool(index.info.get("for_queries"))
+
+
+def drop_for_queries(connection: Connection) -> Sequence[str]:
+    """
+    Drop the indexes that only questions need, without keeping writers out, and return their names.
+
+    The connection commits each statement at once.
+    """
+    lacking = {index.name for _, index in missing(connection)}
+    found = indexes_of(session_summaries, connection.dialect.name)
+    names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
+    can = connection.dialect.name == "postgresql" and not are_partitioned(connection)
+    beside = "CONCURRENTLY " if can else ""
+    for name in names:
+        connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
+    return names
+
+
+def build(
+    connection: Connection, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
+) -> Sequence[str]:
+    """
+    Build what is missing, each on its own, and on PostgreSQL without keeping writers out.
+
+    Args:
+        connection: To the database; it commits each statement at once.
+        others: Definitions of indexes that are not ours, to be built if they are not there.
+        only_others: Build none of ours.
+        for_queries: Build also those of ours that only questions need.
+
+    Returns:
+        The names of ours that were built.
+    """
+    lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
+    names = [str(index.name) for index in lacking]
+    ours = [str(CreateIndex(index).compile(dialect=connection.dialect)) for index in lacking]
+    if connection.dialect.name != "postgresql":
+        for statement in ours:
+            connection.exec_driver_sql(statement)
+        return names
+    known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
+    connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    for name in (name for name in _half_built(connection) if name in known):
+        connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+    for statement in (*ours, *others):
+        # PostgreSQL cannot build one over partitions beside writers.
+        beside = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
+        beside_writers = re.sub(" INDEX ", f" INDEX {beside}IF NOT EXISTS ", statement, count=1)
+        connection.exec_driver_sql(beside_writers.replace("%", "%%"))
+    return names
+
+
+def _half_built(connection: Connection) -> frozenset[str]:
+    """Return the indexes that an interrupted CREATE INDEX CONCURRENTLY left."""
+    if connection.dialect.name != "postgresql":
+        return frozenset()
+    query = (
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND n.nspname = current_schema()"
+    )
+    return frozenset(connection.execute(text(query)).scalars())

@@ -1,0 +1,117 @@
+"""
+Which version of the tables a database has, and how it gets another.
+
+Alembic is imported where it is needed: it takes a tenth of a second and seven megabytes.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+
+from snapshots.adapters.sql.schema import indexes, triggers
+from snapshots.adapters.sql.schema.tables import adoptions
+from snapshots.app.errors import StoreUnavailable
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own; it has one row."""
+
+
+@cache
+def newest() -> str:
+    """Return the version that this program works with."""
+    return max(known())
+
+
+@cache
+def known() -> frozenset[str]:
+    """Return every version that there was."""
+    return frozenset(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
+
+
+def version(connection: Connection) -> str | None:
+    """Return the version of the tables; None if there are none of ours."""
+    is_there = inspect(connection).has_table(versions.name)
+    return connection.execute(select(versions.c.version_num)).scalar() if is_there else None
+
+
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """
+    Bring the tables to a version, within the caller's transaction; their rows stay, and are guarded again.
+
+    New tables get their indexes; on others `indexes.build` makes what is missing, beside writers.
+
+    Raises:
+        LookupError: There is no such version.
+    """
+    is_new = version(connection) is None
+    triggers.remove(connection)
+    _do("upgrade", connection, to)
+    if version(connection) == newest():
+        triggers.install(connection)
+        if is_new:
+            indexes.build_now(connection)
+
+
+def downgrade(connection: Connection, to: str) -> None:
+    """
+    Take the tables back to an older version, "base" for none; what only the newer one holds is lost.
+
+    Raises:
+        LookupError: There is no such version.
+    """
+    triggers.remove(connection)
+    _do("downgrade", connection, to)
+
+
+def is_adopted(connection: Connection) -> bool:
+    """Whether another loader made the tables."""
+    known = inspect(connection).has_table(adoptions.name)
+    return known and connection.execute(select(adoptions.c.id)).first() is not None
+
+
+def stamp(connection: Connection) -> None:
+    """Say that the tables have the newest version, because they were made otherwise; and guard them."""
+    _do("stamp", connection, "head")
+    triggers.install(connection)
+
+
+def forget(connection: Connection) -> None:
+    """Take away the guard, and what says that there is a version."""
+    triggers.remove(connection)
+    versions.drop(connection, checkfirst=True)
+
+
+def _do(step: Literal["upgrade", "downgrade", "stamp"], connection: Connection, to: str) -> None:
+    from alembic import command  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
+    from alembic.config import Config  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
+    from alembic.util import CommandError  # noqa: PLC0415 - alembic takes a tenth of a second, and few commands need it
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        {"upgrade": command.upgrade, "downgrade": command.downgrade, "stamp": command.stamp}[step](config, to)
+    except CommandError as exc:
+        raise LookupError(str(exc)) from exc
+
+
+def refuse_other_versions(connection: Connection, name: str) -> None:
+    """
+    Refuse tables of another version, and a database without tables.
+
+    Raises:
+        StoreUnavailable: It is one; the message names the database and what to do.
+    """
+    found = version(connection)
+    if found is None:
+        raise StoreUnavailable(
+            f"the database {name} holds no sessions yet; `snapshots load` or `migrate` makes its tables"
+        )
+    if found != newest():
+        raise StoreUnavailable(
+            f"the tables of {name} have version {found}, this program works with {newest()}: run `snapshots migrate`"
+        )

@@ -1,0 +1,184 @@
+"""What the inventory counts of sessions, in SQL."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    and_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from snapshots.adapters.sql.connection.datetimes import UtcDateTime
+from snapshots.adapters.sql.connection.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stages
+from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, session_summaries
+from snapshots.app.ports.sessions import SessionChange
+
+STAGE = Table(
+    "stage_counts",
+    stages,
+    Column("ip_address", String(45), primary_key=True),
+    Column("first", UtcDateTime),
+    Column("last", UtcDateTime),
+    Column("more", Integer),
+    prefixes=["TEMPORARY"],
+)
+
+
+class SqlInventoryCounts:
+    """Counters in `known_addresses` and `known_networks`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
+        """Add what the changes add; only an address that loses a session is counted anew."""
+        spans: dict[str, tuple[datetime, datetime]] = {}
+        more: Counter[str] = Counter()
+        left: defaultdict[str, list[str]] = defaultdict(list)
+        for change in changes:
+            before = change.held.source_ip if change.held is not None else None
+            after = change.kept.source_ip
+            if before is not None and before != after:
+                left[before.text].append(change.kept.session_id)
+            if after is None:
+                continue
+            more[after.text] += before != after
+            first, last = spans.get(after.text, (change.kept.first_event_at, change.kept.last_event_at))
+            spans[after.text] = (min(first, change.kept.first_event_at), max(last, change.kept.last_event_at))
+        for address, names in left.items():
+            self._take_away(address, names, seen_at)
+        self._add(spans, more, seen_at)
+
+    def addresses_until(self, *, after: str, limit: int) -> str:
+        """Return the last address of a page."""
+        address = known_addresses.c.ip_address
+        page = select(address).where(address > after).order_by(address).limit(limit).subquery()
+        return self._connection.execute(select(func.max(page.c.ip_address))).scalar() or ""
+
+    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
+        """Count in one statement."""
+        row, own = known_addresses.c, session_summaries.c
+        began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
+        found = (
+            select(
+                own.source_ip,
+                func.count().label("sessions"),
+                func.min(func.coalesce(own.first_event_at, began_at)).label("first"),
+                func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
+            )
+            .where(
+                own.source_ip > after,
+                own.source_ip <= until,
+                was_found_by(own, run),
+            )
+            .group_by(own.source_ip)
+            .subquery()
+        )
+        is_new = row.session_count == 0
+        first, newest = found.c.first, found.c.last
+        counting = (
+            update(known_addresses)
+            .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= until)
+            .values(
+                session_count=row.session_count + found.c.sessions,
+                first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),
+                last_seen=case((is_new | (newest > row.last_seen), newest), else_=row.last_seen),
+                updated_at=literal(seen_at, row.updated_at.type),
+            )
+        )
+        with in_order_of_rows(self._connection):
+            self._connection.execute(counting)
+
+    def recount_networks(self, *, counted_at: datetime) -> None:
+        """Count the addresses by network in one statement, and write what differs."""
+        own, row = known_addresses.c, known_networks.c
+        counts = (
+            select(
+                own.current_asn.label("asn"),
+                func.min(own.first_seen).label("first"),
+                func.max(own.last_seen).label("last"),
+                func.count().label("addresses"),
+                func.sum(own.session_count).label("sessions"),
+            )
+            .where(own.current_asn.is_not(None))
+            .group_by(own.current_asn)
+            .subquery()
+        )
+        differs = or_(
+            row.first_seen.is_distinct_from(counts.c.first),
+            row.last_seen.is_distinct_from(counts.c.last),
+            row.unique_ip_count != counts.c.addresses,
+            row.total_session_count != counts.c.sessions,
+        )
+        self._connection.execute(
+            update(known_networks)
+            .where(row.asn_number == counts.c.asn, differs)
+            .values(
+                first_seen=counts.c.first,
+                last_seen=counts.c.last,
+                unique_ip_count=counts.c.addresses,
+                total_session_count=counts.c.sessions,
+                updated_at=literal(counted_at, row.updated_at.type),
+            )
+        )
+        empty = row.asn_number.not_in(select(own.current_asn).where(own.current_asn.is_not(None)))
+        self._connection.execute(
+            update(known_networks)
+            .where(empty, row.unique_ip_count > 0)
+            .values(unique_ip_count=0, total_session_count=0, updated_at=literal(counted_at, row.updated_at.type))
+        )
+
+    def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
+        if not spans:
+            return
+        stored = moment_as_stored(self._connection)
+        rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
+        fill(self._connection, STAGE, pack(self._connection, rows))
+        row, staged = known_addresses.c, rows_of(STAGE, len(spans)).c
+        is_new = row.session_count == 0
+        adding = (
+            update(known_addresses)
+            .where(row.ip_address == staged.ip_address)
+            .values(
+                first_seen=case((is_new | (staged.first < row.first_seen), staged.first), else_=row.first_seen),
+                last_seen=case((is_new | (staged.last > row.last_seen), staged.last), else_=row.last_seen),
+                session_count=row.session_count + staged.more,
+                updated_at=literal(seen_at, row.updated_at.type),
+            )
+        )
+        with seeking(self._connection):
+            self._connection.execute(adding)
+
+    def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:
+        sessions = session_summaries.c
+        staying = and_(
+            sessions.source_ip == address,
+            sessions.session_id.not_in(each_of(self._connection, names)),
+        )
+        query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
+        count, first, last = self._connection.execute(query).one()
+        # Not the count of the rows: a backfill may have found addresses that it counts only at its end.
+        fewer = known_addresses.c.session_count - len(names)
+        values: dict[str, Any] = {"session_count": case((fewer < 0, 0), else_=fewer), "updated_at": seen_at}
+        if count:
+            values |= {"first_seen": first, "last_seen": last}
+        self._connection.execute(update(known_addresses).where(known_addresses.c.ip_address == address).values(values))
+
+
+def was_found_by(row: Any, run: str) -> ColumnElement[bool]:
+    """Return the condition that a run found a session's address elsewhere than in its row, *row* being the columns."""
+    return and_(row.source_ip_run == run, row.source_ip_was.is_distinct_from(row.source_ip))

@@ -1,0 +1,218 @@
+"""The doors to sealed sessions, in SQL: rows whose triggers do what they say."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Table,
+    and_,
+    case,
+    delete,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from snapshots.adapters.sql.connection.dialects import digest_of, each_of
+from snapshots.adapters.sql.connection.keyset import behind, place_of
+from snapshots.adapters.sql.connection.staging import fill, pack, stages, stored_rows
+from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in
+from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.tables import (
+    FACTS,
+    SNAPSHOT_COLUMNS,
+    is_sealed,
+    known_addresses,
+    metadata,
+    session_summaries,
+    snapshot_corrections,
+    snapshot_prunings,
+    states,
+)
+from snapshots.adapters.sql.stores.address_counters import was_found_by
+from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
+from snapshots.app.errors import StoreUnavailable
+from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession
+from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+S = session_summaries.c
+CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))
+"""What a correction of facts changes."""
+
+OF_SESSIONS = [
+    table
+    for table in metadata.sorted_tables
+    if any(key.column is S.session_id and key.ondelete == "CASCADE" for key in table.foreign_keys)
+]
+"""Tables whose rows go with their sessions."""
+
+STAGE = Table(
+    "stage_corrections",
+    stages,
+    *(Column(column, S[column].type, primary_key=column == "session_id") for column in ("session_id", *CHANGED)),
+    prefixes=["TEMPORARY"],
+)
+
+
+class SqlAudit:
+    """Rows of `snapshot_corrections` and `snapshot_prunings`."""
+
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+        self._connection = connection
+        self._placeholders = AddressPlaceholders(connection, shape)
+
+    def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
+        """Insert the correction that makes the change."""
+        query = select(session_summaries).where(S.session_id == session_id).with_for_update()
+        held = self._connection.execute(query).mappings().one()
+        row = _changed(held, snapshot, run)
+        changed = ("snapshot_seal", *(column for column in SNAPSHOT_COLUMNS if row[column] != held[column]))
+        new = {column: literal(row[column], S[column].type) for column in changed}
+        self.insert_corrections(new, S.session_id == session_id, reason=reason, run=run, made_at=made_at)
+
+    def sealed(self, *, after: str, limit: int) -> SealedPage:
+        """Return sealed sessions in the order of their names."""
+        query = (
+            select(session_summaries)
+            .where(is_sealed(), behind(S.session_id, after))
+            .order_by(S.session_id)
+            .limit(limit)
+        )
+        found, last = [], ""
+        for row in self._connection.execute(query).mappings():
+            last = place_of(row["session_id"])
+            snapshot, sighting = snapshot_in(row), sighting_in(row)
+            if snapshot is not None and sighting is not None:
+                found.append(SealedSession(session_id=row["session_id"], sighting=sighting, snapshot=snapshot))
+        return SealedPage(found, last)
+
+    def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
+        """Insert the corrections from staged rows."""
+        if not snapshots:
+            return
+        held = select(session_summaries).where(S.session_id.in_(each_of(self._connection, list(snapshots))))
+        rows = [
+            _changed(row, snapshots[row["session_id"]], run)
+            for row in self._connection.execute(held.with_for_update()).mappings()
+        ]
+        if len(rows) != len(snapshots):
+            raise StoreUnavailable("a session to correct is not there")
+        fill(self._connection, STAGE, pack(self._connection, stored_rows(self._connection, STAGE, rows)))
+        of_row = STAGE.c.session_id == S.session_id
+        new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
+        staged = S.session_id.in_(select(STAGE.c.session_id))
+        self.insert_corrections(new, staged, reason=reason, run=run, made_at=made_at)
+
+    def insert_corrections(
+        self,
+        new: Mapping[str, ColumnElement[Any]],
+        which: ColumnElement[bool],
+        *,
+        reason: str,
+        run: str,
+        made_at: datetime,
+    ) -> int:
+        """Insert corrections made from the rows as they stand, so that even values of odd form are met exactly."""
+        columns = {
+            "session_id": S.session_id,
+            "reason": literal(reason),
+            "run": literal(run),
+            "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
+            **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
+            **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
+            "digest": digest_of(self._connection, S.session_id + literal(record_text(reason, run, made_at))),
+        }
+        held = select(*columns.values()).where(which).order_by(S.session_id)
+        made = snapshot_corrections.insert().from_select(list(columns), held)
+        return self._connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount
+
+    def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
+        """Insert the corrections in one statement, each made from the row as it stands."""
+        sentinels = self.count_sentinels()
+        new = {
+            "source_ip": case((S.source_ip != UNKNOWN_ADDRESS, S.source_ip)),
+            **{fact: case((states(fact), S[fact])) for fact in FACTS},
+            "enrichment_at": case((is_sealed(), S.enrichment_at)),
+        }
+        self.insert_corrections(new, _holds_a_sentinel(), reason=reason, run=run, made_at=made_at)
+        return sentinels
+
+    def count_sentinels(self) -> int:
+        """Count the sessions in which a pseudo code stands for a fact."""
+        query = select(func.count()).select_from(session_summaries).where(_holds_a_sentinel())
+        return self._connection.execute(query).scalar_one()
+
+    def prune(
+        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+    ) -> Pruned:
+        """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
+        going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
+        addresses = self._connection.execute(going).scalars().all()
+        pruned_names = select(S.session_id).where(S.last_event_at < before)
+        # Foreign keys, which would cascade, are off in an adopted SQLite database.
+        for table in OF_SESSIONS if self._connection.dialect.name == "sqlite" else ():
+            self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
+        made = self._connection.execute(
+            snapshot_prunings.insert().returning(snapshot_prunings.c.id),
+            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the guard counts
+        ).scalar_one()
+        own = session_summaries.alias()
+        staying = own.c.source_ip == known_addresses.c.ip_address
+        self._placeholders.take_away(addresses)
+        will_be_counted = (
+            and_(was_found_by(own.c, finder), own.c.source_ip > address)
+            for finder, address in (counted_until or {}).items()
+        )
+        counts = and_(staying, not_(func.coalesce(or_(false(), *will_be_counted), false())))
+        first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()
+        last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
+        self._connection.execute(
+            update(known_addresses)
+            .where(known_addresses.c.ip_address.in_(each_of(self._connection, addresses)))
+            .values(
+                session_count=select(func.count()).select_from(own).where(counts).scalar_subquery(),
+                first_seen=func.coalesce(first, known_addresses.c.first_seen),
+                last_seen=func.coalesce(last, known_addresses.c.last_seen),
+                updated_at=literal(made_at, known_addresses.c.updated_at.type),
+            )
+        )
+        row = snapshot_prunings.c
+        sessions, events = self._connection.execute(select(row.sessions, row.events).where(row.id == made)).one()
+        return Pruned(sessions=sessions, events=events)
+
+    def would_prune(self, before: datetime) -> Pruned:
+        """Count the sessions that ended before a moment."""
+        query = select(func.count(), func.coalesce(func.sum(S.event_count), 0)).where(S.last_event_at < before)
+        sessions, events = self._connection.execute(query).one()
+        return Pruned(sessions=sessions, events=int(events))
+
+
+def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]:
+    """Return a row with another snapshot, and the seal over it."""
+    row = dict(held) | {
+        "snapshot_asn": snapshot.asn,
+        "snapshot_country": snapshot.country,
+        "snapshot_ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
+        "enrichment_at": snapshot.enrichment_at,
+        "snapshot_method": snapshot.method.value,
+        "snapshot_source": snapshot.source,
+        "snapshot_run": run,
+    }
+    return row | {"snapshot_seal": seal_of(row)}
+
+
+def _holds_a_sentinel() -> ColumnElement[bool]:
+    """Whether another loader wrote a code for nowhere, AS0 or no address, in a row with a snapshot."""
+    has_facts = or_(*(S[fact].is_not(None) for fact in FACTS))
+    says_nothing = or_(*(and_(S[fact].is_not(None), not_(states(fact))) for fact in FACTS))
+    return and_(S.snapshot_method.is_(None), has_facts, or_(says_nothing, S.source_ip == UNKNOWN_ADDRESS))

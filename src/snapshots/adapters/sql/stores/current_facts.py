@@ -1,0 +1,91 @@
+"""Store observations of addresses, and their newest facts with dates."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, Connection, String, Table, case, literal, select, true, update
+
+from snapshots.adapters.sql.connection.datetimes import UtcDateTime
+from snapshots.adapters.sql.connection.dialects import insert, seeking
+from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of, stages, stored_rows
+from snapshots.adapters.sql.schema.tables import ip_observations, known_addresses
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.snapshot.provenance import CurrentFacts
+
+OBSERVED = stage_of(ip_observations)
+SHOWN = Table(
+    "stage_newest",
+    stages,
+    Column("ip_address", String(45), primary_key=True),
+    Column("asn", BigInteger),
+    Column("country", String(2)),
+    Column("ip_type", String(16)),
+    Column("asn_at", UtcDateTime),
+    Column("country_at", UtcDateTime),
+    Column("ip_type_at", UtcDateTime),
+    Column("at", UtcDateTime),
+    prefixes=["TEMPORARY"],
+)
+
+
+def insert_observations(connection: Connection, observations: Collection[IpObservation], learned_at: datetime) -> None:
+    """Upsert observations; an existing one takes the later confirmed_until."""
+    rows = (
+        {
+            "ip_address": said.address.text,
+            "source": said.source,
+            "observed_at": said.observed_at,
+            "confirmed_until": said.confirmed_until,
+            "learned_at": learned_at,
+            "asn": said.facts.asn,
+            "country": said.facts.country,
+            "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
+        }
+        for said in observations
+    )
+    fill(connection, OBSERVED, pack(connection, stored_rows(connection, OBSERVED, rows)))
+    staged = select(*OBSERVED.c).where(true()).order_by(OBSERVED.c.ip_address, OBSERVED.c.source)
+    statement = insert(connection, ip_observations).from_select(OBSERVED.columns.keys(), staged)
+    held, offered = ip_observations.c.confirmed_until, statement.excluded.confirmed_until
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(ip_observations.primary_key.columns),
+            set_={"confirmed_until": case((offered > held, offered), else_=held)},
+        )
+    )
+
+
+def show_newest(connection: Connection, newest: Mapping[IpAddress, CurrentFacts], now: datetime) -> None:
+    """Update the newest facts of addresses and their dates."""
+    rows = (
+        {
+            "ip_address": address.text,
+            "asn": snapshot.asn,
+            "country": snapshot.country,
+            "ip_type": snapshot.ip_type.value if snapshot.ip_type is not None else None,
+            **{f"{fact}_at": at for fact, at in answered_at.items()},
+            "at": snapshot.enrichment_at,
+        }
+        for address, (snapshot, answered_at) in newest.items()
+    )
+    fill(connection, SHOWN, pack(connection, stored_rows(connection, SHOWN, rows)))
+    row, staged = known_addresses.c, rows_of(SHOWN, len(newest)).c
+    showing = (
+        update(known_addresses)
+        .where(row.ip_address == staged.ip_address)
+        .values(
+            current_asn=staged.asn,
+            current_country=staged.country,
+            current_ip_type=staged.ip_type,
+            current_asn_at=staged.asn_at,
+            current_country_at=staged.country_at,
+            current_ip_type_at=staged.ip_type_at,
+            newest_at=staged.at,
+            # In an adopted database the other loader's own date stays: it is the age of its document.
+            enrichment_updated_at=staged.at,
+            updated_at=literal(now, row.updated_at.type),
+        )
+    )
+    with seeking(connection):
+        connection.execute(showing)

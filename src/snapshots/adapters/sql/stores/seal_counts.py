@@ -1,0 +1,90 @@
+"""
+How many sealed sessions there must be, by the record.
+
+A run's sealed sessions are those that it sealed (`run_seals`), with those that corrections gave to it and without
+those that corrections took from it and prunings deleted. Any other number is evidence of a change past the guard.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Boolean, Connection, Select, func, literal, literal_column, select, union_all
+
+from snapshots.adapters.sql.connection.dialects import insert, json_numbers, writer_of
+from snapshots.adapters.sql.schema.tables import (
+    HOLDS_A_FACT,
+    is_sealed,
+    run_seals,
+    session_summaries,
+    snapshot_corrections,
+    snapshot_prunings,
+)
+
+
+class SealBalance(NamedTuple):
+    """The sealed sessions of one run: how many there are, and how many there must be."""
+
+    run: str
+    found: int
+    on_record: int
+
+
+def count_seals(connection: Connection, run: str, sessions: int) -> None:
+    """Record that a run sealed so many sessions in this transaction."""
+    if not sessions:
+        return
+    statement = insert(connection, run_seals)
+    more = {"sessions": run_seals.c.sessions + statement.excluded.sessions}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[run_seals.c.run, run_seals.c.writer], set_=more),
+        {"run": run, "writer": writer_of(connection), "sessions": sessions},
+    )
+
+
+def unbalanced(connection: Connection, *, run: str | None = None) -> Sequence[SealBalance]:
+    """
+    Return the runs of which there are more or fewer sealed sessions than the record says.
+
+    Sessions that another loader sealed in an adopted database name no run, and are not counted.
+
+    Args:
+        connection: With a transaction in which every query sees the same state.
+        run: Look only at this run; None for all.
+    """
+    found = _counted(connection, select(_run(session_summaries.c.snapshot_run), func.count()).where(_is_ours()))
+    changes = union_all(_sealed(), _corrected("new", 1), _corrected("old", -1), _pruned(connection)).subquery()
+    on_record = _counted(connection, select(changes.c[0], func.sum(changes.c[1])))
+    names = sorted(found.keys() | on_record.keys())
+    balances = [SealBalance(name, found[name], on_record[name]) for name in names if run is None or name == run]
+    return [balance for balance in balances if balance.found != balance.on_record]
+
+
+def _counted(connection: Connection, query: Select[Any]) -> Counter[str]:
+    by_run, *_ = query.selected_columns
+    return Counter({run: int(count) for run, count in connection.execute(query.group_by(by_run))})
+
+
+def _run(column: Any) -> Any:
+    return func.coalesce(column, "-")
+
+
+def _is_ours() -> Any:
+    """Whether a session is sealed, and not by another loader."""
+    return is_sealed() & session_summaries.c.snapshot_method.is_not(None)
+
+
+def _sealed() -> Select[Any]:
+    return select(run_seals.c.run.label("run"), run_seals.c.sessions.label("sessions"))
+
+
+def _corrected(when: str, sign: int) -> Select[Any]:
+    run = snapshot_corrections.c[f"{when}_snapshot_run"]
+    holds_a_fact = literal_column(f"coalesce({HOLDS_A_FACT.format(row=f'{when}_')}, FALSE)", Boolean)
+    counted = select(run, literal(sign) * func.count()).select_from(snapshot_corrections)
+    return counted.where(run.is_not(None), holds_a_fact).group_by(run)
+
+
+def _pruned(connection: Connection) -> Select[Any]:
+    source, run, sessions = json_numbers(connection, snapshot_prunings.c.sealed_by_run)
+    return select(run, -sessions).select_from(snapshot_prunings.join(source, literal(value=True)))

@@ -1,0 +1,168 @@
+"""The sessions, in SQL."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from snapshots.adapters.sql.connection.dialects import each_of, insert, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
+from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
+from snapshots.adapters.sql.rows.row_decoder import summary_in
+from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
+from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
+from snapshots.adapters.sql.stores.inventory import learned_last
+from snapshots.adapters.sql.stores.ledger import others_at_work
+from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.stores.seal_counts import count_seals
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+
+STAGE = stage_of(session_summaries, COLUMNS)
+
+FOUND = ("source_ip_run", "source_ip_was")
+
+
+class SqlSessionStore:
+    """Sessions as rows of `session_summaries`."""
+
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+        self._connection = connection
+        self._table = shape.into(session_summaries)
+        self._is_shared = shape is not OURS
+        self._fingerprints = SqlFingerprints(connection)
+        self._placeholders = AddressPlaceholders(connection, shape)
+
+    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
+        """Return every session stored under each id of the log, in one query, and more for long sessions."""
+        sessions = session_summaries.c
+        wanted = each_of(self._connection, events.keys()).cte("wanted")
+        names = union_all(
+            select(sessions.session_id).join(wanted, sessions.session_id == wanted.c.value),
+            select(sessions.session_id).join(wanted, sessions.logged_id == wanted.c.value),
+        )
+        query = (
+            select(session_summaries)
+            .where(sessions.session_id.in_(names))
+            .order_by(sessions.session_id)
+            .with_for_update()  # on PostgreSQL; on SQLite the whole transaction has the write lock
+        )
+        found: defaultdict[str, list[SessionSummary]] = defaultdict(list)
+        long: dict[str, str] = {}
+        for row in self._connection.execute(query).mappings():
+            summary = summary_in(row)
+            logged_id = summary.logged_id or summary.session_id
+            found[logged_id].append(summary)
+            if is_full(row["event_fingerprints"]):
+                long[summary.session_id] = logged_id
+        return self._with_long(found, long, events) if long else dict(found)
+
+    def _with_long(
+        self,
+        found: Mapping[str, Sequence[SessionSummary]],
+        long: Mapping[str, str],
+        events: Mapping[str, Collection[int]],
+    ) -> Mapping[str, Sequence[SessionSummary]]:
+        """Add the data of long sessions that is not in their rows: known events, and when others last counted."""
+        known = self._fingerprints.among(long, events)
+        counts = self._fingerprints.count(long) if self._is_shared else None
+
+        def completed(summary: SessionSummary) -> SessionSummary:
+            name, until = summary.session_id, summary.counted_until
+            if name not in long:
+                return summary
+            if counts is not None and len(summary.fingerprints) + counts.get(name, 0) < summary.event_count:
+                until = until or summary.last_event_at
+            marks = summary.fingerprints.union(known.get(name, ()))
+            return summary._replace(fingerprints=marks, counted_until=until)
+
+        return {logged_id: [completed(summary) for summary in summaries] for logged_id, summaries in found.items()}
+
+    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
+        """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
+        if not summaries:
+            return
+        learned_until = self._connection.execute(select(learned_last())).scalar()
+        row = SessionRows(run, saved_at, moment_as_stored(self._connection), learned_until).row
+        fill(self._connection, STAGE, pack(self._connection, map(row, summaries)))
+        self._placeholders.add(select(STAGE.c.source_ip).subquery())
+        statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGE).where(true()))
+        held, offered = session_summaries.c, statement.excluded
+        sealed = is_sealed()
+        kept = {name: case((sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
+        replaced: dict[str, ColumnElement[Any]] = {
+            name: offered[name]
+            for name in COLUMNS
+            if name not in (*SNAPSHOT_COLUMNS, "session_id", "logged_id", "created_at")
+        }
+        has_new_events = held.event_count.is_distinct_from(offered.event_count)
+        replaced["updated_at"] = case((has_new_events, offered.updated_at), else_=held.updated_at)
+        # What another loader said of a session stays where ours says nothing.
+        replaced |= {name: func.coalesce(offered[name], held[name]) for name in BEHAVIOUR_COLUMNS}
+        # What a backfill found stays its own, until a load has seen the address itself.
+        seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
+        is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))
+        kept |= {name: case((is_as_found, held[name])) for name in FOUND}
+        upsert = statement.on_conflict_do_update(
+            index_elements=[held.session_id],
+            set_=replaced
+            | kept
+            | {
+                "snapshot_gap": case((sealed, None), else_=offered.snapshot_gap),
+                "gap_checked_at": case((sealed, None), else_=offered.gap_checked_at),
+                "gap_run": case((sealed, None), else_=offered.gap_run),
+            },
+        )
+        self._written(upsert, summaries, run)
+        self._fingerprints.add(summaries)
+
+    def _written(self, upsert: Insert, summaries: Collection[SessionSummary], run: str) -> None:
+        """Write what is staged, and record how many sessions that seals."""
+        if all(summary.snapshot is None for summary in summaries):
+            self._connection.execute(upsert)
+            return
+        before = self._sealed_by(run, len(summaries))
+        self._connection.execute(upsert)
+        count_seals(self._connection, run, self._sealed_by(run, len(summaries)) - before)
+
+    def _sealed_by(self, run: str, count: int) -> int:
+        """Count the *count* staged sessions that a run sealed: another loader may have sealed some first."""
+        staged = rows_of(STAGE, count).c
+        offers = staged.snapshot_run.is_not(None)
+        held = session_summaries.c
+        query = select(func.count()).where(offers, held.session_id == staged.session_id, held.snapshot_run == run)
+        with seeking(self._connection):
+            return int(self._connection.execute(query).scalar_one())
+
+    def waiting(
+        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+    ) -> Sequence[SessionSummary]:
+        """Return a page of sessions that await their connect and that no other live run will judge."""
+        sessions = session_summaries.c
+        query = (
+            select(session_summaries)
+            .where(
+                sessions.snapshot_gap == Gap.AWAITING_CONNECT.value,
+                sessions.session_id > after,
+                sessions.gap_run.not_in(others_at_work(run, silent_since)),
+            )
+            .order_by(sessions.session_id)
+            .limit(limit)
+        )
+        if quiet_since is not None:
+            query = query.where(sessions.last_event_at < quiet_since)
+        return [summary_in(row) for row in self._connection.execute(query).mappings()]

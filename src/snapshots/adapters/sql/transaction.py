@@ -1,0 +1,94 @@
+"""All stores of a database, in one transaction."""
+
+from functools import cached_property
+
+from sqlalchemy import Connection
+
+from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
+from snapshots.adapters.sql.backfill.undo import SqlUndoing
+from snapshots.adapters.sql.connection import dialects
+from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
+from snapshots.adapters.sql.stores.corrections import SqlAudit
+from snapshots.adapters.sql.stores.event_lines import SqlEventLines
+from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
+from snapshots.adapters.sql.stores.inventory import SqlIpInventory
+from snapshots.adapters.sql.stores.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
+from snapshots.adapters.sql.stores.sessions import SqlSessionStore
+
+
+class SqlStores:
+    """All stores, over one connection."""
+
+    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+        self._connection = connection
+        self._shape = shape
+
+    @property
+    def connection(self) -> Connection:
+        """Return the connection, with its transaction."""
+        return self._connection
+
+    @property
+    def largest_asn(self) -> int:
+        """Return the largest AS number that a session can hold."""
+        return self._shape.largest_asn
+
+    @cached_property
+    def inventory(self) -> SqlIpInventory:
+        """Return the addresses."""
+        return SqlIpInventory(self._connection, self.sources, self._shape)
+
+    @cached_property
+    def counts(self) -> SqlInventoryCounts:
+        """Return the counters of addresses and networks."""
+        return SqlInventoryCounts(self._connection)
+
+    @cached_property
+    def sources(self) -> SqlFactSources:
+        """Return the builds of sources."""
+        return SqlFactSources(self._connection)
+
+    @cached_property
+    def sessions(self) -> SqlSessionStore:
+        """Return the sessions."""
+        return SqlSessionStore(self._connection, self._shape)
+
+    @cached_property
+    def open_sessions(self) -> SqlOpenSessions:
+        """Return the sessions without a snapshot."""
+        return SqlOpenSessions(self._connection, self.audit, self._shape)
+
+    @cached_property
+    def dead_letters(self) -> SqlDeadLetters:
+        """Return the lines that could not be loaded."""
+        return SqlDeadLetters(self._connection)
+
+    @cached_property
+    def event_lines(self) -> SqlEventLines:
+        """Return the lines of events that are kept."""
+        return SqlEventLines(self._connection)
+
+    @cached_property
+    def bookmarks(self) -> SqlBookmarks:
+        """Return how far contents were read."""
+        return SqlBookmarks(self._connection)
+
+    @cached_property
+    def runs(self) -> SqlRuns:
+        """Return the executions."""
+        return SqlRuns(self._connection)
+
+    @cached_property
+    def audit(self) -> SqlAudit:
+        """Return the doors to sealed sessions."""
+        return SqlAudit(self._connection, self._shape)
+
+    @cached_property
+    def undoing(self) -> SqlUndoing:
+        """Return what takes runs back."""
+        return SqlUndoing(self._connection, self.audit, self._shape)
+
+    def log_position(self) -> int | None:
+        """Return how far the log of the database is written."""
+        return dialects.log_position(self._connection)

@@ -1,0 +1,1 @@
+"""Corrections, pruning, adoption and copies."""

@@ -1,0 +1,116 @@
+"""Change or delete sealed sessions, on the record."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from snapshots.app.backfill.stages import still_counting
+from snapshots.app.errors import NoSuchSession
+from snapshots.app.ports.audit import Pruned
+from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+
+class AuditedChanges:
+    """
+    What an operator may do to sealed sessions. Each act is a run, and leaves a row that cannot be changed.
+
+    Args:
+        database: Where the sessions are.
+        clock: Tells when it was done.
+        new_run: Makes the name of a run.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, new_run: Callable[[], str]) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_run = new_run
+
+    def correct(
+        self,
+        session_id: str,
+        *,
+        reason: str,
+        asn: int | None = None,
+        country: str | None = None,
+        ip_type: IpType | None = None,
+    ) -> tuple[IpSnapshot | None, IpSnapshot]:
+        """
+        State facts of a sealed session anew; what is None stays as it is.
+
+        Returns:
+            The snapshot before and after; before is None if it is another loader's and cannot be read.
+
+        Raises:
+            NoSuchSession: There is none of that name, or it is open.
+            InvalidFact: Nothing is stated, or a fact is out of range.
+            StoreUnavailable: The database refused; nothing was changed.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores, self._run(stores, RunKind.CORRECT, now) as run:
+            before = self._held(stores, session_id)
+            after = IpSnapshot.corrected(before, asn=asn, country=country, ip_type=ip_type, at=now)
+            stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
+        return before, after
+
+    def take_out_sentinels(self, *, reason: str, dry_run: bool) -> int:
+        """
+        Take out what another loader wrote for facts that it did not know, such as the country "XX".
+
+        Args:
+            reason: Why; it is kept with each correction.
+            dry_run: Only count.
+
+        Returns:
+            How many sessions were corrected, or would be; those without any other fact are open then.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was changed.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            if dry_run:
+                return stores.audit.count_sentinels()
+            with self._run(stores, RunKind.CORRECT, now) as run:
+                return stores.audit.take_out_sentinels(reason=reason, run=run, made_at=now)
+
+    def prune(self, before: datetime, *, dry_run: bool) -> Pruned:
+        """
+        Delete the sessions that ended before a moment; addresses stay, and count what is left.
+
+        Args:
+            before: Aware, in UTC.
+            dry_run: Only count.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was deleted.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            if dry_run:
+                return stores.audit.would_prune(before)
+            with self._run(stores, RunKind.PRUNE, now) as run:
+                pruned = stores.audit.prune(before, run=run, made_at=now, counted_until=still_counting(stores))
+                stores.runs.remember(run, {"before": before.isoformat()})
+                stores.runs.note(run, {"sessions": pruned.sessions, "events": pruned.events}, at=now)
+                return pruned
+
+    @contextmanager
+    def _run(self, stores: Stores, kind: RunKind, now: datetime) -> Iterator[str]:
+        run = self._new_run()
+        stores.runs.begin(run, kind, at=now)
+        yield run
+        stores.runs.end(run, RunState.DONE, at=now)
+
+    @staticmethod
+    def _held(stores: Stores, session_id: str) -> IpSnapshot | None:
+        logged_id = session_id.partition("~")[0]
+        found = stores.sessions.find({session_id: (), logged_id: ()}).values()
+        for session in (summary for summaries in found for summary in summaries):
+            if session.session_id == session_id and session.is_sealed:
+                return session.snapshot
+        raise NoSuchSession(
+            f"there is no sealed session {session_id!r}; `snapshots explain` shows why a session has no snapshot"
+        )

@@ -1,0 +1,1 @@
+"""Write snapshots on sessions that were stored before."""

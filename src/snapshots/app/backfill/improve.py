@@ -1,0 +1,151 @@
+"""Replace snapshots by better ones, because an operator asks for it, on the record."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from snapshots.app.backfill.batch_runner import Pace, Place, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import StoreUnavailable
+from snapshots.app.liveness import begin_run
+from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+REASON = "improve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImproveReport:
+    """
+    What improving did, or would do.
+
+    Attributes:
+        run: The run that wrote; its name means nothing after a rehearsal.
+        is_done: Whether it came to its end.
+        looked_at: Sealed sessions that were looked at.
+        improved: Those that hold a better snapshot now, by what it was: "inferred to asof", "more facts".
+        set_aside: Those that the database refused, each with its reason.
+    """
+
+    run: str
+    is_done: bool
+    looked_at: int = 0
+    improved: dict[str, int] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
+
+
+class ImproveSnapshots:
+    """
+    Judges sealed sessions again, and replaces what `SnapshotPolicy.improves` allows, through the audit.
+
+    Args:
+        database: Where the sessions are.
+        service: Gives the snapshots.
+        policy: Says what is better.
+        steering: Drives the batches.
+        clock: Tells when something was done.
+        new_run: Makes the name of a run.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        service: SnapshotService,
+        policy: SnapshotPolicy,
+        steering: Steering,
+        *,
+        clock: Clock,
+        new_run: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._policy = policy
+        self._steering = steering
+        self._clock = clock
+        self._new_run = new_run
+
+    def run(
+        self,
+        observer: WorkObserver,
+        *,
+        pace: Pace | None = None,
+        is_rehearsal: bool = False,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> ImproveReport:
+        """
+        Improve until every sealed session was looked at, or until it is stopped; a new call begins anew.
+
+        Raises:
+            StoreUnavailable: The database failed as a whole; whole batches are stored.
+            SourceUnreadable: A source of facts cannot be read; likewise.
+        """
+        work = Work(run=self._new_run(), stages=[], pace=pace or Pace(), is_rehearsal=is_rehearsal)
+        work.stages = [
+            Stage(
+                name=REASON,
+                step=self._step(work),
+                first=self._first,
+                count=lambda _: 0,
+                forget=self._service.forget,
+            )
+        ]
+        if not is_rehearsal:
+            self._steering.retried(partial(self._begin, work.run), observer, is_stopped)
+        try:
+            is_done = self._steering.drive(work, observer, is_stopped)
+        except BaseException as error:
+            if not is_rehearsal:
+                with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                    self._end(work.run, RunState.after(error))
+            raise
+        finally:
+            if is_rehearsal:
+                self._service.forget()
+        if not is_rehearsal:
+            state = RunState.DONE if is_done else RunState.INTERRUPTED
+            self._steering.retried(partial(self._end, work.run, state), observer)
+        improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "set_aside"}}
+        return ImproveReport(
+            run=work.run,
+            is_done=is_done,
+            looked_at=work.counts["looked_at"],
+            improved=improved,
+            set_aside=work.set_aside,
+        )
+
+    def _begin(self, run: str) -> None:
+        with self._database.transaction() as stores:
+            begin_run(stores, run, RunKind.IMPROVE, at=self._clock.now())
+
+    def _end(self, run: str, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            stores.runs.end(run, state, at=self._clock.now())
+
+    def _step(self, work: Work) -> Callable[[Stores, str, int], Step]:
+        def step(stores: Stores, after: str, limit: int) -> Step:
+            page = stores.audit.sealed(after=after, limit=limit)
+            sightings = [session.sighting for session in page.sessions]
+            verdicts = self._service.judge_stored(sightings, stores, is_rehearsal=work.is_rehearsal)
+            better: dict[str, IpSnapshot] = {}
+            counts: Counter[str] = Counter(looked_at=len(page.sessions))
+            for session, offered in zip(page.sessions, verdicts, strict=True):
+                if isinstance(offered, IpSnapshot) and self._policy.improves(session.snapshot, offered):
+                    better[session.session_id] = offered
+                    counts[_gain(session.snapshot, offered)] += 1
+            stores.audit.replace(better, reason=REASON, run=work.run, made_at=self._clock.now())
+            return Step(page.last, len(page.sessions), counts)
+
+        return step
+
+    @staticmethod
+    def _first(stores: Stores, after: str) -> Place | None:
+        page = stores.audit.sealed(after=after, limit=1)
+        return Place(page.last, page.sessions[0].session_id) if page.sessions else None
+
+
+def _gain(held: IpSnapshot, offered: IpSnapshot) -> str:
+    return "more facts" if held.method is offered.method else f"{held.method.value} to {offered.method.value}"

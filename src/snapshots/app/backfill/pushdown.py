@@ -1,0 +1,49 @@
+"""Let the store settle what it can by itself, where that pays."""
+
+from collections import Counter
+
+from snapshots.app.enrich.apply_verdicts import Settling, verdicts_counted
+from snapshots.app.ports.database import Stores
+from snapshots.app.ports.sessions import SettledByStore
+
+PAGES_UNASKED = 8
+"""For how many pages the store is not asked again after it left more than half of a page to the program."""
+
+
+class StoreFirst:
+    """
+    Asks the store to settle pages of sessions that nobody judged, by the verdicts that are remembered.
+
+    Args:
+        settling: Knows the verdicts.
+        run: The run that writes.
+    """
+
+    def __init__(self, settling: Settling, run: str) -> None:
+        self._settling = settling
+        self._run = run
+        self._unasked = 0
+
+    @property
+    def is_asked_next(self) -> bool:
+        """Whether the store is asked for the next page."""
+        return self._unasked == 0
+
+    def settle(self, stores: Stores, *, after: str, limit: int) -> SettledByStore | None:
+        """Return what the store settled of a page; None if the page is the program's."""
+        if limit == 1:  # a row that was refused with others is judged in the program, and maybe set aside
+            return None
+        if self._unasked:
+            self._unasked -= 1
+            return None
+        known = self._settling.settle_remembered(stores, run=self._run, after=after, limit=limit)
+        if known is None or known.left > known.verdicts.total():
+            self._unasked = PAGES_UNASKED
+        return known
+
+
+def counts_of(known: SettledByStore | None) -> Counter[str]:
+    """Return what the store settled, by the names that a run keeps counts under."""
+    if known is None:
+        return Counter()
+    return verdicts_counted(known.verdicts) + Counter(judged=known.verdicts.total(), found=known.found)

@@ -1,0 +1,341 @@
+"""Give stored sessions the snapshot that they lack: watched, resumable, and the same when it is rehearsed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from hashlib import blake2b
+
+from snapshots.app.backfill.batch_runner import LARGEST_BATCH, Pace, Steering, Step, Work, WorkObserver
+from snapshots.app.backfill.prefetch import ReadAhead
+from snapshots.app.backfill.stages import Journey, last_done, unfinished
+from snapshots.app.backfill.worker import FarEnd
+from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import (
+    NoSuchRun,
+    StoreBusy,
+    StoreGone,
+    StoreReplaced,
+    StoreUnavailable,
+    StoreUnusable,
+)
+from snapshots.app.liveness import begin_run
+from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.runs import RunKind, RunRecord, RunState
+from snapshots.app.ports.sessions import Judged, Span
+from snapshots.app.retry import patiently
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillReport:
+    """
+    What a backfill did, or would do.
+
+    Attributes:
+        run: The run that wrote; its name means nothing after a rehearsal.
+        is_done: Whether it came to its end; else it can be resumed.
+        judged: Sessions that were looked at.
+        sealed: Those that received their snapshot, by its method.
+        left_open: Those that did not, by the reason.
+        found: Those whose address was found elsewhere than in their row.
+        lost: Those that somebody else sealed or changed in between; they count among the judged only.
+        set_aside: Those that the database refused, each with its reason.
+        samples: Some of the judged, of every verdict.
+        seconds: How long it took.
+        written_bytes: How many bytes the database writes to its log for each session, as far as it can tell.
+    """
+
+    run: str
+    is_done: bool
+    judged: int = 0
+    sealed: Mapping[Method, int] = field(default_factory=dict)
+    left_open: Mapping[Gap, int] = field(default_factory=dict)
+    found: int = 0
+    lost: int = 0
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    samples: Sequence[Judged] = ()
+    seconds: float = 0.0
+    written_bytes: float | None = None
+
+
+class BackfillSnapshots:
+    """
+    Judges every open session that another loader left, that an undo opened, or that may be judged otherwise by now.
+
+    Args:
+        database: Where the sessions are.
+        service: Gives the snapshots.
+        settling: Judges a page of sessions, and writes.
+        steering: Drives the batches.
+        clock: Tells when something was done.
+        stopwatch: Returns seconds from an arbitrary start.
+        new_run: Makes the name of a run.
+        ahead: Reads the next batch while one is written.
+        far_end: Helps where there is much to judge.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        service: SnapshotService,
+        settling: Settling,
+        steering: Steering,
+        *,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        new_run: Callable[[], str],
+        ahead: ReadAhead[FoundPage],
+        far_end: FarEnd,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._settling = settling
+        self._steering = steering
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._new_run = new_run
+        self._ahead = ahead
+        self._far_end = far_end
+
+    def run(
+        self,
+        observer: WorkObserver,
+        *,
+        pace: Pace | None = None,
+        again: bool = False,
+        is_stopped: Callable[[], bool] = lambda: False,
+        beside: Callable[[str], Iterable[Mapping[str, int]]] = lambda _: (),
+    ) -> BackfillReport:
+        """
+        Backfill until nothing is left to judge, or until it is stopped.
+
+        Args:
+            observer: Is told how it goes on.
+            pace: How fast.
+            again: Also judge sessions again of whose address nothing was learned since.
+            is_stopped: Says whether to stop after the batch in hand.
+            beside: Judges first what `judge_span` of other processes can for the run, and returns what became of it.
+
+        Raises:
+            StoreUnavailable: The database failed as a whole; whole batches are stored, and `resume` goes on.
+            SourceUnreadable: A source of facts cannot be read; likewise.
+        """
+        run, now = self._new_run(), self._clock.now()
+        settings = self._steering.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
+        counts = Counter[str]()
+        try:
+            for done in beside(run):
+                counts.update(done)
+        except BaseException:
+            with self._database.transaction() as stores:
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())
+            raise
+        record = RunRecord(
+            run=run,
+            kind=RunKind.BACKFILL,
+            state=RunState.RUNNING,
+            began_at=now,
+            heard_at=now,
+            settings=settings,
+            counts=counts,
+        )
+        return self._carry_on(record, observer, pace or Pace(), is_stopped, has_begun=bool(counts))
+
+    def resume(
+        self,
+        run: str | None,
+        observer: WorkObserver,
+        *,
+        pace: Pace | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> BackfillReport:
+        """
+        Go on with a backfill that was stopped or died. If it is still under way, the process that did it stops.
+
+        Args:
+            run: Its name; None for the newest that did not come to its end.
+            observer: Is told how it goes on.
+            pace: How fast.
+            is_stopped: Says whether to stop after the batch in hand.
+
+        Raises:
+            NoSuchRun: There is none to resume, or it was judged by other rules.
+            StoreUnavailable: As for `run`.
+            SourceUnreadable: As for `run`.
+        """
+        with self._database.transaction() as stores:
+            record = _resumable(stores, run)
+            if record.settings.get("rules") != self._rules():
+                raise NoSuchRun(
+                    f"the run {record.run} was started with other options; repeat them,"
+                    " or start a new backfill without --resume"
+                )
+            taken = {**record.settings, "owner": self._new_run()}
+            stores.runs.remember(record.run, taken)
+            stores.runs.resume(record.run, at=self._clock.now())
+        return self._carry_on(replace(record, settings=taken), observer, pace or Pace(), is_stopped, has_begun=True)
+
+    def judge_span(self, run: str, span: Span, sleep: Callable[[float], None]) -> Mapping[str, int]:
+        """
+        Judge sessions of a span that nobody judged, for a run that another process began and will end.
+
+        What the database refuses is left to that process.
+
+        Args:
+            run: The run that writes.
+            span: Where the sessions lie.
+            sleep: Waits for some seconds.
+
+        Returns:
+            What became of them, by the names that a run keeps its counts under.
+
+        Raises:
+            StoreBusy: Others stood in the way to the last; what was judged before is stored.
+            StoreGone: The database could not be reached to the last; likewise.
+            StoreUnusable: Rights or space are missing; likewise.
+            SourceUnreadable: A source of facts cannot be read; likewise.
+        """
+        nobody = ReadAhead[FoundPage](None)  # else beyond the span
+        journey = Journey(run, self._database, self._settling, self._clock, nobody, far_end=self._far_end)
+        stage, counts = journey.stages({})[0], Counter[str]()
+
+        def batch(after: str) -> Step:
+            try:
+                with self._database.transaction() as stores:
+                    stores.open_sessions.keep_to(span)
+                    step = stage.step(stores, after, LARGEST_BATCH)
+                    stores.runs.note(run, None, at=self._clock.now())
+            except BaseException:
+                stage.forget()
+                raise
+            return step
+
+        after, is_last = span.after, False
+        while not is_last:
+            try:
+                step = patiently(partial(batch, after), sleep)
+            except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
+                raise
+            except StoreUnavailable:
+                return counts
+            counts.update(step.counts)
+            after, is_last = step.last, not step.last
+        return counts
+
+    def rehearse(
+        self, observer: WorkObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
+    ) -> BackfillReport:
+        """
+        Do what `run` does but store nothing, and return what it would do.
+
+        The first batch is written and rolled back, to measure it; of the others only the verdicts are reached.
+        """
+        with self._database.transaction(rehearse=True) as stores:
+            settings = {"again": str(again or self._rules_changed(stores))}
+        journey = self._journey(self._new_run(), is_rehearsal=True)
+        work = Work(run=journey.run, stages=journey.stages(settings), pace=Pace(), is_rehearsal=True)
+        begun_at = self._stopwatch()
+        try:
+            is_done = self._steering.drive(work, observer, is_stopped)
+        finally:
+            self._service.forget()
+        return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
+
+    def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
+        with self._database.transaction() as stores:
+            settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
+            begin_run(stores, run, RunKind.BACKFILL, at=now, settings=settings)
+        return settings
+
+    def _carry_on(
+        self,
+        record: RunRecord,
+        observer: WorkObserver,
+        pace: Pace,
+        is_stopped: Callable[[], bool],
+        *,
+        has_begun: bool,
+    ) -> BackfillReport:
+        journey = self._journey(record.run, has_begun=has_begun)
+        work = Work(
+            run=record.run,
+            stages=journey.stages(record.settings),
+            pace=pace,
+            position=record.position,
+            counts=Counter(record.counts),
+            owner=record.settings["owner"],
+        )
+        begun_at = self._stopwatch()
+        try:
+            is_done = self._steering.drive(work, observer, is_stopped)
+        except BaseException as error:
+            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                self._end(journey, work, RunState.after(error))
+            raise
+        state = RunState.DONE if is_done else RunState.INTERRUPTED
+        self._steering.retried(partial(self._end, journey, work, state), observer)
+        return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
+
+    def _end(self, journey: Journey, work: Work, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            now = self._clock.now()
+            stores.counts.recount_networks(counted_at=now)
+            if work.is_owned(stores):
+                if journey.learned_until is not None:
+                    stores.runs.remember(work.run, {"learned_until": journey.learned_until.isoformat()})
+                stores.runs.end(work.run, state, at=now)
+            work.set_aside = dict(stores.runs.set_aside_by(work.run))
+
+    def _journey(self, run: str, *, is_rehearsal: bool = False, has_begun: bool = False) -> Journey:
+        self._ahead.drop()
+        return Journey(
+            run,
+            self._database,
+            self._settling,
+            self._clock,
+            self._ahead,
+            far_end=self._far_end,
+            is_rehearsal=is_rehearsal,
+            has_begun=has_begun,
+        )
+
+    def _rules(self) -> str:
+        return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()
+
+    def _rules_changed(self, stores: Stores) -> bool:
+        last = last_done(stores)
+        return last is None or last.settings.get("rules") != self._rules()
+
+
+def _resumable(stores: Stores, run: str | None) -> RunRecord:
+    if run is None:
+        left = unfinished(stores)
+        if not left:
+            raise NoSuchRun("there is no backfill to resume; start one without --resume")
+        return left[0]
+    record = stores.runs.find(run)
+    if record is None or record.kind is not RunKind.BACKFILL or record.state in {RunState.DONE, RunState.UNDONE}:
+        raise NoSuchRun(f"there is no backfill {run} to resume")
+    return record
+
+
+def _report(journey: Journey, work: Work, *, is_done: bool, seconds: float) -> BackfillReport:
+    counts = work.counts
+    return BackfillReport(
+        run=journey.run,
+        is_done=is_done,
+        judged=counts["judged"],
+        sealed={m: counts[f"sealed:{m.value}"] for m in Method if counts[f"sealed:{m.value}"]},
+        left_open={gap: counts[f"open:{gap.value}"] for gap in Gap if counts[f"open:{gap.value}"]},
+        found=counts["found"],
+        lost=counts["lost"],
+        set_aside=work.set_aside,
+        samples=journey.samples,
+        seconds=seconds,
+        written_bytes=journey.written_bytes,
+    )

@@ -1,0 +1,1 @@
+"""Look up facts and write snapshots."""

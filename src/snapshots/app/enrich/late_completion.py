@@ -1,0 +1,109 @@
+"""Complete sessions whose address learned something after they were judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.liveness import begin_run
+from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.runs import SIGN_OF_LIFE, RunKind, RunState
+from snapshots.app.ports.sessions import OpenCase
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+PAGE = 1000
+
+LOOKED_THROUGH = "completed_until"
+"""Key under which a load stores the newest learned_at before it searched for sessions to complete."""
+
+LATEST = 100
+"""How many of the newest loads are searched for the last position; clocks may disagree about their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """
+    What judging open sessions again did.
+
+    Attributes:
+        run: The run that wrote; None if there was nothing to do.
+        judged: Sessions that were judged again.
+        sealed: Those that received their snapshot.
+    """
+
+    run: str | None = None
+    judged: int = 0
+    sealed: int = 0
+
+
+class LateCompletion:
+    """
+    Judges open sessions again, once for each time that their address learned something.
+
+    Args:
+        database: Where the sessions are.
+        settling: Judges a page of them.
+        clock: Tells when sessions were judged.
+        new_run: Makes the name of a run.
+    """
+
+    def __init__(self, database: Database, settling: Settling, *, clock: Clock, new_run: Callable[[], str]) -> None:
+        self._database = database
+        self._settling = settling
+        self._clock = clock
+        self._new_run = new_run
+
+    def complete(self, *, by: str | None = None) -> Completed:
+        """
+        Judge open sessions with new facts, in pages of one transaction each.
+
+        Args:
+            by: The load, which starts at the position of earlier loads and stores its own; None to search everything.
+
+        Raises:
+            StoreUnavailable: The database failed; completed pages are stored, and a repeated call continues.
+        """
+        try:
+            if by is None:
+                return self._completed()
+            with self._database.transaction() as stores:
+                until = stores.inventory.learned_last()
+                is_needed = stores.open_sessions.may_have_learned(since=_looked_through(stores))
+            done = self._completed() if is_needed else Completed()
+            with self._database.transaction() as stores:
+                if until is not None:
+                    stores.runs.remember(by, {LOOKED_THROUGH: until.isoformat()})
+        except BaseException:
+            self._settling.forget()
+            raise
+        return done
+
+    def _completed(self) -> Completed:
+        run, after, judged, sealed = self._new_run(), "", 0, 0
+        while True:
+            now = self._clock.now()
+            with self._database.transaction() as stores:
+                silent_since = now - SIGN_OF_LIFE
+                found = self._settling.read(
+                    OpenCase.LEARNED, stores, run=run, silent_since=silent_since, after=after, limit=PAGE
+                )
+                page = self._settling.settle(found, stores, run=run, now=now)
+                if page.judged and not judged:
+                    begin_run(stores, run, RunKind.LATE, at=now)
+                judged += len(page.judged)
+                written = [each for each in page.judged if each.session.session_id not in page.lost]
+                sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
+                if judged:
+                    stores.runs.note(run, {"judged": judged, "sealed": sealed}, at=now)
+                if not page.last:
+                    if judged:
+                        stores.runs.end(run, RunState.DONE, at=now)
+                    return Completed(run=run if judged else None, judged=judged, sealed=sealed)
+            after = page.last
+
+
+def _looked_through(stores: Stores) -> datetime | None:
+    """Return the newest stored position of the newest loads; None if there is none."""
+    loads = stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD])
+    kept = [datetime.fromisoformat(load.settings[LOOKED_THROUGH]) for load in loads if LOOKED_THROUGH in load.settings]
+    return max(kept, default=None)

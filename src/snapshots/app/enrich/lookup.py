@@ -1,0 +1,185 @@
+"""Look addresses up in every registered build, and learn what each says."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+
+from snapshots.app.ports.database import Clock, Document, FactSource, Shelf, Stores
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.network_name import NetworkName, newest_name
+from snapshots.domain.facts.observation import NOTHING, IpFacts, IpObservation
+from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
+
+ENRICHMENT = "cowrieprocessor"
+"""As which source the documents of another loader's enrichment are known; each address has its own date."""
+
+
+class Lookups:
+    """
+    Brings addresses up to the newest registered build. What no build knows is learned too: silence.
+
+    Args:
+        shelf: Where the data of builds stands.
+        reader: Says which facts of an address are shown as its newest.
+        clock: Tells when something was learned.
+        facts_in: Reads the facts in a document of another loader's enrichment; None if there are none.
+    """
+
+    def __init__(
+        self, shelf: Shelf, reader: AsOfReader, clock: Clock, facts_in: Callable[[object], IpFacts] | None = None
+    ) -> None:
+        self._shelf = shelf
+        self._facts_in = facts_in or (lambda _: NOTHING)
+        self._reader = reader
+        self._clock = clock
+
+    def register(self, stores: Stores) -> Sequence[RegisteredBuild]:
+        """Record the builds that come with the program and the settings, and return them."""
+        now = self._clock.now()
+        known = {(b.build.name, b.build.built_at): b for b in stores.sources.registered()}
+        builds = [source.build for source in self._shelf.current()]
+        return [
+            known.get((build.name, build.built_at)) or stores.sources.register(build, registered_at=now)
+            for build in builds
+        ]
+
+    def catch_up(self, behind: Mapping[IpAddress, int], stores: Stores) -> int:
+        """
+        Look addresses up in the builds that were registered since they were looked up last.
+
+        Of those that nobody looked up yet, what another loader's enrichment wrote is read too.
+
+        Args:
+            behind: Addresses, each with the number of the build up to which it was looked up.
+            stores: The transaction in which it is done.
+
+        Returns:
+            How many observations were added or lengthened.
+
+        Raises:
+            SourceUnreadable: The data of a build cannot be read.
+        """
+        if not behind:
+            return 0
+        registered = stores.sources.registered()
+        routable = {address: number for address, number in behind.items() if address.is_routable}
+        lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
+        opened = [(b.number, source) for b in lacking if (source := self._shelf.open(b.build)) is not None]
+        wanted = [
+            (source, [address for address, number in routable.items() if number < until]) for until, source in opened
+        ]
+        until = registered[-1].number if registered else 0
+        new = frozenset(address for address, number in behind.items() if not number)
+        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=behind, until=until, new=new)
+        return learned + self.read_documents(stores.inventory.documents_of(new), stores)
+
+    def look_up(self, addresses: Collection[IpAddress], source: FactSource, number: int, stores: Stores) -> int:
+        """Look addresses up in the build of a number, and return how many observations were added or lengthened."""
+        routable = [address for address in addresses if address.is_routable]
+        calendar = BuildCalendar.of(stores.sources.registered())
+        return self._learn([(source, routable)], calendar, stores, looked_up=addresses, since=number - 1, until=number)
+
+    def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
+        """Learn what another loader's enrichment says of addresses, and return how many observations were added."""
+        if not documents:
+            return 0
+        calendar = BuildCalendar.of(stores.sources.registered())
+        said = [
+            (
+                IpObservation(
+                    address=document.address,
+                    source=ENRICHMENT,
+                    observed_at=document.written_at,
+                    confirmed_until=document.written_at,
+                    facts=self._facts_in(document.content),
+                )
+            )
+            for document in documents
+            if document.address.is_routable
+        ]
+        held = stores.inventory.history_of({each.address for each in said})
+        known = {(o.address, o.source, o.observed_at) for history in held.values() for o in history}
+        learned = [
+            each
+            for each in said
+            if each.facts != NOTHING and (each.address, each.source, each.observed_at) not in known
+        ]
+        organizations: dict[int, NetworkName] = {}
+        for each in learned:
+            _add_name(organizations, each.facts, each.observed_at)
+        shown = {each.address: self._newest([*held.get(each.address, ()), each], calendar) for each in learned}
+        stores.inventory.learn(
+            learned,
+            organizations,
+            {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
+            learned_at=self._clock.now(),
+        )
+        return len(learned)
+
+    def show_again(self, addresses: Collection[IpAddress], stores: Stores) -> None:
+        """Show the newest facts of addresses anew, because a build does not count any more."""
+        calendar = BuildCalendar.of(stores.sources.registered())
+        histories = stores.inventory.history_of(addresses)
+        shown = {address: self._newest(history, calendar) for address, history in histories.items()}
+        stores.inventory.forget_newest(addresses)
+        known = {address: snapshot for address, snapshot in shown.items() if snapshot is not None}
+        stores.inventory.learn([], {}, known, learned_at=self._clock.now())
+
+    def _learn(
+        self,
+        wanted: Sequence[tuple[FactSource, Sequence[IpAddress]]],
+        calendar: BuildCalendar,
+        stores: Stores,
+        *,
+        looked_up: Collection[IpAddress] = (),
+        since: int = 0,
+        until: int = 0,
+        new: AbstractSet[IpAddress] = frozenset(),
+    ) -> int:
+        """Ask each source, and learn; *new* addresses have no history that would have to be read."""
+        touched = {address for _, addresses in wanted for address in addresses} - new
+        held = stores.inventory.history_of(touched) if touched else {}
+        histories = {address: list(said) for address, said in held.items()}
+        learned: dict[tuple[IpAddress, str, object], IpObservation] = {}
+        organizations: dict[int, NetworkName] = {}
+        for source, addresses in wanted:
+            build = source.build
+            spoken_of = [address for address in addresses if address.version in source.versions]
+            said = source.look_up(spoken_of) if spoken_of else {}
+            for address in spoken_of:
+                facts = said.get(address, NOTHING)
+                _add_name(organizations, facts, build.built_at)
+                history = histories.setdefault(address, [])
+                own = [o for o in history if o.source == build.name]
+                for each in calendar.extended(own, address, facts, build=build):
+                    key = (each.source, each.observed_at)
+                    learned[address, *key] = each
+                    history[:] = [o for o in history if (o.source, o.observed_at) != key]
+                    history.append(each)
+        shown = {key[0]: self._newest(histories[key[0]], calendar) for key in learned}
+        stores.inventory.learn(
+            list(learned.values()),
+            organizations,
+            {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
+            learned_at=self._clock.now(),
+            looked_up=looked_up,
+            since=since,
+            until=until,
+        )
+        return len(learned)
+
+    def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
+        at = max(said.confirmed_until for said in history)
+        considered = calendar.nearest(history, at)
+        snapshot = self._reader.read(considered, at=at).snapshot
+        return current_facts(snapshot, considered, history, at) if snapshot is not None else None
+
+
+def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:
+    """Add what a network is called, unless the name that is there is to be kept."""
+    if facts.asn is None or facts.organization is None:
+        return
+    stated = NetworkName(facts.organization, stated_at)
+    organizations[facts.asn] = newest_name(organizations.get(facts.asn, stated), stated)

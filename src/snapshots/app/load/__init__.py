@@ -1,0 +1,1 @@
+"""Load Cowrie's logs."""

@@ -1,0 +1,165 @@
+"""What was read and is not stored yet, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from snapshots.app.load.dead_letters import RejectedLines
+from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.ports.logs import DeadLetter, EventPart
+from snapshots.domain.session.session import SessionAggregate
+
+SELDOM = (50_000, 20, 20)
+"""How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSize:
+    """
+    When a batch is stored: as soon as one of these is reached.
+
+    Attributes:
+        lines: Lines read.
+        sessions: Logged ids read. Each takes more memory than ten lines: its row, its address and the facts of that.
+        bytes: Bytes of lines that are kept as they are.
+        seconds: Time since the batch began.
+    """
+
+    lines: int = 20_000
+    sessions: int = 2_000
+    bytes: int = 16 * 1024 * 1024
+    seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """
+    What a load did.
+
+    Attributes:
+        run: The run that wrote.
+        sources: Files and streams read.
+        unchanged: Those without new data.
+        lines: Lines read.
+        events: Events that were new.
+        repeated: Events that were already stored.
+        sessions_added: Sessions that were new.
+        sessions_changed: Sessions that were stored before and grew.
+        sealed: Sessions that received their snapshot.
+        inferred: Sealed sessions with at least one fact that was stated only after the attack.
+        left_open: Sessions that were read and hold no snapshot.
+        dead_letters: Invalid lines that were stored.
+        known_letters: Invalid lines that were already stored.
+        not_kept: Invalid lines that were only counted, because their content has too many.
+        unfinished: Contents with an incomplete end that may still be written; the next load reads it again.
+        empty: Contents without a line.
+        problems: A message for each input that could not be loaded.
+        reused_ids: Sessions stored under a qualified name, because another session has the same id.
+        late_sightings: Sealed sessions with an earlier sighting in this load; they are unchanged.
+        completed: Sessions of earlier loads that were sealed because of new facts.
+        latest_attack: The latest sighting of a session that received its snapshot, in UTC; None if none did.
+    """
+
+    run: str
+    sources: int = 0
+    unchanged: int = 0
+    lines: int = 0
+    events: int = 0
+    repeated: int = 0
+    sessions_added: int = 0
+    sessions_changed: int = 0
+    sealed: int = 0
+    inferred: int = 0
+    left_open: int = 0
+    dead_letters: int = 0
+    known_letters: int = 0
+    not_kept: int = 0
+    unfinished: int = 0
+    empty: int = 0
+    reused_ids: int = 0
+    late_sightings: int = 0
+    completed: int = 0
+    latest_attack: datetime | None = None
+    problems: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Return every count by its name."""
+        return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
+
+    def __add__(self, other: "LoadReport") -> "LoadReport":
+        latest = max((at for at in (self.latest_attack, other.latest_attack) if at is not None), default=None)
+        sums = {name: count + getattr(other, name) for name, count in self.counts().items()}
+        return replace(self, latest_attack=latest, problems=self.problems + other.problems, **sums)
+
+
+class ReadSession(NamedTuple):
+    """
+    What was read of a session, under the id that was logged.
+
+    Attributes:
+        aggregate: Its events.
+        lines: The lines to keep of them, by their fingerprints.
+    """
+
+    aggregate: SessionAggregate
+    lines: Mapping[int, bytes]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read and is not stored yet."""
+
+    started_at: float
+    pending: dict[str, SessionAggregate] = field(default_factory=dict)
+    texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+    marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
+    lines: int = 0
+    events: int = 0
+    bytes: int = 0
+
+    def take(self, rejected: RejectedLines, line: LogEvent | BadLine) -> None:
+        """Count a line; an invalid one is added to the rejected lines of its content."""
+        self.lines += 1
+        if isinstance(line, BadLine):
+            letter = rejected.letter_of(line)
+            if letter is not None:
+                self.letters.append(letter)
+                self.bytes += len(line.payload)
+            return
+        logged_id, event, text = line
+        aggregate = self.pending.get(logged_id)
+        if aggregate is None:
+            aggregate = self.pending[logged_id] = SessionAggregate.of(logged_id)
+        aggregate.add(event)
+        self.events += 1
+        if text is not None:
+            self.texts.setdefault((logged_id, event.fingerprint), text)
+            self.bytes += len(text)
+
+    def put(self, session: ReadSession) -> None:
+        """Count what was read of a session elsewhere."""
+        logged = session.aggregate
+        held = self.pending.get(logged.session_id)
+        self.pending[logged.session_id] = logged if held is None else held.merge(logged)
+        self.lines += len(logged.events)
+        self.events += len(logged.events)
+        for mark, text in session.lines.items():
+            self.texts.setdefault((logged.session_id, mark), text)
+            self.bytes += len(text)
+
+    def is_full(self, size: BatchSize) -> bool:
+        """Whether it is to be stored, whatever the time is."""
+        return self.lines >= size.lines or len(self.pending) >= size.sessions or self.bytes >= size.bytes
+
+    def kept_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
+        """Return the lines that are to be kept of a session behind a logged id, in the order of time."""
+        events = sorted(aggregate.events.values(), key=lambda event: (event.at, event.fingerprint))
+        keys = ((logged_id, event.fingerprint) for event in events)
+        return EventPart(aggregate.session_id, [self.texts[key] for key in keys if key in self.texts])
+
+    def set_mark(self, source: LogSource) -> None:
+        """Remember how far a content was read, if it can be known again."""
+        if source.head:
+            self.marks.append((source, source.mark()))

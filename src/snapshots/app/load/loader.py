@@ -1,0 +1,361 @@
+"""Load log lines: count them into sessions, and give every session its snapshot."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from snapshots.app.enrich.late_completion import LateCompletion
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import LogUnreadable, StoreUnavailable
+from snapshots.app.liveness import Presence, begin_load
+from snapshots.app.load.batch import Batch, BatchSize, LoadReport, ReadSession
+from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
+from snapshots.app.load.progress import BatchLoaded, LoadObserver
+from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.ports.runs import SIGN_OF_LIFE, RunState
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.app.retry import ignore, patiently
+from snapshots.domain.session.session_id_reuse import tell_apart
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.snapshot import Method
+
+PAGE = 1000
+
+STILL_WRITTEN = timedelta(hours=1)
+"""A file modified within this time may still be written: its incomplete end is read again later."""
+
+LINES_BETWEEN_LOOKS = 255
+"""A file is read this many lines on (a power of two, less one) before the time is looked at again."""
+
+
+class BulkLoader:
+    """
+    Loads contents of log lines, each from where it was left, in batches of one transaction each.
+
+    Every event is counted once, however often and in whatever file it is read; an interrupted load is simply started
+    again.
+
+    Args:
+        database: Where everything is stored.
+        service: Gives the snapshots.
+        completion: Judges sessions again whose address learned something.
+        clock: Tells when things were stored.
+        stopwatch: Returns seconds from an arbitrary start, for batches and rates.
+        new_run: Makes the name of a run.
+        sleep: Waits for some seconds.
+        presence: Knows which loads died.
+        size: When a batch is stored.
+        tell: Called with one sentence when a wait takes long.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        service: SnapshotService,
+        completion: LateCompletion,
+        *,
+        clock: Clock,
+        stopwatch: Callable[[], float],
+        new_run: Callable[[], str],
+        sleep: Callable[[float], None],
+        presence: Presence,
+        size: BatchSize | None = None,
+        tell: Callable[[str], None] = ignore,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._completion = completion
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._new_run = new_run
+        self._retried = partial(patiently, rest=sleep, tell=tell)
+        self._presence = presence
+        self._size = size or BatchSize()
+
+    def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
+        """
+        Read every source to its end, and store what is new.
+
+        Sessions without a connect receive their snapshot when all sources are read, because a connect
+        in a later file would name their address with more authority.
+
+        Args:
+            sources: What to read, the oldest first.
+            observer: Is told about each batch.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreUnavailable: The database failed; whole batches are stored, and the same call goes on.
+            SourceUnreadable: A source of facts failed; likewise.
+        """
+        return self.load_by(lambda run: self.read(run, sources, observer), observer)
+
+    def load_by(
+        self, read: Callable[[str], Iterable[LoadReport]], observer: LoadObserver, *, run: str | None = None
+    ) -> LoadReport:
+        """
+        Do what `load` does, where the sources are read and stored in another way.
+
+        Args:
+            read: Reads and stores everything for a run, and tells what that did step by step.
+            observer: Is told about the sessions that are judged at the end.
+            run: The run's name; None for a new one.
+
+        Returns:
+            What was done.
+
+        Raises:
+            StoreUnavailable: As for `load`.
+            SourceUnreadable: Likewise.
+        """
+        run = run or self._new_run()
+        self._retried(partial(self._begin, run))
+        report = LoadReport(run=run)
+        try:
+            for step in read(run):
+                report += step
+            for step in self.judge_waiting(run, observer):
+                report += step
+            self._retried(partial(self._end, report, RunState.DONE))
+        except BaseException as error:
+            with suppress(StoreUnavailable):  # the run soon counts as dead, and the original error is raised
+                self._end(report, RunState.after(error))
+            raise
+        completed = self._retried(partial(self._completion.complete, by=run)).sealed
+        return replace(report, completed=completed)
+
+    def _begin(self, run: str) -> None:
+        with self._database.transaction() as stores:
+            begin_load(stores, run, self._presence, at=self._clock.now())
+            self._service.register_sources(stores)
+
+    def _end(self, report: LoadReport, state: RunState) -> None:
+        with self._database.transaction() as stores:
+            stores.counts.recount_networks(counted_at=self._clock.now())
+            stores.runs.note(report.run, report.counts(), at=self._clock.now())
+            stores.runs.end(report.run, state, at=self._clock.now())
+
+    def read(
+        self,
+        run: str,
+        sources: Iterable[LogSource],
+        observer: LoadObserver,
+        rejected_in: dict[str, RejectedLines] | None = None,
+    ) -> Iterable[LoadReport]:
+        """
+        Read every source to its end and store new events; sessions without a connect are judged later.
+
+        Args:
+            run: The run that writes.
+            sources: What to read.
+            observer: Is told about each batch.
+            rejected_in: Rejected lines so far by content, for a run that reads its contents repeatedly.
+
+        Yields:
+            A report of each batch. A source that cannot be read is one of its problems; all others are read.
+        """
+        batch = Batch(self._stopwatch())
+        name = "-"
+        rejected_in = {} if rejected_in is None else rejected_in
+        for source in sources:
+            name, is_stream = source.name, source.size is None
+            observer.source_opened(name, source.size)
+            line: LogEvent | BadLine | None = None
+            events = -batch.events
+            try:
+                self._resume(source)
+                rejected = rejected_in.setdefault(source.head or name, RejectedLines(name))
+                rejected.begin(may_grow=self._may_grow(source))
+                left_out = rejected.left_out
+                for line in source.lines():
+                    batch.take(rejected, line)
+                    is_full = batch.is_full(self._size)
+                    if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
+                        continue
+                    observer.bytes_read(source.progress())
+                    if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
+                        batch.set_mark(source)
+                        events += batch.events
+                        yield self._retried(partial(self._store, run, batch, name, observer))
+                        batch = Batch(self._stopwatch())
+            except LogUnreadable as error:  # such as because it was renamed in between
+                yield LoadReport(run=run, sources=1, problems=(str(error),))
+                continue
+            observer.bytes_read(source.progress())
+            if line is not None:
+                batch.set_mark(source)
+            if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage is always the last item
+                observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
+            if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
+                batch.letters.append(rest)
+            holds_events = bool(events + batch.events or source.head)
+            yield LoadReport(
+                run=run,
+                sources=1,
+                unchanged=int(line is None and holds_events),
+                empty=int(line is None and not holds_events),
+                unfinished=int(rejected.is_unfinished),
+                not_kept=rejected.left_out - left_out,
+                problems=(_without_events(source, rejected),)
+                if source.is_named and rejected.why and not holds_events
+                else (),
+            )
+        if batch.lines or batch.marks:
+            yield self._retried(partial(self._store, run, batch, name, observer))
+
+    def _may_grow(self, source: LogSource) -> bool:
+        """Whether a content was modified so recently that its end may still be written."""
+        return source.modified_at is not None and abs(self._clock.now() - source.modified_at) < STILL_WRITTEN
+
+    def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
+        """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
+        batch = Batch(self._stopwatch())
+        for session in sessions:
+            batch.put(session)
+            if batch.is_full(self._size) or self._stopwatch() - batch.started_at >= self._size.seconds:
+                yield self._retried(partial(self._store, run, batch, "-", observer))
+                batch = Batch(self._stopwatch())
+        if batch.pending:
+            yield self._retried(partial(self._store, run, batch, "-", observer))
+
+    def _resume(self, source: LogSource) -> None:
+        """Seek to the stored bookmark."""
+        marks: Sequence[Mark] = ()
+        if source.head:
+            marks = self._retried(partial(self._marks_of, source.head))
+        source.resume(marks)
+
+    def _marks_of(self, head: str) -> Sequence[Mark]:
+        with self._database.transaction() as stores:
+            return stores.bookmarks.marks_of(head)
+
+    def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            held = stores.sessions.find({logged_id: logged.events for logged_id, logged in batch.pending.items()})
+            apart = [
+                (logged_id, aggregate)
+                for logged_id, logged in batch.pending.items()
+                for aggregate in tell_apart(logged, held.get(logged_id, ()))
+            ]
+            new = [aggregate.summary(logged_id) for logged_id, aggregate in apart]
+            offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
+            by_name = {summary.session_id: summary for found in held.values() for summary in found}
+            changes = [_change(by_name, summary) for summary in offered]
+            self._save(stores, changes, run)
+            if batch.texts:
+                stores.event_lines.keep([batch.kept_of(*session) for session in apart], run=run)
+            letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
+            for source, mark in batch.marks:
+                stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
+            stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
+        report = LoadReport(
+            run=run,
+            lines=batch.lines,
+            events=sum(summary.event_count for summary in new),
+            repeated=batch.events - sum(summary.event_count for summary in new),
+            sessions_added=sum(change.held is None for change in changes),
+            sessions_changed=sum(change.held is not None for change in changes),
+            sealed=_newly_sealed(changes),
+            inferred=_newly_inferred(changes),
+            latest_attack=_latest_attack(changes),
+            left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
+            dead_letters=letters,
+            known_letters=len(batch.letters) - letters,
+            reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
+            late_sightings=sum(
+                new.comes_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
+            ),
+        )
+        observer.batch_loaded(
+            BatchLoaded(
+                run=run,
+                source=name,
+                events=report.events,
+                repeated=report.repeated,
+                sessions=len(changes),
+                sealed=report.sealed,
+                dead_letters=letters,
+                seconds=self._stopwatch() - batch.started_at,
+            )
+        )
+        return report
+
+    def judge_waiting(
+        self, run: str, observer: LoadObserver, *, quiet_since: datetime | None = None
+    ) -> Iterable[LoadReport]:
+        """
+        Judge the sessions whose connect was in none of the sources, also those an interrupted run left.
+
+        Args:
+            run: The run that writes.
+            observer: Is told about each batch, which is of no source.
+            quiet_since: Only those whose last event was before; None for all, because everything was read.
+        """
+        after, begun_at = "", self._stopwatch()
+        while changes := self._retried(partial(self._judge_page, run, after, quiet_since)):
+            after = changes[-1].kept.session_id
+            sealed = _newly_sealed(changes)
+            nothing = {"events": 0, "repeated": 0, "dead_letters": 0}
+            seconds = self._stopwatch() - begun_at
+            observer.batch_loaded(
+                BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
+            )
+            begun_at = self._stopwatch()
+            yield LoadReport(
+                run=run,
+                sealed=sealed,
+                inferred=_newly_inferred(changes),
+                latest_attack=_latest_attack(changes),
+                left_open=len(changes) - sealed,
+            )
+
+    def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
+        with self._database.transaction() as stores:
+            silent_since = self._clock.now() - SIGN_OF_LIFE
+            waiting = stores.sessions.waiting(
+                run=run, silent_since=silent_since, after=after, limit=PAGE, quiet_since=quiet_since
+            )
+            judged = self._service.offer(waiting, stores)
+            changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
+            self._save(stores, changes, run)
+        return changes
+
+    def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
+        now = self._clock.now()
+        stores.counts.count_sessions(changes, seen_at=now)
+        stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+
+
+def _without_events(source: LogSource, rejected: RejectedLines) -> str:
+    return "; ".join(
+        filter(None, [f"{source.name} contains no Cowrie events", f"rejected lines: {rejected.why}", source.hint])
+    )
+
+
+def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
+    found = held.get(offered.session_id)
+    return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
+
+
+def _newly_inferred(changes: Iterable[SessionChange]) -> int:
+    snapshots = (change.kept.snapshot for change in changes if _is_newly_sealed(change))
+    return sum(snapshot is not None and snapshot.method is Method.INFERRED for snapshot in snapshots)
+
+
+def _latest_attack(changes: Iterable[SessionChange]) -> datetime | None:
+    sightings = (change.kept.sighting for change in changes if _is_newly_sealed(change))
+    return max((sighting.seen_at for sighting in sightings if sighting is not None), default=None)
+
+
+def _is_newly_sealed(change: SessionChange) -> bool:
+    return change.kept.is_sealed and not (change.held is not None and change.held.is_sealed)
+
+
+def _newly_sealed(changes: Iterable[SessionChange]) -> int:
+    return sum(map(_is_newly_sealed, changes))

@@ -1,0 +1,399 @@
+"""The only file that knows every adapter: what is made of what."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from secrets import randbelow
+
+from dependency_injector import containers, providers
+
+from snapshots.adapters.cli.services import Application
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
+from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
+from snapshots.adapters.cowrie.files.watch import FolderWatch
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
+from snapshots.adapters.html.page import page_of
+from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
+from snapshots.adapters.intel.iporigin import bundled_types
+from snapshots.adapters.intel.open_table import Wish, open_table, tables_below
+from snapshots.adapters.intel.source_registry import SourceShelf
+from snapshots.adapters.process import ThisProcess
+from snapshots.adapters.sql.adopt.adoption import SqlAdoption
+from snapshots.adapters.sql.adopt.copying import copy_database
+from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
+from snapshots.adapters.sql.connection.sqlite_file import identities_of
+from snapshots.adapters.sql.connection.temporary_server import trial_server
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.health import HealthLimits, SqlHealth
+from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.queries.reports import SqlReports
+from snapshots.adapters.sql.queries.session_queries import SqlQuestions
+from snapshots.adapters.sql.server_clock import ServerClock
+from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
+from snapshots.adapters.telemetry.metrics import MetricsFile
+from snapshots.app.admin.copying import CopyObserver, TableCopied
+from snapshots.app.admin.corrections import AuditedChanges
+from snapshots.app.backfill.batch_runner import Steering
+from snapshots.app.backfill.improve import ImproveSnapshots
+from snapshots.app.backfill.prefetch import ReadAhead
+from snapshots.app.backfill.run import BackfillSnapshots
+from snapshots.app.backfill.undo import UndoRun
+from snapshots.app.backfill.worker import SPAN, FarEnd
+from snapshots.app.enrich.address_recovery import AddressFinder
+from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
+from snapshots.app.enrich.inventory import InventoryKeeper, LookedUp, Told
+from snapshots.app.enrich.late_completion import LateCompletion
+from snapshots.app.enrich.lookup import Lookups
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import NothingToRead, SettingRefused
+from snapshots.app.load.batch import LoadReport
+from snapshots.app.load.cluster import Fleet
+from snapshots.app.load.dead_letter_replay import DeadLetterOffice
+from snapshots.app.load.follow import DeltaLoader
+from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.progress import LoadObserver
+from snapshots.app.load.stored_events import KeptEvents
+from snapshots.app.ports.database import Clock
+from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent, LogSource
+from snapshots.app.ports.runs import RunRecord
+from snapshots.app.queries.overview import OverviewMaker
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.session.session import SessionEvent
+from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
+from snapshots.domain.snapshot.freshness import FreshnessPolicy
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+
+TRIAL = "trial"
+"""In place of a URL: a PostgreSQL server that lasts as long as the command."""
+
+
+def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
+    """Return what reads while something is written, if the database lets it."""
+    return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
+
+
+def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int) -> FarEnd:
+    """Return what helps where the database lets two write at once."""
+
+    @contextmanager
+    def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
+        another = SqlDatabase(settings.db, addresses_in_document, _wait_policy(settings))
+        try:
+            with another.transaction():
+                pass  # the first one is nobody's help
+            yield another, SqlHealth(another, _limits(settings))
+        finally:
+            another.close()
+
+    is_possible = database.engine.dialect.name == "postgresql"
+    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
+    return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
+
+
+def _shelf(settings: Settings) -> SourceShelf:
+    return SourceShelf(settings.mmdb, warn)
+
+
+def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
+    """Trust the operator's files first, then what was imported, then what comes with the program."""
+    names = [source.build.name for source in shelf.current()]
+    own = len(settings.mmdb)
+    return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
+
+
+def _bounded_reader(settings: Settings) -> AsOfReader:
+    """Return a reader with the limits of the settings, without opening sources for their names."""
+    return AsOfReader(
+        asn_precedence=settings.prefer_for_asn,
+        country_precedence=settings.prefer_for_country,
+        network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
+        max_lag=settings.max_lag,
+        type_max_lag=TYPE_MAX_LAG if settings.max_type_lag is None else dict.fromkeys(IpType, settings.max_type_lag),
+    )
+
+
+def _policy(settings: Settings) -> SnapshotPolicy:
+    return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
+
+
+def _wait_policy(settings: Settings) -> WaitPolicy:
+    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
+
+
+def _limits(settings: Settings) -> HealthLimits:
+    return HealthLimits(
+        replication_lag=settings.max_replication_lag,
+        lock_waits=settings.lock_waits,
+        transaction_age=settings.max_transaction,
+    )
+
+
+_decoder = LineDecoder(LineOptions(keeps_lines=True))
+
+
+def _parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
+    """Read a stored line as a line of a log is read."""
+    return parts_of(_decoder, salvaged(line), start=1)
+
+
+def _line_in(line: bytes) -> LogEvent | None:
+    """Decode a line that was stored as one event, without padding from a power loss or an editor."""
+    found = _decoder.decode(salvaged(line))
+    return found if isinstance(found, LogEvent) else None
+
+
+def _event_in(text: str) -> SessionEvent | None:
+    """Read an event that another loader stored."""
+    found = _line_in(text.encode("utf-8", "surrogatepass"))
+    return found.event if found is not None else None
+
+
+def _freshness(settings: Settings) -> FreshnessPolicy:
+    return FreshnessPolicy(
+        fresh_for=settings.fresh_for,
+        fresh_for_fast=settings.fresh_for_fast,
+        network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    """Makes each thing when it is first asked for."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    own_clock = providers.Singleton(SystemClock)
+    naming = providers.Object(new_run)
+    database = providers.Singleton(
+        SqlDatabase,
+        url=settings.provided.db,
+        addresses_in=providers.Object(addresses_in_document),
+        policy=providers.Singleton(_wait_policy, settings=settings),
+    )
+    clock = providers.Singleton(ServerClock, database=database, own=own_clock)
+    shelf = providers.Singleton(_shelf, settings=settings)
+    reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
+    policy = providers.Singleton(_policy, settings=settings)
+    freshness = providers.Singleton(_freshness, settings=settings)
+    lookups = providers.Singleton(
+        Lookups, shelf=shelf, reader=reader, clock=clock, facts_in=providers.Object(facts_in_document)
+    )
+    service = providers.Singleton(
+        SnapshotService, database=database, lookups=lookups, reader=reader, policy=policy, clock=clock
+    )
+    finder = providers.Singleton(
+        AddressFinder, event_in=providers.Object(_event_in), addresses_in=providers.Object(addresses_in_document)
+    )
+    settling = providers.Singleton(Settling, service=service, finder=finder)
+    completion = providers.Singleton(LateCompletion, database=database, settling=settling, clock=clock, new_run=naming)
+    health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
+    span = providers.Object(SPAN)
+    steering = providers.Singleton(
+        Steering,
+        database=database,
+        health=health,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        sleep=providers.Object(pause),
+    )
+    backfill = providers.Singleton(
+        BackfillSnapshots,
+        database=database,
+        service=service,
+        settling=settling,
+        steering=steering,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        new_run=naming,
+        ahead=providers.Singleton(_ahead, database=database),
+        far_end=providers.Singleton(_far_end, settings=settings, database=database, clock=clock, span=span),
+    )
+    improve = providers.Singleton(
+        ImproveSnapshots,
+        database=database,
+        service=service,
+        policy=policy,
+        steering=steering,
+        clock=clock,
+        new_run=naming,
+    )
+    undo = providers.Singleton(UndoRun, database=database, steering=steering, clock=clock, new_run=naming)
+    keeper = providers.Singleton(
+        InventoryKeeper,
+        database=database,
+        lookups=lookups,
+        completion=completion,
+        freshness=freshness,
+        clock=clock,
+        new_run=naming,
+    )
+    presence = providers.Singleton(ThisProcess)
+    loader = providers.Singleton(
+        BulkLoader,
+        database=database,
+        service=service,
+        completion=completion,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        new_run=naming,
+        sleep=providers.Object(pause),
+        presence=presence,
+        tell=providers.Object(warn),
+    )
+    follower = providers.Singleton(
+        DeltaLoader,
+        database=database,
+        loader=loader,
+        service=service,
+        completion=completion,
+        clock=clock,
+        stopwatch=providers.Object(stopwatch),
+        new_run=naming,
+        sleep=providers.Object(pause),
+        presence=presence,
+        tell=providers.Object(warn),
+    )
+    letters = providers.Singleton(
+        DeadLetterOffice, database=database, loader=loader, parts_of=providers.Object(_parts_of)
+    )
+    events = providers.Singleton(KeptEvents, database=database, event_in=providers.Object(_line_in))
+    changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)
+    adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
+    inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
+    questions = providers.Singleton(SqlQuestions, database=database, clock=clock)
+    reports = providers.Singleton(
+        SqlReports,
+        database=database,
+        reader=providers.Factory(_bounded_reader, settings=settings),
+        choose=providers.Object(randbelow),
+        clock=clock,
+    )
+    overview = providers.Singleton(
+        OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock
+    )
+
+
+@contextmanager
+def open_application(settings: Settings) -> Iterator[Application]:
+    """Open what the commands work with, and close its database at the end of the block."""
+    if settings.db == TRIAL:
+        with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
+            yield application
+        return
+    container = Container(settings=settings)
+
+    def load(sources: Sequence[LogSource], observer: LoadObserver) -> LoadReport:
+        return container.loader().load(sources, LoggedLoad(observer))
+
+    def follow(
+        paths: Sequence[str],
+        options: LineOptions,
+        observer: LoadObserver,
+        is_stopped: Callable[[], bool],
+        every: float,
+    ) -> LoadReport:
+        watch = FolderWatch(paths, LineDecoder(options), warn, own)
+        return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
+
+    def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
+        return find_logs(paths, LineDecoder(options), own)
+
+    def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
+        target = SqlDatabase(url, policy=_wait_policy(settings))
+        try:
+            return copy_database(database, target, observer)
+        finally:
+            target.close()
+
+    def find_tables(paths: Sequence[Path]) -> Sequence[Path]:
+        found = [file for path in paths for file in (tables_below(path) if path.is_dir() else [path])]
+        if not found:
+            raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
+        return found
+
+    def import_table(
+        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: Told
+    ) -> tuple[str, int, LookedUp]:
+        source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
+        return source.build.label, source.unread, container.keeper().import_table(source, told)
+
+    database = container.database()
+    own = partial(identities_of, database.engine.url)
+    try:
+        yield Application(
+            metrics=lambda path: MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn),
+            logged=LoggedWork,
+            load=load,
+            follow=follow,
+            find_logs=find,
+            reports=container.reports(),
+            questions=container.questions(),
+            overview=container.overview(),
+            page=partial(page_of, version=version("snapshots")),
+            changes=container.changes(),
+            inventory=container.inventory_reports(),
+            keeper=container.keeper(),
+            letters=container.letters(),
+            events=container.events(),
+            backfill=container.backfill(),
+            improve=container.improve(),
+            undo=container.undo(),
+            runs=lambda limit: _runs(database, limit),
+            build_query_indexes=database.build_query_indexes,
+            drop_query_indexes=database.drop_query_indexes,
+            has_query_indexes=database.has_query_indexes,
+            refresh_statistics=database.refresh_statistics,
+            find_tables=find_tables,
+            import_table=import_table,
+            bundled_types=lambda: bundled_types(container.reader()),
+            now=container.clock().now,
+            copy=copy,
+            adoption=container.adoption(),
+            session_count=database.session_count,
+            migrate=lambda to, partitions: database.migrate(to, partitions=partitions),
+            fleet=partial(_fleet, settings),
+            shown_database=str(database),
+        )
+    finally:
+        database.close()
+
+
+def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
+    try:
+        from snapshots.composition.spark_driver import SparkFleet  # noqa: PLC0415 - what it needs is an extra
+    except ModuleNotFoundError as exc:
+        raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+    return SparkFleet(settings, master, spark)
+
+
+def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:
+    with database.view() as stores:
+        return stores.runs.latest(limit=limit)
+
+
+@contextmanager
+def open_service(url: str, **settings: object) -> Iterator[SnapshotService]:
+    """
+    Open the service that gives snapshots to the sessions of another loader.
+
+    Args:
+        url: The database that holds the inventory, such as "sqlite:///snapshots.db". Its tables are
+            made if they are not there.
+        settings: `mmdb`, `requires`, `max_lag_days` and `max_type_lag_days`, as for `snapshots load`.
+
+    Yields:
+        The service; its database is closed at the end of the block.
+
+    Raises:
+        SettingRefused: A setting cannot be used.
+    """
+    container = Container(settings=Settings.of(db=url, **settings))
+    try:
+        yield container.service()
+    finally:
+        container.database().close()

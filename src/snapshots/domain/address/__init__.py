@@ -1,0 +1,1 @@
+"""Addresses of attackers, and when they were seen."""

@@ -1,0 +1,1 @@
+"""What sources state about an address."""

@@ -1,0 +1,1 @@
+"""What a honeypot session is."""

@@ -1,0 +1,155 @@
+"""One stored line for each session, and how two of them become one."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.session.behaviour import Behaviour
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+
+NOTHING_SAID = Behaviour()
+
+
+class SessionSummary(NamedTuple):
+    """
+    What is stored of a session: what its events add up to, and the snapshot it holds or why not.
+
+    A tuple, because there is one for each session that is read.
+
+    Attributes:
+        session_id: The session's name in the store.
+        first_event_at: The earliest event's time, in UTC.
+        last_event_at: The latest event's time, in UTC.
+        event_count: Events, each counted once.
+        logged_id: The id in the log, where it is not the session's name (Cowrie's ids are reused).
+        sighting: The canonical sighting; its address is the session's source IP.
+        command_count: `cowrie.command.input` events.
+        file_downloads: `cowrie.session.file_download` events.
+        login_attempts: `cowrie.login.success` and `cowrie.login.failed` events.
+        forward_count: `cowrie.direct-tcpip` events.
+        sensor: The honeypot's name.
+        sensor_id: The honeypot's UUID.
+        fingerprints: Fingerprints of counted events, so that none is counted again; of a stored long session, the
+            requested ones and some others.
+        snapshot: What was known of the address; None while the session is open.
+        gap: Why the session is open; None when it is sealed, or nobody judged it yet.
+        is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.
+        counted_until: Events at or before it were counted by another loader; None if there was none.
+        behaviour: What the events said that campaigns are found by.
+    """
+
+    session_id: str
+    first_event_at: datetime
+    last_event_at: datetime
+    event_count: int
+    logged_id: str | None = None
+    sighting: Sighting | None = None
+    command_count: int = 0
+    file_downloads: int = 0
+    login_attempts: int = 0
+    forward_count: int = 0
+    sensor: str | None = None
+    sensor_id: str | None = None
+    fingerprints: frozenset[int] = frozenset()
+    snapshot: IpSnapshot | None = None
+    gap: Gap | None = None
+    is_unreadable: bool = False
+    counted_until: datetime | None = None
+    behaviour: Behaviour = NOTHING_SAID
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the session holds its snapshot for good."""
+        return self.snapshot is not None or self.is_unreadable
+
+    @property
+    def source_ip(self) -> IpAddress | None:
+        """Return the canonical source IP."""
+        return self.sighting.address if self.sighting is not None else None
+
+    @property
+    def connect_was_seen(self) -> bool:
+        """Whether the address comes from `cowrie.session.connect`, so that nothing can take its place."""
+        return self.sighting is not None and self.sighting.kind is SightingKind.CONNECT
+
+    @property
+    def waits_for_connect(self) -> bool:
+        """Whether the session is open only until everything is read, as `awaiting_connect` left it."""
+        return self.gap is Gap.AWAITING_CONNECT
+
+    def judged(self, verdict: IpSnapshot | Gap) -> "SessionSummary":
+        """Return the summary sealed, or left open for a reason; a sealed one stays as it is."""
+        if self.is_sealed:
+            return self
+        if isinstance(verdict, Gap):
+            return self._replace(gap=verdict)
+        return self._replace(snapshot=verdict, gap=None)
+
+    def awaiting_connect(self) -> "SessionSummary":
+        """Return the summary left open if its connect may still be read; its address may then be another."""
+        if self.snapshot is None or self.connect_was_seen:
+            return self
+        return self._replace(snapshot=None, gap=Gap.AWAITING_CONNECT)
+
+    def merge(self, later: "SessionSummary") -> "SessionSummary":
+        """
+        Return this stored summary with what *later* adds.
+
+        The two count different events. A sealed summary keeps its sighting and its snapshot, whatever
+        *later* says. An open one takes the sighting that comes first, with the snapshot or gap that
+        was judged for it.
+
+        Raises:
+            InvalidEvent: *later* is of another session.
+        """
+        if later.session_id != self.session_id:
+            raise InvalidEvent(f"{later.session_id!r} is another session than {self.session_id!r}")
+        first = self if self.is_sealed or not _wins(later, self) else later
+        both = SessionSummary(
+            session_id=self.session_id,
+            logged_id=self.logged_id,
+            sighting=first.sighting,
+            first_event_at=min(self.first_event_at, later.first_event_at),
+            last_event_at=max(self.last_event_at, later.last_event_at),
+            event_count=self.event_count + later.event_count,
+            command_count=self.command_count + later.command_count,
+            file_downloads=self.file_downloads + later.file_downloads,
+            login_attempts=self.login_attempts + later.login_attempts,
+            forward_count=self.forward_count + later.forward_count,
+            sensor=_smaller(self.sensor, later.sensor) if self.counted_until is None else self.sensor or later.sensor,
+            sensor_id=_smaller(self.sensor_id, later.sensor_id),
+            fingerprints=self.fingerprints | later.fingerprints,
+            snapshot=first.snapshot,
+            gap=first.gap,
+            is_unreadable=self.is_unreadable,
+            counted_until=self.counted_until,
+            behaviour=self.behaviour.merge(later.behaviour),
+        )
+        return both if self.is_sealed else both._without_claimed_address()
+
+    def comes_too_late_for(self, held: "SessionSummary") -> bool:
+        """Whether this summary names an earlier sighting than the one *held* is sealed with."""
+        if held.snapshot is None or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
+            return False
+        if held.snapshot.method is Method.ADOPTED and held.source_ip == self.source_ip:
+            return False  # when another loader saw the address is not known, so no time is earlier
+        return held.sighting is None or self.sighting.precedes(held.sighting)
+
+    def _without_claimed_address(self) -> "SessionSummary":
+        """A forwarded connection names the session's address only where there is nothing else."""
+        is_claimed = self.sighting is not None and self.sighting.kind is SightingKind.FORWARD
+        if not is_claimed or self.forward_count == self.event_count:
+            return self
+        return self._replace(sighting=None, snapshot=None, gap=Gap.NO_SOURCE_IP)
+
+
+def _wins(later: SessionSummary, held: SessionSummary) -> bool:
+    if later.sighting is None:
+        return False
+    return held.sighting is None or later.sighting.precedes(held.sighting)
+
+
+def _smaller(one: str | None, other: str | None) -> str | None:
+    return min((text for text in (one, other) if text is not None), default=None)

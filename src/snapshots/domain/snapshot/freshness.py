@@ -1,0 +1,80 @@
+"""How far what is known of an address can still be believed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE
+
+
+class Freshness(Enum):
+    """How far what is known of something can be believed today."""
+
+    FRESH = "fresh"
+    AGEING = "ageing"
+    EXPIRED = "expired"
+    UNKNOWN = "never looked up"
+
+
+FAST_TYPES = frozenset({IpType.VPN, IpType.TOR, IpType.DATACENTER})
+"""Types that addresses take on and lose quickly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshnessPolicy:
+    """
+    Says when a newer build should be had.
+
+    Attributes:
+        fresh_for: How old facts may be.
+        fresh_for_fast: How old they may be of an address of one of FAST_TYPES.
+        network_max_age: From which age on the ASN and the country are not believed any more.
+
+    Raises:
+        InvalidPolicy: A span is negative.
+    """
+
+    fresh_for: timedelta = timedelta(days=30)
+    fresh_for_fast: timedelta = timedelta(days=7)
+    network_max_age: timedelta = NETWORK_MAX_AGE
+
+    def __post_init__(self) -> None:
+        if min(self.fresh_for, self.fresh_for_fast, self.network_max_age) < timedelta(0):
+            raise InvalidPolicy("ages are not negative")
+
+    def freshness_of(self, age: timedelta | None, ip_type: IpType | None) -> Freshness:
+        """Return how far facts of an age can be believed; an age of None means that there are none."""
+        if age is None:
+            return Freshness.UNKNOWN
+        if age > (TYPE_MAX_AGE[ip_type] if ip_type is not None else self.network_max_age):
+            return Freshness.EXPIRED
+        return Freshness.FRESH if age <= self._fresh_for(ip_type) else Freshness.AGEING
+
+    def _fresh_for(self, ip_type: IpType | None) -> timedelta:
+        return self.fresh_for_fast if ip_type in FAST_TYPES else self.fresh_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentSince:
+    """
+    The oldest dates of tables whose answers still hold today, by the same limits as for an attack.
+
+    Attributes:
+        network: For an ASN and a country.
+        types: For each IP type.
+        no_type: For the answer that an address has no type, the strictest of the limits of types: the last
+            statement of a type may have been left out because of its age.
+    """
+
+    network: datetime
+    types: Mapping[IpType, datetime]
+    no_type: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> "CurrentSince":
+        """Return the dates at a moment."""
+        types = {ip_type: now - age for ip_type, age in TYPE_MAX_AGE.items()}
+        return cls(network=now - NETWORK_MAX_AGE, types=types, no_type=max(types.values()))

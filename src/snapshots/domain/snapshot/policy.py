@@ -1,0 +1,122 @@
+"""Which snapshot a session keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.validation import LARGEST_ASN
+from snapshots.domain.snapshot.as_of import IpReading
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+
+
+class Requirement(Enum):
+    """Which facts a snapshot must state to be kept."""
+
+    ASN_OR_COUNTRY = "asn_or_country"
+    ASN = "asn"
+    COUNTRY = "country"
+    ASN_AND_COUNTRY = "asn_and_country"
+    ANY = "any"
+
+    def is_met_by(self, snapshot: IpSnapshot) -> bool:
+        """Whether *snapshot* states enough."""
+        return (snapshot.asn is not None, snapshot.country is not None) in _ENOUGH[self]
+
+
+_BOTH, _ASN, _COUNTRY, _NEITHER = (True, True), (True, False), (False, True), (False, False)
+_ENOUGH = {
+    Requirement.ASN_OR_COUNTRY: {_BOTH, _ASN, _COUNTRY},
+    Requirement.ASN: {_BOTH, _ASN},
+    Requirement.COUNTRY: {_BOTH, _COUNTRY},
+    Requirement.ASN_AND_COUNTRY: {_BOTH},
+    Requirement.ANY: {_BOTH, _ASN, _COUNTRY, _NEITHER},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPolicy:
+    """
+    Decides which snapshot a session keeps: the first acceptable one, whole, for good.
+
+    Attributes:
+        requires: Which facts a snapshot must state.
+        max_lag: How long after a sighting its newest part may have been stated; None for no bound.
+
+    Raises:
+        InvalidPolicy: max_lag is negative.
+    """
+
+    requires: Requirement = Requirement.ASN_OR_COUNTRY
+    max_lag: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_lag is not None and self.max_lag < timedelta(0):
+            raise InvalidPolicy("max_lag is not negative")
+
+    def keep(self, held: IpSnapshot | None, offered: IpSnapshot | None, *, seen_at: datetime) -> IpSnapshot | None:
+        """
+        Return the snapshot that the session holds from now on.
+
+        A fact that the held snapshot lacks is never filled in from a later one, or the row would
+        describe an address as it was at no time.
+        """
+        if held is not None:
+            return held
+        if offered is None or self._objection(offered, seen_at) is not None:
+            return None
+        return offered
+
+    def improves(self, held: IpSnapshot, offered: IpSnapshot) -> bool:
+        """
+        Whether an operator who asks for it gets *offered* in the place of *held*.
+
+        Only a snapshot that was stated by the time of the attack where *held* was inferred, and states the same kinds
+        of facts; or one of the same method that says all that *held* says, and more. Never the reverse, and never what
+        an operator corrected or another loader wrote.
+        """
+        if held.method not in {Method.ASOF, Method.INFERRED}:
+            return False
+        before, after = _stated(held), _stated(offered)
+        if held.method is Method.INFERRED and offered.method is Method.ASOF:
+            return before.keys() <= after.keys()
+        return held.method is offered.method and before.items() < after.items()
+
+    def verdict(
+        self, sighting: Sighting | None, reading: IpReading | None, *, largest_asn: int = LARGEST_ASN
+    ) -> IpSnapshot | Gap:
+        """
+        Return the snapshot that an open session may be sealed with, or why it stays open.
+
+        Args:
+            sighting: The session's canonical sighting, if it has one.
+            reading: What was read of its address; None if nothing could be read.
+            largest_asn: The largest number of a network that the store can hold.
+        """
+        if sighting is None:
+            return Gap.NO_SOURCE_IP
+        if not sighting.address.is_routable:
+            return Gap.NOT_ROUTABLE
+        if reading is None or not reading.was_looked_up:
+            return Gap.NEVER_LOOKED_UP
+        if reading.snapshot is not None:
+            return self._objection(reading.snapshot, sighting.seen_at, largest_asn) or reading.snapshot
+        if reading.is_too_late:
+            return Gap.TOO_LATE
+        return Gap.EXPIRED if reading.has_expired else Gap.NOTHING_KNOWN
+
+    def _objection(self, offered: IpSnapshot, seen_at: datetime, largest_asn: int = LARGEST_ASN) -> Gap | None:
+        if not self.requires.is_met_by(offered):
+            return Gap.PARTIAL
+        if self.max_lag is not None and offered.lag_behind(seen_at) > self.max_lag:
+            return Gap.TOO_LATE
+        if offered.asn is not None and offered.asn > largest_asn:
+            return Gap.ASN_TOO_LARGE
+        return None
+
+
+def _stated(snapshot: IpSnapshot) -> dict[str, object]:
+    facts = {"asn": snapshot.asn, "country": snapshot.country, "ip_type": snapshot.ip_type}
+    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -1,0 +1,108 @@
+"""What was known about an address at one moment."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from snapshots.domain.errors import InvalidFact
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.validation import check_asn, check_country, check_utc
+
+
+class Method(Enum):
+    """How near the facts of a snapshot are to the attack."""
+
+    ASOF = "asof"
+    """Every fact was stated at or before the sighting."""
+    INFERRED = "inferred"
+    """A fact was stated only after the sighting."""
+    CORRECTED = "corrected"
+    """An operator stated a fact, through the audit."""
+    ADOPTED = "adopted"
+    """Another loader wrote the facts before its database was adopted; when they were stated is its word."""
+
+    @property
+    def explanation(self) -> str:
+        """Return what the method means, as the end of "facts ..."."""
+        return _EXPLANATIONS[self]
+
+
+_EXPLANATIONS = {
+    Method.ASOF: "stated by the time of the attack",
+    Method.INFERRED: "of which at least one was stated only after the attack",
+    Method.CORRECTED: "stated by an operator, through the audit",
+    Method.ADOPTED: "that another loader wrote before the database was adopted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpSnapshot:
+    """
+    What was known about one address at one moment.
+
+    The facts were chosen together, so they are kept or dropped together. A fact nobody knew is None; a
+    snapshot of three Nones cannot be built.
+
+    Attributes:
+        asn: Autonomous system number, 1 to 4294967295.
+        country: ISO 3166-1 alpha-2, upper case, such as "DE"; never a pseudo code such as "XX".
+        ip_type: The most telling type, as IpTypePriority ranks them.
+        enrichment_at: The newest date among its parts, in UTC.
+        method: Whether all facts were stated by the time of the sighting.
+        source: The builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05".
+
+    Raises:
+        InvalidFact: A fact is out of range, there is none, or enrichment_at is not in UTC.
+    """
+
+    asn: int | None
+    country: str | None
+    ip_type: IpType | None
+    enrichment_at: datetime
+    method: Method
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.asn is None and self.country is None and self.ip_type is None:
+            raise InvalidFact("a snapshot needs at least one fact: an ASN, a country or an IP type")
+        check_asn(self.asn)
+        check_country(self.country)
+        check_utc(self.enrichment_at)
+
+    @classmethod
+    def corrected(
+        cls,
+        held: "IpSnapshot | None",
+        *,
+        asn: int | None = None,
+        country: str | None = None,
+        ip_type: IpType | None = None,
+        at: datetime,
+    ) -> "IpSnapshot":
+        """
+        Return a held snapshot with what an operator states; what is None stays.
+
+        Args:
+            held: The snapshot; None if it is another loader's and cannot be read.
+            asn: The right ASN.
+            country: The right country.
+            ip_type: The right type.
+            at: The present moment, in UTC.
+
+        Raises:
+            InvalidFact: Nothing is stated, or a fact is out of range.
+        """
+        if asn is None and country is None and ip_type is None:
+            raise InvalidFact("a correction needs at least one fact: an ASN, a country or an IP type")
+        return cls(
+            asn=held.asn if asn is None and held is not None else asn,
+            country=held.country if country is None and held is not None else country,
+            ip_type=held.ip_type if ip_type is None and held is not None else ip_type,
+            enrichment_at=at,
+            method=Method.CORRECTED,
+            source=f"operator@{at:%Y-%m-%d}",
+        )
+
+    def lag_behind(self, moment: datetime) -> timedelta:
+        """Return how long after *moment* the newest part was stated; negative if before."""
+        return self.enrichment_at - moment

@@ -1,0 +1,313 @@
+"""What one line of a log says."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapshots.adapters.cowrie.lines import decode as decode_module
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.cowrie.lines.timestamps import moment
+from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
+from snapshots.domain.session.session import EventKind, SessionEvent
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def line(**fields: object) -> bytes:
+    event = {"eventid": "cowrie.session.connect", "session": "ac7f13b8c0af", "timestamp": "2026-03-01T12:00:00.000000Z"}
+    return json.dumps(event | fields).encode()
+
+
+def said(text: bytes, sensor: str | None = None) -> SessionEvent:
+    decoded = LineDecoder(LineOptions(sensor=sensor)).decode(text)
+    assert isinstance(decoded, LogEvent), decoded
+    return decoded.event
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T12:00:00.000000Z",
+        "2026-03-01T12:00:00Z",
+        "2026-03-01T12:00:00",
+        "2026-03-01T12:00:00.000000+0000",
+        "2026-03-01T08:00:00.000000-0400",
+        "2026-03-01T17:30:00+05:30",
+        "2026-03-01 12:00:00",
+        " 2026-03-01T12:00:00Z ",
+        "2026-03-01T12:00:00.0000000001Z",
+        1772366400,
+        1772366400.0,
+        1772366400000,
+        "1772366400",
+        "1772366400.0",
+    ],
+)
+def test_every_form_of_a_moment_is_read(text: object) -> None:
+    """What Cowrie, its older versions and its operators' tools write."""
+    assert moment(text) == NOON
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        True,
+        "",
+        "yesterday",
+        "2026-03-01",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        1e300,
+        float("nan"),
+        "9" * 400,
+        [],
+        {},
+    ],
+)
+def test_what_names_no_moment_is_none(text: object) -> None:
+    """A day is no moment, and the calendar has ends."""
+    assert moment(text) is None
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_any_iso_text_keeps_its_moment(at: datetime) -> None:
+    """To the microsecond, in any zone."""
+    try:
+        expected = at.astimezone(UTC)
+    except OverflowError:
+        return
+    if at.utcoffset() is not None and at.utcoffset().total_seconds() % 60:  # type: ignore[union-attr]  # checked
+        return
+    assert moment(at.isoformat()) == expected
+
+
+@pytest.mark.parametrize(
+    ("eventid", "kind"),
+    [
+        ("cowrie.session.connect", EventKind.CONNECT),
+        ("cowrie.command.input", EventKind.COMMAND),
+        ("cowrie.command.failed", EventKind.OTHER),
+        ("cowrie.login.success", EventKind.LOGIN),
+        ("cowrie.login.failed", EventKind.LOGIN),
+        ("cowrie.session.file_download", EventKind.DOWNLOAD),
+        ("cowrie.session.file_download.failed", EventKind.OTHER),
+        ("cowrie.session.file_upload", EventKind.OTHER),
+        ("cowrie.direct-tcpip.request", EventKind.FORWARD),
+        ("cowrie.direct-tcpip.ja4h", EventKind.FORWARD),
+        ("KIPP0001", EventKind.OTHER),
+        ("COW0001", EventKind.OTHER),
+        ("cowrie.of.a.later.version", EventKind.OTHER),
+    ],
+)
+def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
+    """Uploads are no downloads and failed commands no commands; the unknown is kept all the same."""
+    assert said(line(eventid=eventid)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"", Reason.NOT_JSON),
+        (b"{", Reason.NOT_JSON),
+        (b"plain text", Reason.NOT_JSON),
+        (b"[" * 100_000, Reason.NOT_JSON),
+        (b"[]", Reason.NOT_AN_OBJECT),
+        (b"null", Reason.NOT_AN_OBJECT),
+        (b'"text"', Reason.NOT_AN_OBJECT),
+        (b"{}", Reason.NOT_COWRIE),
+        (line(session=None), Reason.NO_SESSION),
+        (line(session=""), Reason.NO_SESSION),
+        (line(session="  "), Reason.NO_SESSION),
+        (line(session=17), Reason.NO_SESSION),
+        (line(session=["a"]), Reason.NO_SESSION),
+        (line(timestamp=None), Reason.NO_TIME),
+        (line(timestamp="soon"), Reason.NO_TIME),
+        (b'{"session": "a", "eventid": "cowrie.x"}', Reason.NO_TIME),
+    ],
+)
+def test_what_is_no_event_says_why(text: bytes, reason: Reason) -> None:
+    """A dead letter carries its reason."""
+    assert LineDecoder().decode(text) is reason
+
+
+OTHERS = (
+    {"eventid": "adbhoney.session.connect", "src_ip": "8.8.8.8", "src_port": 1, "sensor": "tpot"},
+    {"eventid": "elasticpot.recon", "src_ip": "8.8.8.8", "dst_port": 9200},
+    {"eventid": "dionaea.connection.tcp.accept", "connection": {"protocol": "smbd"}, "src_ip": "8.8.8.8"},
+    {"eventid": "Cowrie.session.connect", "src_ip": "8.8.8.8"},
+    {"eventid": "cowrie", "src_ip": "8.8.8.8"},
+    {"eventid": "not.cowrie.session.connect", "src_ip": "8.8.8.8"},
+    {"eventid": "COW1", "src_ip": "8.8.8.8"},
+    {"eventid": "COW00012", "src_ip": "8.8.8.8"},
+    {"eventid": "", "src_ip": "8.8.8.8"},
+    {"eventid": None, "src_ip": "8.8.8.8"},
+    {"eventid": 7, "src_ip": "8.8.8.8"},
+    {"event_type": "alert", "src_ip": "8.8.8.8", "flow_id": 1},
+    {"session_id": "aa", "protocol": "ftp", "source_ip": "8.8.8.8", "auth_attempts": []},
+)
+
+
+@pytest.mark.parametrize("event", OTHERS, ids=str)
+@pytest.mark.parametrize("more", [{}, {"src_port": "1"}, {"note": "\ud800"}], ids=str)
+def test_an_event_of_another_honeypot_is_none_of_cowrie(event: dict[str, object], more: dict[str, object]) -> None:
+    """They lie beside each other, have session and timestamp too, and must not count as attacks on Cowrie."""
+    shared = {"session": "a1b2c3d4e5f6", "timestamp": "2026-03-01T12:00:00Z"}
+
+    assert LineDecoder().decode(json.dumps(shared | event | more).encode()) is Reason.NOT_COWRIE
+
+
+def test_a_connect_says_everything() -> None:
+    """Address, port and who logged it."""
+    event = said(line(src_ip="::ffff:8.8.8.8", src_port=4711, sensor="pot", uuid="u-1"))
+
+    assert event.address is not None
+    assert (event.at, event.address.text, event.port) == (NOON, "8.8.8.8", 4711)
+    assert (event.sensor, event.sensor_id) == ("pot", "u-1")
+
+
+def test_the_port_is_taken_from_a_connect_only() -> None:
+    """A forwarding client claims its own."""
+    assert said(line(eventid="cowrie.direct-tcpip.request", src_port=1)).port is None
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "x", None, 1.5, True])
+def test_what_is_no_port_is_none(port: object) -> None:
+    """And the event is kept."""
+    assert said(line(src_port=port)).port is None
+
+
+def test_a_port_in_quotes_is_a_port() -> None:
+    """Some tools quote every value."""
+    assert said(line(src_port="22")).port == 22
+
+
+@pytest.mark.parametrize("address", ["", "localhost", 17, None, ["8.8.8.8"], "1.2.3.4, 5.6.7.8"])
+def test_what_is_no_address_is_none(address: object) -> None:
+    """And the event is kept."""
+    assert said(line(src_ip=address)).address is None
+
+
+def test_what_an_attacker_makes_long_is_not_remembered() -> None:
+    """A megabyte in an address field of every line would fill the memory."""
+    decode_module._address.cache_clear()
+
+    for n in range(9):
+        assert said(line(src_ip=f"{n}" * 1_000_000)).address is None
+
+    assert decode_module._address.cache_info().currsize == 0
+    assert said(line(sensor="x" * 1_000_000)).sensor == "x" * 255
+
+
+@pytest.mark.parametrize("sensor", ["", None, 17, {"a": 1}])
+def test_what_is_no_sensor_name_is_none(sensor: object) -> None:
+    """An empty name is real: it is no name."""
+    assert said(line(sensor=sensor)).sensor is None
+
+
+def test_the_operator_may_name_the_sensor() -> None:
+    """In a container the log names the container."""
+    assert said(line(sensor="920497a79896"), sensor="pot").sensor == "pot"
+
+
+def test_the_same_line_has_the_same_fingerprint_and_another_has_not() -> None:
+    """Wherever it is read."""
+    assert said(line()).fingerprint == said(line(), sensor="pot").fingerprint
+    assert said(line()).fingerprint != said(line(message="")).fingerprint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\xff\xfe"}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","input":"\\ud800"}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","x":NaN}',
+        b'{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z","src_port":' + b"9" * 30 + b"}",
+        b'{"eventid":"cowrie.x","session":"a","session":"b","timestamp":"2026-03-01T12:00:00Z"}',
+    ],
+)
+def test_what_attackers_type_does_not_lose_the_event(text: bytes) -> None:
+    """Bytes that are no UTF-8, lone surrogates, numbers that are none."""
+    assert said(text).at == NOON
+
+
+@pytest.mark.parametrize(
+    ("session", "stored"),
+    [
+        ("ac7f13b8c0af", "ac7f13b8c0af"),
+        ("a\x00b", "a\ufffdb"),
+        ("a\ud800", "a\ufffd"),
+        (" a ", "a"),
+        ("x" * 40, "x" * 40),
+    ],
+)
+def test_a_session_id_is_stored_as_both_databases_can(session: str, stored: str) -> None:
+    """Cleaned once, before either."""
+    decoded = LineDecoder().decode(line(session=session))
+    assert isinstance(decoded, LogEvent)
+    assert decoded.logged_id == stored
+
+
+@pytest.mark.parametrize("session", ["x" * 41, "y" * 100_000, "a~b", "a~0123456789ab"])
+def test_an_id_that_could_be_taken_for_another_gets_one_of_its_own(session: str) -> None:
+    """Too long for the column, or with the sign that qualifies a reused id."""
+    decoded = LineDecoder().decode(line(session=session))
+    again = LineDecoder().decode(line(session=session + "z"))
+
+    assert isinstance(decoded, LogEvent)
+    assert isinstance(again, LogEvent)
+    assert len(decoded.logged_id) <= 40
+    assert decoded.logged_id.rpartition("~")[2].isalnum()
+    assert len(decoded.logged_id.rpartition("~")[2]) == 16
+    assert decoded.logged_id != again.logged_id
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_raise(text: bytes) -> None:
+    """Every byte of a log was chosen by an attacker."""
+    assert isinstance(LineDecoder().decode(text), Reason)
+
+
+FIELDS = ("session", "timestamp", "eventid", "src_ip", "src_port", "sensor", "uuid", "message")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(FIELDS, json_values),
+    )
+)
+def test_no_types_raise(fields: dict[str, object]) -> None:
+    """Every field may be anything."""
+    assert isinstance(LineDecoder().decode(line(**fields)), LogEvent | Reason)
+
+
+def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() -> None:
+    """Cowrie wrote it in some years, and not in others; an export of such a log has none."""
+    fields = {
+        "eventid": "cowrie.x",
+        "session": "a",
+        "timestamp": "2026-03-01T12:00:00Z",
+        "input": 'x": 1',
+        "list": [1, 2],
+    }
+    loose, tight = json.dumps(fields).encode(), json.dumps(fields, separators=(",", ":")).encode()
+
+    assert said(loose).fingerprint == said(tight).fingerprint
+    assert said(loose).fingerprint != said(loose.replace(b"x", b"y")).fingerprint
+    assert said(line().replace(b"{", b'{"n": NaN, ')).fingerprint
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::ffff:0.0.0.0"])
+def test_the_address_of_nobody_is_none(address: str) -> None:
+    """Some write it where they know none; counted as one, it would never come out even."""
+    assert said(line(src_ip=address)).address is None

@@ -1,0 +1,221 @@
+"""Events that do not stand one in a line are read as those that do."""
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Callable
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapshots.adapters.cowrie.files.log_file import LogContent
+from snapshots.adapters.cowrie.lines.decode import LineDecoder
+from snapshots.adapters.cowrie.lines.json_to_lines import LONGEST_JUNK, Unfolded, is_folded
+from snapshots.app.ports.log_source import BadLine, Layout, LineOptions, LogEvent, Reason
+
+EVENTS = [
+    {"eventid": f"cowrie.{name}", "session": f"{n:012x}", "timestamp": f"2026-03-01T12:00:0{n}Z", "input": text}
+    for n, (name, text) in enumerate([("session.connect", "{["), ("command.input", '"]}\\'), ("x", "é\n\t")])
+]
+
+
+def compact(events: list[dict[str, str]]) -> bytes:
+    return b"".join(json.dumps(e, separators=(",", ":")).encode() + b"\n" for e in events)
+
+
+def hits(events: list[dict[str, str]]) -> bytes:
+    return json.dumps({"took": 1, "hits": {"total": 3, "hits": [{"_id": "x", "_source": e} for e in events]}}).encode()
+
+
+FORMS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {
+    "array": lambda events: json.dumps(events).encode(),
+    "pretty array": lambda events: json.dumps(events, indent=4).encode(),
+    "pretty events": lambda events: "\n".join(json.dumps(e, indent=2) for e in events).encode(),
+    "windows": lambda events: json.dumps(events, indent=2).replace("\n", "\r\n").encode("utf-8-sig"),
+    "elasticdump": lambda events: b"\n".join(json.dumps({"_index": "c", "_source": e}).encode() for e in events),
+    "search": hits,
+    "pretty search": lambda events: json.dumps(json.loads(hits(events)), indent=2).encode(),
+    "several searches": lambda events: json.dumps({"responses": [json.loads(hits(events))]}).encode(),
+    "raw letters": lambda events: json.dumps(events, ensure_ascii=False).encode(),
+    "from the brace on": lambda events: "\n".join(json.dumps(e).replace(", ", ",\n") for e in events).encode(),
+    "array of hits": lambda events: json.dumps([{"_source": e} for e in events], indent=1).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """So an event counts once, whether it is read from Cowrie's log or from an export of it."""
+    log, export = tmp_path / "cowrie.json", tmp_path / "export.json"
+    log.write_bytes(compact(EVENTS))
+    export.write_bytes(compress(FORMS[form](EVENTS)))
+
+    content = LogContent(export, LineDecoder())
+
+    assert list(content.lines()) == list(LogContent(log, LineDecoder()).lines())
+    assert len(list(content.lines())) == len(EVENTS)
+    assert content.head
+    assert content.is_plain == (form == "elasticdump" and compress is bytes)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"\n",
+        compact(EVENTS),
+        b"garbage",
+        b'{"a": "\\"_source\\""}\n',
+        b'{"username":"_source","password":"hits"}\n',
+        b'{"username":"x","_source":"filebeat"}\n',
+        b"{}",
+        b'{"a": ' * 1000,
+        b'{"a": "' + b"\\" * 5000,
+        b"{" + b'"a":{},' * 2000,
+        b'[cowrie] CMD: {"eventid":"cowrie.x"}\n',
+    ],
+)
+def test_a_log_of_cowrie_is_read_by_lines(beginning: bytes) -> None:
+    """Though an attacker types what looks like a wrapping."""
+    assert not is_folded(beginning)
+
+
+def test_the_layout_may_be_said(tmp_path: Path) -> None:
+    """Where the beginning does not show it."""
+    path = tmp_path / "odd.json"
+    path.write_bytes(compact(EVENTS[:1]) + FORMS["pretty array"](EVENTS[1:]))
+
+    as_json = LogContent(path, LineDecoder(LineOptions(layout=Layout.JSON)))
+    as_lines = LogContent(path, LineDecoder(LineOptions(layout=Layout.LINES)))
+
+    assert [type(line) for line in as_json.lines()] == [LogEvent] * 3
+    assert BadLine in {type(line) for line in as_lines.lines()}
+
+
+def unfolded(text: bytes, *, longest: int = 1000, size: int = 7) -> list[bytes]:
+    stream = Unfolded(BufferedReader(BytesIO(text)), longest)
+    assert stream.readable()
+    found = b""
+    while chunk := stream.read1(size):
+        found += chunk
+    return found.splitlines()
+
+
+def test_what_is_between_events_is_not_lost() -> None:
+    """It becomes a line of its own, which is no event."""
+    assert unfolded(b'[oops {"a": 1}, what\nelse {"b": 2} "x"] end') == [
+        b"oops",
+        b'{"a":1}',
+        b"what else",
+        b'{"b":2}',
+        b'"x"] end',
+    ]
+
+
+WHOLE = '{"a":"x","b":{"c":1},"d":"yz"}'
+
+
+@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
+@pytest.mark.parametrize("between", ["\n", ",\n", "\n,\n  "])
+def test_an_event_that_was_cut_takes_no_other_with_it(cut: int, between: str) -> None:
+    """After a loss of power the next one begins anywhere."""
+    lines = unfolded(f'[{WHOLE[:cut]}{between}{{"b":2}}{between}{{"c":3}}]'.encode())
+
+    takes_one = WHOLE[cut - 1] == ":" and between == "\n"  # there it may well belong to what was cut
+    assert lines[1:] == [b'{"c":3}'] if takes_one else lines[1:] == [b'{"b":2}', b'{"c":3}']
+    assert lines[0].startswith(WHOLE[:cut].rstrip(",").encode())
+
+
+def test_a_large_answer_of_a_search_comes_hit_by_hit() -> None:
+    """However long it is altogether; and what is no event among the hits is not lost."""
+    found = [{"_source": {"n": n, "t": "x" * 50}} for n in range(100)]
+    broken = [*found, {"fields": 1}, None, {"_source": "text"}, {"_source": {"n": "\ud800"}}, found[0]]
+    text = json.dumps({"took": 1, "hits": {"max": 2, "hits": broken}, "aggregations": {"a": {"b": 1}}}).encode()
+
+    lines = unfolded(text, longest=200)
+
+    assert [json.loads(line)["_source"]["n"] for line in lines[:100]] == list(range(100))
+    assert lines[100:] == [
+        b'{"fields":1}',
+        b"null",
+        b'{"_source":"text"}',
+        b'{"_source":{"n":"\\ud800"}}',
+        lines[0],
+        b'"aggregations":',
+        b'{"a":{"b":1}}',
+    ]
+    assert unfolded(text[:3000], longest=200)[:-1] == lines[: len(unfolded(text[:3000], longest=200)) - 1]
+
+
+def test_what_a_pipe_brings_bit_by_bit_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing written to it may be a single brace."""
+    read, write = os.pipe()
+    text = FORMS["pretty events"](EVENTS)
+
+    def bring() -> None:
+        with os.fdopen(write, "wb", buffering=0) as pipe:
+            pipe.write(text[:1])
+            time.sleep(0.1)
+            pipe.write(text[1:])
+
+    Thread(target=bring).start()
+    with os.fdopen(read, "rb") as stdin:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stdin))
+        said = list(LogContent(None, LineDecoder()).lines())
+
+    assert [type(line) for line in said] == [LogEvent] * 3
+
+
+def test_what_is_too_long_is_given_up_in_bounded_memory() -> None:
+    """And the events behind it are read."""
+    long = unfolded(b'[{"a": "' + b"x" * 3_000_000 + b'"},\n{"b": 2}]', longest=2_000_000, size=100_000)
+    junk = unfolded(b"[" + b"y" * (LONGEST_JUNK + 1) + b'\n{"b": 2}]', size=100_000)
+
+    assert len(long[0]) > 1_000_000
+    assert (long[-1], junk) == (b'{"b":2}', [b"y" * (LONGEST_JUNK + 1), b'{"b":2}'])
+
+
+json_texts = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.text(max_size=4)
+    | st.sampled_from(['"', "\\", "{", "}]", "\n"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), json_texts, max_size=4), max_size=5), st.integers(0, 4), st.data())
+def test_every_array_comes_out_as_its_events(events: list[dict[str, object]], indent: int, data: st.DataObject) -> None:
+    """However it is indented, and wherever it is cut into chunks."""
+    text = json.dumps(events, indent=indent or None, ensure_ascii=data.draw(st.booleans())).encode()
+
+    assert [json.loads(line) for line in unfolded(text, longest=10**6, size=data.draw(st.integers(1, 9)))] == events
+
+
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\\n a', max_size=40).map(str.encode))
+def test_whatever_bytes_come_are_read_to_their_end(text: bytes) -> None:
+    """Never an exception, and nothing but what separates events is left out."""
+    kept = b"".join(unfolded(text, longest=20))
+    strip = bytes(set(b" \t\r\n\x0b\x0c\x00,[]{}"))
+
+    assert kept.translate(None, strip) == text.translate(None, strip)
+
+
+def test_an_unfinished_array_waits_as_a_line_does(tmp_path: Path) -> None:
+    """It may be in the middle of being copied; what it held whole counts."""
+    path = tmp_path / "export.json"
+    path.write_bytes(FORMS["pretty array"](EVENTS)[:-40])
+
+    found = list(LogContent(path, LineDecoder()).lines())
+
+    assert [type(line) for line in found] == [LogEvent, LogEvent, BadLine]
+    assert isinstance(found[-1], BadLine)
+    assert found[-1].reason is Reason.UNFINISHED_LINE

@@ -1,0 +1,179 @@
+"""Sources of facts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
+from snapshots.adapters.intel.iporigin import IporiginSource
+from snapshots.adapters.intel.mmdb import MmdbSource, facts_in, open_mmdb
+from snapshots.app.errors import SourceUnreadable
+from snapshots.app.ports.database import FactSource
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts
+from tests.tables import mmdb
+
+GOOGLE, DNS6 = IpAddress("8.8.8.8"), IpAddress("2001:4860:4860::8888")
+TOR = IpAddress("185.220.101.1")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(params=["bundled", "iporigin", "mmdb"])
+def source(request: pytest.FixtureRequest, cache: Path, tmp_path: Path) -> FactSource:
+    if request.param == "bundled":
+        return open_bundled(BUNDLED[0], cache)
+    if request.param == "iporigin":
+        return IporiginSource()
+    return open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"autonomous_system_number": 15169}}))
+
+
+def test_every_source_says_what_it_is(source: FactSource) -> None:
+    """Name, date, licence and hash."""
+    build = source.build
+
+    assert build.name
+    assert build.built_at.year >= 2026
+    assert build.licence
+    assert len(build.sha256) == 64
+
+
+def test_every_source_answers_a_batch(source: FactSource) -> None:
+    """And leaves out what it does not know."""
+    answers = source.look_up([GOOGLE, DNS6, IpAddress("192.0.2.1")])
+
+    assert answers[GOOGLE] != IpFacts()
+    assert set(answers) <= {GOOGLE, DNS6}
+    assert source.look_up([]) == {}
+
+
+def test_the_bundled_tables_know_asn_country_and_name(cache: Path) -> None:
+    """IPv4 and IPv6 alike, and origin-asn where DB-IP is silent."""
+    dbip, origin = (open_bundled(table, cache) for table in BUNDLED)
+
+    facts = dbip.look_up([GOOGLE, DNS6])
+    assert (facts[GOOGLE].asn, facts[GOOGLE].country, facts[GOOGLE].organization) == (15169, "US", "Google LLC")
+    assert (facts[DNS6].asn, facts[DNS6].country) == (15169, "CA")
+    gap = IpAddress("185.222.209.151")
+    assert dbip.look_up([gap])[gap].asn is None
+    assert origin.look_up([gap])[gap].asn == 212255
+    assert [table.build.label for table in (dbip, origin)] == ["dbip@2026-09-01", "origin-asn@2026-09-16"]
+
+
+def test_a_bundled_table_is_unpacked_once_and_again_when_it_is_damaged(tmp_path: Path) -> None:
+    """Half a file in the cache would answer wrongly for ever."""
+    table = BUNDLED[1]
+    open_bundled(table, tmp_path)
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    open_bundled(table, tmp_path)
+    assert file.stat().st_mtime_ns == written
+
+    file.write_bytes(file.read_bytes()[:-1])
+
+    gap = IpAddress("185.222.209.151")
+    assert open_bundled(table, tmp_path).look_up([gap])[gap].asn == 212255
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_where_nothing_can_be_written_a_table_is_opened_in_memory(tmp_path: Path) -> None:
+    """A read-only system is no reason to know nothing."""
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+
+    gap = IpAddress("185.222.209.151")
+    assert open_bundled(BUNDLED[1], blocked / "below").look_up([gap])[gap].asn == 212255
+
+
+def test_an_interrupted_unpacking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No half file, no temporary one."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("snapshots.adapters.intel.bundled.os.fdopen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_bundled(BUNDLED[1], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_iporigin_knows_tor_and_data_centers() -> None:
+    """And never calls the unknown residential."""
+    answers = IporiginSource().look_up([TOR, GOOGLE, IpAddress("193.201.224.206")])
+
+    assert answers[TOR].ip_types == {IpType.TOR}
+    assert answers[GOOGLE].ip_types == {IpType.DATACENTER}
+    assert len(answers) == 2
+
+
+@pytest.mark.parametrize(
+    ("record", "facts"),
+    [
+        ({"autonomous_system_number": 1, "autonomous_system_organization": "A"}, IpFacts(asn=1, organization="A")),
+        ({"asn": "AS64500", "as_name": "B", "country": "de"}, IpFacts(asn=64500, organization="B", country="DE")),
+        ({"asn": "AS64500", "name": "B", "country_code": "FR"}, IpFacts(asn=64500, organization="B", country="FR")),
+        ({"country": {"iso_code": "DE"}, "city": {}}, IpFacts(country="DE")),
+        (
+            {"traits": {"autonomous_system_number": 5, "user_type": "hosting"}},
+            IpFacts(asn=5, ip_types=frozenset({IpType.DATACENTER})),
+        ),
+        ({"is_tor_exit_node": True, "is_anonymous_vpn": False}, IpFacts(ip_types=frozenset({IpType.TOR}))),
+        ({"vpn": "true", "hosting": True, "tor": ""}, IpFacts(ip_types=frozenset({IpType.VPN, IpType.DATACENTER}))),
+        ({"user_type": "something new"}, IpFacts()),
+        ({"autonomous_system_number": 0, "country": {"iso_code": "ZZ"}}, IpFacts()),
+        ({"autonomous_system_number": 2**32, "country": "Germany"}, IpFacts()),
+        ({"autonomous_system_number": "AS", "country": 5, "country_code": "XX"}, IpFacts()),
+    ],
+)
+def test_the_usual_shapes_of_records_are_understood(record: dict[str, Any], facts: IpFacts) -> None:
+    """GeoLite2, DB-IP, IPinfo and anonymous-IP databases; no sentinel becomes a fact."""
+    assert facts_in(record) == facts
+
+
+def test_an_operators_file_is_named_by_its_type_and_dated(tmp_path: Path) -> None:
+    """So that provenance can be read."""
+    source = open_mmdb(mmdb(tmp_path / "a.mmdb", {}, kind="GeoIP2 Anonymous/IP"))
+
+    assert source.build.name == "geoip2-anonymous-ip"
+    assert source.build.origin.endswith("a.mmdb")
+
+
+def test_a_table_of_ipv4_does_not_know_ipv6(tmp_path: Path) -> None:
+    """And says so by silence."""
+    source = open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 1}}, version=4))
+
+    assert source.look_up([GOOGLE, DNS6]) == {GOOGLE: IpFacts(asn=1)}
+
+
+def test_a_record_of_an_unknown_form_is_passed_over(tmp_path: Path) -> None:
+    """An MMDB may hold anything."""
+    assert open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": "text"})).look_up([GOOGLE]) == {}  # type: ignore[dict-item]  # that is the point
+
+
+def test_a_file_that_is_no_mmdb_is_refused(tmp_path: Path) -> None:
+    """In one sentence, with its name."""
+    wrong = tmp_path / "wrong.mmdb"
+    with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb cannot be read"):
+        open_mmdb(wrong)
+    wrong.write_text("no MMDB")
+    with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb is no MMDB file"):
+        open_mmdb(wrong)
+
+
+def test_a_file_that_is_damaged_inside_is_told(tmp_path: Path) -> None:
+    """It opened, but its records are broken."""
+    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"\xab\xcd\xefMaxMind.com")
+    data[end - 8 : end] = b"\xff" * 8
+    path.write_bytes(data)
+    source = open_mmdb(path)
+
+    assert isinstance(source, MmdbSource)
+    with pytest.raises(SourceUnreadable, match="is damaged"):
+        source.look_up([GOOGLE])

@@ -1,0 +1,231 @@
+"""Files of facts that operators have, good and bad."""
+
+import gzip
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshots.adapters.intel.open_table import Wish, open_again, open_table, tables_below
+from snapshots.adapters.intel.ranges import RangeSource, Row
+from snapshots.adapters.intel.source_registry import SourceShelf
+from snapshots.app.errors import SettingRefused, SourceUnreadable
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from tests.strategies import NOON
+from tests.tables import mmdb
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+TOR = Wish(as_of=DAY, ip_type=IpType.TOR)
+BUILD = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="x")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def facts(path: Path, wish: Wish, *addresses: str) -> list[IpFacts | None]:
+    found = open_table(path, wish).look_up([IpAddress(text) for text in addresses])
+    return [found.get(IpAddress(text)) for text in addresses]
+
+
+def test_a_list_has_addresses_blocks_and_ranges_of_both_versions(tmp_path: Path) -> None:
+    """And comments, columns behind the address, and the form of Tor's own list."""
+    path = write(
+        tmp_path / "exits.txt",
+        "# exits\n1.2.3.4\n5.6.7.0/24 ; a block\n9.9.9.1-9.9.9.3\n2a00::1\n2a01::/32,more\n::ffff:8.8.8.8\n"
+        "ExitAddress 7.7.7.7 2026-03-01 00:00:00\nno address\n\n",
+    )
+
+    tor = IpFacts(ip_types=frozenset({IpType.TOR}))
+    inside = ("1.2.3.4", "5.6.7.255", "9.9.9.2", "2a00::1", "2a01::ffff", "8.8.8.8", "7.7.7.7")
+    assert facts(path, TOR, *inside) == [tor] * len(inside)
+    assert facts(path, TOR, "1.2.3.5", "9.9.9.4", "2a02::", "0.0.0.0") == [None] * 4
+    source = open_table(path, TOR)
+    assert (source.unread, source.build.label) == (1, "exits@2026-03-01")
+    assert source.versions == {4, 6}
+
+
+def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
+    """With addresses as text or as numbers, after a header; what is no fact is none."""
+    networks = write(
+        tmp_path / "asn-2026-03-01.csv",
+        'first,last,asn,org\n1.0.0.0,1.0.0.255,13335,"Cloudflare, Inc."\n16843008,16843263,AS64500\n'
+        "2a00::,2a00::ffff,4200000000,Big\n1.9.0.0,1.9.0.9,0,Nobody\n1.8.0.9,1.8.0.0,1,Backwards\n",
+    )
+    countries = write(tmp_path / "cc.20260301.csv", "1.0.0.0,1.0.0.255,au\n1.0.1.0,1.0.1.255,ZZ\n")
+
+    assert facts(networks, Wish(), "1.0.0.9", "1.1.1.1", "2a00::1", "1.9.0.1", "1.8.0.1") == [
+        IpFacts(asn=13335, organization="Cloudflare, Inc."),
+        IpFacts(asn=64500),
+        IpFacts(asn=4_200_000_000, organization="Big"),
+        None,
+        None,
+    ]
+    assert facts(countries, Wish(), "1.0.0.9", "1.0.1.9") == [IpFacts(country="AU"), None]
+    assert open_table(networks, Wish()).build.label == "asn@2026-03-01"
+    assert open_table(networks, Wish(name="My Table", as_of=NOON)).build.name == "my-table"
+
+
+def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
+    """And one that is cut is not."""
+    path = tmp_path / "exits-2026-03-01.txt.gz"
+    path.write_bytes(gzip.compress(b"1.2.3.4\n" * 99_999))
+    assert open_table(path, TOR).versions == {4}
+
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        open_table(path, TOR)
+
+
+def test_a_date_that_nobody_says_is_asked_for(tmp_path: Path) -> None:
+    """Every fact needs one."""
+    path = write(tmp_path / "asn.csv", "1.0.0.0,1.0.0.255,1\n")
+    with pytest.raises(SettingRefused, match="say --as-of"):
+        open_table(path, Wish())
+    path = write(tmp_path / "asn-2026-02-31.csv", "1.0.0.0,1.0.0.255,1\n")
+    with pytest.raises(SettingRefused, match="no date in its name"):
+        open_table(path, Wish())
+
+
+@pytest.mark.parametrize("content", ["", "hello\nworld\n", "1.2.3.4\n", "a,b,c\nd,e,f\n", "\x00\x01\x02,,,"])
+def test_what_is_no_table_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
+    """A list without its type is none either."""
+    with pytest.raises(SourceUnreadable, match="neither an MMDB file nor a table of ranges"):
+        open_table(write(tmp_path / "x-2026-03-01.txt", content), Wish())
+
+
+def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
+    """A page of an error in place of the list would withdraw everything."""
+    with pytest.raises(SourceUnreadable, match="holds no address"):
+        open_table(write(tmp_path / "x.txt", "<html>\nnot found\n"), TOR)
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        open_table(tmp_path / "missing.txt", TOR)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.binary(max_size=60), max_size=20))
+def test_no_content_raises_anything_else(tmp_path: Path, lines: list[bytes]) -> None:
+    """Whatever stands in a file: a table, or a sentence."""
+    path = tmp_path / "any-2026-03-01.csv"
+    path.write_bytes(b"\n".join([*lines, b"1.0.0.0,1.0.0.9,5"]))
+    for wish in (Wish(), TOR):
+        try:
+            source = open_table(path, wish)
+        except (SourceUnreadable, SettingRefused):
+            continue
+        source.look_up([IpAddress("1.0.0.5"), IpAddress("::1")])
+
+
+def test_ten_thousand_odd_addresses_raise_nothing(tmp_path: Path) -> None:
+    """In every kind of source."""
+    random = Random(3)
+    odd = [IpAddress.parse(str(IPv4Address(random.getrandbits(32)))) for _ in range(5000)]
+    odd += [IpAddress.parse(":".join(f"{random.getrandbits(16):x}" for _ in range(8))) for _ in range(5000)]
+    table = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,200.0.0.255,1\n2000::,3000::,2\n")
+    sources = [
+        open_table(table, Wish()),
+        open_table(write(tmp_path / "l.txt", "0.0.0.0/0\n::/0\n"), TOR),
+        open_table(mmdb(tmp_path / "m.mmdb", {"8.8.0.0/16": {"asn": 1}}), Wish()),
+        *SourceShelf([], print).current(),
+    ]
+
+    for source in sources:
+        for said in source.look_up(odd).values():
+            assert said.asn is None or 1 <= said.asn < 2**32
+            assert said.country is None or len(said.country) == 2
+
+
+rows = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 12), st.integers(1, 3)).map(lambda t: (t[0], t[0] + t[1], t[2])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(rows)
+def test_of_overlapping_ranges_the_one_that_begins_last_says_what_is_said(ranges: list[tuple[int, int, int]]) -> None:
+    """The narrow block inside the wide one; of equal beginnings the narrower."""
+    facts = {asn: IpFacts(asn=asn) for asn in (1, 2, 3)}
+    source = RangeSource(BUILD, [Row(4, first, last, facts[asn]) for first, last, asn in ranges])
+
+    for number in range(60):
+        inside = [r for r in ranges if r[0] <= number <= r[1]]
+        narrowest = {r[2] for r in inside if (r[0], -r[1]) == max((s[0], -s[1]) for s in inside)}
+        said = source.look_up([IpAddress(f"0.0.0.{number}")]).get(IpAddress(f"0.0.0.{number}"))
+        assert (said is None and not inside) or (said is not None and said.asn in narrowest)
+
+
+def test_a_folder_is_searched_for_tables(tmp_path: Path) -> None:
+    """Also its sub-folders; other files are left alone."""
+    (tmp_path / "2025").mkdir()
+    for name in ("2025/asn-2025-01-01.csv", "geo.mmdb", "README.md", ".hidden.csv", "exits.txt.gz"):
+        (tmp_path / name).write_text("x")
+
+    assert [path.name for path in tables_below(tmp_path)] == ["asn-2025-01-01.csv", "exits.txt.gz", "geo.mmdb"]
+
+
+def test_a_registered_file_is_opened_again_only_if_it_is_the_same(tmp_path: Path) -> None:
+    """Another content under its path would answer for a build that it is not."""
+    opened = [
+        open_table(write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n"), Wish()),
+        open_table(write(tmp_path / "t.txt", "1.0.0.0/24\n"), TOR),
+        open_table(mmdb(tmp_path / "m.mmdb", {"1.0.0.0/24": {"asn": 1}}), Wish(name="mine")),
+    ]
+    address = IpAddress("1.0.0.1")
+    for source in opened:
+        again = open_again(source.build)
+        assert (again.build, again.look_up([address])) == (source.build, source.look_up([address]))
+
+    write(tmp_path / "t.txt", "2.0.0.0/24\n")
+    with pytest.raises(SourceUnreadable, match="is not the file any more"):
+        open_again(opened[1].build)
+
+
+def test_a_file_that_is_replaced_is_opened_anew_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    """A half-written file leaves the old one in use, with one warning."""
+    path = mmdb(tmp_path / "geo.mmdb", {"1.0.0.0/24": {"asn": 1}})
+    told: list[str] = []
+    shelf = SourceShelf([path], told.append)
+    address = IpAddress("1.0.0.1")
+    assert shelf.current()[0].look_up([address])[address].asn == 1
+
+    whole = mmdb(tmp_path / "new.mmdb", {"1.0.0.0/24": {"asn": 2}}).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    for _ in range(3):
+        assert shelf.current()[0].look_up([address])[address].asn == 1
+    assert len(told) == 1
+    assert "stays in use" in told[0]
+    path.unlink()
+    assert shelf.current()[0].look_up([address])[address].asn == 1
+
+    path.write_bytes(whole)
+    assert shelf.current()[0].look_up([address])[address].asn == 2
+
+
+def test_a_registered_build_whose_file_is_gone_is_told_once(tmp_path: Path) -> None:
+    """What it said is stored; only new addresses lack it."""
+    path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n")
+    build = open_table(path, Wish()).build
+    told: list[str] = []
+    shelf = SourceShelf([], told.append)
+    bundled = shelf.current()[0]
+    assert shelf.open(bundled.build) is bundled
+
+    path.unlink()
+
+    assert [shelf.open(build), shelf.open(build)] == [None, None]
+    assert len(told) == 1
+    assert shelf.open(BUILD) is None  # an older version of what comes with the program
+
+
+def test_a_missing_file_of_the_settings_is_an_error(tmp_path: Path) -> None:
+    """There is no older one to go on with."""
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        SourceShelf([tmp_path / "none.mmdb"], print).current()

@@ -1,0 +1,256 @@
+"""What verify sees, beyond what the guard refuses."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from snapshots.adapters.clock import SystemClock
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries import integrity
+from snapshots.adapters.sql.queries.reports import SqlReports
+from snapshots.adapters.sql.schema import triggers
+from snapshots.adapters.sql.schema.tables import session_summaries
+from snapshots.app.ports.database import Stores
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.sessions import Judged, OpenSession, SessionChange
+from snapshots.app.queries.reports import Inspection, Invariant
+from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.facts.observation import SourceBuild
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+
+A_BUILD = SourceBuild(name="a", built_at=NOON, licence="none", sha256="0" * 64, origin="bundled")
+CORRECTED = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
+
+
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    sql_database.migrate()
+    return sql_database
+
+
+def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
+    """Store sessions of one address, and count them."""
+    found = [
+        SessionAggregate.sighted(f"s{n}", HOME.text, NOON + n * timedelta(minutes=1)).summary().judged(verdict)
+        for n, verdict in enumerate(verdicts or [snapshot()] * count)
+    ]
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
+        stores.sources.register(A_BUILD, registered_at=NOON)
+        stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
+        stores.sessions.save(found, run="r", saved_at=NOON)
+
+
+def behind_its_back(database: SqlDatabase, statement: str) -> None:
+    """Do what the guard would refuse, as somebody does who takes it away for a moment."""
+    with database.changing_tables() as connection:
+        triggers.remove(connection)
+        connection.execute(text(statement))
+        triggers.install(connection)
+
+
+def looked(database: SqlDatabase, *, full: bool = True, chosen: int = 0) -> Inspection:
+    return SqlReports(database, AsOfReader(), choose=lambda _: chosen, clock=SystemClock()).inspect(show=99, full=full)
+
+
+def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
+    return [(violation.invariant, violation.where) for violation in looked(database).violations]
+
+
+def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatabase) -> None:
+    """Somebody put back what the audit had changed, seal and all."""
+    put(database, 2)
+    with database.transaction() as stores:
+        for name in ("s0", "s1"):
+            stores.audit.correct(name, CORRECTED, reason="wrong", run="c", made_at=NOON)
+    assert violations(database) == []
+
+    columns = ", ".join(
+        f"{column} = (SELECT old_{column} FROM snapshot_corrections WHERE session_id = 's1')"
+        for column in (
+            "snapshot_asn",
+            "enrichment_at",
+            "snapshot_method",
+            "snapshot_source",
+            "snapshot_run",
+            "snapshot_seal",
+        )
+    )
+    behind_its_back(database, f"UPDATE session_summaries SET {columns} WHERE session_id = 's1'")
+
+    assert violations(database) == [*changed_hands("c", 1, "r", 0), (Invariant.AUDITED, "s1")]
+
+
+def changed_hands(too_few: str, left: int, too_many: str, meant: int) -> list[tuple[Invariant, str]]:
+    """One sealed session stands under another run than the record says."""
+    return [
+        (Invariant.ON_RECORD, f"run {too_few}: {left} sealed sessions, {left + 1} on record"),
+        (Invariant.ON_RECORD, f"run {too_many}: {meant + 1} sealed sessions, {meant} on record"),
+    ]
+
+
+def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
+    """The session still says that it was corrected."""
+    put(database, 2)
+    with database.transaction() as stores:
+        stores.audit.correct("s1", CORRECTED, reason="wrong", run="c", made_at=NOON)
+        stores.audit.correct("s0", CORRECTED, reason="wrong", run="c", made_at=NOON)
+    assert violations(database) == []
+
+    behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's0'")
+
+    assert violations(database) == [
+        (Invariant.ON_RECORD, "run c: 2 sealed sessions, 1 on record"),
+        (Invariant.ON_RECORD, "run r: 0 sealed sessions, 1 on record"),
+        (Invariant.AUDITED, "s0"),
+    ]
+
+
+def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
+    """The session names a run that leaves a correction of each."""
+    put(database, 2)
+    with database.transaction() as stores:
+        stores.runs.begin("i", RunKind.IMPROVE, at=NOON)
+        better = snapshot(enrichment_at=NOON + DAY)
+        stores.audit.replace({"s0": better, "s1": better}, reason="better", run="i", made_at=NOON)
+    assert violations(database) == []
+
+    behind_its_back(database, "DELETE FROM snapshot_corrections WHERE session_id = 's1'")
+
+    assert violations(database) == [
+        (Invariant.ON_RECORD, "run i: 2 sealed sessions, 1 on record"),
+        (Invariant.ON_RECORD, "run r: 0 sealed sessions, 1 on record"),
+        (Invariant.AUDITED, "s1"),
+    ]
+
+
+def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
+    """What was corrected is gone."""
+    put(database, 1)
+    with database.transaction() as stores:
+        stores.audit.correct("s0", CORRECTED, reason="wrong", run="c", made_at=NOON)
+        stores.audit.prune(NOON + DAY, run="p", made_at=NOON)
+    again = SessionAggregate.sighted("s0", HOME.text, NOON + DAY).summary().judged(snapshot())
+    with database.transaction() as stores:
+        stores.counts.count_sessions([SessionChange(held=None, kept=again)], seen_at=NOON)
+        stores.sessions.save([again], run="r", saved_at=NOON + DAY)
+
+    assert violations(database) == []
+
+
+def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) -> None:
+    """Its last correction opened it."""
+    put(database, 0, Gap.NOTHING_KNOWN)
+    with database.transaction() as stores:
+        stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
+        stores.open_sessions.settle([opened(stores)], run="b", settled_at=NOON + DAY)
+        stores.runs.end("b", RunState.DONE, at=NOON)
+        stores.undoing.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
+        stores.open_sessions.settle([opened(stores)], run="again", settled_at=NOON + DAY)
+
+    assert violations(database) == []
+
+
+def opened(stores: Stores) -> Judged:
+    (session,) = stores.sessions.find({"s0": ()})["s0"]
+    gap = session.gap.value if session.gap is not None else None
+    return Judged(OpenSession("s0", session.sighting, HOME.text, gap), session.sighting, snapshot())
+
+
+def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> None:
+    """One too many, one too few; after a pruning more than there are is right."""
+    put(database, 3)
+    assert violations(database) == []
+    for count in (2, 4):
+        with database.engine.begin() as connection:
+            connection.execute(text(f"UPDATE known_addresses SET session_count = {count}"))
+        assert violations(database) == [(Invariant.COUNTED, HOME.text)]
+
+    with database.transaction() as stores:
+        stores.audit.prune(NOON + timedelta(minutes=1), run="p", made_at=NOON)
+
+    assert violations(database) == []
+
+
+def test_what_a_backfill_under_way_found_is_not_counted_yet(database: SqlDatabase) -> None:
+    """It is at its end."""
+    put(database, 1)
+    with database.transaction() as stores:
+        stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
+        stores.inventory.register([Sighting(address=OTHER, seen_at=NOON)], registered_at=NOON)
+    behind_its_back(database, f"UPDATE session_summaries SET source_ip_run = 'b', source_ip = '{OTHER.text}'")
+
+    found = {invariant for invariant, where in violations(database) if where == OTHER.text}
+    assert found == set()
+    with database.transaction() as stores:
+        stores.runs.end("b", RunState.DONE, at=NOON)
+    assert (Invariant.COUNTED, OTHER.text) in violations(database)
+
+
+def test_every_session_is_in_as_many_parts_as_any_other(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows whose seal cannot be read are in all of them."""
+    put(database, 300)
+    monkeypatch.setattr(integrity, "MOST_LOOKED_AT", 75)
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = 'forged' WHERE session_id = 's6'")
+
+    seen: Counter[str] = Counter()
+    with database.reading() as connection:
+        for part in range(integrity.PARTS):
+            in_part = select(session_summaries.c.session_id).where(integrity.is_in_part(part, 300))
+            seen.update(connection.scalars(in_part))
+
+    assert seen == {f"s{n}": 256 if n in {6, 7} else 64 for n in range(300)}
+
+
+def test_of_very_many_sessions_a_part_is_checked(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every torn row, and the share that may be torn unseen."""
+    put(database, 300)
+    monkeypatch.setattr(integrity, "MOST_LOOKED_AT", 75)
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = 'forged' WHERE session_id = 's6'")
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_country = 'FR' WHERE session_id = 's8'")
+
+    whole = looked(database)
+    parts = [looked(database, full=False, chosen=chosen) for chosen in (0, 64, 128, 192)]
+
+    assert (whole.sealed, whole.of, whole.unseen_share) == (300, 300, 0)
+    assert Counter(violation.where for part in parts for violation in part.violations) == {"s6": 4, "s7": 4, "s8": 1}
+    assert all(0 < part.sealed < 150 and part.of == 300 for part in parts)
+    assert sum(part.drawn for part in parts) == 298, "these four parts cover the table once"
+    assert {(part.sealed - part.drawn, part.drawn_of) for part in parts} == {(2, 298)}
+    assert parts[0].unseen_share == pytest.approx(3 / parts[0].drawn * 298 / 300)
+
+
+def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
+    """Whatever is asked."""
+    put(database, 3)
+
+    found = looked(database, full=False)
+
+    assert (found.sealed, found.of, found.unseen_share) == (3, 3, 0)
+    assert Inspection(sealed=0, of=5, drawn_of=5, corrections=0).unseen_share == 1
+
+
+def test_every_trigger_that_is_gone_or_switched_off_is_named(database: SqlDatabase) -> None:
+    """Also those that no forbidden change of a column would meet."""
+    put(database, 1)
+    with database.engine.connect() as connection:
+        is_pg = connection.dialect.name == "postgresql"
+        assert triggers.differences(connection) == []
+    with database.engine.begin() as connection:
+        beside = " ON session_summaries" if is_pg else ""
+        connection.execute(text(f"DROP TRIGGER snapshot_no_delete{beside}"))
+        if is_pg:
+            connection.execute(text("ALTER TABLE snapshot_prunings DISABLE TRIGGER snapshot_stamp"))
+
+    named = [(Invariant.INTACT, "snapshot_no_delete on session_summaries is missing")]
+    named += [(Invariant.INTACT, "snapshot_stamp on snapshot_prunings is disabled")] if is_pg else []
+    assert violations(database) == named

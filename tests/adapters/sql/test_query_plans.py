@@ -1,0 +1,170 @@
+"""What a batch costs does not depend on how large the tables are: it seeks its rows, and reads no table as a whole."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, event, false
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS
+from snapshots.app.backfill.batch_runner import Pace
+from snapshots.app.ports.sessions import OpenCase
+from snapshots.composition.wiring import Container
+from snapshots.domain.session.session import SessionAggregate
+from tests.app.backfill.test_batch_runner import Told
+from tests.cowrieprocessor import Ancestor, put_session
+from tests.strategies import NOON
+
+SESSIONS, BATCH = 3000, 500
+WHOLE = {
+    "sqlite": re.compile(r"^SCAN (session_summaries|known_addresses)"),
+    "postgresql": re.compile(r"Seq Scan on (session_summaries|known_addresses)"),
+}
+CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|known_addresses SET current_asn)=")
+NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")
+WALKS = re.compile(r"SELECT CAST\(max\(place\) AS text\)")
+PAGES = re.compile(r"SELECT max\(rowid\)")
+ROWS = re.compile(r"SELECT session_summaries\.rowid,")
+
+
+@pytest.fixture(params=["ours", "theirs"])
+def container(request: pytest.FixtureRequest, sql_url: str) -> Iterator[Container]:
+    """A database of either loader with many sessions that nobody judged, and statistics of them."""
+    container = Container(settings=Settings.of(db=sql_url))
+    database = container.database()
+    (put_ours if request.param == "ours" else put_theirs)(container)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    yield container
+    database.close()
+
+
+def put_ours(container: Container) -> None:
+    sessions = [SessionAggregate.sighted(f"{n:012x}", address(n), NOON).summary() for n in range(SESSIONS)]
+    container.database().migrate()
+    with container.database().transaction() as stores:
+        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.sessions.save(sessions, run="run", saved_at=NOON)
+
+
+def put_theirs(container: Container) -> None:
+    engine = create_engine(container.settings().db)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        for n in range(SESSIONS):
+            put_session(connection, f"{n:012x}", source_ip=address(n))
+    engine.dispose()
+    container.adoption().adopt(widen=False)
+
+
+def put_copy(database: SqlDatabase, name: str) -> None:
+    """Store another session that nobody judged, as one of those in the table."""
+    with database.engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM session_summaries LIMIT 1").mappings()
+        copy = {c: v for c, v in rows.one().items() if not c.startswith(("snapshot", "gap", "enrichment"))}
+        columns, values = ", ".join(copy), ", ".join(f"%({column})s" for column in copy)
+        connection.exec_driver_sql(
+            f"INSERT INTO session_summaries ({columns}) VALUES ({values})",
+            copy | {"session_id": name},
+        )
+
+
+def address(n: int) -> str:
+    return f"8.8.{n // 250}.{n % 250}"
+
+
+@contextmanager
+def plans(database: SqlDatabase, which: re.Pattern[str]) -> Iterator[list[str]]:
+    """Collect the plans of some statements."""
+    found: list[str] = []
+
+    def explain(
+        connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
+    ) -> None:
+        if not which.match(statement) or many:
+            return
+        prefix = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+        cursor = connection.connection.cursor()
+        cursor.execute(prefix + statement, parameters)
+        found.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+        cursor.close()
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    yield found
+    event.remove(database.engine, "before_cursor_execute", explain)
+
+
+def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
+    """However many there are: reading all of them for each batch, a long backfill would never end."""
+    with plans(container.database(), CHANGES) as found:
+        report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+
+    assert report.judged == SESSIONS
+    assert len(found) >= SESSIONS // BATCH
+    whole = WHOLE[container.database().engine.dialect.name]
+    assert [plan for plan in found if any(whole.search(line) for line in plan.splitlines())] == []
+
+
+@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+def test_sessions_that_nobody_judged_come_from_their_index(container: Container) -> None:
+    """On SQLite, even where the statistics say that all of them are such, as they do before the first backfill."""
+    with plans(container.database(), PAGES) as pages, plans(container.database(), ROWS) as rows:
+        container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+
+    assert min(len(pages), len(rows)) >= SESSIONS // BATCH
+    assert [plan for plan in pages if INDEX_OF_UNJUDGED_ROWS not in plan] == []
+    assert [plan for plan in rows if "PRIMARY KEY (rowid>? AND rowid<?)" not in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -> None:
+    """On PostgreSQL: in the order of their names each is in another block, which is read and written for it alone."""
+    with plans(container.database(), WALKS) as found:
+        container.backfill().run(Told(), pace=Pace(batch_size=BATCH // 10))
+
+    assert len(found) >= SESSIONS // BATCH
+    assert [plan for plan in found if "Tid Range Scan" not in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_few_sessions_that_nobody_judged_come_by_their_names(container: Container) -> None:
+    """A large table is not read for them."""
+    container.backfill().run(Told())
+    container.database().refresh_statistics()  # as the command does; the server does it whenever it likes
+    put_copy(container.database(), "new")
+    with plans(container.database(), WALKS) as walks, plans(container.database(), NAMES) as found:
+        report = container.backfill().run(Told())
+
+    assert (report.judged, walks) == (1, [])
+    assert any("ix_session_summaries_unjudged" in plan for plan in found)
+    assert [plan for plan in found if "Seq Scan on session_summaries" in plan] == []
+
+
+@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where rows lie is asked first, and another loader may write all of them in between."""
+    asked = 0
+    found = UnjudgedRows.page
+
+    def page(rows: UnjudgedRows, after: str, *, run: str, limit: int) -> RowPage | None:
+        nonlocal asked
+        asked += 1
+        real = found(rows, after, run=run, limit=limit)
+        return real._replace(which=false()) if real is not None and asked == 1 else real
+
+    monkeypatch.setattr(UnjudgedRows, "page", page)
+    with container.database().transaction() as stores:
+        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", silent_since=NOON, after="")
+    asked = 0
+    report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+
+    assert first is not None
+    assert first[1] != f"{0:012x}"
+    assert report.judged == SESSIONS

@@ -1,0 +1,485 @@
+"""Answers about stored sessions are what counting them one by one gives."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+from snapshots.adapters.sql.queries.session_queries import SqlQuestions
+from snapshots.app.errors import InvalidQuestion
+from snapshots.app.queries.session_queries import (
+    FOUND_BY,
+    Group,
+    Key,
+    SessionLine,
+    Span,
+    Tense,
+    Which,
+    every_address,
+    every_line,
+)
+from snapshots.composition.wiring import Container
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_name import NetworkName
+from snapshots.domain.session.behaviour import Trait
+from snapshots.domain.session.concentration import Concentration
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot.freshness import FreshnessPolicy
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from snapshots.domain.snapshot.verdict_cache import EVER
+from tests.adapters.sql.test_query_plans import plans
+from tests.cowrieprocessor import Ancestor, put_session
+from tests.fakes import FixedClock
+from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
+
+SELECTS = re.compile(r"SELECT (?!known_networks|adoptions|alembic)")
+HOURS = [0, 1, 13, 24 * 6, 24 * 7, 24 * 40]
+COMMANDS = ["id", "uname -a", "=1+1", "\x1b[31m"]
+FIELDS = {
+    Key.ASN: "asn",
+    Key.COUNTRY: "country",
+    Key.IP_TYPE: "ip_type",
+    Key.ADDRESS: "source_ip",
+    Key.SENSOR: "sensor",
+    Key.PROTOCOL: "protocol",
+    Key.CLIENT: "client",
+    Key.HASSH: "hassh",
+    Key.USER: "user",
+    Key.PASSWORD: "password_hash",
+    Key.COMMANDS: "command_signature",
+    Key.SSH_KEY: "ssh_key",
+    Key.DOWNLOAD: "download_hash",
+    Key.METHOD: "method",
+    Key.GAP: "gap",
+}
+KEPT = (Key.ASN, Key.COUNTRY, Key.IP_TYPE, Key.METHOD)
+"""Keys without which a session is in a group of its own; of the others it is in none."""
+
+sessions = st.lists(
+    st.tuples(
+        st.sampled_from(HOURS),
+        st.sampled_from([HOME, OTHER]),
+        st.sampled_from([None, "a", "b"]),
+        st.sampled_from(
+            [
+                Gap.NOTHING_KNOWN,
+                snapshot(asn=1, country="DE"),
+                snapshot(asn=2, country=None),
+                replace(snapshot(asn=1, country="FR"), ip_type=IpType.VPN),
+                replace(snapshot(asn=1, country="DE"), method=Method.INFERRED),
+                replace(snapshot(asn=1, country="DE"), method=Method.CORRECTED),
+            ]
+        ),
+        st.lists(st.sampled_from(COMMANDS), max_size=2, unique=True),
+        st.sampled_from([None, "h" * 32]),
+    ),
+    max_size=9,
+)
+Made = tuple[int, IpAddress, str | None, IpSnapshot | Gap, list[str], str | None]
+
+
+def put(database: SqlDatabase, found: Sequence[Made]) -> None:
+    """Store sessions, and what the inventory knows of their addresses now."""
+    summaries = []
+    for n, (hour, address, sensor, verdict, commands, hassh) in enumerate(found):
+        at = NOON + timedelta(hours=hour)
+        traits = [((Trait.COMMAND, text),) for text in commands] + ([((Trait.HASSH, hassh),)] if hassh else [])
+        events = [SessionEvent(n, at, EventKind.CONNECT, address, sensor=sensor)]
+        events += [
+            SessionEvent(100 + m, at + timedelta(seconds=m + 1), EventKind.COMMAND, address, sensor=sensor, traits=said)
+            for m, said in enumerate(traits)
+        ]
+        summaries.append(SessionAggregate.of(f"s{n}", events).summary().judged(verdict))
+    with database.transaction() as stores:
+        stores.inventory.register([s.sighting for s in summaries if s.sighting], registered_at=NOON)
+        if any(summary.source_ip == HOME for summary in summaries):
+            said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
+            stores.inventory.learn([said], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
+        stores.sessions.save(summaries, run="r", saved_at=NOON)
+
+
+@pytest.fixture
+def database(sql_database: SqlDatabase) -> SqlDatabase:
+    sql_database.migrate()
+    return sql_database
+
+
+def clear(database: SqlDatabase) -> None:
+    with database.transaction() as stores:
+        stores.audit.prune(NOON + 1000 * DAY, run="r", made_at=NOON)
+
+
+def counted(lines: Sequence[SessionLine], keys: Sequence[Key]) -> Counter[tuple[str | None, ...]]:
+    """Count sessions by keys, one after the other."""
+    found: Counter[tuple[str | None, ...]] = Counter()
+    for line in lines:
+        values = tuple(getattr(line, FIELDS[key]) for key in keys)
+        if not any(value is None and key not in KEPT for key, value in zip(keys, values, strict=True)):
+            found[tuple(None if value is None else str(value) for value in values)] += 1
+    return found
+
+
+def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDatabase) -> None:
+    """By whatever key, in whatever span, with whatever filter."""
+    questions = SqlQuestions(database, FixedClock())
+
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+    @given(
+        found=sessions,
+        keys=st.lists(st.sampled_from(FOUND_BY), min_size=1, max_size=2, unique=True),
+        span=st.tuples(st.none() | st.sampled_from(HOURS[:3]), st.none() | st.sampled_from(HOURS[3:])),
+        page=st.integers(1, 4),
+    )
+    def check(found: list[Made], keys: list[Key], span: tuple[int | None, int | None], page: int) -> None:
+        clear(database)
+        put(database, found)
+        since, until = (None if hour is None else NOON + timedelta(hours=hour) for hour in span)
+        every = list(every_line(questions, Which(), page=page))
+        assert [line.session_id for line in every] == [
+            name for _, name in sorted(((made[0], f"s{n}") for n, made in enumerate(found)), reverse=True)
+        ]
+        within = [line for line in every if is_within(line, since, until)]
+        which = Which(since=since, until=until)
+        assert list(every_line(questions, which, page=page)) == within
+
+        groups = questions.groups(which, keys, top=99, with_addresses=True)
+        expected = counted(within, keys)
+        assert {group.values: group.sessions for group in groups} == expected
+        assert [group.sessions for group in groups] == sorted(expected.values(), reverse=True)
+        assert questions.groups(which, keys, top=1, with_addresses=True) == groups[:1]
+        for group in groups:
+            values = dict(zip(keys, group.values, strict=True))
+            only = Which(since=since, until=until, values={key: [value] for key, value in values.items()})
+            own = list(every_line(questions, only))
+            assert len(own) == group.sessions
+            assert group.addresses == len({line.source_ip for line in own})
+            methods = Counter(line.method for line in own)
+            is_split = any(values.get(key) is not None for key in (Key.ASN, Key.COUNTRY, Key.IP_TYPE))
+            assert (group.asof, group.inferred) == (
+                (methods["asof"], methods["inferred"]) if is_split else (None, None)
+            )
+            times = [line.first_event_at for line in own if line.first_event_at is not None]
+            assert (group.first_seen, group.last_seen) == (min(times), max(times))
+        sizes = Counter(counted(within, keys[:1]).values())
+        assert questions.concentration(which, keys[0]) == Concentration.of(sizes)
+
+    check()
+
+
+def is_within(line: SessionLine, since: datetime | None, until: datetime | None) -> bool:
+    at = line.first_event_at
+    return at is not None and (since is None or at >= since) and (until is None or at < until)
+
+
+def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
+    """In UTC; the first of March 2026 is a Sunday, so it is in the week before the second."""
+    put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
+    questions = SqlQuestions(database, FixedClock())
+
+    told = {span: [(g.values[0], g.sessions) for g in questions.groups(Which(), [span], top=9)] for span in Span}
+
+    assert told == {
+        Span.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
+        Span.DAY: [("2026-03-02", 1), ("2026-03-01", 2)],
+        Span.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
+        Span.MONTH: [("2026-03-01", 3)],
+    }
+
+
+def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
+    """The snapshot says one network, the inventory another by now."""
+    put(database, [(-1, HOME, None, snapshot(asn=1, country="DE"), [], None)])
+    questions = SqlQuestions(database, FixedClock())
+
+    then, now = (questions.groups(Which(tense=tense), [Key.ASN], top=9)[0] for tense in Tense)
+
+    assert (then.values, then.name) == (("1",), None)
+    assert (now.values, now.name) == (("9",), "Nine")
+    was_german = Which(tense=Tense.NOW, values={Key.COUNTRY: ["de"]})
+    (line,) = questions.lines(was_german, limit=9).lines
+    assert (line.asn, line.country, line.method, line.enrichment_at) == (9, "NL", None, None)
+    assert [group.values for group in questions.groups(was_german, [Key.ASN], top=9)] == [("9",)]
+    assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
+
+
+def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDatabase) -> None:
+    """The facts of the inventory are of NOON: nothing is known of now for an attack at that moment or later."""
+    attacks: list[Made] = [(hour, HOME, None, snapshot(asn=1, country="DE"), [], None) for hour in (-1, 0, 5)]
+    put(database, [*attacks, (0, OTHER, None, snapshot(asn=3, country="FR"), [], None)])
+    questions = SqlQuestions(database, FixedClock())
+    now = Which(tense=Tense.NOW)
+
+    assert [(group.values, group.sessions) for group in questions.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
+    assert questions.concentration(now, Key.COUNTRY).total == 1
+    assert [line.asn for line in questions.lines(now, limit=9).lines] == [9], "the others are left out"
+    assert [group.sessions for group in questions.groups(now, [Span.MONTH], top=9)] == [1]
+    assert questions.count_not_current(now, [Key.ASN]) == (3, 0)
+    assert questions.count_not_current(now, []) == (3, 0)
+    assert questions.count_not_current(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == (0, 0)
+    assert questions.count_not_current(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("ip_type", "days"), [(IpType.TOR, 14), (IpType.DATACENTER, 400), (IpType.RESIDENTIAL, 120), (None, 14)]
+)
+def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_type: IpType | None, days: int) -> None:
+    """Up to its greatest age it answers for now; later the session is left out and counted, also in `drift`."""
+    sealed = replace(snapshot(asn=1, enrichment_at=NOON - DAY), ip_type=IpType.VPN)
+    put(database, [(-1, HOME, None, sealed, [], None)])
+    with database.transaction() as stores:
+        said = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
+        facts = current(replace(snapshot(asn=9), ip_type=ip_type))
+        stores.inventory.learn([said], {}, {HOME: facts}, learned_at=NOON)
+    now = Which(tense=Tense.NOW)
+    found = {}
+    for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):
+        clock = FixedClock(NOON + age)
+        questions = SqlQuestions(database, clock)
+        groups = questions.groups(now, [Key.IP_TYPE], top=9)
+        drift = SqlInventoryReports(database, FreshnessPolicy()).drift(now=clock.now(), top=9)
+        counts = drift.compared["ip_type"], drift.changed["ip_type"], drift.expired["ip_type"]
+        found[age] = [group.values for group in groups], questions.count_not_current(now, [Key.IP_TYPE]), counts
+
+    value = ip_type.value if ip_type is not None else None
+    assert list(found.values()) == [([(value,)], (0, 0), (1, 1, 0)), ([], (0, 1), (0, 0, 1))]
+
+
+def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
+    """The network that grew most comes first, also if it was not there before."""
+    made = {1: [-30, -20, 1], 2: [-10, 2, 3, 4], 3: [5]}
+    hours = [(asn, hour) for asn, found in made.items() for hour in found]
+    put(database, [(h, HOME if h > 0 else OTHER, None, snapshot(asn=asn), [], None) for asn, h in hours])
+
+    which = Which(since=NOON, until=NOON + 2 * DAY)
+    groups = SqlQuestions(database, FixedClock()).groups(which, [Key.ASN], top=9, with_before=True, with_addresses=True)
+
+    assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
+    assert {group.addresses for group in groups} == {1}
+    assert groups[0].first_seen == NOON + timedelta(hours=2)
+    assert [group.asof for group in groups] == [3, 1, 1], "only of the period itself"
+
+
+def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
+    """However often one typed them; sessions without any are in no group."""
+    typed: list[list[str]] = [["id", "=1+1"], ["id"], []]
+    put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
+    questions = SqlQuestions(database, FixedClock())
+
+    groups = questions.groups(Which(), [Key.COMMAND], top=9)
+
+    assert [(group.values[0], group.sessions) for group in groups] == [("id", 2), ("=1+1", 1)]
+    assert questions.groups(Which(), [Key.URL], top=9) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "which", "with_before"),
+    [
+        ([], Which(), False),
+        ([Key.ASN, Key.ASN], Which(), False),
+        ([Key.ASN, Span.DAY], Which(), False),
+        ([Key.COMMAND, Key.ASN], Which(), False),
+        ([Key.ASN], Which(values={Key.COMMAND: ["id"]}), False),
+        ([Key.ASN], Which(since=NOON), True),
+        ([Key.ASN], Which(since=NOON, until=NOON), True),
+        ([Span.DAY], Which(since=NOON, until=NOON + DAY), True),
+        ([Key.ASN], Which(values={Key.ASN: ["x"]}), False),
+        ([Key.ASN], Which(values={Key.ASN: ["0"]}), False),
+        ([Key.ASN], Which(values={Key.ASN: ["99999999999"]}), False),
+        ([Key.ASN], Which(values={Key.COUNTRY: ["China"]}), False),
+        ([Key.ASN], Which(values={Key.IP_TYPE: ["BOTNET"]}), False),
+        ([Key.ASN], Which(values={Key.ADDRESS: ["999.1.1.1"]}), False),
+        ([Key.ASN], Which(values={Key.GAP: ["foo"]}), False),
+        ([Key.ASN], Which(since=NOON, until=NOON - DAY), False),
+        ([Key.ASN], Which(since=EVER, until=NOON), True),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    database: SqlDatabase, by: list[Key | Span], which: Which, *, with_before: bool
+) -> None:
+    """With a sentence, and not with an answer to another question."""
+    with pytest.raises(InvalidQuestion):
+        SqlQuestions(database, FixedClock()).groups(which, by, top=9, with_before=with_before)
+
+
+@pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s", "@"])
+def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
+    """It was not printed by us."""
+    with pytest.raises(InvalidQuestion):
+        SqlQuestions(database, FixedClock()).lines(Which(), limit=1, after=after)
+
+
+@pytest.fixture
+def adopted(sql_url: str) -> Iterator[SqlDatabase]:
+    """A database of another loader, with codes for nowhere and sessions without a time."""
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        facts = {"snapshot_asn": 1, "snapshot_ip_type": "VPN", "enrichment_at": "2026-03-01 12:00:00"}
+        for n, country in enumerate(["XX", "DE", "xx", "DE", "EU"]):
+            put_session(connection, f"s{n}", source_ip=HOME.text, snapshot_country=country, **facts)
+        for n in range(3):
+            put_session(connection, f"t{n}", first_event_at=None, last_event_at=None)
+    engine.dispose()
+    container = Container(settings=Settings.of(db=sql_url))
+    container.adoption().adopt(widen=False)
+    yield container.database()
+    container.database().close()
+
+
+def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
+    """In groups, in filters and in lists."""
+    questions = SqlQuestions(adopted, FixedClock())
+
+    countries = {group.values[0]: group.sessions for group in questions.groups(Which(), [Key.COUNTRY], top=9)}
+
+    assert countries == {None: 6, "DE": 2}
+    assert len(questions.lines(Which(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
+    assert len(questions.lines(Which(values={Key.COUNTRY: ["de"]}), limit=99).lines) == 2
+    assert {line.country for line in every_line(questions, Which())} == {None, "DE"}
+    methods = questions.groups(Which(), [Key.METHOD], top=9)
+    assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
+
+
+def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
+    """None is left out, whatever the size of a page; a span of time has none of them."""
+    questions = SqlQuestions(adopted, FixedClock())
+
+    for page in (1, 2, 5, 99):
+        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        assert names == ["s4", "s3", "s2", "s1", "s0", "t2", "t1", "t0"]
+    assert len(list(every_line(questions, Which(since=NOON - 999 * DAY)))) == 5
+    groups: Sequence[Group] = questions.groups(Which(), [Span.DAY], top=9)
+    assert sum(group.sessions for group in groups) == 5
+
+
+def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
+    """As it is stored in one."""
+    put(database, [(0, HOME, None, snapshot(), [], None)])
+
+    for form in ("8.8.8.8", "::ffff:8.8.8.8", " 8.8.8.8"):
+        assert len(SqlQuestions(database, FixedClock()).lines(Which(values={Key.ADDRESS: [form]}), limit=9).lines) == 1
+
+
+def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
+    """What is not known is no network; commands are no spread at all."""
+    put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
+    questions = SqlQuestions(database, FixedClock())
+
+    assert questions.concentration(Which(), Key.ASN).groups == 2
+    assert questions.concentration(Which(), Key.ASN, known_only=True).groups == 1
+    with pytest.raises(InvalidQuestion):
+        questions.concentration(Which(), Key.COMMAND)
+
+
+@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatabase) -> None:
+    """SQLite keeps any text: every session is listed once whatever the page, and those without a day are in none."""
+    with adopted.engine.begin() as connection:
+        for n, text_ in enumerate(["yesterday", "", "2026-03-01 12:00:00", "2026-03-02T12:00:00.000000", "a~b%"]):
+            put_session(connection, f"u{n}", first_event_at=text_)
+    questions = SqlQuestions(adopted, FixedClock())
+
+    for page in (1, 2, 3, 99):
+        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        assert sorted(names) == [
+            f"{letter}{n}" for letter, count in (("s", 5), ("t", 3), ("u", 5)) for n in range(count)
+        ]
+    for span in Span:
+        assert sum(group.sessions for group in questions.groups(Which(), [span], top=99)) == 7
+
+
+def test_every_key_is_asked_for_here() -> None:
+    """A new one gets its column in these tests too."""
+    assert set(FIELDS) == set(FOUND_BY)
+
+
+QUESTIONS = [
+    ("asn", Which(since=NOON, values={Key.ASN: ["7"]})),
+    ("country_type|country_alone", Which(since=NOON, values={Key.COUNTRY: ["DE"], Key.IP_TYPE: ["VPN"]})),
+    ("hassh", Which(values={Key.HASSH: ["h7"]})),
+    ("command_signature", Which(values={Key.COMMANDS: ["c7"]})),
+    ("ssh_key_fingerprint", Which(values={Key.SSH_KEY: ["k7"]})),
+    ("download_hash", Which(values={Key.DOWNLOAD: ["d7"]})),
+    ("first_event_at|asn", Which(since=NOON + timedelta(minutes=2990))),
+]
+
+
+def put_many(database: SqlDatabase) -> None:
+    """Store many sessions of many networks, and let the planner know."""
+    verdicts = [
+        replace(
+            snapshot(asn=1 + n % 50, country="DE" if n % 40 == 7 else "FR"),
+            ip_type=[None, IpType.VPN, IpType.TOR][n % 3],
+        )
+        for n in range(600)
+    ]
+    database.migrate()
+    with database.transaction() as stores:
+        found = [
+            SessionAggregate.sighted(f"s{n}", HOME.text, NOON + n * timedelta(minutes=1))
+            .summary()
+            .judged(verdicts[n % 600])
+            for n in range(3000)
+        ]
+        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.sessions.save(found, run="r", saved_at=NOON)
+    columns = {"hassh": "h", "command_signature": "c", "ssh_key_fingerprint": "k", "download_hash": "d"}
+    number = "substr(session_id, 2)"
+    sets = ", ".join(f"{column} = '{letter}' || {number}" for column, letter in columns.items())
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"UPDATE session_summaries SET {sets}")
+        connection.exec_driver_sql("ANALYZE" if connection.dialect.name == "sqlite" else "VACUUM ANALYZE")
+
+
+def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabase) -> None:
+    """Grouped, counted or listed; a page of the newest sessions reads no more of them than it shows."""
+    put_many(sql_database)
+    questions = SqlQuestions(sql_database, FixedClock())
+    for end, which in QUESTIONS:
+        with plans(sql_database, SELECTS) as found:
+            questions.groups(which, [Key.ASN], top=9)
+            questions.lines(which, limit=9)
+
+        named = [plan for plan in found if "session_summaries" in plan]
+        assert len(named) >= 2
+        assert [plan for plan in named if not re.search(f"ix_session_summaries_by_({end})", plan)] == [], end
+    with plans(sql_database, SELECTS) as found:
+        questions.lines(Which(), limit=9)
+    plan = next(plan for plan in found if "session_summaries" in plan)
+    assert "ix_session_summaries_by_first_event_at" in plan
+    assert not re.search(r"Sort|TEMP B-TREE", plan)
+
+
+@pytest.mark.parametrize(("key", "index"), [(Key.ASN, "asn"), (Key.COUNTRY, "country")])
+def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(sql_database: SqlDatabase, key: Key, index: str) -> None:
+    """And not the rows, which are ten times as large."""
+    put_many(sql_database)
+    with plans(sql_database, SELECTS) as found:
+        SqlQuestions(sql_database, FixedClock()).groups(Which(), [key], top=9)
+
+    counted, *_ = named = [plan for plan in found if "session_summaries" in plan]
+    assert len(named) == 2
+    assert re.search(rf"(COVERING INDEX|Index Only Scan using) ix_session_summaries_by_{index}", counted)
+    assert not re.search("Seq Scan on session|SCAN session_summaries$", "".join(named), re.MULTILINE)
+
+
+def test_addresses_come_once_and_in_order_whatever_the_page(database: SqlDatabase) -> None:
+    """Only routable ones, and of enough sessions."""
+    made = [OTHER, HOME, IpAddress("10.0.0.1"), HOME, IpAddress("9.9.9.9")]
+    put(database, [(0, address, None, snapshot(), [], None) for address in made])
+    questions = SqlQuestions(database, FixedClock())
+
+    for page in (1, 2, 99):
+        assert list(every_address(questions, Which(), page=page)) == ["1.1.1.1", "8.8.8.8", "9.9.9.9"]
+        assert list(every_address(questions, Which(), at_least=2, page=page)) == ["8.8.8.8"]

@@ -1,0 +1,62 @@
+"""A PostgreSQL server of one's own."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from snapshots.adapters.sql.connection import temporary_server
+from snapshots.adapters.sql.connection.temporary_server import trial_server
+from snapshots.app.errors import StoreUnavailable
+
+
+def test_a_server_starts_answers_and_is_gone() -> None:
+    """Nothing is left of it."""
+    with trial_server() as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            assert "PostgreSQL" in connection.execute(text("SELECT version()")).scalar_one()
+        engine.dispose()
+        folder = Path(url.partition("host=")[2])
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_binaries_in_a_home_of_roots_are_copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server's own user could not read them there."""
+    closed = tmp_path / "closed"
+    (closed / "bin").mkdir(parents=True)
+    (closed / "bin" / "initdb").write_text("")
+    closed.chmod(0o700)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", lambda *_, **__: None)
+
+    found = temporary_server._reachable(closed / "bin", tmp_path)
+
+    assert found == tmp_path / "installation" / "bin"
+    assert (found / "initdb").exists()
+
+
+def test_without_binaries_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing PostgreSQL is an error, never a skipped test."""
+    monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+    with pytest.raises(StoreUnavailable, match="install snapshots"), trial_server():
+        pass
+
+
+def test_binaries_may_be_named_or_stand_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And what is wrong with them is told."""
+    monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
+    initdb = tmp_path / "pg" / "bin" / "initdb"
+    initdb.parent.mkdir(parents=True)
+    initdb.write_text("#!/bin/sh\necho no such thing >&2\nexit 1\n")
+    initdb.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(initdb))
+    with pytest.raises(StoreUnavailable, match="initdb failed: no such thing"), trial_server():
+        pass
+
+    monkeypatch.setenv("SNAPSHOTS_PG_BIN", str(initdb.parent))
+    with pytest.raises(StoreUnavailable, match="initdb failed: no such thing"), trial_server():
+        pass

@@ -1,0 +1,291 @@
+"""What the database settles by itself is what the program would have settled."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, text
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document
+from snapshots.adapters.sql.backfill import verdict_pushdown
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.schema.tables import session_summaries
+from snapshots.adapters.sql.transaction import SqlStores
+from snapshots.app.ports.sessions import Judged, OpenCase
+from snapshots.composition.wiring import Container
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Verdicts, VerdictSpan
+from tests.cowrieprocessor import Ancestor, put_address, put_session
+from tests.strategies import HOME, NOON, OTHER, snapshot
+
+SECOND = timedelta(seconds=1)
+PRIVATE = IpAddress("10.0.0.1")
+SPANS = [
+    VerdictSpan(HOME.text, EVER, NOON, snapshot(asn=1, country=None)),
+    VerdictSpan(HOME.text, NOON, NOON + SECOND, snapshot(asn=4_200_000_000, country="DE")),
+    VerdictSpan(OTHER.text, NOON, NEVER, Gap.NOTHING_KNOWN),
+    VerdictSpan(PRIVATE.text, EVER, NEVER, Gap.NOT_ROUTABLE),
+    VerdictSpan("0.0.0.0", EVER, NEVER, Gap.NOT_ROUTABLE),
+]
+NAMES = [HOME.text, OTHER.text, PRIVATE.text, "0.0.0.0", "9.9.9.9", f"::ffff:{HOME.text}", f" {HOME.text}", "", "12ab"]
+
+names = st.sampled_from([HOME.text] * 6 + NAMES)
+plain = names.map(lambda name: json.dumps({"session_metadata": {"source_ip": name}, "virustotal": {}}))
+odd = st.sampled_from([None, 7, True, "x", [], {}, [HOME.text], {"a": 1}])
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "session": st.dictionaries(names | st.just("started"), odd, max_size=2) | odd,
+        "session_metadata": st.fixed_dictionaries({}, optional={"source_ip": names | odd}) | odd,
+        "dshield": st.fixed_dictionaries({}, optional={"ip": st.fixed_dictionaries({"number": names | odd}) | odd})
+        | odd,
+        "virustotal": odd,
+        HOME.text: odd,
+        OTHER.text: odd,
+        "a:b": odd,
+        "\u0663.1.1.1": odd,
+    },
+).map(json.dumps)
+TEXTS = [
+    "[]",
+    "null",
+    '"8.8.8.8"',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "note": "\\u0000"}',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "note": "\\ud800"}',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "session_metadata": {"source_ip": "1.1.1.1"}}',
+    '{"session_metadata": {"source_ip": "8.8.8.8", "source_ip": "1.1.1.1"}}',
+    '{"dshield": {"ip": {"number": "8.8.8.8"}, "ip": {"number": "1.1.1.1"}}}',
+    '{"dshield": {"ip": {"number": "8.8.8.8", "number": "1.1.1.1"}}}',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "session_metadata": null}',
+    '{"session_metadata": {"source_ip": "8.8.8.8", "n": 1e999}}',
+    '{"session_metadata": {"source_ip": "8.8.8.8"}, "n": ' + "9" * 5000 + "}",
+]
+NO_JSON = ["", "{", '{"session_metadata": {"source_ip": "8.8.8.8"}}x', "{'a': 1}", "{a: 1}"]
+MOMENTS = ["2026-03-01 12:00:00.000000", "2026-03-01 11:59:59.999999", "2026-03-01 12:00:01.000000", None]
+NO_MOMENTS = [
+    "2026-03-01 12:00:00.000000\x00",
+    "2026-03-01 12:00:00",
+    "2026-02-30 12:00:00.000000",
+    "2026-03-01T12:00:00.000000",
+    "yesterday",
+    "",
+]
+
+Row = Mapping[str, Any]
+
+
+def rows(dialect: str) -> st.SearchStrategy[list[Row]]:
+    """Sessions as another loader may have left them; SQLite takes any text for anything."""
+    on_sqlite = dialect == "sqlite"
+    texts = st.sampled_from([*TEXTS, *(NO_JSON if on_sqlite else [])])
+    moments = st.sampled_from([*MOMENTS, *(NO_MOMENTS if on_sqlite else [])])
+    row = st.fixed_dictionaries(
+        {"source_ip": st.none() | names.filter(bool), "first_event_at": st.just(MOMENTS[0]) | moments},
+        optional={
+            "enrichment": plain | plain | st.none() | documents | texts,
+            "last_event_at": moments,
+            "snapshot_country": st.none() | st.none() | st.just("XX"),
+            "snapshot_asn": st.none() | st.none() | st.just(0),
+            "event": st.none() | st.none() | names,
+        },
+    )
+    return st.lists(row, min_size=3, max_size=8)
+
+
+@pytest.fixture
+def container(sql_url: str) -> Iterator[Container]:
+    """An adopted database of another loader, without sessions."""
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        Ancestor(dialect=connection.dialect.name).make(connection)
+        for name in (*NAMES, HOME.text):
+            put_address(connection, name)
+    engine.dispose()
+    container = Container(settings=Settings.of(db=sql_url))
+    container.adoption().adopt(widen=True)
+    yield container
+    container.database().close()
+
+
+def put(connection: Connection, found: Sequence[Row]) -> None:
+    for n, values in enumerate(found):
+        row = dict(values)
+        event = row.pop("event", None)
+        put_session(connection, f"s{n}", **{"last_event_at": None, "created_at": MOMENTS[0], **row})
+        if event is not None:
+            payload = {"eventid": "cowrie.session.connect", "session": f"s{n}", "src_ip": event}
+            payload |= {"timestamp": "2026-03-01T12:00:00.000000Z"}
+            connection.execute(
+                text("INSERT INTO raw_events (id, payload, session_id) VALUES (:n, :p, :s)"),
+                {"n": n, "p": json.dumps(payload), "s": f"s{n}"},
+            )
+
+
+def judged(found: Sighting | Gap) -> IpSnapshot | Gap | None:
+    """Judge as the spans say, in the program."""
+    if isinstance(found, Gap):
+        return found
+    return next(
+        (
+            span.verdict
+            for span in SPANS
+            if span.address == found.address.text and span.since <= found.seen_at < span.until
+        ),
+        None,
+    )
+
+
+def settle_in_program(
+    container: Container, stores: SqlStores, case: OpenCase = OpenCase.NEVER_JUDGED
+) -> Counter[object]:
+    """Settle every session of which the verdict is known, one after the other; return what a run counts of them."""
+    page = stores.open_sessions.page(case, run="r", silent_since=NOON, after="", limit=99)
+    sessions = [(each, container.finder().find(each)) for each in page.sessions]
+    known = [
+        Judged(each, None if isinstance(found, Gap) else found, verdict)
+        for each, found in sessions
+        if (verdict := judged(found)) is not None
+    ]
+    assert not stores.open_sessions.settle(known, run="r", settled_at=NOON)
+    counts: Counter[object] = Counter(verdict_kind(each.verdict) for each in known)
+    counts["found"] = sum(each.was_found for each in known)
+    return counts
+
+
+def verdict_kind(verdict: IpSnapshot | Gap) -> object:
+    return verdict.method if isinstance(verdict, IpSnapshot) else verdict
+
+
+def stored(connection: Connection) -> list[dict[str, Any]]:
+    """Return every column of ours as the database holds it; the documents are as they were put."""
+    names = ", ".join(session_summaries.columns.keys())
+    found = connection.execute(text(f"SELECT {names} FROM session_summaries ORDER BY session_id")).mappings()
+    return [dict(row) for row in found]
+
+
+def test_the_database_settles_what_the_program_would_have(container: Container) -> None:
+    """Whatever another loader left: the same rows and counts, and what it leaves to the program makes up the rest."""
+    database = container.database()
+    dialect = database.engine.dialect.name
+    by_itself: Counter[bool] = Counter()
+
+    @settings(suppress_health_check=list(HealthCheck))
+    @given(found=rows(dialect))
+    @example(found=[{"source_ip": HOME.text, "first_event_at": MOMENTS[0]}])
+    @example(found=[{"source_ip": None, "first_event_at": MOMENTS[0], "enrichment": text_} for text_ in TEXTS])
+    def check(found: list[Row]) -> None:
+        ways: list[tuple[object, Counter[object]]] = []
+        for is_by_itself in (False, True):
+            with database.transaction(rehearse=True) as stores:
+                connection = stores._connection
+                put(connection, found)
+                size = len(found)
+                counts: Counter[object] = Counter()
+                if is_by_itself:
+                    done = settled(stores)
+                    by_itself.update([done.verdicts.total() > 0])
+                    assert done.verdicts.total() + done.left == size
+                    counts.update(done.verdicts)
+                    counts["found"] += done.found
+                counts.update(settle_in_program(container, stores))
+                ways.append((stored(connection), counts))
+        assert ways[0] == ways[1]
+
+    def settled(stores: SqlStores) -> Any:
+        done = stores.open_sessions.settle_remembered(Verdicts(1, SPANS), run="r", after="", limit=99)
+        assert done is not None
+        return done
+
+    check()
+    assert by_itself[True]
+
+
+def put_plain(database: SqlDatabase, count: int) -> None:
+    with database.engine.begin() as connection:
+        for n in range(count):
+            document = json.dumps({"session_metadata": {"source_ip": HOME.text}})
+            put_session(connection, f"s{n}", enrichment=document)
+
+
+def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) -> None:
+    """And the next one begins behind it; what was forgotten is not applied any more."""
+    put_plain(container.database(), 5)
+    ends: list[tuple[int, int]] = []
+    with container.database().transaction() as stores:
+        after = ""
+        for generation, spans in ((1, SPANS[:1]), (1, SPANS), (2, SPANS[2:])):
+            done = stores.open_sessions.settle_remembered(Verdicts(generation, spans), run="r", after=after, limit=2)
+            assert done is not None
+            ends.append((done.verdicts.total(), done.left))
+            after = done.last
+        end = stores.open_sessions.settle_remembered(Verdicts(2, SPANS), run="r", after=after, limit=2)
+
+    assert ends == [(0, 2), (2, 0), (0, 1)]
+    assert end is None
+
+
+def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(container: Container) -> None:
+    """The database has them staged; what a rolled back transaction took is not there, and nothing else is wrong."""
+    put_plain(container.database(), 4)
+    settled = []
+    after = ""
+    for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], before=3), Verdicts(2, SPANS[3:], before=3)):
+        with container.database().transaction() as stores:
+            done = stores.open_sessions.settle_remembered(verdicts, run="r", after=after, limit=1)
+        assert done is not None
+        settled.append(done.verdicts.total())
+        after = done.last
+
+    assert settled == [1, 1, 0]
+
+
+def test_what_one_connection_remembers_another_is_handed(container: Container) -> None:
+    """Piece by piece, none twice, and nothing of a generation that is over."""
+    put_plain(container.database(), 4)
+    other = SqlDatabase(container.database().engine.url.render_as_string(hide_password=False), addresses_in_document)
+    settled = []
+    with container.database().transaction() as stores:
+        first = stores.open_sessions.remember(Verdicts(1, SPANS[:1]))
+        second = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
+        third = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
+        new = stores.open_sessions.remember(Verdicts(2, SPANS[2:4]))
+    after = ""
+    for pieces in ([first], [first, second, third], [second], [new]):
+        with other.transaction() as stores:
+            stores.open_sessions.remember_too(pieces)
+            last = pieces[-1]
+            done = stores.open_sessions.settle_remembered(
+                Verdicts(last.generation, (), last.before + last.size), run="r", after=after, limit=1
+            )
+        assert done is not None
+        settled.append(done.verdicts.total())
+        after = done.last
+    other.close()
+
+    assert [(each.before, each.size) for each in (first, second, third, new)] == [(0, 1), (1, 2), (3, 0), (0, 2)]
+    assert settled == [0, 1, 1, 0]
+
+
+def test_what_another_process_left_on_a_connection_is_not_applied(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool of connections may hand its temporary table over."""
+    put_plain(container.database(), 2)
+    monkeypatch.setattr(verdict_pushdown, "PROCESS", 7)
+    with container.database().transaction() as stores:
+        stores.open_sessions.remember(Verdicts(1, SPANS))
+    monkeypatch.setattr(verdict_pushdown, "PROCESS", 8)
+    with container.database().transaction() as stores:
+        verdicts = Verdicts(1, (), before=len(SPANS))
+        done = stores.open_sessions.settle_remembered(verdicts, run="r", after="", limit=9)
+
+    assert done is not None
+    assert (done.verdicts.total(), done.left) == (0, 2)

@@ -1,0 +1,192 @@
+"""The tables, from version to version, with rows in them."""
+
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import func, inspect, select, update
+from sqlalchemy.schema import SchemaItem
+
+from snapshots import SettingRefused, StoreUnavailable
+from snapshots.adapters.sql.adopt.part_database import rows_in
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.schema import triggers, versions
+from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
+from snapshots.app.ports.sessions import OpenCase
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.gap import Gap
+from tests.strategies import DAY, HOME, NOON, observed, snapshot
+
+BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS, BEFORE_LEARNING_SEQUENCE = "0007", "0009", "0011"
+VERSIONS = [script.revision for script in ScriptDirectory(str(versions.MIGRATIONS)).walk_revisions()][::-1]
+
+
+@pytest.fixture
+def database(unmigrated_url: str) -> Iterator[SqlDatabase]:
+    made = SqlDatabase(unmigrated_url)
+    yield made
+    made.close()
+
+
+def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:
+    """Nothing is missing, nothing is left over."""
+    database.migrate()
+
+    with database.reading() as connection:
+        here = connection.dialect.name
+
+        def belongs_here(item: SchemaItem, name: str | None, *_: object) -> bool:
+            return name not in triggers.OWN and item.info.get("only_on", here) == here
+
+        context = MigrationContext.configure(connection, opts={"include_object": belongs_here})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
+    """What both versions know is the same afterwards."""
+    database.migrate()
+    save(database, SessionAggregate.sighted("s", "8.8.8.8", NOON).summary().judged(snapshot()))
+    before = core_of_rows(database)
+
+    for to in VERSIONS[::-1]:
+        database.migrate(to)
+    assert database.migrate() == (VERSIONS[0], VERSIONS[-1])
+    assert versions.newest() == VERSIONS[-1]
+
+    assert core_of_rows(database) == before
+
+
+def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_about(database: SqlDatabase) -> None:
+    """An older version stored both as `never_looked_up`; what awaited its connect is still judged by the next load."""
+    kinds = {"connect": EventKind.CONNECT, "login": EventKind.LOGIN, "forward": EventKind.FORWARD}
+    events = {name: SessionEvent(1, NOON, kind, HOME) for name, kind in kinds.items()}
+    database.migrate()
+    for name, event in events.items():
+        save(database, SessionAggregate.of(name, [event]).summary().judged(Gap.NEVER_LOOKED_UP))
+    save(database, SessionAggregate.of("nothing", [events["login"]]).summary().judged(Gap.NOTHING_KNOWN))
+    before = gaps(database)
+    database.migrate(BEFORE_AWAITING_CONNECT)
+
+    database.migrate()
+
+    waiting = dict.fromkeys(("forward", "login"), "awaiting_connect")
+    assert gaps(database) == before | waiting
+    with database.transaction() as stores:
+        found = stores.sessions.waiting(run="next", silent_since=NOON, after="", limit=9)
+    assert [session.session_id for session in found] == sorted(waiting)
+    database.migrate(BEFORE_AWAITING_CONNECT)
+    assert gaps(database, is_current=False) == before
+
+
+def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerprints(database: SqlDatabase) -> None:
+    """An older version held all of them in the row; such a row stays valid, and gives them up when it is saved."""
+    marks = {n * 2**55 + 1 for n in range(400)}
+    long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
+    database.migrate()
+    save(database, long.judged(Gap.NOTHING_KNOWN))
+
+    database.migrate(BEFORE_FINGERPRINTS)
+    with database.engine.connect() as connection:
+        assert len(connection.execute(select(session_summaries.c.event_fingerprints)).scalar_one()) == 8 * 400
+    database.migrate()
+
+    for _ in range(2):
+        with database.transaction() as stores:
+            (held,) = stores.sessions.find({"s": marks})["s"]
+            assert held.fingerprints == marks
+            stores.sessions.save([held], run="run", saved_at=NOON)
+    with database.reading() as connection:
+        assert len(connection.execute(select(session_summaries.c.event_fingerprints)).scalar_one()) == 8 * 128
+        assert connection.execute(select(func.count()).select_from(session_fingerprints)).scalar_one() == 400 - 128
+    (row,) = rows_in(database)
+    assert len(row["event_fingerprints"]) == 8 * 400
+
+
+def test_what_a_clock_ahead_of_time_hid_is_judged_again_after_the_migration(database: SqlDatabase) -> None:
+    """An older version stored the time of its machine with a gap; what was learned earlier than that seemed known."""
+    database.migrate()
+    for name, verdict in (("open", Gap.NOTHING_KNOWN), ("sealed", snapshot())):
+        save(
+            database,
+            SessionAggregate.of(name, [SessionEvent(1, NOON, EventKind.CONNECT, HOME)]).summary().judged(verdict),
+        )
+    sealed = select(session_summaries).where(session_summaries.c.session_id == "sealed")
+    with database.reading() as connection:
+        sealed_before = connection.execute(sealed).one()
+    database.migrate(BEFORE_LEARNING_SEQUENCE)
+    ahead = update(session_summaries).where(session_summaries.c.session_id == "open").values(gap_checked_at=NOON + DAY)
+    with database.engine.begin() as connection:
+        connection.execute(ahead)
+
+    database.migrate()
+
+    with database.transaction() as stores:
+        stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
+    with database.transaction() as stores:
+        page = stores.open_sessions.page(OpenCase.LEARNED, run="next", silent_since=NOON, after="", limit=9)
+    assert [found.session_id for found in page.sessions] == ["open"]
+    with database.reading() as connection:
+        assert connection.execute(sealed).one() == sealed_before
+    database.migrate(BEFORE_LEARNING_SEQUENCE)
+    row = select(session_summaries.c.gap_checked_at, session_summaries.c.updated_at)
+    with database.engine.connect() as connection:
+        checked_at, updated_at = connection.execute(row.where(session_summaries.c.session_id == "open")).one()
+    assert checked_at == updated_at
+
+
+def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:
+    query = select(session_summaries.c.session_id, session_summaries.c.snapshot_gap)
+    with database.reading() if is_current else database.engine.connect() as connection:
+        return dict(tuple(row) for row in connection.execute(query))
+
+
+def save(database: SqlDatabase, summary: SessionSummary) -> None:
+    with database.transaction() as stores:
+        stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+        stores.sessions.save([summary], run="run", saved_at=NOON)
+
+
+def core_of_rows(database: SqlDatabase) -> list[tuple[object, ...]]:
+    names = ("session_id", "source_ip", "snapshot_asn", "enrichment_at", "snapshot_source", "event_count")
+    with database.reading() as connection:
+        return [tuple(row) for row in connection.execute(select(*(session_summaries.c[name] for name in names)))]
+
+
+def test_all_the_way_down_leaves_no_table(database: SqlDatabase) -> None:
+    """And all the way up makes them again."""
+    database.migrate()
+
+    assert database.migrate("base") == (VERSIONS[-1], None)
+
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}, "a table is left"
+    assert database.migrate() == (None, VERSIONS[-1])
+    assert database.migrate() == (VERSIONS[-1], VERSIONS[-1])
+
+
+def test_a_version_that_does_not_exist_is_refused(database: SqlDatabase) -> None:
+    """And nothing is changed."""
+    with pytest.raises(SettingRefused, match="there is no version 9999"):
+        database.migrate("9999")
+
+
+def test_tables_of_another_version_are_not_touched(database: SqlDatabase) -> None:
+    """The message says what to do."""
+    database.migrate()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+
+    with pytest.raises(StoreUnavailable, match=r"have version 0000.*run `snapshots migrate`"), database.reading():
+        pass
+    with pytest.raises(StoreUnavailable, match="run `snapshots migrate`"), database.transaction():
+        pass
+
+
+def test_a_database_without_tables_has_nothing_to_report(database: SqlDatabase) -> None:
+    """It is one sentence, not an error of the database."""
+    with database.engine.connect():
+        pass
+    with pytest.raises(StoreUnavailable, match=r"no sessions yet|there is no database"), database.reading():
+        pass

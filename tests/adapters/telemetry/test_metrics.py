@@ -1,0 +1,242 @@
+"""Numbers for those who watch."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from snapshots.adapters.telemetry.metrics import BackfillMetrics, LoadMetrics, MetricsFile, VerifyMetrics
+from snapshots.app.errors import StoreBusy
+from snapshots.app.load.progress import BatchLoaded, Unobserved
+from snapshots.app.queries.reports import CoverageReport, Inspection, Invariant, Report, Reports, Standing, Violation
+from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
+from tests.app.backfill.test_batch_runner import Told
+from tests.strategies import NOON
+
+COVERAGE = Coverage.of(
+    [
+        CoverageCase(count=3, has_asn=True, has_country=True, method=Method.ASOF),
+        CoverageCase(count=1, gap=Gap.NOTHING_KNOWN),
+        CoverageCase(count=6, gap=Gap.NOT_ROUTABLE),
+        CoverageCase(count=2),
+    ]
+)
+BATCH = BatchLoaded(run="r", source="a\nb", events=5, repeated=2, sessions=3, sealed=1, dead_letters=4, seconds=0.2)
+
+
+class Standings(Reports):
+    """Reports of which only one is asked for."""
+
+    def __init__(self, coverage: Coverage = COVERAGE) -> None:
+        self.coverage_report = CoverageReport(sessions=coverage, addresses=coverage, lag=None)
+
+    def standing(self) -> Standing:
+        return Standing(
+            sessions=self.coverage_report.sessions,
+            dead_letters={"not_json": 2, "unfinished_line": 1},
+            last_event_at=NOON if self.coverage_report.sessions.total else None,
+            newest_builds={"dbip": NOON - timedelta(days=3)},
+        )
+
+    def report(self, *, top: int) -> Report:
+        raise NotImplementedError
+
+    def coverage(self) -> CoverageReport:
+        raise NotImplementedError
+
+    def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
+        raise NotImplementedError
+
+    def explain(self, session_id: str) -> None:
+        raise NotImplementedError
+
+
+class Watch:
+    """A stopwatch that is set by hand, and a list of warnings."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.warned: list[str] = []
+
+    def file(self, path: Path, reports: Reports | None = None) -> MetricsFile:
+        return MetricsFile(path, reports or Standings(), stopwatch=lambda: self.seconds, warn=self.warned.append)
+
+
+def numbers(path: Path) -> dict[str, float]:
+    """Read a file as a node exporter does: each name with its labels, and its value."""
+    return {
+        sample.name + (json.dumps(sample.labels, sort_keys=True) if sample.labels else ""): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+
+
+def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) -> None:
+    """Shares are of what is reachable, and every reason is told, also where there is none."""
+    file = Watch().file(tmp_path / "load.prom")
+    observer = file.load_observer(Unobserved())
+    observer.source_opened("a", None)
+    observer.bytes_read(1)
+    observer.source_damaged("a", "it is truncated")
+    for _ in range(2):
+        observer.batch_loaded(BATCH)
+    file.write()
+
+    found = numbers(tmp_path / "load.prom")
+    assert found['snapshots_events_total{"state": "new"}'] == 10
+    assert found['snapshots_events_total{"state": "repeated"}'] == 4
+    assert (found["snapshots_bad_lines_total"], found["snapshots_sealed_total"]) == (8, 2)
+    assert found["snapshots_load_batch_seconds_count"] == 2
+    assert found["snapshots_sessions"] == 12
+    assert found['snapshots_coverage_ratio{"field": "snapshot"}'] == 0.5
+    assert found['snapshots_coverage_ratio{"field": "ip_type"}'] == 0
+    assert found['snapshots_open_sessions{"reason": "not_judged"}'] == 2
+    assert {f'snapshots_open_sessions{{"reason": "{gap.value}"}}' for gap in Gap} <= found.keys()
+    assert found["snapshots_dead_letters"] == 3
+    assert found["snapshots_newest_event_timestamp_seconds"] == NOON.timestamp()
+    assert found['snapshots_source_built_timestamp_seconds{"source": "dbip"}'] == (NOON - timedelta(days=3)).timestamp()
+    assert not any("violations" in name or "backfill" in name for name in found)
+
+
+def test_an_empty_database_has_no_share(tmp_path: Path) -> None:
+    """It is not zero, about which somebody would be called at night."""
+    file = Watch().file(tmp_path / "load.prom", Standings(Coverage()))
+    file.load_observer(Unobserved())
+    file.write()
+
+    found = numbers(tmp_path / "load.prom")
+    assert str(found['snapshots_coverage_ratio{"field": "snapshot"}']) == "nan"
+
+
+def test_commands_share_no_number(tmp_path: Path) -> None:
+    """Or a node exporter would refuse their files beside one another."""
+    watch = Watch()
+    load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
+    load.load_observer(Unobserved()).batch_loaded(BATCH)
+    work = backfill.work_observer(Told())
+    work.stage_begun("foresee", 3, run="b")
+    work.batch_done(3, 0.5)  # addresses, before any session
+    work.stage_begun("never_judged", 7, run="b")
+    work.waiting_for("")
+    work.batch_done(7, 0.5)
+    load.write()
+    backfill.write()
+    verify.write(Inspection(sealed=1, of=1, corrections=0))
+
+    names = [{name.partition("{")[0] for name in numbers(path)} for path in sorted(tmp_path.iterdir())]
+    assert len(names) == 3
+    assert set.intersection(*names) == set()
+    assert names[0] & names[1] == names[1] & names[2] == set()
+    assert numbers(tmp_path / "backfill.prom")["snapshots_backfilled_total"] == 7
+
+
+def test_every_violation_is_counted(tmp_path: Path) -> None:
+    """However few of them are named."""
+    named = [Violation(invariant=Invariant.UNCHANGED, where="s1")]
+    counts = {Invariant.UNCHANGED: 4, Invariant.GUARDED: 1}
+    Watch().file(tmp_path / "v.prom").write(Inspection(sealed=9, of=9, corrections=0, violations=named, counts=counts))
+
+    found = numbers(tmp_path / "v.prom")
+    assert found['snapshots_violations{"invariant": "unchanged"}'] == 4
+    assert found['snapshots_violations{"invariant": "guarded"}'] == 1
+    assert found['snapshots_violations{"invariant": "in_range"}'] == 0
+
+
+def test_a_silent_load_writes_too(tmp_path: Path) -> None:
+    """Who follows a log in which nothing happens is alive all the same."""
+    watch = Watch()
+    file = watch.file(tmp_path / "load.prom")
+    file.load_observer(Unobserved())
+    ask = file.ticking(lambda: False)
+    assert (ask(), (tmp_path / "load.prom").exists()) == (False, False)
+
+    watch.seconds = 61
+
+    assert (ask(), (tmp_path / "load.prom").exists()) == (False, True)
+
+
+def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
+    """It is only watched here."""
+
+    class Gone(Standings):
+        def standing(self) -> Standing:
+            raise StoreBusy("later")
+
+    watch = Watch()
+    file = watch.file(tmp_path / "load.prom", Gone())
+    file.load_observer(Unobserved())
+    file.write()
+
+    assert watch.warned == [f"the metrics cannot be written to {tmp_path}/load.prom: later"]
+
+
+def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:
+    """Not after every batch."""
+    watch = Watch()
+    observer = watch.file(tmp_path / "load.prom").load_observer(Unobserved())
+    observer.batch_loaded(BATCH)
+    assert not (tmp_path / "load.prom").exists()
+
+    watch.seconds = 61
+    observer.batch_loaded(BATCH)
+
+    assert numbers(tmp_path / "load.prom")["snapshots_load_batch_seconds_count"] == 2
+
+
+def test_a_file_that_cannot_be_written_ends_no_work(tmp_path: Path) -> None:
+    """It is said once, and nothing half is left."""
+    watch = Watch()
+    (tmp_path / "load.prom").mkdir()
+    file = watch.file(tmp_path / "load.prom")
+    file.write()
+    file.write()
+    watch.file(tmp_path / "no" / "load.prom").write()
+
+    assert len(watch.warned) == 2
+    assert "cannot be written" in watch.warned[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["load.prom"]
+
+
+def registry() -> CollectorRegistry:
+    """Everything in one registry, as somebody who embeds this would have it."""
+    made = CollectorRegistry()
+    for kind in (LoadMetrics, BackfillMetrics, VerifyMetrics):
+        kind(made)
+    return made
+
+
+def test_alerts_and_dashboard_ask_for_numbers_that_exist() -> None:
+    """And every number is asked for by one of them, or nobody needs it."""
+    documents = [Path("docs/monitoring/alerts.yml").read_text(), Path("docs/monitoring/grafana.json").read_text()]
+    asked = set(re.findall(r"snapshots_[a-z_]+", "".join(documents)))
+    known = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in registry().collect()}
+
+    assert {name.removesuffix("_bucket") for name in asked} == known
+    json.loads(documents[1])
+
+
+@pytest.mark.parametrize("kind", [LoadMetrics, BackfillMetrics, VerifyMetrics])
+def test_numbers_are_named_as_prometheus_wants_it(kind: type) -> None:
+    """A prefix, a unit, and a sentence that says what it is."""
+    made = CollectorRegistry()
+    kind(made)
+
+    for family in made.collect():
+        assert re.fullmatch(r"snapshots_[a-z_]+", family.name)
+        assert family.documentation.endswith(".")
+        assert "second" not in family.name or family.name.endswith("seconds")
+
+
+def test_every_number_is_explained() -> None:
+    """In the handbook of operators."""
+    handbook = Path("docs/operations.md").read_text()
+
+    assert [
+        family.name for family in registry().collect() if not re.search(rf"`{family.name}(_total)?`", handbook)
+    ] == []

@@ -1,0 +1,374 @@
+"""Long work in batches."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from snapshots.app.backfill.batch_runner import (
+    END,
+    FIRST_BATCH,
+    LARGEST_BATCH,
+    SMALLEST_BATCH,
+    Pace,
+    Place,
+    Stage,
+    Steering,
+    Step,
+    Work,
+)
+from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.ports.database import Stores, WriteLock
+from snapshots.app.ports.runs import RunKind
+from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores
+from tests.strategies import DAY, NOON
+
+
+class Told:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int]] = []
+        self.handled: list[int] = []
+        self.waits: list[str] = []
+        self.runs: set[str] = set()
+
+    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        self.runs.add(run)
+        self.stages.append((name, total))
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        self.handled.append(handled)
+
+    def waiting_for(self, reason: str) -> None:
+        self.waits.append(reason)
+
+
+class Ailing:
+    """A database that is unwell for some looks."""
+
+    def __init__(self, *troubles: str) -> None:
+        self.troubles = list(troubles)
+
+    def trouble(self) -> str:
+        return self.troubles.pop(0) if self.troubles else ""
+
+
+class Numbers:
+    """Work over numbers; some of them the database refuses."""
+
+    def __init__(self, count: int, refused: frozenset[int] = frozenset()) -> None:
+        self.numbers = range(count)
+        self.refused = refused
+        self.done: list[int] = []
+
+    def stage(self, name: str = "numbers") -> Stage:
+        return Stage(name=name, step=self.step, first=self.first, count=lambda _: len(self.numbers))
+
+    def step(self, stores: Stores, after: str, limit: int) -> Step:
+        page = self._behind(after)[:limit]
+        if self.refused & set(page):
+            raise StoreUnavailable("a check failed")
+        self.done += page
+        return Step(str(page[-1]) if page else "", len(page), {"done": len(page)})
+
+    def first(self, stores: Stores, after: str) -> Place | None:
+        behind = self._behind(after)
+        return Place(str(behind[0]), f"s{behind[0]}") if behind else None
+
+    def _behind(self, after: str) -> list[int]:
+        return [n for n in self.numbers if not after or (after != END and n > int(after))]
+
+
+class Slept(list[float]):
+    """Remembers for how long it was told to sleep."""
+
+
+def steering(
+    database: InMemoryDatabase | None = None, *, health: Ailing | None = None, slept: Slept | None = None
+) -> Steering:
+    seconds = iter(range(1_000_000))
+    return Steering(
+        database or InMemoryDatabase(),
+        health or Ailing(),
+        clock=FixedClock(),
+        stopwatch=lambda: float(next(seconds)),
+        sleep=(slept if slept is not None else Slept()).append,
+    )
+
+
+def begun(database: InMemoryDatabase, *stages: Stage, pace: Pace | None = None, position: str = "") -> Work:
+    with database.transaction() as stores:
+        if stores.runs.find("r") is None:
+            stores.runs.begin("r", RunKind.BACKFILL, at=NOON)
+    return Work(run="r", stages=stages, pace=pace or Pace(batch_size=10), position=position)
+
+
+def never() -> bool:
+    return False
+
+
+def test_every_session_is_done_once_and_the_end_is_told() -> None:
+    """Stage after stage, batch after batch."""
+    database, told, one, two = InMemoryDatabase(), Told(), Numbers(25), Numbers(3)
+    work = begun(database, one.stage("one"), two.stage("two"))
+
+    assert steering(database).drive(work, told, never)
+
+    assert (one.done, two.done) == (list(range(25)), list(range(3)))
+    assert told.stages == [("one", 25), ("two", 3)]
+    assert told.handled == [10, 10, 5, 0, 3, 0]
+    assert work.counts["done"] == 28
+    assert database.memory.counts["r"] == {"done": 28}
+
+
+def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() -> None:
+    """What it learned is not stored."""
+    database, numbers, events = InMemoryDatabase(), Numbers(25, refused=frozenset({3})), list[str]()
+
+    def step(stores: Stores, after: str, limit: int) -> Step:
+        events.append("tried")
+        done = numbers.step(stores, after, limit)
+        events.pop()
+        return done
+
+    stage = replace(numbers.stage(), step=step, forget=lambda: events.append("forgotten"))
+    assert steering(database).drive(begun(database, stage), Told(), never)
+
+    assert events
+    assert events == ["tried", "forgotten"] * (len(events) // 2)
+    assert numbers.done == [n for n in range(25) if n != 3]
+
+
+def test_a_batch_has_written_something_before_its_step_begins() -> None:
+    """Whoever reads ahead from there does not keep SQLite's log from beginning anew."""
+    database, numbers, heard = InMemoryDatabase(), Numbers(3), list[datetime]()
+
+    def step(stores: Stores, after: str, limit: int) -> Step:
+        record = stores.runs.find("r")
+        assert record is not None
+        heard.append(record.heard_at)
+        return numbers.step(stores, after, limit)
+
+    with database.transaction() as stores:
+        stores.runs.begin("r", RunKind.BACKFILL, at=NOON - DAY)
+    assert steering(database).drive(begun(database, replace(numbers.stage(), step=step)), Told(), never)
+
+    assert heard == [FixedClock().now()] * 2
+
+
+@pytest.mark.parametrize("batches", range(9))
+def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
+    """Whenever it was stopped, nothing is done twice and nothing is left out."""
+    database, one, two = InMemoryDatabase(), Numbers(25), Numbers(13)
+    left = iter([False] * batches)
+    is_done = steering(database).drive(
+        begun(database, one.stage("one"), two.stage("two")), Told(), lambda: next(left, True)
+    )
+
+    record = database.memory.records["r"]
+    again = begun(database, one.stage("one"), two.stage("two"), position=record.position)
+    assert steering(database).drive(again, Told(), never)
+
+    assert is_done == (batches >= 7)
+    assert (one.done, two.done) == (list(range(25)), list(range(13)))
+
+
+@pytest.mark.parametrize("batches", range(11))
+def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: int) -> None:
+    """And only there: it is no stage of its own, and has no place."""
+    database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
+    stages = [replace(one.stage("one"), before=first.stage("first")), two.stage("two")]
+    left = iter([False] * batches)
+    steering(database).drive(begun(database, *stages), Told(), lambda: next(left, True))
+    done_before, first.done = first.done, []
+
+    position, told = database.memory.records["r"].position, Told()
+    assert steering(database).drive(begun(database, *stages, position=position), told, never)
+
+    assert (one.done, two.done) == (list(range(25)), list(range(3)))
+    is_past = len(one.done) == 25 and told.stages[0][0] == "two"
+    assert is_past == (batches >= 7)
+    assert first.done == ([] if is_past else list(range(15)))
+    assert done_before == list(range(min(15, 10 * batches)))
+
+
+def test_work_that_is_done_is_not_done_again() -> None:
+    """Its position is behind everything."""
+    database, one = InMemoryDatabase(), Numbers(5)
+    steering(database).drive(begun(database, one.stage()), Told(), never)
+
+    position = json.loads(database.memory.records["r"].position)
+
+    assert position["stage"] == "numbers"
+    assert position["after"] > "\uffff"
+
+
+@pytest.mark.parametrize("refused", [frozenset({0}), frozenset({7, 8, 22}), frozenset({24}), frozenset(range(25))])
+def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refused: frozenset[int]) -> None:
+    """One poisoned row once stopped a backfill for ever, or was tried again without end."""
+    database, numbers = InMemoryDatabase(), Numbers(25, refused)
+    work = begun(database, numbers.stage())
+
+    assert steering(database).drive(work, Told(), never)
+
+    assert numbers.done == [n for n in range(25) if n not in refused]
+    assert work.set_aside == {f"s{n}": "a check failed" for n in sorted(refused)}
+    assert database.memory.set_aside == {("r", f"s{n}"): "a check failed" for n in refused}
+    assert work.counts["set_aside"] == len(refused)
+
+
+def test_a_rehearsal_stores_nothing() -> None:
+    """Neither the run nor what it set aside."""
+    database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
+    work = Work(run="r", stages=[numbers.stage()], pace=Pace(), is_rehearsal=True)
+
+    assert steering(database).drive(work, Told(), never)
+
+    assert work.counts == {"done": 4, "set_aside": 1}
+    assert not database.memory.records
+    assert not database.memory.set_aside
+
+
+def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
+    """There is no row to set aside."""
+
+    def fail(*_: object) -> Step:
+        raise StoreUnavailable("gone")
+
+    for first in (None, lambda _stores, _after: None):
+        stage = Stage(name="x", step=fail, count=lambda _: 0, first=first)
+        database = InMemoryDatabase()
+
+        with pytest.raises(StoreUnavailable, match="gone"):
+            steering(database).drive(begun(database, stage), Told(), never)
+
+
+def test_work_ends_at_once_where_every_batch_would_fail() -> None:
+    """A right is missing or the disk is full: no smaller batch is tried, and no session set aside."""
+    numbers, tries = Numbers(5), list[int]()
+
+    def fail(_stores: Stores, _after: str, limit: int) -> Step:
+        tries.append(limit)
+        raise StoreUnusable("permission denied")
+
+    work = begun(InMemoryDatabase(), replace(numbers.stage(), step=fail))
+
+    with pytest.raises(StoreUnusable, match="permission denied"):
+        steering(InMemoryDatabase()).drive(replace(work, is_rehearsal=True), Told(), never)
+
+    assert len(tries) == 1
+    assert not work.set_aside
+
+
+class InTheWay(InMemoryDatabase):
+    """A database in which another program stands in the way some times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.error: type[StoreUnavailable] = StoreBusy
+
+    @contextmanager
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
+        with super().transaction(connection, rehearse=rehearse) as stores:
+            yield stores
+            if self.times and not rehearse:
+                self.times -= 1
+                raise self.error("locked")
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "is_done"),
+    [(StoreBusy, 4, True), (StoreBusy, 9, False), (StoreGone, 8, True), (StoreGone, 9, False)],
+)
+def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
+    error: type[StoreUnavailable], times: int, *, is_done: bool
+) -> None:
+    """And if it never ends, the work says so; nobody is set aside because the server was away."""
+    database, slept = InTheWay(0), Slept()
+    database.error = error
+    work = begun(database, Numbers(5).stage())
+    database.times = times
+
+    if is_done:
+        assert steering(database, slept=slept).drive(work, Told(), never)
+        assert sum(slept) == pytest.approx({StoreBusy: 3.7, StoreGone: 100.0}[error])
+    else:
+        with pytest.raises(error):
+            steering(database, slept=slept).drive(work, Told(), never)
+    assert not work.set_aside
+
+
+def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
+    """Each reason once more as long as it holds; then it goes on."""
+    database, slept, told = InMemoryDatabase(), Slept(), Told()
+    health = Ailing("a replica is 90 s behind", "a replica is 60 s behind", "")
+
+    assert steering(database, health=health, slept=slept).drive(begun(database, Numbers(3).stage()), told, never)
+
+    assert told.waits == ["a replica is 90 s behind", "a replica is 60 s behind", ""]
+    assert sum(slept) == pytest.approx(3.0)
+
+
+def test_waiting_work_can_be_stopped() -> None:
+    """Whoever waits may be interrupted."""
+    database, numbers = InMemoryDatabase(), Numbers(3)
+    left = iter([False])
+
+    done = steering(database, health=Ailing("ill", "ill")).drive(
+        begun(database, numbers.stage()), Told(), lambda: next(left, True)
+    )
+
+    assert (done, numbers.done) == (False, [])
+
+
+def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
+    """Not with what is done before, which counts something else; and it is part of the whole."""
+    database, numbers, told = InMemoryDatabase(), Numbers(5), Told()
+    before = numbers.stage("before")
+
+    def helped(*_: object) -> Step:
+        work.done_beside += 1000
+        return Step("", 7, {})
+
+    work = begun(database, replace(numbers.stage(), before=replace(before, step=helped)))
+
+    assert steering(database).drive(work, told, never)
+
+    assert told.stages == [("before", 5), ("numbers", 1005)]
+    assert told.handled == [7, 1000, 5, 0]
+    assert work.done_beside == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "handled", "seconds", "expected"),
+    [
+        (1000, 1000, 0.1, 2000),
+        (1000, 1000, 1.0, 1000),
+        (1000, 1000, 4.0, 250),
+        (1000, 1000, 100.0, SMALLEST_BATCH),
+        (15_000, 15_000, 0.0, LARGEST_BATCH),
+    ],
+)
+def test_batches_grow_and_shrink_towards_the_time_that_they_may_take(
+    size: int, handled: int, seconds: float, expected: int
+) -> None:
+    """Never more than twice at once, and within bounds."""
+    assert Pace().next_size(size, handled, seconds) == expected
+    assert Pace(batch_size=7).next_size(size, handled, seconds) == 7
+    assert FIRST_BATCH == 1000
+
+
+def test_a_rate_is_kept_by_resting() -> None:
+    """A thousand at a hundred a second take ten seconds, the work included."""
+    assert Pace(rate=100).pause_after(1000, 4) == 6
+    assert Pace(rate=100).pause_after(10, 4) == 0
+    assert Pace(rate=100).first_size == Pace(rate=100).next_size(500, 500, 0.01) == 500
+    assert Pace(rate=0.1).first_size == 1
+    assert Pace().pause_after(1000, 4) == 0

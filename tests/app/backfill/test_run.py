@@ -1,0 +1,785 @@
+"""Backfill, improve and undo, over a database in memory."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.backfill import stages
+from snapshots.app.backfill.batch_runner import Pace, Steering, Work
+from snapshots.app.backfill.improve import ImproveReport, ImproveSnapshots
+from snapshots.app.backfill.prefetch import ReadAhead
+from snapshots.app.backfill.pushdown import PAGES_UNASKED
+from snapshots.app.backfill.run import BackfillReport, BackfillSnapshots
+from snapshots.app.backfill.undo import UndoReport, UndoRun
+from snapshots.app.backfill.worker import FarEnd
+from snapshots.app.enrich.apply_verdicts import FoundPage, SettledPage, Settling
+from snapshots.app.enrich.lookup import Lookups
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.ports.database import Database, Health, WriteLock
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.sessions import OpenCase, SessionChange, Span
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.facts.source_builds import FEW_BUILDS
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from tests.app.backfill.test_batch_runner import Ailing, Told
+from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
+from tests.fakes import (
+    AtOnce,
+    DictSource,
+    FakeShelf,
+    InMemoryCounts,
+    InMemoryDatabase,
+    InMemoryStores,
+    TickingClock,
+    finder,
+)
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+PRIVATE = "10.0.0.1"
+KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
+
+
+def no_helper() -> AbstractContextManager[tuple[Database, Health]]:
+    """Open nothing: where there is no second connection nobody asks for one."""
+    raise AssertionError
+
+
+class World:
+    """Everything around one in-memory database."""
+
+    def __init__(
+        self, *sources: DictSource, policy: SnapshotPolicy | None = None, database: Database | None = None
+    ) -> None:
+        self.memory_database = InMemoryDatabase()
+        self.store: Database = database or self.memory_database
+        self.has_two_connections = not isinstance(self.store, SqlDatabase) or not self.store.has_one_connection
+        self.shelf, self.clock = FakeShelf(*sources), TickingClock()
+        self.count = 0
+        self.names = iter(range(99))
+        self.ticks = iter(range(10**6))
+        self.use(policy or SnapshotPolicy())
+
+    @property
+    def database(self) -> InMemoryDatabase:
+        return self.memory_database
+
+    def use(self, policy: SnapshotPolicy) -> None:
+        reader = AsOfReader()
+        service = SnapshotService(self.store, Lookups(self.shelf, reader, self.clock), reader, policy, self.clock)
+        steering = Steering(
+            self.store,
+            Ailing(),
+            clock=self.clock,
+            stopwatch=lambda: float(next(self.ticks)),
+            sleep=lambda _: None,
+        )
+        self.service = service
+        self.backfill = BackfillSnapshots(
+            self.store,
+            service,
+            Settling(service, finder()),
+            steering,
+            clock=self.clock,
+            stopwatch=lambda: float(next(self.ticks)),
+            new_run=self.new_run,
+            ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
+            far_end=FarEnd(None, no_helper, clock=self.clock, stopwatch=lambda: float(next(self.ticks)), span=1),
+        )
+        self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
+        self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)
+
+    def new_run(self) -> str:
+        return f"run{next(self.names)}"
+
+    def put(self, *addresses: str | None) -> None:
+        """Store sessions as another loader does: nobody judged them."""
+        for n, address in enumerate(addresses, self.count):
+            self.count += 1
+            event = SessionEvent(n, NOON, EventKind.OTHER, IpAddress(address) if address else None)
+            summary = SessionAggregate.of(f"s{n}", [event]).summary()
+            with self.store.transaction() as stores:
+                stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+                stores.counts.count_sessions([SessionChange(held=None, kept=summary)], seen_at=NOON)
+                stores.sessions.save([summary], run="theirs", saved_at=NOON)
+
+    def run(self, *, batch: int = 2, again: bool = False, stop_after: int | None = None) -> BackfillReport:
+        left = iter([False] * stop_after) if stop_after is not None else None
+        return self.backfill.run(
+            Told(),
+            pace=Pace(batch_size=batch),
+            again=again,
+            is_stopped=(lambda: next(left, True)) if left is not None else (lambda: False),
+        )
+
+    def session(self, n: int = 0) -> SessionSummary:
+        return self.database.memory.sessions[f"s{n}"]
+
+
+def source(day: int = -1, name: str = "a", facts: dict[str, IpFacts] | None = None) -> DictSource:
+    return DictSource(name, NOON + day * DAY, KNOWS if facts is None else facts)
+
+
+def test_sessions_that_another_loader_left_receive_their_snapshot() -> None:
+    """The failure that this program began with: every address known, and no session with a snapshot."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text)
+
+    report = world.run()
+
+    assert report.is_done
+    assert report.judged == 5
+    assert report.sealed == {Method.ASOF: 2}
+    assert report.left_open == {Gap.NO_SOURCE_IP: 1, Gap.NOT_ROUTABLE: 1, Gap.NOTHING_KNOWN: 1}
+    assert [s.snapshot is not None for s in world.database.memory.sessions.values()] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+    record = world.database.memory.records[report.run]
+    assert (record.kind, record.state) == (RunKind.BACKFILL, RunState.DONE)
+
+
+def test_a_second_backfill_finds_nothing_to_do() -> None:
+    """What is open stays open for a reason that still holds."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, None)
+    world.run()
+
+    again = world.run()
+
+    assert (again.judged, again.is_done) == (0, True)
+
+
+def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
+    """Whoever learned it."""
+    world = World(source(facts={}))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    learn_of_home(world)
+
+    report = world.run()
+
+    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+
+
+def learn_of_home(world: World) -> None:
+    world.shelf.sources.append(source(name="b"))
+    with world.database.transaction() as stores:
+        lookups = Lookups(world.shelf, AsOfReader(), world.clock)
+        (_, build) = lookups.register(stores)
+        lookups.look_up([HOME], world.shelf.sources[1], build.number, stores)
+
+
+def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
+    """Also of sessions that it had judged already."""
+    world = World(source(facts={}))
+    world.put(HOME.text, OTHER.text)
+    assert not world.run(batch=1, stop_after=1).is_done
+    assert world.session().gap is Gap.NOTHING_KNOWN
+    learn_of_home(world)
+
+    assert world.backfill.resume(None, Told()).is_done
+
+    assert world.session().snapshot is not None
+    assert world.run().judged == 0
+
+
+def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> None:
+    """A page is read, and made ready as far as verdicts are remembered, before it is its turn."""
+    world = World(source(facts={OTHER.text: IpFacts(asn=2)}))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    world.put(HOME.text, OTHER.text)
+    settling = Settling(world.service, finder())
+    with world.database.transaction() as stores:
+        page = settling.read(
+            OpenCase.NEVER_JUDGED, stores, run="r", silent_since=NOON, after="", limit=9, is_ahead=True
+        )
+    assert [verdict for verdict in page.foreseen if verdict is Gap.NOTHING_KNOWN] != []
+    assert page.prepared is not None
+    assert page.prepared.size == 2
+    learn_of_home(world)
+
+    with world.database.transaction() as stores:
+        settled = settling.settle(page, stores, run="r", now=world.clock.now())
+
+    assert (len(settled.judged), settled.lost) == (2, [])
+    assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
+
+
+def test_other_rules_judge_everything_that_is_open_again() -> None:
+    """Without being asked; and if asked, also by the same rules."""
+    world = World(source(day=5), policy=SnapshotPolicy(max_lag=DAY))
+    world.put(HOME.text, None)
+    assert world.run().left_open == {Gap.TOO_LATE: 1, Gap.NO_SOURCE_IP: 1}
+    assert world.run().judged == 0
+    assert world.run(again=True).judged == 2
+
+    world.use(SnapshotPolicy())
+
+    assert world.run().sealed == {Method.INFERRED: 1}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 99])
+def test_a_rehearsal_stores_nothing_and_forecasts_the_run(batch: int) -> None:
+    """To the session, whatever the batches."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, None)
+    world.database.memory.session_documents["s3"] = HOME.text
+    before = world.database.memory.sessions.copy()
+
+    forecast = world.backfill.rehearse(Told())
+
+    assert world.database.memory.sessions == before
+    assert not world.database.memory.records
+    assert not world.database.memory.observations
+    done = world.run(batch=batch)
+    assert (forecast.judged, forecast.sealed, forecast.left_open, forecast.found) == (
+        done.judged,
+        done.sealed,
+        done.left_open,
+        done.found,
+    )
+    assert {each.session.session_id for each in forecast.samples} == {f"s{n}" for n in range(7)}
+
+
+def test_the_address_is_found_in_events_before_documents() -> None:
+    """The connect, else the earliest; what a client claimed does not count beside anything else."""
+    world = World(source())
+    world.put(None, None, None, None)
+    memory = world.database.memory
+    memory.raw_events["s0"] = [f"other {OTHER.text} -1", f"connect {HOME.text} 1", f"forward {OTHER.text} -2"]
+    memory.raw_events["s1"] = [f"other {OTHER.text} 1", f"other {HOME.text} -1"]
+    memory.raw_events["s2"] = ["other - 0"]
+    memory.session_documents |= {"s0": OTHER.text, "s2": HOME.text, "s3": f"{HOME.text} {OTHER.text}"}
+
+    report = world.run()
+
+    assert [world.session(n).source_ip for n in range(4)] == [HOME, HOME, HOME, None]
+    seen = [s.sighting.seen_at if s.sighting else None for s in memory.sessions.values()]
+    assert seen[:3] == [NOON + DAY, NOON - DAY, NOON]
+    assert (report.found, report.left_open) == (3, {Gap.AMBIGUOUS_IP: 1})
+    assert memory.addresses[HOME].session_count == 3
+
+
+@pytest.mark.parametrize("batches", range(8))
+def test_an_interrupted_backfill_goes_on_to_the_same_end(batches: int) -> None:
+    """Nothing twice and nothing left out, whenever it was stopped; addresses are counted once."""
+    whole, world = World(source()), World(source())
+    for each in (whole, world):
+        each.put(HOME.text, None, OTHER.text, None, HOME.text)
+        each.database.memory.session_documents |= {"s1": HOME.text, "s3": OTHER.text}
+    expected = whole.run(batch=1)
+
+    first = world.run(batch=1, stop_after=batches)
+    assert not first.is_done
+    assert world.database.memory.runs[first.run] is RunState.INTERRUPTED
+    done = world.backfill.resume(None, Told(), pace=Pace(batch_size=1))
+
+    assert done.run == first.run
+    assert (done.judged, done.sealed, done.left_open) == (expected.judged, expected.sealed, expected.left_open)
+    assert world.database.memory.sessions == whole.database.memory.sessions
+    counts = [{a: k.session_count for a, k in w.database.memory.addresses.items()} for w in (whole, world)]
+    assert counts[0] == counts[1]
+
+
+def test_only_what_can_go_on_is_resumed() -> None:
+    """By its name or as the newest, and by the rules by which it began."""
+    world = World(source())
+    world.put(HOME.text)
+    with pytest.raises(NoSuchRun, match="no backfill to resume"):
+        world.backfill.resume(None, Told())
+    stopped = world.run(stop_after=0)
+    with pytest.raises(NoSuchRun, match="no backfill nothing"):
+        world.backfill.resume("nothing", Told())
+    world.use(SnapshotPolicy(max_lag=DAY))
+    with pytest.raises(NoSuchRun, match="other options"):
+        world.backfill.resume(None, Told())
+    world.use(SnapshotPolicy())
+
+    assert world.backfill.resume(stopped.run, Told()).is_done
+    with pytest.raises(NoSuchRun):
+        world.backfill.resume(stopped.run, Told())
+
+
+def undo(world: World, run: str, *, is_rehearsal: bool = False) -> UndoReport:
+    return world.undo.undo(run, Told(), is_rehearsal=is_rehearsal)
+
+
+def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
+    """Addresses, snapshots and counts; what others sealed stays, and a second undo finds nothing."""
+    world = World(source())
+    world.put(HOME.text, None, OTHER.text, None)
+    memory = world.database.memory
+    memory.session_documents |= {"s1": HOME.text, "s3": OTHER.text}
+    before = memory.sessions.copy()
+    counts = {address: known.session_count for address, known in memory.addresses.items()}
+    run = world.run().run
+    world.put(HOME.text)
+    other = world.run().run
+
+    assert undo(world, run, is_rehearsal=True).opened == 2
+    report = undo(world, run)
+
+    assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28",))
+    assert [world.session(n)._replace(gap=None) for n in range(4)] == list(before.values())
+    assert [world.session(n).gap for n in (0, 1, 3)] == [Gap.UNDONE] * 3
+    assert world.session(4).is_sealed
+    assert {a: memory.addresses[a].session_count for a in counts} == {**counts, HOME: counts[HOME] + 1}
+    assert (memory.runs[run], memory.runs[other]) == (RunState.UNDONE, RunState.DONE)
+    assert undo(world, run).opened == 0
+
+
+def test_what_was_undone_is_taken_again_by_a_backfill_only() -> None:
+    """Not by a late completion, whatever is learned."""
+    world = World(source())
+    world.put(HOME.text)
+    undo(world, world.run().run)
+    assert not Gap.UNDONE.may_close
+
+    report = world.run()
+
+    assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
+
+
+def test_only_some_runs_can_be_undone() -> None:
+    """A load is no guess that could be wrong."""
+    world = World(source())
+    with world.database.transaction() as stores:
+        stores.runs.begin("load", RunKind.LOAD, at=NOON)
+
+    with pytest.raises(NoSuchRun, match="of the kind load"):
+        undo(world, "load")
+    with pytest.raises(NoSuchRun, match="there is no run"):
+        undo(world, "nothing")
+
+
+def test_an_interrupted_undo_goes_on() -> None:
+    """By the same call."""
+    world = World(source())
+    world.put(HOME.text, HOME.text)
+    run = world.run().run
+
+    stopped = world.undo.undo(run, Told(), is_stopped=lambda: True)
+
+    assert (stopped.is_done, world.database.memory.runs[run]) == (False, RunState.DONE)
+    assert undo(world, run).opened == 2
+
+
+def improve(world: World, *, is_rehearsal: bool = False) -> ImproveReport:
+    return world.improve.run(Told(), is_rehearsal=is_rehearsal)
+
+
+@pytest.mark.parametrize("is_rehearsal", [False, True])
+def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_rehearsal: bool) -> None:
+    """A dry run leaves no run behind, and the error is passed on."""
+
+    class Broken(Told):
+        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+            raise RuntimeError("no terminal")
+
+    world = World(source(day=5))
+    world.put(HOME.text)
+    world.run()
+    before = dict(world.database.memory.runs)
+
+    with pytest.raises(RuntimeError, match="no terminal"):
+        world.improve.run(Broken(), is_rehearsal=is_rehearsal)
+
+    new = [state for run, state in world.database.memory.runs.items() if run not in before]
+    assert new == ([] if is_rehearsal else [RunState.FAILED])
+
+
+def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None:
+    """A table of the time turned up; undoing it gives back what was held."""
+    world = World(source(day=5))
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    held = world.session()
+    world.shelf.sources.append(source(day=-1, facts={HOME.text: IpFacts(asn=2, country="FR")}))
+    with world.database.transaction() as stores:
+        world.service.register_sources(stores)
+
+    assert improve(world, is_rehearsal=True).improved == {"inferred to asof": 1}
+    assert world.session() == held
+    report = improve(world)
+
+    assert (report.looked_at, report.improved) == (1, {"inferred to asof": 1})
+    better = world.session().snapshot
+    assert better is not None
+    assert (better.asn, better.method) == (2, Method.ASOF)
+    assert improve(world).improved == {}
+    assert undo(world, report.run).restored == 1
+    assert world.session() == held
+
+
+def test_improving_adds_facts_and_takes_none() -> None:
+    """More of what was known then."""
+    world = World(source(facts={HOME.text: IpFacts(asn=1)}))
+    world.put(HOME.text)
+    world.run()
+    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+
+    assert improve(world).improved == {"more facts": 1}
+
+
+def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -> None:
+    """It once took the session from the count of its address, again at every call."""
+    world = World(source(facts={}))
+    world.put(None)
+    memory = world.database.memory
+    memory.session_documents["s0"] = HOME.text
+    first = world.run().run
+    world.shelf.sources.append(source(name="b"))
+    second = world.run(again=True).run
+    assert world.session().is_sealed
+
+    for _ in range(2):
+        report = undo(world, first)
+        assert (report.opened, report.forgotten) == (0, 0)
+        assert memory.addresses[HOME].session_count == 1
+
+    assert undo(world, second).opened == 1
+
+
+def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
+    """Two that carried on one run once counted everything twice."""
+    for take in ("resume", "undo"):
+        world = World(source())
+        world.put(HOME.text, HOME.text, HOME.text)
+        looks = iter(range(9))
+
+        def is_stopped(looks: Iterator[int] = looks, world: World = world, take: str = take) -> bool:
+            if next(looks) == 1:
+                if take == "resume":
+                    world.backfill.resume(None, Told())
+                else:
+                    undo(world, "run0")
+            return False
+
+        with pytest.raises(RunTaken):
+            world.backfill.run(Told(), pace=Pace(batch_size=1), is_stopped=is_stopped)
+
+        state = {"resume": RunState.DONE, "undo": RunState.UNDONE}[take]
+        assert world.database.memory.runs["run0"] is state
+        assert [world.session(n).is_sealed for n in range(3)] == [take == "resume"] * 3
+
+
+def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are improved."""
+    world = World(source(facts={HOME.text: IpFacts(asn=1)}))
+    world.put(HOME.text, HOME.text)
+    world.run()
+    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+    replace_all = InMemoryAudit.replace
+
+    def refuse(self: InMemoryAudit, snapshots: Mapping[str, IpSnapshot], **rest: Any) -> None:
+        if "s1" in snapshots:
+            raise StoreUnavailable("odd")
+        replace_all(self, snapshots, **rest)
+
+    monkeypatch.setattr(InMemoryAudit, "replace", refuse)
+
+    report = improve(world)
+
+    assert (report.improved, report.set_aside) == ({"more facts": 1}, {"s1": "odd"})
+
+
+def judged_beside(world: World, run: str) -> list[Mapping[str, int]]:
+    """Let as many others as there are spans judge what they can."""
+    with world.store.view() as stores:
+        spans = stores.open_sessions.spans(3)
+    assert len(spans) > 1
+    return [world.backfill.judge_span(run, span, lambda _: None) for span in spans]
+
+
+def test_others_may_judge_spans_for_one_run() -> None:
+    """The run that began it counts what they did, and does what they left."""
+    worlds = World(source()), World(source())
+    for world in worlds:
+        world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, OTHER.text)
+
+    report = worlds[0].backfill.run(Told(), beside=lambda run: judged_beside(worlds[0], run))
+
+    alone = worlds[1].run()
+    assert (report.judged, report.sealed, report.left_open) == (7, alone.sealed, alone.left_open)
+    assert worlds[0].memory_database.memory.records[report.run].counts["judged"] == 7
+    assert {s.snapshot for s in worlds[0].database.memory.sessions.values()} == {
+        s.snapshot for s in worlds[1].database.memory.sessions.values()
+    }
+
+
+def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what stands in the way, or cannot be reached, stops the span."""
+    world = World(source())
+    world.put(HOME.text)
+
+    monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(StoreUnavailable("no")))
+    assert world.backfill.judge_span("run", Span("", ""), lambda _: None) == {}
+    for error in (StoreBusy("busy"), StoreGone("gone")):
+        monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(error))
+        with pytest.raises(type(error)):
+            world.backfill.judge_span("run", Span("", ""), lambda _: None)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    return refuse
+
+
+def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
+    """It is not shown as if it still ran."""
+    world = World(source())
+    world.put(HOME.text)
+
+    def fail(_: str) -> list[Mapping[str, int]]:
+        raise StoreGone("the cluster is gone")
+
+    with pytest.raises(StoreGone):
+        world.backfill.run(Told(), beside=fail)
+
+    (record,) = world.memory_database.memory.records.values()
+    assert record.state is RunState.INTERRUPTED
+    assert world.backfill.resume(record.run, Told()).sealed == {Method.ASOF: 1}
+
+
+class Restarting(InMemoryDatabase):
+    """A database that cannot be reached once, at its n-th transaction from now on."""
+
+    left: int | None = None
+
+    @contextmanager
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
+        self.fail_once()
+        with super().transaction(connection, rehearse=rehearse, lock=lock) as stores:
+            yield stores
+
+    @contextmanager
+    def view(self) -> Iterator[InMemoryStores]:
+        self.fail_once()
+        with super().view() as stores:
+            yield stores
+
+    def fail_once(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise StoreGone("the server restarts")
+
+
+@pytest.mark.parametrize("command", ["backfill", "improve", "undo"])
+def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: str) -> None:
+    """The first one that looks for the run to undo is not one of the run; all others are retried."""
+    for moment in range(2 if command == "undo" else 1, 30):
+        database = Restarting()
+        world = World(source(), database=database)
+        world.put(HOME.text, OTHER.text)
+        run = world.backfill.run(Told()).run if command == "undo" else ""
+        database.left = moment
+
+        done = world.undo.undo(run, Told()) if command == "undo" else getattr(world, command).run(Told())
+
+        assert done.is_done
+        if database.left > 0:
+            assert moment > 4
+            return
+        assert RunState.RUNNING not in {record.state for record in database.memory.records.values()}
+
+
+def test_nobody_helps_while_the_server_restarts() -> None:
+    """The work itself waits for it."""
+    far_end = FarEnd(AtOnce(), no_helper, clock=TickingClock(), stopwatch=lambda: 0.0, span=1)
+    work = Work(run="run", stages=[], pace=Pace())
+
+    with (
+        far_end.helping(work, raising(StoreGone("gone")), after=""),
+        far_end.taking_turns(work, "count", lambda _, after: after, is_worth_while=raising(StoreGone("gone"))),
+    ):
+        assert not work.is_helped
+
+
+def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents of all of it may not fit into memory; it is one batch all the same."""
+    monkeypatch.setattr(stages, "LARGEST_READ", 2)
+    world = World(source(), database=SqlDatabase("sqlite://"))
+    world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
+    told = Told()
+
+    report = world.backfill.run(told, pace=Pace(batch_size=20))
+
+    assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
+    assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
+
+
+def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store then settles those alone; only where it pays, and addresses that lack a build are judged when seen."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    world.put(*[HOME.text] * 3)
+    too_few, enough = Told(), Told()
+    world.backfill.run(too_few)
+    world.put(*[HOME.text] * 5, "9.9.9.9", PRIVATE, None)
+    read = list[str]()
+    page_of = Settling.settle
+
+    def settle(self: Settling, page: FoundPage, *args: Any, **more: Any) -> SettledPage:
+        read.extend(session.session_id for session in page.sessions)
+        return page_of(self, page, *args, **more)
+
+    monkeypatch.setattr(Settling, "settle", settle)
+    world.use(SnapshotPolicy())  # another process
+
+    report = world.backfill.run(enough)
+
+    assert report.sealed == {Method.ASOF: 5}
+    assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
+    assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "foresee"]
+    assert read == ["s10", "s11", "s12"]
+
+
+def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also of those that the far end settles; the forecast is that of the first batch, which alone is written."""
+    positions, beside = count(0, 1000), count(0, 8)
+    monkeypatch.setattr(InMemoryStores, "log_position", lambda _: next(positions))
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+
+    forecast = world.backfill.rehearse(Told())
+    monkeypatch.setattr(FarEnd, "settled", property(lambda _: next(beside)))
+    report = world.run()
+
+    assert (forecast.written_bytes, report.written_bytes) == (500, 100)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs whose finds were counted."""
+    runs: list[str] = []
+    count_found: Callable[..., None] = InMemoryCounts.count_found
+
+    def noting(self: InMemoryCounts, run: str, **page: Any) -> None:
+        runs.append(run)
+        count_found(self, run, **page)
+
+    monkeypatch.setattr(InMemoryCounts, "count_found", noting)
+    return runs
+
+
+def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> None:
+    """Counting what was found looks at all sessions of all addresses."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+
+    first, second = world.run(), world.run()
+
+    assert (set(counted), second.judged) == ({first.run}, 0)
+
+
+def test_counting_that_is_in_somebodys_way_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody helps."""
+    count_found: Callable[..., None] = InMemoryCounts.count_found
+    busy = iter([True])
+
+    def counting(self: InMemoryCounts, run: str, **page: Any) -> None:
+        if next(busy, False):
+            raise StoreBusy("a deadlock")
+        count_found(self, run, **page)
+
+    monkeypatch.setattr(InMemoryCounts, "count_found", counting)
+    world = World(source())
+    world.put(HOME.text)
+
+    assert world.run().is_done
+
+
+def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The near end looked where nobody was left."""
+    world = World(source())
+
+    @contextmanager
+    def helping(_: FarEnd, work: Work, *_args: object, **_more: object) -> Iterator[None]:
+        work.counts["judged"] += 1
+        yield
+
+    monkeypatch.setattr(FarEnd, "helping", helping)
+    world.put(HOME.text)
+    world.run()
+    counted.clear()
+
+    report = world.run()
+
+    assert (set(counted), report.judged) == ({report.run}, 1)
+
+
+def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(counted: list[str]) -> None:
+    """Its counts died with it, and nothing is left to judge."""
+    world = World(source())
+    world.put(HOME.text)
+
+    def killed(run: str) -> Iterator[Mapping[str, int]]:
+        world.backfill.judge_span(run, Span("", ""), lambda _: None)
+        yield from ()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.backfill.run(Told(), beside=killed)
+    assert counted == []
+
+    resumed = world.backfill.resume(None, Told())
+
+    assert (set(counted), resumed.judged) == ({resumed.run}, 0)
+
+
+@pytest.mark.parametrize("command", ["backfill", "improve"])
+def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
+    """Only an error fails it."""
+
+    class Pressed(Told):
+        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+            raise KeyboardInterrupt
+
+    world = World(source(day=5))
+    world.put(HOME.text)
+    work: BackfillSnapshots | ImproveSnapshots = world.backfill
+    if command == "improve":
+        world.run()
+        work = world.improve
+    before = dict(world.database.memory.runs)
+
+    with pytest.raises(KeyboardInterrupt):
+        work.run(Pressed())
+
+    assert [state for run, state in world.database.memory.runs.items() if run not in before] == [RunState.INTERRUPTED]
+
+
+def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
+    """Each build begins another span of time, and most of those have no session."""
+    world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
+    world.put(*[HOME.text] * 3)
+    world.run()
+    world.put(*[HOME.text] * 3)
+    told = Told()
+
+    world.backfill.run(told)
+
+    assert told.stages[0] == ("never_judged", 3)

@@ -1,0 +1,697 @@
+"""A second pair of hands at the far end of the table, over a real PostgreSQL."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from dependency_injector import providers
+from sqlalchemy import create_engine, make_url, text
+
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
+from snapshots.app.backfill import ordered_commit, stages, worker
+from snapshots.app.backfill.batch_runner import Pace, Unwatched
+from snapshots.app.backfill.ordered_commit import Turns
+from snapshots.app.enrich import apply_verdicts
+from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.ports.database import Stores, WriteLock
+from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.sessions import OpenCase, OpenPage, SettledByStore, Span
+from snapshots.composition.wiring import Container
+from snapshots.domain.snapshot.verdict_cache import Verdicts
+from tests.conftest import NUMBERS
+from tests.cowrieprocessor import Ancestor
+from tests.strategies import NOON
+
+SESSIONS = 8_000
+SPAN = 1_000
+ADDRESSES = [f"8.8.{n // 200}.{n % 200 + 1}" for n in range(2_000)]
+SHORT = Pace(seconds=0.03)
+"""Batches of a few hundred sessions."""
+
+
+def fill(url: str) -> None:
+    """Adopt a database of sessions with documents, of addresses that the bundled tables know."""
+    engine = create_engine(url)
+    chance = random.Random(11)
+    with engine.begin() as connection:
+        Ancestor(dialect="postgresql").make(connection)
+        connection.execute(
+            text(
+                "INSERT INTO ip_inventory (ip_address, first_seen, last_seen, session_count, enrichment)"
+                " VALUES (:a, :t, :t, 0, '{}')"
+            ),
+            [{"a": address, "t": NOON} for address in ADDRESSES],
+        )
+        rows = [
+            {
+                "s": f"{n:05}",
+                "t": NOON + timedelta(minutes=n),
+                "d": json.dumps({"session": {chance.choice(ADDRESSES): {}}}),
+            }
+            for n in range(SESSIONS)
+        ]
+        connection.execute(
+            text(
+                "INSERT INTO session_summaries (session_id, first_event_at, last_event_at, event_count, command_count,"
+                " file_downloads, login_attempts, ssh_key_injections, unique_ssh_keys, vt_flagged, dshield_flagged,"
+                " enrichment, created_at, updated_at) VALUES (:s, :t, :t, 1, 0, 0, 0, 0, 0, false, false, :d, :t, :t)"
+            ),
+            rows,
+        )
+    engine.dispose()
+    container = opened(url)
+    container.adoption().adopt(widen=False)
+    container.database().close()
+
+
+def opened(url: str, span: int = SPAN) -> Container:
+    """Open the program at a database, with spans of another size."""
+    container = Container(settings=Settings.of(db=url))
+    container.span.override(providers.Object(span))
+    return container
+
+
+Copied = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def copied(server: str) -> Iterator[Copied]:
+    """Makes copies of a database: of "strange" addresses, or of "known" ones."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def copy(original: str) -> Iterator[str]:
+        name = f"snapshots_{original}_{os.getpid()}_{next(NUMBERS)}"
+        template = {"new": "template0"}.get(original, f"snapshots_{original}_{os.getpid()}")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+            yield make_url(server).set(database=name).render_as_string(hide_password=False)
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    with copy("new") as url:
+        fill(url)
+        for original in ("strange", "known"):
+            with engine.connect() as connection:
+                source = make_url(url).database
+                connection.execute(text(f"CREATE DATABASE snapshots_{original}_{os.getpid()} TEMPLATE {source}"))
+            container = opened(url)
+            container.keeper().refresh(lambda *_: None)
+            container.database().close()
+        yield copy
+        with engine.connect() as connection:
+            for original in ("strange", "known"):
+                connection.execute(text(f"DROP DATABASE snapshots_{original}_{os.getpid()} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, copied: Copied) -> Iterator[str]:
+    with copied(getattr(request, "param", "known")) as url:
+        yield url
+
+
+@pytest.fixture
+def container(url: str) -> Iterator[Container]:
+    container = opened(url)
+    yield container
+    container.database().close()
+
+
+@pytest.fixture
+def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many sessions the store settled for each thread; the near end gives the far one time to begin."""
+    settled = Counter[str]()
+    times = iter([0.3] * 6)
+    settle_remembered = SqlOpenSessions.settle_remembered
+
+    def counting(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        done = settle_remembered(self, *args, **more)
+        name = threading.current_thread().name.partition("_")[0]
+        settled[name] += done.verdicts.total() if done else 0
+        patience = next(times, 0.0) if name != "far-end" else 0.0
+        until = time.monotonic() + patience
+        while not settled["far-end"] and time.monotonic() < until:
+            time.sleep(0.01)
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", counting)
+    return settled
+
+
+def rows(url: str, table: str = "session_summaries") -> list[tuple[Any, ...]]:
+    """Return what must be the same, however it was done."""
+    columns = {
+        "session_summaries": "session_id, source_ip, source_ip_seen_at, snapshot_asn, snapshot_country, enrichment_at,"
+        " snapshot_method, snapshot_source, snapshot_gap, source_ip_was",
+        "known_addresses": "ip_address, session_count, first_seen, last_seen",
+    }[table]
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {table} ORDER BY 1"))]
+    engine.dispose()
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(copied: Copied) -> "Expected":
+    """The rows after a backfill by one pair of hands."""
+    with copied("strange") as url:
+        alone = opened(url, span=SESSIONS)
+        report = alone.backfill().run(Unwatched())
+        alone.database().close()
+        assert sum(report.sealed.values()) == SESSIONS
+        return rows(url), rows(url, "known_addresses")
+
+
+Expected = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+def is_as_expected(url: str, expected: Expected) -> bool:
+    return (rows(url), rows(url, "known_addresses")) == expected
+
+
+@pytest.mark.parametrize("url", ["strange", "known"], indirect=True)
+def test_two_pairs_of_hands_do_what_one_does(
+    container: Container,
+    url: str,
+    expected: Expected,
+    settled_by: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether addresses were judged ahead or are learned on the way; each session counts once."""
+    monkeypatch.setattr(apply_verdicts, "FORESEEN", 20)  # much news
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert (report.judged, sum(report.sealed.values()), report.lost, report.is_done) == (SESSIONS, SESSIONS, 0, True)
+    with container.database().view() as stores:
+        record = stores.runs.find(report.run)
+    assert record is not None
+    assert (record.counts["judged"], record.counts["found"]) == (SESSIONS, SESSIONS)
+    assert settled_by["far-end"]
+
+
+def test_the_far_end_settles_while_the_near_end_still_foresees(
+    container: Container,
+    url: str,
+    expected: Expected,
+    settled_by: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it leaves, because nothing is known yet of an address, it settles itself when all is told."""
+    monkeypatch.setattr(apply_verdicts, "FORESEEN", 20)
+    foresee, beside = Settling.foresee, []
+
+    def slowly(self: Settling, *args: Any, **more: Any) -> tuple[str, int]:
+        until = time.monotonic() + 0.1
+        done = foresee(self, *args, **more)
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        beside.append(settled_by["far-end"])
+        return done
+
+    monkeypatch.setattr(Settling, "foresee", slowly)
+    once_more: list[int] = []
+    page = SqlOpenSessions.page
+
+    def noting(self: SqlOpenSessions, case: OpenCase, **more: Any) -> OpenPage:
+        found = page(self, case, **more)
+        once_more.append(len(found.sessions))
+        return found
+
+    monkeypatch.setattr(SqlOpenSessions, "page", noting)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
+    assert 0 < beside[-1] < settled_by["far-end"] < SESSIONS
+    assert sum(once_more) == 0
+
+
+@pytest.mark.parametrize("pace", [Pace(rate=1e6), Pace(batch_size=1000)], ids=["with a rate", "with a size of batches"])
+def test_who_says_how_fast_to_work_is_not_helped(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], pace: Pace
+) -> None:
+    """Two would be twice as fast."""
+    container.backfill().run(Unwatched(), pace=pace)
+
+    assert is_as_expected(url, expected)
+    assert not settled_by["far-end"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("a check failed"), StoreBusy("a deadlock")])
+def test_what_fails_at_the_far_end_is_done_from_the_near_one(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A row that the database refuses, or another that stands in the way for ever."""
+    settled = SqlOpenSessions.settle_remembered
+    monkeypatch.setattr(worker, "patiently", lambda act, _rest: act())
+
+    def failing(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread().name.startswith("far-end"):
+            raise error
+        return settled(self, *args, **more)
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", failing)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
+    assert is_as_expected(url, expected)
+
+
+def test_what_nobody_expected_at_the_far_end_is_told_and_the_run_goes_on_from_there(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of the program is not hidden by what the near end does; nothing that was stored is wrong."""
+    settled = SqlOpenSessions.settle_remembered
+    told = threading.Event()
+
+    def defective(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread().name.startswith("far-end"):
+            told.set()
+            raise ZeroDivisionError
+        done = settled(self, *args, **more)
+        if not told.is_set():
+            told.wait(0.3)
+        return done
+
+    with monkeypatch.context() as defect:
+        defect.setattr(SqlOpenSessions, "settle_remembered", defective)
+        with pytest.raises(ZeroDivisionError):
+            container.backfill().run(Unwatched(), pace=SHORT)
+
+    report = container.backfill().resume(None, Unwatched())
+
+    assert (report.judged, report.is_done) == (SESSIONS, True)
+    assert is_as_expected(url, expected)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4])
+def test_a_backfill_with_help_is_stopped_and_goes_on(
+    container: Container, url: str, expected: Expected, batches: int
+) -> None:
+    """The batches in both hands are finished, and counted once."""
+    left = iter([False] * batches)
+
+    stopped = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: next(left, True))
+    done = container.backfill().resume(stopped.run, Unwatched())
+
+    assert not stopped.is_done
+    assert (done.judged, done.lost, done.is_done) == (SESSIONS, 0, True)
+    assert is_as_expected(url, expected)
+
+
+COUNTED = 90
+"""So few addresses of the two thousand are counted in one transaction."""
+
+
+@pytest.fixture
+def counted_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many pages of addresses each thread counted."""
+    counted = Counter[str]()
+    count_found = SqlInventoryCounts.count_found
+
+    def counting(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        count_found(self, run, **page)
+        counted[threading.current_thread().name.partition("_")[0]] += 1
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+    monkeypatch.setattr(stages, "COUNTED", COUNTED)
+    return counted
+
+
+def test_what_was_found_is_counted_by_both_in_turns(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str]
+) -> None:
+    """Every second page of addresses each."""
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    pages = -(-len(ADDRESSES) // COUNTED)
+    assert is_as_expected(url, expected)
+    assert counted_by.total() == pages
+    assert counted_by["far-end"] == pages // 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ("far-end", StoreBusy("a deadlock")),
+        ("far-end", StoreUnavailable("a check failed")),
+        ("MainThread", StoreBusy("a deadlock")),
+        ("MainThread", StoreUnavailable("a check failed")),
+    ],
+)
+def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
+    container: Container,
+    url: str,
+    expected: Expected,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: tuple[str, Exception],
+) -> None:
+    """What the far end counted is taken back with what the near end did."""
+    monkeypatch.setattr(stages, "COUNTED", COUNTED)
+    thread, error = failure
+    count_found, fails = SqlInventoryCounts.count_found, iter([False, True, True])
+
+    def failing(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        count_found(self, run, **page)
+        if threading.current_thread().name.startswith(thread) and next(fails, False):
+            time.sleep(0.05)
+            raise error
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", failing)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert next(fails, "both were met") == "both were met"
+
+
+@pytest.mark.parametrize("pages", [1, 2, 5])
+def test_counting_in_turns_is_stopped_and_goes_on(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], pages: int
+) -> None:
+    """Behind what both did."""
+    report = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: counted_by["MainThread"] >= pages)
+    assert not report.is_done
+    assert counted_by.total() == 2 * pages
+
+    container.backfill().resume(None, Unwatched())
+
+    assert is_as_expected(url, expected)
+
+
+def test_whoever_waits_to_write_comes_in_between_turns(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The near end asks for nothing while the far end waits for it, or all three would wait for each other."""
+    other, waiting, written = SqlDatabase(url), threading.Event(), threading.Event()
+    count_found = SqlInventoryCounts.count_found
+
+    def write() -> None:
+        waiting.set()
+        with other.transaction():
+            written.set()
+
+    def counting(self: SqlInventoryCounts, run: str, **page: Any) -> None:
+        if not waiting.is_set():
+            threading.Thread(target=write).start()
+            waiting.wait(30)
+            time.sleep(0.2)
+        count_found(self, run, **page)
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+    written.wait(30)
+    other.close()
+
+    assert is_as_expected(url, expected)
+    assert counted_by["far-end"]
+
+
+def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another loader's transaction, the near end and the far end make a circle that no database sees."""
+    monkeypatch.setattr(ordered_commit, "LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(stages, "COUNTED", COUNTED)
+    engine, threads = create_engine(url), list[threading.Thread]()
+    addresses, held, counted = sorted(ADDRESSES), threading.Event(), threading.Event()
+    count_found = SqlInventoryCounts.count_found
+    touch = text("UPDATE known_addresses SET updated_at = updated_at WHERE ip_address = :a")
+
+    def another() -> None:
+        with engine.begin() as connection:
+            connection.execute(touch, {"a": addresses[3 * COUNTED]})
+            held.set()
+            counted.wait(30)
+            connection.execute(touch, {"a": addresses[4 * COUNTED + 1]})
+
+    def counting(self: SqlInventoryCounts, run: str, *, after: str, **page: Any) -> None:
+        is_far = threading.current_thread().name.startswith("far-end")
+        if after == addresses[2 * COUNTED - 1] and not threads:
+            threads.append(threading.Thread(target=another))
+            threads[0].start()
+            held.wait(30)
+        count_found(self, run, after=after, **page)
+        if is_far and threads:
+            counted.set()
+
+    monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+    threads[0].join(30)
+    engine.dispose()
+
+    assert is_as_expected(url, expected)
+    assert counted.is_set()
+
+
+def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice(
+    container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server restarts between its commit and the answer: what it stored as the place is true."""
+    done = Turns._done
+
+    def unanswered(self: Turns, after: str) -> str:
+        done(self, after)
+        raise StoreGone("the server closed the connection")
+
+    monkeypatch.setattr(Turns, "_done", unanswered)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert counted_by["far-end"]
+
+
+def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container, url: str) -> None:
+    """In the order of names, as few are read else, it would meet the rows of the far end."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        judged = "UPDATE session_summaries SET snapshot_gap = 'undone' WHERE session_id BETWEEN '00003' AND '07995'"
+        connection.execute(text(judged))
+    engine.dispose()
+
+    def left(stores: Stores) -> int | None:
+        done = stores.open_sessions.settle_remembered(Verdicts(1, ()), run="r", after="", limit=99)
+        return done.left if done is not None else None
+
+    with container.database().transaction() as stores:
+        by_names = left(stores)
+        stores.open_sessions.keep_to(Span("", "@(1,0)"))
+        by_places = left(stores)
+
+    assert (by_names, by_places) == (None, 3)
+
+
+def test_a_sick_database_is_spared_by_both(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks by itself, and goes on when it is well again."""
+    looks = Counter[str]()
+
+    def trouble(_: object) -> str:
+        name = threading.current_thread().name.partition("_")[0]
+        looks[name] += 1
+        return "a replica is behind" if name == "far-end" and looks[name] < 3 else ""
+
+    monkeypatch.setattr("snapshots.adapters.sql.health.SqlHealth.trouble", trouble)
+    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.001)
+
+    container.backfill().run(Unwatched(), pace=SHORT)
+
+    assert is_as_expected(url, expected)
+    assert looks["far-end"] >= 3
+    assert settled_by["far-end"]
+
+
+def test_a_run_that_is_taken_over_is_left_by_both(
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The far end writes nothing for a run that somebody else carries on."""
+    other, engine = opened(url, span=SESSIONS), create_engine(url)
+    settled = SqlOpenSessions.settle_remembered
+    taken = threading.Event()
+
+    def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        if threading.current_thread() is threading.main_thread() and settled_by["far-end"] and not taken.is_set():
+            taken.set()
+            with engine.begin() as connection:
+                connection.execute(text('UPDATE runs SET settings = \'{"owner": "another"}\''))
+            time.sleep(0.5)  # the far end comes to its next batch
+        return settled(self, *args, **more)
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", taking_over)
+    with pytest.raises(RunTaken):
+        container.backfill().run(Unwatched(), pace=SHORT)
+    with container.database().transaction() as stores:
+        (record,) = stores.runs.latest(limit=1)
+        assert record.state is RunState.RUNNING
+        stores.runs.end(record.run, RunState.INTERRUPTED, at=NOON)
+        stores.runs.remember(record.run, {"rules": container.backfill()._rules()})
+
+    report = other.backfill().resume(record.run, Unwatched())
+    other.database().close()
+    engine.dispose()
+
+    assert is_as_expected(url, expected)
+    assert report.judged == SESSIONS
+
+
+PROGRAM = """
+import sys
+from tests.app.backfill.test_worker import COUNTED, SHORT, opened
+from snapshots.app.backfill import stages
+from snapshots.app.backfill.batch_runner import Unwatched
+journey.COUNTED = COUNTED
+backfill = opened(sys.argv[1]).backfill()
+print("ready", flush=True)
+backfill.run(Unwatched(), pace=SHORT)
+"""
+
+
+def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected: Expected) -> None:
+    """Nothing twice, nothing left out, and every session counted once."""
+    chance = random.Random(3)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    for _ in range(int(os.environ.get("SNAPSHOTS_KILLS", "2"))):
+        with copied("known") as url:
+            command = [sys.executable, "-c", PROGRAM, url]
+            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as child:
+                assert child.stdout is not None
+                child.stdout.readline()
+                time.sleep(1.4 * chance.random())
+                child.send_signal(signal.SIGKILL)
+
+            container = opened(url)
+            with suppress(NoSuchRun):
+                container.backfill().resume(None, Unwatched(), pace=SHORT)
+            container.backfill().run(Unwatched())
+            with container.database().view() as stores:
+                counts = sum((Counter(record.counts) for record in stores.runs.latest(limit=99)), Counter[str]())
+            container.database().close()
+
+            assert is_as_expected(url, expected)
+            assert (counts["judged"], counts["lost"]) == (SESSIONS, 0)
+
+
+def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql: str) -> None:
+    """Whoever leads is alone among those that lead; everybody else waits for all of them."""
+    database = SqlDatabase(postgresql)
+    with database.transaction():
+        pass
+    entered: list[str] = []
+
+    def enter(lock: WriteLock) -> threading.Thread:
+        def write() -> None:
+            with database.transaction(lock=lock):
+                entered.append(lock.value)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        return thread
+
+    with database.transaction(lock=WriteLock.LEADS):
+        enter(WriteLock.HELPS).join(30)
+        assert entered == ["helps"]
+        waiting = enter(WriteLock.LEADS)
+        waiting.join(0.3)
+        assert entered == ["helps"]
+    waiting.join(30)
+    with database.transaction(lock=WriteLock.HELPS):
+        enter(WriteLock.LEADS).join(30)
+        waiting = enter(WriteLock.ALONE)
+        waiting.join(0.3)
+        assert entered == ["helps", "leads", "leads"]
+    waiting.join(30)
+    assert entered == ["helps", "leads", "leads", "alone"]
+    database.close()
+
+
+OBSERVING = """
+INSERT INTO ip_observations (ip_address, source, observed_at, confirmed_until, learned_at, country, ip_types)
+SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM known_addresses"""
+
+
+def test_what_another_process_learned_is_heeded_at_once(
+    container: Container, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The far end settles nothing by what was remembered before, until it is told anew."""
+    engine = create_engine(url)
+    settle_remembered = SqlOpenSessions.settle_remembered
+    learned_in: list[int] = []
+    far, learned = threading.Event(), threading.Event()
+
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        is_far = threading.current_thread().name.startswith("far-end")
+        done = settle_remembered(self, *args, **more)
+        if not is_far and far.is_set() and not learned.is_set():  # a batch that lasts until the far end may err
+            learned.wait(30)
+            time.sleep(0.2)
+        if is_far and not learned_in:
+            far.set()
+            with engine.begin() as connection:
+                for statement in (
+                    OBSERVING,
+                    "UPDATE known_addresses SET learned_at = :now WHERE :noon < :now",
+                ):
+                    values = {"noon": NOON - timedelta(days=1), "now": datetime.now(UTC)}
+                    connection.execute(text(statement), values)
+                learned_in.append(connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one())
+            learned.set()
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+
+    with engine.connect() as connection:
+        written = "SELECT snapshot_country, count(*) FROM session_summaries WHERE xmin::text::bigint > :id GROUP BY 1"
+        later = dict(map(tuple, connection.execute(text(written), {"id": learned_in[0]})))
+    engine.dispose()
+    assert report.judged == SESSIONS
+    assert set(later) == {"AQ"}
+    assert later["AQ"] > SPAN
+
+
+def test_where_others_learn_all_the_time_nobody_waits_for_news_that_never_comes(
+    container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also behind the last batch of the near end, after which nothing is told."""
+    engine = create_engine(url)
+    settle_remembered = SqlOpenSessions.settle_remembered
+
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+        done = settle_remembered(self, *args, **more)
+        with engine.begin() as connection:
+            one = "UPDATE known_addresses SET learned_at = clock_timestamp() WHERE ip_address = :a"
+            connection.execute(text(one), {"a": ADDRESSES[0]})
+        return done
+
+    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+
+    report = container.backfill().run(Unwatched(), pace=SHORT)
+    engine.dispose()
+
+    assert (report.judged, report.is_done) == (SESSIONS, True)
+    assert is_as_expected(url, expected)

@@ -1,0 +1,241 @@
+"""Importing, refreshing and withdrawing what sources say."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.inventory import InventoryKeeper
+from snapshots.app.enrich.late_completion import LateCompletion
+from snapshots.app.enrich.lookup import Lookups
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreUnavailable
+from snapshots.app.ports.database import Document
+from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from tests.fake_runs import InMemoryRuns
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+
+class World:
+    """Everything around one in-memory database."""
+
+    def __init__(self, *sources: DictSource) -> None:
+        self.database, self.shelf, clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
+        reader = AsOfReader()
+        lookups = Lookups(self.shelf, reader, clock)
+        self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
+        self.names = iter(range(99))
+        completion = LateCompletion(self.database, Settling(self.service, finder()), clock=clock, new_run=self.new_run)
+        self.completion = completion
+        self.keeper = InventoryKeeper(
+            self.database, lookups, completion, FreshnessPolicy(), clock=clock, new_run=self.new_run
+        )
+        self.told: list[int] = []
+
+    def new_run(self) -> str:
+        return f"run{next(self.names)}"
+
+    def store(self, *addresses: str) -> list[SessionSummary]:
+        sessions = [SessionAggregate.sighted(f"s{n}", a, NOON).summary() for n, a in enumerate(addresses)]
+        with self.database.transaction() as stores:
+            offered = self.service.offer(sessions, stores)
+            stores.sessions.save(offered, run="load", saved_at=NOON)
+        return offered
+
+    def import_(self, source: DictSource) -> int:
+        self.shelf.imported.append(source)
+        return self.keeper.import_table(source, self.told.append).learned
+
+    def session(self, name: str = "s0") -> SessionSummary:
+        return self.database.memory.sessions[name]
+
+
+KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
+
+
+def source(name: str = "a", day: int = -1, facts: dict[str, IpFacts] | None = None) -> DictSource:
+    return DictSource(name, NOON + day * DAY, KNOWS if facts is None else facts)
+
+
+def test_a_table_that_comes_after_the_logs_completes_the_sessions_that_were_open() -> None:
+    """Once, by the same rules, in a run of its own."""
+    world = World(source("empty", facts={}))
+    world.store(HOME.text, OTHER.text)
+    assert [world.session(n).gap for n in ("s0", "s1")] == [Gap.NOTHING_KNOWN] * 2
+
+    assert world.import_(source()) == 2
+
+    snapshot = world.session().snapshot
+    assert snapshot is not None
+    assert (snapshot.asn, snapshot.source) == (1, "a@2026-02-28")
+    assert world.session("s1").gap is Gap.NOTHING_KNOWN
+    assert set(world.database.memory.runs.values()) == {RunState.DONE}
+    assert world.completion.complete().judged == 0
+
+
+def test_what_a_failed_completion_learned_is_forgotten() -> None:
+    """Its transaction was rolled back, and the next one judges anew."""
+    world = World(source("empty", facts={}))
+    world.store(HOME.text)
+    begin = InMemoryRuns.begin
+
+    def refuse(runs: InMemoryRuns, run: str, kind: RunKind, **rest: Any) -> None:
+        if kind is RunKind.LATE:
+            raise StoreUnavailable("no")
+        begin(runs, run, kind, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InMemoryRuns, "begin", refuse)
+        with pytest.raises(StoreUnavailable):
+            world.import_(source())
+
+    assert world.completion.complete().sealed == 1
+
+
+def test_a_table_that_comes_before_the_logs_answers_while_loading() -> None:
+    """New addresses are looked up in every registered build."""
+    world = World()
+    world.import_(source())
+
+    (session,) = world.store(HOME.text)
+
+    assert session.snapshot is not None
+    assert session.snapshot.source == "a@2026-02-28"
+
+
+def test_importing_again_changes_nothing() -> None:
+    """It may have been interrupted; each address is looked up, and what is held is not added."""
+    world = World()
+    world.store(HOME.text)
+    assert [world.import_(source()), world.import_(source())] == [1, 0]
+    assert world.told == [1, 1]
+
+
+def test_other_data_under_the_same_name_and_date_is_refused() -> None:
+    """And so is a build that was withdrawn."""
+    world = World()
+    world.import_(source())
+    other = source()
+    other.build = type(other.build)(
+        name="a", built_at=other.build.built_at, licence="MIT", sha256="11", origin="bundled"
+    )
+    with pytest.raises(SettingRefused, match="registered with other data"):
+        world.import_(other)
+
+    world.keeper.retract("a@2026-02-28")
+    with pytest.raises(SettingRefused, match="was retracted"):
+        world.import_(source())
+
+
+def test_a_withdrawn_build_says_nothing_any_more_and_snapshots_stay() -> None:
+    """Not even as the newest facts of the address."""
+    world = World()
+    world.store(HOME.text)
+    world.import_(source())
+    held = world.session().snapshot
+    assert world.database.memory.addresses[HOME].newest is not None
+
+    registered, count = world.keeper.retract("a@2026-02-28")
+
+    assert (registered.build.label, count) == ("a@2026-02-28", 1)
+    assert world.database.memory.addresses[HOME].newest is None
+    assert world.session().snapshot == held
+    with world.database.transaction() as stores:
+        (judged,) = world.service.offer([SessionAggregate.sighted("new", HOME.text, NOON).summary()], stores)
+    assert not judged.is_sealed
+    with pytest.raises(NoSuchBuild, match="there is no build"):
+        world.keeper.retract("a@2026-02-28")
+
+
+def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> None:
+    """Never looked up first."""
+    world = World(source("old"))
+    world.store(HOME.text, OTHER.text)
+    world.shelf.sources.append(source("new", day=0))
+
+    assert world.keeper.refresh(world.told.append, limit=1).addresses == 1
+    assert world.keeper.refresh(world.told.append).addresses == 1
+    assert world.keeper.refresh(world.told.append).addresses == 0
+    assert world.told == [1, 1]
+    assert world.shelf.sources[1].asked == [OTHER, HOME]
+
+
+def test_a_build_whose_data_is_gone_is_passed_over() -> None:
+    """New addresses are looked up in the others."""
+    world = World(source("b"))
+    world.import_(source())
+    world.shelf.imported.clear()
+
+    (session,) = world.store(HOME.text)
+
+    assert session.snapshot is not None
+    assert session.snapshot.source == "b@2026-02-28"
+
+
+def test_a_source_of_one_version_is_not_asked_about_the_other() -> None:
+    """That it does not know the address would say nothing."""
+    four = source()
+    four.versions = frozenset({4})
+    world = World(four)
+
+    world.store("2001:4860:4860::8888")
+
+    assert four.asked == []
+    assert world.session().gap is Gap.NEVER_LOOKED_UP
+
+
+@pytest.mark.parametrize(
+    ("days", "ip_type", "state"),
+    [
+        (None, None, Freshness.UNKNOWN),
+        (30, None, Freshness.FRESH),
+        (31, None, Freshness.AGEING),
+        (401, None, Freshness.EXPIRED),
+        (7, IpType.TOR, Freshness.FRESH),
+        (8, IpType.TOR, Freshness.AGEING),
+        (15, IpType.TOR, Freshness.EXPIRED),
+        (30, IpType.MOBILE, Freshness.FRESH),
+        (121, IpType.MOBILE, Freshness.EXPIRED),
+    ],
+)
+def test_how_fresh_something_is_depends_on_what_it_is(
+    days: int | None, ip_type: IpType | None, state: Freshness
+) -> None:
+    """Tor exits come and go, networks stay."""
+    assert FreshnessPolicy().freshness_of(None if days is None else timedelta(days=days), ip_type) is state
+
+
+def test_no_age_is_negative() -> None:
+    """It would make everything stale, or nothing."""
+    with pytest.raises(InvalidPolicy):
+        FreshnessPolicy(fresh_for_fast=-DAY)
+
+
+def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
+    """With its own date for each address; what says nothing is left out."""
+    world = World()
+    world.store(HOME.text, OTHER.text, "10.0.0.1")
+    world.database.memory.documents += [
+        Document(address=address, content=content, written_at=NOON)
+        for address, content in ((HOME, "known"), (OTHER, "empty"), (IpAddress("10.0.0.1"), "known"))
+    ]
+    facts = {"known": IpFacts(asn=1, organization="Example"), "empty": IpFacts()}
+    lookups = Lookups(world.shelf, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
+    keeper = InventoryKeeper(
+        world.database, lookups, world.completion, FreshnessPolicy(), clock=TickingClock(), new_run=world.new_run
+    )
+
+    assert [keeper.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
+    assert world.database.memory.organizations == {1: "Example"}

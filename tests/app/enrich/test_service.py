@@ -1,0 +1,304 @@
+"""The service that gives snapshots."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.errors import InvalidAddress, InvalidEvent
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent, SessionId
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, snapshot_service
+from tests.strategies import DAY, HOME, NOON, OTHER
+
+FACTS = {HOME.text: IpFacts(asn=15169, organization="Google", country="US")}
+
+
+def service(database: InMemoryDatabase, *sources: DictSource) -> SnapshotService:
+    return snapshot_service(database, FakeShelf(*sources))
+
+
+def table(facts: Mapping[str, IpFacts] = FACTS, name: str = "a", at: datetime = NOON - DAY) -> DictSource:
+    return DictSource(name, at, facts)
+
+
+def sighted(name: str, address: str = HOME.text, at: datetime = NOON) -> SessionAggregate:
+    return SessionAggregate.sighted(name, address, at)
+
+
+def test_a_session_gets_what_was_known_of_its_address() -> None:
+    """The whole purpose."""
+    (summary,) = service(InMemoryDatabase(), table()).enrich([sighted("s")])
+
+    assert summary.snapshot is not None
+    assert (summary.snapshot.asn, summary.snapshot.country) == (15169, "US")
+    assert (summary.snapshot.method, summary.snapshot.source) == (Method.ASOF, "a@2026-02-28")
+
+
+def test_missing_and_unknown_addresses_are_gaps_and_no_errors() -> None:
+    """Every one says why."""
+    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER)])
+    aggregates = [nowhere, sighted("p", "10.0.0.1"), sighted("u", OTHER.text)]
+
+    summaries = service(InMemoryDatabase(), table()).enrich(aggregates)
+
+    assert [s.gap for s in summaries] == [Gap.NO_SOURCE_IP, Gap.NOT_ROUTABLE, Gap.NOTHING_KNOWN]
+    assert [s.snapshot for s in summaries] == [None, None, None]
+
+
+def test_without_any_source_the_address_was_never_looked_up() -> None:
+    """That is another gap than being unknown."""
+    (summary,) = service(InMemoryDatabase()).enrich([sighted("s")])
+
+    assert summary.gap is Gap.NEVER_LOOKED_UP
+
+
+def test_nobody_is_asked_about_an_address_that_nobody_owns() -> None:
+    """Private, shared and mapped ones alike."""
+    source = table()
+
+    service(InMemoryDatabase(), source).enrich([sighted("a", "100.64.0.1"), sighted("b", "::ffff:192.168.0.1")])
+
+    assert source.asked == []
+
+
+def test_one_batch_is_one_query_and_each_address_is_looked_up_once() -> None:
+    """Never one query for a session."""
+    database, source = InMemoryDatabase(), table()
+    sessions = [sighted(f"s{n}", at=NOON + timedelta(seconds=n)) for n in range(50)]
+
+    service(database, source).enrich(sessions)
+
+    assert database.stores.inventory.queries == 1
+    assert source.asked == [HOME]
+
+
+def test_what_was_learned_is_not_asked_again() -> None:
+    """Also that nothing is known is remembered."""
+    database, source = InMemoryDatabase(), table()
+    service(database, source).enrich([sighted("s"), sighted("t", OTHER.text)])
+    source.asked.clear()
+
+    (one, other) = service(database, source).enrich([sighted("u"), sighted("v", OTHER.text)])
+
+    assert source.asked == []
+    assert (one.is_sealed, other.gap) == (True, Gap.NOTHING_KNOWN)
+
+
+def test_a_newer_build_is_asked_about_known_addresses() -> None:
+    """It may say otherwise, and does."""
+    database = InMemoryDatabase()
+    service(database, table()).enrich([sighted("s")])
+    moved = table({HOME.text: IpFacts(asn=64500, country="DE")}, at=NOON + DAY)
+
+    (before, after) = service(database, moved).enrich([sighted("t"), sighted("u", at=NOON + 2 * DAY)])
+
+    assert before.snapshot is not None
+    assert after.snapshot is not None
+    assert (before.snapshot.asn, after.snapshot.asn) == (15169, 64500)
+
+
+def test_the_inventory_shows_the_newest_facts_and_names_the_network() -> None:
+    """Then and now, side by side."""
+    database = InMemoryDatabase()
+    tor = table({HOME.text: IpFacts(ip_types=frozenset({IpType.TOR}))}, name="b", at=NOON)
+
+    service(database, table(), tor, table({}, name="c")).enrich([sighted("s")])
+
+    newest = database.memory.addresses[HOME].newest
+    assert newest is not None
+    assert (newest.asn, newest.country, newest.ip_type) == (15169, "US", IpType.TOR)
+    assert database.memory.organizations == {15169: "Google"}
+
+
+def test_summaries_come_in_the_order_of_the_aggregates() -> None:
+    """So that a loader may zip them."""
+    names = [f"s{n}" for n in range(20)]
+
+    summaries = service(InMemoryDatabase(), table()).enrich([sighted(name) for name in names])
+
+    assert [s.session_id for s in summaries] == names
+
+
+def test_a_held_snapshot_is_not_judged_again() -> None:
+    """A summary that is sealed passes through untouched."""
+    database = InMemoryDatabase()
+    (sealed,) = service(database, table()).enrich([sighted("s")])
+    gone = service(database, table({}, at=NOON + DAY))
+
+    with database.transaction() as stores:
+        assert gone.offer([sealed], stores) == [sealed]
+
+
+@pytest.mark.parametrize(
+    "wrong", [sighted("s"), ["8.8.8.8"], [None], None, 7, "8.8.8.8", {"s": sighted("s")}, iter([sighted("s"), 1])]
+)
+def test_what_is_no_iterable_of_aggregates_is_refused(wrong: object) -> None:
+    """The commonest mistakes of a new loader."""
+    with pytest.raises(InvalidEvent, match="enrich takes SessionAggregates"):
+        service(InMemoryDatabase()).enrich(wrong)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("form", [tuple, iter, lambda given: (each for each in given), lambda given: map(id_, given)])
+def test_any_iterable_will_do(form: Callable[[list[SessionAggregate]], Iterable[SessionAggregate]]) -> None:
+    """A generator is read once, and gives a summary for each."""
+    aggregate = sighted("s")
+
+    (summary,) = service(InMemoryDatabase(), table()).enrich(form([aggregate]))
+
+    assert summary.is_sealed
+
+
+def id_(aggregate: SessionAggregate) -> SessionAggregate:
+    return aggregate
+
+
+EVENT = SessionEvent(1, NOON, EventKind.CONNECT, HOME)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "event",
+        {"at": "2026-03-01"},
+        {"at": None},
+        {"at": NOON.date()},
+        {"at": NOON.replace(tzinfo=None)},
+        {"kind": "connect"},
+        {"port": "22"},
+        {"port": 70_000},
+        {"address": "8.8.8.8"},
+        {"address": IpAddress("nowhere")},
+        {"address": IpAddress("::ffff:8.8.8.8")},
+    ],
+)
+def test_an_event_that_none_can_be_is_refused_before_anything_is_stored(wrong: Any) -> None:
+    """Whatever the loader put together, on any database."""
+    database = InMemoryDatabase()
+    event = EVENT._replace(**wrong) if isinstance(wrong, dict) else wrong
+    aggregate = SessionAggregate(SessionId("s"), {1: event})
+
+    with pytest.raises((InvalidEvent, InvalidAddress)):
+        service(database, table()).enrich([sighted("good"), aggregate])
+
+    assert database.memory.addresses == {}
+
+
+@pytest.mark.parametrize("at", [None, 1772366400, 1772366400.5, "2026-03-01T12:00:00Z", NOON.date()])
+def test_a_time_that_is_no_datetime_is_refused(at: object) -> None:
+    """Texts and numbers are somebody else's times."""
+    with pytest.raises(InvalidEvent, match="is not a datetime"):
+        SessionAggregate.sighted("s", "8.8.8.8", at)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("name", ["", None, 7, b"s"])
+def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+    """As an empty one is."""
+    with pytest.raises(InvalidEvent, match="session_id must be a non-empty string"):
+        SessionAggregate.sighted(name, "8.8.8.8", NOON)  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("address", [7, 8.8, b"8.8.8.8", ["8.8.8.8"]])
+def test_an_address_that_is_no_text_is_refused(address: object) -> None:
+    """Not a number that could be one either."""
+    with pytest.raises(InvalidAddress, match="is not a string with an IP address"):
+        SessionAggregate.sighted("s", address, NOON)  # type: ignore[arg-type]  # that is the point
+
+
+def test_very_many_sessions_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that memory does not grow with what is known of all of them."""
+    monkeypatch.setattr("snapshots.app.enrich.service.CHUNK", 20)
+    database, source = InMemoryDatabase(), table()
+
+    summaries = service(database, source).enrich(sighted(f"s{n}") for n in range(50))
+
+    assert [summary.session_id for summary in summaries] == [f"s{n}" for n in range(50)]
+    assert all(summary.is_sealed for summary in summaries)
+    assert (database.stores.inventory.queries, source.asked) == (1, [HOME])
+
+
+def test_sources_are_registered_once() -> None:
+    """With date, licence and hash."""
+    database = InMemoryDatabase()
+    with database.transaction() as stores:
+        service(database, table(), table(name="b")).register_sources(stores)
+        service(database, table()).register_sources(stores)
+
+    assert [known.build.label for known in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
+
+
+def test_a_failing_source_leaves_nothing_learned() -> None:
+    """All or nothing, also here."""
+    database = InMemoryDatabase()
+
+    class Broken(DictSource):
+        def look_up(self, addresses: object) -> Mapping[object, IpFacts]:  # type: ignore[override]  # it always fails
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        service(database, table(), Broken("b", NOON, {})).enrich([sighted("s")])
+
+    assert (database.memory.addresses, database.memory.observations) == ({}, {})
+
+
+def test_an_organization_is_no_fact_of_its_own() -> None:
+    """A new name for the same network does not begin a new run of observations."""
+    database = InMemoryDatabase()
+    service(database, table()).enrich([sighted("s")])
+    renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
+
+    service(database, table(renamed, at=NOON)).enrich([sighted("t")])
+
+    (said,) = database.memory.observations.values()
+    assert (said.observed_at, said.confirmed_until) == (NOON - DAY, NOON)
+    assert database.memory.organizations == {15169: "Alphabet"}
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_the_newest_table_names_a_network(*, newest_first: bool) -> None:
+    """In whatever order tables are consulted and addresses are looked up."""
+    database = InMemoryDatabase()
+    renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
+    tables = [table(renamed, at=NOON), table()]
+
+    for each in tables if newest_first else reversed(tables):
+        service(database, each).enrich([sighted("s")])
+
+    assert database.memory.organizations == {15169: "Alphabet"}
+
+
+@pytest.mark.parametrize(("builds", "judged"), [(3, 3), (12, 12), (13, 1)])
+def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_little(builds: int, judged: int) -> None:
+    """The next one of that address, from another time, needs no more of its history then."""
+    database = InMemoryDatabase()
+    tables = [table({HOME.text: IpFacts(asn=n + 1)}, at=NOON - n * DAY) for n in range(builds)]
+    given = service(database, *tables)
+    sighting = Sighting(address=HOME, seen_at=NOON + timedelta(hours=1))
+
+    with database.transaction() as stores:
+        (verdict,) = given.judge_stored([sighting], stores, is_rehearsal=False)
+        spans = len(given.verdicts(stores).spans)
+        again = given.judge_stored([sighting._replace(seen_at=NOON - DAY)], stores, is_rehearsal=False)
+
+    assert isinstance(verdict, IpSnapshot)
+    assert (verdict.asn, spans) == (1, judged)
+    assert [snapshot.asn for snapshot in again if isinstance(snapshot, IpSnapshot)] == [2]
+
+
+def test_a_stored_session_of_an_address_without_a_history_was_never_looked_up() -> None:
+    """There is nothing to judge ahead."""
+    database = InMemoryDatabase()
+    given = service(database)
+
+    with database.transaction() as stores:
+        verdicts = given.judge_stored([Sighting(address=HOME, seen_at=NOON)], stores, is_rehearsal=False)
+
+    assert verdicts == [Gap.NEVER_LOOKED_UP]

@@ -1,0 +1,104 @@
+"""Lines that could not be loaded, loaded later."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from snapshots.app.errors import NoSuchLetter
+from snapshots.app.load.dead_letter_replay import DeadLetterOffice, LetterStream
+from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
+from snapshots.app.ports.logs import DeadLetter
+from tests.app.load.test_loader import loader, said
+from tests.fakes import InMemoryDatabase
+from tests.strategies import NOON
+
+LETTERS = {"aa1": b"good 1", "aa2": b"not_json 0", "b": b"good 2"}
+
+
+def parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
+    """Read an event for each number behind a word; another word is no event."""
+    words = line.split()
+    return [
+        said("s", int(number))._replace(line=line)
+        if word == b"good"
+        else BadLine(Reason[word.decode().upper()], word, 0)
+        for word, number in zip(words[::2], words[1::2], strict=True)
+    ]
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    made = InMemoryDatabase()
+    with made.transaction() as stores:
+        stores.dead_letters.keep(
+            [
+                DeadLetter(identity=name, source="log", offset=n, reason=Reason.NOT_JSON, payload=payload)
+                for n, (name, payload) in enumerate(LETTERS.items())
+            ],
+            run="run",
+            kept_at=NOON,
+        )
+    return made
+
+
+def office(database: InMemoryDatabase) -> DeadLetterOffice:
+    return DeadLetterOffice(database, loader(database), parts_of)
+
+
+def test_what_can_be_read_by_now_is_loaded_and_no_letter_any_more(database: InMemoryDatabase) -> None:
+    """What cannot stays; and again there is nothing new."""
+    before = office(database).replay(dry_run=True)
+    assert (before.letters, before.readable, database.memory.sessions) == (3, 2, {})
+
+    report = office(database).replay(dry_run=False)
+
+    assert (report.letters, report.readable, report.events) == (3, 2, 2)
+    assert list(database.memory.letters) == ["aa2"]
+    assert database.memory.sessions["s"].event_count == 2
+    assert office(database).replay(dry_run=False).events == 0
+
+
+def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) -> None:
+    """As long as only one begins so."""
+    found = office(database)
+
+    assert [kept.letter.identity for kept in found.letters(limit=2)] == ["aa1", "aa2"]
+    assert found.letters(limit=9, reason=Reason.NO_TIME) == []
+    assert found.letter("b").letter.payload == b"good 2"
+    for beginning, message in (("aa", "several"), ("c", "no dead letter")):
+        with pytest.raises(NoSuchLetter, match=message):
+            found.letter(beginning)
+
+
+def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemoryDatabase) -> None:
+    """No mark leads into it."""
+    stream = LetterStream(database, parts_of, keeps_lines=False)
+
+    assert (stream.resume([Mark(3, "x")]), stream.mark()) == (0, Mark(0, ""))
+    assert len(list(stream.lines())) == 2
+    assert stream.progress() == 3
+
+
+def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDatabase) -> None:
+    """Like every other event of an operator who deletes his logs."""
+    stream = LetterStream(database, parts_of, keeps_lines=True)
+
+    kept = {said.line for said in stream.lines() if isinstance(said, LogEvent)}
+
+    assert b"good 2" in kept
+
+
+@pytest.mark.parametrize(
+    ("payload", "events", "is_kept"),
+    [("good 3 good 4", 2, False), ("good 3 not_json 0", 1, True), ("nul_block 0 good 3", 1, False)],
+)
+def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events: int, is_kept: bool) -> None:
+    """What was cut beside an event is not lost; NULs are nothing."""
+    database = InMemoryDatabase()
+    letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
+    with database.transaction() as stores:
+        stores.dead_letters.keep([letter], run="run", kept_at=NOON)
+
+    report = office(database).replay(dry_run=False)
+
+    assert (report.events, "c" in database.memory.letters) == (events, is_kept)

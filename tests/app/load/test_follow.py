@@ -1,0 +1,203 @@
+"""Following logs, over stores in memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from snapshots.app.errors import LockTimeout, LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
+from snapshots.app.load.batch import LoadReport
+from snapshots.app.load.dead_letters import MOST_BYTES
+from snapshots.app.load.follow import HOUSEKEEPING, DeltaLoader
+from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.ports.log_source import BadLine, Reason
+from snapshots.app.ports.runs import RunState
+from snapshots.domain.session.session import EventKind
+from tests.app.load.test_loader import FACTS, said
+from tests.fakes import (
+    DictSource,
+    FakeShelf,
+    FixedClock,
+    InMemoryDatabase,
+    ListSource,
+    Processes,
+    late_completion,
+    snapshot_service,
+)
+from tests.strategies import NOON
+
+CONNECT = EventKind.CONNECT
+
+
+class Scripted:
+    """A watch that says what a script says, and remembers how often it was told to forget."""
+
+    def __init__(self, *looks: Sequence[ListSource] | Exception) -> None:
+        self.looks = list(looks)
+        self.forgotten = 0
+        self.told: list[str] = []
+
+    def changed(self) -> Sequence[ListSource]:
+        look = self.looks.pop(0)
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+def follow(
+    database: InMemoryDatabase, watch: Scripted, *, step: float = 0.5, clock: FixedClock | None = None
+) -> LoadReport:
+    ticks: Iterator[int] = iter(range(10**6))
+    stopwatch: Callable[[], float] = lambda: next(ticks) * step  # noqa: E731 - a clock of tests
+    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    completion = late_completion(database, service)
+    parts = {"clock": clock or FixedClock(), "stopwatch": stopwatch, "sleep": lambda _: None, "presence": Processes()}
+    loader = BulkLoader(database, service, completion, new_run=lambda: "bulk", **parts)  # type: ignore[arg-type]  # parts
+    tell = watch.told.append
+    delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", tell=tell, **parts)  # type: ignore[arg-type]  # parts
+    return delta.follow(watch, Unobserved(), lambda: not watch.looks)
+
+
+def test_what_is_added_is_loaded_as_it_is_added() -> None:
+    """In one run, whatever the number of looks."""
+    database = InMemoryDatabase()
+    log = ListSource("log", [said("s", 1, CONNECT), said("s", 2)])
+
+    report = follow(database, Scripted([log], [], [ListSource("other", [said("t", 3, CONNECT)])]))
+
+    assert (report.events, report.sessions_added, report.sealed, report.sources) == (3, 2, 2, 2)
+    assert database.memory.runs == {"delta": RunState.DONE}
+
+
+class Later(FixedClock):
+    """A clock that is hours ahead of the logs."""
+
+    def now(self) -> object:  # type: ignore[override]  # a moment
+        return NOON + timedelta(hours=3)
+
+
+@pytest.mark.parametrize(("clock", "is_sealed"), [(FixedClock(), False), (Later(), True)])
+def test_a_session_without_a_connect_is_judged_when_it_was_quiet_for_an_hour(
+    clock: FixedClock, *, is_sealed: bool
+) -> None:
+    """Its connect may still be read before that."""
+    database = InMemoryDatabase()
+
+    follow(
+        database,
+        Scripted([ListSource("log", [said("s", 1), said("s", 2)])], []),
+        step=HOUSEKEEPING,
+        clock=clock,
+    )
+
+    assert database.memory.sessions["s"].is_sealed == is_sealed
+
+
+@pytest.mark.parametrize("error", [StoreGone("restarting"), StoreBusy("locked")])
+def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Exception) -> None:
+    """Nothing that was read but not stored is lost."""
+    database = InMemoryDatabase()
+    watch = Scripted(error, error, [ListSource("log", [said("s", 1, CONNECT)])])
+
+    report = follow(database, watch)
+
+    assert (watch.forgotten, report.events) == (2, 1)
+    assert watch.told == [f"{error}; retrying until it succeeds", "recovered; loading continues"]
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [(1, []), (2, ["log is another file by now; retrying until it succeeds", "recovered; loading continues"])],
+)
+def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, told: list[str]) -> None:
+    """What stands in the way for longer is."""
+    error = LogUnreadable("log is another file by now")
+    watch = Scripted(*[error] * times, [ListSource("log", [said("s", 1, CONNECT)])])
+
+    report = follow(InMemoryDatabase(), watch)
+
+    assert (watch.forgotten, report.events) == (times, 1)
+    assert watch.told == told
+
+
+def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() -> None:
+    """Else a log of another program that grows would fill the database a megabyte at a time."""
+    database = InMemoryDatabase()
+    looks = [
+        [ListSource("log", [BadLine(Reason.NOT_COWRIE, b"%d" % n * 60_000, n) for n in range(at, at + 10)], head="")]
+        for at in range(10, 60, 10)
+    ]
+
+    report = follow(database, Scripted(*looks))
+
+    assert sum(len(letter.payload) for letter in database.memory.letters.values()) <= MOST_BYTES
+    assert (report.dead_letters, report.not_kept) == (9, 42)
+
+
+def test_a_log_that_cannot_be_read_is_read_again_and_keeps_no_other_waiting() -> None:
+    """It was renamed while the look went on."""
+
+    class Gone(ListSource):
+        def resume(self, marks: object) -> int:
+            raise LogUnreadable("gone.json cannot be read")
+
+    watch = Scripted([Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT)])], [])
+
+    report = follow(InMemoryDatabase(), watch)
+
+    assert (watch.forgotten, report.events, report.problems) == (1, 1, ())
+
+
+def test_a_database_that_refuses_ends_it() -> None:
+    """The run says that it failed."""
+    database = InMemoryDatabase()
+
+    with pytest.raises(StoreUnavailable):
+        follow(database, Scripted(StoreUnavailable("no space left")))
+
+    assert database.memory.runs == {"delta": RunState.FAILED}
+
+
+class Closed(InMemoryDatabase):
+    """A database that cannot be reached at first."""
+
+    def __init__(self, *errors: StoreUnavailable) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    @contextmanager
+    def transaction(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+        if self.errors:
+            raise self.errors.pop(0)
+        with super().transaction(*arguments, **options) as stores:
+            yield stores
+
+
+def test_a_follower_waits_for_its_database_at_the_start_too() -> None:
+    """A machine may start it before the database."""
+    database, watch = Closed(StoreGone("refused"), LockTimeout("locked")), Scripted([ListSource("log", [said("s", 1)])])
+
+    report = follow(database, watch)
+
+    assert report.events == 1
+    assert watch.told == ["refused; retrying until it succeeds", "recovered; loading continues"]
+
+
+def test_a_follower_that_is_stopped_while_it_waits_ends() -> None:
+    """Nothing was begun, and nothing is left."""
+    database = Closed(*[StoreGone("refused")] * 9)
+
+    assert follow(database, Scripted()).events == 0
+    assert database.memory.runs == {}
+
+
+def test_a_follower_does_not_wait_for_what_cannot_come() -> None:
+    """Such as a database of another name."""
+    with pytest.raises(StoreUnavailable, match="no such database"):
+        follow(Closed(StoreUnavailable("no such database")), Scripted([]))

@@ -1,0 +1,543 @@
+"""Loading, over stores in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
+from snapshots.app.load.batch import BatchSize, LoadReport, ReadSession
+from snapshots.app.load.dead_letters import MOST_BYTES, ROW_BYTES
+from snapshots.app.load.loader import STILL_WRITTEN, BulkLoader
+from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.stored_events import KeptEvents
+from snapshots.app.ports.database import WriteLock
+from snapshots.app.ports.log_source import BadLine, LogEvent, Reason
+from snapshots.app.ports.runs import RunState
+from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot.gap import Gap
+from tests.fakes import (
+    DictSource,
+    FakeShelf,
+    FixedClock,
+    InMemoryDatabase,
+    InMemoryStores,
+    ListSource,
+    Processes,
+    Told,
+    late_completion,
+    snapshot_service,
+)
+from tests.strategies import HOME, NOON, OTHER
+
+FACTS = {HOME.text: IpFacts(asn=15169, country="US"), OTHER.text: IpFacts(asn=13335, country="AU")}
+
+
+def loader(
+    database: InMemoryDatabase,
+    *,
+    seconds: float = 1000,
+    step: float = 0,
+    name: str = "run",
+    presence: Processes | None = None,
+) -> BulkLoader:
+    source = DictSource("a", NOON, FACTS)
+    ticks, runs = count(), count(1)
+    service = snapshot_service(database, FakeShelf(source))
+    return BulkLoader(
+        database,
+        service,
+        late_completion(database, service),
+        clock=FixedClock(),
+        stopwatch=lambda: next(ticks) * step,
+        new_run=lambda: f"{name}{next(runs)}",
+        sleep=lambda _: None,
+        presence=presence or Processes(),
+        size=BatchSize(lines=1024, seconds=seconds),
+    )
+
+
+def said(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: object) -> LogEvent:
+    at = NOON + timedelta(seconds=mark)
+    return LogEvent(session, SessionEvent(**{"fingerprint": mark, "at": at, "kind": kind, "address": HOME, **parts}))  # type: ignore[arg-type]  # a builder
+
+
+def load(database: InMemoryDatabase, *sources: ListSource) -> LoadReport:
+    return loader(database).load(sources, Unobserved())
+
+
+CONNECT = EventKind.CONNECT
+
+
+def test_a_log_becomes_sealed_sessions_and_a_run() -> None:
+    """Counted, snapshotted, and accounted for."""
+    database = InMemoryDatabase()
+
+    report = load(
+        database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, EventKind.LOGIN), said("t", 3, CONNECT)])
+    )
+
+    assert (report.events, report.sessions_added, report.sealed) == (3, 2, 2)
+    assert database.memory.sessions["s"].login_attempts == 1
+    assert database.memory.runs == {"run1": RunState.DONE}
+    assert database.memory.counts["run1"] == report.counts()
+    assert database.memory.addresses[HOME].session_count == 2
+
+
+def test_a_report_counts_inferred_snapshots_and_names_the_latest_attack() -> None:
+    """Of sessions that this load sealed, whether their connect was read or not; steps add up."""
+    database = InMemoryDatabase()
+    before = NOON - timedelta(days=3)  # the only table is of NOON
+    first = load(
+        database, ListSource("log", [said("s", 1, CONNECT, at=before), said("t", 2, at=before, address=OTHER)])
+    )
+    second = load(database, ListSource("more", [said("s", 3, at=NOON), said("u", 4, CONNECT)]))
+
+    assert (first.sealed, first.inferred, first.latest_attack) == (2, 2, before)
+    assert (second.sealed, second.inferred, second.latest_attack) == (1, 0, NOON + timedelta(seconds=4))
+    assert (first + second).latest_attack == second.latest_attack
+    assert LoadReport(run="r").latest_attack is None
+    assert "latest_attack" not in first.counts()
+
+
+def test_the_same_content_again_is_not_even_read() -> None:
+    """Its mark says that all of it is stored."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    before = dict(database.memory.sessions)
+
+    report = load(database, ListSource("log", [said("s", 1, CONNECT)]))
+
+    assert (report.unchanged, report.lines, database.memory.sessions) == (1, 0, before)
+
+
+def test_the_same_events_under_another_content_count_once() -> None:
+    """A copy that cannot be known again is read, and adds nothing."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2)]))
+
+    report = load(database, ListSource("copy", [said("s", 2), said("s", 1, CONNECT), said("s", 3)], head=""))
+
+    assert (report.events, report.repeated, report.sessions_changed) == (1, 2, 1)
+    assert database.memory.sessions["s"].event_count == 3
+
+
+def test_a_session_without_a_connect_is_sealed_when_all_is_read() -> None:
+    """Not before: its connect may stand in the next file."""
+    database = InMemoryDatabase()
+
+    load(
+        database,
+        ListSource("new", [said("s", 9, address=OTHER), said("t", 8)]),
+        ListSource("old", [said("s", 1, CONNECT)]),
+    )
+
+    sessions = database.memory.sessions
+    assert sessions["s"].source_ip == HOME
+    assert (sessions["s"].snapshot and sessions["s"].snapshot.asn, sessions["t"].is_sealed) == (15169, True)
+
+
+def test_a_load_that_ctrl_c_ended_is_interrupted() -> None:
+    """It did not fail."""
+    database = InMemoryDatabase()
+
+    def pressed() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", 1)])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loader(database).load(pressed(), Unobserved())
+
+    assert database.memory.runs["run1"] is RunState.INTERRUPTED
+
+
+def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
+    """Nothing waits for ever."""
+    database = InMemoryDatabase()
+
+    def broken() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", n) for n in range(1024)])
+        raise SourceUnreadable("log2 cannot be read")
+
+    with pytest.raises(SourceUnreadable):
+        loader(database).load(broken(), Unobserved())
+    assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.AWAITING_CONNECT, RunState.FAILED)
+
+    report = loader(database).load([], Unobserved())
+
+    assert (report.sealed, database.memory.sessions["s"].is_sealed) == (1, True)
+
+
+def test_a_late_connect_does_not_change_a_sealed_session() -> None:
+    """It is counted and reported."""
+    database = InMemoryDatabase()
+    load(database, ListSource("new", [said("s", 9, address=OTHER)]))
+
+    report = load(database, ListSource("old", [said("s", 1, CONNECT)]))
+
+    assert report.late_sightings == 1
+    assert database.memory.sessions["s"].source_ip == OTHER
+
+
+def test_a_second_connect_under_one_id_is_another_session() -> None:
+    """And the report says that ids were reused."""
+    database = InMemoryDatabase()
+
+    report = load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, CONNECT, address=OTHER)]))
+
+    assert (report.sessions_added, report.reused_ids) == (2, 1)
+    assert {s.logged_id for s in database.memory.sessions.values()} == {None, "s"}
+
+
+def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
+    """With where it stands and what is wrong with it."""
+    database = InMemoryDatabase()
+    lines: list[LogEvent | BadLine] = [BadLine(Reason.NOT_JSON, b"{", 0), said("s", 1, CONNECT)]
+
+    first, second = (load(database, ListSource(name, lines, head="")) for name in ("log", "log"))
+
+    assert (first.dead_letters, second.dead_letters, first.sealed) == (1, 0, 1)
+    (letter,) = database.memory.letters.values()
+    assert (letter.source, letter.offset, letter.reason, letter.payload) == ("log", 0, Reason.NOT_JSON, b"{")
+
+
+@pytest.mark.parametrize("reason", [Reason.UNFINISHED_LINE, Reason.UNFINISHED_FILE])
+@pytest.mark.parametrize(
+    ("written", "is_kept"),
+    [
+        (timedelta(0), False),
+        (STILL_WRITTEN - timedelta(seconds=1), False),
+        (STILL_WRITTEN, True),
+        (timedelta(days=99), True),
+        (-STILL_WRITTEN, True),
+        (None, True),
+    ],
+)
+def test_an_unfinished_end_is_kept_when_it_will_not_be_written_any_more(
+    reason: Reason, written: timedelta | None, *, is_kept: bool
+) -> None:
+    """Until then it is read again by each load, and the load says so. A stream cannot be read again."""
+    database = InMemoryDatabase()
+    at = NOON - written if written is not None else None
+    lines: list[LogEvent | BadLine] = [said("s", 1, CONNECT), BadLine(reason, b"{", 1)]
+
+    report = load(database, ListSource("log", lines, modified_at=at))
+
+    assert (report.dead_letters, report.unfinished) == (int(is_kept), int(not is_kept))
+    assert [letter.payload for letter in database.memory.letters.values()] == [b"{"] * is_kept
+
+
+def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
+    """Two pipes, or two files that begin alike, with another bad line at the same place."""
+    database = InMemoryDatabase()
+    for text in (b"one", b"two", b"one"):
+        load(database, ListSource("-", [BadLine(Reason.NOT_JSON, text, 0)], head=""))
+
+    assert sorted(letter.payload for letter in database.memory.letters.values()) == [b"one", b"two"]
+
+
+def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
+    """A shorter copy that ends just there says nothing of the line."""
+    database = InMemoryDatabase()
+    shorter = [said("s", 1, CONNECT)]
+    longer: list[LogEvent | BadLine] = [*shorter, BadLine(Reason.NOT_JSON, b"bad", 1), said("s", 2)]
+    for _ in range(2):
+        load(database, ListSource("log", shorter), ListSource("log", longer))
+
+    assert [letter.payload for letter in database.memory.letters.values()] == [b"bad"]
+
+
+def test_a_letter_is_known_by_its_line_whatever_file_it_stands_in() -> None:
+    """A copy under another name, a rotated file, another place in it: the same line is kept once, and counted."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [BadLine(Reason.NOT_JSON, b"bad", 0)], head=""))
+
+    copies = [ListSource("copy", [BadLine(Reason.NOT_JSON, b"bad", 5)], head=head) for head in ("", "head")]
+    report = load(database, *copies)
+
+    assert (report.dead_letters, report.known_letters) == (0, 2)
+    (letter,) = database.memory.letters.values()
+    assert (letter.source, letter.offset) == ("log", 0)
+
+
+def test_two_damaged_archives_are_two_letters() -> None:
+    """What is said of them is the same; where each breaks off is not."""
+    database = InMemoryDatabase()
+    for at in (7, 8, 7):
+        load(database, ListSource(f"log{at}", [BadLine(Reason.DAMAGED_FILE, b"wrong", at)], head=""))
+
+    assert sorted(letter.offset for letter in database.memory.letters.values()) == [7, 8]
+
+
+def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded() -> None:
+    """It says what its lines are instead; in a folder it is none."""
+    database = InMemoryDatabase()
+    other = [BadLine(Reason.NOT_COWRIE, b"{}%d" % n, n) for n in range(3)]
+
+    report = load(
+        database,
+        ListSource("eve.json", [*other, BadLine(Reason.NOT_JSON, b"x", 9)], head="", is_named=True, hint="a hint"),
+        ListSource("folder/eve.json", other, head=""),
+        ListSource("cowrie.json", [said("s", 1, CONNECT)], is_named=True),
+    )
+
+    why = "3 without a Cowrie eventid, 1 not JSON"
+    assert report.problems == (f"eve.json contains no Cowrie events; rejected lines: {why}; a hint",)
+    assert database.memory.sessions["s"].is_sealed
+    assert database.memory.runs == {"run1": RunState.DONE}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ListSource("loaded", [said("s", 1)], is_named=True),
+        ListSource("copy of what was loaded", [said("s", 1)], head="", is_named=True),
+        ListSource("its last line is bad", [said("s", 1), BadLine(Reason.NOT_JSON, b"x", 9)], is_named=True),
+        ListSource("empty", [], head="", is_named=True),
+        ListSource("begun", [BadLine(Reason.UNFINISHED_LINE, b"{", 0)], head="", modified_at=NOON, is_named=True),
+    ],
+    ids=lambda source: source.name,
+)
+def test_a_named_content_may_hold_nothing_new(source: ListSource) -> None:
+    """A log that was loaded before, and one that was just rotated."""
+    database = InMemoryDatabase()
+    load(database, ListSource("loaded", [said("s", 1)]))
+
+    report = load(database, source)
+
+    assert (report.events, report.problems) == (0, ())
+    assert report.empty == int(source.name == "empty")
+
+
+def test_what_breaks_off_before_its_first_event_is_a_problem_when_it_is_named() -> None:
+    """Though it may still be written: nothing could be read of what the user asked for."""
+    source = ListSource("a.gz", [BadLine(Reason.UNFINISHED_FILE, b"x", 0)], head="", modified_at=NOON, is_named=True)
+
+    report = load(InMemoryDatabase(), source)
+
+    assert report.problems == ("a.gz contains no Cowrie events; rejected lines: 1 with truncated compressed data",)
+
+
+def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
+    """Two processes at once: the connect stands further down in the other's file."""
+    database = InMemoryDatabase()
+
+    def slow() -> Iterator[ListSource]:
+        yield ListSource("log", [said("s", n, address=OTHER) for n in range(1024)])
+        load(database, ListSource("another", [said("t", 1)]))
+        assert database.memory.sessions["t"].is_sealed
+        assert not database.memory.sessions["s"].is_sealed
+        yield ListSource("rest", [said("s", 5000, CONNECT)])
+
+    loader(database, name="slow").load(slow(), Unobserved())
+
+    assert database.memory.sessions["s"].source_ip == HOME
+
+
+def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
+    """Garbage must not fill the memory."""
+    database, told = InMemoryDatabase(), Told()
+    garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
+    small = loader(database)
+    small._size = BatchSize(bytes=100_000)
+
+    small.load([ListSource("log", garbage)], told)
+
+    assert [batch.dead_letters for batch in told.batches] == [4, 4, 2]
+
+
+def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
+    """Each with its mark, so that a crash loses one batch of work and no event."""
+    database, told = InMemoryDatabase(), Told()
+
+    loader(database).load(
+        [ListSource("log", [said("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], told
+    )
+
+    assert [batch.events for batch in told.batches] == [1024, 1024, 452]
+    assert {mark.offset for mark in database.memory.marks["log"]} == {1024, 2048, 2500}
+    assert database.memory.sessions["s"].event_count == 2500
+    assert (told.opened, told.read[-1]) == (["log"], 2500)
+
+
+def test_a_batch_is_stored_when_it_took_long_enough() -> None:
+    """A slow stream is not kept waiting."""
+    database, told = InMemoryDatabase(), Told()
+    slow = loader(database, seconds=1, step=1)
+    slow._size = BatchSize(lines=10_000, seconds=8)
+
+    slow.load([ListSource("-", [said("s", n) for n in range(2500)], head="")], told)
+
+    assert [batch.events for batch in told.batches] == [2048, 452, 0]  # the last judged what has no connect
+    assert database.memory.marks == {}
+
+
+class InTheWay(InMemoryDatabase):
+    """A database in which another program stands in the way some times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    @contextmanager
+    def transaction(
+        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
+        with super().transaction(connection) as stores:
+            yield stores
+            if stores.sessions.memory.sessions and self.times:
+                self.times -= 1
+                raise StoreBusy("a deadlock")
+
+
+@pytest.mark.parametrize(("times", "is_stored"), [(4, True), (99, False)])
+def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored: bool) -> None:
+    """A deadlock with another loader once ended the load; tried too often, it says so and nothing of it is stored."""
+    database = InTheWay(times)
+
+    if is_stored:
+        load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    else:
+        with pytest.raises(StoreBusy):
+            load(database, ListSource("log", [said("s", 1, CONNECT)]))
+
+    assert bool(database.memory.sessions) == is_stored
+
+
+def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
+    """In the order of time: of two connects under one id, of a batch of its own, and of lines read again."""
+    database = InMemoryDatabase()
+    first = [
+        said("s", 3)._replace(line=b"third"),
+        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        said("s", 9, CONNECT, port=2)._replace(line=b"ninth"),
+        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        said("t", 5),
+    ]
+
+    load(database, ListSource("log", first))
+    load(database, ListSource("log copied", [*first, said("s", 2)._replace(line=b"second")]))
+
+    own, other = sorted(name for name in database.memory.sessions if name.startswith("s"))
+    kept = KeptEvents(database, lambda line: said("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
+    assert list(kept.of(own)) == [b"first", b"second", b"third"]
+    assert [part.lines for part in database.memory.event_parts if part.session_id == other] == [[b"ninth"]]
+    with pytest.raises(NoSuchSession, match="--store-events"):
+        kept.of("t")
+
+
+def test_a_kept_line_that_cannot_be_read_any_more_is_given_back() -> None:
+    """It was an event once; nothing is lost."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [said("s", 1)._replace(line=b"a"), said("s", 2)._replace(line=b"b")]))
+
+    assert list(KeptEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
+
+
+def test_kept_lines_fill_a_batch() -> None:
+    """So that memory stays bounded, whatever is in them."""
+    database = InMemoryDatabase()
+    big = b"x" * (BatchSize().bytes // 2)
+
+    load(database, ListSource("log", [said("s", mark)._replace(line=b"%d" % mark + big) for mark in range(4)]))
+
+    assert [len(part.lines) for part in database.memory.event_parts] == [2, 2]
+
+
+class Death(BaseException):
+    """The process ends here, as by kill -9."""
+
+
+def died(database: InMemoryDatabase) -> None:
+    """Let a load store what it read and die before it judges what waits."""
+
+    def read(run: str) -> Iterator[LoadReport]:
+        yield from loader(database).read(run, [ListSource("log", [said("s", 1)])], Unobserved())
+        raise Death
+
+    with pytest.raises(Death):
+        loader(database, presence=Processes("dead")).load_by(read, Unobserved(), run="died")
+    died = database.memory.records["died"]
+    database.memory.records["died"] = replace(died, state=RunState.RUNNING, ended_at=None)
+    database.memory.runs["died"] = RunState.RUNNING
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_a_dead_load_left_is_judged_as_soon_as_its_death_is_known(is_known: bool) -> None:
+    """Else only after a while without a sign of life; the run is not shown as if it still ran."""
+    database = InMemoryDatabase()
+    died(database)
+
+    loader(database, name="next", presence=Processes("next", *(["dead"] if is_known else []))).load([], Unobserved())
+
+    assert (database.memory.sessions["s"].snapshot is not None) == is_known
+    assert (database.memory.records["died"].state is RunState.FAILED) == is_known
+    assert database.memory.records["next1"].settings["process"] == "next"
+
+
+def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
+    """Such as one that was renamed in between; the next load reads it under its new name."""
+    database = InMemoryDatabase()
+
+    class Gone(ListSource):
+        def resume(self, marks: object) -> int:
+            raise LogUnreadable("gone.json cannot be read")
+
+    report = load(database, Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT), said("t", 2)]))
+
+    assert report.problems == ("gone.json cannot be read",)
+    assert [database.memory.sessions[name].is_sealed for name in "st"] == [True, True]
+    assert database.memory.runs == {"run1": RunState.DONE}
+
+
+@pytest.mark.parametrize("size", [1, 50, 2000])
+def test_of_very_many_bad_lines_the_first_are_kept_and_the_rest_is_counted(size: int) -> None:
+    """A log of another program has gigabytes of them; one letter says how many are missing, and grows with them."""
+    database = InMemoryDatabase()
+    lines = [BadLine(Reason.NOT_COWRIE, b"%06d" % n + b"x" * size, n) for n in range(9_000)]
+    load(database, ListSource("eve.json", lines[:8_000], head=""))
+
+    report = load(database, ListSource("eve.json", lines, head=""))
+
+    letters = database.memory.letters.values()
+    (rest,) = [letter for letter in letters if letter.reason is Reason.NOT_KEPT]
+    kept = len(letters) - 1
+    assert sum(len(letter.payload) + ROW_BYTES for letter in letters) <= MOST_BYTES + 1024
+    assert report.not_kept == 9_000 - kept > 0
+    assert (
+        rest.payload
+        == (
+            f"{9_000 - kept:,} more lines are not valid events and were not kept, "
+            f"{(9_000 - kept) * (size + 6):,} bytes; "
+            f"the first begins at byte {kept:,}"
+        ).encode()
+    )
+    assert (rest.source, rest.offset) == ("eve.json", kept)
+
+
+def test_one_bad_line_again_and_again_is_one_letter() -> None:
+    """It takes no room of the others."""
+    database = InMemoryDatabase()
+    lines = [BadLine(Reason.NOT_JSON, b"{", n) for n in range(9_000)]
+
+    report = load(database, ListSource("log", [*lines, BadLine(Reason.NOT_JSON, b"another", 9_000)], head=""))
+
+    assert (report.dead_letters, report.not_kept) == (2, 0)
+
+
+def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:
+    """Parts of one session may come apart, with the lines to keep of them."""
+    database = InMemoryDatabase()
+    events = [said("s", mark).event for mark in range(1500)]
+    parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]
+
+    stored = loader(database)
+    report = stored.load_by(lambda run: stored.store(run, [*parts, *parts], Unobserved()), Unobserved())
+
+    assert (report.events, report.lines) == (1500, 3000)
+    assert database.memory.sessions["s"].event_count == 1500
+    assert sum(len(part.lines) for part in database.memory.event_parts) == 5

@@ -1,0 +1,70 @@
+"""What a report says of how its facts were known, and where each fact of a snapshot comes from."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from hypothesis import given
+
+from snapshots.app.queries.reports import methods_text
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.provenance import sources_of
+from snapshots.domain.snapshot.snapshot import Method
+from tests.strategies import DAY, NOON, histories, moments, observed, snapshot
+
+
+def test_inferred_facts_are_named_apart_from_those_of_the_attack() -> None:
+    """Every session stands in exactly one part of the sentence."""
+    cases = [
+        CoverageCase(count=1, has_asn=True, method=Method.ASOF),
+        CoverageCase(count=5, has_asn=True, method=Method.INFERRED),
+        CoverageCase(count=2, has_asn=True, method=Method.CORRECTED),
+        CoverageCase(count=2, gap=Gap.NOTHING_KNOWN),
+    ]
+
+    assert methods_text(Coverage.of(cases)) == (
+        "known for 80.0% of 10 sessions: 10.0% with all facts of the time of the attack,"
+        " 50.0% with a fact from a table made after it, 20.0% corrected or adopted"
+    )
+    assert methods_text(Coverage.of(cases), "country") == "known for 0.0% of 10 sessions"
+    assert methods_text(Coverage()) == "no sessions"
+
+
+def test_each_fact_has_its_own_source_and_date() -> None:
+    """The date is that of the build that stated the fact, not the newest date of the snapshot."""
+    history = [
+        observed("tables", NOON - 9 * DAY, asn=64500, country="DE", until=NOON - 2 * DAY),
+        observed("types", NOON + 3 * DAY, types=frozenset({IpType.TOR})),
+        observed("silent", NOON - DAY),
+    ]
+    held = AsOfReader().read(history, at=NOON).snapshot
+    assert held is not None
+
+    stated = sources_of(held, history, NOON)
+
+    assert {fact: (by.name, by.stated_at) for fact, by in stated.items()} == {
+        "asn": ("tables", NOON - 2 * DAY),
+        "country": ("tables", NOON - 2 * DAY),
+        "ip_type": ("types", NOON + 3 * DAY),
+    }
+
+
+@given(histories(), moments)
+def test_a_stated_fact_is_found_in_its_source(history: list[IpObservation], at: datetime) -> None:
+    """Whatever was read of a history, every fact that was chosen has a source that the snapshot names."""
+    held = AsOfReader().read(history, at=at).snapshot
+    if held is None:
+        return
+    stated = sources_of(held, history, at)
+
+    facts = {"asn": held.asn, "country": held.country, "ip_type": held.ip_type}
+    assert stated.keys() == {name for name, fact in facts.items() if fact is not None}
+    assert {f"{by.name}@{by.stated_at:%Y-%m-%d}" for by in stated.values()} <= set(held.source.split())
+
+
+def test_a_fact_that_no_observation_states_any_more_has_no_source() -> None:
+    """Such as one that an operator corrected, or of a table that was retracted."""
+    assert sources_of(replace(snapshot(), method=Method.CORRECTED, source="operator@2026-03-01"), [], NOON) == {}

@@ -1,0 +1,70 @@
+"""The ranking of IP types."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.ip_type import ALIASES, IpType, IpTypePriority
+from tests.strategies import ip_types, type_sets
+
+RANKING = IpTypePriority()
+
+
+def test_the_ranking_is_the_one_that_was_agreed() -> None:
+    """A VPN says more than Tor, Tor more than a proxy, and so on down to a mobile network."""
+    assert [kind.value for kind in RANKING.ranking] == ["VPN", "TOR", "PROXY", "DATACENTER", "RESIDENTIAL", "MOBILE"]
+
+
+@given(st.lists(ip_types))
+@example([])
+@example([IpType.DATACENTER, IpType.TOR])
+def test_the_order_of_types_is_irrelevant(types: list[IpType]) -> None:
+    """What is said of an address does not depend on which list was read first."""
+    assert RANKING.most_telling(types) is RANKING.most_telling(types[::-1])
+
+
+@given(type_sets, ip_types)
+@example(frozenset(), IpType.MOBILE)
+def test_adding_a_type_never_lowers_the_answer(types: frozenset[IpType], more: IpType) -> None:
+    """Learning more of an address never hides what was known."""
+    before = RANKING.most_telling(types)
+    after = RANKING.most_telling(types | {more})
+
+    assert after in {before, more}
+    assert before is None or RANKING.ranking.index(after) <= RANKING.ranking.index(before)
+
+
+@given(st.permutations(list(IpType)))
+def test_of_all_types_the_first_in_the_ranking_is_said(order: list[IpType]) -> None:
+    """An operator may rank otherwise, and is obeyed."""
+    assert IpTypePriority(ranking=tuple(order)).most_telling(list(IpType)) is order[0]
+
+
+@pytest.mark.parametrize("ranking", [(), tuple(IpType)[:-1], (*IpType, IpType.TOR), (IpType.TOR,) * len(IpType)])
+def test_a_ranking_names_every_type_exactly_once(ranking: tuple[IpType, ...]) -> None:
+    """A ranking with a hole would lose a fact."""
+    with pytest.raises(InvalidPolicy):
+        IpTypePriority(ranking=ranking)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("hosting", IpType.DATACENTER),
+        ("Tor Exit Node", IpType.TOR),
+        ("private-relay", IpType.PROXY),
+        ("VPN", IpType.VPN),
+        ("cellular", IpType.MOBILE),
+        ("unknown", None),
+        ("", None),
+    ],
+)
+def test_a_providers_word_is_understood_or_dropped(word: str, kind: IpType | None) -> None:
+    """A word without a meaning here is unknown, and never "residential"."""
+    assert IpType.named(word) is kind
+
+
+def test_every_alias_is_written_as_it_is_looked_up() -> None:
+    """An alias with a capital or a hyphen would never be found."""
+    assert all(IpType.named(word) is kind for word, kind in ALIASES.items())

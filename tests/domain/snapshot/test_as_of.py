@@ -1,0 +1,287 @@
+"""Which facts are chosen as of a moment."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader, TypeLeftOut
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from tests.strategies import DAY, NOON, histories, moments, observed, type_sets
+
+READER = AsOfReader(precedence=("a", "b"))
+
+
+def read(*history: IpObservation, at: datetime = NOON, reader: AsOfReader = READER) -> IpSnapshot:
+    snapshot = reader.read(history, at=at).snapshot
+    assert snapshot is not None
+    return snapshot
+
+
+def test_the_newest_word_before_the_sighting_is_taken() -> None:
+    """Networks move: the table of that week is right, not the first and not the last."""
+    old, then, now = (observed("a", NOON + n * DAY, asn=100 + n) for n in (-30, -1, 30))
+
+    snapshot = read(now, old, then)
+
+    assert (snapshot.asn, snapshot.method, snapshot.enrichment_at) == (99, Method.ASOF, NOON - DAY)
+
+
+def test_a_word_at_the_very_moment_is_as_of_it() -> None:
+    """The boundary belongs to the past."""
+    assert read(observed("a", NOON, asn=1)).method is Method.ASOF
+
+
+def test_without_a_word_before_it_the_oldest_after_it_is_inferred() -> None:
+    """Most archives are older than every table, and the label keeps it honest."""
+    snapshot = read(observed("a", NOON + 2 * DAY, asn=2), observed("a", NOON + DAY, asn=1))
+
+    assert (snapshot.asn, snapshot.method, snapshot.enrichment_at) == (1, Method.INFERRED, NOON + DAY)
+
+
+def test_a_word_said_by_then_beats_a_more_trusted_one_said_later() -> None:
+    """Trust decides only among words that are equally timely."""
+    snapshot = read(observed("a", NOON + DAY, asn=1), observed("b", NOON - DAY, asn=2))
+
+    assert (snapshot.asn, snapshot.method) == (2, Method.ASOF)
+
+
+def test_among_timely_words_the_more_trusted_source_wins() -> None:
+    """The order of precedence decides, not the date."""
+    assert read(observed("b", NOON, asn=2), observed("a", NOON - DAY, asn=1)).asn == 1
+
+
+def test_each_fact_comes_from_the_first_source_that_states_it() -> None:
+    """One source knows the network, another the country; both are named."""
+    snapshot = read(observed("a", NOON, asn=1), observed("b", NOON, asn=2, country="DE"))
+
+    assert (snapshot.asn, snapshot.country, snapshot.source) == (1, "DE", "a@2026-03-01 b@2026-03-01")
+
+
+def test_the_types_of_all_sources_are_ranked_together() -> None:
+    """A Tor exit in a data center is a Tor exit, whoever is trusted more."""
+    data_center = observed("a", NOON, types=frozenset({IpType.DATACENTER}))
+    tor = observed("b", NOON, types=frozenset({IpType.TOR}))
+
+    assert read(data_center, tor).ip_type is IpType.TOR
+
+
+def test_a_fact_that_is_too_old_is_not_believed() -> None:
+    """A Tor exit of last month may be anybody's today."""
+    last_believed = observed("a", NOON - TYPE_MAX_AGE[IpType.TOR], types=frozenset({IpType.TOR}))
+    too_old = observed("a", NOON - TYPE_MAX_AGE[IpType.TOR] - timedelta(microseconds=1), types=frozenset({IpType.TOR}))
+
+    assert read(last_believed).ip_type is IpType.TOR
+    reading = READER.read([too_old], at=NOON)
+    assert (reading.snapshot, reading.has_expired) == (None, True)
+
+
+def test_a_type_that_was_stated_too_far_from_the_attack_is_told() -> None:
+    """An operator sees why a known Tor exit is not called one, and which types do not stand in for it."""
+    old = observed("a", NOON - 20 * DAY, types=frozenset({IpType.DATACENTER, IpType.TOR, IpType.MOBILE}))
+    late = observed("a", NOON + 46 * DAY, types=frozenset({IpType.VPN}))
+    near = observed("b", NOON + 46 * DAY, types=frozenset({IpType.DATACENTER}))
+
+    reading = [READER.types_left_out([old, late, near], at=at) for at in (NOON, NOON + DAY, NOON - 7 * DAY)]
+
+    others = (IpType.DATACENTER, IpType.MOBILE)
+    tor = TypeLeftOut(source="a", ip_type=IpType.TOR, others=others, distance=20 * DAY, bound=14 * DAY, is_after=False)
+    vpn = TypeLeftOut(source="a", ip_type=IpType.VPN, others=(), distance=46 * DAY, bound=45 * DAY, is_after=True)
+    assert reading == [[tor, vpn], [replace(tor, distance=21 * DAY)], []]
+
+
+def test_an_expired_type_is_not_replaced_by_a_less_telling_one_stated_with_it() -> None:
+    """A VPN on a residential line that may be none by now is not what the source calls residential."""
+    both = observed("a", NOON - 18 * DAY, asn=1, types=frozenset({IpType.RESIDENTIAL, IpType.VPN}))
+    other = observed("b", NOON - 18 * DAY, types=frozenset({IpType.RESIDENTIAL}))
+
+    assert read(both).ip_type is None
+    assert read(both, other).ip_type is IpType.RESIDENTIAL
+    assert READER.read([observed("a", NOON - 18 * DAY, types=both.facts.ip_types)], at=NOON).has_expired
+
+
+DAYS_BELIEVED = {
+    IpType.VPN: (14, 45),
+    IpType.TOR: (14, 14),
+    IpType.PROXY: (14, 14),
+    IpType.DATACENTER: (400, 400),
+    IpType.RESIDENTIAL: (120, None),
+    IpType.MOBILE: (120, None),
+}
+"""For how many days after it was stated a type holds, and for how many before."""
+
+INSTANT = timedelta(microseconds=1)
+distances = st.builds(
+    lambda days, rest: days * DAY + rest,
+    st.sampled_from([-400, -120, -45, -14, -1, 1, 14, 45, 120, 400, 3000]),
+    st.sampled_from([-INSTANT, timedelta(0), INSTANT]),
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.tuples(distances, type_sets), min_size=1))
+@example({"a": (-18 * DAY, frozenset({IpType.RESIDENTIAL, IpType.VPN}))})
+@example({"a": (14 * DAY, frozenset({IpType.TOR})), "b": (INSTANT - 14 * DAY, frozenset({IpType.MOBILE}))})
+@example({"a": (14 * DAY + INSTANT, frozenset({IpType.TOR, IpType.DATACENTER}))})
+def test_a_type_is_believed_for_its_days_before_and_after_it_was_stated(
+    stated: dict[str, tuple[timedelta, frozenset[IpType]]],
+) -> None:
+    """Of each statement its most telling type, of all that are believed the most telling; what was known first."""
+    by_then: set[IpType] = set()
+    later: set[IpType] = set()
+    left_out: set[tuple[str, IpType]] = set()
+    for name, (distance, types) in stated.items():
+        if types:
+            ip_type = min(types, key=list(IpType).index)
+            is_after = distance > timedelta(0)
+            most = DAYS_BELIEVED[ip_type][is_after]
+            if most is not None and abs(distance) > most * DAY:
+                left_out.add((name, ip_type))
+            else:
+                (later if is_after else by_then).add(ip_type)
+
+    history = [observed(name, NOON + distance, types=types) for name, (distance, types) in stated.items()]
+    reading = READER.read(history, at=NOON)
+
+    expected = min(by_then or later, key=list(IpType).index, default=None)
+    assert (reading.snapshot.ip_type if reading.snapshot else None) is expected
+    if reading.snapshot is not None:
+        assert reading.snapshot.method is (Method.ASOF if by_then else Method.INFERRED)
+    else:
+        assert (reading.has_expired or reading.is_too_late) is bool(left_out)
+    assert {(each.source, each.ip_type) for each in READER.types_left_out(history, at=NOON)} == left_out
+
+
+@given(histories(), moments, st.sampled_from([1, 2, 14]))
+def test_less_telling_types_of_a_statement_change_nothing(
+    history: list[IpObservation], at: datetime, days: int
+) -> None:
+    """Whether a source names them or not."""
+    reader = AsOfReader(
+        type_max_age=dict.fromkeys(IpType, days * DAY) | {IpType.VPN: DAY}, type_max_lag={IpType.TOR: DAY}
+    )
+
+    def only_the_most_telling(said: IpObservation) -> IpObservation:
+        types = sorted(said.facts.ip_types, key=list(IpType).index)[:1]
+        return replace(said, facts=replace(said.facts, ip_types=frozenset(types)))
+
+    assert reader.read(history, at=at) == reader.read(list(map(only_the_most_telling, history)), at=at)
+
+
+def test_that_a_source_states_no_type_counts_as_long_as_the_type_it_states_later() -> None:
+    """Of last month's list nobody can say that the Tor exit of next week was none; that it was no data center, yes."""
+    silent = observed("a", NOON - 30 * DAY, asn=1)
+
+    for ip_type, expected in ((IpType.TOR, IpType.TOR), (IpType.DATACENTER, None)):
+        assert read(silent, observed("a", NOON + DAY, types=frozenset({ip_type}))).ip_type is expected
+
+
+def test_an_expired_word_yields_to_a_later_one() -> None:
+    """A table of 2019 must not beat one of next week for an attack of today."""
+    stale = observed("a", NOON - NETWORK_MAX_AGE - DAY, asn=1)
+
+    assert read(stale, observed("a", NOON + DAY, asn=2)).asn == 2
+
+
+def test_a_word_that_was_confirmed_stays_young() -> None:
+    """Every later build that said the same renews it."""
+    snapshot = read(observed("a", NOON - 2 * NETWORK_MAX_AGE, asn=1, until=NOON - DAY))
+
+    assert (snapshot.asn, snapshot.enrichment_at) == (1, NOON - DAY)
+
+
+def test_within_a_confirmed_run_the_first_build_gives_the_date() -> None:
+    """A date after the attack would call a fact inferred that was known."""
+    snapshot = read(observed("a", NOON - DAY, asn=1, until=NOON + DAY))
+
+    assert (snapshot.method, snapshot.enrichment_at) == (Method.ASOF, NOON - DAY)
+
+
+def test_silence_by_then_is_not_filled_from_later() -> None:
+    """The list of that day did not name the address: what it says later is no answer for then."""
+    silent = observed("a", NOON - DAY, asn=1)
+    later = observed("a", NOON + DAY, asn=1, types=frozenset({IpType.TOR}))
+
+    assert read(silent, later).ip_type is None
+
+
+def test_the_lag_of_each_fact_can_be_bounded() -> None:
+    """An operator may refuse what was learned too long after."""
+    late = observed("a", NOON + 10 * DAY, asn=1, types=frozenset({IpType.TOR}))
+
+    near = AsOfReader(max_lag=9 * DAY).read([late], at=NOON)
+    without_type = AsOfReader(max_lag=10 * DAY, type_max_lag={IpType.TOR: 9 * DAY}).read([late], at=NOON)
+
+    assert (near.snapshot, near.is_too_late) == (None, True)
+    assert without_type.snapshot is not None
+    assert (without_type.snapshot.asn, without_type.snapshot.ip_type) == (1, None)
+
+
+def test_an_address_nobody_asked_about_is_told_from_one_nobody_knows() -> None:
+    """They are different gaps, with different cures."""
+    assert not READER.read([], at=NOON).was_looked_up
+    unknown = READER.read([observed("a", NOON)], at=NOON)
+    assert (unknown.was_looked_up, unknown.snapshot, unknown.has_expired) == (True, None, False)
+
+
+@given(histories(), moments)
+@example([observed("a", NOON, asn=1), observed("b", NOON, asn=2)], NOON)
+def test_the_order_of_observations_is_irrelevant(history: list[IpObservation], at: datetime) -> None:
+    """Tables may be imported in any order."""
+    readings = {READER.read(order, at=at) for order in list(permutations(history))[:24]}
+
+    assert len(readings) == 1
+
+
+@given(histories(), moments)
+@example([observed("a", NOON, asn=1)], NOON)
+def test_what_is_said_to_be_known_by_then_can_be_replayed(history: list[IpObservation], at: datetime) -> None:
+    """Everything up to enrichment_at, read again at the sighting, gives the same snapshot."""
+    snapshot = READER.read(history, at=at).snapshot
+    if snapshot is None or snapshot.method is Method.INFERRED:
+        return
+
+    known = [said for said in history if said.observed_at <= snapshot.enrichment_at]
+
+    assert snapshot.enrichment_at <= at
+    assert READER.read(known, at=at).snapshot == snapshot
+
+
+@given(histories(), moments)
+def test_every_fact_stands_in_an_observation_of_a_named_source(history: list[IpObservation], at: datetime) -> None:
+    """Nothing is invented."""
+    snapshot = READER.read(history, at=at).snapshot
+    if snapshot is None:
+        return
+
+    named = {label.partition("@")[0] for label in snapshot.source.split()}
+    said = [o.facts for o in history if o.source in named]
+
+    assert snapshot.asn in {f.asn for f in said} | {None}
+    assert snapshot.country in {f.country for f in said} | {None}
+    assert snapshot.ip_type in {kind for f in said for kind in f.ip_types} | {None}
+
+
+@given(histories(), moments, st.integers(0, 3))
+def test_a_bound_on_lag_is_kept(history: list[IpObservation], at: datetime, days: int) -> None:
+    """No snapshot is ever younger than the sighting by more than was allowed."""
+    snapshot = AsOfReader(max_lag=days * DAY).read(history, at=at).snapshot
+
+    assert snapshot is None or snapshot.lag_behind(at) <= days * DAY
+
+
+def test_a_reader_without_an_age_for_every_type_is_refused() -> None:
+    """A forgotten type would be believed for ever, or never."""
+    with pytest.raises(InvalidPolicy):
+        AsOfReader(type_max_age={IpType.TOR: DAY})
+
+
+def test_a_negative_lag_is_refused() -> None:
+    """It would forbid what was known by then."""
+    with pytest.raises(InvalidPolicy):
+        AsOfReader(max_lag=-DAY)

@@ -1,0 +1,76 @@
+"""How much is covered, and what the parts add up to."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
+
+counts = st.integers(1, 5)
+sealed = st.builds(
+    CoverageCase,
+    count=counts,
+    has_asn=st.booleans(),
+    has_country=st.booleans(),
+    has_type=st.booleans(),
+    method=st.sampled_from(Method),
+)
+still_open = st.builds(CoverageCase, count=counts, gap=st.none() | st.sampled_from(Gap))
+
+
+@given(st.lists(sealed | still_open))
+@example([])
+def test_the_parts_add_up(cases: list[CoverageCase]) -> None:
+    """Every session is counted once, as sealed by a method or as open for a reason."""
+    coverage = Coverage.of(cases)
+
+    assert coverage.sealed + coverage.open == coverage.total == sum(case.count for case in cases)
+    assert sum(coverage.by_method.values()) == coverage.sealed
+    assert sum(coverage.by_gap.values()) == coverage.open
+    assert max(coverage.asn, coverage.country, coverage.ip_type) <= coverage.sealed
+
+
+@given(st.lists(sealed | still_open))
+def test_facts_as_of_the_attack_and_inferred_ones_are_counted_apart(cases: list[CoverageCase]) -> None:
+    """For the whole snapshot they are its methods; for each fact they are never more than hold it."""
+    coverage = Coverage.of(cases)
+
+    assert coverage.asof["snapshot"] == coverage.by_method[Method.ASOF]
+    assert coverage.inferred["snapshot"] == coverage.by_method[Method.INFERRED]
+    for name, count in coverage.by_field.items():
+        assert coverage.asof[name] + coverage.inferred[name] <= count
+    only = Coverage.of([case for case in cases if case.method is Method.ASOF])
+    assert dict(coverage.asof) == {name: count for name, count in only.by_field.items() if only.total}
+
+
+@given(st.lists(sealed | still_open))
+def test_a_share_is_between_nothing_and_all(cases: list[CoverageCase]) -> None:
+    """And there is none where nothing could be covered."""
+    coverage = Coverage.of(cases)
+    share = coverage.share(coverage.sealed)
+
+    assert share is None if coverage.reachable == 0 else 0 <= share <= 1  # type: ignore[operator]  # a number then
+
+
+def test_addresses_nobody_owns_count_in_no_share() -> None:
+    """A honeypot behind a balancer is not to blame for its private address."""
+    cases = [
+        CoverageCase(count=1, has_asn=True, has_country=True, method=Method.ASOF),
+        CoverageCase(count=99, gap=Gap.NOT_ROUTABLE),
+    ]
+
+    assert Coverage.of(cases).meets(1.0)
+
+
+def test_zero_sessions_meet_no_target() -> None:
+    """Nothing proves nothing."""
+    assert not Coverage.of([]).meets(0.0)
+
+
+def test_each_of_snapshot_asn_and_country_must_meet_the_target() -> None:
+    """19 of 20 are 95 percent, exactly."""
+    full = CoverageCase(count=19, has_asn=True, has_country=True, method=Method.ASOF)
+
+    assert Coverage.of([full, CoverageCase(count=1, gap=Gap.NOTHING_KNOWN)]).meets(0.95)
+    assert not Coverage.of([full, CoverageCase(count=2, has_asn=True, method=Method.ASOF)]).meets(0.95)

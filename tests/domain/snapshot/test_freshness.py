@@ -1,0 +1,28 @@
+"""Which answers hold today."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
+from tests.strategies import NOON
+
+spans = st.sampled_from([0, 14, 120, 400]).flatmap(
+    lambda days: st.integers(-1, 1).map(lambda n: timedelta(days=days, microseconds=n))
+)
+
+
+@given(st.none() | st.sampled_from(IpType), spans)
+def test_an_answer_holds_until_it_expires(ip_type: IpType | None, age: timedelta) -> None:
+    """Of a type and of a network, as `inventory status` has it."""
+    since = CurrentSince.at(NOON)
+    oldest = since.types[ip_type] if ip_type is not None else since.network
+
+    assert (NOON - age >= oldest) == (FreshnessPolicy().freshness_of(age, ip_type) is not Freshness.EXPIRED)
+
+
+def test_the_answer_that_there_is_no_type_holds_as_long_as_the_shortest_of_types() -> None:
+    """It may be that the last statement of a type has expired."""
+    assert CurrentSince.at(NOON).no_type == NOON - timedelta(days=14)

@@ -1,0 +1,62 @@
+"""Where each fact comes from, and of which date each answer is."""
+
+from datetime import datetime
+
+from hypothesis import given
+
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.provenance import FACTS, current_facts
+from tests.strategies import DAY, NOON, histories, observed
+
+TOR = frozenset({IpType.TOR})
+
+
+def newest_of(history: list[IpObservation]) -> list[IpObservation]:
+    """Return the newest observation of each source."""
+    return list({said.source: said for said in sorted(history, key=lambda said: said.observed_at)}.values())
+
+
+def answered_at(*history: IpObservation) -> dict[str, datetime]:
+    """Return the date of each answer of a history."""
+    newest, at = newest_of([*history]), max(said.confirmed_until for said in history)
+    snapshot = AsOfReader().read(newest, at=at).snapshot
+    assert snapshot is not None
+    return dict(current_facts(snapshot, newest, history, at).answered_at)
+
+
+def test_a_fact_is_of_the_date_of_the_build_that_stated_it() -> None:
+    """A newer build of another source, which says nothing of it, makes it no newer."""
+    dates = answered_at(
+        observed("tables", NOON, asn=1, country="DE"),
+        observed("types", NOON + 9 * DAY, types=TOR),
+    )
+
+    assert dates == {"asn": NOON, "country": NOON, "ip_type": NOON + 9 * DAY}
+
+
+def test_a_fact_that_is_not_stated_any_more_is_of_the_date_of_the_source_that_stated_it() -> None:
+    """Only the list of Tor exits can say that an address is none any more; a table of networks cannot."""
+    dates = answered_at(
+        observed("types", NOON, types=TOR),
+        observed("types", NOON + 3 * DAY),
+        observed("tables", NOON + 9 * DAY, asn=1),
+    )
+
+    assert dates == {"asn": NOON + 9 * DAY, "country": NOON + 9 * DAY, "ip_type": NOON + 3 * DAY}
+
+
+@given(histories())
+def test_every_answer_has_the_date_of_an_observation(history: list[IpObservation]) -> None:
+    """Of one that is the newest of its source."""
+    newest = newest_of(history)
+    at = max((said.confirmed_until for said in history), default=NOON)
+    snapshot = AsOfReader().read(newest, at=at).snapshot
+    if snapshot is None:
+        return
+
+    dates = current_facts(snapshot, newest, history, at).answered_at
+
+    assert set(dates) == set(FACTS)
+    assert set(dates.values()) <= {said.confirmed_until for said in newest}

@@ -1,0 +1,184 @@
+"""Verdicts that are remembered for a span of time."""
+
+from datetime import datetime, timedelta
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.source_builds import BuildCalendar
+from snapshots.domain.facts.validation import LARGEST_ASN
+from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Judgement
+from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
+
+TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
+SPANS = st.none() | st.sampled_from([timedelta(0), DAY, 3 * DAY])
+TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
+    lambda parts: NOON + parts[0] * DAY / 2 + timedelta(microseconds=parts[1])
+)
+
+
+def fresh(reader: AsOfReader | None = None, policy: SnapshotPolicy | None = None) -> Judgement:
+    return Judgement(reader or AsOfReader(), policy or SnapshotPolicy(), largest_asn=LARGEST_ASN)
+
+
+def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
+    return Sighting(address=address, seen_at=moment)
+
+
+@given(
+    history=histories(),
+    times=st.lists(TIMES, min_size=1, max_size=8),
+    lags=st.tuples(SPANS, SPANS, SPANS),
+    days=st.sampled_from([1, 2]),
+    is_ahead=st.booleans(),
+)
+@example(  # silence of types grows old, and then a later type is listened to
+    history=[
+        observed("a", NOON, asn=1),
+        observed("a", NOON + 6 * DAY, types=frozenset({IpType.TOR})),
+        observed("b", NOON, asn=1),
+        observed("b", NOON + 5 * DAY, asn=2),
+    ],
+    times=[NOON, NOON + 4 * DAY],
+    lags=(None, 9 * DAY, None),
+    days=1,
+    is_ahead=False,
+)
+@example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14, is_ahead=False)
+def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
+    history: list[IpObservation],
+    times: list[datetime],
+    lags: tuple[timedelta | None, timedelta | None, timedelta | None],
+    days: int,
+    *,
+    is_ahead: bool,
+) -> None:
+    """Whatever was judged before, in whatever order, and also ahead."""
+    max_lag, max_type_lag, kept_lag = lags
+    ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
+    type_lags = {IpType.VPN: DAY, IpType.TOR: 2 * DAY} if max_type_lag is None else dict.fromkeys(IpType, max_type_lag)
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, type_max_lag=type_lags)
+    policy = SnapshotPolicy(max_lag=kept_lag)
+    remembering = fresh(reader, policy)
+
+    for moment in times:
+        said = BuildCalendar().nearest(history, moment)
+        anew = fresh(reader, policy).judge(at(moment), said)
+        remembered = remembering.verdict(at(moment))
+        assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
+        if is_ahead:
+            remembering.judge_around(at(moment), lambda then: BuildCalendar().nearest(history, then))
+
+
+@given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(NEVER))
+def test_a_whole_history_is_judged_as_each_of_its_moments_is(
+    history: list[IpObservation], moments: list[datetime], now: datetime
+) -> None:
+    """Up to the present moment nothing is left out; every span is judged once."""
+    said_at = BuildCalendar().told(history).nearest
+    ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
+    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
+    foreseen = fresh(reader)
+
+    foreseen.judge_whole(HOME, said_at, now=now)
+
+    for moment in moments:
+        if moment < now:
+            assert foreseen.verdict(at(moment)) == fresh(reader).judge(at(moment), said_at(moment))
+    spans = foreseen.remembered.spans
+    assert spans[0].since == EVER
+    assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
+    assert spans[-1].until >= now
+
+
+def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None:
+    """Each span once, from either end; where nothing bounds a span its verdict is not worth remembering."""
+    history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
+
+    def said_at(moment: datetime) -> list[IpObservation]:
+        return BuildCalendar().nearest(history, moment)
+
+    for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
+        judged = fresh()
+        judged.judge(at(middle), said_at(middle))
+        judged.judge_around(at(middle), said_at)
+        judged.judge_around(at(middle), said_at)
+        spans = sorted(judged.remembered.spans, key=lambda span: span.since)
+        assert [(span.since, span.until) for span in spans] == [
+            (NOON, NOON + 9 * DAY),
+            (NOON + 9 * DAY, NOON + 18 * DAY),
+            (NOON + 18 * DAY, NOON + 418 * DAY + timedelta(microseconds=1)),
+        ]
+
+
+def test_a_verdict_holds_between_two_builds() -> None:
+    """So most sightings of an address are judged without reading its history."""
+    judged = fresh()
+    said = [observed("a", NOON, asn=1), observed("a", NOON + 9 * DAY, asn=2)]
+
+    verdict = judged.judge(at(NOON + DAY), said)
+
+    assert isinstance(verdict, IpSnapshot)
+    assert judged.verdict(at(NOON)) is verdict
+    assert judged.verdict(at(NOON + 9 * DAY - timedelta(microseconds=1))) is verdict
+    assert judged.verdict(at(NOON + 9 * DAY)) is None
+    assert judged.verdict(at(NOON - timedelta(microseconds=1))) is None
+    assert judged.verdict(at(NOON, OTHER)) is None
+
+
+def test_at_the_ends_of_the_calendar_spans_end_too() -> None:
+    """No sum of a moment and an age falls out of it."""
+    last, first = observed("a", NEVER - DAY, asn=1), observed("a", EVER + DAY, asn=2)
+    judged = fresh(policy=SnapshotPolicy(max_lag=3 * DAY))
+
+    assert isinstance(judged.judge(at(NEVER), [last]), IpSnapshot)
+    assert isinstance(judged.judge(at(EVER), [first]), IpSnapshot)
+
+
+def test_what_was_learned_makes_it_forget() -> None:
+    """One address, or all of them."""
+    judged = fresh()
+    for address in (HOME, OTHER):
+        assert judged.judge(at(NOON, address), None) is Gap.NEVER_LOOKED_UP
+
+    judged.forget([HOME])
+    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [None, Gap.NEVER_LOOKED_UP]
+    judged.forget_all()
+    assert judged.verdict(at(NOON, OTHER)) is None
+
+
+def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> None:
+    """Its older verdict was let go, its newer one not."""
+    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=2)
+    said = [observed("a", NOON, asn=1)]
+    judged.judge(at(NOON - DAY), said)
+    newer = judged.judge(at(NOON), said)
+    judged.judge(at(NOON, OTHER), None)
+    generation = judged.remembered.generation
+    assert [judged.verdict(at(moment)) for moment in (NOON - DAY, NOON)] == [None, newer]
+
+    judged.forget([HOME])
+
+    assert judged.verdict(at(NOON)) is None
+    assert [span.address for span in judged.remembered.spans] == [OTHER.text]
+    assert judged.remembered.generation > generation
+
+
+def test_it_remembers_no_more_verdicts_than_it_may() -> None:
+    """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
+    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
+    judged.judge(at(NOON, OTHER), None)
+    generation = judged.remembered.generation
+
+    judged.judge(at(NOON), None)
+
+    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP, None]
+    assert [span.address for span in judged.remembered.spans] == [HOME.text]
+    assert (judged.remembered.generation, judged.remembered.before) == (generation, 1)
