@@ -13,7 +13,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 if TYPE_CHECKING:
-    from snapshots.composition.wiring import open_service
+    from snapshots.composition.application import open_service
 
 __all__ = [
     "EventKind",
@@ -40,7 +40,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Import what needs the libraries only when it is asked for, so that the rules alone stay light."""
     if name == "open_service":
-        from snapshots.composition.wiring import open_service  # noqa: PLC0415 - see above
+        from snapshots.composition.application import open_service  # noqa: PLC0415 - see above
 
         return open_service
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

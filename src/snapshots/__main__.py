@@ -79,7 +79,7 @@ def _run(arguments: list[str]) -> int:
 
     from snapshots.adapters.cli.commands.main import cli  # noqa: PLC0415 - see above
     from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
-    from snapshots.composition.wiring import open_application  # noqa: PLC0415 - see above
+    from snapshots.composition.application import open_application  # noqa: PLC0415 - see above
 
     configure_logs(verbose=_is_verbose(arguments))
     try:

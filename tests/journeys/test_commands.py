@@ -412,7 +412,7 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("snapshots.composition.wiring.open_application", interrupted)
+    monkeypatch.setattr("snapshots.composition.application.open_application", interrupted)
     code, _, err = run("load", logs)
 
     assert (code, err) == (

@@ -72,7 +72,7 @@ def test_an_error_of_a_file_is_not_blamed_on_the_output(run: Run, monkeypatch: p
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("snapshots.composition.wiring.open_application", fail)
+    monkeypatch.setattr("snapshots.composition.application.open_application", fail)
 
     assert run("report")[::2] == (1, "Error: Input/output error\n")
 
@@ -145,7 +145,7 @@ def test_a_fault_of_ours_is_one_sentence_and_with_v_a_traceback_without_password
     def fail(*_: object) -> None:
         raise RuntimeError("at postgresql://u:hunter2@h/x\nand below")
 
-    monkeypatch.setattr("snapshots.composition.wiring.open_application", fail)
+    monkeypatch.setattr("snapshots.composition.application.open_application", fail)
 
     code, _, err = run("report")
     assert (code, err) == (

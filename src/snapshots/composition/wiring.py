@@ -1,44 +1,29 @@
 """The only file that knows every adapter: what is made of what."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
-from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from secrets import randbelow
 
 from dependency_injector import containers, providers
 
-from snapshots.adapters.cli.services import Application
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
-from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
-from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
-from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
-from snapshots.adapters.intel.iporigin import bundled_types
-from snapshots.adapters.intel.open_table import Wish, open_table, tables_below
 from snapshots.adapters.intel.source_registry import SourceShelf
 from snapshots.adapters.process import ThisProcess
 from snapshots.adapters.sql.adopt.adoption import SqlAdoption
-from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
-from snapshots.adapters.sql.connection.sqlite_file import identities_of
-from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlQuestions
 from snapshots.adapters.sql.server_clock import ServerClock
-from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
-from snapshots.adapters.telemetry.metrics import MetricsFile
-from snapshots.app.admin.copying import CopyObserver, TableCopied
+from snapshots.adapters.telemetry.logs import warn
 from snapshots.app.admin.corrections import AuditedChanges
 from snapshots.app.backfill.batch_runner import Steering
 from snapshots.app.backfill.improve import ImproveSnapshots
@@ -48,21 +33,16 @@ from snapshots.app.backfill.undo import UndoRun
 from snapshots.app.backfill.worker import SPAN, FarEnd
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
-from snapshots.app.enrich.inventory import InventoryKeeper, LookedUp, Told
+from snapshots.app.enrich.inventory import InventoryKeeper
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import NothingToRead, SettingRefused
-from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.cluster import Fleet
 from snapshots.app.load.dead_letter_replay import DeadLetterOffice
 from snapshots.app.load.follow import DeltaLoader
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import LoadObserver
 from snapshots.app.load.stored_events import KeptEvents
 from snapshots.app.ports.database import Clock
-from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent, LogSource
-from snapshots.app.ports.runs import RunRecord
+from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.queries.overview import OverviewMaker
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
@@ -84,7 +64,7 @@ def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int)
 
     @contextmanager
     def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
-        another = SqlDatabase(settings.db, addresses_in_document, _wait_policy(settings))
+        another = SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
         try:
             with another.transaction():
                 pass  # the first one is nobody's help
@@ -123,7 +103,8 @@ def _policy(settings: Settings) -> SnapshotPolicy:
     return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
 
 
-def _wait_policy(settings: Settings) -> WaitPolicy:
+def wait_policy(settings: Settings) -> WaitPolicy:
+    """Return how long statements wait for locks, and who is told."""
     return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
 
 
@@ -173,7 +154,7 @@ class Container(containers.DeclarativeContainer):
         SqlDatabase,
         url=settings.provided.db,
         addresses_in=providers.Object(addresses_in_document),
-        policy=providers.Singleton(_wait_policy, settings=settings),
+        policy=providers.Singleton(wait_policy, settings=settings),
     )
     clock = providers.Singleton(ServerClock, database=database, own=own_clock)
     shelf = providers.Singleton(_shelf, settings=settings)
@@ -276,124 +257,3 @@ class Container(containers.DeclarativeContainer):
     overview = providers.Singleton(
         OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock
     )
-
-
-@contextmanager
-def open_application(settings: Settings) -> Iterator[Application]:
-    """Open what the commands work with, and close its database at the end of the block."""
-    if settings.db == TRIAL:
-        with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
-            yield application
-        return
-    container = Container(settings=settings)
-
-    def load(sources: Sequence[LogSource], observer: LoadObserver) -> LoadReport:
-        return container.loader().load(sources, LoggedLoad(observer))
-
-    def follow(
-        paths: Sequence[str],
-        options: LineOptions,
-        observer: LoadObserver,
-        is_stopped: Callable[[], bool],
-        every: float,
-    ) -> LoadReport:
-        watch = FolderWatch(paths, LineDecoder(options), warn, own)
-        return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
-
-    def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
-        return find_logs(paths, LineDecoder(options), own)
-
-    def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
-        target = SqlDatabase(url, policy=_wait_policy(settings))
-        try:
-            return copy_database(database, target, observer)
-        finally:
-            target.close()
-
-    def find_tables(paths: Sequence[Path]) -> Sequence[Path]:
-        found = [file for path in paths for file in (tables_below(path) if path.is_dir() else [path])]
-        if not found:
-            raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
-        return found
-
-    def import_table(
-        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: Told
-    ) -> tuple[str, int, LookedUp]:
-        source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
-        return source.build.label, source.unread, container.keeper().import_table(source, told)
-
-    database = container.database()
-    own = partial(identities_of, database.engine.url)
-    try:
-        yield Application(
-            metrics=lambda path: MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn),
-            logged=LoggedWork,
-            load=load,
-            follow=follow,
-            find_logs=find,
-            reports=container.reports(),
-            questions=container.questions(),
-            overview=container.overview(),
-            page=partial(page_of, version=version("snapshots")),
-            changes=container.changes(),
-            inventory=container.inventory_reports(),
-            keeper=container.keeper(),
-            letters=container.letters(),
-            events=container.events(),
-            backfill=container.backfill(),
-            improve=container.improve(),
-            undo=container.undo(),
-            runs=lambda limit: _runs(database, limit),
-            build_query_indexes=database.build_query_indexes,
-            drop_query_indexes=database.drop_query_indexes,
-            has_query_indexes=database.has_query_indexes,
-            refresh_statistics=database.refresh_statistics,
-            find_tables=find_tables,
-            import_table=import_table,
-            bundled_types=lambda: bundled_types(container.reader()),
-            now=container.clock().now,
-            copy=copy,
-            adoption=container.adoption(),
-            session_count=database.session_count,
-            migrate=lambda to, partitions: database.migrate(to, partitions=partitions),
-            fleet=partial(_fleet, settings),
-            shown_database=str(database),
-        )
-    finally:
-        database.close()
-
-
-def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
-    try:
-        from snapshots.composition.spark_driver import SparkFleet  # noqa: PLC0415 - what it needs is an extra
-    except ModuleNotFoundError as exc:
-        raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
-    return SparkFleet(settings, master, spark)
-
-
-def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:
-    with database.view() as stores:
-        return stores.runs.latest(limit=limit)
-
-
-@contextmanager
-def open_service(url: str, **settings: object) -> Iterator[SnapshotService]:
-    """
-    Open the service that gives snapshots to the sessions of another loader.
-
-    Args:
-        url: The database that holds the inventory, such as "sqlite:///snapshots.db". Its tables are
-            made if they are not there.
-        settings: `mmdb`, `requires`, `max_lag_days` and `max_type_lag_days`, as for `snapshots load`.
-
-    Yields:
-        The service; its database is closed at the end of the block.
-
-    Raises:
-        SettingRefused: A setting cannot be used.
-    """
-    container = Container(settings=Settings.of(db=url, **settings))
-    try:
-        yield container.service()
-    finally:
-        container.database().close()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from snapshots.app.backfill.stages import still_counting
+from snapshots.app.backfill_runs import still_counting
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.ports.audit import Pruned
 from snapshots.app.ports.database import Clock, Database, Stores

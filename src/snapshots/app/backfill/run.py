@@ -10,8 +10,9 @@ from hashlib import blake2b
 
 from snapshots.app.backfill.batch_runner import LARGEST_BATCH, Pace, Steering, Step, Work, WorkObserver
 from snapshots.app.backfill.prefetch import ReadAhead
-from snapshots.app.backfill.stages import Journey, last_done, unfinished
+from snapshots.app.backfill.stages import Journey
 from snapshots.app.backfill.worker import FarEnd
+from snapshots.app.backfill_runs import last_done, unfinished
 from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import (

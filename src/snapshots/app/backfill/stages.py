@@ -1,8 +1,7 @@
 """One backfill on its way through its stages."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -12,9 +11,10 @@ from snapshots.app.backfill.batch_runner import Pace, Place, Stage, Step, Work
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.pushdown import StoreFirst, counts_of
 from snapshots.app.backfill.worker import FarEnd, News
+from snapshots.app.backfill_runs import COUNTING, last_done, left_at
 from snapshots.app.enrich.apply_verdicts import FoundPage, SettledPage, Settling, verdicts_in
 from snapshots.app.ports.database import Clock, Database, Stores
-from snapshots.app.ports.runs import SIGN_OF_LIFE, RunKind, RunRecord, RunState
+from snapshots.app.ports.runs import SIGN_OF_LIFE
 from snapshots.app.ports.sessions import Judged, OpenCase, SettledByStore, StagedVerdicts
 from snapshots.domain.snapshot.gap import Gap
 
@@ -25,7 +25,6 @@ LARGEST_READ = 1_000
 FORESIGHT = "foresee"
 """What comes before the first stage, by the name under which it is shown."""
 
-COUNTING = "count"
 """The last stage, by the name under which it is resumed."""
 
 FORESEEN_FOR = 2
@@ -298,33 +297,5 @@ class Journey:
         )
 
 
-def unfinished(stores: Stores) -> Sequence[RunRecord]:
-    """Return the backfills that did not come to their end and were not undone, the newest first."""
-    ended = (RunState.DONE, RunState.UNDONE)
-    return [r for r in stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL]) if r.state not in ended]
-
-
-def counted_until(record: RunRecord) -> str:
-    """Return up to which address a backfill counted in the inventory the sessions whose address it found."""
-    return left_at(record.position, COUNTING)
-
-
-def left_at(position: str, stage: str) -> str:
-    """Return the place behind which a stage goes on from a position; "" if it is another's."""
-    left = json.loads(position) if position else {}
-    return str(left["after"]) if left.get("stage") == stage else ""
-
-
-def still_counting(stores: Stores) -> Mapping[str, str]:
-    """Return the backfills that did not come to their end, each with the address up to which it counted."""
-    return {record.run: counted_until(record) for record in unfinished(stores)}
-
-
 def _kind(judged: Judged) -> object:
     return judged.verdict if isinstance(judged.verdict, Gap) else judged.verdict.method
-
-
-def last_done(stores: Stores) -> RunRecord | None:
-    """Return the newest backfill that came to its end."""
-    runs = stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL])
-    return next((record for record in runs if record.state is RunState.DONE), None)

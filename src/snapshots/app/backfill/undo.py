@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from snapshots.app.backfill.batch_runner import Pace, Stage, Steering, Step, Work, WorkObserver
-from snapshots.app.backfill.stages import counted_until
+from snapshots.app.backfill_runs import counted_until
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Clock, Database, Stores

@@ -36,7 +36,7 @@ class LogWatch(Protocol):
     """
     Contents that grow, are rotated, truncated and deleted.
 
-    Every implementation passes tests/adapters/test_cowrie_watch.py.
+    Every implementation passes tests/adapters/cowrie/test_watch.py.
     """
 
     def changed(self) -> Sequence[LogSource]:

@@ -31,7 +31,7 @@ class FactSource(Protocol):
     """
     One build of one source of facts about addresses.
 
-    Every implementation passes tests/adapters/test_intel.py.
+    Every implementation passes tests/adapters/intel/test_bundled.py.
     """
 
     @property

@@ -107,7 +107,7 @@ class LogSource(Protocol):
     """
     One content of log lines: a file, or a stream that can be read once.
 
-    Every implementation passes tests/adapters/test_cowrie_contents.py.
+    Every implementation passes tests/adapters/cowrie/test_log_file.py.
     """
 
     @property

@@ -1,7 +1,6 @@
 """The lines of one content: a file, compressed or not, or a stream."""
 
 import os
-import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from snapshots.adapters.cowrie.lines.byte_streams import (
     Begun,
     UnfinishedData,
     separator_of,
+    standard_input,
 )
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.json_to_lines import Unfolded, is_folded
@@ -29,18 +29,16 @@ from snapshots.adapters.cowrie.lines.salvage import (
     LONGEST_LINE,
     LONGEST_PAYLOAD,
     first_event_in,
+    is_whole,
     parts_of,
     pieces_of,
 )
 from snapshots.adapters.cowrie.lines.split_lines import LONGEST_JOINED, JoinedLines, is_split, joined
-from snapshots.app.errors import LogUnreadable, SourceUnreadable
+from snapshots.app.errors import LogUnreadable
 from snapshots.app.ports.log_source import BadLine, Layout, LogEvent, Mark, Reason
 
 LONGEST_GLUED = 2 * 1024 * 1024
 """A longer line is split at the ends of its events, because some archives contain no newline at all."""
-
-WHOLE = frozenset({Reason.NOT_AN_OBJECT, Reason.NOT_COWRIE, Reason.NO_SESSION, Reason.NO_TIME})
-"""What may be wrong with a line that is JSON."""
 
 
 class LogContent:
@@ -167,7 +165,7 @@ class LogContent:
         try:
             if self._path is not None:
                 refuse_device(self._path, self.name)
-            raw = self._path.open("rb") if self._path is not None else _standard_input()
+            raw = self._path.open("rb") if self._path is not None else standard_input()
             self._raw = raw if self.size is not None else BufferedReader(Begun(raw, is_ours=self._path is not None))
             self._raw.peek(1)  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
@@ -388,20 +386,9 @@ class LogContent:
         end = self._offset + len(rest)
         *parts, last = parts_of(self._decoder, line, self._offset + rest.index(line)) or (None,)
         yield from parts
-        may_go_on = isinstance(last, BadLine) and not _is_whole(line, last.reason)
+        may_go_on = isinstance(last, BadLine) and not is_whole(line, last.reason)
         if isinstance(last, BadLine) and (may_go_on or is_split(line.partition(self._separator)[0])):
             last, end = replace(last, reason=Reason.UNFINISHED_LINE), last.offset
         self._offset = end
         if last is not None:
             yield last
-
-
-def _is_whole(line: bytes, reason: Reason) -> bool:
-    """Whether a line without its newline is a whole JSON text, to which nothing can be added: exports have such."""
-    return reason in WHOLE and line.endswith((b"}", b"]", b'"'))
-
-
-def _standard_input() -> BufferedIOBase:
-    if sys.stdin is None:
-        raise SourceUnreadable("standard input is closed")
-    return cast(BufferedIOBase, sys.stdin.buffer)

@@ -1,8 +1,11 @@
 """Bytes as they come, from files and pipes."""
 
+import sys
 from collections.abc import Iterator
 from io import BufferedIOBase, RawIOBase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from snapshots.app.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -114,3 +117,10 @@ class Begun(RawIOBase):
         while b"\n" not in found and (more := self._stream.read1(LONGEST_BEGINNING - len(found))):
             found += more
         return found
+
+
+def standard_input() -> BufferedIOBase:
+    """Return standard input as bytes; raise SourceUnreadable if it is closed."""
+    if sys.stdin is None:
+        raise SourceUnreadable("standard input is closed")
+    return cast(BufferedIOBase, sys.stdin.buffer)

@@ -113,3 +113,12 @@ class LinesOfParts:
         if len(text) > LONGEST_LINE and len(salvaged(text)) > LONGEST_LINE:
             return [BadLine(Reason.TOO_LONG, text[:LONGEST_PAYLOAD], start)]
         return parts_of(self._decoder, text, start)
+
+
+WHOLE = frozenset({Reason.NOT_AN_OBJECT, Reason.NOT_COWRIE, Reason.NO_SESSION, Reason.NO_TIME})
+"""What may be wrong with a line that is JSON."""
+
+
+def is_whole(line: bytes, reason: Reason) -> bool:
+    """Whether a line without its newline is a whole JSON text, to which nothing can be added: exports have such."""
+    return reason in WHOLE and line.endswith((b"}", b"]", b'"'))
