@@ -33,7 +33,7 @@ from snapshots.composition.wiring import Container
 from snapshots.domain.address.source_ip import IpAddress
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.cowrieprocessor import Ancestor
+from tests.cowrieprocessor import AdoptableSchema
 
 from processes import watched
 
@@ -133,7 +133,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
     texts = [a for a in (str(IPv4Address(n)) for n in numbers) if IpAddress.parse(a).is_routable][:addresses]
     networks = [(chance.randrange(1, 400_000), chance.choice(("CN", "US", "DE", "BR", "IN"))) for _ in range(6_000)]
     with engine.begin() as connection:
-        Ancestor(dialect=connection.dialect.name).make(connection)
+        AdoptableSchema(dialect=connection.dialect.name).make(connection)
         connection.execute(
             text(
                 "INSERT INTO ip_inventory (ip_address, first_seen, last_seen, session_count, enrichment, created_at,"

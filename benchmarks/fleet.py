@@ -25,7 +25,7 @@ from typing import Any
 from load import made
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
-from snapshots.adapters.process import ThisProcess
+from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
 from snapshots.adapters.sql.adopt.part_database import make_beginning, session_columns
@@ -99,7 +99,7 @@ def measure(workers: int, logs: Path, what: str) -> tuple[float, float]:
             def load(paths: list[str], to: str) -> None:
                 source = FleetInput(paths=paths, options=LineOptions())
                 SparkLoad(spark, source, LinesOfParts(source.options), [beginning]).into_folder(
-                    "run", to, rows_of, session_columns(), ThisProcess()
+                    "run", to, rows_of, session_columns(), CurrentProcess()
                 )
 
             work: Callable[[list[str], str], None] = load if what == "load" else partial(fold, spark)

@@ -19,7 +19,7 @@ FACTS = ("snapshot_asn", "snapshot_country", "snapshot_ip_type", "enrichment_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ancestor:
+class AdoptableSchema:
     """
     One shape of its database.
 

@@ -11,12 +11,12 @@ from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession, UndonePage
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.sessions import (
+    EncodedRows,
     Judged,
     OpenCase,
     OpenPage,
     OpenSession,
-    Prepared,
-    SettledByStore,
+    PushdownResult,
     Span,
     StagedVerdicts,
 )
@@ -26,7 +26,7 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import Verdicts
 from tests.memory import Correction, Memory
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InMemoryOpenSessions:
@@ -37,33 +37,33 @@ class InMemoryOpenSessions:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
-        names = [name for name in self._names(case, run, silent_since) if f"={name}" > after][:limit]
+    def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
+        names = [name for name in self._names(case, run, stale_before) if f"={name}" > after][:limit]
         if case is OpenCase.NEVER_JUDGED and self.until:
             names = [name for name in names if f"={name}" <= self.until]
         return OpenPage([self._open(name) for name in names], f"={names[-1]}" if names else "")
 
-    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
-        names = self._names(case, run, silent_since)
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
+        names = self._names(case, run, stale_before)
         return next(((f"={name}", name) for name in names if f"={name}" > after), None)
 
-    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
-        return len(self._names(case, run, silent_since))
+    def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
+        return len(self._names(case, run, stale_before))
 
-    def _names(self, case: OpenCase, run: str, silent_since: datetime) -> list[str]:
+    def _names(self, case: OpenCase, run: str, stale_before: datetime) -> list[str]:
         return [
             name
             for name, session in sorted(self.memory.sessions.items())
             if not session.is_sealed
             and (run, name) not in self.memory.set_aside
-            and self._is_of(case, name, session, run, silent_since)
+            and self._is_of(case, name, session, run, stale_before)
         ]
 
-    def _is_of(self, case: OpenCase, name: str, session: SessionSummary, run: str, silent_since: datetime) -> bool:
+    def _is_of(self, case: OpenCase, name: str, session: SessionSummary, run: str, stale_before: datetime) -> bool:
         if session.gap is None or case is OpenCase.NEVER_JUDGED:
             return session.gap is None and case is OpenCase.NEVER_JUDGED
         judge = self.memory.judged_by[name]
-        at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > silent_since
+        at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > stale_before
         if session.gap is Gap.AWAITING_CONNECT and at_work and judge != run:
             return False
         if session.gap is Gap.UNDONE or case is OpenCase.UNDONE:
@@ -71,7 +71,7 @@ class InMemoryOpenSessions:
         if case is OpenCase.AGAIN:
             return judge != run
         known = self.memory.addresses.get(session.source_ip) if session.source_ip else None
-        if known is None or known.learned_at is None or not session.gap.may_close:
+        if known is None or known.learned_at is None or not session.gap.is_retryable:
             return False
         judged_at = self.memory.judged_at[name]
         return judged_at is None or known.learned_at > judged_at
@@ -81,8 +81,8 @@ class InMemoryOpenSessions:
         return OpenSession(
             session_id=name,
             sighting=session.sighting,
-            held_ip=session.source_ip.text if session.source_ip is not None else None,
-            held_gap=session.gap.value if session.gap is not None else None,
+            stored_ip=session.source_ip.text if session.source_ip is not None else None,
+            stored_gap=session.gap.value if session.gap is not None else None,
             began_at=session.first_event_at,
             events=self.memory.raw_events.get(name, ()),
             document=self.memory.session_documents.get(name),
@@ -112,10 +112,10 @@ class InMemoryOpenSessions:
         """Look them up where the program has them."""
         return StagedVerdicts(verdicts.generation, verdicts.before, len(verdicts.spans), verdicts.spans)
 
-    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
         raise NotImplementedError  # nobody helps here
 
-    def settle_remembered(
+    def apply_cached(
         self,
         verdicts: Verdicts,
         *,
@@ -123,8 +123,8 @@ class InMemoryOpenSessions:
         after: str,
         limit: int,
         learned_until: datetime | None = None,
-    ) -> SettledByStore | None:
-        page = self.page(OpenCase.NEVER_JUDGED, run=run, silent_since=LONG_AGO, after=after, limit=limit)
+    ) -> PushdownResult | None:
+        page = self.page(OpenCase.NEVER_JUDGED, run=run, stale_before=MIN_TIME, after=after, limit=limit)
         if not page.sessions:
             return None
         judged = []
@@ -133,14 +133,14 @@ class InMemoryOpenSessions:
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))
-        self.settle(judged, run=run, settled_at=LONG_AGO)
+        self.settle(judged, run=run, settled_at=MIN_TIME)
         counts = Counter(
             each.verdict.method if isinstance(each.verdict, IpSnapshot) else each.verdict for each in judged
         )
-        return SettledByStore(page.last, len(page.sessions) - len(judged), counts, 0)
+        return PushdownResult(page.last, len(page.sessions) - len(judged), counts, 0)
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
-        return Prepared((run, tuple(judged)), len(judged), any(each.session.has_codes for each in judged))
+    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
+        return EncodedRows((run, tuple(judged)), len(judged), any(each.session.has_placeholders for each in judged))
 
     def settle(
         self,
@@ -148,7 +148,7 @@ class InMemoryOpenSessions:
         *,
         run: str,
         settled_at: datetime,
-        prepared: Prepared | None = None,
+        prepared: EncodedRows | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         meanwhile()
@@ -157,9 +157,9 @@ class InMemoryOpenSessions:
         lost = []
         for each in [*more, *judged]:
             held = self.memory.sessions[each.session.session_id]
-            held_ip = held.source_ip.text if held.source_ip is not None else None
-            held_gap = held.gap.value if held.gap is not None else None
-            if held.is_sealed or (held_ip, held_gap) != (each.session.held_ip, each.session.held_gap):
+            stored_ip = held.source_ip.text if held.source_ip is not None else None
+            stored_gap = held.gap.value if held.gap is not None else None
+            if held.is_sealed or (stored_ip, stored_gap) != (each.session.stored_ip, each.session.stored_gap):
                 lost.append(held.session_id)
                 continue
             kept = held._replace(sighting=each.sighting, gap=None).judged(each.verdict)
@@ -168,7 +168,7 @@ class InMemoryOpenSessions:
             self.memory.judged_at[held.session_id] = self._learned_last()
             self.memory.sealed_by[held.session_id] = run
             if each.was_found:
-                self.memory.found_by[held.session_id] = (run, held_ip)
+                self.memory.found_by[held.session_id] = (run, stored_ip)
         return lost
 
 

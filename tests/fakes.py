@@ -10,14 +10,14 @@ from itertools import count
 from typing import Any
 
 from snapshots.app.enrich.address_recovery import AddressFinder
-from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.progress import BatchLoaded
-from snapshots.app.ports.database import Clock, Database, Document, Shelf, WriteLock
+from snapshots.app.ports.database import Clock, Database, Document, SourceRegistry, WriteLock
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
-from snapshots.app.ports.logs import DeadLetter, EventPart, KeptLetter
+from snapshots.app.ports.logs import DeadLetter, EventPart, StoredDeadLetter
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
@@ -214,12 +214,12 @@ class InMemorySessions:
             self.memory.judged_at[summary.session_id] = InMemoryInventory(self.memory).learned_last()
 
     def waiting(
-        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+        self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         at_work = {
             name
             for name, state in self.memory.runs.items()
-            if state is RunState.RUNNING and self.memory.heard[name] > silent_since and name != run
+            if state is RunState.RUNNING and self.memory.heard[name] > stale_before and name != run
         }
         waiting = [
             session
@@ -282,15 +282,15 @@ class InMemoryDeadLetters:
         for identity in identities:
             self.memory.letters.pop(identity, None)
 
-    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
         found = [self._kept(name) for name in sorted(self.memory.letters) if name > after]
         return [kept for kept in found if reason in {None, kept.letter.reason}][:limit]
 
-    def find(self, beginning: str) -> Sequence[KeptLetter]:
+    def find(self, beginning: str) -> Sequence[StoredDeadLetter]:
         return [self._kept(name) for name in sorted(self.memory.letters) if name.startswith(beginning)][:2]
 
-    def _kept(self, identity: str) -> KeptLetter:
-        return KeptLetter(letter=self.memory.letters[identity], run="run", kept_at=NOON)
+    def _kept(self, identity: str) -> StoredDeadLetter:
+        return StoredDeadLetter(letter=self.memory.letters[identity], run="run", kept_at=NOON)
 
 
 class InMemoryEventLines:
@@ -345,7 +345,7 @@ class InMemoryStores:
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
         self.audit = InMemoryAudit(memory)
-        self.undoing = InMemoryUndoing(memory)
+        self.run_undo = InMemoryUndoing(memory)
         self.largest_asn = LARGEST_ASN
 
     def log_position(self) -> int | None:
@@ -361,12 +361,12 @@ class InMemoryDatabase:
 
     @contextmanager
     def view(self) -> Iterator[InMemoryStores]:
-        with InMemoryDatabase.transaction(self, rehearse=True) as stores:
+        with InMemoryDatabase.transaction(self, dry_run=True) as stores:
             yield stores
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> Iterator[InMemoryStores]:
         before = deepcopy(vars(self.memory))
         try:
@@ -374,7 +374,7 @@ class InMemoryDatabase:
         except BaseException:
             vars(self.memory).update(before)
             raise
-        if rehearse:
+        if dry_run:
             vars(self.memory).update(before)
 
 
@@ -478,7 +478,7 @@ class ListSource:
         return self._at
 
 
-class Told:
+class AddressHistory:
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -500,16 +500,18 @@ class Told:
         self.batches.append(batch)
 
 
-def snapshot_service(database: Database, shelf: Shelf, *, clock: Clock | None = None) -> SnapshotService:
+def snapshot_service(
+    database: Database, source_registry: SourceRegistry, *, clock: Clock | None = None
+) -> SnapshotService:
     """The service over sources that a test has at hand."""
     reader, ticks = AsOfReader(), clock or FixedClock()
-    return SnapshotService(database, Lookups(shelf, reader, ticks), reader, SnapshotPolicy(), ticks)
+    return SnapshotService(database, Lookups(source_registry, reader, ticks), reader, SnapshotPolicy(), ticks)
 
 
 def late_completion(database: Database, service: SnapshotService, *, clock: Clock | None = None) -> LateCompletion:
     """What follows a load."""
     return LateCompletion(
-        database, Settling(service, finder()), clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}"
+        database, VerdictApplier(service, finder()), clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}"
     )
 
 

@@ -19,8 +19,8 @@ from snapshots.adapters.cli.output.streams import (
     open_missing_descriptors,
     safe_streams,
 )
-from snapshots.app.errors import InvalidQuestion, SettingRefused
-from snapshots.app.load.batch import SELDOM
+from snapshots.app.errors import InvalidQuery, SettingRefused
+from snapshots.app.load.batch import GC_THRESHOLDS
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
@@ -43,7 +43,7 @@ def _exit_code(arguments: list[str]) -> int:
         return _run(arguments)
     except SnapshotsError as exc:
         _print_error(str(exc))
-        return ExitCode.USAGE_ERROR if isinstance(exc, (SettingRefused, InvalidQuestion)) else ExitCode.FAILED
+        return ExitCode.USAGE_ERROR if isinstance(exc, (SettingRefused, InvalidQuery)) else ExitCode.FAILED
     except KeyboardInterrupt:
         sys.stderr.write(
             "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
@@ -118,7 +118,7 @@ def program() -> NoReturn:
     would end by the signal: it remembers that one went through a text that was being run.
     """
     open_missing_descriptors()
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
     sys.unraisablehook = _interrupt_again
     for library in ("sqlalchemy.pool", "psycopg"):  # what they log they raise too
         logging.getLogger(library).setLevel(logging.CRITICAL)

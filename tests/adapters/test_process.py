@@ -4,14 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from snapshots.adapters.process import ThisProcess
+from snapshots.adapters.process import CurrentProcess
 
 TELL = "from snapshots.adapters.process import ThisProcess; print(ThisProcess().name)"
 
 
 def test_a_process_that_ended_is_gone_and_this_one_is_not() -> None:
     """Also where another has its number by now."""
-    this = ThisProcess()
+    this = CurrentProcess()
     ended = subprocess.run([sys.executable, "-c", TELL], capture_output=True, text=True, check=True).stdout.strip()
 
     assert this.is_gone(ended)
@@ -21,8 +21,8 @@ def test_a_process_that_ended_is_gone_and_this_one_is_not() -> None:
 
 def test_of_other_machines_nothing_is_known() -> None:
     """Nor of names that are none, nor where the system tells nothing."""
-    this = ThisProcess()
+    this = CurrentProcess()
 
     assert not any(this.is_gone(name) for name in ("", "elsewhere 1 2", this.name.partition(" ")[0], "a b c"))
-    assert ThisProcess(Path("/nothing")).name == ""
-    assert not ThisProcess(Path("/nothing")).is_gone(this.name)
+    assert CurrentProcess(Path("/nothing")).name == ""
+    assert not CurrentProcess(Path("/nothing")).is_gone(this.name)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.runs import SIGN_OF_LIFE, RunKind, RunState
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
 from tests.fakes import InMemoryDatabase
 from tests.strategies import NOON
 
@@ -15,9 +15,9 @@ MOMENT = timedelta(microseconds=1)
 @pytest.mark.parametrize(
     ("silent", "kind", "state"),
     [
-        (SIGN_OF_LIFE, RunKind.BACKFILL, RunState.INTERRUPTED),
-        (SIGN_OF_LIFE - MOMENT, RunKind.BACKFILL, RunState.RUNNING),
-        (SIGN_OF_LIFE, RunKind.IMPORT, RunState.RUNNING),
+        (HEARTBEAT_TIMEOUT, RunKind.BACKFILL, RunState.INTERRUPTED),
+        (HEARTBEAT_TIMEOUT - MOMENT, RunKind.BACKFILL, RunState.RUNNING),
+        (HEARTBEAT_TIMEOUT, RunKind.IMPORT, RunState.RUNNING),
     ],
 )
 def test_a_run_without_a_heartbeat_is_ended_by_the_next_of_its_kind(
@@ -34,5 +34,5 @@ def test_a_run_without_a_heartbeat_is_ended_by_the_next_of_its_kind(
     assert found is not None
     assert following is not None
     assert (found.state, found.ended_at) == (state, NOON if state is RunState.INTERRUPTED else None)
-    assert found.state_at(NOON + SIGN_OF_LIFE) is RunState.INTERRUPTED
+    assert found.state_at(NOON + HEARTBEAT_TIMEOUT) is RunState.INTERRUPTED
     assert following.state_at(NOON + silent) is RunState.RUNNING

@@ -3,7 +3,7 @@
 import pytest
 
 from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavailable
-from snapshots.app.retry import patiently
+from snapshots.app.retry import retry
 
 
 class Act:
@@ -31,18 +31,18 @@ def test_it_is_tried_again_after_ever_longer_pauses_and_given_up_at_last(
     """A lock is soon free; a server that restarts takes longer."""
     slept: list[float] = []
 
-    assert patiently(Act(*[error] * len(pauses)), slept.append) == "done"
+    assert retry(Act(*[error] * len(pauses)), slept.append) == "done"
     assert slept == pauses
 
     with pytest.raises(type(error)):
-        patiently(Act(*[error] * (len(pauses) + 1)), slept.append)
+        retry(Act(*[error] * (len(pauses) + 1)), slept.append)
 
 
 def test_the_pauses_for_one_trouble_are_not_used_up_by_the_other() -> None:
     """A server that comes back is busy at first."""
     slept: list[float] = []
 
-    assert patiently(Act(StoreGone("x"), StoreBusy("x"), StoreGone("x")), slept.append) == "done"
+    assert retry(Act(StoreGone("x"), StoreBusy("x"), StoreGone("x")), slept.append) == "done"
 
     assert slept == [1.0, 0.2, 2.0]
 
@@ -50,14 +50,14 @@ def test_the_pauses_for_one_trouble_are_not_used_up_by_the_other() -> None:
 def test_what_time_does_not_heal_is_not_tried_again() -> None:
     """A full disk stays full."""
     with pytest.raises(StoreUnavailable):
-        patiently(Act(StoreUnavailable("no space left")), list[float]().append)
+        retry(Act(StoreUnavailable("no space left")), list[float]().append)
 
 
 def test_a_lock_that_was_waited_for_is_not_waited_for_again() -> None:
     """Its bound is the operator's."""
     slept: list[float] = []
     with pytest.raises(LockTimeout):
-        patiently(Act(LockTimeout("locked")), slept.append)
+        retry(Act(LockTimeout("locked")), slept.append)
     assert slept == []
 
 
@@ -65,7 +65,7 @@ def test_what_is_waited_for_is_said_once_after_five_seconds() -> None:
     """Shorter waits are not worth a word."""
     told: list[str] = []
 
-    patiently(Act(*[StoreGone("refused")] * 3), lambda _: None, told.append)
+    retry(Act(*[StoreGone("refused")] * 3), lambda _: None, told.append)
     assert told == []
-    patiently(Act(*[StoreGone("refused")] * 8), lambda _: None, told.append)
+    retry(Act(*[StoreGone("refused")] * 8), lambda _: None, told.append)
     assert told == ["refused; retrying for up to 95 s"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.backfill.batch_runner import Pace
+from snapshots.app.backfill.batch_runner import Throttle
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports.database import Database
@@ -20,7 +20,7 @@ from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from tests.app.backfill.test_batch_runner import Told
+from tests.app.backfill.test_batch_runner import RecordedProgress
 from tests.app.backfill.test_run import World, source
 from tests.fakes import InMemoryDatabase
 from tests.strategies import HOME, NOON, OTHER
@@ -73,12 +73,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(place=st.sampled_from(PLACES[1:3]))
     def a_table_is_imported(self, place: str) -> None:
-        number = len(self.world.shelf.sources)
+        number = len(self.world.source_registry.sources)
         table = source(day=-number, name=f"t{number:03}", facts={place: IpFacts(asn=number)})
-        self.world.shelf.sources.append(table)
+        self.world.source_registry.sources.append(table)
         self.known.add(place)
         with self.world.store.transaction() as stores:
-            lookups = Lookups(self.world.shelf, AsOfReader(), self.world.clock)
+            lookups = Lookups(self.world.source_registry, AsOfReader(), self.world.clock)
             build = lookups.register(stores)[-1]
             page = stores.inventory.page(after="", limit=99)
             lookups.look_up(page, table, build.number, stores)
@@ -97,8 +97,8 @@ class Machine(RuleBasedStateMachine):
         try:
             report = self.world.backfill.resume(
                 None,
-                Told(),
-                pace=Pace(batch_size=2),
+                RecordedProgress(),
+                throttle=Throttle(batch_size=2),
                 is_stopped=(lambda: next(left, True)) if left is not None else (lambda: False),
             )
         except NoSuchRun:
@@ -106,13 +106,13 @@ class Machine(RuleBasedStateMachine):
         self.note_new(report.run)
 
     @precondition(lambda self: self.runs)
-    @rule(which=st.integers(0, 99))
-    def undo(self, which: int) -> None:
+    @rule(session_filter=st.integers(0, 99))
+    def undo(self, session_filter: int) -> None:
         telling = [run for run in self.runs if self.of_run.get(run)] or self.runs
-        run = telling[which % len(telling)]
+        run = telling[session_filter % len(telling)]
         expected = self.of_run.pop(run, set())
 
-        assert self.world.undo.undo(run, Told()).opened == len(expected)
+        assert self.world.undo.undo(run, RecordedProgress()).opened == len(expected)
 
         after = self.stored()
         for name in expected:

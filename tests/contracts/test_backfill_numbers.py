@@ -17,11 +17,11 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.connection.datetimes import moment_text
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.schema.tables import ip_observations, session_summaries
-from snapshots.app.backfill.batch_runner import Pace, Unwatched
+from snapshots.app.backfill.batch_runner import NoProgress, Throttle
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.composition.wiring import Container
 from snapshots.domain.facts.source_builds import BuildCalendar
-from tests.cowrieprocessor import Ancestor, put_address, put_session
+from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import DAY, HOME, NOON, OTHER, histories
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     original = f"sqlite:///{tmp_path}/original.db" if is_sqlite else request.getfixturevalue("postgresql")
     engine = create_engine(original)
     with engine.begin() as connection:
-        Ancestor(dialect=connection.dialect.name).make(connection)
+        AdoptableSchema(dialect=connection.dialect.name).make(connection)
         for address in (*ADDRESSES, *NO_ADDRESSES):
             put_address(connection, address)
     container = Container(settings=Settings.of(db=original))
@@ -128,16 +128,16 @@ def numbers(report: BackfillReport) -> dict[str, Any]:
     }
 
 
-def run_in_parts(container: Container, pace: Pace, stops: int) -> BackfillReport:
+def run_in_parts(container: Container, throttle: Throttle, stops: int) -> BackfillReport:
     """Interrupt a run after so many batches and resume it, as often as it takes."""
 
     def stopper() -> Callable[[], bool]:
         left = iter([False] * stops)
         return (lambda: next(left, True)) if stops else (lambda: False)
 
-    report = container.backfill().run(Unwatched(), pace=pace, is_stopped=stopper())
+    report = container.backfill().run(NoProgress(), throttle=throttle, is_stopped=stopper())
     while not report.is_done:
-        report = container.backfill().resume(report.run, Unwatched(), pace=pace, is_stopped=stopper())
+        report = container.backfill().resume(report.run, NoProgress(), throttle=throttle, is_stopped=stopper())
     return report
 
 
@@ -160,10 +160,10 @@ def test_every_number_of_a_run_is_that_of_its_rows_and_of_its_forecast(make: Mak
         put(url, sessions, history)
         container = Container(settings=Settings.of(db=url))
         for _ in range(rounds):
-            container.undo().undo(run_in_parts(container, Pace(batch_size=batch_size), stops).run, Unwatched())
-        forecast = container.backfill().rehearse(Unwatched())
+            container.undo().undo(run_in_parts(container, Throttle(batch_size=batch_size), stops).run, NoProgress())
+        forecast = container.backfill().dry_run(NoProgress())
 
-        report = run_in_parts(container, Pace(batch_size=batch_size), stops)
+        report = run_in_parts(container, Throttle(batch_size=batch_size), stops)
 
         with container.database().reading() as connection:
             rows = connection.execute(select(session_summaries)).mappings().all()

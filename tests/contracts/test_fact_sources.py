@@ -127,15 +127,15 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
     number = next(EXAMPLES)  # the database is the same for all examples, so each has an address and sources of its own
     address, tag = ADDRESSES[number], f"{number}-"
     withdrawn = frozenset(data.draw(st.sets(st.sampled_from(keys), max_size=2)))
-    shelf = FakeShelf()
-    lookups = Lookups(shelf, AsOfReader(), TickingClock())
+    source_registry = FakeShelf()
+    lookups = Lookups(source_registry, AsOfReader(), TickingClock())
     sightings = [Sighting(address=address, seen_at=NOON + timedelta(hours=h)) for h in (-9, 12, 36, 60, 96, 130, 190)]
 
     def import_(source: str, day: int) -> None:
         facts = {address.text: world[source, day]} if world[source, day] != IpFacts() else {}
-        shelf.imported.append(DictSource(f"{tag}{source}", NOON + day * DAY, facts))
+        source_registry.imported.append(DictSource(f"{tag}{source}", NOON + day * DAY, facts))
         with database.transaction() as stores:
-            stores.sources.register(shelf.imported[-1].build, registered_at=NOON)
+            stores.sources.register(source_registry.imported[-1].build, registered_at=NOON)
 
     half = data.draw(st.integers(0, len(keys)))
     for key in keys[:half]:
@@ -148,7 +148,7 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
             lookups.catch_up(stores.inventory.register(sightings, registered_at=NOON), stores)
     with database.transaction() as stores:
         for known in stores.sources.registered():
-            if any(known.build == shelf.imported[keys.index(key)].build for key in withdrawn):
+            if any(known.build == source_registry.imported[keys.index(key)].build for key in withdrawn):
                 stores.sources.retract(known.number, retracted_at=NOON)
 
         found = stores.inventory.as_of(sightings)
@@ -162,14 +162,14 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
 def test_what_was_known_then_leaves_out_what_was_learned_later(database: Database) -> None:
     """For an audit of what this program could have said at the time."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON + DAY)
-    shelf = FakeShelf(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
+    source_registry = FakeShelf(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
 
     class Later(TickingClock):
         def __init__(self) -> None:
             super().__init__()
             self._at = NOON + 9 * DAY
 
-    lookups = Lookups(shelf, AsOfReader(), Later())
+    lookups = Lookups(source_registry, AsOfReader(), Later())
     with database.transaction() as stores:
         lookups.register(stores)
         lookups.catch_up(stores.inventory.register([sighting], registered_at=NOON), stores)

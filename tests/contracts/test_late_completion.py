@@ -5,13 +5,13 @@ from itertools import count
 
 import pytest
 
-from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Database
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind
@@ -41,12 +41,12 @@ class Program:
     """A process that loads, with the tables that it has."""
 
     def __init__(self, database: Database, clock: ClockOff, name: str, *sources: DictSource) -> None:
-        self.database, self.shelf, reader = database, FakeShelf(*sources), AsOfReader()
-        self.lookups = Lookups(self.shelf, reader, clock)
+        self.database, self.source_registry, reader = database, FakeShelf(*sources), AsOfReader()
+        self.lookups = Lookups(self.source_registry, reader, clock)
         service = SnapshotService(database, self.lookups, reader, SnapshotPolicy(), clock)
         names = (f"{name}{n}" for n in count())
         completion = LateCompletion(
-            database, Settling(service, finder()), clock=clock, new_run=lambda: f"late-{next(names)}"
+            database, VerdictApplier(service, finder()), clock=clock, new_run=lambda: f"late-{next(names)}"
         )
         self.loader = BulkLoader(
             database,
@@ -61,11 +61,11 @@ class Program:
 
     def load(self, session: str, mark: int, address: object = HOME) -> LoadReport:
         event = said(session, mark, EventKind.CONNECT, address=address)
-        return self.loader.load([ListSource(session, [event])], Unobserved())
+        return self.loader.load([ListSource(session, [event])], NoLoadObserver())
 
     def learn(self, source: DictSource) -> None:
         """Look every address up, as an import does that dies before it completes sessions."""
-        self.shelf.imported.append(source)
+        self.source_registry.imported.append(source)
         with self.database.transaction() as stores:
             number = stores.sources.register(source.build, registered_at=NOON).number
             self.lookups.look_up([HOME], source, number, stores)

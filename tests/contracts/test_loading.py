@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import LogEvent
 from snapshots.domain.facts.observation import IpFacts
@@ -102,7 +102,7 @@ def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: 
         presence=Processes(),
         size=BatchSize(lines=batch_size),
     )
-    return loader.load([ListSource(name, lines)], Unobserved())
+    return loader.load([ListSource(name, lines)], NoLoadObserver())
 
 
 def _stored(database: Database, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:

@@ -36,7 +36,7 @@ def learn(database: Database, at: datetime = LATER) -> None:
 
 def found(database: Database, *, limit: int = 9, after: str = "", run: str = "me") -> list[str]:
     with database.transaction() as stores:
-        page = stores.open_sessions.page(OpenCase.LEARNED, run=run, silent_since=NOON - DAY, after=after, limit=limit)
+        page = stores.open_sessions.page(OpenCase.LEARNED, run=run, stale_before=NOON - DAY, after=after, limit=limit)
     return [session.session_id for session in page.sessions]
 
 
@@ -57,7 +57,7 @@ def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
     put(database, Gap.NOTHING_KNOWN)
     learn(database)
     with database.transaction() as stores:
-        page = stores.open_sessions.page(OpenCase.LEARNED, run="me", silent_since=NOON, after="", limit=9)
+        page = stores.open_sessions.page(OpenCase.LEARNED, run="me", stale_before=NOON, after="", limit=9)
         (session,) = page.sessions
         again = [Judged(session, session.sighting, Gap.PARTIAL)]
         assert not stores.open_sessions.settle(again, run="late", settled_at=LATER + timedelta(seconds=1))
@@ -137,7 +137,7 @@ def test_what_was_prepared_before_is_written_with_the_rest(database: Database) -
 def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Database) -> None:
     """What was judged is not what is stored."""
     put(database, Gap.NOTHING_KNOWN)
-    stale = opened(database, "s0")._replace(held_ip=OTHER.text)
+    stale = opened(database, "s0")._replace(stored_ip=OTHER.text)
 
     with database.transaction() as stores:
         lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
@@ -149,7 +149,7 @@ def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Da
 def test_a_session_that_somebody_judged_since_it_was_read_is_left_as_it_is(database: Database) -> None:
     """It may have been read some time before it is written; a load that judged it in between saw more of it."""
     put(database, Gap.NOTHING_KNOWN)
-    stale = opened(database, "s0")._replace(held_gap=None)
+    stale = opened(database, "s0")._replace(stored_gap=None)
 
     with database.transaction() as stores:
         lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
@@ -165,8 +165,8 @@ def page(database: Database, case: OpenCase, run: str = "me") -> list[str]:
     silent = NOON - DAY
     with database.transaction() as stores:
         while True:
-            first = stores.open_sessions.first(case, run=run, silent_since=silent, after=after)
-            some = stores.open_sessions.page(case, run=run, silent_since=silent, after=after, limit=1)
+            first = stores.open_sessions.first(case, run=run, stale_before=silent, after=after)
+            some = stores.open_sessions.page(case, run=run, stale_before=silent, after=after, limit=1)
             assert (some.last, [s.session_id for s in some.sessions]) == (
                 (first[0], [first[1]]) if first is not None else ("", [])
             )
@@ -174,7 +174,7 @@ def page(database: Database, case: OpenCase, run: str = "me") -> list[str]:
                 break
             after = some.last
             found += [session.session_id for session in some.sessions]
-        assert stores.open_sessions.count(case, run=run, silent_since=silent) == len(found)
+        assert stores.open_sessions.count(case, run=run, stale_before=silent) == len(found)
     return found
 
 
@@ -198,12 +198,12 @@ def test_each_open_session_belongs_to_its_cases(database: Database) -> None:
 def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(database: Database) -> None:
     """The pruning counts addresses anew, and leaves to the backfill what that will count when it goes on."""
     old = SessionAggregate.of("old", [SessionEvent(1, NOON, EventKind.CONNECT, OTHER)]).summary()
-    nowhere = [SessionAggregate.of(n, [SessionEvent(1, LATER, EventKind.OTHER, None)]).summary() for n in "nm"]
+    no_address = [SessionAggregate.of(n, [SessionEvent(1, LATER, EventKind.OTHER, None)]).summary() for n in "nm"]
     sighting = Sighting(address=OTHER, seen_at=LATER)
     with database.transaction() as stores:
         stores.inventory.register([sighting], registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=old)], seen_at=NOON)
-        stores.sessions.save([old, *nowhere], run="load", saved_at=NOON)
+        stores.sessions.save([old, *no_address], run="load", saved_at=NOON)
         for run, name in (("counted", "m"), ("back", "n")):
             found = Judged(OpenSession(name, None), sighting, snapshot())
             stores.open_sessions.settle([found], run=run, settled_at=LATER)
@@ -223,10 +223,10 @@ def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(data
 
 def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Database) -> None:
     """The row has none again, the inventory counts as before, and what was sealed by others stays."""
-    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
+    no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
     put(database, snapshot())
     with database.transaction() as stores:
-        stores.sessions.save([nowhere], run="load", saved_at=NOON)
+        stores.sessions.save([no_address], run="load", saved_at=NOON)
         sighting = Sighting(address=OTHER, seen_at=NOON)
         stores.inventory.register([sighting], registered_at=NOON)
         stores.open_sessions.settle(
@@ -239,14 +239,14 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
             stores.counts.count_found("back", after=after, until=until, seen_at=LATER)
             after = until
     with database.transaction() as stores:
-        undone = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
+        undone = stores.run_undo.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
         assert (undone.last, undone.opened, undone.restored, undone.sources) == (
             "=n",
             1,
             0,
             frozenset({"a@2026-03-01"}),
         )
-        again = stores.undoing.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
+        again = stores.run_undo.undo("back", by="undo", counted_until="9", after="", limit=9, at=LATER)
         assert (again.last, again.opened) == ("", 0)
 
     assert (kept(database, "n").sighting, kept(database, "n").gap) == (None, Gap.UNDONE)
@@ -261,10 +261,10 @@ def kept(database: Database, name: str) -> SessionSummary:
 
 def test_a_settled_session_may_have_no_address(database: Database) -> None:
     """Then that is its gap."""
-    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
+    no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
     with database.transaction() as stores:
         stores.inventory.register([], registered_at=NOON)
-        stores.sessions.save([nowhere.judged(Gap.NEVER_LOOKED_UP)], run="load", saved_at=NOON)
+        stores.sessions.save([no_address.judged(Gap.NEVER_LOOKED_UP)], run="load", saved_at=NOON)
 
     judged = Judged(opened(database, "n"), None, Gap.NO_SOURCE_IP)
     with database.transaction() as stores:
@@ -291,7 +291,7 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
             with database.transaction() as stores:
                 stores.open_sessions.keep_to(span)
                 page = stores.open_sessions.page(
-                    OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after=after, limit=50
+                    OpenCase.NEVER_JUDGED, run="me", stale_before=NOON, after=after, limit=50
                 )
             seen += [session.session_id for session in page.sessions]
             if not page.last:
@@ -301,12 +301,12 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
     assert sorted(seen) == [summary.session_id for summary in unjudged]
     assert (spans[0].after, spans[-1].until) == ("", "")
     with database.view() as stores:
-        first = stores.open_sessions.page(OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after="", limit=600)
+        first = stores.open_sessions.page(OpenCase.NEVER_JUDGED, run="me", stale_before=NOON, after="", limit=600)
         behind = stores.open_sessions.spans(4, after=first.last)
         few = [
             len(
                 stores.open_sessions.page(
-                    OpenCase.NEVER_JUDGED, run="me", silent_since=NOON, after=at, limit=900
+                    OpenCase.NEVER_JUDGED, run="me", stale_before=NOON, after=at, limit=900
                 ).sessions
             )
             for at in (behind[0].after, behind[-1].after)

@@ -140,14 +140,14 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
     save(database, *waiting, never_asked, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
 
     with database.transaction() as stores:
-        first = stores.sessions.waiting(run="me", silent_since=NOON, after="", limit=3)
-        rest = stores.sessions.waiting(run="me", silent_since=NOON, after=first[-1].session_id, limit=3)
+        first = stores.sessions.waiting(run="me", stale_before=NOON, after="", limit=3)
+        rest = stores.sessions.waiting(run="me", stale_before=NOON, after=first[-1].session_id, limit=3)
 
     assert [s.session_id for s in [*first, *rest]] == ["s0", "s1", "s2", "s3", "s4"]
 
 
 @pytest.mark.parametrize(
-    ("asks", "silent_since", "state", "found"),
+    ("asks", "stale_before", "state", "found"),
     [
         ("me", NOON - DAY, None, 0),  # the other run is at work
         (RUN, NOON - DAY, None, 1),  # it asks itself
@@ -156,7 +156,7 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
     ],
 )
 def test_what_another_run_is_waiting_for_is_left_to_it(
-    database: Database, asks: str, silent_since: datetime, state: RunState | None, found: int
+    database: Database, asks: str, stale_before: datetime, state: RunState | None, found: int
 ) -> None:
     """It may still read the connect; if it has died, somebody else judges."""
     with database.transaction() as stores:
@@ -166,7 +166,7 @@ def test_what_another_run_is_waiting_for_is_left_to_it(
     save(database, one_event().judged(snapshot()).awaiting_connect())
 
     with database.transaction() as stores:
-        waiting = stores.sessions.waiting(run=asks, silent_since=silent_since, after="", limit=9)
+        waiting = stores.sessions.waiting(run=asks, stale_before=stale_before, after="", limit=9)
 
     assert len(waiting) == found
 

@@ -15,20 +15,20 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.schema import triggers
 from snapshots.app.ports.log_source import LogEvent
-from tests.cowrieprocessor import Ancestor, load_as_cowrieprocessor, put_session
+from tests.cowrieprocessor import AdoptableSchema, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, Run
 from tests.tables import mmdb
 
 ADDED = {"current_country", "current_ip_type", "looked_up_until", "learned_at", "newest_at"}
 BEFORE = "2026-03-01 11:00:00.000000"
 SHAPES = [
-    Ancestor(dialect="sqlite"),
-    Ancestor(dialect="sqlite", version=16),
-    Ancestor(dialect="sqlite", version=15, by_migrations=True, types=""),
-    Ancestor(dialect="postgresql"),
-    Ancestor(dialect="postgresql", version=16, types="array"),
-    Ancestor(dialect="postgresql", by_migrations=True, json="JSONB"),
-    Ancestor(dialect="postgresql", version=15, by_migrations=True, types="", json="JSONB"),
+    AdoptableSchema(dialect="sqlite"),
+    AdoptableSchema(dialect="sqlite", version=16),
+    AdoptableSchema(dialect="sqlite", version=15, by_migrations=True, types=""),
+    AdoptableSchema(dialect="postgresql"),
+    AdoptableSchema(dialect="postgresql", version=16, types="array"),
+    AdoptableSchema(dialect="postgresql", by_migrations=True, json="JSONB"),
+    AdoptableSchema(dialect="postgresql", version=15, by_migrations=True, types="", json="JSONB"),
 ]
 ROWS: dict[str, dict[str, Any]] = {
     "open": {},
@@ -72,11 +72,11 @@ class Adopted:
 
 
 @pytest.fixture(params=SHAPES, ids=lambda s: f"{s.dialect}-{s.version}-{'migrated' if s.by_migrations else 'orm'}")
-def shape(request: pytest.FixtureRequest) -> Ancestor:
+def shape(request: pytest.FixtureRequest) -> AdoptableSchema:
     return request.param  # type: ignore[no-any-return]  # one of SHAPES
 
 
-Make = Callable[[Ancestor], Adopted]
+Make = Callable[[AdoptableSchema], Adopted]
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def make(run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: 
     """Make a database of a shape, which every command of the test uses after `run` named one."""
     engines: list[Engine] = []
 
-    def _make(shape: Ancestor) -> Adopted:
+    def _make(shape: AdoptableSchema) -> Adopted:
         is_postgresql = shape.dialect == "postgresql"
         url = request.getfixturevalue("postgresql") if is_postgresql else f"sqlite:///{tmp_path}/theirs.db"
         monkeypatch.setenv("SNAPSHOTS_DB", url)
@@ -100,7 +100,7 @@ def make(run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: 
 
 
 @pytest.fixture
-def theirs(shape: Ancestor, make: Make) -> Adopted:
+def theirs(shape: AdoptableSchema, make: Make) -> Adopted:
     """Each shape, with what rows it can hold."""
     database = make(shape)
     columns = database.shape()["session_summaries"][0]
@@ -114,7 +114,7 @@ def theirs(shape: Ancestor, make: Make) -> Adopted:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def newest(make: Make, request: pytest.FixtureRequest) -> Adopted:
     """The newest shape, still without rows."""
-    return make(Ancestor(dialect=request.param, by_migrations=request.param == "postgresql"))
+    return make(AdoptableSchema(dialect=request.param, by_migrations=request.param == "postgresql"))
 
 
 def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs: Adopted, run: Run) -> None:
@@ -211,7 +211,7 @@ def an_event(name: str) -> LogEvent:
 
 def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) -> None:
     """SQLite lets a primary key be NULL; nothing could be said about such a session."""
-    database = make(Ancestor(dialect="sqlite", by_migrations=True))
+    database = make(AdoptableSchema(dialect="sqlite", by_migrations=True))
     with database.engine.begin() as connection:
         put_session(connection, "named")
         put_session(connection, None)
@@ -387,7 +387,7 @@ def test_a_network_number_that_does_not_fit_leaves_the_session_open_until_the_co
     make: Make, run: Run, tmp_path: Path
 ) -> None:
     """AS4200000000 in a 32-bit column once aborted a whole batch."""
-    database = make(Ancestor(dialect="postgresql"))
+    database = make(AdoptableSchema(dialect="postgresql"))
     put_rows(database)
     table = mmdb(tmp_path / "large.mmdb", {"8.8.0.0/16": {"asn": 4_200_000_000, "country": "US"}})
     log = tmp_path / "cowrie.json"
@@ -409,7 +409,7 @@ def test_a_network_number_that_does_not_fit_leaves_the_session_open_until_the_co
 
 def test_an_array_of_types_is_turned_into_text_only_if_that_is_asked_for(make: Make, run: Run) -> None:
     """It rewrites the table, so the message says how much."""
-    database = make(Ancestor(dialect="postgresql", version=16, types="array"))
+    database = make(AdoptableSchema(dialect="postgresql", version=16, types="array"))
     with database.engine.begin() as connection:
         put_session(connection, "typed", source_ip="8.8.8.8", snapshot_ip_types=["RESIDENTIAL", "vpn"])
 
@@ -433,7 +433,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 def test_odd_rows_stop_nothing_and_can_be_corrected(make: Make, run: Run, tmp_path: Path) -> None:
     """NULL counters, times in other forms, words without a meaning, addresses that are in no inventory."""
-    database = make(Ancestor(dialect="sqlite", by_migrations=True))
+    database = make(AdoptableSchema(dialect="sqlite", by_migrations=True))
     with database.engine.begin() as connection:
         for name, values in ODD.items():
             if name == "counters":
@@ -554,7 +554,7 @@ def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, 
 
 def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
     """Neither indexes by an expression or a condition nor a view."""
-    database = make(Ancestor(dialect="postgresql"))
+    database = make(AdoptableSchema(dialect="postgresql"))
     with database.engine.begin() as connection:
         connection.execute(text("CREATE INDEX p1 ON session_summaries (matcher) WHERE snapshot_asn IS NOT NULL"))
         connection.execute(text("CREATE INDEX p2 ON session_summaries ((snapshot_asn % 10))"))
@@ -569,7 +569,7 @@ def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
 
 def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) -> None:
     """Unless they hold what those types do not: then the plan says so, and nothing is lost."""
-    database = make(Ancestor(dialect="postgresql"))
+    database = make(AdoptableSchema(dialect="postgresql"))
     put_rows(database)
     before = database.shape()["session_summaries"]
     run("adopt", "--widen")
@@ -589,7 +589,7 @@ def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) ->
 
 def test_a_column_that_a_constraint_stands_on_is_not_made_anew(make: Make, run: Run) -> None:
     """The constraint would go with it."""
-    database = make(Ancestor(dialect="postgresql"))
+    database = make(AdoptableSchema(dialect="postgresql"))
     with database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE session_summaries ADD CONSTRAINT c CHECK (snapshot_asn > 0)"))
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.cowrieprocessor import Ancestor, put_address, put_session
+from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.journeys.conftest import Run
 from tests.journeys.test_adoption import Adopted, Make, make
 
@@ -51,7 +51,7 @@ REASONS |= {"hidden codes": "not_routable"}
 @pytest.fixture(params=["sqlite", "postgresql"])
 def theirs(request: pytest.FixtureRequest, make: Make, run: Run) -> Adopted:
     """Sessions of every shape, adopted."""
-    found = make(Ancestor(dialect=request.param, by_migrations=request.param == "postgresql"))
+    found = make(AdoptableSchema(dialect=request.param, by_migrations=request.param == "postgresql"))
     with found.engine.begin() as connection:
         for name, document in DOCUMENTS.items():
             put_session(connection, name, enrichment=json.dumps(document))

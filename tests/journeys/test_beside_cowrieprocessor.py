@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from tests.cowrieprocessor import Ancestor, bulk_load, delta_load, enrich, insert, put_session
+from tests.cowrieprocessor import AdoptableSchema, bulk_load, delta_load, enrich, insert, put_session
 from tests.journeys.conftest import OLD, Run
 from tests.journeys.test_adoption import Adopted, Make, events_of, make, make_as_adopted_before
 
@@ -25,9 +25,9 @@ NO_ASN = {"is_known_hosting": False, "is_known_vpn": False, "total_session_count
 }
 Rows = list[tuple[Any, ...]]
 SHAPES = [
-    Ancestor(dialect="sqlite"),
-    Ancestor(dialect="postgresql"),
-    Ancestor(dialect="postgresql", by_migrations=True, json="JSONB"),
+    AdoptableSchema(dialect="sqlite"),
+    AdoptableSchema(dialect="postgresql"),
+    AdoptableSchema(dialect="postgresql", by_migrations=True, json="JSONB"),
 ]
 
 

@@ -15,8 +15,8 @@ from snapshots.adapters.clock import SystemClock
 from snapshots.adapters.cowrie.files.find_logs import find_logs
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.intel.open_table import Wish, open_table
-from snapshots.app.load.progress import Unobserved
+from snapshots.adapters.intel.open_table import ImportOptions, open_table
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Clock
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.composition.wiring import Container
@@ -45,7 +45,7 @@ def machine(url: str, clock: Clock) -> Iterator[Container]:
 
 
 def load(container: Container, *paths: Path) -> None:
-    container.loader().load(find_logs([str(path) for path in paths], LineDecoder()).contents, Unobserved())
+    container.loader().load(find_logs([str(path) for path in paths], LineDecoder()).contents, NoLoadObserver())
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def work(url: str, clock: Clock, halves: list[Path], table: Path) -> list[dict[s
         load(container, halves[1])
         turns = count()
         with closing(FolderWatch([str(halves[0].parent)], LineDecoder(), pytest.fail)) as watch:
-            container.follower().follow(watch, Unobserved(), lambda: next(turns) > 40, every=0)
-        container.keeper().import_table(open_table(table, Wish()), lambda _: None)
+            container.follower().follow(watch, NoLoadObserver(), lambda: next(turns) > 40, every=0)
+        container.inventory_service().import_table(open_table(table, ImportOptions()), lambda _: None)
         load(container, *halves)
     return rows(url)
 

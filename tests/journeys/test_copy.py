@@ -11,7 +11,7 @@ from snapshots.adapters.sql.adopt import copying
 from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreUnavailable
-from tests.cowrieprocessor import Ancestor
+from tests.cowrieprocessor import AdoptableSchema
 from tests.journeys.conftest import Run
 
 
@@ -120,7 +120,7 @@ def test_an_adopted_database_is_moved_by_its_own_tools(run: Run, tmp_path: Path,
     """It has tables beside ours, which would be lost."""
     url = f"sqlite:///{tmp_path}/theirs.db"
     with by_hand(url) as connection:
-        Ancestor(dialect="sqlite").make(connection)
+        AdoptableSchema(dialect="sqlite").make(connection)
     run("adopt", "--db", url)
 
     code, _, err = run("copy", "--db", url, "--to", postgresql)

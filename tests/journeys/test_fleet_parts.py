@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
 from snapshots.adapters.spark.backfill import JudgeSpans
-from snapshots.adapters.spark.map_lines import FOLDED, FoldLines, Kind
-from snapshots.adapters.spark.offsets import Starts
+from snapshots.adapters.spark.map_lines import FOLDED, Kind, MapLines
+from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import decoded, encoded, packed, unpacked
 from snapshots.adapters.spark.store_partitions import SessionRows, StoreSessions, as_spark
 from snapshots.adapters.sql.adopt.part_database import make_beginning, rows_in, session_columns
@@ -61,7 +61,7 @@ def folded(lines: Sequence[bytes], cuts: Sequence[int], **options: bool) -> list
     """Let as many workers as there are parts fold a file."""
     rows = []
     for number, (begin, end) in enumerate(pairwise([0, *cuts, len(lines)])):
-        fold = FoldLines(LinesOfParts(LineOptions(**options)))  # type: ignore[arg-type]  # flags
+        fold = MapLines(LinesOfParts(LineOptions(**options)))  # type: ignore[arg-type]  # flags
         for batch in fold(iter([*batches_of(lines[begin:end], "file:///log", number * 1000, 7)])):
             rows += [tuple(row.values()) for row in batch.to_pylist()]
     return rows
@@ -116,7 +116,7 @@ def test_rows_are_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
 
     assert lasting(made_of(of_kind(rows, Kind.READ))) == lasting(rows_in(database))
     parts = [(row[3], row[4], *unpacked(row[5])) for row in of_kind(rows, Kind.PART)]  # type: ignore[arg-type]  # bytes
-    starts = Starts(parts)
+    starts = Offsets(parts)
     assert starts.size == log.stat().st_size
     letters = [starts.letter(f"file://{log}", row[3], row[4], row[5]) for row in of_kind(rows, Kind.LETTER)]  # type: ignore[arg-type]  # likewise
     first = {letter.identity: letter for letter in sorted(letters, key=lambda letter: -letter.offset)}
@@ -246,7 +246,7 @@ def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:
         b'{"session":"s%d","eventid":"cowrie.x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
         for n in range(250_000)
     ]
-    batches = [*FoldLines(LinesOfParts(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]
+    batches = [*MapLines(LinesOfParts(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]
 
     parts = [row for batch in batches for row in batch.to_pylist() if row["kind"] == Kind.READ]
     assert len(parts) > 3

@@ -17,7 +17,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, metadata, session_summaries
 from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.log_source import LineOptions
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
@@ -79,7 +79,7 @@ def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -
         size=BatchSize(lines=lines, seconds=1000),
     )
     decoder = LineDecoder(LineOptions(keeps_lines=True))
-    return loader.load(find_logs([str(path) for path in paths], decoder).contents, Unobserved())
+    return loader.load(find_logs([str(path) for path in paths], decoder).contents, NoLoadObserver())
 
 
 def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 from sqlalchemy import make_url, select
 
-from snapshots.adapters.sql.connection.temporary_server import NOBODY, trial_server
+from snapshots.adapters.sql.connection.temporary_server import SERVER_USER, trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import session_summaries
 from tests.mangle import LOGS
@@ -99,7 +99,7 @@ def restart(url: str, mode: str = "fast") -> None:
     server = shlex.split((data / "postmaster.opts").read_text())[0]
     control = str(Path(server).with_name("pg_ctl"))
     command = [control, "-D", str(data), "-w", "-m", mode, "-l", str(data.parent / "log"), "restart"]
-    user = NOBODY if os.geteuid() == 0 else None
+    user = SERVER_USER if os.geteuid() == 0 else None
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=data)
 
 

@@ -19,7 +19,7 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable
 from tests.journeys.conftest import OLD, Run
 from tests.journeys.test_follow import Follower, wait_for
 
-NOBODY = 65534
+SERVER_USER = 65534
 SESSIONS, EVENTS = 79, 472
 """What is in the log."""
 
@@ -83,7 +83,7 @@ def as_reader(file: Path, tmp_path: Path) -> Callable[..., tuple[str, str]]:
         told = json.dumps(
             [
                 f"sqlite:///{known}",
-                NOBODY if os.geteuid() == 0 else None,
+                SERVER_USER if os.geteuid() == 0 else None,
                 [(command.split(), f"sqlite:///{file}") for command in commands],
             ]
         )

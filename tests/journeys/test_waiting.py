@@ -132,9 +132,9 @@ def test_every_writer_gives_up_with_one_sentence(run: Run, logs: Path, tmp_path:
 
 def test_a_load_does_not_wait_for_what_can_never_succeed(run: Run, logs: Path, postgresql: str) -> None:
     """One sentence, at once."""
-    nowhere = make_url(postgresql).set(database="nowhere").render_as_string(hide_password=False)
+    no_address = make_url(postgresql).set(database="nowhere").render_as_string(hide_password=False)
 
-    code, _, err = run("load", logs, "--db", nowhere)
+    code, _, err = run("load", logs, "--db", no_address)
 
     assert (code, err.count("\n")) == (1, 1)
     assert 'database "nowhere" does not exist' in err

@@ -6,7 +6,7 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-class ThisProcess:
+class CurrentProcess:
     """
     This process, by a name that no other has until the machine is started anew, as far as the system tells.
 

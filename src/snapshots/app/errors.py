@@ -63,5 +63,5 @@ class SettingRefused(SnapshotsError):
     """A setting has a value that cannot be used."""
 
 
-class InvalidQuestion(SnapshotsError):
+class InvalidQuery(SnapshotsError):
     """A question makes no sense, or names what is no value of its kind."""

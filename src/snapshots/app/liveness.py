@@ -11,7 +11,7 @@ LATEST = 100
 """Among how many loads those are looked for that died; older ones count as dead for their silence."""
 
 
-class Presence(Protocol):
+class ProcessLiveness(Protocol):
     """Knows which process this is, and whether another one still runs."""
 
     @property
@@ -34,7 +34,7 @@ def begin_run(
     stores.runs.begin(run, kind, at=at, settings=settings)
 
 
-def begin_load(stores: Stores, run: str, presence: Presence, *, at: datetime) -> None:
+def begin_load(stores: Stores, run: str, presence: ProcessLiveness, *, at: datetime) -> None:
     """Begin a load, and end those whose processes are gone."""
     for record in stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD]):
         if record.state is RunState.RUNNING and presence.is_gone(record.settings.get("process", "")):

@@ -7,10 +7,10 @@ from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone
 
 T = TypeVar("T")
 
-PAUSES = (0.2, 0.5, 1.0, 2.0)
+BUSY_BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds before each retry after a conflict with another transaction, such as a deadlock."""
 
-PAUSES_WHILE_GONE = (1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
+CONNECTION_BACKOFF = (1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
 """Seconds before each retry while the server cannot be reached, such as during a restart."""
 
 LOCK_TIMEOUT_SECONDS = 600
@@ -24,7 +24,7 @@ def ignore(_sentence: str) -> None:
     """Drop a message."""
 
 
-def patiently(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[str], None] = ignore) -> T:
+def retry(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[str], None] = ignore) -> T:
     """
     Call *act*, and retry it with bounded backoff after transient errors.
 
@@ -38,7 +38,7 @@ def patiently(act: Callable[[], T], rest: Callable[[float], None], tell: Callabl
         StoreBusy: The last retry also met a conflict.
         StoreGone: The last retry could not reach the database either.
     """
-    pauses = {StoreBusy: iter(PAUSES), StoreGone: iter(PAUSES_WHILE_GONE)}
+    pauses = {StoreBusy: iter(BUSY_BACKOFF), StoreGone: iter(CONNECTION_BACKOFF)}
     waited, is_told = 0.0, False
     while True:
         try:
@@ -50,7 +50,7 @@ def patiently(act: Callable[[], T], rest: Callable[[float], None], tell: Callabl
             if pause is None:
                 raise
             if waited >= REPORT_AFTER and not is_told:
-                left = sum(PAUSES_WHILE_GONE) - waited
+                left = sum(CONNECTION_BACKOFF) - waited
                 tell(f"{error}; retrying for up to {left:,.0f} s")
                 is_told = True
             rest(pause)

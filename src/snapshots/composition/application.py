@@ -15,7 +15,7 @@ from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.iporigin import bundled_types
-from snapshots.adapters.intel.open_table import Wish, open_table, tables_below
+from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
 from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.connection.sqlite_file import identities_of
 from snapshots.adapters.sql.connection.temporary_server import trial_server
@@ -23,7 +23,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
 from snapshots.adapters.telemetry.metrics import MetricsFile
 from snapshots.app.admin.copying import CopyObserver, TableCopied
-from snapshots.app.enrich.inventory import LookedUp, Told
+from snapshots.app.enrich.inventory import LookedUp, ProgressCallback
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NothingToRead, SettingRefused
 from snapshots.app.load.batch import LoadReport
@@ -77,10 +77,12 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return found
 
     def import_table(
-        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: Told
+        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: ProgressCallback
     ) -> tuple[str, int, LookedUp]:
-        source = open_table(path, Wish(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None))
-        return source.build.label, source.unread, container.keeper().import_table(source, told)
+        source = open_table(
+            path, ImportOptions(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None)
+        )
+        return source.build.label, source.unread, container.inventory_service().import_table(source, told)
 
     database = container.database()
     own = partial(identities_of, database.engine.url)
@@ -92,12 +94,12 @@ def open_application(settings: Settings) -> Iterator[Application]:
             follow=follow,
             find_logs=find,
             reports=container.reports(),
-            questions=container.questions(),
+            session_queries=container.session_queries(),
             overview=container.overview(),
             page=partial(page_of, version=version("snapshots")),
             changes=container.changes(),
             inventory=container.inventory_reports(),
-            keeper=container.keeper(),
+            inventory_service=container.inventory_service(),
             letters=container.letters(),
             events=container.events(),
             backfill=container.backfill(),

@@ -9,17 +9,17 @@ from pathlib import Path
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import new_run
 from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
-from snapshots.adapters.process import ThisProcess
+from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.backfill import SparkBackfill
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
 from snapshots.adapters.sql.adopt.part_database import make_beginning, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.backfill.batch_runner import Unwatched
+from snapshots.app.backfill.batch_runner import NoProgress
 from snapshots.app.errors import SettingRefused
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.cluster import FleetInput
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.logs import DeadLetter
 from snapshots.composition.spark_worker import judge_span, judged_rows, rows_of_part, store_part
 from snapshots.composition.wiring import Container
@@ -55,7 +55,7 @@ class SparkFleet:
         with _beginning(facts_db) as beginning, spark_session(self._master, self._spark) as spark:
             job = SparkLoad(spark, source, LinesOfParts(source.options), [*files, beginning])
             return job.into_folder(
-                new_run(), to, partial(rows_of_part, (self._settings, beginning)), session_columns(), ThisProcess()
+                new_run(), to, partial(rows_of_part, (self._settings, beginning)), session_columns(), CurrentProcess()
             )
 
     def backfill(self, at: str, *, facts_db: str | None) -> Mapping[str, int]:
@@ -68,7 +68,7 @@ class SparkFleet:
         with _beginning(facts_db) as beginning, spark_session(self._master, self._spark) as spark:
             job = SparkBackfill(spark, [*files, beginning])
             judged = partial(judged_rows, (self._settings, beginning))
-            return job.in_folder(new_run(), at, judged, session_columns(), ThisProcess())
+            return job.in_folder(new_run(), at, judged, session_columns(), CurrentProcess())
 
 
 def _is_database(to: str, facts_db: str | None) -> bool:
@@ -97,7 +97,7 @@ def _backfill_database(job: SparkBackfill, settings: Settings) -> Mapping[str, i
         return job.in_database(run, spans, partial(judge_span, settings))
 
     try:
-        report = backfill.run(Unwatched(), beside=beside)
+        report = backfill.run(NoProgress(), beside=beside)
     finally:
         database.close()
     sealed = {f"sealed:{method.value}": count for method, count in report.sealed.items()}
@@ -121,7 +121,7 @@ def _load_into_database(job: SparkLoad, settings: Settings) -> LoadReport:
         with database.transaction():
             pass  # makes the tables of a new database, and refuses those of another version
         store = partial(store_part, settings)
-        return container.loader().load_by(lambda run: job.into_database(run, store, keep), Unobserved())
+        return container.loader().load_by(lambda run: job.into_database(run, store, keep), NoLoadObserver())
     finally:
         database.close()
 

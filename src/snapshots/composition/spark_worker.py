@@ -16,21 +16,21 @@ from dependency_injector import providers
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import pause
 from snapshots.adapters.sql.adopt.part_database import put_rows, rows_in
-from snapshots.app.backfill.batch_runner import Unwatched
-from snapshots.app.load.batch import SELDOM, LoadReport, ReadSession
+from snapshots.app.backfill.batch_runner import NoProgress
+from snapshots.app.load.batch import GC_THRESHOLDS, LoadReport, ReadSession
 from snapshots.app.load.cluster import Files, Row
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.sessions import Span
 from snapshots.composition.wiring import Container
 
 
 def store_part(settings: Settings, run: str, sessions: Iterator[ReadSession], files: Files) -> LoadReport:
     """Store sessions in the database of the settings."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
     container = Container(settings=_here(settings, files))
     report = LoadReport(run=run)
     try:
-        for step in container.loader().store(run, sessions, Unobserved()):
+        for step in container.loader().store(run, sessions, NoLoadObserver()):
             report += step
     finally:
         _leave(container)
@@ -54,7 +54,7 @@ def rows_of_part(
     with _part(own, files) as container:
         put_rows(container.database(), held)
         loader = container.loader()
-        loader.load_by(lambda name: loader.store(name, sessions, Unobserved()), Unobserved(), run=run)
+        loader.load_by(lambda name: loader.store(name, sessions, NoLoadObserver()), NoLoadObserver(), run=run)
         yield from rows_in(container.database())
 
 
@@ -65,13 +65,13 @@ def judged_rows(
     with _part(own, files) as container:
         put_rows(container.database(), held)
         container.naming.override(providers.Object(lambda: run))
-        container.backfill().run(Unwatched(), again=True)
+        container.backfill().run(NoProgress(), again=True)
         yield from rows_in(container.database())
 
 
 def judge_span(settings: Settings, run: str, span: Span, files: Files) -> Mapping[str, int]:
     """Judge the sessions of a span in the database of the settings."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
     container = Container(settings=_here(settings, files))
     try:
         return container.backfill().judge_span(run, span, pause)
@@ -82,7 +82,7 @@ def judge_span(settings: Settings, run: str, span: Span, files: Files) -> Mappin
 @contextmanager
 def _part(own: tuple[Settings, str], files: Files) -> Iterator[Container]:
     """Open a database of the part's own, with what it begins with, and remove it at the end of the block."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
     settings, beginning = own
     with tempfile.TemporaryDirectory(prefix="snapshots-part-") as folder:
         path = Path(folder) / "part.db"

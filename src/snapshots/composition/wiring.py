@@ -13,34 +13,34 @@ from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
-from snapshots.adapters.intel.source_registry import SourceShelf
-from snapshots.adapters.process import ThisProcess
+from snapshots.adapters.intel.source_registry import FileSourceRegistry
+from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.sql.adopt.adoption import SqlAdoption
 from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.queries.reports import SqlReports
-from snapshots.adapters.sql.queries.session_queries import SqlQuestions
+from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.adapters.sql.server_clock import ServerClock
 from snapshots.adapters.telemetry.logs import warn
 from snapshots.app.admin.corrections import AuditedChanges
-from snapshots.app.backfill.batch_runner import Steering
+from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.improve import ImproveSnapshots
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.run import BackfillSnapshots
 from snapshots.app.backfill.undo import UndoRun
-from snapshots.app.backfill.worker import SPAN, FarEnd
+from snapshots.app.backfill.worker import SPAN, ParallelWorker
 from snapshots.app.enrich.address_recovery import AddressFinder
-from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
-from snapshots.app.enrich.inventory import InventoryKeeper
+from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
+from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.load.dead_letter_replay import DeadLetterOffice
+from snapshots.app.load.dead_letter_replay import DeadLetterQueue
 from snapshots.app.load.follow import DeltaLoader
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.stored_events import KeptEvents
+from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.database import Clock
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.queries.overview import OverviewMaker
@@ -59,7 +59,7 @@ def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
     return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
 
 
-def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int) -> FarEnd:
+def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int) -> ParallelWorker:
     """Return what helps where the database lets two write at once."""
 
     @contextmanager
@@ -74,16 +74,16 @@ def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int)
 
     is_possible = database.engine.dialect.name == "postgresql"
     executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
-    return FarEnd(executor, own, clock=clock, stopwatch=stopwatch, span=span)
+    return ParallelWorker(executor, own, clock=clock, stopwatch=stopwatch, span=span)
 
 
-def _shelf(settings: Settings) -> SourceShelf:
-    return SourceShelf(settings.mmdb, warn)
+def _source_registry(settings: Settings) -> FileSourceRegistry:
+    return FileSourceRegistry(settings.mmdb, warn)
 
 
-def _reader(settings: Settings, shelf: SourceShelf) -> AsOfReader:
+def _reader(settings: Settings, source_registry: FileSourceRegistry) -> AsOfReader:
     """Trust the operator's files first, then what was imported, then what comes with the program."""
-    names = [source.build.name for source in shelf.current()]
+    names = [source.build.name for source in source_registry.current()]
     own = len(settings.mmdb)
     return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
 
@@ -157,12 +157,16 @@ class Container(containers.DeclarativeContainer):
         policy=providers.Singleton(wait_policy, settings=settings),
     )
     clock = providers.Singleton(ServerClock, database=database, own=own_clock)
-    shelf = providers.Singleton(_shelf, settings=settings)
-    reader = providers.Singleton(_reader, settings=settings, shelf=shelf)
+    source_registry = providers.Singleton(_source_registry, settings=settings)
+    reader = providers.Singleton(_reader, settings=settings, source_registry=source_registry)
     policy = providers.Singleton(_policy, settings=settings)
     freshness = providers.Singleton(_freshness, settings=settings)
     lookups = providers.Singleton(
-        Lookups, shelf=shelf, reader=reader, clock=clock, facts_in=providers.Object(facts_in_document)
+        Lookups,
+        source_registry=source_registry,
+        reader=reader,
+        clock=clock,
+        facts_in=providers.Object(facts_in_document),
     )
     service = providers.Singleton(
         SnapshotService, database=database, lookups=lookups, reader=reader, policy=policy, clock=clock
@@ -170,12 +174,14 @@ class Container(containers.DeclarativeContainer):
     finder = providers.Singleton(
         AddressFinder, event_in=providers.Object(_event_in), addresses_in=providers.Object(addresses_in_document)
     )
-    settling = providers.Singleton(Settling, service=service, finder=finder)
-    completion = providers.Singleton(LateCompletion, database=database, settling=settling, clock=clock, new_run=naming)
+    verdict_applier = providers.Singleton(VerdictApplier, service=service, finder=finder)
+    completion = providers.Singleton(
+        LateCompletion, database=database, verdict_applier=verdict_applier, clock=clock, new_run=naming
+    )
     health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
     span = providers.Object(SPAN)
     steering = providers.Singleton(
-        Steering,
+        BatchRunner,
         database=database,
         health=health,
         clock=clock,
@@ -186,7 +192,7 @@ class Container(containers.DeclarativeContainer):
         BackfillSnapshots,
         database=database,
         service=service,
-        settling=settling,
+        verdict_applier=verdict_applier,
         steering=steering,
         clock=clock,
         stopwatch=providers.Object(stopwatch),
@@ -204,8 +210,8 @@ class Container(containers.DeclarativeContainer):
         new_run=naming,
     )
     undo = providers.Singleton(UndoRun, database=database, steering=steering, clock=clock, new_run=naming)
-    keeper = providers.Singleton(
-        InventoryKeeper,
+    inventory_service = providers.Singleton(
+        InventoryService,
         database=database,
         lookups=lookups,
         completion=completion,
@@ -213,7 +219,7 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
         new_run=naming,
     )
-    presence = providers.Singleton(ThisProcess)
+    presence = providers.Singleton(CurrentProcess)
     loader = providers.Singleton(
         BulkLoader,
         database=database,
@@ -240,13 +246,13 @@ class Container(containers.DeclarativeContainer):
         tell=providers.Object(warn),
     )
     letters = providers.Singleton(
-        DeadLetterOffice, database=database, loader=loader, parts_of=providers.Object(_parts_of)
+        DeadLetterQueue, database=database, loader=loader, parts_of=providers.Object(_parts_of)
     )
-    events = providers.Singleton(KeptEvents, database=database, event_in=providers.Object(_line_in))
+    events = providers.Singleton(StoredEvents, database=database, event_in=providers.Object(_line_in))
     changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)
     adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
     inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
-    questions = providers.Singleton(SqlQuestions, database=database, clock=clock)
+    session_queries = providers.Singleton(SqlSessionQueries, database=database, clock=clock)
     reports = providers.Singleton(
         SqlReports,
         database=database,
@@ -255,5 +261,5 @@ class Container(containers.DeclarativeContainer):
         clock=clock,
     )
     overview = providers.Singleton(
-        OverviewMaker, reports=reports, questions=questions, inventory=inventory_reports, clock=clock
+        OverviewMaker, reports=reports, session_queries=session_queries, inventory=inventory_reports, clock=clock
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.adapters.cowrie.lines.behaviour_fields import TELLING
+from snapshots.adapters.cowrie.lines.behaviour_fields import TRAIT_READERS
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.ports.log_source import LineOptions, LogEvent
 from snapshots.domain.session.behaviour import Behaviour, Trait
@@ -81,7 +81,7 @@ anything = st.recursive(
 NAMES = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
 
 
-@given(st.sampled_from(sorted(TELLING)), st.dictionaries(st.sampled_from(NAMES), anything))
+@given(st.sampled_from(sorted(TRAIT_READERS)), st.dictionaries(st.sampled_from(NAMES), anything))
 def test_whatever_an_attacker_writes_is_read_or_left_out(event: str, fields: dict[str, Any]) -> None:
     """Of any type and any length; and what is kept is a text that both databases take."""
     for texts in behaviour(event, keeps_passwords=True, **fields).said.values():

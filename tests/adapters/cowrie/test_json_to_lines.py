@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.json_to_lines import LONGEST_JUNK, Unfolded, is_folded
+from snapshots.adapters.cowrie.lines.json_to_lines import LONGEST_JUNK, JsonLines, is_json_document
 from snapshots.app.ports.log_source import BadLine, Layout, LineOptions, LogEvent, Reason
 
 EVENTS = [
@@ -83,7 +83,7 @@ def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes]
 )
 def test_a_log_of_cowrie_is_read_by_lines(beginning: bytes) -> None:
     """Though an attacker types what looks like a wrapping."""
-    assert not is_folded(beginning)
+    assert not is_json_document(beginning)
 
 
 def test_the_layout_may_be_said(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_layout_may_be_said(tmp_path: Path) -> None:
 
 
 def unfolded(text: bytes, *, longest: int = 1000, size: int = 7) -> list[bytes]:
-    stream = Unfolded(BufferedReader(BytesIO(text)), longest)
+    stream = JsonLines(BufferedReader(BytesIO(text)), longest)
     assert stream.readable()
     found = b""
     while chunk := stream.read1(size):

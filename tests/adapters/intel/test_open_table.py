@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.adapters.intel.open_table import Wish, open_again, open_table, tables_below
+from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table, tables_below
 from snapshots.adapters.intel.ranges import RangeSource, Row
-from snapshots.adapters.intel.source_registry import SourceShelf
+from snapshots.adapters.intel.source_registry import FileSourceRegistry
 from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
@@ -21,7 +21,7 @@ from tests.strategies import NOON
 from tests.tables import mmdb
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
-TOR = Wish(as_of=DAY, ip_type=IpType.TOR)
+TOR = ImportOptions(as_of=DAY, ip_type=IpType.TOR)
 BUILD = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="x")
 
 
@@ -30,7 +30,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def facts(path: Path, wish: Wish, *addresses: str) -> list[IpFacts | None]:
+def facts(path: Path, wish: ImportOptions, *addresses: str) -> list[IpFacts | None]:
     found = open_table(path, wish).look_up([IpAddress(text) for text in addresses])
     return [found.get(IpAddress(text)) for text in addresses]
 
@@ -61,16 +61,16 @@ def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
     )
     countries = write(tmp_path / "cc.20260301.csv", "1.0.0.0,1.0.0.255,au\n1.0.1.0,1.0.1.255,ZZ\n")
 
-    assert facts(networks, Wish(), "1.0.0.9", "1.1.1.1", "2a00::1", "1.9.0.1", "1.8.0.1") == [
+    assert facts(networks, ImportOptions(), "1.0.0.9", "1.1.1.1", "2a00::1", "1.9.0.1", "1.8.0.1") == [
         IpFacts(asn=13335, organization="Cloudflare, Inc."),
         IpFacts(asn=64500),
         IpFacts(asn=4_200_000_000, organization="Big"),
         None,
         None,
     ]
-    assert facts(countries, Wish(), "1.0.0.9", "1.0.1.9") == [IpFacts(country="AU"), None]
-    assert open_table(networks, Wish()).build.label == "asn@2026-03-01"
-    assert open_table(networks, Wish(name="My Table", as_of=NOON)).build.name == "my-table"
+    assert facts(countries, ImportOptions(), "1.0.0.9", "1.0.1.9") == [IpFacts(country="AU"), None]
+    assert open_table(networks, ImportOptions()).build.label == "asn@2026-03-01"
+    assert open_table(networks, ImportOptions(name="My Table", as_of=NOON)).build.name == "my-table"
 
 
 def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
@@ -88,17 +88,17 @@ def test_a_date_that_nobody_says_is_asked_for(tmp_path: Path) -> None:
     """Every fact needs one."""
     path = write(tmp_path / "asn.csv", "1.0.0.0,1.0.0.255,1\n")
     with pytest.raises(SettingRefused, match="say --as-of"):
-        open_table(path, Wish())
+        open_table(path, ImportOptions())
     path = write(tmp_path / "asn-2026-02-31.csv", "1.0.0.0,1.0.0.255,1\n")
     with pytest.raises(SettingRefused, match="no date in its name"):
-        open_table(path, Wish())
+        open_table(path, ImportOptions())
 
 
 @pytest.mark.parametrize("content", ["", "hello\nworld\n", "1.2.3.4\n", "a,b,c\nd,e,f\n", "\x00\x01\x02,,,"])
 def test_what_is_no_table_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
     """A list without its type is none either."""
     with pytest.raises(SourceUnreadable, match="neither an MMDB file nor a table of ranges"):
-        open_table(write(tmp_path / "x-2026-03-01.txt", content), Wish())
+        open_table(write(tmp_path / "x-2026-03-01.txt", content), ImportOptions())
 
 
 def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_no_content_raises_anything_else(tmp_path: Path, lines: list[bytes]) -> 
     """Whatever stands in a file: a table, or a sentence."""
     path = tmp_path / "any-2026-03-01.csv"
     path.write_bytes(b"\n".join([*lines, b"1.0.0.0,1.0.0.9,5"]))
-    for wish in (Wish(), TOR):
+    for wish in (ImportOptions(), TOR):
         try:
             source = open_table(path, wish)
         except (SourceUnreadable, SettingRefused):
@@ -130,10 +130,10 @@ def test_ten_thousand_odd_addresses_raise_nothing(tmp_path: Path) -> None:
     odd += [IpAddress.parse(":".join(f"{random.getrandbits(16):x}" for _ in range(8))) for _ in range(5000)]
     table = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,200.0.0.255,1\n2000::,3000::,2\n")
     sources = [
-        open_table(table, Wish()),
+        open_table(table, ImportOptions()),
         open_table(write(tmp_path / "l.txt", "0.0.0.0/0\n::/0\n"), TOR),
-        open_table(mmdb(tmp_path / "m.mmdb", {"8.8.0.0/16": {"asn": 1}}), Wish()),
-        *SourceShelf([], print).current(),
+        open_table(mmdb(tmp_path / "m.mmdb", {"8.8.0.0/16": {"asn": 1}}), ImportOptions()),
+        *FileSourceRegistry([], print).current(),
     ]
 
     for source in sources:
@@ -174,9 +174,9 @@ def test_a_folder_is_searched_for_tables(tmp_path: Path) -> None:
 def test_a_registered_file_is_opened_again_only_if_it_is_the_same(tmp_path: Path) -> None:
     """Another content under its path would answer for a build that it is not."""
     opened = [
-        open_table(write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n"), Wish()),
+        open_table(write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n"), ImportOptions()),
         open_table(write(tmp_path / "t.txt", "1.0.0.0/24\n"), TOR),
-        open_table(mmdb(tmp_path / "m.mmdb", {"1.0.0.0/24": {"asn": 1}}), Wish(name="mine")),
+        open_table(mmdb(tmp_path / "m.mmdb", {"1.0.0.0/24": {"asn": 1}}), ImportOptions(name="mine")),
     ]
     address = IpAddress("1.0.0.1")
     for source in opened:
@@ -192,40 +192,40 @@ def test_a_file_that_is_replaced_is_opened_anew_and_a_broken_one_is_not(tmp_path
     """A half-written file leaves the old one in use, with one warning."""
     path = mmdb(tmp_path / "geo.mmdb", {"1.0.0.0/24": {"asn": 1}})
     told: list[str] = []
-    shelf = SourceShelf([path], told.append)
+    source_registry = FileSourceRegistry([path], told.append)
     address = IpAddress("1.0.0.1")
-    assert shelf.current()[0].look_up([address])[address].asn == 1
+    assert source_registry.current()[0].look_up([address])[address].asn == 1
 
     whole = mmdb(tmp_path / "new.mmdb", {"1.0.0.0/24": {"asn": 2}}).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     for _ in range(3):
-        assert shelf.current()[0].look_up([address])[address].asn == 1
+        assert source_registry.current()[0].look_up([address])[address].asn == 1
     assert len(told) == 1
     assert "stays in use" in told[0]
     path.unlink()
-    assert shelf.current()[0].look_up([address])[address].asn == 1
+    assert source_registry.current()[0].look_up([address])[address].asn == 1
 
     path.write_bytes(whole)
-    assert shelf.current()[0].look_up([address])[address].asn == 2
+    assert source_registry.current()[0].look_up([address])[address].asn == 2
 
 
 def test_a_registered_build_whose_file_is_gone_is_told_once(tmp_path: Path) -> None:
     """What it said is stored; only new addresses lack it."""
     path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n")
-    build = open_table(path, Wish()).build
+    build = open_table(path, ImportOptions()).build
     told: list[str] = []
-    shelf = SourceShelf([], told.append)
-    bundled = shelf.current()[0]
-    assert shelf.open(bundled.build) is bundled
+    source_registry = FileSourceRegistry([], told.append)
+    bundled = source_registry.current()[0]
+    assert source_registry.open(bundled.build) is bundled
 
     path.unlink()
 
-    assert [shelf.open(build), shelf.open(build)] == [None, None]
+    assert [source_registry.open(build), source_registry.open(build)] == [None, None]
     assert len(told) == 1
-    assert shelf.open(BUILD) is None  # an older version of what comes with the program
+    assert source_registry.open(BUILD) is None  # an older version of what comes with the program
 
 
 def test_a_missing_file_of_the_settings_is_an_error(tmp_path: Path) -> None:
     """There is no older one to go on with."""
     with pytest.raises(SourceUnreadable, match="cannot be read"):
-        SourceShelf([tmp_path / "none.mmdb"], print).current()
+        FileSourceRegistry([tmp_path / "none.mmdb"], print).current()

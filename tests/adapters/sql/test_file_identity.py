@@ -15,7 +15,7 @@ from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreReplaced, StoreUnavailable
 from snapshots.app.ports.runs import RunKind
-from tests.cowrieprocessor import Ancestor
+from tests.cowrieprocessor import AdoptableSchema
 from tests.strategies import NOON
 
 
@@ -185,7 +185,7 @@ def test_an_adoption_whose_file_lost_its_name_is_no_success(tmp_path: Path, lose
     file = tmp_path / "theirs.db"
     with closing(SqlDatabase(f"sqlite:///{file}")) as database:
         with database.changing_tables() as connection:
-            Ancestor(dialect="sqlite").make(connection)
+            AdoptableSchema(dialect="sqlite").make(connection)
         adoption = SqlAdoption(database, SystemClock())
         adoption.adopt(widen=False)
         lose(file)

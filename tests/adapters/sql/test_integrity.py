@@ -152,7 +152,7 @@ def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) 
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
         stores.open_sessions.settle([opened(stores)], run="b", settled_at=NOON + DAY)
         stores.runs.end("b", RunState.DONE, at=NOON)
-        stores.undoing.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
+        stores.run_undo.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
         stores.open_sessions.settle([opened(stores)], run="again", settled_at=NOON + DAY)
 
     assert violations(database) == []

@@ -12,12 +12,12 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS
-from snapshots.app.backfill.batch_runner import Pace
+from snapshots.app.backfill.batch_runner import Throttle
 from snapshots.app.ports.sessions import OpenCase
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
-from tests.app.backfill.test_batch_runner import Told
-from tests.cowrieprocessor import Ancestor, put_session
+from tests.app.backfill.test_batch_runner import RecordedProgress
+from tests.cowrieprocessor import AdoptableSchema, put_session
 from tests.strategies import NOON
 
 SESSIONS, BATCH = 3000, 500
@@ -55,7 +55,7 @@ def put_ours(container: Container) -> None:
 def put_theirs(container: Container) -> None:
     engine = create_engine(container.settings().db)
     with engine.begin() as connection:
-        Ancestor(dialect=connection.dialect.name).make(connection)
+        AdoptableSchema(dialect=connection.dialect.name).make(connection)
         for n in range(SESSIONS):
             put_session(connection, f"{n:012x}", source_ip=address(n))
     engine.dispose()
@@ -79,14 +79,14 @@ def address(n: int) -> str:
 
 
 @contextmanager
-def plans(database: SqlDatabase, which: re.Pattern[str]) -> Iterator[list[str]]:
+def plans(database: SqlDatabase, session_filter: re.Pattern[str]) -> Iterator[list[str]]:
     """Collect the plans of some statements."""
     found: list[str] = []
 
     def explain(
         connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
     ) -> None:
-        if not which.match(statement) or many:
+        if not session_filter.match(statement) or many:
             return
         prefix = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
         cursor = connection.connection.cursor()
@@ -102,7 +102,7 @@ def plans(database: SqlDatabase, which: re.Pattern[str]) -> Iterator[list[str]]:
 def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
     """However many there are: reading all of them for each batch, a long backfill would never end."""
     with plans(container.database(), CHANGES) as found:
-        report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+        report = container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
     assert report.judged == SESSIONS
     assert len(found) >= SESSIONS // BATCH
@@ -114,7 +114,7 @@ def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
 def test_sessions_that_nobody_judged_come_from_their_index(container: Container) -> None:
     """On SQLite, even where the statistics say that all of them are such, as they do before the first backfill."""
     with plans(container.database(), PAGES) as pages, plans(container.database(), ROWS) as rows:
-        container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+        container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
     assert min(len(pages), len(rows)) >= SESSIONS // BATCH
     assert [plan for plan in pages if INDEX_OF_UNJUDGED_ROWS not in plan] == []
@@ -125,7 +125,7 @@ def test_sessions_that_nobody_judged_come_from_their_index(container: Container)
 def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -> None:
     """On PostgreSQL: in the order of their names each is in another block, which is read and written for it alone."""
     with plans(container.database(), WALKS) as found:
-        container.backfill().run(Told(), pace=Pace(batch_size=BATCH // 10))
+        container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH // 10))
 
     assert len(found) >= SESSIONS // BATCH
     assert [plan for plan in found if "Tid Range Scan" not in plan] == []
@@ -134,11 +134,11 @@ def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -
 @pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
 def test_few_sessions_that_nobody_judged_come_by_their_names(container: Container) -> None:
     """A large table is not read for them."""
-    container.backfill().run(Told())
+    container.backfill().run(RecordedProgress())
     container.database().refresh_statistics()  # as the command does; the server does it whenever it likes
     put_copy(container.database(), "new")
     with plans(container.database(), WALKS) as walks, plans(container.database(), NAMES) as found:
-        report = container.backfill().run(Told())
+        report = container.backfill().run(RecordedProgress())
 
     assert (report.judged, walks) == (1, [])
     assert any("ix_session_summaries_unjudged" in plan for plan in found)
@@ -157,13 +157,13 @@ def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
         nonlocal asked
         asked += 1
         real = found(rows, after, run=run, limit=limit)
-        return real._replace(which=false()) if real is not None and asked == 1 else real
+        return real._replace(condition=false()) if real is not None and asked == 1 else real
 
     monkeypatch.setattr(UnjudgedRows, "page", page)
     with container.database().transaction() as stores:
-        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", silent_since=NOON, after="")
+        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", stale_before=NOON, after="")
     asked = 0
-    report = container.backfill().run(Told(), pace=Pace(batch_size=BATCH))
+    report = container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
     assert first is not None
     assert first[1] != f"{0:012x}"

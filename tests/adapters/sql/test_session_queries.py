@@ -14,16 +14,16 @@ from sqlalchemy import create_engine
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
-from snapshots.adapters.sql.queries.session_queries import SqlQuestions
-from snapshots.app.errors import InvalidQuestion
+from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     Group,
     Key,
-    SessionLine,
+    NetworkTime,
+    SessionFilter,
+    SessionRow,
     Span,
-    Tense,
-    Which,
     every_address,
     every_line,
 )
@@ -39,7 +39,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from snapshots.domain.snapshot.verdict_cache import EVER
 from tests.adapters.sql.test_query_plans import plans
-from tests.cowrieprocessor import Ancestor, put_session
+from tests.cowrieprocessor import AdoptableSchema, put_session
 from tests.fakes import FixedClock
 from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 
@@ -120,7 +120,7 @@ def clear(database: SqlDatabase) -> None:
         stores.audit.prune(NOON + 1000 * DAY, run="r", made_at=NOON)
 
 
-def counted(lines: Sequence[SessionLine], keys: Sequence[Key]) -> Counter[tuple[str | None, ...]]:
+def counted(lines: Sequence[SessionRow], keys: Sequence[Key]) -> Counter[tuple[str | None, ...]]:
     """Count sessions by keys, one after the other."""
     found: Counter[tuple[str | None, ...]] = Counter()
     for line in lines:
@@ -132,7 +132,7 @@ def counted(lines: Sequence[SessionLine], keys: Sequence[Key]) -> Counter[tuple[
 
 def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDatabase) -> None:
     """By whatever key, in whatever span, with whatever filter."""
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(
@@ -145,23 +145,23 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
         clear(database)
         put(database, found)
         since, until = (None if hour is None else NOON + timedelta(hours=hour) for hour in span)
-        every = list(every_line(questions, Which(), page=page))
+        every = list(every_line(session_queries, SessionFilter(), page=page))
         assert [line.session_id for line in every] == [
             name for _, name in sorted(((made[0], f"s{n}") for n, made in enumerate(found)), reverse=True)
         ]
         within = [line for line in every if is_within(line, since, until)]
-        which = Which(since=since, until=until)
-        assert list(every_line(questions, which, page=page)) == within
+        session_filter = SessionFilter(since=since, until=until)
+        assert list(every_line(session_queries, session_filter, page=page)) == within
 
-        groups = questions.groups(which, keys, top=99, with_addresses=True)
+        groups = session_queries.groups(session_filter, keys, top=99, with_addresses=True)
         expected = counted(within, keys)
         assert {group.values: group.sessions for group in groups} == expected
         assert [group.sessions for group in groups] == sorted(expected.values(), reverse=True)
-        assert questions.groups(which, keys, top=1, with_addresses=True) == groups[:1]
+        assert session_queries.groups(session_filter, keys, top=1, with_addresses=True) == groups[:1]
         for group in groups:
             values = dict(zip(keys, group.values, strict=True))
-            only = Which(since=since, until=until, values={key: [value] for key, value in values.items()})
-            own = list(every_line(questions, only))
+            only = SessionFilter(since=since, until=until, values={key: [value] for key, value in values.items()})
+            own = list(every_line(session_queries, only))
             assert len(own) == group.sessions
             assert group.addresses == len({line.source_ip for line in own})
             methods = Counter(line.method for line in own)
@@ -172,12 +172,12 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
             times = [line.first_event_at for line in own if line.first_event_at is not None]
             assert (group.first_seen, group.last_seen) == (min(times), max(times))
         sizes = Counter(counted(within, keys[:1]).values())
-        assert questions.concentration(which, keys[0]) == Concentration.of(sizes)
+        assert session_queries.concentration(session_filter, keys[0]) == Concentration.of(sizes)
 
     check()
 
 
-def is_within(line: SessionLine, since: datetime | None, until: datetime | None) -> bool:
+def is_within(line: SessionRow, since: datetime | None, until: datetime | None) -> bool:
     at = line.first_event_at
     return at is not None and (since is None or at >= since) and (until is None or at < until)
 
@@ -185,9 +185,12 @@ def is_within(line: SessionLine, since: datetime | None, until: datetime | None)
 def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
     """In UTC; the first of March 2026 is a Sunday, so it is in the week before the second."""
     put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
-    told = {span: [(g.values[0], g.sessions) for g in questions.groups(Which(), [span], top=9)] for span in Span}
+    told = {
+        span: [(g.values[0], g.sessions) for g in session_queries.groups(SessionFilter(), [span], top=9)]
+        for span in Span
+    }
 
     assert told == {
         Span.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
@@ -200,34 +203,40 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
 def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
     """The snapshot says one network, the inventory another by now."""
     put(database, [(-1, HOME, None, snapshot(asn=1, country="DE"), [], None)])
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
-    then, now = (questions.groups(Which(tense=tense), [Key.ASN], top=9)[0] for tense in Tense)
+    then, now = (
+        session_queries.groups(SessionFilter(network_time=network_time), [Key.ASN], top=9)[0]
+        for network_time in NetworkTime
+    )
 
     assert (then.values, then.name) == (("1",), None)
     assert (now.values, now.name) == (("9",), "Nine")
-    was_german = Which(tense=Tense.NOW, values={Key.COUNTRY: ["de"]})
-    (line,) = questions.lines(was_german, limit=9).lines
+    was_german = SessionFilter(network_time=NetworkTime.NOW, values={Key.COUNTRY: ["de"]})
+    (line,) = session_queries.lines(was_german, limit=9).lines
     assert (line.asn, line.country, line.method, line.enrichment_at) == (9, "NL", None, None)
-    assert [group.values for group in questions.groups(was_german, [Key.ASN], top=9)] == [("9",)]
-    assert questions.lines(Which(tense=Tense.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines == []
+    assert [group.values for group in session_queries.groups(was_german, [Key.ASN], top=9)] == [("9",)]
+    assert (
+        session_queries.lines(SessionFilter(network_time=NetworkTime.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines
+        == []
+    )
 
 
 def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDatabase) -> None:
     """The facts of the inventory are of NOON: nothing is known of now for an attack at that moment or later."""
     attacks: list[Made] = [(hour, HOME, None, snapshot(asn=1, country="DE"), [], None) for hour in (-1, 0, 5)]
     put(database, [*attacks, (0, OTHER, None, snapshot(asn=3, country="FR"), [], None)])
-    questions = SqlQuestions(database, FixedClock())
-    now = Which(tense=Tense.NOW)
+    session_queries = SqlSessionQueries(database, FixedClock())
+    now = SessionFilter(network_time=NetworkTime.NOW)
 
-    assert [(group.values, group.sessions) for group in questions.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
-    assert questions.concentration(now, Key.COUNTRY).total == 1
-    assert [line.asn for line in questions.lines(now, limit=9).lines] == [9], "the others are left out"
-    assert [group.sessions for group in questions.groups(now, [Span.MONTH], top=9)] == [1]
-    assert questions.count_not_current(now, [Key.ASN]) == (3, 0)
-    assert questions.count_not_current(now, []) == (3, 0)
-    assert questions.count_not_current(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == (0, 0)
-    assert questions.count_not_current(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == (2, 0)
+    assert [(group.values, group.sessions) for group in session_queries.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
+    assert session_queries.concentration(now, Key.COUNTRY).total == 1
+    assert [line.asn for line in session_queries.lines(now, limit=9).lines] == [9], "the others are left out"
+    assert [group.sessions for group in session_queries.groups(now, [Span.MONTH], top=9)] == [1]
+    assert session_queries.count_not_current(now, [Key.ASN]) == (3, 0)
+    assert session_queries.count_not_current(now, []) == (3, 0)
+    assert session_queries.count_not_current(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == (0, 0)
+    assert session_queries.count_not_current(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -241,15 +250,15 @@ def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_t
         said = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
         facts = current(replace(snapshot(asn=9), ip_type=ip_type))
         stores.inventory.learn([said], {}, {HOME: facts}, learned_at=NOON)
-    now = Which(tense=Tense.NOW)
+    now = SessionFilter(network_time=NetworkTime.NOW)
     found = {}
     for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):
         clock = FixedClock(NOON + age)
-        questions = SqlQuestions(database, clock)
-        groups = questions.groups(now, [Key.IP_TYPE], top=9)
+        session_queries = SqlSessionQueries(database, clock)
+        groups = session_queries.groups(now, [Key.IP_TYPE], top=9)
         drift = SqlInventoryReports(database, FreshnessPolicy()).drift(now=clock.now(), top=9)
         counts = drift.compared["ip_type"], drift.changed["ip_type"], drift.expired["ip_type"]
-        found[age] = [group.values for group in groups], questions.count_not_current(now, [Key.IP_TYPE]), counts
+        found[age] = [group.values for group in groups], session_queries.count_not_current(now, [Key.IP_TYPE]), counts
 
     value = ip_type.value if ip_type is not None else None
     assert list(found.values()) == [([(value,)], (0, 0), (1, 1, 0)), ([], (0, 1), (0, 0, 1))]
@@ -261,8 +270,10 @@ def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
     hours = [(asn, hour) for asn, found in made.items() for hour in found]
     put(database, [(h, HOME if h > 0 else OTHER, None, snapshot(asn=asn), [], None) for asn, h in hours])
 
-    which = Which(since=NOON, until=NOON + 2 * DAY)
-    groups = SqlQuestions(database, FixedClock()).groups(which, [Key.ASN], top=9, with_before=True, with_addresses=True)
+    session_filter = SessionFilter(since=NOON, until=NOON + 2 * DAY)
+    groups = SqlSessionQueries(database, FixedClock()).groups(
+        session_filter, [Key.ASN], top=9, with_before=True, with_addresses=True
+    )
 
     assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
     assert {group.addresses for group in groups} == {1}
@@ -274,49 +285,49 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
     """However often one typed them; sessions without any are in no group."""
     typed: list[list[str]] = [["id", "=1+1"], ["id"], []]
     put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
-    groups = questions.groups(Which(), [Key.COMMAND], top=9)
+    groups = session_queries.groups(SessionFilter(), [Key.COMMAND], top=9)
 
     assert [(group.values[0], group.sessions) for group in groups] == [("id", 2), ("=1+1", 1)]
-    assert questions.groups(Which(), [Key.URL], top=9) == []
+    assert session_queries.groups(SessionFilter(), [Key.URL], top=9) == []
 
 
 @pytest.mark.parametrize(
-    ("by", "which", "with_before"),
+    ("by", "session_filter", "with_before"),
     [
-        ([], Which(), False),
-        ([Key.ASN, Key.ASN], Which(), False),
-        ([Key.ASN, Span.DAY], Which(), False),
-        ([Key.COMMAND, Key.ASN], Which(), False),
-        ([Key.ASN], Which(values={Key.COMMAND: ["id"]}), False),
-        ([Key.ASN], Which(since=NOON), True),
-        ([Key.ASN], Which(since=NOON, until=NOON), True),
-        ([Span.DAY], Which(since=NOON, until=NOON + DAY), True),
-        ([Key.ASN], Which(values={Key.ASN: ["x"]}), False),
-        ([Key.ASN], Which(values={Key.ASN: ["0"]}), False),
-        ([Key.ASN], Which(values={Key.ASN: ["99999999999"]}), False),
-        ([Key.ASN], Which(values={Key.COUNTRY: ["China"]}), False),
-        ([Key.ASN], Which(values={Key.IP_TYPE: ["BOTNET"]}), False),
-        ([Key.ASN], Which(values={Key.ADDRESS: ["999.1.1.1"]}), False),
-        ([Key.ASN], Which(values={Key.GAP: ["foo"]}), False),
-        ([Key.ASN], Which(since=NOON, until=NOON - DAY), False),
-        ([Key.ASN], Which(since=EVER, until=NOON), True),
+        ([], SessionFilter(), False),
+        ([Key.ASN, Key.ASN], SessionFilter(), False),
+        ([Key.ASN, Span.DAY], SessionFilter(), False),
+        ([Key.COMMAND, Key.ASN], SessionFilter(), False),
+        ([Key.ASN], SessionFilter(values={Key.COMMAND: ["id"]}), False),
+        ([Key.ASN], SessionFilter(since=NOON), True),
+        ([Key.ASN], SessionFilter(since=NOON, until=NOON), True),
+        ([Span.DAY], SessionFilter(since=NOON, until=NOON + DAY), True),
+        ([Key.ASN], SessionFilter(values={Key.ASN: ["x"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.ASN: ["0"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.ASN: ["99999999999"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.COUNTRY: ["China"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.IP_TYPE: ["BOTNET"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.ADDRESS: ["999.1.1.1"]}), False),
+        ([Key.ASN], SessionFilter(values={Key.GAP: ["foo"]}), False),
+        ([Key.ASN], SessionFilter(since=NOON, until=NOON - DAY), False),
+        ([Key.ASN], SessionFilter(since=EVER, until=NOON), True),
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    database: SqlDatabase, by: list[Key | Span], which: Which, *, with_before: bool
+    database: SqlDatabase, by: list[Key | Span], session_filter: SessionFilter, *, with_before: bool
 ) -> None:
     """With a sentence, and not with an answer to another question."""
-    with pytest.raises(InvalidQuestion):
-        SqlQuestions(database, FixedClock()).groups(which, by, top=9, with_before=with_before)
+    with pytest.raises(InvalidQuery):
+        SqlSessionQueries(database, FixedClock()).groups(session_filter, by, top=9, with_before=with_before)
 
 
 @pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s", "@"])
 def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
     """It was not printed by us."""
-    with pytest.raises(InvalidQuestion):
-        SqlQuestions(database, FixedClock()).lines(Which(), limit=1, after=after)
+    with pytest.raises(InvalidQuery):
+        SqlSessionQueries(database, FixedClock()).lines(SessionFilter(), limit=1, after=after)
 
 
 @pytest.fixture
@@ -324,7 +335,7 @@ def adopted(sql_url: str) -> Iterator[SqlDatabase]:
     """A database of another loader, with codes for nowhere and sessions without a time."""
     engine = create_engine(sql_url)
     with engine.begin() as connection:
-        Ancestor(dialect=connection.dialect.name).make(connection)
+        AdoptableSchema(dialect=connection.dialect.name).make(connection)
         facts = {"snapshot_asn": 1, "snapshot_ip_type": "VPN", "enrichment_at": "2026-03-01 12:00:00"}
         for n, country in enumerate(["XX", "DE", "xx", "DE", "EU"]):
             put_session(connection, f"s{n}", source_ip=HOME.text, snapshot_country=country, **facts)
@@ -339,27 +350,29 @@ def adopted(sql_url: str) -> Iterator[SqlDatabase]:
 
 def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
     """In groups, in filters and in lists."""
-    questions = SqlQuestions(adopted, FixedClock())
+    session_queries = SqlSessionQueries(adopted, FixedClock())
 
-    countries = {group.values[0]: group.sessions for group in questions.groups(Which(), [Key.COUNTRY], top=9)}
+    countries = {
+        group.values[0]: group.sessions for group in session_queries.groups(SessionFilter(), [Key.COUNTRY], top=9)
+    }
 
     assert countries == {None: 6, "DE": 2}
-    assert len(questions.lines(Which(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
-    assert len(questions.lines(Which(values={Key.COUNTRY: ["de"]}), limit=99).lines) == 2
-    assert {line.country for line in every_line(questions, Which())} == {None, "DE"}
-    methods = questions.groups(Which(), [Key.METHOD], top=9)
+    assert len(session_queries.lines(SessionFilter(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
+    assert len(session_queries.lines(SessionFilter(values={Key.COUNTRY: ["de"]}), limit=99).lines) == 2
+    assert {line.country for line in every_line(session_queries, SessionFilter())} == {None, "DE"}
+    methods = session_queries.groups(SessionFilter(), [Key.METHOD], top=9)
     assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
 
 
 def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
     """None is left out, whatever the size of a page; a span of time has none of them."""
-    questions = SqlQuestions(adopted, FixedClock())
+    session_queries = SqlSessionQueries(adopted, FixedClock())
 
     for page in (1, 2, 5, 99):
-        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        names = [line.session_id for line in every_line(session_queries, SessionFilter(), page=page)]
         assert names == ["s4", "s3", "s2", "s1", "s0", "t2", "t1", "t0"]
-    assert len(list(every_line(questions, Which(since=NOON - 999 * DAY)))) == 5
-    groups: Sequence[Group] = questions.groups(Which(), [Span.DAY], top=9)
+    assert len(list(every_line(session_queries, SessionFilter(since=NOON - 999 * DAY)))) == 5
+    groups: Sequence[Group] = session_queries.groups(SessionFilter(), [Span.DAY], top=9)
     assert sum(group.sessions for group in groups) == 5
 
 
@@ -368,18 +381,25 @@ def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
     put(database, [(0, HOME, None, snapshot(), [], None)])
 
     for form in ("8.8.8.8", "::ffff:8.8.8.8", " 8.8.8.8"):
-        assert len(SqlQuestions(database, FixedClock()).lines(Which(values={Key.ADDRESS: [form]}), limit=9).lines) == 1
+        assert (
+            len(
+                SqlSessionQueries(database, FixedClock())
+                .lines(SessionFilter(values={Key.ADDRESS: [form]}), limit=9)
+                .lines
+            )
+            == 1
+        )
 
 
 def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
     """What is not known is no network; commands are no spread at all."""
     put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
-    assert questions.concentration(Which(), Key.ASN).groups == 2
-    assert questions.concentration(Which(), Key.ASN, known_only=True).groups == 1
-    with pytest.raises(InvalidQuestion):
-        questions.concentration(Which(), Key.COMMAND)
+    assert session_queries.concentration(SessionFilter(), Key.ASN).groups == 2
+    assert session_queries.concentration(SessionFilter(), Key.ASN, known_only=True).groups == 1
+    with pytest.raises(InvalidQuery):
+        session_queries.concentration(SessionFilter(), Key.COMMAND)
 
 
 @pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
@@ -388,15 +408,15 @@ def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatab
     with adopted.engine.begin() as connection:
         for n, text_ in enumerate(["yesterday", "", "2026-03-01 12:00:00", "2026-03-02T12:00:00.000000", "a~b%"]):
             put_session(connection, f"u{n}", first_event_at=text_)
-    questions = SqlQuestions(adopted, FixedClock())
+    session_queries = SqlSessionQueries(adopted, FixedClock())
 
     for page in (1, 2, 3, 99):
-        names = [line.session_id for line in every_line(questions, Which(), page=page)]
+        names = [line.session_id for line in every_line(session_queries, SessionFilter(), page=page)]
         assert sorted(names) == [
             f"{letter}{n}" for letter, count in (("s", 5), ("t", 3), ("u", 5)) for n in range(count)
         ]
     for span in Span:
-        assert sum(group.sessions for group in questions.groups(Which(), [span], top=99)) == 7
+        assert sum(group.sessions for group in session_queries.groups(SessionFilter(), [span], top=99)) == 7
 
 
 def test_every_key_is_asked_for_here() -> None:
@@ -405,13 +425,13 @@ def test_every_key_is_asked_for_here() -> None:
 
 
 QUESTIONS = [
-    ("asn", Which(since=NOON, values={Key.ASN: ["7"]})),
-    ("country_type|country_alone", Which(since=NOON, values={Key.COUNTRY: ["DE"], Key.IP_TYPE: ["VPN"]})),
-    ("hassh", Which(values={Key.HASSH: ["h7"]})),
-    ("command_signature", Which(values={Key.COMMANDS: ["c7"]})),
-    ("ssh_key_fingerprint", Which(values={Key.SSH_KEY: ["k7"]})),
-    ("download_hash", Which(values={Key.DOWNLOAD: ["d7"]})),
-    ("first_event_at|asn", Which(since=NOON + timedelta(minutes=2990))),
+    ("asn", SessionFilter(since=NOON, values={Key.ASN: ["7"]})),
+    ("country_type|country_alone", SessionFilter(since=NOON, values={Key.COUNTRY: ["DE"], Key.IP_TYPE: ["VPN"]})),
+    ("hassh", SessionFilter(values={Key.HASSH: ["h7"]})),
+    ("command_signature", SessionFilter(values={Key.COMMANDS: ["c7"]})),
+    ("ssh_key_fingerprint", SessionFilter(values={Key.SSH_KEY: ["k7"]})),
+    ("download_hash", SessionFilter(values={Key.DOWNLOAD: ["d7"]})),
+    ("first_event_at|asn", SessionFilter(since=NOON + timedelta(minutes=2990))),
 ]
 
 
@@ -445,17 +465,17 @@ def put_many(database: SqlDatabase) -> None:
 def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabase) -> None:
     """Grouped, counted or listed; a page of the newest sessions reads no more of them than it shows."""
     put_many(sql_database)
-    questions = SqlQuestions(sql_database, FixedClock())
-    for end, which in QUESTIONS:
+    session_queries = SqlSessionQueries(sql_database, FixedClock())
+    for end, session_filter in QUESTIONS:
         with plans(sql_database, SELECTS) as found:
-            questions.groups(which, [Key.ASN], top=9)
-            questions.lines(which, limit=9)
+            session_queries.groups(session_filter, [Key.ASN], top=9)
+            session_queries.lines(session_filter, limit=9)
 
         named = [plan for plan in found if "session_summaries" in plan]
         assert len(named) >= 2
         assert [plan for plan in named if not re.search(f"ix_session_summaries_by_({end})", plan)] == [], end
     with plans(sql_database, SELECTS) as found:
-        questions.lines(Which(), limit=9)
+        session_queries.lines(SessionFilter(), limit=9)
     plan = next(plan for plan in found if "session_summaries" in plan)
     assert "ix_session_summaries_by_first_event_at" in plan
     assert not re.search(r"Sort|TEMP B-TREE", plan)
@@ -466,7 +486,7 @@ def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(sql_database: Sql
     """And not the rows, which are ten times as large."""
     put_many(sql_database)
     with plans(sql_database, SELECTS) as found:
-        SqlQuestions(sql_database, FixedClock()).groups(Which(), [key], top=9)
+        SqlSessionQueries(sql_database, FixedClock()).groups(SessionFilter(), [key], top=9)
 
     counted, *_ = named = [plan for plan in found if "session_summaries" in plan]
     assert len(named) == 2
@@ -478,8 +498,8 @@ def test_addresses_come_once_and_in_order_whatever_the_page(database: SqlDatabas
     """Only routable ones, and of enough sessions."""
     made = [OTHER, HOME, IpAddress("10.0.0.1"), HOME, IpAddress("9.9.9.9")]
     put(database, [(0, address, None, snapshot(), [], None) for address in made])
-    questions = SqlQuestions(database, FixedClock())
+    session_queries = SqlSessionQueries(database, FixedClock())
 
     for page in (1, 2, 99):
-        assert list(every_address(questions, Which(), page=page)) == ["1.1.1.1", "8.8.8.8", "9.9.9.9"]
-        assert list(every_address(questions, Which(), at_least=2, page=page)) == ["8.8.8.8"]
+        assert list(every_address(session_queries, SessionFilter(), page=page)) == ["1.1.1.1", "8.8.8.8", "9.9.9.9"]
+        assert list(every_address(session_queries, SessionFilter(), at_least=2, page=page)) == ["8.8.8.8"]

@@ -497,10 +497,10 @@ INTACT_ON_POSTGRESQL = [
     ),
     ("DROP TRIGGER snapshot_no_truncate ON runs", "snapshot_no_truncate on runs is missing"),
     (
-        "CREATE RULE mine AS ON UPDATE TO session_summaries DO INSTEAD NOTHING",
+        "CREATE RULE mine AS ON UPDATE TO session_summaries DO INSTEAD NO_FACTS",
         "the rule mine on session_summaries",
     ),
-    ("CREATE RULE mine AS ON INSERT TO snapshot_corrections DO INSTEAD NOTHING", "the rule mine on snapshot_correc"),
+    ("CREATE RULE mine AS ON INSERT TO snapshot_corrections DO INSTEAD NO_FACTS", "the rule mine on snapshot_correc"),
     ("ALTER TABLE session_summaries ENABLE ROW LEVEL SECURITY", "row-level security on session_summaries"),
     ("CREATE POLICY mine ON runs USING (true)", "row-level security on runs"),
     (

@@ -23,7 +23,7 @@ from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Verdicts, VerdictSpan
-from tests.cowrieprocessor import Ancestor, put_address, put_session
+from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import HOME, NOON, OTHER, snapshot
 
 SECOND = timedelta(seconds=1)
@@ -105,7 +105,7 @@ def container(sql_url: str) -> Iterator[Container]:
     """An adopted database of another loader, without sessions."""
     engine = create_engine(sql_url)
     with engine.begin() as connection:
-        Ancestor(dialect=connection.dialect.name).make(connection)
+        AdoptableSchema(dialect=connection.dialect.name).make(connection)
         for name in (*NAMES, HOME.text):
             put_address(connection, name)
     engine.dispose()
@@ -147,7 +147,7 @@ def settle_in_program(
     container: Container, stores: SqlStores, case: OpenCase = OpenCase.NEVER_JUDGED
 ) -> Counter[object]:
     """Settle every session of which the verdict is known, one after the other; return what a run counts of them."""
-    page = stores.open_sessions.page(case, run="r", silent_since=NOON, after="", limit=99)
+    page = stores.open_sessions.page(case, run="r", stale_before=NOON, after="", limit=99)
     sessions = [(each, container.finder().find(each)) for each in page.sessions]
     known = [
         Judged(each, None if isinstance(found, Gap) else found, verdict)
@@ -184,7 +184,7 @@ def test_the_database_settles_what_the_program_would_have(container: Container) 
     def check(found: list[Row]) -> None:
         ways: list[tuple[object, Counter[object]]] = []
         for is_by_itself in (False, True):
-            with database.transaction(rehearse=True) as stores:
+            with database.transaction(dry_run=True) as stores:
                 connection = stores._connection
                 put(connection, found)
                 size = len(found)
@@ -200,7 +200,7 @@ def test_the_database_settles_what_the_program_would_have(container: Container) 
         assert ways[0] == ways[1]
 
     def settled(stores: SqlStores) -> Any:
-        done = stores.open_sessions.settle_remembered(Verdicts(1, SPANS), run="r", after="", limit=99)
+        done = stores.open_sessions.apply_cached(Verdicts(1, SPANS), run="r", after="", limit=99)
         assert done is not None
         return done
 
@@ -222,11 +222,11 @@ def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) ->
     with container.database().transaction() as stores:
         after = ""
         for generation, spans in ((1, SPANS[:1]), (1, SPANS), (2, SPANS[2:])):
-            done = stores.open_sessions.settle_remembered(Verdicts(generation, spans), run="r", after=after, limit=2)
+            done = stores.open_sessions.apply_cached(Verdicts(generation, spans), run="r", after=after, limit=2)
             assert done is not None
             ends.append((done.verdicts.total(), done.left))
             after = done.last
-        end = stores.open_sessions.settle_remembered(Verdicts(2, SPANS), run="r", after=after, limit=2)
+        end = stores.open_sessions.apply_cached(Verdicts(2, SPANS), run="r", after=after, limit=2)
 
     assert ends == [(0, 2), (2, 0), (0, 1)]
     assert end is None
@@ -239,7 +239,7 @@ def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(conta
     after = ""
     for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], before=3), Verdicts(2, SPANS[3:], before=3)):
         with container.database().transaction() as stores:
-            done = stores.open_sessions.settle_remembered(verdicts, run="r", after=after, limit=1)
+            done = stores.open_sessions.apply_cached(verdicts, run="r", after=after, limit=1)
         assert done is not None
         settled.append(done.verdicts.total())
         after = done.last
@@ -260,9 +260,9 @@ def test_what_one_connection_remembers_another_is_handed(container: Container) -
     after = ""
     for pieces in ([first], [first, second, third], [second], [new]):
         with other.transaction() as stores:
-            stores.open_sessions.remember_too(pieces)
+            stores.open_sessions.copy_staged(pieces)
             last = pieces[-1]
-            done = stores.open_sessions.settle_remembered(
+            done = stores.open_sessions.apply_cached(
                 Verdicts(last.generation, (), last.before + last.size), run="r", after=after, limit=1
             )
         assert done is not None
@@ -285,7 +285,7 @@ def test_what_another_process_left_on_a_connection_is_not_applied(
     monkeypatch.setattr(verdict_pushdown, "PROCESS", 8)
     with container.database().transaction() as stores:
         verdicts = Verdicts(1, (), before=len(SPANS))
-        done = stores.open_sessions.settle_remembered(verdicts, run="r", after="", limit=9)
+        done = stores.open_sessions.apply_cached(verdicts, run="r", after="", limit=9)
 
     assert done is not None
     assert (done.verdicts.total(), done.left) == (0, 2)

@@ -75,7 +75,7 @@ def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_a
     waiting = dict.fromkeys(("forward", "login"), "awaiting_connect")
     assert gaps(database) == before | waiting
     with database.transaction() as stores:
-        found = stores.sessions.waiting(run="next", silent_since=NOON, after="", limit=9)
+        found = stores.sessions.waiting(run="next", stale_before=NOON, after="", limit=9)
     assert [session.session_id for session in found] == sorted(waiting)
     database.migrate(BEFORE_AWAITING_CONNECT)
     assert gaps(database, is_current=False) == before
@@ -126,7 +126,7 @@ def test_what_a_clock_ahead_of_time_hid_is_judged_again_after_the_migration(data
     with database.transaction() as stores:
         stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
     with database.transaction() as stores:
-        page = stores.open_sessions.page(OpenCase.LEARNED, run="next", silent_since=NOON, after="", limit=9)
+        page = stores.open_sessions.page(OpenCase.LEARNED, run="next", stale_before=NOON, after="", limit=9)
     assert [found.session_id for found in page.sessions] == ["open"]
     with database.reading() as connection:
         assert connection.execute(sealed).one() == sealed_before

@@ -11,12 +11,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from snapshots.adapters.telemetry.metrics import BackfillMetrics, LoadMetrics, MetricsFile, VerifyMetrics
 from snapshots.app.errors import StoreBusy
-from snapshots.app.load.progress import BatchLoaded, Unobserved
-from snapshots.app.queries.reports import CoverageReport, Inspection, Invariant, Report, Reports, Standing, Violation
+from snapshots.app.load.progress import BatchLoaded, NoLoadObserver
+from snapshots.app.queries.reports import (
+    CoverageReport,
+    DatabaseStatus,
+    Inspection,
+    Invariant,
+    Report,
+    Reports,
+    Violation,
+)
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
-from tests.app.backfill.test_batch_runner import Told
+from tests.app.backfill.test_batch_runner import RecordedProgress
 from tests.strategies import NOON
 
 COVERAGE = Coverage.of(
@@ -36,8 +44,8 @@ class Standings(Reports):
     def __init__(self, coverage: Coverage = COVERAGE) -> None:
         self.coverage_report = CoverageReport(sessions=coverage, addresses=coverage, lag=None)
 
-    def standing(self) -> Standing:
-        return Standing(
+    def standing(self) -> DatabaseStatus:
+        return DatabaseStatus(
             sessions=self.coverage_report.sessions,
             dead_letters={"not_json": 2, "unfinished_line": 1},
             last_event_at=NOON if self.coverage_report.sessions.total else None,
@@ -80,7 +88,7 @@ def numbers(path: Path) -> dict[str, float]:
 def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) -> None:
     """Shares are of what is reachable, and every reason is told, also where there is none."""
     file = Watch().file(tmp_path / "load.prom")
-    observer = file.load_observer(Unobserved())
+    observer = file.load_observer(NoLoadObserver())
     observer.source_opened("a", None)
     observer.bytes_read(1)
     observer.source_damaged("a", "it is truncated")
@@ -107,7 +115,7 @@ def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) 
 def test_an_empty_database_has_no_share(tmp_path: Path) -> None:
     """It is not zero, about which somebody would be called at night."""
     file = Watch().file(tmp_path / "load.prom", Standings(Coverage()))
-    file.load_observer(Unobserved())
+    file.load_observer(NoLoadObserver())
     file.write()
 
     found = numbers(tmp_path / "load.prom")
@@ -118,8 +126,8 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
     """Or a node exporter would refuse their files beside one another."""
     watch = Watch()
     load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
-    load.load_observer(Unobserved()).batch_loaded(BATCH)
-    work = backfill.work_observer(Told())
+    load.load_observer(NoLoadObserver()).batch_loaded(BATCH)
+    work = backfill.work_observer(RecordedProgress())
     work.stage_begun("foresee", 3, run="b")
     work.batch_done(3, 0.5)  # addresses, before any session
     work.stage_begun("never_judged", 7, run="b")
@@ -152,7 +160,7 @@ def test_a_silent_load_writes_too(tmp_path: Path) -> None:
     """Who follows a log in which nothing happens is alive all the same."""
     watch = Watch()
     file = watch.file(tmp_path / "load.prom")
-    file.load_observer(Unobserved())
+    file.load_observer(NoLoadObserver())
     ask = file.ticking(lambda: False)
     assert (ask(), (tmp_path / "load.prom").exists()) == (False, False)
 
@@ -165,12 +173,12 @@ def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
     """It is only watched here."""
 
     class Gone(Standings):
-        def standing(self) -> Standing:
+        def standing(self) -> DatabaseStatus:
             raise StoreBusy("later")
 
     watch = Watch()
     file = watch.file(tmp_path / "load.prom", Gone())
-    file.load_observer(Unobserved())
+    file.load_observer(NoLoadObserver())
     file.write()
 
     assert watch.warned == [f"the metrics cannot be written to {tmp_path}/load.prom: later"]
@@ -179,7 +187,7 @@ def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
 def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:
     """Not after every batch."""
     watch = Watch()
-    observer = watch.file(tmp_path / "load.prom").load_observer(Unobserved())
+    observer = watch.file(tmp_path / "load.prom").load_observer(NoLoadObserver())
     observer.batch_loaded(BATCH)
     assert not (tmp_path / "load.prom").exists()
 

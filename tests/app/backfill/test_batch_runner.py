@@ -13,11 +13,11 @@ from snapshots.app.backfill.batch_runner import (
     FIRST_BATCH,
     LARGEST_BATCH,
     SMALLEST_BATCH,
-    Pace,
+    BatchRunner,
     Place,
     Stage,
-    Steering,
     Step,
+    Throttle,
     Work,
 )
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
@@ -27,7 +27,7 @@ from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores
 from tests.strategies import DAY, NOON
 
 
-class Told:
+class RecordedProgress:
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -89,9 +89,9 @@ class Slept(list[float]):
 
 def steering(
     database: InMemoryDatabase | None = None, *, health: Ailing | None = None, slept: Slept | None = None
-) -> Steering:
+) -> BatchRunner:
     seconds = iter(range(1_000_000))
-    return Steering(
+    return BatchRunner(
         database or InMemoryDatabase(),
         health or Ailing(),
         clock=FixedClock(),
@@ -100,11 +100,11 @@ def steering(
     )
 
 
-def begun(database: InMemoryDatabase, *stages: Stage, pace: Pace | None = None, position: str = "") -> Work:
+def begun(database: InMemoryDatabase, *stages: Stage, throttle: Throttle | None = None, position: str = "") -> Work:
     with database.transaction() as stores:
         if stores.runs.find("r") is None:
             stores.runs.begin("r", RunKind.BACKFILL, at=NOON)
-    return Work(run="r", stages=stages, pace=pace or Pace(batch_size=10), position=position)
+    return Work(run="r", stages=stages, throttle=throttle or Throttle(batch_size=10), position=position)
 
 
 def never() -> bool:
@@ -113,7 +113,7 @@ def never() -> bool:
 
 def test_every_session_is_done_once_and_the_end_is_told() -> None:
     """Stage after stage, batch after batch."""
-    database, told, one, two = InMemoryDatabase(), Told(), Numbers(25), Numbers(3)
+    database, told, one, two = InMemoryDatabase(), RecordedProgress(), Numbers(25), Numbers(3)
     work = begun(database, one.stage("one"), two.stage("two"))
 
     assert steering(database).drive(work, told, never)
@@ -136,7 +136,7 @@ def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() ->
         return done
 
     stage = replace(numbers.stage(), step=step, forget=lambda: events.append("forgotten"))
-    assert steering(database).drive(begun(database, stage), Told(), never)
+    assert steering(database).drive(begun(database, stage), RecordedProgress(), never)
 
     assert events
     assert events == ["tried", "forgotten"] * (len(events) // 2)
@@ -155,7 +155,7 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
 
     with database.transaction() as stores:
         stores.runs.begin("r", RunKind.BACKFILL, at=NOON - DAY)
-    assert steering(database).drive(begun(database, replace(numbers.stage(), step=step)), Told(), never)
+    assert steering(database).drive(begun(database, replace(numbers.stage(), step=step)), RecordedProgress(), never)
 
     assert heard == [FixedClock().now()] * 2
 
@@ -166,12 +166,12 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
     database, one, two = InMemoryDatabase(), Numbers(25), Numbers(13)
     left = iter([False] * batches)
     is_done = steering(database).drive(
-        begun(database, one.stage("one"), two.stage("two")), Told(), lambda: next(left, True)
+        begun(database, one.stage("one"), two.stage("two")), RecordedProgress(), lambda: next(left, True)
     )
 
     record = database.memory.records["r"]
     again = begun(database, one.stage("one"), two.stage("two"), position=record.position)
-    assert steering(database).drive(again, Told(), never)
+    assert steering(database).drive(again, RecordedProgress(), never)
 
     assert is_done == (batches >= 7)
     assert (one.done, two.done) == (list(range(25)), list(range(13)))
@@ -183,10 +183,10 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
     database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
     stages = [replace(one.stage("one"), before=first.stage("first")), two.stage("two")]
     left = iter([False] * batches)
-    steering(database).drive(begun(database, *stages), Told(), lambda: next(left, True))
+    steering(database).drive(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
     done_before, first.done = first.done, []
 
-    position, told = database.memory.records["r"].position, Told()
+    position, told = database.memory.records["r"].position, RecordedProgress()
     assert steering(database).drive(begun(database, *stages, position=position), told, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
@@ -199,7 +199,7 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
 def test_work_that_is_done_is_not_done_again() -> None:
     """Its position is behind everything."""
     database, one = InMemoryDatabase(), Numbers(5)
-    steering(database).drive(begun(database, one.stage()), Told(), never)
+    steering(database).drive(begun(database, one.stage()), RecordedProgress(), never)
 
     position = json.loads(database.memory.records["r"].position)
 
@@ -213,7 +213,7 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refus
     database, numbers = InMemoryDatabase(), Numbers(25, refused)
     work = begun(database, numbers.stage())
 
-    assert steering(database).drive(work, Told(), never)
+    assert steering(database).drive(work, RecordedProgress(), never)
 
     assert numbers.done == [n for n in range(25) if n not in refused]
     assert work.set_aside == {f"s{n}": "a check failed" for n in sorted(refused)}
@@ -224,9 +224,9 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refus
 def test_a_rehearsal_stores_nothing() -> None:
     """Neither the run nor what it set aside."""
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
-    work = Work(run="r", stages=[numbers.stage()], pace=Pace(), is_rehearsal=True)
+    work = Work(run="r", stages=[numbers.stage()], throttle=Throttle(), is_dry_run=True)
 
-    assert steering(database).drive(work, Told(), never)
+    assert steering(database).drive(work, RecordedProgress(), never)
 
     assert work.counts == {"done": 4, "set_aside": 1}
     assert not database.memory.records
@@ -244,7 +244,7 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
         database = InMemoryDatabase()
 
         with pytest.raises(StoreUnavailable, match="gone"):
-            steering(database).drive(begun(database, stage), Told(), never)
+            steering(database).drive(begun(database, stage), RecordedProgress(), never)
 
 
 def test_work_ends_at_once_where_every_batch_would_fail() -> None:
@@ -258,7 +258,7 @@ def test_work_ends_at_once_where_every_batch_would_fail() -> None:
     work = begun(InMemoryDatabase(), replace(numbers.stage(), step=fail))
 
     with pytest.raises(StoreUnusable, match="permission denied"):
-        steering(InMemoryDatabase()).drive(replace(work, is_rehearsal=True), Told(), never)
+        steering(InMemoryDatabase()).drive(replace(work, is_dry_run=True), RecordedProgress(), never)
 
     assert len(tries) == 1
     assert not work.set_aside
@@ -274,11 +274,11 @@ class InTheWay(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> Iterator[InMemoryStores]:
-        with super().transaction(connection, rehearse=rehearse) as stores:
+        with super().transaction(connection, dry_run=dry_run) as stores:
             yield stores
-            if self.times and not rehearse:
+            if self.times and not dry_run:
                 self.times -= 1
                 raise self.error("locked")
 
@@ -297,17 +297,17 @@ def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
     database.times = times
 
     if is_done:
-        assert steering(database, slept=slept).drive(work, Told(), never)
+        assert steering(database, slept=slept).drive(work, RecordedProgress(), never)
         assert sum(slept) == pytest.approx({StoreBusy: 3.7, StoreGone: 100.0}[error])
     else:
         with pytest.raises(error):
-            steering(database, slept=slept).drive(work, Told(), never)
+            steering(database, slept=slept).drive(work, RecordedProgress(), never)
     assert not work.set_aside
 
 
 def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
     """Each reason once more as long as it holds; then it goes on."""
-    database, slept, told = InMemoryDatabase(), Slept(), Told()
+    database, slept, told = InMemoryDatabase(), Slept(), RecordedProgress()
     health = Ailing("a replica is 90 s behind", "a replica is 60 s behind", "")
 
     assert steering(database, health=health, slept=slept).drive(begun(database, Numbers(3).stage()), told, never)
@@ -322,7 +322,7 @@ def test_waiting_work_can_be_stopped() -> None:
     left = iter([False])
 
     done = steering(database, health=Ailing("ill", "ill")).drive(
-        begun(database, numbers.stage()), Told(), lambda: next(left, True)
+        begun(database, numbers.stage()), RecordedProgress(), lambda: next(left, True)
     )
 
     assert (done, numbers.done) == (False, [])
@@ -330,7 +330,7 @@ def test_waiting_work_can_be_stopped() -> None:
 
 def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
     """Not with what is done before, which counts something else; and it is part of the whole."""
-    database, numbers, told = InMemoryDatabase(), Numbers(5), Told()
+    database, numbers, told = InMemoryDatabase(), Numbers(5), RecordedProgress()
     before = numbers.stage("before")
 
     def helped(*_: object) -> Step:
@@ -360,15 +360,15 @@ def test_batches_grow_and_shrink_towards_the_time_that_they_may_take(
     size: int, handled: int, seconds: float, expected: int
 ) -> None:
     """Never more than twice at once, and within bounds."""
-    assert Pace().next_size(size, handled, seconds) == expected
-    assert Pace(batch_size=7).next_size(size, handled, seconds) == 7
+    assert Throttle().next_size(size, handled, seconds) == expected
+    assert Throttle(batch_size=7).next_size(size, handled, seconds) == 7
     assert FIRST_BATCH == 1000
 
 
 def test_a_rate_is_kept_by_resting() -> None:
     """A thousand at a hundred a second take ten seconds, the work included."""
-    assert Pace(rate=100).pause_after(1000, 4) == 6
-    assert Pace(rate=100).pause_after(10, 4) == 0
-    assert Pace(rate=100).first_size == Pace(rate=100).next_size(500, 500, 0.01) == 500
-    assert Pace(rate=0.1).first_size == 1
-    assert Pace().pause_after(1000, 4) == 0
+    assert Throttle(rate=100).pause_after(1000, 4) == 6
+    assert Throttle(rate=100).pause_after(10, 4) == 0
+    assert Throttle(rate=100).first_size == Throttle(rate=100).next_size(500, 500, 0.01) == 500
+    assert Throttle(rate=0.1).first_size == 1
+    assert Throttle().pause_after(1000, 4) == 0

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from snapshots.app.backfill import ordered_commit
-from snapshots.app.backfill.batch_runner import END, Pace, Stage, Step, Work
-from snapshots.app.backfill.ordered_commit import Turns
+from snapshots.app.backfill.batch_runner import END, Stage, Step, Throttle, Work
+from snapshots.app.backfill.ordered_commit import OrderedCommit
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.runs import RunKind
 from tests.fakes import FixedClock, InMemoryDatabase
@@ -29,15 +29,17 @@ def database() -> InMemoryDatabase:
     return database
 
 
-def turns(database: InMemoryDatabase, executor: ThreadPoolExecutor, *, run: str = "r", last: str = "d") -> Turns:
+def turns(
+    database: InMemoryDatabase, executor: ThreadPoolExecutor, *, run: str = "r", last: str = "d"
+) -> OrderedCommit:
     stage = Stage(name="letters", step=lambda *_: Step("", 0, {}), count=lambda _: 0)
 
     def do(_: Stores, after: str) -> str:
         assert after == "b"
         return last
 
-    work = Work(run=run, stages=[stage], pace=Pace())
-    return Turns(work, "letters", do, executor=executor, database=database, clock=FixedClock())
+    work = Work(run=run, stages=[stage], throttle=Throttle())
+    return OrderedCommit(work, "letters", do, executor=executor, database=database, clock=FixedClock())
 
 
 def position(database: InMemoryDatabase) -> str:

@@ -7,9 +7,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.app.backfill.partitions import CLEARANCE, MOST_POOR, FarSpans
+from snapshots.app.backfill.partitions import MAX_SPARSE_RETRIES, RESERVED_PARTITIONS, PartitionQueue
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import SettledByStore, Span
+from snapshots.app.ports.sessions import PushdownResult, Span
 from snapshots.domain.snapshot.snapshot import Method
 
 SPAN = 10
@@ -31,15 +31,15 @@ class Table:
 STORES = cast("Stores", Table())
 
 
-def spans() -> FarSpans:
-    return FarSpans(SPAN * len(SPANS), 0, span=SPAN, after="begin")
+def spans() -> PartitionQueue:
+    return PartitionQueue(SPAN * len(SPANS), 0, span=SPAN, after="begin")
 
 
-def done(judged: int, left: int = 0, last: str = "x") -> SettledByStore:
-    return SettledByStore(last, left, Counter({Method.ASOF: judged}), 0)
+def done(judged: int, left: int = 0, last: str = "x") -> PushdownResult:
+    return PushdownResult(last, left, Counter({Method.ASOF: judged}), 0)
 
 
-def take(far: FarSpans, *, judged: int = 0, more_follows: bool = False) -> Span | None:
+def take(far: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> Span | None:
     return far.take(STORES, judged=judged, more_follows=more_follows)
 
 
@@ -63,7 +63,7 @@ def test_parts_are_taken_from_the_last_on_and_the_near_end_keeps_clear() -> None
 def test_the_end_is_where_the_near_end_may_have_come() -> None:
     """It has some spans in hand; what was left of a part will not be judged from there."""
     far = spans()
-    most = SPAN * (len(SPANS) - CLEARANCE)
+    most = SPAN * (len(SPANS) - RESERVED_PARTITIONS)
 
     assert take(far, judged=most) == SPANS[-1]
     far.settled(done(6, left=1), asked=20, more_follows=False)
@@ -74,7 +74,7 @@ def test_the_end_is_where_the_near_end_may_have_come() -> None:
 def test_a_part_of_which_little_is_known_is_given_back_and_taken_again_later() -> None:
     """Ever later, and in the end it is gone through all the same."""
     far, waits = spans(), []
-    for _ in range(MOST_POOR):
+    for _ in range(MAX_SPARSE_RETRIES):
         assert take(far) == SPANS[-1]
         waits.append(far.settled(done(1, left=5), asked=6, more_follows=False))
         assert far.low == SPANS[-1].until
@@ -106,7 +106,7 @@ def test_what_was_left_while_more_followed_is_gone_through_again_at_the_end() ->
 
     assert again == [SPANS[-3], SPANS[-1]]
     assert far.low == "7"
-    most = SPAN * (len(SPANS) - CLEARANCE) - 1
+    most = SPAN * (len(SPANS) - RESERVED_PARTITIONS) - 1
     assert take(far, judged=most + 1) is None
     assert take(far, judged=most) == SPANS[-4]
 

@@ -9,14 +9,14 @@ import pytest
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill import stages
-from snapshots.app.backfill.batch_runner import Pace, Steering, Work
+from snapshots.app.backfill.batch_runner import BatchRunner, Throttle, Work
 from snapshots.app.backfill.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.pushdown import PAGES_UNASKED
 from snapshots.app.backfill.run import BackfillReport, BackfillSnapshots
 from snapshots.app.backfill.undo import UndoReport, UndoRun
-from snapshots.app.backfill.worker import FarEnd
-from snapshots.app.enrich.apply_verdicts import FoundPage, SettledPage, Settling
+from snapshots.app.backfill.worker import ParallelWorker
+from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
@@ -32,7 +32,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from tests.app.backfill.test_batch_runner import Ailing, Told
+from tests.app.backfill.test_batch_runner import Ailing, RecordedProgress
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import (
     AtOnce,
@@ -64,7 +64,7 @@ class World:
         self.memory_database = InMemoryDatabase()
         self.store: Database = database or self.memory_database
         self.has_two_connections = not isinstance(self.store, SqlDatabase) or not self.store.has_one_connection
-        self.shelf, self.clock = FakeShelf(*sources), TickingClock()
+        self.source_registry, self.clock = FakeShelf(*sources), TickingClock()
         self.count = 0
         self.names = iter(range(99))
         self.ticks = iter(range(10**6))
@@ -76,8 +76,10 @@ class World:
 
     def use(self, policy: SnapshotPolicy) -> None:
         reader = AsOfReader()
-        service = SnapshotService(self.store, Lookups(self.shelf, reader, self.clock), reader, policy, self.clock)
-        steering = Steering(
+        service = SnapshotService(
+            self.store, Lookups(self.source_registry, reader, self.clock), reader, policy, self.clock
+        )
+        steering = BatchRunner(
             self.store,
             Ailing(),
             clock=self.clock,
@@ -88,13 +90,15 @@ class World:
         self.backfill = BackfillSnapshots(
             self.store,
             service,
-            Settling(service, finder()),
+            VerdictApplier(service, finder()),
             steering,
             clock=self.clock,
             stopwatch=lambda: float(next(self.ticks)),
             new_run=self.new_run,
             ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
-            far_end=FarEnd(None, no_helper, clock=self.clock, stopwatch=lambda: float(next(self.ticks)), span=1),
+            far_end=ParallelWorker(
+                None, no_helper, clock=self.clock, stopwatch=lambda: float(next(self.ticks)), span=1
+            ),
         )
         self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
         self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)
@@ -116,8 +120,8 @@ class World:
     def run(self, *, batch: int = 2, again: bool = False, stop_after: int | None = None) -> BackfillReport:
         left = iter([False] * stop_after) if stop_after is not None else None
         return self.backfill.run(
-            Told(),
-            pace=Pace(batch_size=batch),
+            RecordedProgress(),
+            throttle=Throttle(batch_size=batch),
             again=again,
             is_stopped=(lambda: next(left, True)) if left is not None else (lambda: False),
         )
@@ -176,11 +180,11 @@ def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
 
 
 def learn_of_home(world: World) -> None:
-    world.shelf.sources.append(source(name="b"))
+    world.source_registry.sources.append(source(name="b"))
     with world.database.transaction() as stores:
-        lookups = Lookups(world.shelf, AsOfReader(), world.clock)
+        lookups = Lookups(world.source_registry, AsOfReader(), world.clock)
         (_, build) = lookups.register(stores)
-        lookups.look_up([HOME], world.shelf.sources[1], build.number, stores)
+        lookups.look_up([HOME], world.source_registry.sources[1], build.number, stores)
 
 
 def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
@@ -191,7 +195,7 @@ def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
     assert world.session().gap is Gap.NOTHING_KNOWN
     learn_of_home(world)
 
-    assert world.backfill.resume(None, Told()).is_done
+    assert world.backfill.resume(None, RecordedProgress()).is_done
 
     assert world.session().snapshot is not None
     assert world.run().judged == 0
@@ -203,18 +207,18 @@ def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> No
     world.put(HOME.text, OTHER.text)
     world.run()
     world.put(HOME.text, OTHER.text)
-    settling = Settling(world.service, finder())
+    verdict_applier = VerdictApplier(world.service, finder())
     with world.database.transaction() as stores:
-        page = settling.read(
-            OpenCase.NEVER_JUDGED, stores, run="r", silent_since=NOON, after="", limit=9, is_ahead=True
+        page = verdict_applier.read(
+            OpenCase.NEVER_JUDGED, stores, run="r", stale_before=NOON, after="", limit=9, is_ahead=True
         )
-    assert [verdict for verdict in page.foreseen if verdict is Gap.NOTHING_KNOWN] != []
+    assert [verdict for verdict in page.precomputed if verdict is Gap.NOTHING_KNOWN] != []
     assert page.prepared is not None
     assert page.prepared.size == 2
     learn_of_home(world)
 
     with world.database.transaction() as stores:
-        settled = settling.settle(page, stores, run="r", now=world.clock.now())
+        settled = verdict_applier.settle(page, stores, run="r", now=world.clock.now())
 
     assert (len(settled.judged), settled.lost) == (2, [])
     assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
@@ -241,7 +245,7 @@ def test_a_rehearsal_stores_nothing_and_forecasts_the_run(batch: int) -> None:
     world.database.memory.session_documents["s3"] = HOME.text
     before = world.database.memory.sessions.copy()
 
-    forecast = world.backfill.rehearse(Told())
+    forecast = world.backfill.dry_run(RecordedProgress())
 
     assert world.database.memory.sessions == before
     assert not world.database.memory.records
@@ -287,7 +291,7 @@ def test_an_interrupted_backfill_goes_on_to_the_same_end(batches: int) -> None:
     first = world.run(batch=1, stop_after=batches)
     assert not first.is_done
     assert world.database.memory.runs[first.run] is RunState.INTERRUPTED
-    done = world.backfill.resume(None, Told(), pace=Pace(batch_size=1))
+    done = world.backfill.resume(None, RecordedProgress(), throttle=Throttle(batch_size=1))
 
     assert done.run == first.run
     assert (done.judged, done.sealed, done.left_open) == (expected.judged, expected.sealed, expected.left_open)
@@ -301,22 +305,22 @@ def test_only_what_can_go_on_is_resumed() -> None:
     world = World(source())
     world.put(HOME.text)
     with pytest.raises(NoSuchRun, match="no backfill to resume"):
-        world.backfill.resume(None, Told())
+        world.backfill.resume(None, RecordedProgress())
     stopped = world.run(stop_after=0)
     with pytest.raises(NoSuchRun, match="no backfill nothing"):
-        world.backfill.resume("nothing", Told())
+        world.backfill.resume("nothing", RecordedProgress())
     world.use(SnapshotPolicy(max_lag=DAY))
     with pytest.raises(NoSuchRun, match="other options"):
-        world.backfill.resume(None, Told())
+        world.backfill.resume(None, RecordedProgress())
     world.use(SnapshotPolicy())
 
-    assert world.backfill.resume(stopped.run, Told()).is_done
+    assert world.backfill.resume(stopped.run, RecordedProgress()).is_done
     with pytest.raises(NoSuchRun):
-        world.backfill.resume(stopped.run, Told())
+        world.backfill.resume(stopped.run, RecordedProgress())
 
 
-def undo(world: World, run: str, *, is_rehearsal: bool = False) -> UndoReport:
-    return world.undo.undo(run, Told(), is_rehearsal=is_rehearsal)
+def undo(world: World, run: str, *, is_dry_run: bool = False) -> UndoReport:
+    return world.undo.undo(run, RecordedProgress(), is_dry_run=is_dry_run)
 
 
 def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
@@ -331,7 +335,7 @@ def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
     world.put(HOME.text)
     other = world.run().run
 
-    assert undo(world, run, is_rehearsal=True).opened == 2
+    assert undo(world, run, is_dry_run=True).opened == 2
     report = undo(world, run)
 
     assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28",))
@@ -348,7 +352,7 @@ def test_what_was_undone_is_taken_again_by_a_backfill_only() -> None:
     world = World(source())
     world.put(HOME.text)
     undo(world, world.run().run)
-    assert not Gap.UNDONE.may_close
+    assert not Gap.UNDONE.is_retryable
 
     report = world.run()
 
@@ -373,21 +377,21 @@ def test_an_interrupted_undo_goes_on() -> None:
     world.put(HOME.text, HOME.text)
     run = world.run().run
 
-    stopped = world.undo.undo(run, Told(), is_stopped=lambda: True)
+    stopped = world.undo.undo(run, RecordedProgress(), is_stopped=lambda: True)
 
     assert (stopped.is_done, world.database.memory.runs[run]) == (False, RunState.DONE)
     assert undo(world, run).opened == 2
 
 
-def improve(world: World, *, is_rehearsal: bool = False) -> ImproveReport:
-    return world.improve.run(Told(), is_rehearsal=is_rehearsal)
+def improve(world: World, *, is_dry_run: bool = False) -> ImproveReport:
+    return world.improve.run(RecordedProgress(), is_dry_run=is_dry_run)
 
 
-@pytest.mark.parametrize("is_rehearsal", [False, True])
-def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_rehearsal: bool) -> None:
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_dry_run: bool) -> None:
     """A dry run leaves no run behind, and the error is passed on."""
 
-    class Broken(Told):
+    class Broken(RecordedProgress):
         def stage_begun(self, name: str, total: int, *, run: str) -> None:
             raise RuntimeError("no terminal")
 
@@ -397,10 +401,10 @@ def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_rehearsal: bool
     before = dict(world.database.memory.runs)
 
     with pytest.raises(RuntimeError, match="no terminal"):
-        world.improve.run(Broken(), is_rehearsal=is_rehearsal)
+        world.improve.run(Broken(), is_dry_run=is_dry_run)
 
     new = [state for run, state in world.database.memory.runs.items() if run not in before]
-    assert new == ([] if is_rehearsal else [RunState.FAILED])
+    assert new == ([] if is_dry_run else [RunState.FAILED])
 
 
 def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None:
@@ -409,11 +413,11 @@ def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None
     world.put(HOME.text, OTHER.text)
     world.run()
     held = world.session()
-    world.shelf.sources.append(source(day=-1, facts={HOME.text: IpFacts(asn=2, country="FR")}))
+    world.source_registry.sources.append(source(day=-1, facts={HOME.text: IpFacts(asn=2, country="FR")}))
     with world.database.transaction() as stores:
         world.service.register_sources(stores)
 
-    assert improve(world, is_rehearsal=True).improved == {"inferred to asof": 1}
+    assert improve(world, is_dry_run=True).improved == {"inferred to asof": 1}
     assert world.session() == held
     report = improve(world)
 
@@ -431,7 +435,7 @@ def test_improving_adds_facts_and_takes_none() -> None:
     world = World(source(facts={HOME.text: IpFacts(asn=1)}))
     world.put(HOME.text)
     world.run()
-    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+    world.source_registry.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
 
     assert improve(world).improved == {"more facts": 1}
 
@@ -443,7 +447,7 @@ def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -
     memory = world.database.memory
     memory.session_documents["s0"] = HOME.text
     first = world.run().run
-    world.shelf.sources.append(source(name="b"))
+    world.source_registry.sources.append(source(name="b"))
     second = world.run(again=True).run
     assert world.session().is_sealed
 
@@ -465,13 +469,13 @@ def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
         def is_stopped(looks: Iterator[int] = looks, world: World = world, take: str = take) -> bool:
             if next(looks) == 1:
                 if take == "resume":
-                    world.backfill.resume(None, Told())
+                    world.backfill.resume(None, RecordedProgress())
                 else:
                     undo(world, "run0")
             return False
 
         with pytest.raises(RunTaken):
-            world.backfill.run(Told(), pace=Pace(batch_size=1), is_stopped=is_stopped)
+            world.backfill.run(RecordedProgress(), throttle=Throttle(batch_size=1), is_stopped=is_stopped)
 
         state = {"resume": RunState.DONE, "undo": RunState.UNDONE}[take]
         assert world.database.memory.runs["run0"] is state
@@ -483,7 +487,7 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
     world = World(source(facts={HOME.text: IpFacts(asn=1)}))
     world.put(HOME.text, HOME.text)
     world.run()
-    world.shelf.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
+    world.source_registry.sources.append(source(day=-2, name="b", facts={HOME.text: IpFacts(country="DE")}))
     replace_all = InMemoryAudit.replace
 
     def refuse(self: InMemoryAudit, snapshots: Mapping[str, IpSnapshot], **rest: Any) -> None:
@@ -512,7 +516,7 @@ def test_others_may_judge_spans_for_one_run() -> None:
     for world in worlds:
         world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, OTHER.text)
 
-    report = worlds[0].backfill.run(Told(), beside=lambda run: judged_beside(worlds[0], run))
+    report = worlds[0].backfill.run(RecordedProgress(), beside=lambda run: judged_beside(worlds[0], run))
 
     alone = worlds[1].run()
     assert (report.judged, report.sealed, report.left_open) == (7, alone.sealed, alone.left_open)
@@ -551,11 +555,11 @@ def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
         raise StoreGone("the cluster is gone")
 
     with pytest.raises(StoreGone):
-        world.backfill.run(Told(), beside=fail)
+        world.backfill.run(RecordedProgress(), beside=fail)
 
     (record,) = world.memory_database.memory.records.values()
     assert record.state is RunState.INTERRUPTED
-    assert world.backfill.resume(record.run, Told()).sealed == {Method.ASOF: 1}
+    assert world.backfill.resume(record.run, RecordedProgress()).sealed == {Method.ASOF: 1}
 
 
 class Restarting(InMemoryDatabase):
@@ -565,10 +569,10 @@ class Restarting(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> Iterator[InMemoryStores]:
         self.fail_once()
-        with super().transaction(connection, rehearse=rehearse, lock=lock) as stores:
+        with super().transaction(connection, dry_run=dry_run, lock=lock) as stores:
             yield stores
 
     @contextmanager
@@ -591,10 +595,14 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
         database = Restarting()
         world = World(source(), database=database)
         world.put(HOME.text, OTHER.text)
-        run = world.backfill.run(Told()).run if command == "undo" else ""
+        run = world.backfill.run(RecordedProgress()).run if command == "undo" else ""
         database.left = moment
 
-        done = world.undo.undo(run, Told()) if command == "undo" else getattr(world, command).run(Told())
+        done = (
+            world.undo.undo(run, RecordedProgress())
+            if command == "undo"
+            else getattr(world, command).run(RecordedProgress())
+        )
 
         assert done.is_done
         if database.left > 0:
@@ -605,8 +613,8 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
 
 def test_nobody_helps_while_the_server_restarts() -> None:
     """The work itself waits for it."""
-    far_end = FarEnd(AtOnce(), no_helper, clock=TickingClock(), stopwatch=lambda: 0.0, span=1)
-    work = Work(run="run", stages=[], pace=Pace())
+    far_end = ParallelWorker(AtOnce(), no_helper, clock=TickingClock(), stopwatch=lambda: 0.0, span=1)
+    work = Work(run="run", stages=[], throttle=Throttle())
 
     with (
         far_end.helping(work, raising(StoreGone("gone")), after=""),
@@ -620,9 +628,9 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
     monkeypatch.setattr(stages, "LARGEST_READ", 2)
     world = World(source(), database=SqlDatabase("sqlite://"))
     world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
-    told = Told()
+    told = RecordedProgress()
 
-    report = world.backfill.run(told, pace=Pace(batch_size=20))
+    report = world.backfill.run(told, throttle=Throttle(batch_size=20))
 
     assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
     assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
@@ -634,17 +642,17 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
     world.put(HOME.text, OTHER.text)
     world.run()
     world.put(*[HOME.text] * 3)
-    too_few, enough = Told(), Told()
+    too_few, enough = RecordedProgress(), RecordedProgress()
     world.backfill.run(too_few)
     world.put(*[HOME.text] * 5, "9.9.9.9", PRIVATE, None)
     read = list[str]()
-    page_of = Settling.settle
+    page_of = VerdictApplier.settle
 
-    def settle(self: Settling, page: FoundPage, *args: Any, **more: Any) -> SettledPage:
+    def settle(self: VerdictApplier, page: FoundPage, *args: Any, **more: Any) -> AppliedPage:
         read.extend(session.session_id for session in page.sessions)
         return page_of(self, page, *args, **more)
 
-    monkeypatch.setattr(Settling, "settle", settle)
+    monkeypatch.setattr(VerdictApplier, "settle", settle)
     world.use(SnapshotPolicy())  # another process
 
     report = world.backfill.run(enough)
@@ -664,8 +672,8 @@ def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
     world = World(source())
     world.put(HOME.text, OTHER.text)
 
-    forecast = world.backfill.rehearse(Told())
-    monkeypatch.setattr(FarEnd, "settled", property(lambda _: next(beside)))
+    forecast = world.backfill.dry_run(RecordedProgress())
+    monkeypatch.setattr(ParallelWorker, "settled", property(lambda _: next(beside)))
     report = world.run()
 
     assert (forecast.written_bytes, report.written_bytes) == (500, 100)
@@ -717,11 +725,11 @@ def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch
     world = World(source())
 
     @contextmanager
-    def helping(_: FarEnd, work: Work, *_args: object, **_more: object) -> Iterator[None]:
+    def helping(_: ParallelWorker, work: Work, *_args: object, **_more: object) -> Iterator[None]:
         work.counts["judged"] += 1
         yield
 
-    monkeypatch.setattr(FarEnd, "helping", helping)
+    monkeypatch.setattr(ParallelWorker, "helping", helping)
     world.put(HOME.text)
     world.run()
     counted.clear()
@@ -742,10 +750,10 @@ def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(cou
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        world.backfill.run(Told(), beside=killed)
+        world.backfill.run(RecordedProgress(), beside=killed)
     assert counted == []
 
-    resumed = world.backfill.resume(None, Told())
+    resumed = world.backfill.resume(None, RecordedProgress())
 
     assert (set(counted), resumed.judged) == ({resumed.run}, 0)
 
@@ -754,7 +762,7 @@ def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(cou
 def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
     """Only an error fails it."""
 
-    class Pressed(Told):
+    class Pressed(RecordedProgress):
         def stage_begun(self, name: str, total: int, *, run: str) -> None:
             raise KeyboardInterrupt
 
@@ -778,7 +786,7 @@ def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
     world.put(*[HOME.text] * 3)
     world.run()
     world.put(*[HOME.text] * 3)
-    told = Told()
+    told = RecordedProgress()
 
     world.backfill.run(told)
 

@@ -23,24 +23,24 @@ from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
 from snapshots.app.backfill import ordered_commit, stages, worker
-from snapshots.app.backfill.batch_runner import Pace, Unwatched
-from snapshots.app.backfill.ordered_commit import Turns
+from snapshots.app.backfill.batch_runner import NoProgress, Throttle
+from snapshots.app.backfill.ordered_commit import OrderedCommit
 from snapshots.app.enrich import apply_verdicts
-from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Stores, WriteLock
 from snapshots.app.ports.runs import RunState
-from snapshots.app.ports.sessions import OpenCase, OpenPage, SettledByStore, Span
+from snapshots.app.ports.sessions import OpenCase, OpenPage, PushdownResult, Span
 from snapshots.composition.wiring import Container
 from snapshots.domain.snapshot.verdict_cache import Verdicts
 from tests.conftest import NUMBERS
-from tests.cowrieprocessor import Ancestor
+from tests.cowrieprocessor import AdoptableSchema
 from tests.strategies import NOON
 
 SESSIONS = 8_000
 SPAN = 1_000
 ADDRESSES = [f"8.8.{n // 200}.{n % 200 + 1}" for n in range(2_000)]
-SHORT = Pace(seconds=0.03)
+SHORT = Throttle(seconds=0.03)
 """Batches of a few hundred sessions."""
 
 
@@ -49,7 +49,7 @@ def fill(url: str) -> None:
     engine = create_engine(url)
     chance = random.Random(11)
     with engine.begin() as connection:
-        Ancestor(dialect="postgresql").make(connection)
+        AdoptableSchema(dialect="postgresql").make(connection)
         connection.execute(
             text(
                 "INSERT INTO ip_inventory (ip_address, first_seen, last_seen, session_count, enrichment)"
@@ -110,7 +110,7 @@ def copied(server: str) -> Iterator[Copied]:
                 source = make_url(url).database
                 connection.execute(text(f"CREATE DATABASE snapshots_{original}_{os.getpid()} TEMPLATE {source}"))
             container = opened(url)
-            container.keeper().refresh(lambda *_: None)
+            container.inventory_service().refresh(lambda *_: None)
             container.database().close()
         yield copy
         with engine.connect() as connection:
@@ -137,10 +137,10 @@ def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many sessions the store settled for each thread; the near end gives the far one time to begin."""
     settled = Counter[str]()
     times = iter([0.3] * 6)
-    settle_remembered = SqlOpenSessions.settle_remembered
+    apply_cached = SqlOpenSessions.apply_cached
 
-    def counting(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
-        done = settle_remembered(self, *args, **more)
+    def counting(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
+        done = apply_cached(self, *args, **more)
         name = threading.current_thread().name.partition("_")[0]
         settled[name] += done.verdicts.total() if done else 0
         patience = next(times, 0.0) if name != "far-end" else 0.0
@@ -149,7 +149,7 @@ def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
             time.sleep(0.01)
         return done
 
-    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", counting)
+    monkeypatch.setattr(SqlOpenSessions, "apply_cached", counting)
     return settled
 
 
@@ -172,7 +172,7 @@ def expected(copied: Copied) -> "Expected":
     """The rows after a backfill by one pair of hands."""
     with copied("strange") as url:
         alone = opened(url, span=SESSIONS)
-        report = alone.backfill().run(Unwatched())
+        report = alone.backfill().run(NoProgress())
         alone.database().close()
         assert sum(report.sealed.values()) == SESSIONS
         return rows(url), rows(url, "known_addresses")
@@ -194,9 +194,9 @@ def test_two_pairs_of_hands_do_what_one_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether addresses were judged ahead or are learned on the way; each session counts once."""
-    monkeypatch.setattr(apply_verdicts, "FORESEEN", 20)  # much news
+    monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)  # much news
 
-    report = container.backfill().run(Unwatched(), pace=SHORT)
+    report = container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
     assert (report.judged, sum(report.sealed.values()), report.lost, report.is_done) == (SESSIONS, SESSIONS, 0, True)
@@ -215,18 +215,18 @@ def test_the_far_end_settles_while_the_near_end_still_foresees(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it leaves, because nothing is known yet of an address, it settles itself when all is told."""
-    monkeypatch.setattr(apply_verdicts, "FORESEEN", 20)
-    foresee, beside = Settling.foresee, []
+    monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)
+    precompute, beside = VerdictApplier.precompute, []
 
-    def slowly(self: Settling, *args: Any, **more: Any) -> tuple[str, int]:
+    def slowly(self: VerdictApplier, *args: Any, **more: Any) -> tuple[str, int]:
         until = time.monotonic() + 0.1
-        done = foresee(self, *args, **more)
+        done = precompute(self, *args, **more)
         while time.monotonic() < until:
             time.sleep(0.01)
         beside.append(settled_by["far-end"])
         return done
 
-    monkeypatch.setattr(Settling, "foresee", slowly)
+    monkeypatch.setattr(VerdictApplier, "precompute", slowly)
     once_more: list[int] = []
     page = SqlOpenSessions.page
 
@@ -237,7 +237,7 @@ def test_the_far_end_settles_while_the_near_end_still_foresees(
 
     monkeypatch.setattr(SqlOpenSessions, "page", noting)
 
-    report = container.backfill().run(Unwatched(), pace=SHORT)
+    report = container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
     assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
@@ -245,12 +245,14 @@ def test_the_far_end_settles_while_the_near_end_still_foresees(
     assert sum(once_more) == 0
 
 
-@pytest.mark.parametrize("pace", [Pace(rate=1e6), Pace(batch_size=1000)], ids=["with a rate", "with a size of batches"])
+@pytest.mark.parametrize(
+    "throttle", [Throttle(rate=1e6), Throttle(batch_size=1000)], ids=["with a rate", "with a size of batches"]
+)
 def test_who_says_how_fast_to_work_is_not_helped(
-    container: Container, url: str, expected: Expected, settled_by: Counter[str], pace: Pace
+    container: Container, url: str, expected: Expected, settled_by: Counter[str], throttle: Throttle
 ) -> None:
     """Two would be twice as fast."""
-    container.backfill().run(Unwatched(), pace=pace)
+    container.backfill().run(NoProgress(), throttle=throttle)
 
     assert is_as_expected(url, expected)
     assert not settled_by["far-end"]
@@ -261,17 +263,17 @@ def test_what_fails_at_the_far_end_is_done_from_the_near_one(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A row that the database refuses, or another that stands in the way for ever."""
-    settled = SqlOpenSessions.settle_remembered
-    monkeypatch.setattr(worker, "patiently", lambda act, _rest: act())
+    settled = SqlOpenSessions.apply_cached
+    monkeypatch.setattr(worker, "retry", lambda act, _rest: act())
 
-    def failing(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+    def failing(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
         if threading.current_thread().name.startswith("far-end"):
             raise error
         return settled(self, *args, **more)
 
-    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", failing)
+    monkeypatch.setattr(SqlOpenSessions, "apply_cached", failing)
 
-    report = container.backfill().run(Unwatched(), pace=SHORT)
+    report = container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
     assert is_as_expected(url, expected)
@@ -281,10 +283,10 @@ def test_what_nobody_expected_at_the_far_end_is_told_and_the_run_goes_on_from_th
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect of the program is not hidden by what the near end does; nothing that was stored is wrong."""
-    settled = SqlOpenSessions.settle_remembered
+    settled = SqlOpenSessions.apply_cached
     told = threading.Event()
 
-    def defective(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+    def defective(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
         if threading.current_thread().name.startswith("far-end"):
             told.set()
             raise ZeroDivisionError
@@ -294,11 +296,11 @@ def test_what_nobody_expected_at_the_far_end_is_told_and_the_run_goes_on_from_th
         return done
 
     with monkeypatch.context() as defect:
-        defect.setattr(SqlOpenSessions, "settle_remembered", defective)
+        defect.setattr(SqlOpenSessions, "apply_cached", defective)
         with pytest.raises(ZeroDivisionError):
-            container.backfill().run(Unwatched(), pace=SHORT)
+            container.backfill().run(NoProgress(), throttle=SHORT)
 
-    report = container.backfill().resume(None, Unwatched())
+    report = container.backfill().resume(None, NoProgress())
 
     assert (report.judged, report.is_done) == (SESSIONS, True)
     assert is_as_expected(url, expected)
@@ -311,8 +313,8 @@ def test_a_backfill_with_help_is_stopped_and_goes_on(
     """The batches in both hands are finished, and counted once."""
     left = iter([False] * batches)
 
-    stopped = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: next(left, True))
-    done = container.backfill().resume(stopped.run, Unwatched())
+    stopped = container.backfill().run(NoProgress(), throttle=SHORT, is_stopped=lambda: next(left, True))
+    done = container.backfill().resume(stopped.run, NoProgress())
 
     assert not stopped.is_done
     assert (done.judged, done.lost, done.is_done) == (SESSIONS, 0, True)
@@ -342,7 +344,7 @@ def test_what_was_found_is_counted_by_both_in_turns(
     container: Container, url: str, expected: Expected, counted_by: Counter[str]
 ) -> None:
     """Every second page of addresses each."""
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
 
     pages = -(-len(ADDRESSES) // COUNTED)
     assert is_as_expected(url, expected)
@@ -379,7 +381,7 @@ def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
 
     monkeypatch.setattr(SqlInventoryCounts, "count_found", failing)
 
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
     assert next(fails, "both were met") == "both were met"
@@ -390,11 +392,13 @@ def test_counting_in_turns_is_stopped_and_goes_on(
     container: Container, url: str, expected: Expected, counted_by: Counter[str], pages: int
 ) -> None:
     """Behind what both did."""
-    report = container.backfill().run(Unwatched(), pace=SHORT, is_stopped=lambda: counted_by["MainThread"] >= pages)
+    report = container.backfill().run(
+        NoProgress(), throttle=SHORT, is_stopped=lambda: counted_by["MainThread"] >= pages
+    )
     assert not report.is_done
     assert counted_by.total() == 2 * pages
 
-    container.backfill().resume(None, Unwatched())
+    container.backfill().resume(None, NoProgress())
 
     assert is_as_expected(url, expected)
 
@@ -420,7 +424,7 @@ def test_whoever_waits_to_write_comes_in_between_turns(
 
     monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
 
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
     written.wait(30)
     other.close()
 
@@ -458,7 +462,7 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
 
     monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
 
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
     threads[0].join(30)
     engine.dispose()
 
@@ -470,15 +474,15 @@ def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice
     container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server restarts between its commit and the answer: what it stored as the place is true."""
-    done = Turns._done
+    done = OrderedCommit._done
 
-    def unanswered(self: Turns, after: str) -> str:
+    def unanswered(self: OrderedCommit, after: str) -> str:
         done(self, after)
         raise StoreGone("the server closed the connection")
 
-    monkeypatch.setattr(Turns, "_done", unanswered)
+    monkeypatch.setattr(OrderedCommit, "_done", unanswered)
 
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
     assert counted_by["far-end"]
@@ -493,7 +497,7 @@ def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container,
     engine.dispose()
 
     def left(stores: Stores) -> int | None:
-        done = stores.open_sessions.settle_remembered(Verdicts(1, ()), run="r", after="", limit=99)
+        done = stores.open_sessions.apply_cached(Verdicts(1, ()), run="r", after="", limit=99)
         return done.left if done is not None else None
 
     with container.database().transaction() as stores:
@@ -516,9 +520,9 @@ def test_a_sick_database_is_spared_by_both(
         return "a replica is behind" if name == "far-end" and looks[name] < 3 else ""
 
     monkeypatch.setattr("snapshots.adapters.sql.health.SqlHealth.trouble", trouble)
-    monkeypatch.setattr(worker, "LOOK_AGAIN", 0.001)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.001)
 
-    container.backfill().run(Unwatched(), pace=SHORT)
+    container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
     assert looks["far-end"] >= 3
@@ -530,10 +534,10 @@ def test_a_run_that_is_taken_over_is_left_by_both(
 ) -> None:
     """The far end writes nothing for a run that somebody else carries on."""
     other, engine = opened(url, span=SESSIONS), create_engine(url)
-    settled = SqlOpenSessions.settle_remembered
+    settled = SqlOpenSessions.apply_cached
     taken = threading.Event()
 
-    def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+    def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
         if threading.current_thread() is threading.main_thread() and settled_by["far-end"] and not taken.is_set():
             taken.set()
             with engine.begin() as connection:
@@ -541,16 +545,16 @@ def test_a_run_that_is_taken_over_is_left_by_both(
             time.sleep(0.5)  # the far end comes to its next batch
         return settled(self, *args, **more)
 
-    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", taking_over)
+    monkeypatch.setattr(SqlOpenSessions, "apply_cached", taking_over)
     with pytest.raises(RunTaken):
-        container.backfill().run(Unwatched(), pace=SHORT)
+        container.backfill().run(NoProgress(), throttle=SHORT)
     with container.database().transaction() as stores:
         (record,) = stores.runs.latest(limit=1)
         assert record.state is RunState.RUNNING
         stores.runs.end(record.run, RunState.INTERRUPTED, at=NOON)
         stores.runs.remember(record.run, {"rules": container.backfill()._rules()})
 
-    report = other.backfill().resume(record.run, Unwatched())
+    report = other.backfill().resume(record.run, NoProgress())
     other.database().close()
     engine.dispose()
 
@@ -585,8 +589,8 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected:
 
             container = opened(url)
             with suppress(NoSuchRun):
-                container.backfill().resume(None, Unwatched(), pace=SHORT)
-            container.backfill().run(Unwatched())
+                container.backfill().resume(None, NoProgress(), throttle=SHORT)
+            container.backfill().run(NoProgress())
             with container.database().view() as stores:
                 counts = sum((Counter(record.counts) for record in stores.runs.latest(limit=99)), Counter[str]())
             container.database().close()
@@ -638,13 +642,13 @@ def test_what_another_process_learned_is_heeded_at_once(
 ) -> None:
     """The far end settles nothing by what was remembered before, until it is told anew."""
     engine = create_engine(url)
-    settle_remembered = SqlOpenSessions.settle_remembered
+    apply_cached = SqlOpenSessions.apply_cached
     learned_in: list[int] = []
     far, learned = threading.Event(), threading.Event()
 
-    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
         is_far = threading.current_thread().name.startswith("far-end")
-        done = settle_remembered(self, *args, **more)
+        done = apply_cached(self, *args, **more)
         if not is_far and far.is_set() and not learned.is_set():  # a batch that lasts until the far end may err
             learned.wait(30)
             time.sleep(0.2)
@@ -661,9 +665,9 @@ def test_what_another_process_learned_is_heeded_at_once(
             learned.set()
         return done
 
-    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+    monkeypatch.setattr(SqlOpenSessions, "apply_cached", learning)
 
-    report = container.backfill().run(Unwatched(), pace=SHORT)
+    report = container.backfill().run(NoProgress(), throttle=SHORT)
 
     with engine.connect() as connection:
         written = "SELECT snapshot_country, count(*) FROM session_summaries WHERE xmin::text::bigint > :id GROUP BY 1"
@@ -679,18 +683,18 @@ def test_where_others_learn_all_the_time_nobody_waits_for_news_that_never_comes(
 ) -> None:
     """Also behind the last batch of the near end, after which nothing is told."""
     engine = create_engine(url)
-    settle_remembered = SqlOpenSessions.settle_remembered
+    apply_cached = SqlOpenSessions.apply_cached
 
-    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> SettledByStore | None:
-        done = settle_remembered(self, *args, **more)
+    def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
+        done = apply_cached(self, *args, **more)
         with engine.begin() as connection:
             one = "UPDATE known_addresses SET learned_at = clock_timestamp() WHERE ip_address = :a"
             connection.execute(text(one), {"a": ADDRESSES[0]})
         return done
 
-    monkeypatch.setattr(SqlOpenSessions, "settle_remembered", learning)
+    monkeypatch.setattr(SqlOpenSessions, "apply_cached", learning)
 
-    report = container.backfill().run(Unwatched(), pace=SHORT)
+    report = container.backfill().run(NoProgress(), throttle=SHORT)
     engine.dispose()
 
     assert (report.judged, report.is_done) == (SESSIONS, True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from snapshots.app.enrich.apply_verdicts import Settling
-from snapshots.app.enrich.inventory import InventoryKeeper
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
+from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
@@ -32,14 +32,16 @@ class World:
     """Everything around one in-memory database."""
 
     def __init__(self, *sources: DictSource) -> None:
-        self.database, self.shelf, clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
+        self.database, self.source_registry, clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
         reader = AsOfReader()
-        lookups = Lookups(self.shelf, reader, clock)
+        lookups = Lookups(self.source_registry, reader, clock)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
         self.names = iter(range(99))
-        completion = LateCompletion(self.database, Settling(self.service, finder()), clock=clock, new_run=self.new_run)
+        completion = LateCompletion(
+            self.database, VerdictApplier(self.service, finder()), clock=clock, new_run=self.new_run
+        )
         self.completion = completion
-        self.keeper = InventoryKeeper(
+        self.inventory_service = InventoryService(
             self.database, lookups, completion, FreshnessPolicy(), clock=clock, new_run=self.new_run
         )
         self.told: list[int] = []
@@ -55,8 +57,8 @@ class World:
         return offered
 
     def import_(self, source: DictSource) -> int:
-        self.shelf.imported.append(source)
-        return self.keeper.import_table(source, self.told.append).learned
+        self.source_registry.imported.append(source)
+        return self.inventory_service.import_table(source, self.told.append).learned
 
     def session(self, name: str = "s0") -> SessionSummary:
         return self.database.memory.sessions[name]
@@ -134,7 +136,7 @@ def test_other_data_under_the_same_name_and_date_is_refused() -> None:
     with pytest.raises(SettingRefused, match="registered with other data"):
         world.import_(other)
 
-    world.keeper.retract("a@2026-02-28")
+    world.inventory_service.retract("a@2026-02-28")
     with pytest.raises(SettingRefused, match="was retracted"):
         world.import_(source())
 
@@ -147,7 +149,7 @@ def test_a_withdrawn_build_says_nothing_any_more_and_snapshots_stay() -> None:
     held = world.session().snapshot
     assert world.database.memory.addresses[HOME].newest is not None
 
-    registered, count = world.keeper.retract("a@2026-02-28")
+    registered, count = world.inventory_service.retract("a@2026-02-28")
 
     assert (registered.build.label, count) == ("a@2026-02-28", 1)
     assert world.database.memory.addresses[HOME].newest is None
@@ -156,27 +158,27 @@ def test_a_withdrawn_build_says_nothing_any_more_and_snapshots_stay() -> None:
         (judged,) = world.service.offer([SessionAggregate.sighted("new", HOME.text, NOON).summary()], stores)
     assert not judged.is_sealed
     with pytest.raises(NoSuchBuild, match="there is no build"):
-        world.keeper.retract("a@2026-02-28")
+        world.inventory_service.retract("a@2026-02-28")
 
 
 def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> None:
     """Never looked up first."""
     world = World(source("old"))
     world.store(HOME.text, OTHER.text)
-    world.shelf.sources.append(source("new", day=0))
+    world.source_registry.sources.append(source("new", day=0))
 
-    assert world.keeper.refresh(world.told.append, limit=1).addresses == 1
-    assert world.keeper.refresh(world.told.append).addresses == 1
-    assert world.keeper.refresh(world.told.append).addresses == 0
+    assert world.inventory_service.refresh(world.told.append, limit=1).addresses == 1
+    assert world.inventory_service.refresh(world.told.append).addresses == 1
+    assert world.inventory_service.refresh(world.told.append).addresses == 0
     assert world.told == [1, 1]
-    assert world.shelf.sources[1].asked == [OTHER, HOME]
+    assert world.source_registry.sources[1].asked == [OTHER, HOME]
 
 
 def test_a_build_whose_data_is_gone_is_passed_over() -> None:
     """New addresses are looked up in the others."""
     world = World(source("b"))
     world.import_(source())
-    world.shelf.imported.clear()
+    world.source_registry.imported.clear()
 
     (session,) = world.store(HOME.text)
 
@@ -232,10 +234,10 @@ def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
         for address, content in ((HOME, "known"), (OTHER, "empty"), (IpAddress("10.0.0.1"), "known"))
     ]
     facts = {"known": IpFacts(asn=1, organization="Example"), "empty": IpFacts()}
-    lookups = Lookups(world.shelf, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
-    keeper = InventoryKeeper(
+    lookups = Lookups(world.source_registry, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
+    inventory_service = InventoryService(
         world.database, lookups, world.completion, FreshnessPolicy(), clock=TickingClock(), new_run=world.new_run
     )
 
-    assert [keeper.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
+    assert [inventory_service.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
     assert world.database.memory.organizations == {1: "Example"}

@@ -44,8 +44,8 @@ def test_a_session_gets_what_was_known_of_its_address() -> None:
 
 def test_missing_and_unknown_addresses_are_gaps_and_no_errors() -> None:
     """Every one says why."""
-    nowhere = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER)])
-    aggregates = [nowhere, sighted("p", "10.0.0.1"), sighted("u", OTHER.text)]
+    no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER)])
+    aggregates = [no_address, sighted("p", "10.0.0.1"), sighted("u", OTHER.text)]
 
     summaries = service(InMemoryDatabase(), table()).enrich(aggregates)
 
@@ -284,9 +284,9 @@ def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_litt
     sighting = Sighting(address=HOME, seen_at=NOON + timedelta(hours=1))
 
     with database.transaction() as stores:
-        (verdict,) = given.judge_stored([sighting], stores, is_rehearsal=False)
+        (verdict,) = given.judge_stored([sighting], stores, is_dry_run=False)
         spans = len(given.verdicts(stores).spans)
-        again = given.judge_stored([sighting._replace(seen_at=NOON - DAY)], stores, is_rehearsal=False)
+        again = given.judge_stored([sighting._replace(seen_at=NOON - DAY)], stores, is_dry_run=False)
 
     assert isinstance(verdict, IpSnapshot)
     assert (verdict.asn, spans) == (1, judged)
@@ -299,6 +299,6 @@ def test_a_stored_session_of_an_address_without_a_history_was_never_looked_up() 
     given = service(database)
 
     with database.transaction() as stores:
-        verdicts = given.judge_stored([Sighting(address=HOME, seen_at=NOON)], stores, is_rehearsal=False)
+        verdicts = given.judge_stored([Sighting(address=HOME, seen_at=NOON)], stores, is_dry_run=False)
 
     assert verdicts == [Gap.NEVER_LOOKED_UP]

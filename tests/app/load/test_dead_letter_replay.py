@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from snapshots.app.errors import NoSuchLetter
-from snapshots.app.load.dead_letter_replay import DeadLetterOffice, LetterStream
+from snapshots.app.load.dead_letter_replay import DeadLetterQueue, LetterStream
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.logs import DeadLetter
 from tests.app.load.test_loader import loader, said
@@ -41,8 +41,8 @@ def database() -> InMemoryDatabase:
     return made
 
 
-def office(database: InMemoryDatabase) -> DeadLetterOffice:
-    return DeadLetterOffice(database, loader(database), parts_of)
+def office(database: InMemoryDatabase) -> DeadLetterQueue:
+    return DeadLetterQueue(database, loader(database), parts_of)
 
 
 def test_what_can_be_read_by_now_is_loaded_and_no_letter_any_more(database: InMemoryDatabase) -> None:

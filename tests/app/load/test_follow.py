@@ -12,7 +12,7 @@ from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.dead_letters import MOST_BYTES
 from snapshots.app.load.follow import HOUSEKEEPING, DeltaLoader
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.log_source import BadLine, Reason
 from snapshots.app.ports.runs import RunState
 from snapshots.domain.session.session import EventKind
@@ -61,7 +61,7 @@ def follow(
     loader = BulkLoader(database, service, completion, new_run=lambda: "bulk", **parts)  # type: ignore[arg-type]  # parts
     tell = watch.told.append
     delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", tell=tell, **parts)  # type: ignore[arg-type]  # parts
-    return delta.follow(watch, Unobserved(), lambda: not watch.looks)
+    return delta.follow(watch, NoLoadObserver(), lambda: not watch.looks)
 
 
 def test_what_is_added_is_loaded_as_it_is_added() -> None:

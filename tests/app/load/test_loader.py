@@ -12,8 +12,8 @@ from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable,
 from snapshots.app.load.batch import BatchSize, LoadReport, ReadSession
 from snapshots.app.load.dead_letters import MOST_BYTES, ROW_BYTES
 from snapshots.app.load.loader import STILL_WRITTEN, BulkLoader
-from snapshots.app.load.progress import Unobserved
-from snapshots.app.load.stored_events import KeptEvents
+from snapshots.app.load.progress import NoLoadObserver
+from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.database import WriteLock
 from snapshots.app.ports.log_source import BadLine, LogEvent, Reason
 from snapshots.app.ports.runs import RunState
@@ -21,6 +21,7 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.fakes import (
+    AddressHistory,
     DictSource,
     FakeShelf,
     FixedClock,
@@ -28,7 +29,6 @@ from tests.fakes import (
     InMemoryStores,
     ListSource,
     Processes,
-    Told,
     late_completion,
     snapshot_service,
 )
@@ -67,7 +67,7 @@ def said(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: ob
 
 
 def load(database: InMemoryDatabase, *sources: ListSource) -> LoadReport:
-    return loader(database).load(sources, Unobserved())
+    return loader(database).load(sources, NoLoadObserver())
 
 
 CONNECT = EventKind.CONNECT
@@ -150,7 +150,7 @@ def test_a_load_that_ctrl_c_ended_is_interrupted() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loader(database).load(pressed(), Unobserved())
+        loader(database).load(pressed(), NoLoadObserver())
 
     assert database.memory.runs["run1"] is RunState.INTERRUPTED
 
@@ -164,10 +164,10 @@ def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
         raise SourceUnreadable("log2 cannot be read")
 
     with pytest.raises(SourceUnreadable):
-        loader(database).load(broken(), Unobserved())
+        loader(database).load(broken(), NoLoadObserver())
     assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.AWAITING_CONNECT, RunState.FAILED)
 
-    report = loader(database).load([], Unobserved())
+    report = loader(database).load([], NoLoadObserver())
 
     assert (report.sealed, database.memory.sessions["s"].is_sealed) == (1, True)
 
@@ -333,14 +333,14 @@ def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
         assert not database.memory.sessions["s"].is_sealed
         yield ListSource("rest", [said("s", 5000, CONNECT)])
 
-    loader(database, name="slow").load(slow(), Unobserved())
+    loader(database, name="slow").load(slow(), NoLoadObserver())
 
     assert database.memory.sessions["s"].source_ip == HOME
 
 
 def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
     """Garbage must not fill the memory."""
-    database, told = InMemoryDatabase(), Told()
+    database, told = InMemoryDatabase(), AddressHistory()
     garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
     small = loader(database)
     small._size = BatchSize(bytes=100_000)
@@ -352,7 +352,7 @@ def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
 
 def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
     """Each with its mark, so that a crash loses one batch of work and no event."""
-    database, told = InMemoryDatabase(), Told()
+    database, told = InMemoryDatabase(), AddressHistory()
 
     loader(database).load(
         [ListSource("log", [said("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], told
@@ -366,7 +366,7 @@ def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
 
 def test_a_batch_is_stored_when_it_took_long_enough() -> None:
     """A slow stream is not kept waiting."""
-    database, told = InMemoryDatabase(), Told()
+    database, told = InMemoryDatabase(), AddressHistory()
     slow = loader(database, seconds=1, step=1)
     slow._size = BatchSize(lines=10_000, seconds=8)
 
@@ -385,7 +385,7 @@ class InTheWay(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> Iterator[InMemoryStores]:
         with super().transaction(connection) as stores:
             yield stores
@@ -423,7 +423,7 @@ def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
     load(database, ListSource("log copied", [*first, said("s", 2)._replace(line=b"second")]))
 
     own, other = sorted(name for name in database.memory.sessions if name.startswith("s"))
-    kept = KeptEvents(database, lambda line: said("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
+    kept = StoredEvents(database, lambda line: said("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
     assert list(kept.of(own)) == [b"first", b"second", b"third"]
     assert [part.lines for part in database.memory.event_parts if part.session_id == other] == [[b"ninth"]]
     with pytest.raises(NoSuchSession, match="--store-events"):
@@ -435,7 +435,7 @@ def test_a_kept_line_that_cannot_be_read_any_more_is_given_back() -> None:
     database = InMemoryDatabase()
     load(database, ListSource("log", [said("s", 1)._replace(line=b"a"), said("s", 2)._replace(line=b"b")]))
 
-    assert list(KeptEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
+    assert list(StoredEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
 
 
 def test_kept_lines_fill_a_batch() -> None:
@@ -456,11 +456,11 @@ def died(database: InMemoryDatabase) -> None:
     """Let a load store what it read and die before it judges what waits."""
 
     def read(run: str) -> Iterator[LoadReport]:
-        yield from loader(database).read(run, [ListSource("log", [said("s", 1)])], Unobserved())
+        yield from loader(database).read(run, [ListSource("log", [said("s", 1)])], NoLoadObserver())
         raise Death
 
     with pytest.raises(Death):
-        loader(database, presence=Processes("dead")).load_by(read, Unobserved(), run="died")
+        loader(database, presence=Processes("dead")).load_by(read, NoLoadObserver(), run="died")
     died = database.memory.records["died"]
     database.memory.records["died"] = replace(died, state=RunState.RUNNING, ended_at=None)
     database.memory.runs["died"] = RunState.RUNNING
@@ -472,7 +472,9 @@ def test_what_a_dead_load_left_is_judged_as_soon_as_its_death_is_known(is_known:
     database = InMemoryDatabase()
     died(database)
 
-    loader(database, name="next", presence=Processes("next", *(["dead"] if is_known else []))).load([], Unobserved())
+    loader(database, name="next", presence=Processes("next", *(["dead"] if is_known else []))).load(
+        [], NoLoadObserver()
+    )
 
     assert (database.memory.sessions["s"].snapshot is not None) == is_known
     assert (database.memory.records["died"].state is RunState.FAILED) == is_known
@@ -536,7 +538,7 @@ def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:
     parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]
 
     stored = loader(database)
-    report = stored.load_by(lambda run: stored.store(run, [*parts, *parts], Unobserved()), Unobserved())
+    report = stored.load_by(lambda run: stored.store(run, [*parts, *parts], NoLoadObserver()), NoLoadObserver())
 
     assert (report.events, report.lines) == (1500, 3000)
     assert database.memory.sessions["s"].event_count == 1500

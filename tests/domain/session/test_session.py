@@ -130,11 +130,11 @@ def test_an_earlier_sighting_of_a_sealed_session_is_noticed() -> None:
     """It is counted and reported, not applied."""
     held = session(event(1, at=NOON + DAY)).summary().judged(snapshot())
 
-    assert session(event(2)).summary().comes_too_late_for(held)
-    assert not session(event(2, at=NOON + 2 * DAY)).summary().comes_too_late_for(held)
-    assert not session(event(2, address=None)).summary().comes_too_late_for(held)
-    assert not session(event(2, EventKind.FORWARD)).summary().comes_too_late_for(held)
-    assert not session(event(2)).summary().comes_too_late_for(session(event(1, at=NOON + DAY)).summary())
+    assert session(event(2)).summary().is_too_late_for(held)
+    assert not session(event(2, at=NOON + 2 * DAY)).summary().is_too_late_for(held)
+    assert not session(event(2, address=None)).summary().is_too_late_for(held)
+    assert not session(event(2, EventKind.FORWARD)).summary().is_too_late_for(held)
+    assert not session(event(2)).summary().is_too_late_for(session(event(1, at=NOON + DAY)).summary())
 
 
 def test_a_snapshot_without_a_connect_waits() -> None:
@@ -194,5 +194,5 @@ def test_the_same_address_seen_again_is_not_late_for_what_another_loader_sealed(
     adopted = replace(snapshot(), method=Method.ADOPTED)
     held = session(event(1)).summary().judged(adopted)
 
-    assert not session(event(2, EventKind.CONNECT)).summary().comes_too_late_for(held)
-    assert session(event(2, EventKind.CONNECT, address=OTHER)).summary().comes_too_late_for(held)
+    assert not session(event(2, EventKind.CONNECT)).summary().is_too_late_for(held)
+    assert session(event(2, EventKind.CONNECT, address=OTHER)).summary().is_too_late_for(held)

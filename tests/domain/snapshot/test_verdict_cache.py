@@ -14,7 +14,7 @@ from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Judgement
+from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, VerdictCache
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
@@ -24,8 +24,8 @@ TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
 )
 
 
-def fresh(reader: AsOfReader | None = None, policy: SnapshotPolicy | None = None) -> Judgement:
-    return Judgement(reader or AsOfReader(), policy or SnapshotPolicy(), largest_asn=LARGEST_ASN)
+def fresh(reader: AsOfReader | None = None, policy: SnapshotPolicy | None = None) -> VerdictCache:
+    return VerdictCache(reader or AsOfReader(), policy or SnapshotPolicy(), largest_asn=LARGEST_ASN)
 
 
 def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
@@ -74,7 +74,7 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
         if is_ahead:
-            remembering.judge_around(at(moment), lambda then: BuildCalendar().nearest(history, then))
+            remembering.judge_nearby(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
 @given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(NEVER))
@@ -85,14 +85,14 @@ def test_a_whole_history_is_judged_as_each_of_its_moments_is(
     said_at = BuildCalendar().told(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
     reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
-    foreseen = fresh(reader)
+    precomputed = fresh(reader)
 
-    foreseen.judge_whole(HOME, said_at, now=now)
+    precomputed.judge_history(HOME, said_at, now=now)
 
     for moment in moments:
         if moment < now:
-            assert foreseen.verdict(at(moment)) == fresh(reader).judge(at(moment), said_at(moment))
-    spans = foreseen.remembered.spans
+            assert precomputed.verdict(at(moment)) == fresh(reader).judge(at(moment), said_at(moment))
+    spans = precomputed.remembered.spans
     assert spans[0].since == EVER
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     assert spans[-1].until >= now
@@ -108,8 +108,8 @@ def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None
     for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
         judged = fresh()
         judged.judge(at(middle), said_at(middle))
-        judged.judge_around(at(middle), said_at)
-        judged.judge_around(at(middle), said_at)
+        judged.judge_nearby(at(middle), said_at)
+        judged.judge_nearby(at(middle), said_at)
         spans = sorted(judged.remembered.spans, key=lambda span: span.since)
         assert [(span.since, span.until) for span in spans] == [
             (NOON, NOON + 9 * DAY),
@@ -156,7 +156,7 @@ def test_what_was_learned_makes_it_forget() -> None:
 
 def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> None:
     """Its older verdict was let go, its newer one not."""
-    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=2)
+    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=2)
     said = [observed("a", NOON, asn=1)]
     judged.judge(at(NOON - DAY), said)
     newer = judged.judge(at(NOON), said)
@@ -173,7 +173,7 @@ def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> Non
 
 def test_it_remembers_no_more_verdicts_than_it_may() -> None:
     """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
-    judged = Judgement(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
+    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
     judged.judge(at(NOON, OTHER), None)
     generation = judged.remembered.generation
 

@@ -11,22 +11,22 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.app.admin.adoption import Adoption
 from snapshots.app.admin.copying import CopyObserver, TableCopied
 from snapshots.app.admin.corrections import AuditedChanges
-from snapshots.app.backfill.batch_runner import WorkObserver
+from snapshots.app.backfill.batch_runner import BackfillObserver
 from snapshots.app.backfill.improve import ImproveSnapshots
 from snapshots.app.backfill.run import BackfillSnapshots
 from snapshots.app.backfill.undo import UndoRun
-from snapshots.app.enrich.inventory import InventoryKeeper, LookedUp, Told
+from snapshots.app.enrich.inventory import InventoryService, LookedUp, ProgressCallback
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.cluster import Fleet
-from snapshots.app.load.dead_letter_replay import DeadLetterOffice
+from snapshots.app.load.dead_letter_replay import DeadLetterQueue
 from snapshots.app.load.progress import LoadObserver
-from snapshots.app.load.stored_events import KeptEvents
+from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.log_source import LineOptions, LogSource
 from snapshots.app.ports.runs import RunRecord
 from snapshots.app.queries.inventory_reports import InventoryReports
 from snapshots.app.queries.overview import Overview, OverviewMaker
 from snapshots.app.queries.reports import Inspection, Reports
-from snapshots.app.queries.session_queries import Questions
+from snapshots.app.queries.session_queries import SessionQueries
 
 
 class MetricsWriter(Protocol):
@@ -36,7 +36,7 @@ class MetricsWriter(Protocol):
         """Return who counts a load, and tells another observer."""
         ...
 
-    def work_observer(self, next_observer: WorkObserver) -> WorkObserver:
+    def work_observer(self, next_observer: BackfillObserver) -> BackfillObserver:
         """Return who counts long work, and tells another observer."""
         ...
 
@@ -86,13 +86,13 @@ class Application:
             many seconds.
         find_logs: Finds the logs that paths name, to be read as is said.
         reports: Tells who attacked, and how much is known.
-        questions: Answers which sessions, grouped by what.
+        session_queries: Answers which sessions, grouped by what.
         overview: Puts everything together that one look should tell.
         page: Returns an overview as a page.
         changes: Corrects and prunes sealed sessions, on the record.
         adoption: Takes over a database of cowrieprocessor.
         inventory: Answers questions about addresses.
-        keeper: Imports, refreshes and withdraws what sources said.
+        inventory_service: Imports, refreshes and withdraws what sources said.
         letters: Keeps the lines that could not be loaded.
         events: Gives back the events that were kept as they were logged.
         backfill: Gives stored sessions their snapshots.
@@ -119,20 +119,20 @@ class Application:
     """
 
     metrics: Callable[[Path], MetricsWriter]
-    logged: Callable[[WorkObserver], WorkObserver]
+    logged: Callable[[BackfillObserver], BackfillObserver]
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
     follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
     find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]
     reports: Reports
-    questions: Questions
+    session_queries: SessionQueries
     overview: OverviewMaker
     page: Callable[[Overview], str]
     changes: AuditedChanges
     adoption: Adoption
     inventory: InventoryReports
-    keeper: InventoryKeeper
-    letters: DeadLetterOffice
-    events: KeptEvents
+    inventory_service: InventoryService
+    letters: DeadLetterQueue
+    events: StoredEvents
     backfill: BackfillSnapshots
     improve: ImproveSnapshots
     undo: UndoRun
@@ -142,7 +142,7 @@ class Application:
     has_query_indexes: Callable[[], bool]
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
-    import_table: Callable[[Path, str | None, datetime | None, str | None, Told], tuple[str, int, LookedUp]]
+    import_table: Callable[[Path, str | None, datetime | None, str | None, ProgressCallback], tuple[str, int, LookedUp]]
     bundled_types: Callable[[], tuple[str, datetime]]
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]

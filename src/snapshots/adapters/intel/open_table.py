@@ -21,7 +21,7 @@ SUFFIXES = re.compile(r"(\.(mmdb|csv|txt|list|lst|netset|ipset|gz))+$", re.IGNOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ImportOptions:
     """
     What an operator says of a file.
 
@@ -36,7 +36,7 @@ class Wish:
     ip_type: IpType | None = None
 
 
-def open_table(path: Path, wish: Wish) -> MmdbSource | RangeSource:
+def open_table(path: Path, wish: ImportOptions) -> MmdbSource | RangeSource:
     """
     Open an MMDB file, a list of addresses of one type, or a CSV table of ranges.
 

@@ -18,7 +18,7 @@ from snapshots.adapters.intel.parsing import asn_in, country_in
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import NOTHING, IpFacts, SourceBuild
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, SourceBuild
 
 LONGEST_NUMBER = 39
 """Digits of the largest IPv6 address; tables write addresses as numbers too."""
@@ -148,7 +148,7 @@ def open_ranges(path: Path, build: SourceBuild) -> RangeSource:
         row = _row_in(_cells(line))
         if row is None:
             unread += 1
-        elif row.facts is not NOTHING:
+        elif row.facts is not NO_FACTS:
             rows.append(row)
     return _opened(path, build, rows, unread)
 
@@ -216,7 +216,7 @@ def _facts(word: str, name: str) -> IpFacts:
     """Return what a row says, the same object for the same words."""
     asn, country = asn_in(word), country_in(word)
     if asn is None and country is None:
-        return NOTHING
+        return NO_FACTS
     return IpFacts(asn=asn, organization=name or None if asn is not None else None, country=country)
 
 

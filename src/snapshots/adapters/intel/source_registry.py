@@ -14,7 +14,7 @@ from snapshots.domain.facts.observation import SourceBuild
 Signature = tuple[int, int, int]
 
 
-class SourceShelf:
+class FileSourceRegistry:
     """
     Opens each build when it is first asked for, and keeps it open.
 

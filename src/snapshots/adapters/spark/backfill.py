@@ -11,7 +11,7 @@ from snapshots.adapters.spark.folder import SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
 from snapshots.adapters.spark.serialization import packed, unpacked
 from snapshots.adapters.spark.store_partitions import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
-from snapshots.app.liveness import Presence
+from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.cluster import JudgeSpan, RowsOfPart
 from snapshots.app.ports.sessions import Span
 
@@ -62,7 +62,7 @@ class SparkBackfill:
         return [unpacked(bytes(row.counts)) for row in counted.collect()]
 
     def in_folder(
-        self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: Presence
+        self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
     ) -> Mapping[str, int]:
         """Judge the open sessions of a folder, and return what became of them, by name."""
         folder = ParquetFolder(self._spark, at)

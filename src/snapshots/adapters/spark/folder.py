@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from snapshots.app.errors import StoreBusy, StoreUnavailable
-from snapshots.app.liveness import Presence
+from snapshots.app.liveness import ProcessLiveness
 
 SESSIONS = "sessions"
 LETTERS = "dead_letters"
@@ -47,7 +47,7 @@ class ParquetFolder:
         self._files = self._java.Path(self.root).getFileSystem(self._settings)
 
     @contextmanager
-    def taken(self, presence: Presence) -> Iterator[None]:
+    def taken(self, presence: ProcessLiveness) -> Iterator[None]:
         """
         Keep other jobs away during the block; first finish what an earlier one completed, or remove what it did not.
 

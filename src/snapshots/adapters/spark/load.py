@@ -12,14 +12,14 @@ from snapshots.adapters.spark.engine import send
 from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
 from snapshots.adapters.spark.inputs import logs_at
-from snapshots.adapters.spark.map_lines import AS_SPARK, FoldLines, Kind
-from snapshots.adapters.spark.offsets import Starts
+from snapshots.adapters.spark.map_lines import AS_SPARK, Kind, MapLines
+from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import unpacked
 from snapshots.adapters.spark.store_partitions import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
 from snapshots.app.errors import NothingToRead
-from snapshots.app.liveness import Presence
+from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.cluster import FleetInput, KeepLetters, PartLines, RowsOfPart, StorePart
+from snapshots.app.load.cluster import FleetInput, PartLines, RowsOfPart, StoreDeadLetters, StorePart
 from snapshots.app.ports.logs import DeadLetter
 
 PART_BYTES = 64 * 1024 * 1024
@@ -48,13 +48,13 @@ class SparkLoad:
         self._lines = lines
         self._sent = send(spark, files)
 
-    def into_database(self, run: str, store: StorePart, keep_letters: KeepLetters) -> Iterator[LoadReport]:
+    def into_database(self, run: str, store: StorePart, store_dead_letters: StoreDeadLetters) -> Iterator[LoadReport]:
         """Store what the logs say in the database, for a run, and tell what that did."""
         with self._folded() as (folded, starts):
             letters = self._letters(folded, starts)
             kept = 0
             while page := list(islice(letters, LETTERS_A_PAGE)):
-                kept += keep_letters(run, page)
+                kept += store_dead_letters(run, page)
             total = LoadReport(run=run, sources=len(starts), dead_letters=kept)
             read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
             done = self._by_session(read, starts).mapInArrow(StoreSessions(store, run, self._sent), COUNTS_AS_SPARK)
@@ -63,7 +63,7 @@ class SparkLoad:
             yield _read(total, starts)
 
     def into_folder(
-        self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: Presence
+        self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
     ) -> LoadReport:
         """Store what the logs say in a folder of Parquet files."""
         folder = ParquetFolder(self._spark, to)
@@ -82,19 +82,19 @@ class SparkLoad:
         return report + LoadReport(run=run, dead_letters=letters)
 
     @contextmanager
-    def _folded(self) -> Iterator[tuple[Any, Mapping[str, Starts]]]:
+    def _folded(self) -> Iterator[tuple[Any, Mapping[str, Offsets]]]:
         """Fold the lines once, and keep that on the disks of the workers; also tell where parts of files start."""
         text = logs_at(self._spark, self._source.paths, self._source.only or LOGS)
-        with kept_on_disk(text.mapInArrow(FoldLines(self._lines), AS_SPARK)) as folded:
+        with kept_on_disk(text.mapInArrow(MapLines(self._lines), AS_SPARK)) as folded:
             parts = folded.where(folded.kind == int(Kind.PART)).select("path", "block", "start", "payload").collect()
             found: defaultdict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
             for row in parts:
                 found[row.path].append((row.block, row.start, *unpacked(bytes(row.payload))))
             if not found:
                 raise NothingToRead(f"there is nothing to read at {', '.join(self._source.paths)}")
-            yield folded, {path: Starts(blocks) for path, blocks in found.items()}
+            yield folded, {path: Offsets(blocks) for path, blocks in found.items()}
 
-    def _by_session(self, sessions: Any, starts: Mapping[str, Starts]) -> Any:
+    def _by_session(self, sessions: Any, starts: Mapping[str, Offsets]) -> Any:
         size = sum(each.size for each in starts.values())
         parts = max(2 * self._spark.sparkContext.defaultParallelism, size // PART_BYTES + 1)
         return by_session(sessions, int(parts))
@@ -107,12 +107,12 @@ class SparkLoad:
         own = held.withColumn("key", sql.coalesce("logged_id", "session_id"))
         return stored(own.join(read.select("key").distinct(), "key", "left_semi"), columns)
 
-    def _letters(self, folded: Any, starts: Mapping[str, Starts]) -> Iterator[DeadLetter]:
+    def _letters(self, folded: Any, starts: Mapping[str, Offsets]) -> Iterator[DeadLetter]:
         found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
         for row in found.toLocalIterator():
             yield starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
 
-    def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Starts]) -> int:
+    def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Offsets]) -> int:
         """Add the lines that could not be loaded and are not there yet, and return how many they are."""
         found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
         rows = found.rdd.map(partial(_letter_row, starts, run)).toDF(
@@ -128,7 +128,7 @@ class SparkLoad:
                 folder.add(LETTERS, new.coalesce(1))
         return count
 
-    def _report(self, run: str, starts: Mapping[str, Starts], rows: Any, held: Any | None) -> LoadReport:
+    def _report(self, run: str, starts: Mapping[str, Offsets], rows: Any, held: Any | None) -> LoadReport:
         """Tell what the rows say, against those that were there."""
         from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
@@ -156,13 +156,13 @@ class SparkLoad:
         return _read(report, starts)
 
 
-def _read(report: LoadReport, starts: Mapping[str, Starts]) -> LoadReport:
+def _read(report: LoadReport, starts: Mapping[str, Offsets]) -> LoadReport:
     """Return a report that also tells how many lines were read, and how many events among them were not new."""
     events = sum(each.events for each in starts.values())
     letters = sum(each.letters for each in starts.values())
     return replace(report, lines=events + letters, repeated=events - report.events)
 
 
-def _letter_row(starts: Mapping[str, Starts], run: str, row: Any) -> tuple[object, ...]:
+def _letter_row(starts: Mapping[str, Offsets], run: str, row: Any) -> tuple[object, ...]:
     letter = starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
     return (letter.identity, letter.source, letter.offset, letter.reason.value, bytearray(letter.payload), run)

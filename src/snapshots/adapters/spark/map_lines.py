@@ -49,7 +49,7 @@ FOLDED = pa.schema(
         ("payload", pa.binary()),
     ]
 )
-"""What `FoldLines` yields; `key` is a session's id, `start` counts bytes from the beginning of the part."""
+"""What `MapLines` yields; `key` is a session's id, `start` counts bytes from the beginning of the part."""
 
 AS_SPARK = "kind tinyint, key string, path string, block bigint, start bigint, payload binary"
 
@@ -69,7 +69,7 @@ class PartOfFile(NamedTuple):
     block: int
 
 
-class FoldLines:
+class MapLines:
     """
     Adds up lines of parts of files.
 

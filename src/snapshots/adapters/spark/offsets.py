@@ -9,7 +9,7 @@ from snapshots.app.ports.log_source import BadLine, Reason
 from snapshots.app.ports.logs import DeadLetter
 
 
-class Starts:
+class Offsets:
     """
     Where the parts of a file start, in bytes of its content.
 

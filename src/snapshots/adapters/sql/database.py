@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from snapshots.adapters.sql.connection import dialects, driver_errors
 from snapshots.adapters.sql.connection.datetimes import WrongType
-from snapshots.adapters.sql.connection.document_address import AddressesIn, nowhere
+from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
 from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
 from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, WaitPolicy
 from snapshots.adapters.sql.connection.server_time import ServerTime
@@ -28,7 +28,7 @@ from snapshots.adapters.sql.connection.sqlite_file import (
 from snapshots.adapters.sql.connection.urls import database_url
 from snapshots.adapters.sql.engine import engine_of, is_in_memory
 from snapshots.adapters.sql.schema import indexes, versions
-from snapshots.adapters.sql.schema.features import Shape, shape_of
+from snapshots.adapters.sql.schema.features import SchemaFeatures, features_of
 from snapshots.adapters.sql.schema.partitions import partition
 from snapshots.adapters.sql.schema.stored_types import wrong_values
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, session_summaries
@@ -59,7 +59,7 @@ class SqlDatabase:
         SettingRefused: The text names no database, or its driver is not installed.
     """
 
-    def __init__(self, url: str, addresses_in: AddressesIn = nowhere, policy: WaitPolicy | None = None) -> None:
+    def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
         self._url: URL = database_url(url)
         self._backends = _BACKENDS[self._url]
         self._server_time = ServerTime()
@@ -67,7 +67,7 @@ class SqlDatabase:
         self._policy = policy or WaitPolicy()
         self._has_given_up = False
         self._is_prepared = False
-        self._shape: Shape | None = None
+        self._shape: SchemaFeatures | None = None
         self._written = WrittenDatabase(self._url, str(self))
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class SqlDatabase:
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> Iterator[SqlStores]:
         """Open a transaction of its own, or a savepoint on the caller's connection."""
         with self._translated():
@@ -109,7 +109,7 @@ class SqlDatabase:
                     self._written.refuse_another(own)
                     yield self._stores(own)
                     self._written.refuse_lost_file()
-                    if rehearse:
+                    if dry_run:
                         begun.rollback()
                 return
             if not isinstance(connection, Connection):
@@ -359,7 +359,7 @@ class SqlDatabase:
 
     def _stores(self, connection: Connection) -> SqlStores:
         if self._shape is None:
-            self._shape = shape_of(connection)
+            self._shape = features_of(connection)
         return SqlStores(connection, self._shape)
 
     @contextmanager

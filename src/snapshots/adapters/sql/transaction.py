@@ -5,9 +5,9 @@ from functools import cached_property
 from sqlalchemy import Connection
 
 from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
-from snapshots.adapters.sql.backfill.undo import SqlUndoing
+from snapshots.adapters.sql.backfill.undo import SqlRunUndo
 from snapshots.adapters.sql.connection import dialects
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
 from snapshots.adapters.sql.stores.corrections import SqlAudit
 from snapshots.adapters.sql.stores.event_lines import SqlEventLines
@@ -20,7 +20,7 @@ from snapshots.adapters.sql.stores.sessions import SqlSessionStore
 class SqlStores:
     """All stores, over one connection."""
 
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._shape = shape
 
@@ -85,9 +85,9 @@ class SqlStores:
         return SqlAudit(self._connection, self._shape)
 
     @cached_property
-    def undoing(self) -> SqlUndoing:
+    def run_undo(self) -> SqlRunUndo:
         """Return what takes runs back."""
-        return SqlUndoing(self._connection, self.audit, self._shape)
+        return SqlRunUndo(self._connection, self.audit, self._shape)
 
     def log_position(self) -> int | None:
         """Return how far the log of the database is written."""

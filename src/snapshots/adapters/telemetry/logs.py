@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import structlog
 
-from snapshots.app.backfill.batch_runner import WorkObserver
+from snapshots.app.backfill.batch_runner import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.safe_text import one_line
 
@@ -70,7 +70,7 @@ class LoggedWork:
         next_observer: Who is told too.
     """
 
-    def __init__(self, next_observer: WorkObserver) -> None:
+    def __init__(self, next_observer: BackfillObserver) -> None:
         self._next = next_observer
         self._log = structlog.get_logger("snapshots")
 

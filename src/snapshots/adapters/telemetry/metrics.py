@@ -6,10 +6,10 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 
-from snapshots.app.backfill.batch_runner import WorkObserver
-from snapshots.app.backfill.stages import FORESIGHT
+from snapshots.app.backfill.batch_runner import BackfillObserver
+from snapshots.app.backfill.stages import PRECOMPUTE
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
-from snapshots.app.queries.reports import Inspection, Invariant, Reports, Standing
+from snapshots.app.queries.reports import DatabaseStatus, Inspection, Invariant, Reports
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.coverage import NOT_JUDGED
 from snapshots.domain.snapshot.gap import Gap
@@ -68,7 +68,7 @@ class LoadMetrics:
         self._sealed.inc(batch.sealed)
         self._seconds.observe(batch.seconds)
 
-    def stands(self, standing: Standing) -> None:
+    def stands(self, standing: DatabaseStatus) -> None:
         """Tell how the database stands."""
         sessions = standing.sessions
         self._sessions.set(sessions.total)
@@ -166,7 +166,7 @@ class MetricsFile:
         self._load = LoadMetrics(self._registry)
         return _MeteredLoad(self._load, next_observer, self._write_if_old)
 
-    def work_observer(self, next_observer: WorkObserver) -> WorkObserver:
+    def work_observer(self, next_observer: BackfillObserver) -> BackfillObserver:
         """Return who counts a backfill, and tells another observer."""
         return _MeteredWork(BackfillMetrics(self._registry), next_observer, self._write_if_old)
 
@@ -220,14 +220,16 @@ class _MeteredLoad:
 
 
 class _MeteredWork:
-    def __init__(self, metrics: BackfillMetrics, next_observer: WorkObserver, write_if_old: Callable[[], None]) -> None:
+    def __init__(
+        self, metrics: BackfillMetrics, next_observer: BackfillObserver, write_if_old: Callable[[], None]
+    ) -> None:
         self._metrics = metrics
         self._next = next_observer
         self._write_if_old = write_if_old
         self._is_of_sessions = True
 
     def stage_begun(self, name: str, total: int, *, run: str) -> None:
-        self._is_of_sessions = name != FORESIGHT
+        self._is_of_sessions = name != PRECOMPUTE
         self._next.stage_begun(name, total, run=run)
 
     def batch_done(self, handled: int, seconds: float) -> None:

@@ -13,21 +13,21 @@ from typing import NamedTuple, Protocol, TypeVar
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Clock, Database, Health, Stores, WriteLock
 from snapshots.app.ports.runs import RunState
-from snapshots.app.retry import patiently
+from snapshots.app.retry import retry
 
 T = TypeVar("T")
 
-NAP = 0.1
+POLL_SECONDS = 0.1
 """Seconds after which somebody who rests looks whether to stop."""
 
-LONGEST_REST = 5.0
+MAX_PAUSE_SECONDS = 5.0
 """Seconds of work in a batch at most, where there is a rate: whoever rests long looks dead."""
 
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 20_000
-SHRINK = 8
+SHRINK_FACTOR = 8
 """By how much a batch that the database refuses is made smaller, until the row that it refuses is found."""
 
-WAITS = (1.0, 2.0, 5.0, 10.0)
+HEALTH_BACKOFF = (1.0, 2.0, 5.0, 10.0)
 """Seconds between two looks at a database that is not well; the last one is repeated."""
 
 
@@ -57,7 +57,7 @@ class Stage:
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
         is_optional: Whether it is left out where there are none.
-        pace: How fast, where that is not for whoever began the work to say.
+        throttle: How fast, where that is not for whoever began the work to say.
         forget: Is called when a batch was rolled back, however often it is tried again.
         before: What is done before it, and anew where it is resumed.
         beside: Opens a block in which all of that is done, maybe helped by another thread.
@@ -70,7 +70,7 @@ class Stage:
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
     is_optional: bool = False
-    pace: "Pace | None" = None
+    throttle: "Throttle | None" = None
     forget: Callable[[], None] = lambda: None
     before: "Stage | None" = None
     beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
@@ -78,7 +78,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Throttle:
     """
     How fast to work.
 
@@ -107,14 +107,14 @@ class Pace:
     @property
     def largest(self) -> int:
         """Return how many a batch has at most."""
-        return LARGEST_BATCH if self.rate is None else max(1, min(LARGEST_BATCH, int(self.rate * LONGEST_REST)))
+        return LARGEST_BATCH if self.rate is None else max(1, min(LARGEST_BATCH, int(self.rate * MAX_PAUSE_SECONDS)))
 
     def pause_after(self, handled: int, seconds: float) -> float:
         """Return for how many seconds to rest after a batch."""
         return max(0.0, handled / self.rate - seconds) if self.rate else 0.0
 
 
-class WorkObserver(Protocol):
+class BackfillObserver(Protocol):
     """Is told how work goes on; must not raise."""
 
     def stage_begun(self, name: str, total: int, *, run: str) -> None:
@@ -130,7 +130,7 @@ class WorkObserver(Protocol):
         ...
 
 
-class Unwatched:
+class NoProgress:
     """Tells nobody how work goes on."""
 
     def stage_begun(self, name: str, total: int, *, run: str) -> None:
@@ -152,10 +152,10 @@ class Work:
         run: The run that writes.
         owner: Who carries it on; a run that somebody else took over, or that was ended, is left to them.
         stages: Its parts, in order.
-        pace: How fast.
+        throttle: How fast.
         position: Where it was left.
         counts: What it did so far.
-        is_rehearsal: Whether nothing is stored.
+        is_dry_run: Whether nothing is stored.
         set_aside: Sessions that it went on without, each with the reason.
         counting: Is held by the thread that writes counts, until they are stored.
         is_helped: Whether another thread works beside.
@@ -164,10 +164,10 @@ class Work:
 
     run: str
     stages: Sequence[Stage]
-    pace: Pace
+    throttle: Throttle
     position: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    is_rehearsal: bool = False
+    is_dry_run: bool = False
     set_aside: dict[str, str] = field(default_factory=dict)
     owner: str = ""
     counting: Lock = field(default_factory=Lock)
@@ -187,7 +187,7 @@ class Work:
         )
 
 
-class Steering:
+class BatchRunner:
     """
     Drives work through a database, one transaction a batch, each with the place up to which it is done.
 
@@ -214,7 +214,7 @@ class Steering:
         self._stopwatch = stopwatch
         self._sleep = sleep
 
-    def drive(self, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]) -> bool:
+    def drive(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """
         Do the work from its position on.
 
@@ -239,7 +239,7 @@ class Steering:
         return True
 
     @staticmethod
-    def _tell(observer: WorkObserver, work: Work, handled: int, seconds: float) -> None:
+    def _tell(observer: BackfillObserver, work: Work, handled: int, seconds: float) -> None:
         """Tell the observer of a batch, and of what was done beside it."""
         with work.counting:
             handled, work.done_beside = handled + work.done_beside, 0
@@ -247,9 +247,9 @@ class Steering:
             observer.batch_done(handled, seconds)
 
     def _through(
-        self, stage: Stage, after: str, work: Work, observer: WorkObserver, is_stopped: Callable[[], bool]
+        self, stage: Stage, after: str, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]
     ) -> bool:
-        pace = stage.pace or work.pace
+        throttle = stage.throttle or work.throttle
         total = self.retried(partial(self._count, stage), observer, is_stopped)
         if not total and stage.is_optional:
             return True
@@ -257,7 +257,7 @@ class Steering:
         observer.stage_begun(stage.name, total + (0 if is_prelude else work.done_beside), run=work.run)
         if not is_prelude:
             self._tell(observer, work, 0, 0.0)
-        size = limit = pace.first_size
+        size = limit = throttle.first_size
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
                 return False
@@ -268,7 +268,7 @@ class Steering:
                 raise
             except StoreUnavailable as error:
                 if limit > 1:
-                    limit = max(1, limit // SHRINK)
+                    limit = max(1, limit // SHRINK_FACTOR)
                     continue
                 after = self._set_aside(stage, after, work, str(error))
                 continue
@@ -279,12 +279,12 @@ class Steering:
                 self._tell(observer, work, step.handled, seconds)
             if not step.last or not (after := stage.go_on(step.last)):
                 return True
-            size = pace.next_size(size, step.handled, seconds) if limit == size else size
-            limit = min(size, limit * SHRINK)
-            self._rest(pace.pause_after(step.handled, seconds), is_stopped)
+            size = throttle.next_size(size, step.handled, seconds) if limit == size else size
+            limit = min(size, limit * SHRINK_FACTOR)
+            self._rest(throttle.pause_after(step.handled, seconds), is_stopped)
 
     def retried(
-        self, act: Callable[[], T], observer: WorkObserver, is_stopped: Callable[[], bool] = lambda: False
+        self, act: Callable[[], T], observer: BackfillObserver, is_stopped: Callable[[], bool] = lambda: False
     ) -> T:
         """
         Return what a transaction returns, retried while the database is busy or cannot be reached.
@@ -293,7 +293,7 @@ class Steering:
             StoreBusy: Others held locks to the last.
             StoreGone: The database could not be reached to the last.
         """
-        return patiently(act, partial(self._rest, is_stopped=is_stopped), observer.waiting_for)
+        return retry(act, partial(self._rest, is_stopped=is_stopped), observer.waiting_for)
 
     def _count(self, stage: Stage) -> int:
         with self._database.view() as stores:
@@ -302,8 +302,8 @@ class Steering:
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
         while seconds > 0 and not is_stopped():
-            self._sleep(min(seconds, NAP))
-            seconds -= NAP
+            self._sleep(min(seconds, POLL_SECONDS))
+            seconds -= POLL_SECONDS
 
     def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
         try:
@@ -314,15 +314,15 @@ class Steering:
 
     def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
         with ExitStack() as until_committed:
-            with self._database.transaction(rehearse=work.is_rehearsal, lock=work.lock) as stores:
-                if not work.is_rehearsal and not work.is_owned(stores):
+            with self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores:
+                if not work.is_dry_run and not work.is_owned(stores):
                     raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
-                if not work.is_rehearsal and not work.is_helped:
+                if not work.is_dry_run and not work.is_helped:
                     # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
                     stores.runs.note(work.run, None, at=self._clock.now())
                 step = stage.step(stores, after, limit)
                 until_committed.enter_context(work.counting)
-                if not work.is_rehearsal:
+                if not work.is_dry_run:
                     counts, position = work.counts + Counter(step.counts), position_behind(work, stage.name, step.last)
                     stores.runs.note(work.run, counts, at=self._clock.now(), position=position)
             work.counts.update(step.counts)
@@ -333,7 +333,7 @@ class Steering:
         now: datetime = self._clock.now()
         with (
             ExitStack() as until_committed,
-            self._database.transaction(rehearse=work.is_rehearsal, lock=work.lock) as stores,
+            self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores,
         ):
             refused = stage.first(stores, after) if stage.first is not None else None
             if refused is None:
@@ -341,18 +341,18 @@ class Steering:
             until_committed.enter_context(work.counting)
             work.counts["set_aside"] += 1
             work.set_aside[refused.session_id] = reason
-            if not work.is_rehearsal:
+            if not work.is_dry_run:
                 stores.runs.set_aside(work.run, refused.session_id, reason, at=now)
                 position = position_behind(work, stage.name, refused.place)
                 stores.runs.note(work.run, work.counts, at=now, position=position)
         return refused.place
 
-    def _is_well(self, observer: WorkObserver, is_stopped: Callable[[], bool]) -> bool:
+    def _is_well(self, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """Wait until the database is well; return whether it is, and nobody stopped the work."""
         waited = 0
         while trouble := self.retried(self._health.trouble, observer, is_stopped):
             observer.waiting_for(trouble)
-            self._rest(WAITS[min(waited, len(WAITS) - 1)], is_stopped)
+            self._rest(HEALTH_BACKOFF[min(waited, len(HEALTH_BACKOFF) - 1)], is_stopped)
             waited += 1
             if is_stopped():
                 return False

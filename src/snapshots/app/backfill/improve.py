@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import Pace, Place, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Place, Stage, Step, Throttle, Work
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run
@@ -56,7 +56,7 @@ class ImproveSnapshots:
         database: Database,
         service: SnapshotService,
         policy: SnapshotPolicy,
-        steering: Steering,
+        steering: BatchRunner,
         *,
         clock: Clock,
         new_run: Callable[[], str],
@@ -70,10 +70,10 @@ class ImproveSnapshots:
 
     def run(
         self,
-        observer: WorkObserver,
+        observer: BackfillObserver,
         *,
-        pace: Pace | None = None,
-        is_rehearsal: bool = False,
+        throttle: Throttle | None = None,
+        is_dry_run: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> ImproveReport:
         """
@@ -83,7 +83,7 @@ class ImproveSnapshots:
             StoreUnavailable: The database failed as a whole; whole batches are stored.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
-        work = Work(run=self._new_run(), stages=[], pace=pace or Pace(), is_rehearsal=is_rehearsal)
+        work = Work(run=self._new_run(), stages=[], throttle=throttle or Throttle(), is_dry_run=is_dry_run)
         work.stages = [
             Stage(
                 name=REASON,
@@ -93,19 +93,19 @@ class ImproveSnapshots:
                 forget=self._service.forget,
             )
         ]
-        if not is_rehearsal:
+        if not is_dry_run:
             self._steering.retried(partial(self._begin, work.run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
         except BaseException as error:
-            if not is_rehearsal:
+            if not is_dry_run:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
                     self._end(work.run, RunState.after(error))
             raise
         finally:
-            if is_rehearsal:
+            if is_dry_run:
                 self._service.forget()
-        if not is_rehearsal:
+        if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
             self._steering.retried(partial(self._end, work.run, state), observer)
         improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "set_aside"}}
@@ -129,7 +129,7 @@ class ImproveSnapshots:
         def step(stores: Stores, after: str, limit: int) -> Step:
             page = stores.audit.sealed(after=after, limit=limit)
             sightings = [session.sighting for session in page.sessions]
-            verdicts = self._service.judge_stored(sightings, stores, is_rehearsal=work.is_rehearsal)
+            verdicts = self._service.judge_stored(sightings, stores, is_dry_run=work.is_dry_run)
             better: dict[str, IpSnapshot] = {}
             counts: Counter[str] = Counter(looked_at=len(page.sessions))
             for session, offered in zip(page.sessions, verdicts, strict=True):

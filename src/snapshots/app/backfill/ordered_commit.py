@@ -17,11 +17,11 @@ Somebody who holds rows that the near end waits for may wait for those of the fa
 """
 
 
-class _Left(Exception):
+class _PredecessorRolledBack(Exception):
     """The batch of the near end was not stored, so this one is not either."""
 
 
-class Turns:
+class OrderedCommit:
     """
     The batches that the far end does of one stage.
 
@@ -96,7 +96,7 @@ class Turns:
             if not self._may_end.wait(LONGEST_WAIT):
                 raise StoreBusy("the batch before is not done yet")
             if self._is_left:
-                raise _Left
+                raise _PredecessorRolledBack
             position = position_behind(self._work, self._stage, last)
             stores.runs.note(self._work.run, None, at=self._clock.now(), position=position)
         return last

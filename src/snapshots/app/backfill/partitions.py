@@ -1,19 +1,19 @@
 """Which parts of a table the far end of a backfill takes, from the last one on."""
 
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import SettledByStore, Span
+from snapshots.app.ports.sessions import PushdownResult, Span
 
-FEWEST_SPANS = 6
+MIN_PARTITIONS = 6
 """So many spans make a second pair of hands worth while."""
 
-CLEARANCE = 3
+RESERVED_PARTITIONS = 3
 """How many spans are left to the near end: the one that would be taken, and what is in its hands."""
 
-MOST_POOR = 3
+MAX_SPARSE_RETRIES = 3
 """How often a part is given back, because the verdicts on most of it are not known yet."""
 
 
-class FarSpans:
+class PartitionQueue:
     """
     Gives the far end one part of the table after the other, and some of them twice.
 
@@ -32,7 +32,7 @@ class FarSpans:
     def __init__(self, unjudged: int, judged: int, *, span: int, after: str) -> None:
         self._count = unjudged // span
         self._begin = after
-        self._end = judged + unjudged - CLEARANCE * span
+        self._end = judged + unjudged - RESERVED_PARTITIONS * span
         self._fresh: list[Span] = []
         self._is_cut = False
         self._again: list[Span] = []
@@ -78,7 +78,7 @@ class FarSpans:
         self._place, self._leaves_some = self._in_hand.after, False
         return True
 
-    def settled(self, done: SettledByStore | None, *, asked: int, more_follows: bool) -> int:
+    def settled(self, done: PushdownResult | None, *, asked: int, more_follows: bool) -> int:
         """
         Go behind what was settled of the part in hand; begin it anew where little was known.
 
@@ -92,7 +92,7 @@ class FarSpans:
         """
         judged = done.verdicts.total() if done is not None else 0
         if done is not None:
-            if self._is_fresh and not more_follows and done.left > judged and self._poor < MOST_POOR:
+            if self._is_fresh and not more_follows and done.left > judged and self._poor < MAX_SPARSE_RETRIES:
                 self._poor += 1
                 self._fresh.append(self._in_hand)
                 self._is_taken, self.low = False, self._in_hand.until

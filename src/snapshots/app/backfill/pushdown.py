@@ -2,25 +2,25 @@
 
 from collections import Counter
 
-from snapshots.app.enrich.apply_verdicts import Settling, verdicts_counted
+from snapshots.app.enrich.apply_verdicts import VerdictApplier, verdicts_counted
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import SettledByStore
+from snapshots.app.ports.sessions import PushdownResult
 
 PAGES_UNASKED = 8
 """For how many pages the store is not asked again after it left more than half of a page to the program."""
 
 
-class StoreFirst:
+class Pushdown:
     """
     Asks the store to settle pages of sessions that nobody judged, by the verdicts that are remembered.
 
     Args:
-        settling: Knows the verdicts.
+        verdict_applier: Knows the verdicts.
         run: The run that writes.
     """
 
-    def __init__(self, settling: Settling, run: str) -> None:
-        self._settling = settling
+    def __init__(self, verdict_applier: VerdictApplier, run: str) -> None:
+        self._settling = verdict_applier
         self._run = run
         self._unasked = 0
 
@@ -29,20 +29,20 @@ class StoreFirst:
         """Whether the store is asked for the next page."""
         return self._unasked == 0
 
-    def settle(self, stores: Stores, *, after: str, limit: int) -> SettledByStore | None:
+    def settle(self, stores: Stores, *, after: str, limit: int) -> PushdownResult | None:
         """Return what the store settled of a page; None if the page is the program's."""
         if limit == 1:  # a row that was refused with others is judged in the program, and maybe set aside
             return None
         if self._unasked:
             self._unasked -= 1
             return None
-        known = self._settling.settle_remembered(stores, run=self._run, after=after, limit=limit)
+        known = self._settling.apply_cached(stores, run=self._run, after=after, limit=limit)
         if known is None or known.left > known.verdicts.total():
             self._unasked = PAGES_UNASKED
         return known
 
 
-def counts_of(known: SettledByStore | None) -> Counter[str]:
+def counts_of(known: PushdownResult | None) -> Counter[str]:
     """Return what the store settled, by the names that a run keeps counts under."""
     if known is None:
         return Counter()

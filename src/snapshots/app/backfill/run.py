@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
-from snapshots.app.backfill.batch_runner import LARGEST_BATCH, Pace, Steering, Step, Work, WorkObserver
+from snapshots.app.backfill.batch_runner import LARGEST_BATCH, BackfillObserver, BatchRunner, Step, Throttle, Work
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.stages import Journey
-from snapshots.app.backfill.worker import FarEnd
+from snapshots.app.backfill.worker import ParallelWorker
 from snapshots.app.backfill_runs import last_done, unfinished
-from snapshots.app.enrich.apply_verdicts import FoundPage, Settling
+from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import (
     NoSuchRun,
@@ -27,7 +27,7 @@ from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Clock, Database, Stores
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.sessions import Judged, Span
-from snapshots.app.retry import patiently
+from snapshots.app.retry import retry
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -71,7 +71,7 @@ class BackfillSnapshots:
     Args:
         database: Where the sessions are.
         service: Gives the snapshots.
-        settling: Judges a page of sessions, and writes.
+        verdict_applier: Judges a page of sessions, and writes.
         steering: Drives the batches.
         clock: Tells when something was done.
         stopwatch: Returns seconds from an arbitrary start.
@@ -84,18 +84,18 @@ class BackfillSnapshots:
         self,
         database: Database,
         service: SnapshotService,
-        settling: Settling,
-        steering: Steering,
+        verdict_applier: VerdictApplier,
+        steering: BatchRunner,
         *,
         clock: Clock,
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         ahead: ReadAhead[FoundPage],
-        far_end: FarEnd,
+        far_end: ParallelWorker,
     ) -> None:
         self._database = database
         self._service = service
-        self._settling = settling
+        self._settling = verdict_applier
         self._steering = steering
         self._clock = clock
         self._stopwatch = stopwatch
@@ -105,9 +105,9 @@ class BackfillSnapshots:
 
     def run(
         self,
-        observer: WorkObserver,
+        observer: BackfillObserver,
         *,
-        pace: Pace | None = None,
+        throttle: Throttle | None = None,
         again: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
         beside: Callable[[str], Iterable[Mapping[str, int]]] = lambda _: (),
@@ -117,7 +117,7 @@ class BackfillSnapshots:
 
         Args:
             observer: Is told how it goes on.
-            pace: How fast.
+            throttle: How fast.
             again: Also judge sessions again of whose address nothing was learned since.
             is_stopped: Says whether to stop after the batch in hand.
             beside: Judges first what `judge_span` of other processes can for the run, and returns what became of it.
@@ -145,14 +145,14 @@ class BackfillSnapshots:
             settings=settings,
             counts=counts,
         )
-        return self._carry_on(record, observer, pace or Pace(), is_stopped, has_begun=bool(counts))
+        return self._carry_on(record, observer, throttle or Throttle(), is_stopped, has_begun=bool(counts))
 
     def resume(
         self,
         run: str | None,
-        observer: WorkObserver,
+        observer: BackfillObserver,
         *,
-        pace: Pace | None = None,
+        throttle: Throttle | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
@@ -161,7 +161,7 @@ class BackfillSnapshots:
         Args:
             run: Its name; None for the newest that did not come to its end.
             observer: Is told how it goes on.
-            pace: How fast.
+            throttle: How fast.
             is_stopped: Says whether to stop after the batch in hand.
 
         Raises:
@@ -179,7 +179,9 @@ class BackfillSnapshots:
             taken = {**record.settings, "owner": self._new_run()}
             stores.runs.remember(record.run, taken)
             stores.runs.resume(record.run, at=self._clock.now())
-        return self._carry_on(replace(record, settings=taken), observer, pace or Pace(), is_stopped, has_begun=True)
+        return self._carry_on(
+            replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
+        )
 
     def judge_span(self, run: str, span: Span, sleep: Callable[[float], None]) -> Mapping[str, int]:
         """
@@ -219,7 +221,7 @@ class BackfillSnapshots:
         after, is_last = span.after, False
         while not is_last:
             try:
-                step = patiently(partial(batch, after), sleep)
+                step = retry(partial(batch, after), sleep)
             except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
                 raise
             except StoreUnavailable:
@@ -228,18 +230,18 @@ class BackfillSnapshots:
             after, is_last = step.last, not step.last
         return counts
 
-    def rehearse(
-        self, observer: WorkObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
+    def dry_run(
+        self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
     ) -> BackfillReport:
         """
         Do what `run` does but store nothing, and return what it would do.
 
         The first batch is written and rolled back, to measure it; of the others only the verdicts are reached.
         """
-        with self._database.transaction(rehearse=True) as stores:
+        with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        journey = self._journey(self._new_run(), is_rehearsal=True)
-        work = Work(run=journey.run, stages=journey.stages(settings), pace=Pace(), is_rehearsal=True)
+        journey = self._journey(self._new_run(), is_dry_run=True)
+        work = Work(run=journey.run, stages=journey.stages(settings), throttle=Throttle(), is_dry_run=True)
         begun_at = self._stopwatch()
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
@@ -256,8 +258,8 @@ class BackfillSnapshots:
     def _carry_on(
         self,
         record: RunRecord,
-        observer: WorkObserver,
-        pace: Pace,
+        observer: BackfillObserver,
+        throttle: Throttle,
         is_stopped: Callable[[], bool],
         *,
         has_begun: bool,
@@ -266,7 +268,7 @@ class BackfillSnapshots:
         work = Work(
             run=record.run,
             stages=journey.stages(record.settings),
-            pace=pace,
+            throttle=throttle,
             position=record.position,
             counts=Counter(record.counts),
             owner=record.settings["owner"],
@@ -292,7 +294,7 @@ class BackfillSnapshots:
                 stores.runs.end(work.run, state, at=now)
             work.set_aside = dict(stores.runs.set_aside_by(work.run))
 
-    def _journey(self, run: str, *, is_rehearsal: bool = False, has_begun: bool = False) -> Journey:
+    def _journey(self, run: str, *, is_dry_run: bool = False, has_begun: bool = False) -> Journey:
         self._ahead.drop()
         return Journey(
             run,
@@ -301,7 +303,7 @@ class BackfillSnapshots:
             self._clock,
             self._ahead,
             far_end=self._far_end,
-            is_rehearsal=is_rehearsal,
+            is_dry_run=is_dry_run,
             has_begun=has_begun,
         )
 

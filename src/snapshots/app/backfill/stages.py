@@ -7,30 +7,30 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import Pace, Place, Stage, Step, Work
+from snapshots.app.backfill.batch_runner import Place, Stage, Step, Throttle, Work
 from snapshots.app.backfill.prefetch import ReadAhead
-from snapshots.app.backfill.pushdown import StoreFirst, counts_of
-from snapshots.app.backfill.worker import FarEnd, News
+from snapshots.app.backfill.pushdown import Pushdown, counts_of
+from snapshots.app.backfill.worker import ParallelWorker, VerdictBatch
 from snapshots.app.backfill_runs import COUNTING, last_done, left_at
-from snapshots.app.enrich.apply_verdicts import FoundPage, SettledPage, Settling, verdicts_in
+from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier, verdicts_in
 from snapshots.app.ports.database import Clock, Database, Stores
-from snapshots.app.ports.runs import SIGN_OF_LIFE
-from snapshots.app.ports.sessions import Judged, OpenCase, SettledByStore, StagedVerdicts
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT
+from snapshots.app.ports.sessions import Judged, OpenCase, PushdownResult, StagedVerdicts
 from snapshots.domain.snapshot.gap import Gap
 
 SAMPLES = 5
 LARGEST_READ = 1_000
 """How many sessions the program reads at once, with their documents."""
 
-FORESIGHT = "foresee"
+PRECOMPUTE = "foresee"
 """What comes before the first stage, by the name under which it is shown."""
 
 """The last stage, by the name under which it is resumed."""
 
-FORESEEN_FOR = 2
+PRECOMPUTE_MIN_RATIO = 2
 """For how many sessions at least that nobody judged, on average, each address is judged before they are looked at."""
 
-SOME_FORESEEN = 0.25
+PRECOMPUTE_MIN_ADDRESSES = 0.25
 """Of which part of the addresses verdicts are reached before the far end begins to settle sessions by those."""
 
 COUNTED = 4_000
@@ -44,11 +44,11 @@ class Journey:
     Args:
         run: The run that writes.
         database: Where the sessions are.
-        settling: Judges a page of sessions, and writes.
+        verdict_applier: Judges a page of sessions, and writes.
         clock: Tells when something was done.
         ahead: Reads the next batch while one is written.
         far_end: Helps where there is much to judge.
-        is_rehearsal: Whether nothing is stored.
+        is_dry_run: Whether nothing is stored.
         has_begun: Whether the run may have judged sessions before, here or in another process.
     """
 
@@ -56,12 +56,12 @@ class Journey:
         self,
         run: str,
         database: Database,
-        settling: Settling,
+        verdict_applier: VerdictApplier,
         clock: Clock,
         ahead: ReadAhead[FoundPage],
         *,
-        far_end: FarEnd,
-        is_rehearsal: bool = False,
+        far_end: ParallelWorker,
+        is_dry_run: bool = False,
         has_begun: bool = False,
     ) -> None:
         self.run = run
@@ -69,16 +69,16 @@ class Journey:
         self._database = database
         self._ahead = ahead
         self.learned_until: datetime | None = None
-        self._settling = settling
+        self._settling = verdict_applier
         self._clock = clock
-        self._is_rehearsal = is_rehearsal
+        self._is_rehearsal = is_dry_run
         self._may_have_found = has_begun
         self._samples: dict[object, list[Judged]] = {}
         self.written_bytes: float | None = None
         self._has_written = False
         self._logged = Counter[str]()
         self._to_foresee, self._foreseen = 0, 0
-        self._store = StoreFirst(settling, run)
+        self._store = Pushdown(verdict_applier, run)
 
     @property
     def samples(self) -> list[Judged]:
@@ -95,7 +95,7 @@ class Journey:
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._once_more()]
-        passes[0] = replace(passes[0], before=self._foresight(), beside=self._helped)
+        passes[0] = replace(passes[0], before=self._precompute_stage(), beside=self._helped)
         return [*passes, self._counting()]
 
     def _once_more(self) -> Stage:
@@ -108,38 +108,38 @@ class Journey:
             return done
 
         def first(stores: Stores, after: str) -> Place | None:
-            found = stores.open_sessions.first(case, run=self.run, silent_since=self._silent_since(), after=after)
+            found = stores.open_sessions.first(case, run=self.run, stale_before=self._stale_before(), after=after)
             return Place(*found) if found is not None else None
 
         return Stage(
             name=case.value, step=step, first=first, count=partial(self._left, case), forget=self._settling.forget
         )
 
-    def _foresight(self) -> Stage:
+    def _precompute_stage(self) -> Stage:
         """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
 
         def count(stores: Stores) -> int:
-            if not self._settling.can_foresee(stores):
+            if not self._settling.can_precompute(stores):
                 return 0
             addresses = stores.inventory.count()
-            if addresses * FORESEEN_FOR > self._left(OpenCase.NEVER_JUDGED, stores):
+            if addresses * PRECOMPUTE_MIN_RATIO > self._left(OpenCase.NEVER_JUDGED, stores):
                 return 0
             self._to_foresee, self._foreseen = addresses, 0
             return addresses
 
         def step(stores: Stores, after: str, limit: int) -> Step:
-            may_settle = self._foreseen >= self._to_foresee * SOME_FORESEEN
+            may_settle = self._foreseen >= self._to_foresee * PRECOMPUTE_MIN_ADDRESSES
             tell = partial(self._tell_far_end, may_settle=may_settle, more_follows=True)
-            last, handled = self._settling.foresee(stores, after=after, limit=limit, tell=tell)
+            last, handled = self._settling.precompute(stores, after=after, limit=limit, tell=tell)
             self._foreseen += handled
             return Step(last, handled, {})
 
         return Stage(
-            name=FORESIGHT,
+            name=PRECOMPUTE,
             step=step,
             count=count,
             is_optional=True,
-            pace=Pace(),  # sessions are what a pace spares, and none is touched
+            throttle=Throttle(),  # sessions are what a pace spares, and none is touched
             forget=self._settling.forget,
         )
 
@@ -163,13 +163,13 @@ class Journey:
         may_settle: bool = True,
         more_follows: bool = False,
     ) -> None:
-        self._far_end.tell(News(staged, knowledge, learned_until, may_settle, more_follows))
+        self._far_end.tell(VerdictBatch(staged, knowledge, learned_until, may_settle, more_follows))
 
     def _left(self, case: OpenCase, stores: Stores) -> int:
-        return stores.open_sessions.count(case, run=self.run, silent_since=self._silent_since())
+        return stores.open_sessions.count(case, run=self.run, stale_before=self._stale_before())
 
-    def _silent_since(self) -> datetime:
-        return self._clock.now() - SIGN_OF_LIFE
+    def _stale_before(self) -> datetime:
+        return self._clock.now() - HEARTBEAT_TIMEOUT
 
     def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
         if case is OpenCase.LEARNED and not after:
@@ -193,7 +193,7 @@ class Journey:
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
             if self._far_end.is_at_work:
-                self._settling.hand_over(stores, self._tell_far_end)
+                self._settling.publish(stores, self._tell_far_end)
             self._far_end.keep_clear(stores)
             known = self._store.settle(stores, after=after, limit=limit)
         counts = counts_of(known)
@@ -207,7 +207,7 @@ class Journey:
                 stores,
                 run=self.run,
                 now=now,
-                is_rehearsal=self._is_rehearsal,
+                is_dry_run=self._is_rehearsal,
                 writes=not self._is_rehearsal or not self._has_written,
                 meanwhile=partial(self._read_on, case, behind, limit),
             )
@@ -216,7 +216,7 @@ class Journey:
         return Step(last, counts["judged"], counts)
 
     def _pages(
-        self, case: OpenCase, stores: Stores, after: str, limit: int, known: SettledByStore | None
+        self, case: OpenCase, stores: Stores, after: str, limit: int, known: PushdownResult | None
     ) -> Iterator[FoundPage]:
         """Read what the program judges of a batch, in pages; the last one of several ends where the batch does."""
         left = min(limit, LARGEST_READ) if known is None else known.left
@@ -230,7 +230,7 @@ class Journey:
             found = found._replace(last=known.last)
         yield found
 
-    def _counts_of(self, page: SettledPage) -> Counter[str]:
+    def _counts_of(self, page: AppliedPage) -> Counter[str]:
         """Return what the program settled, and keep some of it to be shown."""
         for each in page.judged:
             of_its_kind = self._samples.setdefault(_kind(each), [])
@@ -243,7 +243,7 @@ class Journey:
 
     def _read(self, case: OpenCase, stores: Stores, after: str, limit: int, *, is_ahead: bool = False) -> FoundPage:
         return self._settling.read(
-            case, stores, run=self.run, silent_since=self._silent_since(), after=after, limit=limit, is_ahead=is_ahead
+            case, stores, run=self.run, stale_before=self._stale_before(), after=after, limit=limit, is_ahead=is_ahead
         )
 
     def _read_on(self, case: OpenCase, after: str, limit: int) -> None:

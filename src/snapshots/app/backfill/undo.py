@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import Pace, Stage, Steering, Step, Work, WorkObserver
+from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Stage, Step, Throttle, Work
 from snapshots.app.backfill_runs import counted_until
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
@@ -46,7 +46,7 @@ class UndoRun:
         new_run: Makes the name of a run.
     """
 
-    def __init__(self, database: Database, steering: Steering, *, clock: Clock, new_run: Callable[[], str]) -> None:
+    def __init__(self, database: Database, steering: BatchRunner, *, clock: Clock, new_run: Callable[[], str]) -> None:
         self._database = database
         self._steering = steering
         self._clock = clock
@@ -55,9 +55,9 @@ class UndoRun:
     def undo(
         self,
         run: str,
-        observer: WorkObserver,
+        observer: BackfillObserver,
         *,
-        is_rehearsal: bool = False,
+        is_dry_run: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> UndoReport:
         """
@@ -72,13 +72,13 @@ class UndoRun:
         """
         with self._database.transaction() as stores:
             record = _undoable(stores, run)
-            if record.state is RunState.RUNNING and not is_rehearsal:
+            if record.state is RunState.RUNNING and not is_dry_run:
                 stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())  # whoever carries it on stops
         sources: set[str] = set()
-        work = Work(run=self._new_run(), stages=[], pace=Pace(), is_rehearsal=is_rehearsal)
+        work = Work(run=self._new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
 
         def step(stores: Stores, after: str, limit: int) -> Step:
-            page = stores.undoing.undo(
+            page = stores.run_undo.undo(
                 run,
                 by=work.run,
                 counted_until=counted_until(record),
@@ -91,16 +91,16 @@ class UndoRun:
             return Step(page.last, page.opened + page.restored + page.forgotten, counts)
 
         work.stages = [Stage(name="undo", step=step, count=lambda _: sum(_sealed(record)))]
-        if not is_rehearsal:
+        if not is_dry_run:
             self._steering.retried(partial(self._begin, work.run, run), observer, is_stopped)
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
         except BaseException as error:
-            if not is_rehearsal:
+            if not is_dry_run:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
                     self._end(work.run, run, RunState.after(error))
             raise
-        if not is_rehearsal:
+        if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
             self._steering.retried(partial(self._end, work.run, run, state), observer)
         return UndoReport(

@@ -16,14 +16,14 @@ from threading import Condition
 from typing import NamedTuple, TypeVar
 
 from snapshots.app.backfill.batch_runner import Work
-from snapshots.app.backfill.ordered_commit import Turns
-from snapshots.app.backfill.partitions import FEWEST_SPANS, FarSpans
+from snapshots.app.backfill.ordered_commit import OrderedCommit
+from snapshots.app.backfill.partitions import MIN_PARTITIONS, PartitionQueue
 from snapshots.app.backfill.pushdown import counts_of
 from snapshots.app.enrich.service import knowledge_in
 from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.ports.database import Clock, Database, Health, Stores, WriteLock
-from snapshots.app.ports.sessions import SettledByStore, Span, StagedVerdicts
-from snapshots.app.retry import patiently
+from snapshots.app.ports.sessions import PushdownResult, Span, StagedVerdicts
+from snapshots.app.retry import retry
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.verdict_cache import Verdicts
 
@@ -32,14 +32,14 @@ T = TypeVar("T")
 SPAN = 18_000
 """How many sessions a span holds, about: a little less than the largest batch."""
 
-MOST_UNREAD = 64
+QUEUE_SIZE = 64
 """How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
 
-LOOK_AGAIN = 1.0
+POLL_SECONDS = 1.0
 """Seconds after which a database that is not well is looked at again."""
 
 
-class News(NamedTuple):
+class VerdictBatch(NamedTuple):
     """
     What the near end knows in one of its transactions.
 
@@ -58,7 +58,7 @@ class News(NamedTuple):
     more_follows: bool = False
 
 
-class FarEnd:
+class ParallelWorker:
     """
     Helps with the sessions that nobody judged, where there are many.
 
@@ -84,8 +84,8 @@ class FarEnd:
         self._clock = clock
         self._stopwatch = stopwatch
         self._span = span
-        self._hand: _Hand | None = None
-        self._turns: Turns | None = None
+        self._hand: _Worker | None = None
+        self._turns: OrderedCommit | None = None
 
     @contextmanager
     def helping(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
@@ -101,12 +101,12 @@ class FarEnd:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
         unjudged = _if_reached(count, otherwise=0) if self._executor is not None and _is_free(work) else 0
-        if self._executor is None or unjudged < self._span * FEWEST_SPANS:
+        if self._executor is None or unjudged < self._span * MIN_PARTITIONS:
             yield
             return
-        spans = FarSpans(unjudged, work.counts["judged"], span=self._span, after=after)
+        spans = PartitionQueue(unjudged, work.counts["judged"], span=self._span, after=after)
         with self._open_own() as (database, health):
-            hand = _Hand(work, database, health, spans, clock=self._clock, stopwatch=self._stopwatch)
+            hand = _Worker(work, database, health, spans, clock=self._clock, stopwatch=self._stopwatch)
             self._hand, work.is_helped = hand, True
             helping = self._executor.submit(hand.help)
             try:
@@ -134,7 +134,7 @@ class FarEnd:
             yield
             return
         with self._open_own() as (database, _):
-            self._turns = Turns(work, stage, do, executor=self._executor, database=database, clock=self._clock)
+            self._turns = OrderedCommit(work, stage, do, executor=self._executor, database=database, clock=self._clock)
             work.is_helped = True
             try:
                 yield
@@ -166,7 +166,7 @@ class FarEnd:
         """Return how many sessions it settled since it began to help."""
         return self._hand.settled if self._hand is not None else 0
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: VerdictBatch) -> None:
         """Hand over what came to be remembered."""
         if self._hand is not None:
             self._hand.tell(news)
@@ -187,18 +187,18 @@ def _if_reached(ask: Callable[[], T], *, otherwise: T) -> T:
 
 def _is_free(work: Work) -> bool:
     """Whether nobody said how fast to work, and something is to be stored."""
-    return work.pace.rate is None and work.pace.batch_size is None and not work.is_rehearsal
+    return work.throttle.rate is None and work.throttle.batch_size is None and not work.is_dry_run
 
 
-class _Heard(NamedTuple):
+class _Subscription(NamedTuple):
     """What was told by now: what is not taken in yet, the last news, and how many they were."""
 
     staged: Sequence[StagedVerdicts]
-    last: News
+    last: VerdictBatch
     times: int
 
 
-class _Hand:
+class _Worker:
     """What works at the far end of one table."""
 
     def __init__(
@@ -206,7 +206,7 @@ class _Hand:
         work: Work,
         database: Database,
         health: Health,
-        spans: FarSpans,
+        spans: PartitionQueue,
         *,
         clock: Clock,
         stopwatch: Callable[[], float],
@@ -218,11 +218,11 @@ class _Hand:
         self._clock = clock
         self._stopwatch = stopwatch
         self._changed = Condition()
-        self._staged: deque[StagedVerdicts] = deque(maxlen=MOST_UNREAD)
-        self._last: News | None = None
+        self._staged: deque[StagedVerdicts] = deque(maxlen=QUEUE_SIZE)
+        self._last: VerdictBatch | None = None
         self._times_told, self._listens_from = 0, 0
         self._is_leaving, self._has_ended = False, False
-        self._size = work.pace.first_size
+        self._size = work.throttle.first_size
         self.settled = 0
 
     @property
@@ -230,7 +230,7 @@ class _Hand:
         """Return the place up to which the near end looks; "" for everything."""
         return self._spans.low
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: VerdictBatch) -> None:
         """Take what is new of what is remembered."""
         with self._changed:
             if self._has_ended:
@@ -256,8 +256,8 @@ class _Hand:
         try:
             while (heard := self._listen()) is not None:
                 if heard.last.may_settle and self._health.trouble():
-                    self._rest(LOOK_AGAIN)
-                elif not patiently(partial(self._batch, heard), self._rest):
+                    self._rest(POLL_SECONDS)
+                elif not retry(partial(self._batch, heard), self._rest):
                     break
             is_well = True
         except SnapshotsError:
@@ -269,29 +269,29 @@ class _Hand:
                 self._has_ended = True
                 self._staged.clear()
 
-    def _listen(self) -> _Heard | None:
+    def _listen(self) -> _Subscription | None:
         """Wait for news, and return what is to be taken in; None to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_leaving or self._is_worth_a_batch)
             if self._is_leaving or self._last is None:
                 return None
-            return _Heard(tuple(self._staged), self._last, self._times_told)
+            return _Subscription(tuple(self._staged), self._last, self._times_told)
 
     @property
     def _is_worth_a_batch(self) -> bool:
         can_settle = self._last is not None and self._last.may_settle and self._times_told >= self._listens_from
-        return can_settle or len(self._staged) >= MOST_UNREAD // 2
+        return can_settle or len(self._staged) >= QUEUE_SIZE // 2
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._is_leaving, timeout=seconds)
 
-    def _batch(self, heard: _Heard) -> bool:
+    def _batch(self, heard: _Subscription) -> bool:
         """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
         begun_at, last = self._stopwatch(), heard.last
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.HELPS) as stores:
-                stores.open_sessions.remember_too(heard.staged)
+                stores.open_sessions.copy_staged(heard.staged)
                 if not self._work.is_owned(stores):
                     return False
                 is_told = last.may_settle and knowledge_in(stores) == last.knowledge
@@ -305,14 +305,14 @@ class _Hand:
             self._work.done_beside += counts["judged"]
             self.settled += counts["judged"]
         self._forget(heard.staged)
-        news = MOST_UNREAD if is_told else 1  # until all is told
+        news = QUEUE_SIZE if is_told else 1  # until all is told
         if span is not None:
             news = self._spans.settled(done, asked=self._size, more_follows=last.more_follows)
         elif is_told and not last.more_follows:
             return False
         if done is not None:
             seconds = self._stopwatch() - begun_at
-            self._size = self._work.pace.next_size(self._size, counts["judged"] + done.left, seconds)
+            self._size = self._work.throttle.next_size(self._size, counts["judged"] + done.left, seconds)
         with self._changed:
             is_still_so = self._last is not None and self._last.more_follows == last.more_follows
             self._listens_from = heard.times + news if is_still_so else 0
@@ -322,14 +322,14 @@ class _Hand:
         """Drop what the store has by now."""
         gone = set(map(id, taken))
         with self._changed:
-            self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=MOST_UNREAD)
+            self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=QUEUE_SIZE)
 
     def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> Span | None:
         return self._spans.take(stores, judged=self._work.counts["judged"], more_follows=more_follows)
 
-    def _settle(self, stores: Stores, span: Span, last: News) -> SettledByStore | None:
+    def _settle(self, stores: Stores, span: Span, last: VerdictBatch) -> PushdownResult | None:
         stores.open_sessions.keep_to(span)
-        return stores.open_sessions.settle_remembered(
+        return stores.open_sessions.apply_cached(
             Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
             run=self._work.run,
             learned_until=last.learned_until,

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import Judged, OpenCase, OpenSession, Prepared, SettledByStore, StagedVerdicts
+from snapshots.app.ports.sessions import EncodedRows, Judged, OpenCase, OpenSession, PushdownResult, StagedVerdicts
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
@@ -20,7 +20,7 @@ Tell = Callable[[StagedVerdicts, object, datetime | None], None]
 """Called with the verdicts, the facts they are based on, and their `IpInventory.learned_last`."""
 
 
-FORESEEN = 250
+PRECOMPUTED_ADDRESSES = 250
 """Of how many addresses verdicts are reached before the store takes them, so that they are still remembered then."""
 
 
@@ -31,20 +31,20 @@ class FoundPage(NamedTuple):
     Attributes:
         sessions: The sessions, without what was read of them only to find their addresses.
         found: Where each came from, or why that is not known.
-        foreseen: The verdict on each that was foreseen, else None; it may be another by the time it is written.
+        precomputed: The verdict on each that was foreseen, else None; it may be another by the time it is written.
         prepared: Those of which a verdict is foreseen, ready to be written; None if there are none.
         last: The place to go on behind.
     """
 
     sessions: Sequence[OpenSession]
     found: Sequence[Sighting | Gap]
-    foreseen: Sequence[IpSnapshot | Gap | None]
-    prepared: Prepared | None
+    precomputed: Sequence[IpSnapshot | Gap | None]
+    prepared: EncodedRows | None
     last: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettledPage:
+class AppliedPage:
     """
     What judging a page of open sessions gave.
 
@@ -59,7 +59,7 @@ class SettledPage:
     lost: Collection[str]
 
 
-class Settling:
+class VerdictApplier:
     """
     Judges open sessions by the one rule, page by page.
 
@@ -78,7 +78,7 @@ class Settling:
         stores: Stores,
         *,
         run: str,
-        silent_since: datetime,
+        stale_before: datetime,
         after: str,
         limit: int,
         is_ahead: bool = False,
@@ -90,7 +90,7 @@ class Settling:
             case: Which ones.
             stores: A transaction; it may be another one than that in which they are settled.
             run: The run that will settle them.
-            silent_since: A run that was not heard of since then has died.
+            stale_before: A run that was not heard of since then has died.
             after: The place to start behind.
             limit: How many at most.
             is_ahead: Whether there is time to foresee verdicts that are remembered, and to make them ready.
@@ -98,14 +98,14 @@ class Settling:
         Raises:
             StoreUnavailable: The database refused.
         """
-        page = stores.open_sessions.page(case, run=run, silent_since=silent_since, after=after, limit=limit)
+        page = stores.open_sessions.page(case, run=run, stale_before=stale_before, after=after, limit=limit)
         found = [self._finder.find(session) for session in page.sessions]
         sessions = [session.without_documents() for session in page.sessions]
         if not is_ahead:
             return FoundPage(sessions, found, [None] * len(found), None, page.last)
-        foreseen = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
-        known = [each for each in map(_judged, sessions, found, foreseen) if each is not None]
-        return FoundPage(sessions, found, foreseen, stores.open_sessions.prepare(known, run=run), page.last)
+        precomputed = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
+        known = [each for each in map(_judged, sessions, found, precomputed) if each is not None]
+        return FoundPage(sessions, found, precomputed, stores.open_sessions.prepare(known, run=run), page.last)
 
     def settle(
         self,
@@ -114,10 +114,10 @@ class Settling:
         *,
         run: str,
         now: datetime,
-        is_rehearsal: bool = False,
+        is_dry_run: bool = False,
         writes: bool = True,
         meanwhile: Callable[[], None] = lambda: None,
-    ) -> SettledPage:
+    ) -> AppliedPage:
         """
         Judge a page of open sessions, and write the verdicts.
 
@@ -126,7 +126,7 @@ class Settling:
             stores: The transaction in which it is done.
             run: The run that writes.
             now: The present moment.
-            is_rehearsal: Whether the transaction will be rolled back.
+            is_dry_run: Whether the transaction will be rolled back.
             writes: Whether the verdicts are written; if not, none counts as lost.
             meanwhile: Is called when the rest is the database's work, if it is to write anything.
 
@@ -135,15 +135,15 @@ class Settling:
             SourceUnreadable: A source of facts cannot be read.
         """
         sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
-        verdicts = _each(page.found, self._service.judge_stored(sightings, stores, is_rehearsal=is_rehearsal))
+        verdicts = _each(page.found, self._service.judge_stored(sightings, stores, is_dry_run=is_dry_run))
         judged = [each for each in map(_judged, page.sessions, page.found, verdicts) if each is not None]
         if not writes:
-            return SettledPage(last=page.last, judged=judged, lost=())
+            return AppliedPage(last=page.last, judged=judged, lost=())
         is_as_foreseen = all(
-            was is None or was is verdict for was, verdict in zip(page.foreseen, verdicts, strict=True)
+            was is None or was is verdict for was, verdict in zip(page.precomputed, verdicts, strict=True)
         )
         lost = stores.open_sessions.settle(
-            [each for each, was in zip(judged, page.foreseen, strict=True) if was is None]
+            [each for each, was in zip(judged, page.precomputed, strict=True) if was is None]
             if is_as_foreseen
             else judged,
             run=run,
@@ -151,13 +151,13 @@ class Settling:
             prepared=page.prepared if is_as_foreseen else None,
             meanwhile=meanwhile,
         )
-        return SettledPage(last=page.last, judged=judged, lost=lost)
+        return AppliedPage(last=page.last, judged=judged, lost=lost)
 
-    def can_foresee(self, stores: Stores) -> bool:
+    def can_precompute(self, stores: Stores) -> bool:
         """Whether all verdicts on an address can be reached at once."""
-        return self._service.can_foresee(stores)
+        return self._service.can_precompute(stores)
 
-    def foresee(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
+    def precompute(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
         """
         Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
 
@@ -167,22 +167,22 @@ class Settling:
         self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
         addresses = stores.inventory.looked_up(after=after, limit=limit)
         learned_until = stores.inventory.learned_last()
-        for begin in range(0, len(addresses), FORESEEN):
-            verdicts = self._service.foresee(addresses[begin : begin + FORESEEN], stores)
+        for begin in range(0, len(addresses), PRECOMPUTED_ADDRESSES):
+            verdicts = self._service.precompute(addresses[begin : begin + PRECOMPUTED_ADDRESSES], stores)
             tell(stores.open_sessions.remember(verdicts), self._service.knowledge, learned_until)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
-    def hand_over(self, stores: Stores, tell: Tell) -> None:
+    def publish(self, stores: Stores, tell: Tell) -> None:
         """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
         staged = stores.open_sessions.remember(self._service.verdicts(stores))
         tell(staged, self._service.knowledge, stores.inventory.learned_last())
 
-    def settle_remembered(self, stores: Stores, *, run: str, after: str, limit: int) -> SettledByStore | None:
+    def apply_cached(self, stores: Stores, *, run: str, after: str, limit: int) -> PushdownResult | None:
         """Let the store settle what it can of a page, as `OpenSessions.settle_remembered` says."""
         verdicts = self._service.verdicts(stores)
         if not verdicts.spans:
             return None
-        return stores.open_sessions.settle_remembered(
+        return stores.open_sessions.apply_cached(
             verdicts,
             run=run,
             learned_until=stores.inventory.learned_last(),

@@ -15,7 +15,7 @@ from snapshots.domain.snapshot.freshness import FreshnessPolicy
 
 PAGE = 10_000
 
-Told = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """Is told how many addresses were looked up so far; must not raise."""
 
 
@@ -35,7 +35,7 @@ class LookedUp:
     completed: Completed
 
 
-class InventoryKeeper:
+class InventoryService:
     """
     Imports, refreshes and withdraws what sources said of the addresses of the inventory.
 
@@ -65,7 +65,7 @@ class InventoryKeeper:
         self._clock = clock
         self._new_run = new_run
 
-    def import_table(self, source: FactSource, told: Told) -> LookedUp:
+    def import_table(self, source: FactSource, told: ProgressCallback) -> LookedUp:
         """
         Register a build, and look every address up in it. Addresses that come later are looked up as they come.
 
@@ -94,7 +94,7 @@ class InventoryKeeper:
             told(addresses)
         return self._end(run, addresses, learned)
 
-    def refresh(self, told: Told, *, limit: int | None = None) -> LookedUp:
+    def refresh(self, told: ProgressCallback, *, limit: int | None = None) -> LookedUp:
         """
         Look up what lacks a registered build: what nobody looked up, then what is not fresh; newest attackers first.
 

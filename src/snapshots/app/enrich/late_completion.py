@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from snapshots.app.enrich.apply_verdicts import Settling
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Clock, Database, Stores
-from snapshots.app.ports.runs import SIGN_OF_LIFE, RunKind, RunState
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
 from snapshots.app.ports.sessions import OpenCase
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 PAGE = 1000
 
-LOOKED_THROUGH = "completed_until"
+SCANNED = "completed_until"
 """Key under which a load stores the newest learned_at before it searched for sessions to complete."""
 
 LATEST = 100
@@ -42,14 +42,16 @@ class LateCompletion:
 
     Args:
         database: Where the sessions are.
-        settling: Judges a page of them.
+        verdict_applier: Judges a page of them.
         clock: Tells when sessions were judged.
         new_run: Makes the name of a run.
     """
 
-    def __init__(self, database: Database, settling: Settling, *, clock: Clock, new_run: Callable[[], str]) -> None:
+    def __init__(
+        self, database: Database, verdict_applier: VerdictApplier, *, clock: Clock, new_run: Callable[[], str]
+    ) -> None:
         self._database = database
-        self._settling = settling
+        self._settling = verdict_applier
         self._clock = clock
         self._new_run = new_run
 
@@ -68,11 +70,11 @@ class LateCompletion:
                 return self._completed()
             with self._database.transaction() as stores:
                 until = stores.inventory.learned_last()
-                is_needed = stores.open_sessions.may_have_learned(since=_looked_through(stores))
+                is_needed = stores.open_sessions.may_have_learned(since=_scanned(stores))
             done = self._completed() if is_needed else Completed()
             with self._database.transaction() as stores:
                 if until is not None:
-                    stores.runs.remember(by, {LOOKED_THROUGH: until.isoformat()})
+                    stores.runs.remember(by, {SCANNED: until.isoformat()})
         except BaseException:
             self._settling.forget()
             raise
@@ -83,9 +85,9 @@ class LateCompletion:
         while True:
             now = self._clock.now()
             with self._database.transaction() as stores:
-                silent_since = now - SIGN_OF_LIFE
+                stale_before = now - HEARTBEAT_TIMEOUT
                 found = self._settling.read(
-                    OpenCase.LEARNED, stores, run=run, silent_since=silent_since, after=after, limit=PAGE
+                    OpenCase.LEARNED, stores, run=run, stale_before=stale_before, after=after, limit=PAGE
                 )
                 page = self._settling.settle(found, stores, run=run, now=now)
                 if page.judged and not judged:
@@ -102,8 +104,8 @@ class LateCompletion:
             after = page.last
 
 
-def _looked_through(stores: Stores) -> datetime | None:
+def _scanned(stores: Stores) -> datetime | None:
     """Return the newest stored position of the newest loads; None if there is none."""
     loads = stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD])
-    kept = [datetime.fromisoformat(load.settings[LOOKED_THROUGH]) for load in loads if LOOKED_THROUGH in load.settings]
+    kept = [datetime.fromisoformat(load.settings[SCANNED]) for load in loads if SCANNED in load.settings]
     return max(kept, default=None)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from snapshots.app.ports.database import Clock, Document, FactSource, Shelf, Stores
+from snapshots.app.ports.database import Clock, Document, FactSource, SourceRegistry, Stores
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName, newest_name
-from snapshots.domain.facts.observation import NOTHING, IpFacts, IpObservation
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation
 from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
@@ -21,17 +21,21 @@ class Lookups:
     Brings addresses up to the newest registered build. What no build knows is learned too: silence.
 
     Args:
-        shelf: Where the data of builds stands.
+        source_registry: Where the data of builds stands.
         reader: Says which facts of an address are shown as its newest.
         clock: Tells when something was learned.
         facts_in: Reads the facts in a document of another loader's enrichment; None if there are none.
     """
 
     def __init__(
-        self, shelf: Shelf, reader: AsOfReader, clock: Clock, facts_in: Callable[[object], IpFacts] | None = None
+        self,
+        source_registry: SourceRegistry,
+        reader: AsOfReader,
+        clock: Clock,
+        facts_in: Callable[[object], IpFacts] | None = None,
     ) -> None:
-        self._shelf = shelf
-        self._facts_in = facts_in or (lambda _: NOTHING)
+        self._source_registry = source_registry
+        self._facts_in = facts_in or (lambda _: NO_FACTS)
         self._reader = reader
         self._clock = clock
 
@@ -39,7 +43,7 @@ class Lookups:
         """Record the builds that come with the program and the settings, and return them."""
         now = self._clock.now()
         known = {(b.build.name, b.build.built_at): b for b in stores.sources.registered()}
-        builds = [source.build for source in self._shelf.current()]
+        builds = [source.build for source in self._source_registry.current()]
         return [
             known.get((build.name, build.built_at)) or stores.sources.register(build, registered_at=now)
             for build in builds
@@ -66,7 +70,7 @@ class Lookups:
         registered = stores.sources.registered()
         routable = {address: number for address, number in behind.items() if address.is_routable}
         lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
-        opened = [(b.number, source) for b in lacking if (source := self._shelf.open(b.build)) is not None]
+        opened = [(b.number, source) for b in lacking if (source := self._source_registry.open(b.build)) is not None]
         wanted = [
             (source, [address for address, number in routable.items() if number < until]) for until, source in opened
         ]
@@ -104,7 +108,7 @@ class Lookups:
         learned = [
             each
             for each in said
-            if each.facts != NOTHING and (each.address, each.source, each.observed_at) not in known
+            if each.facts != NO_FACTS and (each.address, each.source, each.observed_at) not in known
         ]
         organizations: dict[int, NetworkName] = {}
         for each in learned:
@@ -146,10 +150,10 @@ class Lookups:
         organizations: dict[int, NetworkName] = {}
         for source, addresses in wanted:
             build = source.build
-            spoken_of = [address for address in addresses if address.version in source.versions]
-            said = source.look_up(spoken_of) if spoken_of else {}
-            for address in spoken_of:
-                facts = said.get(address, NOTHING)
+            supported = [address for address in addresses if address.version in source.versions]
+            said = source.look_up(supported) if supported else {}
+            for address in supported:
+                facts = said.get(address, NO_FACTS)
                 _add_name(organizations, facts, build.built_at)
                 history = histories.setdefault(address, [])
                 own = [o for o in history if o.source == build.name]

@@ -14,7 +14,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import Judgement, Verdicts
+from snapshots.domain.snapshot.verdict_cache import VerdictCache, Verdicts
 
 CHUNK = 5_000
 """Sessions per query of the inventory, which bounds the memory for its answers."""
@@ -46,7 +46,7 @@ class SnapshotService:
         self._policy = policy
         self._clock = clock
         self._known: object = None
-        self._judgement = Judgement(reader, policy, largest_asn=LARGEST_ASN)
+        self._judgement = VerdictCache(reader, policy, largest_asn=LARGEST_ASN)
 
     def enrich(self, aggregates: Iterable[SessionAggregate], connection: object | None = None) -> list[SessionSummary]:
         """
@@ -143,12 +143,12 @@ class SnapshotService:
             if verdict is None:
                 said_at = calendar.told(history).nearest
                 verdict = judgement.judge(sighting, said_at(sighting.seen_at))
-                judgement.judge_around(sighting, said_at)
+                judgement.judge_nearby(sighting, said_at)
             verdicts[sighting] = verdict
         return verdicts
 
     def judge_stored(
-        self, sightings: Sequence[Sighting], stores: Stores, *, is_rehearsal: bool
+        self, sightings: Sequence[Sighting], stores: Stores, *, is_dry_run: bool
     ) -> Sequence[IpSnapshot | Gap]:
         """
         Return the snapshot that a stored session with each sighting may hold, or why it gets none.
@@ -156,7 +156,7 @@ class SnapshotService:
         Args:
             sightings: A whole batch.
             stores: The transaction in which it is done.
-            is_rehearsal: Whether the transaction will be rolled back; what is learned is remembered all the same.
+            is_dry_run: Whether the transaction will be rolled back; what is learned is remembered all the same.
                 Where any other is rolled back `forget` must be called, or its addresses are missed afterwards.
         """
         self.register_sources(stores)
@@ -167,15 +167,15 @@ class SnapshotService:
         self._learn_of(behind, stores)
         if behind:
             remembered = self.remembered(sightings)
-        if not is_rehearsal:
+        if not is_dry_run:
             self._known = knowledge_in(stores)
         return self._completed(sightings, remembered, stores, more_will_come=True)
 
-    def can_foresee(self, stores: Stores) -> bool:
+    def can_precompute(self, stores: Stores) -> bool:
         """Whether so few builds are known that all of an address's time can be judged at once."""
         return BuildCalendar.of(stores.sources.registered()).is_short
 
-    def foresee(self, addresses: Collection[IpAddress], stores: Stores) -> Verdicts:
+    def precompute(self, addresses: Collection[IpAddress], stores: Stores) -> Verdicts:
         """
         Judge every sighting that addresses may have, and return the verdicts that are remembered.
 
@@ -188,7 +188,7 @@ class SnapshotService:
         histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
         now = self._clock.now()
         for address, history in histories.items():
-            self._judgement.judge_whole(address, calendar.told(history).nearest, now=now)
+            self._judgement.judge_history(address, calendar.told(history).nearest, now=now)
         return self._judgement.remembered
 
     def verdicts(self, stores: Stores) -> Verdicts:

@@ -10,7 +10,7 @@ from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
 from snapshots.app.ports.logs import DeadLetter, EventPart
 from snapshots.domain.session.session import SessionAggregate
 
-SELDOM = (50_000, 20, 20)
+GC_THRESHOLDS = (50_000, 20, 20)
 """How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
 
 

@@ -38,7 +38,7 @@ RowsOfPart = Callable[[str, Iterator[Row], Iterator[ReadSession], Files], Iterat
 JudgeSpan = Callable[[str, Span, Files], Mapping[str, int]]
 """Judges the sessions of a span in the database, for a run, and returns what became of them, by name."""
 
-KeepLetters = Callable[[str, Collection[DeadLetter]], int]
+StoreDeadLetters = Callable[[str, Collection[DeadLetter]], int]
 """Stores lines that could not be loaded, for a run, and returns how many were new."""
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from snapshots.app.errors import NoSuchLetter
 from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.progress import Unobserved
+from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
-from snapshots.app.ports.logs import KeptLetter
+from snapshots.app.ports.logs import StoredDeadLetter
 
 PAGE = 1000
 
@@ -31,7 +31,7 @@ class ReplayReport:
     events: int = 0
 
 
-class DeadLetterOffice:
+class DeadLetterQueue:
     """
     Keeps the lines that could not be loaded.
 
@@ -46,12 +46,12 @@ class DeadLetterOffice:
         self._loader = loader
         self._parts_of = parts_of
 
-    def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+    def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
         """Return the first letters, of one reason or of all."""
         with self._database.view() as stores:
             return stores.dead_letters.page(after="", limit=limit, reason=reason)
 
-    def letter(self, beginning: str) -> KeptLetter:
+    def letter(self, beginning: str) -> StoredDeadLetter:
         """
         Return the letter whose identity begins so.
 
@@ -84,7 +84,7 @@ class DeadLetterOffice:
             for _ in source.lines():
                 pass
             return ReplayReport(letters=source.count, readable=len(source.read))
-        report = self._loader.load([source], Unobserved())
+        report = self._loader.load([source], NoLoadObserver())
         for at in range(0, len(source.read), PAGE):
             with self._database.transaction() as stores:
                 stores.dead_letters.remove(source.read[at : at + PAGE])

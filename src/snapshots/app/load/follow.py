@@ -10,7 +10,7 @@ from typing import Protocol
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreBusy, StoreGone, StoreUnavailable
-from snapshots.app.liveness import Presence, begin_load
+from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.load.loader import BulkLoader
@@ -18,7 +18,7 @@ from snapshots.app.load.progress import LoadObserver
 from snapshots.app.ports.database import Clock, Database
 from snapshots.app.ports.log_source import LogSource
 from snapshots.app.ports.runs import RunState
-from snapshots.app.retry import patiently
+from snapshots.app.retry import retry
 
 QUIET = timedelta(hours=1)
 """A session without a connect that said nothing for so long is judged: its connect will not come any more."""
@@ -29,7 +29,7 @@ HOUSEKEEPING = 60.0
 PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before everything is read again from its marks because the database failed; the last is repeated."""
 
-NAP = 0.1
+POLL_SECONDS = 0.1
 
 
 class LogWatch(Protocol):
@@ -80,7 +80,7 @@ class DeltaLoader:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         sleep: Callable[[float], None],
-        presence: Presence,
+        presence: ProcessLiveness,
         tell: Callable[[str], None],
     ) -> None:
         self._database = database
@@ -152,7 +152,7 @@ class DeltaLoader:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
                 self._end(report, RunState.after(error))
             raise
-        patiently(partial(self._end, report, RunState.DONE), self._sleep, self._tell)
+        retry(partial(self._end, report, RunState.DONE), self._sleep, self._tell)
         return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)
 
     def _end(self, report: LoadReport, state: RunState) -> None:
@@ -216,4 +216,4 @@ class DeltaLoader:
         """Sleep, but wake up soon when told to stop."""
         until = self._stopwatch() + seconds
         while not is_stopped() and self._stopwatch() < until:
-            self._sleep(NAP)
+            self._sleep(POLL_SECONDS)

@@ -9,15 +9,15 @@ from functools import partial
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreUnavailable
-from snapshots.app.liveness import Presence, begin_load
+from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import Batch, BatchSize, LoadReport, ReadSession
 from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.ports.database import Clock, Database, Stores
 from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
-from snapshots.app.ports.runs import SIGN_OF_LIFE, RunState
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
 from snapshots.app.ports.sessions import SessionChange
-from snapshots.app.retry import ignore, patiently
+from snapshots.app.retry import ignore, retry
 from snapshots.domain.session.session_id_reuse import tell_apart
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import Method
@@ -61,7 +61,7 @@ class BulkLoader:
         stopwatch: Callable[[], float],
         new_run: Callable[[], str],
         sleep: Callable[[float], None],
-        presence: Presence,
+        presence: ProcessLiveness,
         size: BatchSize | None = None,
         tell: Callable[[str], None] = ignore,
     ) -> None:
@@ -71,7 +71,7 @@ class BulkLoader:
         self._clock = clock
         self._stopwatch = stopwatch
         self._new_run = new_run
-        self._retried = partial(patiently, rest=sleep, tell=tell)
+        self._retried = partial(retry, rest=sleep, tell=tell)
         self._presence = presence
         self._size = size or BatchSize()
 
@@ -269,7 +269,7 @@ class BulkLoader:
             known_letters=len(batch.letters) - letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
-                new.comes_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
+                new.is_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
             ),
         )
         observer.batch_loaded(
@@ -317,9 +317,9 @@ class BulkLoader:
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
-            silent_since = self._clock.now() - SIGN_OF_LIFE
+            stale_before = self._clock.now() - HEARTBEAT_TIMEOUT
             waiting = stores.sessions.waiting(
-                run=run, silent_since=silent_since, after=after, limit=PAGE, quiet_since=quiet_since
+                run=run, stale_before=stale_before, after=after, limit=PAGE, quiet_since=quiet_since
             )
             judged = self._service.offer(waiting, stores)
             changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]

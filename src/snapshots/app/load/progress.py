@@ -50,7 +50,7 @@ class LoadObserver(Protocol):
         ...
 
 
-class Unobserved:
+class NoLoadObserver:
     """Tells nobody."""
 
     def source_opened(self, name: str, size: int | None) -> None:

@@ -7,11 +7,11 @@ from snapshots.app.errors import NoSuchSession
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import LogEvent
 
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
+MIN_TIME = datetime.min.replace(tzinfo=UTC)
 """Where a line stands that this version cannot read."""
 
 
-class KeptEvents:
+class StoredEvents:
     """
     The lines of sessions that were loaded with them.
 
@@ -42,4 +42,4 @@ class KeptEvents:
 
     def _time_of(self, line: bytes) -> tuple[datetime, int]:
         said = self._event_in(line)
-        return (said.event.at, said.event.fingerprint) if said is not None else (LONG_AGO, 0)
+        return (said.event.at, said.event.fingerprint) if said is not None else (MIN_TIME, 0)

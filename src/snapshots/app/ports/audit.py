@@ -45,7 +45,7 @@ class UndonePage:
     sources: frozenset[str] = frozenset()
 
 
-class Undoing(Protocol):
+class RunUndo(Protocol):
     """
     Takes back what runs wrote, through the audit.
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from snapshots.app.ports.audit import Audit, Undoing
+from snapshots.app.ports.audit import Audit, RunUndo
 from snapshots.app.ports.logs import Bookmarks, DeadLetters, EventLines
 from snapshots.app.ports.runs import Runs
 from snapshots.app.ports.sessions import OpenSessions, SessionChange, SessionStore
@@ -54,7 +54,7 @@ class FactSource(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class SourceRegistry(Protocol):
     """Where the data of builds stands."""
 
     def current(self) -> Sequence[FactSource]:
@@ -334,7 +334,7 @@ class Stores(Protocol):
         ...
 
     @property
-    def undoing(self) -> Undoing:
+    def run_undo(self) -> RunUndo:
         """Return what takes runs back."""
         ...
 
@@ -371,7 +371,7 @@ class Database(Protocol):
         ...
 
     def transaction(
-        self, connection: object | None = None, *, rehearse: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
     ) -> AbstractContextManager[Stores]:
         """
         Open a transaction that is committed at the end of the block, and rolled back if the block raises.
@@ -379,7 +379,7 @@ class Database(Protocol):
         Args:
             connection: A caller's connection to the same database. The block then works under a
                 savepoint there and never commits: that stays with the caller.
-            rehearse: Roll everything back at the end of the block.
+            dry_run: Roll everything back at the end of the block.
             lock: Who may write at the same time.
 
         Raises:

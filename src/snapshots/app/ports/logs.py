@@ -47,17 +47,17 @@ class DeadLetters(Protocol):
         """Remove dead letters whose lines were loaded since."""
         ...
 
-    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["KeptLetter"]:
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["StoredDeadLetter"]:
         """Return letters in the order of their identities, behind *after*; of one reason, or of all if it is None."""
         ...
 
-    def find(self, beginning: str) -> Sequence["KeptLetter"]:
+    def find(self, beginning: str) -> Sequence["StoredDeadLetter"]:
         """Return the letters whose identity begins so; two at most."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptLetter:
+class StoredDeadLetter:
     """A letter, the run that kept it, and when it did."""
 
     letter: DeadLetter

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
-SIGN_OF_LIFE = timedelta(minutes=10)
+HEARTBEAT_TIMEOUT = timedelta(minutes=10)
 """A run without a heartbeat for this long counts as dead; others may take over what it left."""
 
 
@@ -69,7 +69,7 @@ class RunRecord:
 
     def state_at(self, now: datetime) -> RunState:
         """Return how the run stands: one that is recorded as running, but had no heartbeat for long, was cut off."""
-        is_cut_off = self.state is RunState.RUNNING and now - self.heard_at >= SIGN_OF_LIFE
+        is_cut_off = self.state is RunState.RUNNING and now - self.heard_at >= HEARTBEAT_TIMEOUT
         return RunState.INTERRUPTED if is_cut_off else self.state
 
 

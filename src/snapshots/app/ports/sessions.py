@@ -42,22 +42,22 @@ class OpenSession(NamedTuple):
     Attributes:
         session_id: Its name.
         sighting: Its canonical sighting; None if its row names no address.
-        held_ip: What its row holds for an address, in whatever form; None if nothing.
-        held_gap: What its row holds for the reason why it is open; None if nobody judged it.
-        is_dated: Whether its row says when and by what the address was seen.
+        stored_ip: What its row holds for an address, in whatever form; None if nothing.
+        stored_gap: What its row holds for the reason why it is open; None if nobody judged it.
+        has_sighting_time: Whether its row says when and by what the address was seen.
         began_at: Its first event's time, as far as it is known; None if no time is.
-        has_codes: Whether its row holds what another loader wrote for facts that it did not know.
+        has_placeholders: Whether its row holds what another loader wrote for facts that it did not know.
         events: What a table of raw events holds of it, as JSON texts; only of sessions without an address.
         document: What another loader's enrichment wrote of it, as a JSON text; likewise.
     """
 
     session_id: str
     sighting: Sighting | None
-    held_ip: str | None = None
-    held_gap: str | None = None
-    is_dated: bool = True
+    stored_ip: str | None = None
+    stored_gap: str | None = None
+    has_sighting_time: bool = True
     began_at: datetime | None = None
-    has_codes: bool = False
+    has_placeholders: bool = False
     events: Sequence[str] = ()
     document: str | None = None
 
@@ -100,19 +100,19 @@ class Judged(NamedTuple):
         return self.sighting is not None and self.session.sighting is None
 
 
-class Prepared(NamedTuple):
+class EncodedRows(NamedTuple):
     """
     Verdicts in the form in which a store takes them.
 
     Attributes:
         form: What it takes; only for the kind of store that made it.
         size: How many.
-        has_codes: Whether a row among them holds what another loader wrote for facts that it did not know.
+        has_placeholders: Whether a row among them holds what another loader wrote for facts that it did not know.
     """
 
     form: object
     size: int
-    has_codes: bool
+    has_placeholders: bool
 
 
 class StagedVerdicts(NamedTuple):
@@ -132,7 +132,7 @@ class StagedVerdicts(NamedTuple):
     form: object
 
 
-class SettledByStore(NamedTuple):
+class PushdownResult(NamedTuple):
     """
     What the store settled of a page of sessions that nobody judged, because their verdicts were remembered.
 
@@ -178,7 +178,7 @@ class SessionStore(Protocol):
         ...
 
     def waiting(
-        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+        self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         """
         Return open sessions without a connect that wait to be judged, in the order of their names.
@@ -187,7 +187,7 @@ class SessionStore(Protocol):
 
         Args:
             run: The run that asks.
-            silent_since: A run that was not heard of since then has died.
+            stale_before: A run that was not heard of since then has died.
             after: The name to start behind; "" for the first page.
             limit: How many at most.
             quiet_since: Only those whose last event was before; None for all.
@@ -202,7 +202,7 @@ class OpenSessions(Protocol):
     Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
-    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
+    def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
         """
         Return some of the open sessions of a case, each once if they are asked for one page after the other.
 
@@ -211,17 +211,17 @@ class OpenSessions(Protocol):
         Args:
             case: Why they are to be judged.
             run: The run that asks; what it judged or set aside itself is not among them.
-            silent_since: A run that was not heard of since then has died.
+            stale_before: A run that was not heard of since then has died.
             after: The place to start behind, as the page before told it; "" for the first page.
             limit: How many at most.
         """
         ...
 
-    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
         """Return the place and the name of the first session that `page` would return, reading nothing else of it."""
         ...
 
-    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+    def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
         """Count what `page` would return in all."""
         ...
 
@@ -244,18 +244,18 @@ class OpenSessions(Protocol):
 
     def remember(self, verdicts: Verdicts) -> StagedVerdicts:
         """
-        Make ready for `settle_remembered` what came to be remembered: more may come, and the oldest may be gone.
+        Make ready for `apply_cached` what came to be remembered: more may come, and the oldest may be gone.
 
         Returns:
             What was not ready before.
         """
         ...
 
-    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
         """Make ready what `remember` returned, one after the other, in transactions of another connection."""
         ...
 
-    def settle_remembered(
+    def apply_cached(
         self,
         verdicts: Verdicts,
         *,
@@ -263,7 +263,7 @@ class OpenSessions(Protocol):
         after: str,
         limit: int,
         learned_until: datetime | None = None,
-    ) -> SettledByStore | None:
+    ) -> PushdownResult | None:
         """
         Settle those sessions of a page that nobody judged of which the verdict is remembered, without reading them.
 
@@ -282,7 +282,7 @@ class OpenSessions(Protocol):
         """
         ...
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         """Do what can be done of `settle` without the database, maybe in another thread, by another transaction."""
         ...
 
@@ -292,7 +292,7 @@ class OpenSessions(Protocol):
         *,
         run: str,
         settled_at: datetime,
-        prepared: Prepared | None = None,
+        prepared: EncodedRows | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from snapshots.app.ports.database import Clock
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
-from snapshots.app.queries.session_queries import Group, Key, Questions, Span, Which
+from snapshots.app.queries.session_queries import Group, Key, SessionFilter, SessionQueries, Span
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration
 
@@ -86,14 +86,16 @@ class OverviewMaker:
 
     Args:
         reports: Tells who attacked.
-        questions: Answers the rest.
+        session_queries: Answers the rest.
         inventory: Tells then against now.
         clock: Tells when it was made.
     """
 
-    def __init__(self, reports: Reports, questions: Questions, inventory: InventoryReports, clock: Clock) -> None:
+    def __init__(
+        self, reports: Reports, session_queries: SessionQueries, inventory: InventoryReports, clock: Clock
+    ) -> None:
         self._reports = reports
-        self._questions = questions
+        self._questions = session_queries
         self._inventory = inventory
         self._clock = clock
 
@@ -112,9 +114,9 @@ class OverviewMaker:
         span = _span(report)
         now = self._clock.now()
         times = PlausibleTimes.seen_from(now)
-        ask, everything = self._questions.groups, Which()
-        in_time = Which(since=times.earliest, until=times.latest)
-        within = Which(since=period[0], until=period[1]) if period is not None else None
+        ask, everything = self._questions.groups, SessionFilter()
+        in_time = SessionFilter(since=times.earliest, until=times.latest)
+        within = SessionFilter(since=period[0], until=period[1]) if period is not None else None
         return Overview(
             made_at=now,
             report=report,
@@ -132,15 +134,15 @@ class OverviewMaker:
         )
 
     def _behaviours(self, key: Key, top: int) -> Sequence[BehaviourSeen]:
-        return [self._behind(key, group) for group in self._questions.groups(Which(), [key], top=top)]
+        return [self._behind(key, group) for group in self._questions.groups(SessionFilter(), [key], top=top)]
 
     def _behind(self, key: Key, group: Group) -> BehaviourSeen:
-        which = Which(values={key: group.values})
+        session_filter = SessionFilter(values={key: group.values})
         return BehaviourSeen(
             group=group,
-            networks=self._questions.groups(which, [Key.ASN], top=NETWORKS_BEHIND),
-            network_count=self._questions.concentration(which, Key.ASN, known_only=True).groups,
-            commands=self._questions.groups(which, [Key.COMMAND], top=COMMANDS_TYPED),
+            networks=self._questions.groups(session_filter, [Key.ASN], top=NETWORKS_BEHIND),
+            network_count=self._questions.concentration(session_filter, Key.ASN, known_only=True).groups,
+            commands=self._questions.groups(session_filter, [Key.COMMAND], top=COMMANDS_TYPED),
         )
 
 

@@ -15,7 +15,7 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class ValueCount:
     """
     How many sessions and addresses one value of a fact stands for.
 
@@ -78,7 +78,7 @@ class CoverageReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class DatabaseStatus:
     """
     How the database stands, for those who watch it.
 
@@ -125,10 +125,10 @@ class Report:
     last_event_at: datetime | None
     impossible_clocks: int
     coverage: CoverageReport
-    networks: Sequence[Tally]
-    countries: Sequence[Tally]
-    types: Sequence[Tally]
-    days: Sequence[Tally]
+    networks: Sequence[ValueCount]
+    countries: Sequence[ValueCount]
+    types: Sequence[ValueCount]
+    days: Sequence[ValueCount]
     dead_letters: Mapping[str, int]
     sources: Sequence[KnownSource]
 
@@ -316,7 +316,7 @@ class Reports(Protocol):
         """Return who attacked; *top* is how many networks and countries are listed, at least 1."""
         ...
 
-    def standing(self) -> Standing:
+    def standing(self) -> DatabaseStatus:
         """Return how the database stands."""
         ...
 

@@ -61,7 +61,7 @@ class Span(Enum):
         )
 
 
-class Tense(Enum):
+class NetworkTime(Enum):
     """Whose network a session counts for."""
 
     THEN = "then"
@@ -71,7 +71,7 @@ class Tense(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Which:
+class SessionFilter:
     """
     Which sessions are asked for.
 
@@ -79,17 +79,17 @@ class Which:
         since: Only those whose first event was at that moment or later; None for all.
         until: Only those whose first event was before; None for all.
         values: Only those that have one of these values of each key; None among them is "not known".
-        tense: Whose network they count for, or are listed with; the values are always those of then.
+        network_time: Whose network they count for, or are listed with; the values are always those of then.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     values: Mapping[Key, Sequence[str | None]] = field(default_factory=dict)
-    tense: Tense = Tense.THEN
+    network_time: NetworkTime = NetworkTime.THEN
 
     def splits_by_method(self, by: Collection[Key | Span]) -> bool:
         """Whether groups by these keys count sessions as of the attack and inferred ones separately."""
-        return self.tense is Tense.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
+        return self.network_time is NetworkTime.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLine:
+class SessionRow:
     """
     One session as analysts list and hand it on.
 
@@ -204,19 +204,19 @@ class NotCurrent(NamedTuple):
     expired: int
 
 
-class LinePage(NamedTuple):
+class SessionPage(NamedTuple):
     """Some sessions, the newest first, and the place to go on behind; "" if there are no more."""
 
-    lines: Sequence[SessionLine]
+    lines: Sequence[SessionRow]
     last: str
 
 
-class Questions(Protocol):
+class SessionQueries(Protocol):
     """Answers about stored sessions. Those of "then" look into the inventory only for names of organizations."""
 
     def groups(
         self,
-        which: Which,
+        session_filter: SessionFilter,
         by: Sequence[Key | Span],
         *,
         top: int,
@@ -227,63 +227,63 @@ class Questions(Protocol):
         Return the groups with most sessions, or, by a span of time, the newest; ties in the order of their values.
 
         Args:
-            which: Which sessions.
+            session_filter: Which sessions.
             by: What they have in common, at least one thing and each once; a span only as the first, a repeated key
                 only alone.
             top: How many groups at most, at least 1.
             with_addresses: Count the addresses too, which takes longer.
-            with_before: Count the sessions of the span of the same length before `which`, whose two ends must be
-                there, and order by the growth.
+            with_before: Also count the sessions of the period of equal length before the filter's, which must have
+                both ends, and order by the growth.
 
         Raises:
-            InvalidQuestion: It does not make sense.
+            InvalidQuery: It does not make sense.
         """
         ...
 
-    def concentration(self, which: Which, by: Key, *, known_only: bool = False) -> Concentration:
+    def concentration(self, session_filter: SessionFilter, by: Key, *, known_only: bool = False) -> Concentration:
         """
         Return how the sessions spread over a key.
 
         Args:
-            which: Which sessions.
+            session_filter: Which sessions.
             by: The key; of those that a session may have several of there is no spread.
             known_only: Leave out sessions without it; else those without a fact count as one group.
 
         Raises:
-            InvalidQuestion: It does not make sense.
+            InvalidQuery: It does not make sense.
         """
         ...
 
-    def count_not_current(self, which: Which, by: Sequence[Key | Span]) -> "NotCurrent":
+    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Key | Span]) -> "NotCurrent":
         """
         Count the sessions that are excluded because their facts are not current.
 
         Args:
-            which: Which sessions, as of now.
+            session_filter: Which sessions, as of now.
             by: The keys; each fact among them must be current. Without a fact, any of the three must be.
         """
         ...
 
-    def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
+    def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
         """
         Return some sessions, the newest first.
 
         Args:
-            which: Which ones.
+            session_filter: Which ones.
             limit: How many at most, at least 1.
             after: The place to start behind, as the page before told it; "" for the first page.
 
         Raises:
-            InvalidQuestion: There is no such place.
+            InvalidQuery: There is no such place.
         """
         ...
 
-    def addresses(self, which: Which, *, at_least: int, limit: int, after: str = "") -> "AddressPage":
+    def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> "AddressPage":
         """
         Return some source addresses.
 
         Args:
-            which: Of which sessions.
+            session_filter: Of which sessions.
             at_least: Of how many sessions at least.
             limit: How many at most, at least 1.
             after: The place to start behind, as the page before told it; "" for the first page.
@@ -298,22 +298,26 @@ class AddressPage(NamedTuple):
     last: str
 
 
-def every_address(questions: Questions, which: Which, *, at_least: int = 1, page: int = 5_000) -> Iterator[str]:
+def every_address(
+    session_queries: SessionQueries, session_filter: SessionFilter, *, at_least: int = 1, page: int = 5_000
+) -> Iterator[str]:
     """Yield every routable address once, in the order of their texts: others would block one's own network."""
     after = ""
     while True:
-        found = questions.addresses(which, at_least=at_least, limit=page, after=after)
+        found = session_queries.addresses(session_filter, at_least=at_least, limit=page, after=after)
         yield from (address.text for address in found.addresses if address.is_routable)
         if not found.last:
             return
         after = found.last
 
 
-def every_line(questions: Questions, which: Which, *, page: int = 5_000) -> Iterator[SessionLine]:
+def every_line(
+    session_queries: SessionQueries, session_filter: SessionFilter, *, page: int = 5_000
+) -> Iterator[SessionRow]:
     """Yield all sessions, the newest first, a page at a time."""
     after = ""
     while True:
-        found = questions.lines(which, limit=page, after=after)
+        found = session_queries.lines(session_filter, limit=page, after=after)
         yield from found.lines
         if not found.last:
             return

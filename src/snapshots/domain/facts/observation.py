@@ -38,7 +38,7 @@ class IpFacts:
         return (self.asn, self.country, self.ip_types) == (other.asn, other.country, other.ip_types)
 
 
-NOTHING = IpFacts()
+NO_FACTS = IpFacts()
 """The address was looked up, and the source does not know it."""
 
 

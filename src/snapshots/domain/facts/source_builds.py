@@ -84,7 +84,7 @@ class BuildCalendar:
             history = [said for said in history if said.learned_at is not None and said.learned_at <= at]
         return self.told(history).nearest(at)
 
-    def told(self, history: Iterable[IpObservation]) -> "Told":
+    def told(self, history: Iterable[IpObservation]) -> "AddressHistory":
         """Return what the builds of every source tell of one address, to be asked for many moments."""
         runs: dict[str, list[IpObservation]] = {}
         for said in history:
@@ -92,7 +92,7 @@ class BuildCalendar:
                 runs.setdefault(said.source, []).append(said)
         for own in runs.values():
             own.sort(key=lambda said: said.observed_at)
-        return Told([(self.dates.get(source, ()), own) for source, own in runs.items()])
+        return AddressHistory([(self.dates.get(source, ()), own) for source, own in runs.items()])
 
     def answers(
         self,
@@ -140,7 +140,7 @@ class BuildCalendar:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AddressHistory:
     """
     What the builds of every source tell of one address.
 

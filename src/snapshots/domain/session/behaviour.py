@@ -41,7 +41,7 @@ class Trait(Enum):
     __hash__ = object.__hash__  # there is one of each, and an Enum's own hash is slow
 
 
-Said = tuple[datetime, str]
+TimedText = tuple[datetime, str]
 """When something was said, in UTC, and what."""
 
 Traits = tuple[tuple[Trait, str], ...]
@@ -57,13 +57,13 @@ class Behaviour:
         said: The earliest of each trait, in the order of their times, then of their texts.
     """
 
-    said: Mapping[Trait, tuple[Said, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    said: Mapping[Trait, tuple[TimedText, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @classmethod
     def of(cls, said: Iterable[tuple[datetime, Traits]]) -> Self:
         """Return what events say, each with its time."""
-        found: dict[Trait, tuple[Said, ...]] = {}
-        again: dict[Trait, list[Said]] = {}
+        found: dict[Trait, tuple[TimedText, ...]] = {}
+        again: dict[Trait, list[TimedText]] = {}
         for at, traits in said:
             for trait, text in traits:
                 if trait in found:
@@ -139,7 +139,7 @@ def _parts_of(credentials: str) -> tuple[str | None, ...]:
     return tuple(json.loads(credentials))
 
 
-def _earliest(trait: Trait, pairs: list[Said]) -> tuple[Said, ...]:
+def _earliest(trait: Trait, pairs: list[TimedText]) -> tuple[TimedText, ...]:
     if trait.most == 1:
         return (min(pairs),)
     if not trait.is_repeatable:

@@ -9,7 +9,7 @@ from snapshots.domain.session.behaviour import Behaviour
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
-NOTHING_SAID = Behaviour()
+NO_BEHAVIOUR = Behaviour()
 
 
 class SessionSummary(NamedTuple):
@@ -57,7 +57,7 @@ class SessionSummary(NamedTuple):
     gap: Gap | None = None
     is_unreadable: bool = False
     counted_until: datetime | None = None
-    behaviour: Behaviour = NOTHING_SAID
+    behaviour: Behaviour = NO_BEHAVIOUR
 
     @property
     def is_sealed(self) -> bool:
@@ -129,7 +129,7 @@ class SessionSummary(NamedTuple):
         )
         return both if self.is_sealed else both._without_claimed_address()
 
-    def comes_too_late_for(self, held: "SessionSummary") -> bool:
+    def is_too_late_for(self, held: "SessionSummary") -> bool:
         """Whether this summary names an earlier sighting than the one *held* is sealed with."""
         if held.snapshot is None or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
             return False

@@ -19,7 +19,7 @@ class Gap(Enum):
     UNDONE = "undone"
 
     @property
-    def may_close(self) -> bool:
+    def is_retryable(self) -> bool:
         """Whether what is learned of the address may close it."""
         return self not in (Gap.NO_SOURCE_IP, Gap.AMBIGUOUS_IP, Gap.NOT_ROUTABLE, Gap.UNDONE)
 

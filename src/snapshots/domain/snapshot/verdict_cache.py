@@ -42,7 +42,7 @@ class Verdicts(NamedTuple):
     before: int = 0
 
 
-class Judgement:
+class VerdictCache:
     """
     Judges sightings, and remembers for how long around each the verdict holds.
 
@@ -95,7 +95,7 @@ class Judgement:
         span = self._span(said or (), sighting.seen_at)
         return self._judge(sighting, said, span)
 
-    def judge_around(self, sighting: Sighting, said_at: Callable[[datetime], Sequence[IpObservation]]) -> None:
+    def judge_nearby(self, sighting: Sighting, said_at: Callable[[datetime], Sequence[IpObservation]]) -> None:
         """
         Judge also the spans of time before and behind that of a sighting, as far as anything bounds them.
 
@@ -116,7 +116,7 @@ class Judgement:
                 if since != EVER and until != NEVER and self.verdict(neighbour) is None:
                     self._judge(neighbour, said, span)
 
-    def judge_whole(
+    def judge_history(
         self, address: IpAddress, said_at: Callable[[datetime], Sequence[IpObservation]], *, now: datetime = NEVER
     ) -> None:
         """

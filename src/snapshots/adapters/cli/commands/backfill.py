@@ -25,7 +25,7 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.services import MetricsWriter, OpenApplication
-from snapshots.app.backfill.batch_runner import Pace, WorkObserver
+from snapshots.app.backfill.batch_runner import BackfillObserver, Throttle
 from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.backfill.undo import UndoReport
@@ -106,26 +106,26 @@ def backfill(
         )
     if dry_run and not improve and (batch_size or rate):
         raise click.UsageError("--dry-run cannot be combined with --batch-size or --rate, except with --improve")
-    pace = Pace(batch_size=batch_size, rate=rate)
+    throttle = Throttle(batch_size=batch_size, rate=rate)
     stderr = SafeConsole(stderr=True, quiet=quiet)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         metrics = application.metrics(metrics_file) if metrics_file is not None and not dry_run else None
-        watch: WorkObserver = application.logged(bar)
+        watch: BackfillObserver = application.logged(bar)
         watch = metrics.work_observer(watch) if metrics is not None else watch
         if improve:
-            done = application.improve.run(watch, pace=pace, is_rehearsal=dry_run, is_stopped=stopped)
+            done = application.improve.run(watch, throttle=throttle, is_dry_run=dry_run, is_stopped=stopped)
             _written(metrics)
-            _show(lambda: _show_improved(done, is_rehearsal=dry_run), _improved_document(done), output, quiet=quiet)
+            _show(lambda: _show_improved(done, is_dry_run=dry_run), _improved_document(done), output, quiet=quiet)
             _end(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
             return
         if dry_run:
-            report = application.backfill.rehearse(watch, again=again, is_stopped=stopped)
+            report = application.backfill.dry_run(watch, again=again, is_stopped=stopped)
         elif resume:
-            report = application.backfill.resume(None, watch, pace=pace, is_stopped=stopped)
+            report = application.backfill.resume(None, watch, throttle=throttle, is_stopped=stopped)
         else:
-            report = application.backfill.run(watch, pace=pace, again=again, is_stopped=stopped)
+            report = application.backfill.run(watch, throttle=throttle, again=again, is_stopped=stopped)
         _written(metrics)
-        _show(lambda: _show_backfill(report, is_rehearsal=dry_run), _backfill_document(report), output, quiet=quiet)
+        _show(lambda: _show_backfill(report, is_dry_run=dry_run), _backfill_document(report), output, quiet=quiet)
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
             if not application.has_query_indexes():
@@ -181,8 +181,8 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
-        report = application.undo.undo(run, bar, is_rehearsal=dry_run, is_stopped=stopped)
-    for line in _undone(report, is_rehearsal=dry_run):
+        report = application.undo.undo(run, bar, is_dry_run=dry_run, is_stopped=stopped)
+    for line in _undone(report, is_dry_run=dry_run):
         click.echo(line)
     if not report.is_done:
         click.echo(f"Interrupted. To continue: `snapshots undo {run}`.", err=True)
@@ -208,11 +208,11 @@ def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: 
         click.get_current_context().exit(ExitCode.FAILED)
 
 
-def _show_backfill(report: BackfillReport, *, is_rehearsal: bool) -> None:
+def _show_backfill(report: BackfillReport, *, is_dry_run: bool) -> None:
     if not report.judged and not report.set_aside:
         click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
         return
-    would = "would receive" if is_rehearsal else "received"
+    would = "would receive" if is_dry_run else "received"
     sealed = sum(report.sealed.values())
     click.echo(f"{report.judged:,} sessions judged: {sealed:,} {would} a snapshot.")
     for method, count in report.sealed.items():
@@ -223,7 +223,7 @@ def _show_backfill(report: BackfillReport, *, is_rehearsal: bool) -> None:
         click.echo(f"The addresses of {report.found:,} sessions were found in events or documents.")
     if report.lost:
         click.echo(f"{report.lost:,} sessions were sealed or changed by another program in between.")
-    if is_rehearsal:
+    if is_dry_run:
         click.echo("Such as:")
         for each in report.samples:
             click.echo(f"  {_sample(each)}")
@@ -265,12 +265,12 @@ def _backfill_document(report: BackfillReport) -> dict[str, Any]:
     }
 
 
-def _show_improved(report: ImproveReport, *, is_rehearsal: bool) -> None:
-    would = "would be" if is_rehearsal else "were"
+def _show_improved(report: ImproveReport, *, is_dry_run: bool) -> None:
+    would = "would be" if is_dry_run else "were"
     click.echo(f"{report.looked_at:,} sealed sessions looked at; {sum(report.improved.values()):,} {would} improved.")
     for gain, count in report.improved.items():
         click.echo(f"  {gain}: {count:,}")
-    if report.improved and not is_rehearsal:
+    if report.improved and not is_dry_run:
         click.echo(f"`snapshots undo {report.run}` takes it back.")
     if report.looked_at and report.is_done and not report.improved:
         click.echo(
@@ -289,14 +289,14 @@ def _improved_document(report: ImproveReport) -> dict[str, Any]:
     }
 
 
-def _undone(report: UndoReport, *, is_rehearsal: bool) -> Iterator[str]:
+def _undone(report: UndoReport, *, is_dry_run: bool) -> Iterator[str]:
     if not report.opened + report.restored + report.forgotten:
         yield "Nothing of it is left."
         return
-    would = "would be" if is_rehearsal else "are"
+    would = "would be" if is_dry_run else "are"
     yield f"{report.opened:,} sessions {would} open again; {report.restored:,} hold what they held before;"
     yield f"of {report.forgotten:,} open ones the address that was found {would} forgotten."
-    if report.sources and not is_rehearsal:
+    if report.sources and not is_dry_run:
         yield "If a table was wrong, withdraw it with `snapshots inventory retract`: " + ", ".join(report.sources)
 
 

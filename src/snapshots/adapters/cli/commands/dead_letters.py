@@ -10,7 +10,7 @@ from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import Reason
-from snapshots.app.ports.logs import KeptLetter
+from snapshots.app.ports.logs import StoredDeadLetter
 
 
 @click.group(name="dead-letters", short_help="Lines that could not be loaded: list, show, replay.")
@@ -84,7 +84,7 @@ def _text(payload: bytes) -> str:
     return payload.decode("utf-8", "backslashreplace")
 
 
-def _document(kept: KeptLetter) -> dict[str, Any]:
+def _document(kept: StoredDeadLetter) -> dict[str, Any]:
     return {
         "id": kept.letter.identity,
         "reason": kept.letter.reason.value,

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 
 import click
 
-from snapshots.adapters.cli.commands.query import line_row, which_of, which_options
+from snapshots.adapters.cli.commands.query import filter_of, filter_options, line_row
 from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.output.atomic_output import opened_whole
 from snapshots.adapters.cli.output.console import SafeConsole
@@ -21,11 +21,11 @@ from snapshots.adapters.cli.output.parquet import write_parquet
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.table import Form, write_lines
 from snapshots.adapters.cli.services import Application, OpenApplication
-from snapshots.app.queries.session_queries import SessionLine, Which, every_address, every_line
+from snapshots.app.queries.session_queries import SessionFilter, SessionRow, every_address, every_line
 
 T = TypeVar("T")
 
-TOLD_EVERY = 1000
+PROGRESS_EVERY = 1000
 """Rows from one move of the bar to the next."""
 
 
@@ -57,7 +57,7 @@ class Target(Enum):
     metavar="N",
     help="With blocklist: only addresses with at least this many sessions.",
 )
-@which_options
+@filter_options
 @click.pass_obj
 def export(open_application: OpenApplication, /, file: Path, target: str, min_sessions: int, **options: Any) -> None:
     """
@@ -73,32 +73,34 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
     if form is Target.PARQUET and str(file) == "-" and sys.stdout.isatty():
         raise click.UsageError("Parquet cannot be written to a terminal: name a FILE")
     with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
-        which = which_of(application, options)
+        session_filter = filter_of(application, options)
         with opened_whole(file) as to:
-            count = _write(application, which, form, to, bar, at_least=min_sessions)
+            count = _write(application, session_filter, form, to, bar, at_least=min_sessions)
     click.echo(f"{count:,} {'addresses' if form is Target.BLOCKLIST else 'sessions'} written.", err=True)
 
 
 def _write(
     application: Application,
-    which: Which,
+    session_filter: SessionFilter,
     form: Target,
     to: BinaryIO,
     bar: Callable[[int], None],
     *,
     at_least: int,
 ) -> int:
-    lines = _told(every_line(application.questions, which), bar)
+    lines = _told(every_line(application.session_queries, session_filter), bar)
     if form is Target.PARQUET:
         return write_parquet(lines, to)
     text = io.TextIOWrapper(to, encoding="utf-8", newline="")
     try:
         if form is Target.BLOCKLIST:
-            count = _print_lines(_told(every_address(application.questions, which, at_least=at_least), bar), text)
+            count = _print_lines(
+                _told(every_address(application.session_queries, session_filter, at_least=at_least), bar), text
+            )
         elif form is Target.ECS:
             count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
         else:
-            count = write_lines((line_row(line) for line in lines), Form(form.value), text, SessionLine.__slots__)
+            count = write_lines((line_row(line) for line in lines), Form(form.value), text, SessionRow.__slots__)
         text.flush()
         return count
     finally:
@@ -118,5 +120,5 @@ def _told(found: Iterable[T], bar: Callable[[int], None]) -> Iterator[T]:
     """Pass everything on, and tell how much it was so far."""
     for count, each in enumerate(found, 1):
         yield each
-        if count % TOLD_EVERY == 0:
+        if count % PROGRESS_EVERY == 0:
             bar(count)

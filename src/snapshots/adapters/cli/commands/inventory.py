@@ -116,7 +116,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
     Addresses whose facts are not fresh any more come first among them, and the newest attackers first of all.
     """
     with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "addresses") as told:
-        done = application.keeper.refresh(told, limit=limit)
+        done = application.inventory_service.refresh(told, limit=limit)
     click.echo(_done(done).capitalize())
 
 
@@ -132,7 +132,7 @@ def retract(open_application: OpenApplication, /, label: str, **options: Any) ->
     Sealed sessions keep their snapshots; new ones are judged without it.
     """
     with opened(open_application, options) as application:
-        build, count = application.keeper.retract(label)
+        build, count = application.inventory_service.retract(label)
     click.echo(f"{build.build.label} is retracted; {count:,} observations began with it.")
 
 

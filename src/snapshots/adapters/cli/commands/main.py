@@ -40,7 +40,7 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import LoadBar
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.progress import LoadObserver, Unobserved
+from snapshots.app.load.progress import LoadObserver, NoLoadObserver
 from snapshots.app.ports.log_source import Layout, LineOptions, LogSource
 from snapshots.app.safe_text import one_line
 from snapshots.domain.facts.ip_type import IpType
@@ -140,7 +140,7 @@ def load(
                     click.echo(f"Warning: {path} does not exist yet; waiting for it", err=True)
             with stopping() as stopped:
                 asked = metrics.ticking(stopped) if metrics is not None else stopped
-                report = application.follow(paths, reading, watched(Unobserved()), asked, every)
+                report = application.follow(paths, reading, watched(NoLoadObserver()), asked, every)
             exit_code = stopped.exit_code
         else:
             report = _load(application, paths, reading, watched, quiet=quiet)

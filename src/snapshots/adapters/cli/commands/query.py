@@ -13,7 +13,7 @@ from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.inventory_reports import expired_text, without_newer_table_text
-from snapshots.app.queries.session_queries import FOUND_BY, Group, Key, SessionLine, Span, Tense, Which
+from snapshots.app.queries.session_queries import FOUND_BY, Group, Key, NetworkTime, SessionFilter, SessionRow, Span
 from snapshots.domain.session.concentration import Concentration
 
 NOT_KNOWN = "none"
@@ -64,7 +64,7 @@ class Moment(click.ParamType[object]):
             )
 
 
-def which_options(command: Command) -> Command:
+def filter_options(command: Command) -> Command:
     """Add what says which sessions are asked for."""
     options: list[Callable[[Command], Command]] = [
         click.option(
@@ -80,7 +80,9 @@ def which_options(command: Command) -> Command:
     return command
 
 
-def which_of(application: Application, options: dict[str, Any], *, tense: Tense = Tense.THEN) -> Which:
+def filter_of(
+    application: Application, options: dict[str, Any], *, network_time: NetworkTime = NetworkTime.THEN
+) -> SessionFilter:
     """Take what says which sessions are asked for out of a command's options."""
     now = application.now()
     moments = [options.pop(name) for name in ("since", "until")]
@@ -94,12 +96,12 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
         for key, given in chosen.items()
         if given
     }
-    return Which(since=since, until=until, values=values, tense=tense)
+    return SessionFilter(since=since, until=until, values=values, network_time=network_time)
 
 
 @click.command(short_help="Ask which sessions, grouped by what.")
 @database_option
-@which_options
+@filter_options
 @click.option(
     "--by",
     multiple=True,
@@ -108,9 +110,9 @@ def which_of(application: Application, options: dict[str, Any], *, tense: Tense 
 )
 @one_of(
     "--as",
-    "tense",
-    kinds=Tense,
-    default=Tense.THEN,
+    "network_time",
+    kinds=NetworkTime,
+    default=NetworkTime.THEN,
     help="Use the network of the snapshot (then), or of a table newer than the attack and not too old today (now).",
 )
 @click.option(
@@ -137,7 +139,7 @@ def query(
     open_application: OpenApplication,
     /,
     by: tuple[str, ...],
-    tense: str,
+    network_time: str,
     *,
     top: int,
     addresses: bool,
@@ -160,39 +162,47 @@ def query(
     if by and after:
         raise click.UsageError("--after cannot be combined with --by")
     with opened(open_application, {"db": options.pop("db")}) as application:
-        which = which_of(application, options, tense=Tense(tense))
-        if change and which.since is not None and which.until is None:
-            which = replace(which, until=application.now())
+        session_filter = filter_of(application, options, network_time=NetworkTime(network_time))
+        if change and session_filter.since is not None and session_filter.until is None:
+            session_filter = replace(session_filter, until=application.now())
         if not by:
-            page = application.questions.lines(which, limit=limit, after=after)
+            page = application.session_queries.lines(session_filter, limit=limit, after=after)
             lines = [line_row(line) for line in page.lines]
             shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
-            names = SHORT if output == Form.TABLE.value else SessionLine.__slots__
-            print_rows(shown, Form(output), stdout(), names, {"next": page.last} | _not_current(application, which, ()))
+            names = SHORT if output == Form.TABLE.value else SessionRow.__slots__
+            print_rows(
+                shown,
+                Form(output),
+                stdout(),
+                names,
+                {"next": page.last} | _not_current(application, session_filter, ()),
+            )
             if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
                 click.echo(f"There are more; go on with --after '{page.last}'", err=True)
             return
         keys = [_key(word) for word in by]
-        groups = application.questions.groups(which, keys, top=top, with_addresses=addresses, with_before=change)
-        spread = _spread(application, which, keys)
+        groups = application.session_queries.groups(
+            session_filter, keys, top=top, with_addresses=addresses, with_before=change
+        )
+        spread = _spread(application, session_filter, keys)
         total = spread.total if spread is not None else None
-        is_split = which.splits_by_method(keys)
+        is_split = session_filter.splits_by_method(keys)
         rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
         like = Group(
             values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
         )
         columns = list(_group_row(like, keys, total, is_split=is_split))
-        about = _spread_row(spread) | _not_current(application, which, keys)
+        about = _spread_row(spread) | _not_current(application, session_filter, keys)
         print_rows(rows, Form(output), stdout(), columns, about)
         if len(groups) == top:
             click.echo(f"Showing the first {count_of(top, 'group')}; use --top for more.", err=True)
 
 
-def _not_current(application: Application, which: Which, keys: Sequence[Key | Span]) -> dict[str, Any]:
+def _not_current(application: Application, session_filter: SessionFilter, keys: Sequence[Key | Span]) -> dict[str, Any]:
     """Return and report how many sessions have no current facts, for queries with --as now."""
-    if which.tense is not Tense.NOW:
+    if session_filter.network_time is not NetworkTime.NOW:
         return {}
-    count = application.questions.count_not_current(which, keys)
+    count = application.session_queries.count_not_current(session_filter, keys)
     if count.without_newer:
         click.echo(without_newer_table_text(count.without_newer), err=True)
     if count.expired:
@@ -200,9 +210,9 @@ def _not_current(application: Application, which: Which, keys: Sequence[Key | Sp
     return {"without_newer_table": count.without_newer, "expired": count.expired}
 
 
-def line_row(line: SessionLine) -> dict[str, Any]:
+def line_row(line: SessionRow) -> dict[str, Any]:
     """Return a session as a row."""
-    return {name: getattr(line, name) for name in SessionLine.__slots__}
+    return {name: getattr(line, name) for name in SessionRow.__slots__}
 
 
 SHORT = (
@@ -227,12 +237,14 @@ def _key(word: str) -> Key | Span:
     return Span(word) if word in {span.value for span in Span} else Key(word)
 
 
-def _spread(application: Application, which: Which, keys: Sequence[Key | Span]) -> Concentration | None:
+def _spread(
+    application: Application, session_filter: SessionFilter, keys: Sequence[Key | Span]
+) -> Concentration | None:
     """Return how the sessions spread over one key; None for spans, and what a session has several of."""
     (first, *more) = keys
     if more or isinstance(first, Span) or first.is_repeated:
         return None
-    return application.questions.concentration(which, first)
+    return application.session_queries.concentration(session_filter, first)
 
 
 def _spread_row(found: Concentration | None) -> dict[str, Any]:

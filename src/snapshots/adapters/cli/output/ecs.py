@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from snapshots.app.queries.session_queries import SessionLine
+from snapshots.app.queries.session_queries import SessionRow
 
 VERSION = "8.17.0"
 """https://www.elastic.co/docs/reference/ecs"""
 
 
-def ecs_document(line: SessionLine) -> dict[str, Any]:
+def ecs_document(line: SessionRow) -> dict[str, Any]:
     """Return a session as an event of ECS; what has no field there is under `snapshots`, what is unknown is absent."""
     return _without_nothing(
         {

@@ -45,9 +45,9 @@ def report_document(report: Report) -> dict[str, Any]:
             }
             for tally in report.networks
         ],
-        "countries": _tallies("country", report.countries),
-        "types": _tallies("ip_type", report.types),
-        "days": _tallies("day", report.days),
+        "countries": _value_counts("country", report.countries),
+        "types": _value_counts("ip_type", report.types),
+        "days": _value_counts("day", report.days),
         "dead_letters": dict(report.dead_letters),
         "sources": [asdict(source) for source in report.sources],
     }
@@ -280,7 +280,7 @@ def _lag(lag: LagSpread | None) -> dict[str, float] | None:
     }
 
 
-def _tallies(key: str, tallies: Any) -> list[dict[str, Any]]:
+def _value_counts(key: str, tallies: Any) -> list[dict[str, Any]]:
     return [
         {
             key: tally.value,

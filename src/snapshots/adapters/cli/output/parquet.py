@@ -5,13 +5,13 @@ from itertools import islice
 from typing import Any, BinaryIO, get_type_hints
 
 from snapshots.app.errors import SettingRefused
-from snapshots.app.queries.session_queries import SessionLine
+from snapshots.app.queries.session_queries import SessionRow
 
 ROWS_A_GROUP = 20_000
 """Rows that are in memory at a time."""
 
 
-def write_parquet(lines: Iterable[SessionLine], to: BinaryIO) -> int:
+def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
     """
     Write sessions, and return how many.
 
@@ -24,12 +24,12 @@ def write_parquet(lines: Iterable[SessionLine], to: BinaryIO) -> int:
     except ImportError as exc:
         raise SettingRefused("Parquet needs pyarrow: install it, or the extra parquet") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
-    hints = get_type_hints(SessionLine)
-    fields = [(name, kinds[_kind(hints[name])]) for name in SessionLine.__slots__]
+    hints = get_type_hints(SessionRow)
+    fields = [(name, kinds[_kind(hints[name])]) for name in SessionRow.__slots__]
     schema, count = pa.schema(fields), 0
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
         for group in _groups(iter(lines)):
-            columns = {name: [getattr(line, name) for line in group] for name in SessionLine.__slots__}
+            columns = {name: [getattr(line, name) for line in group] for name in SessionRow.__slots__}
             writer.write_table(pa.table(columns, schema=schema))
             count += len(group)
     return count
@@ -41,6 +41,6 @@ def _kind(hint: object) -> str:
     return str(kinds[0].__name__)
 
 
-def _groups(lines: Iterator[SessionLine]) -> Iterator[list[SessionLine]]:
+def _groups(lines: Iterator[SessionRow]) -> Iterator[list[SessionRow]]:
     while group := list(islice(lines, ROWS_A_GROUP)):
         yield group

@@ -16,7 +16,7 @@ from snapshots.app.queries.reports import (
     Inspection,
     LagSpread,
     Report,
-    Tally,
+    ValueCount,
     impossible_clocks_text,
     methods_text,
 )
@@ -296,11 +296,11 @@ def facts_text(facts: IpFacts) -> str:
     return " ".join(word for word in stated if word) or "does not know the address"
 
 
-def _labelled(tallies: Iterable[Tally]) -> list[tuple[Text, Tally]]:
+def _labelled(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
     return [(printable(tally.value or "not known"), tally) for tally in tallies]
 
 
-def _table(console: Console, title: str, rows: Sequence[tuple[Text, Tally]], total: int) -> None:
+def _table(console: Console, title: str, rows: Sequence[tuple[Text, ValueCount]], total: int) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(title, min_width=28)
     for column in ("sessions", "as of", "inferred", "addresses"):

@@ -17,13 +17,13 @@ from snapshots.adapters.cowrie.lines.byte_streams import (
     CHUNK,
     DAMAGED,
     LONGEST_BEGINNING,
-    Begun,
+    PrefixedStream,
     UnfinishedData,
     separator_of,
     standard_input,
 )
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.json_to_lines import Unfolded, is_folded
+from snapshots.adapters.cowrie.lines.json_to_lines import JsonLines, is_json_document
 from snapshots.adapters.cowrie.lines.salvage import (
     HEAD,
     LONGEST_LINE,
@@ -31,7 +31,7 @@ from snapshots.adapters.cowrie.lines.salvage import (
     first_event_in,
     is_whole,
     parts_of,
-    pieces_of,
+    parts_of_line,
 )
 from snapshots.adapters.cowrie.lines.split_lines import LONGEST_JOINED, JoinedLines, is_split, joined
 from snapshots.app.errors import LogUnreadable
@@ -54,7 +54,7 @@ class LogContent:
         is_named: Whether a user named the file itself, rather than a folder or a pattern.
     """
 
-    may_be_folded: ClassVar[bool] = True
+    may_be_json: ClassVar[bool] = True
     """Whether its events may stand otherwise than one in a line."""
 
     def __init__(self, path: Path | None, decoder: LineDecoder, *, is_named: bool = False) -> None:
@@ -166,7 +166,9 @@ class LogContent:
             if self._path is not None:
                 refuse_device(self._path, self.name)
             raw = self._path.open("rb") if self._path is not None else standard_input()
-            self._raw = raw if self.size is not None else BufferedReader(Begun(raw, is_ours=self._path is not None))
+            self._raw = (
+                raw if self.size is not None else BufferedReader(PrefixedStream(raw, is_ours=self._path is not None))
+            )
             self._raw.peek(1)  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
@@ -177,8 +179,8 @@ class LogContent:
             raise
         beginning = self._peek(self._stream)
         self._separator = separator_of(beginning)
-        if self.may_be_folded and self._must_be_unfolded(beginning):
-            self._stream, self._separator = Unfolded(self._stream, LONGEST_LINE), b"\n"
+        if self.may_be_json and self._must_be_unfolded(beginning):
+            self._stream, self._separator = JsonLines(self._stream, LONGEST_LINE), b"\n"
         return self._stream
 
     @staticmethod
@@ -191,7 +193,7 @@ class LogContent:
     def _must_be_unfolded(self, beginning: bytes) -> bool:
         if self._decoder.layout is not Layout.AUTO:
             return self._decoder.layout is Layout.JSON
-        return is_folded(beginning)
+        return is_json_document(beginning)
 
     @property
     def is_plain(self) -> bool:
@@ -372,7 +374,7 @@ class LogContent:
 
     def _odd(self, line: bytes, reason: Reason, start: int) -> Iterator[LogEvent | BadLine]:
         """Take the event out of what a loss of power or an editor left around it."""
-        pieces, end = pieces_of(self._decoder, line, reason, start), self._offset
+        pieces, end = parts_of_line(self._decoder, line, reason, start), self._offset
         for at, piece in enumerate(pieces):
             # A mark that is set now must not pass over an event that follows.
             self._offset = end if at == len(pieces) - 1 else start

@@ -46,7 +46,7 @@ class GrowingContent(LogContent):
         identity: Its number on its device, by which another file of its name is told from it.
     """
 
-    may_be_folded = False
+    may_be_json = False
 
     def __init__(self, path: Path, decoder: LineDecoder, identity: Identity) -> None:
         super().__init__(path, decoder)

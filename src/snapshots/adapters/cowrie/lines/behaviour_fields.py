@@ -66,7 +66,7 @@ def _file(fields: Any) -> Traits:
     return (*_matching(Trait.DOWNLOAD, fields.shasum, _SHA256), *_text(Trait.URL, fields.url, LONGEST_URL))
 
 
-TELLING: Mapping[str, Callable[[Any, bool], Traits]] = {
+TRAIT_READERS: Mapping[str, Callable[[Any, bool], Traits]] = {
     "cowrie.session.connect": lambda fields, _: _text(Trait.PROTOCOL, fields.protocol, 16),
     "cowrie.client.version": lambda fields, _: _version(fields.version),
     "cowrie.client.kex": lambda fields, _: _matching(Trait.HASSH, fields.hassh, _HASSH),

@@ -77,7 +77,7 @@ class PeekableStream(BufferedIOBase):
         return ready[:size]
 
 
-class Begun(RawIOBase):
+class PrefixedStream(RawIOBase):
     """
     A stream of which enough has come to tell what it is, however little was written at once.
 

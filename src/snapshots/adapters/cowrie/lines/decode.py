@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from snapshots.adapters.cowrie.lines.behaviour_fields import TELLING, clean
+from snapshots.adapters.cowrie.lines.behaviour_fields import TRAIT_READERS, clean
 from snapshots.adapters.cowrie.lines.timestamps import moment
 from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
 from snapshots.domain.address.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
@@ -134,7 +134,7 @@ def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | Non
     if COWRIE.match(eventid) is None:
         return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
-    return kind, TELLING.get(eventid)
+    return kind, TRAIT_READERS.get(eventid)
 
 
 @lru_cache(maxsize=8_192)

@@ -25,13 +25,13 @@ _ARRAY = re.compile(rb"\[\s*(?:[\[{\]]|\Z)")
 _PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
 
 
-def is_folded(beginning: bytes) -> bool:
+def is_json_document(beginning: bytes) -> bool:
     """Whether a content begins as one whose events do not stand one in a line."""
     text = beginning.removeprefix(BOM).lstrip(EMPTY)
     return any(sign.match(text) for sign in (_ARRAY, _PRETTY, _WRAPPED))
 
 
-class Unfolded(BufferedIOBase):
+class JsonLines(BufferedIOBase):
     """
     A stream of JSON texts as lines, with one compact event per line, so that it is read like any other log.
 

@@ -20,7 +20,7 @@ BULK_ACTION = re.compile(rb'\{\s*"(?:index|create)"\s*:\s*\{(?:\s*"\w+"\s*:\s*(?
 """An action line of Elasticsearch's bulk format, which precedes the line with the event."""
 
 
-def pieces_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> Sequence[LogEvent | BadLine]:
+def parts_of_line(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> Sequence[LogEvent | BadLine]:
     """
     Return the events in a line that is not exactly one event, and its other parts as bad lines.
 
@@ -76,9 +76,9 @@ def _has_nuls(line: bytes) -> bool:
 
 
 def parts_of(decoder: LineDecoder, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
-    """Return the parts of a stripped line: one event, or what `pieces_of` finds."""
+    """Return the parts of a stripped line: one event, or what `parts_of_line` finds."""
     said = decoder.decode(line)
-    return [said] if isinstance(said, LogEvent) else pieces_of(decoder, line, said, start)
+    return [said] if isinstance(said, LogEvent) else parts_of_line(decoder, line, said, start)
 
 
 def first_event_in(decoder: LineDecoder, beginning: bytes) -> tuple[str, datetime | None]:

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, inspect, select, update
 
-from snapshots.adapters.sql.adopt.cowrieprocessor_schema import Ancestor, narrowing, recognised
+from snapshots.adapters.sql.adopt.cowrieprocessor_schema import AdoptableSchema, narrowing, recognised
 from snapshots.adapters.sql.connection.dialects import size_of
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
-from snapshots.adapters.sql.schema.features import others_inventory, shape_of
+from snapshots.adapters.sql.schema.features import features_of, others_inventory
 from snapshots.adapters.sql.schema.indexes import indexes_of, missing
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
@@ -66,7 +66,7 @@ class SqlAdoption:
             if _record(connection) is None:
                 self._write_record(connection, found)
                 _name_ids_again(connection)
-                SqlStores(connection, shape_of(connection)).inventory.take_over(registered_at=self._clock.now())
+                SqlStores(connection, features_of(connection)).inventory.take_over(registered_at=self._clock.now())
             versions.stamp(connection)
         self._database.close()  # open connections of SQLite still enforce foreign keys
         self._database.build_indexes(for_queries=False)
@@ -82,7 +82,7 @@ class SqlAdoption:
         with self._database.changing_tables() as connection:
             before = _known(connection)
             plan = _plan_undo(connection, before)
-            AddressPlaceholders(connection, shape_of(connection)).take_away()
+            AddressPlaceholders(connection, features_of(connection)).take_away()
             versions.forget(connection)
             for table in reversed(metadata.sorted_tables):
                 if table.name not in before["columns"]:
@@ -103,7 +103,7 @@ class SqlAdoption:
         self._database.build_indexes(before.get("lost", ()), only_others=True)
         return plan
 
-    def _write_record(self, connection: Connection, found: Ancestor) -> None:
+    def _write_record(self, connection: Connection, found: AdoptableSchema) -> None:
         columns = {name: list(there) for name, there in found.columns.items()}
         connection.execute(
             adoptions.insert(),
@@ -136,7 +136,7 @@ def _name_ids_again(connection: Connection) -> None:
         connection.execute(update(session_summaries).where(S.session_id == name).values(logged_id=logged_id))
 
 
-def _look(connection: Connection, *, widen: bool) -> Ancestor:
+def _look(connection: Connection, *, widen: bool) -> AdoptableSchema:
     is_ours = versions.version(connection) is not None
     is_adopted = is_ours and _record(connection) is not None
     if is_ours and not is_adopted:
@@ -156,7 +156,7 @@ def _known(connection: Connection) -> dict[str, Any]:
     return dict(json.loads(state))
 
 
-def _plan(connection: Connection, found: Ancestor) -> AdoptionPlan:
+def _plan(connection: Connection, found: AdoptableSchema) -> AdoptionPlan:
     is_adopted = versions.version(connection) is not None
     steps = [change.step for change in found.changes]
     if not is_adopted:
@@ -215,7 +215,7 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
 
 
 def _kept_placeholders(connection: Connection) -> Sequence[str]:
-    placeholders = AddressPlaceholders(connection, shape_of(connection))
+    placeholders = AddressPlaceholders(connection, features_of(connection))
     kept = placeholders.count_in_use()
     if not kept:
         return []

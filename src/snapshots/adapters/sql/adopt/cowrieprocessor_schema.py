@@ -40,7 +40,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Ancestor:
+class AdoptableSchema:
     """
     A database of cowrieprocessor.
 
@@ -61,7 +61,7 @@ class Ancestor:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ancestor:
+def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> AdoptableSchema:
     """
     Look at a database.
 
@@ -95,7 +95,7 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Ance
     ]
     types = {name: str(found["type"]) for name, found in columns[session_summaries.name].items()}
     changes = list(_changes(connection, tables, columns, notes, widen=widen))
-    return Ancestor(version, columns, indexes, types, changes, notes)
+    return AdoptableSchema(version, columns, indexes, types, changes, notes)
 
 
 def _check_names(connection: Connection, there: Columns) -> None:

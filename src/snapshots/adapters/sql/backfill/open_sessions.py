@@ -37,8 +37,8 @@ from snapshots.adapters.sql.connection.dialects import each_of, moment_as_stored
 from snapshots.adapters.sql.connection.keyset import behind, place_of
 from snapshots.adapters.sql.connection.staging import STATED, Packed, fact_columns, fill, pack, rows_of, stages
 from snapshots.adapters.sql.rows.row_decoder import address_of, sighting_of
-from snapshots.adapters.sql.rows.session_encoder import Seals
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.rows.session_encoder import SealBuilder
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -54,12 +54,12 @@ from snapshots.adapters.sql.stores.ledger import others_at_work
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.app.ports.sessions import (
+    EncodedRows,
     Judged,
     OpenCase,
     OpenPage,
     OpenSession,
-    Prepared,
-    SettledByStore,
+    PushdownResult,
     Span,
     StagedVerdicts,
 )
@@ -75,7 +75,7 @@ SEEN = [
 BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
 CONNECT = "cowrie.session.connect"
 
-MAY_CLOSE = sorted(gap.value for gap in Gap if gap.may_close)
+MAY_CLOSE = sorted(gap.value for gap in Gap if gap.is_retryable)
 
 MOST_ADDRESSES = 10_000
 """Up to this many addresses with new facts, open sessions are queried by address instead of scanned."""
@@ -86,8 +86,8 @@ STAGE = Table(
     "stage_open_sessions",
     stages,
     Column("session_id", String(64), primary_key=True),
-    Column("held_ip", String(45)),
-    Column("held_gap", String(20)),
+    Column("stored_ip", String(45)),
+    Column("stored_gap", String(20)),
     Column("source_ip", String(45)),
     Column("source_port", SmallInteger().with_variant(BigInteger, "postgresql")),
     Column("source_ip_rank", SmallInteger),
@@ -103,14 +103,14 @@ STAGE = Table(
 class SqlOpenSessions:
     """Rows of `session_summaries` without a snapshot."""
 
-    def __init__(self, connection: Connection, audit: SqlAudit, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._audit = audit
         self._shape = shape
         self._unjudged = UnjudgedRows(connection)
         self._placeholders = AddressPlaceholders(connection, shape)
 
-    def page(self, case: OpenCase, *, run: str, silent_since: datetime, after: str, limit: int) -> OpenPage:
+    def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
         """
         Return a page of open sessions.
 
@@ -119,16 +119,16 @@ class SqlOpenSessions:
         if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_none:
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
-        rows, last = self._behind(columns, case, run, silent_since, after=after, limit=limit)
-        nowhere = [row[1] for row in rows if address_of(row[2]) is None]
-        events = self._events_of(nowhere)
+        rows, last = self._behind(columns, case, run, stale_before, after=after, limit=limit)
+        no_address = [row[1] for row in rows if address_of(row[2]) is None]
+        events = self._events_of(no_address)
         return OpenPage([_open_session(row, events.get(row[1], ())) for row in rows], last)
 
-    def first(self, case: OpenCase, *, run: str, silent_since: datetime, after: str) -> tuple[str, str] | None:
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        rows, last = self._behind([S.session_id], case, run, silent_since, after=after, limit=1)
+        rows, last = self._behind([S.session_id], case, run, stale_before, after=after, limit=1)
         while last and not rows:
-            rows, last = self._behind([S.session_id], case, run, silent_since, after=last, limit=1)
+            rows, last = self._behind([S.session_id], case, run, stale_before, after=last, limit=1)
         return (last, rows[0][1]) if rows else None
 
     def _behind(
@@ -136,7 +136,7 @@ class SqlOpenSessions:
         columns: Sequence[ColumnElement[Any]],
         case: OpenCase,
         run: str,
-        silent_since: datetime,
+        stale_before: datetime,
         *,
         after: str,
         limit: int,
@@ -144,27 +144,29 @@ class SqlOpenSessions:
         """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
         page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
         if page is not None:
-            rows = self._connection.execute(select(page.place, *columns).where(page.which)).all() if page.size else []
+            rows = (
+                self._connection.execute(select(page.place, *columns).where(page.condition)).all() if page.size else []
+            )
             return rows, page.last  # also where none is left of them, because somebody wrote them in between
-        query = self._among(select(S.session_id, *columns), case, run, silent_since)
+        query = self._among(select(S.session_id, *columns), case, run, stale_before)
         query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
         rows = self._connection.execute(query).all()
         return rows, place_of(rows[-1][0]) if rows else ""
 
-    def count(self, case: OpenCase, *, run: str, silent_since: datetime) -> int:
+    def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
         """Count the open sessions of a case."""
         if case is OpenCase.NEVER_JUDGED:
             return self._unjudged.count(run=run)
-        query = self._among(select(func.count()).select_from(session_summaries), case, run, silent_since)
+        query = self._among(select(func.count()).select_from(session_summaries), case, run, stale_before)
         return int(self._connection.execute(query).scalar_one())
 
-    def _among(self, query: Select[Any], case: OpenCase, run: str, silent_since: datetime) -> Select[Any]:
+    def _among(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
         set_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
         if self._connection.execute(set_aside.limit(1)).first() is not None:
             query = query.where(S.session_id.not_in(set_aside))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
-        query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, silent_since)))
+        query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, stale_before)))
         if case is OpenCase.UNDONE:
             return query.where(S.snapshot_gap == Gap.UNDONE.value)
         if case is OpenCase.LEARNED:
@@ -192,13 +194,15 @@ class SqlOpenSessions:
         self._read_events(found, [session for session in sessions if session not in found], true())
         return found
 
-    def _read_events(self, found: dict[str, list[str]], sessions: Collection[str], which: ColumnElement[bool]) -> None:
+    def _read_events(
+        self, found: dict[str, list[str]], sessions: Collection[str], condition: ColumnElement[bool]
+    ) -> None:
         raw = self._shape.raw_events
         if raw is None or not sessions:
             return
         wanted = each_of(self._connection, sessions).cte("wanted")
         query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
-        for session_id, payload in self._connection.execute(query.where(which)):
+        for session_id, payload in self._connection.execute(query.where(condition)):
             found.setdefault(session_id, []).append(payload)
 
     def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
@@ -225,11 +229,11 @@ class SqlOpenSessions:
         """Put verdicts beside the sessions."""
         return stage_spans(self._connection, verdicts)
 
-    def remember_too(self, staged: Sequence[StagedVerdicts]) -> None:
+    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
         """Put verdicts beside the sessions, as another connection did."""
         stage_too(self._connection, staged)
 
-    def settle_remembered(
+    def apply_cached(
         self,
         verdicts: Verdicts,
         *,
@@ -237,7 +241,7 @@ class SqlOpenSessions:
         after: str,
         limit: int,
         learned_until: datetime | None = None,
-    ) -> SettledByStore | None:
+    ) -> PushdownResult | None:
         """Settle what is remembered of a page, if rows are gone through in the order in which they lie."""
         page = self._unjudged.page(after, run=run, limit=limit)
         if page is None:
@@ -253,10 +257,10 @@ class SqlOpenSessions:
             learned_until=learned_until,
         )
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> Prepared:
+    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         """Pack the rows to be staged."""
         rows = pack(self._connection, _rows(judged, run, moment_as_stored(self._connection)))
-        return Prepared(rows, len(judged), any(each.session.has_codes for each in judged))
+        return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
 
     def settle(
         self,
@@ -264,7 +268,7 @@ class SqlOpenSessions:
         *,
         run: str,
         settled_at: datetime,
-        prepared: Prepared | None = None,
+        prepared: EncodedRows | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
@@ -273,7 +277,7 @@ class SqlOpenSessions:
             return ()
         count = sum(part.size for part in parts)
         fill(self._connection, STAGE, *(typed(Packed, part.form) for part in parts))
-        new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.held_ip))
+        new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.stored_ip))
         self._placeholders.add(new.subquery())
         staged = rows_of(STAGE, count).c
         seals = staged.snapshot_seal.is_not(None)
@@ -284,8 +288,8 @@ class SqlOpenSessions:
             .where(
                 S.session_id == staged.session_id,
                 not_(is_sealed()),
-                S.source_ip.is_not_distinct_from(staged.held_ip),
-                S.snapshot_gap.is_not_distinct_from(staged.held_gap),
+                S.source_ip.is_not_distinct_from(staged.stored_ip),
+                S.snapshot_gap.is_not_distinct_from(staged.stored_gap),
             )
             .values(
                 # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
@@ -293,7 +297,7 @@ class SqlOpenSessions:
                 | {c: case((writes_facts, staged[c]), else_=S[c]) for c in (*STATED, "snapshot_seal")}
                 | {
                     "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
-                    "source_ip_was": case((writes_source, staged.held_ip), else_=S.source_ip_was),
+                    "source_ip_was": case((writes_source, staged.stored_ip), else_=S.source_ip_was),
                     "snapshot_run": case((writes_facts, literal(run))),
                     "snapshot_gap": staged.snapshot_gap,
                     "gap_checked_at": case((~seals, learned_last())),
@@ -306,7 +310,7 @@ class SqlOpenSessions:
         with seeking(self._connection):
             written = dict(tuple(row) for row in self._connection.execute(writing))
         count_seals(self._connection, run, sum(written.values()))
-        if any(part.has_codes for part in parts):
+        if any(part.has_placeholders for part in parts):
             self._seal_over_codes(written, run, settled_at)
         if len(written) == count:
             return ()
@@ -322,8 +326,8 @@ class SqlOpenSessions:
         }
         new["snapshot_run"] = literal(run)
         sealing = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
-        which = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
-        self._audit.insert_corrections(new, which, reason="backfill", run=run, made_at=settled_at)
+        condition = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
+        self._audit.insert_corrections(new, condition, reason="backfill", run=run, made_at=settled_at)
 
 
 def _is_blank() -> ColumnElement[bool]:
@@ -342,9 +346,9 @@ def _is_unjudged() -> TextClause:
     return text(UNJUDGED.format(row="session_summaries."))
 
 
-def _awaits_a_connect(run: str, silent_since: datetime) -> ColumnElement[bool]:
+def _awaits_a_connect(run: str, stale_before: datetime) -> ColumnElement[bool]:
     """Whether a run at work may still read the connect of a session."""
-    return and_(S.snapshot_gap == Gap.AWAITING_CONNECT.value, S.gap_run.in_(others_at_work(run, silent_since)))
+    return and_(S.snapshot_gap == Gap.AWAITING_CONNECT.value, S.gap_run.in_(others_at_work(run, stale_before)))
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
@@ -352,11 +356,11 @@ def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
     return OpenSession(
         session_id=session_id,
         sighting=sighting_of(source_ip, seen_at or began_at, rank, port),
-        held_ip=source_ip,
-        held_gap=gap,
-        is_dated=seen_at is not None and rank is not None,
+        stored_ip=source_ip,
+        stored_gap=gap,
+        has_sighting_time=seen_at is not None and rank is not None,
         began_at=began_at,
-        has_codes=not is_blank,
+        has_placeholders=not is_blank,
         events=events,
         document=document,
     )
@@ -365,17 +369,17 @@ def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
 def _rows(
     judged: Collection[Judged], run: str, stored: Callable[[datetime], datetime | str]
 ) -> Iterator[tuple[object, ...]]:
-    seals = Seals(run, stored)
+    seals = SealBuilder(run, stored)
     for session, sighting, verdict in judged:
-        name, _, held_ip, held_gap, is_dated, *_ = session
+        name, _, stored_ip, stored_gap, has_sighting_time, *_ = session
         if sighting is None:
             gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
-            yield (name, held_ip, held_gap, held_ip, *_NOTHING, gap)
+            yield (name, stored_ip, stored_gap, stored_ip, *_NOTHING, gap)
             continue
         address = sighting.address.text
-        by = run if address != held_ip or not is_dated else None
+        by = run if address != stored_ip or not has_sighting_time else None
         port, rank, at = sighting.port, int(sighting.kind), stored(sighting.seen_at)
-        seen = (name, held_ip, held_gap, address, port, rank, at, by)
+        seen = (name, stored_ip, stored_gap, address, port, rank, at, by)
         if isinstance(verdict, Gap):
             yield (*seen, *_NO_FACTS, verdict.value)
         else:

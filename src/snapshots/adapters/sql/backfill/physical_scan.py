@@ -20,7 +20,7 @@ from snapshots.app.ports.sessions import Span
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
 
-BEFORE_ALL = "(0,0)"
+MIN_ROW_ID = "(0,0)"
 
 AT = "@"
 """Before the place of a row in PostgreSQL's table, which is another kind than its name."""
@@ -46,13 +46,13 @@ class RowPage(NamedTuple):
     A page of rows, by where they lie.
 
     Attributes:
-        which: The condition for them.
+        condition: The condition for them.
         place: The column of their places.
         last: The place of the last of them; "" if there are none.
         size: How many there are.
     """
 
-    which: ColumnElement[bool] | TextClause
+    condition: ColumnElement[bool] | TextClause
     place: ColumnElement[Any]
     last: str
     size: int
@@ -90,7 +90,7 @@ class UnjudgedRows:
             return RowPage(_ROWS_BETWEEN.bindparams(run=run, behind=behind, last=last), ROW_ID, place_of(last), size)
         if not self._walks(after):
             return None
-        before = after.removeprefix(AT) or BEFORE_ALL
+        before = after.removeprefix(AT) or MIN_ROW_ID
         end, size = self._end_behind(before, run, limit)
         if not size:
             return RowPage(false(), TUPLE_ID, "", 0)

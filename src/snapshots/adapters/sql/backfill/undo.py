@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects import each_of
 from snapshots.adapters.sql.connection.keyset import behind, place_of
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     SNAPSHOT_COLUMNS,
     is_sealed,
@@ -39,10 +39,10 @@ S, C = session_summaries.c, snapshot_corrections.c
 SEEN = ("source_port", "source_ip_rank", "source_ip_seen_at")
 
 
-class SqlUndoing:
+class SqlRunUndo:
     """Corrections that put back what stood in `session_summaries` before a run."""
 
-    def __init__(self, connection: Connection, audit: SqlAudit, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._audit = audit
         self._placeholders = AddressPlaceholders(connection, shape)
@@ -75,7 +75,7 @@ class SqlUndoing:
             sources=frozenset(label for labels in sources for label in (labels or "").split()),
         )
 
-    def _restore(self, which: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
+    def _restore(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Give sessions back what the run's own correction replaced."""
         replaced: Mapping[str, ColumnElement[Any]] = {
             column: select(C[f"old_{column}"])
@@ -85,26 +85,26 @@ class SqlUndoing:
             .scalar_subquery()
             for column in SNAPSHOT_COLUMNS
         }
-        return self._audit.insert_corrections(replaced, which, reason=f"undo {run}", run=by, made_at=at)
+        return self._audit.insert_corrections(replaced, condition, reason=f"undo {run}", run=by, made_at=at)
 
-    def _open(self, which: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
+    def _open(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Take the snapshot away, and the sighting if the run wrote it."""
         wrote_it = S.source_ip_run == run
         new: dict[str, ColumnElement[Any]] = dict.fromkeys(SNAPSHOT_COLUMNS, null())
         new["source_ip"] = case((wrote_it, S.source_ip_was), else_=S.source_ip)
         new |= {column: case((wrote_it, null()), else_=S[column]) for column in SEEN}
-        return self._audit.insert_corrections(new, which, reason=f"undo {run}", run=by, made_at=at)
+        return self._audit.insert_corrections(new, condition, reason=f"undo {run}", run=by, made_at=at)
 
-    def _forget(self, which: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
+    def _forget(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Take from open sessions the sighting that the run wrote, and say why they are open."""
         wrote_it = S.source_ip_run == run
-        found = and_(which, was_found_by(S, run))
+        found = and_(condition, was_found_by(S, run))
         forgotten = self._connection.execute(select(func.count()).select_from(session_summaries).where(found))
         count = int(forgotten.scalar_one())
         now = literal(at, S.updated_at.type)
         self._connection.execute(
             update(session_summaries)
-            .where(which)
+            .where(condition)
             .values(
                 {column: case((wrote_it, null()), else_=S[column]) for column in (*SEEN, "source_ip_run")}
                 | {
@@ -118,10 +118,10 @@ class SqlUndoing:
         )
         return count
 
-    def _counts(self, which: ColumnElement[bool], counted_until: str) -> Sequence[tuple[str, int]]:
+    def _counts(self, condition: ColumnElement[bool], counted_until: str) -> Sequence[tuple[str, int]]:
         query = (
             select(S.source_ip, func.count())
-            .where(which, S.source_ip <= counted_until)
+            .where(condition, S.source_ip <= counted_until)
             .group_by(S.source_ip)
             .order_by(S.source_ip)
         )

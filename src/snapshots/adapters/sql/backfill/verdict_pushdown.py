@@ -49,12 +49,12 @@ from snapshots.adapters.sql.connection.dialects import (
 )
 from snapshots.adapters.sql.connection.document_address import address_in_document
 from snapshots.adapters.sql.connection.staging import STATED, Packed, add, fact_columns, pack, stages
-from snapshots.adapters.sql.rows.session_encoder import Seals
-from snapshots.adapters.sql.schema.features import Shape
+from snapshots.adapters.sql.rows.session_encoder import SealBuilder
+from snapshots.adapters.sql.schema.features import SchemaFeatures
 from snapshots.adapters.sql.schema.tables import is_sealed, name, session_summaries
 from snapshots.adapters.sql.stores.placeholders import adding
 from snapshots.adapters.sql.stores.seal_counts import count_seals
-from snapshots.app.ports.sessions import SettledByStore, StagedVerdicts
+from snapshots.app.ports.sessions import PushdownResult, StagedVerdicts
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
@@ -85,7 +85,7 @@ PROCESS = randbits(30)
 
 def settle_plain(
     connection: Connection,
-    shape: Shape,
+    shape: SchemaFeatures,
     page: RowPage,
     verdicts: Verdicts,
     *,
@@ -93,7 +93,7 @@ def settle_plain(
     is_blank: ColumnElement[bool],
     run: str,
     learned_until: datetime | None,
-) -> SettledByStore | None:
+) -> PushdownResult | None:
     """
     Settle the plain rows of a page of which the verdict is remembered.
 
@@ -156,7 +156,7 @@ def settle_plain(
         counted[Gap(gap) if gap is not None else Method(method)] += count
     count_seals(connection, run, sum(count for kind, count in counted.items() if isinstance(kind, Method)))
     found = sum(count for (_, _, is_found), count in done.items() if is_found)
-    return SettledByStore(page.last, page.size - done.total(), counted, found)
+    return PushdownResult(page.last, page.size - done.total(), counted, found)
 
 
 def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
@@ -195,7 +195,7 @@ def _staged(connection: Connection, generation: int) -> int:
 
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
     stored = moment_as_stored(connection)
-    seals = Seals("", stored)
+    seals = SealBuilder("", stored)
     first = (PROCESS + verdicts.generation) * GENERATION + 1
     for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.before :], known):
         if address == UNKNOWN_ADDRESS:
@@ -210,7 +210,7 @@ def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tu
 
 def _plain(
     connection: Connection,
-    shape: Shape,
+    shape: SchemaFeatures,
     page: RowPage,
     began_at: ColumnElement[datetime],
     is_blank: ColumnElement[bool],
@@ -222,7 +222,7 @@ def _plain(
     at = type_coerce(began_at, UtcDateTime)
     columns = [page.place.label("place"), S.session_id, by_bytes(connection, ip).label("ip"), at.label("at")]
     rows = select(*columns, S.source_ip.is_(None).label("was_empty")).where(
-        page.which,
+        page.condition,
         is_blank,
         and_(*(S[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
         is_plain_moment(connection, at),
@@ -230,7 +230,7 @@ def _plain(
     return by_neighbours(connection, rows, "ip").cte("plain").prefix_with("MATERIALIZED")
 
 
-def _has_events(shape: Shape) -> ColumnElement[bool]:
+def _has_events(shape: SchemaFeatures) -> ColumnElement[bool]:
     """Whether raw events are kept of a session: they come before documents, and only the program reads them."""
     raw = shape.raw_events
     return false() if raw is None else select(raw.c.session_id).where(raw.c.session_id == S.session_id).exists()

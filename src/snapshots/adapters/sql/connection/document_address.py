@@ -11,7 +11,7 @@ AddressesIn = Callable[[bytes], Collection[IpAddress]]
 """Reads every address that a document of a session, a JSON text in UTF-8, names as the session's."""
 
 
-def nowhere(_document: bytes) -> Collection[IpAddress]:
+def no_address(_document: bytes) -> Collection[IpAddress]:
     """Read no document."""
     return ()
 

@@ -148,9 +148,9 @@ def _refuse_changed(url: URL, info: dict[Any, Any]) -> None:
 def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
     # Only SQLite may open the file itself: closing it would release all POSIX locks of this process on it.
     info.pop(UNLOCKED, None)
-    log, index = _beside(path, "-wal"), _beside(path, "-shm")
+    log, index = _sidecar_files(path, "-wal"), _sidecar_files(path, "-shm")
     mode = "mode=ro&readonly_shm=1"  # otherwise SQLite creates an index that the owner of the database cannot write
-    if not (log.exists() and index.exists()) and not _beside(path, "-journal").exists():
+    if not (log.exists() and index.exists()) and not _sidecar_files(path, "-journal").exists():
         state = _state_of(path)
         if state.log_size:
             raise StoreUnavailable(
@@ -170,7 +170,7 @@ def _connected(path: Path, info: dict[Any, Any]) -> sqlite3.Connection:
 
 def _explained(path: Path, error: StoreUnavailable | sqlite3.OperationalError) -> StoreUnavailable | sqlite3.Error:
     """Return an error that names the unreadable file, or *error* if there is none."""
-    for file in (path, _beside(path, "-wal"), _beside(path, "-shm")):
+    for file in (path, _sidecar_files(path, "-wal"), _sidecar_files(path, "-shm")):
         if file.exists() and not os.access(file, os.R_OK):
             return StoreUnavailable(
                 f"{file} cannot be read: grant read permission on {path.name}, {path.name}-wal and {path.name}-shm"
@@ -178,14 +178,14 @@ def _explained(path: Path, error: StoreUnavailable | sqlite3.OperationalError) -
     return error
 
 
-def _beside(path: Path, ending: str) -> Path:
+def _sidecar_files(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
 def _state_of(path: Path) -> FileState:
     log_size = 0
     with suppress(OSError):
-        log_size = _beside(path, "-wal").stat().st_size
+        log_size = _sidecar_files(path, "-wal").stat().st_size
     try:
         found = path.stat()
     except OSError as exc:

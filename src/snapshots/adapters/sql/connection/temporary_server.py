@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snapshots.app.errors import StoreUnavailable
 
-NOBODY = 65534
+SERVER_USER = 65534
 """PostgreSQL refuses to run as root; only the server's own processes run as this user then."""
 
 OPTIONS = "-c fsync=off -c full_page_writes=off -c listen_addresses= -c log_min_messages=fatal"
@@ -37,7 +37,7 @@ def trial_server() -> Iterator[str]:
         data.mkdir()
         if os.geteuid() == 0:
             for path in (folder, data):
-                os.chown(path, NOBODY, NOBODY)
+                os.chown(path, SERVER_USER, SERVER_USER)
         _call(
             binaries / "initdb", "-D", data, "-U", "snapshots", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"
         )
@@ -70,12 +70,12 @@ def _reachable(binaries: Path, folder: Path) -> Path:
     copy = folder / "installation"
     shutil.copytree(binaries.parent, copy, symlinks=True)
     for path in (copy, *copy.rglob("*")):
-        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        os.chown(path, SERVER_USER, SERVER_USER, follow_symlinks=False)
     return copy / binaries.name
 
 
 def _call(*command: str | Path) -> None:
-    user = NOBODY if os.geteuid() == 0 else None
+    user = SERVER_USER if os.geteuid() == 0 else None
     done = subprocess.run(  # noqa: S603 - the binaries that the user installed
         [str(part) for part in command],
         user=user,

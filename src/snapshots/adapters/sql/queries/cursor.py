@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Self
 
-from snapshots.app.errors import InvalidQuestion
+from snapshots.app.errors import InvalidQuery
 
 MARK = "~"
 """Between the time, as the database keeps it, and the name; without a time it comes first."""
@@ -33,9 +33,9 @@ class Place(NamedTuple):
         Read a place as it was printed.
 
         Raises:
-            InvalidQuestion: It is none.
+            InvalidQuery: It is none.
         """
         at, mark, name = text.partition(MARK)
         if not mark or (at and not at.startswith("@")):
-            raise InvalidQuestion(f"{text[:80]!r} is not a cursor: use what `next` of the previous page says")
+            raise InvalidQuery(f"{text[:80]!r} is not a cursor: use what `next` of the previous page says")
         return cls(at[1:].replace("%7E", MARK).replace("%25", "%") if at else None, name)

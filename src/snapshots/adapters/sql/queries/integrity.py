@@ -30,7 +30,7 @@ from snapshots.app.queries.reports import Inspection, Invariant, Violation
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import NOTHING, IpFacts
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts
 from snapshots.domain.facts.validation import PSEUDO_COUNTRIES
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -227,7 +227,7 @@ def _broken_of_another_loader(row: RowMapping) -> Iterator[Invariant]:
         yield Invariant.NO_SENTINEL
     try:
         facts = IpFacts(asn=asn or None, country=None if country in PSEUDO_COUNTRIES else country)
-        holds_facts = facts != NOTHING or row["snapshot_ip_type"] is not None
+        holds_facts = facts != NO_FACTS or row["snapshot_ip_type"] is not None
         if row["snapshot_ip_type"] is not None:
             IpType(row["snapshot_ip_type"])
     except (InvalidFact, ValueError):

@@ -38,8 +38,8 @@ from snapshots.adapters.sql.queries.cursor import Place
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
-from snapshots.app.errors import InvalidQuestion
-from snapshots.app.queries.session_queries import Key, Span, Tense, Which
+from snapshots.app.errors import InvalidQuery
+from snapshots.app.queries.session_queries import Key, NetworkTime, SessionFilter, Span
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.facts.ip_type import IpType
@@ -104,24 +104,24 @@ LINE: Mapping[str, ColumnElement[Any]] = {
 NEWEST_FIRST = (S.first_event_at.desc(), S.session_id.desc())
 
 
-class Asked:
+class SessionQuery:
     """A question on its way to SQL."""
 
-    def __init__(self, connection: Connection, which: Which, current: CurrentAnswers) -> None:
+    def __init__(self, connection: Connection, session_filter: SessionFilter, current: CurrentAnswers) -> None:
         self._current = current
         self._connection = connection
-        self._which = which
+        self._which = session_filter
         # Another loader wrote codes for nowhere; a column that may hold one cannot be grouped by as it is.
         self._has_codes = versions.is_adopted(connection)
         self.rows: FromClause = session_summaries
-        if which.tense is Tense.NOW:
+        if session_filter.network_time is NetworkTime.NOW:
             self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == S.source_ip)
 
     def part(self, key: Key | Span) -> ColumnElement[Any]:
         """Return the value of a key."""
         if isinstance(key, Span):
             return beginning_of(self._connection, key.value, S.first_event_at)
-        if key in FACTS and self._which.tense is Tense.NOW:
+        if key in FACTS and self._which.network_time is NetworkTime.NOW:
             return self._current.value(key)
         if key in FACTS:
             column = S[FACTS[key]]
@@ -131,8 +131,8 @@ class Asked:
     @property
     def is_of_everything(self) -> bool:
         """Whether every session is asked for, by columns that can be sought as they are."""
-        which = self._which
-        return not self._has_codes and which == Which()
+        session_filter = self._which
+        return not self._has_codes and session_filter == SessionFilter()
 
     def grouped(
         self,
@@ -229,19 +229,19 @@ class Asked:
                 found.append(is_moment(self._connection, S.first_event_at))
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
-        if self._which.tense is Tense.NOW:
+        if self._which.network_time is NetworkTime.NOW:
             found.append(self._current.are_current(parts))
         return found
 
     def _filters(self, since: datetime | None = None) -> list[ColumnElement[bool]]:
         """Return the conditions of what is asked for; *since* takes the place of the beginning that is asked for."""
-        which = self._which
-        found = [self._is_one_of(key, values) for key, values in which.values.items()]
-        begin = since or which.since
+        session_filter = self._which
+        found = [self._is_one_of(key, values) for key, values in session_filter.values.items()]
+        begin = since or session_filter.since
         if begin is not None:
             found.append(S.first_event_at >= begin)
-        if which.until is not None:
-            found.append(S.first_event_at < which.until)
+        if session_filter.until is not None:
+            found.append(S.first_event_at < session_filter.until)
         return found
 
     def not_current(self, by: Collection[Key | Span]) -> Select[int, int]:
@@ -258,7 +258,7 @@ class Asked:
             try:
                 before = is_before(self._connection, S.first_event_at, S.session_id, behind.at, behind.name)
             except ValueError as exc:
-                raise InvalidQuestion(
+                raise InvalidQuery(
                     f"{str(behind)[:80]!r} is not a cursor: use what `next` of the previous page says"
                 ) from exc
             query = query.where(before)
@@ -275,7 +275,7 @@ class Asked:
         facts = {
             name: self.part(key) for name, key in (("asn", Key.ASN), ("country", Key.COUNTRY), ("ip_type", Key.IP_TYPE))
         }
-        if self._which.tense is Tense.NOW:  # what the inventory says is of no snapshot
+        if self._which.network_time is NetworkTime.NOW:  # what the inventory says is of no snapshot
             facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
         stored_at = moment_stored(self._connection, S.first_event_at).label("stored_at")
@@ -333,4 +333,4 @@ def _value(key: Key, value: str) -> str | int:
     try:
         return STORED.get(key, str)(value)
     except (ValueError, SnapshotsError) as exc:
-        raise InvalidQuestion(f"{value[:40]!r} is not {EXPECTED.get(key, key.value)}") from exc
+        raise InvalidQuery(f"{value[:40]!r} is not {EXPECTED.get(key, key.value)}") from exc

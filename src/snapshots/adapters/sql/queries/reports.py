@@ -28,15 +28,15 @@ from snapshots.app.errors import StoreBusy, StoreUnusable
 from snapshots.app.ports.database import Clock
 from snapshots.app.queries.reports import (
     CoverageReport,
+    DatabaseStatus,
     Explanation,
     Inspection,
     Invariant,
     KnownSource,
     LagSpread,
     Report,
-    Standing,
-    Tally,
     Trial,
+    ValueCount,
 )
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import IpObservation, label_of
@@ -48,7 +48,7 @@ from snapshots.domain.snapshot.provenance import sources_of
 from snapshots.domain.snapshot.snapshot import Method
 
 S = session_summaries.c
-SOURCES_TOLD = 20
+MAX_SOURCES = 20
 METHODS, GAPS = ({member.value for member in kind} for kind in (Method, Gap))
 LAST_DAYS = 14
 """How many days a report lists."""
@@ -99,17 +99,17 @@ class SqlReports:
                 impossible_clocks=impossible,
                 coverage=_coverage(connection, times),
                 networks=_networks(connection, top),
-                countries=_tallies(connection, case((states("snapshot_country"), S.snapshot_country)), top),
-                types=_tallies(connection, S.snapshot_ip_type, top),
+                countries=_value_counts(connection, case((states("snapshot_country"), S.snapshot_country)), top),
+                types=_value_counts(connection, S.snapshot_ip_type, top),
                 days=sorted(
-                    _tallies(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest_of=times),
+                    _value_counts(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest_of=times),
                     key=lambda tally: tally.value or "",
                 ),
                 dead_letters=_dead_letters(connection),
                 sources=_sources(connection),
             )
 
-    def standing(self) -> Standing:
+    def standing(self) -> DatabaseStatus:
         """Return how the database stands."""
         with self._database.reading() as connection:
             newest = (
@@ -119,7 +119,7 @@ class SqlReports:
             )
             times = PlausibleTimes.seen_from(self._clock.now())
             newest_event = select(func.max(S.last_event_at)).where(_is_plausible(S.last_event_at, times))
-            return Standing(
+            return DatabaseStatus(
                 sessions=_cases(connection, _by_session()[0]),
                 dead_letters=_dead_letters(connection),
                 last_event_at=connection.execute(newest_event).scalar(),
@@ -269,7 +269,7 @@ def _by_source(connection: Connection) -> Mapping[str, int]:
         .where(is_sealed(), S.snapshot_source.is_not(None))
         .group_by(S.snapshot_source)
         .order_by(count.desc(), S.snapshot_source)
-        .limit(SOURCES_TOLD)
+        .limit(MAX_SOURCES)
     )
     return dict(tuple(row) for row in connection.execute(query))
 
@@ -289,9 +289,9 @@ def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:
     )
 
 
-def _tallies(
+def _value_counts(
     connection: Connection, value: ColumnElement[Any], top: int, *, newest_of: PlausibleTimes | None = None
-) -> Sequence[Tally]:
+) -> Sequence[ValueCount]:
     """Return the values with most sessions, or the newest ones of sessions that began at plausible times."""
     sessions = func.count().label("sessions")
     order = value.desc() if newest_of is not None else sessions.desc()
@@ -309,7 +309,7 @@ def _tallies(
         .limit(top)
     )
     return [
-        Tally(
+        ValueCount(
             value=None if found is None else str(found),
             sessions=count,
             asof=asof if found is not None else None,
@@ -320,8 +320,8 @@ def _tallies(
     ]
 
 
-def _networks(connection: Connection, top: int) -> Sequence[Tally]:
-    tallies = _tallies(connection, case((states("snapshot_asn"), S.snapshot_asn)), top)
+def _networks(connection: Connection, top: int) -> Sequence[ValueCount]:
+    tallies = _value_counts(connection, case((states("snapshot_asn"), S.snapshot_asn)), top)
     numbers = [int(tally.value) for tally in tallies if tally.value is not None]
     named = select(known_networks).where(known_networks.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}

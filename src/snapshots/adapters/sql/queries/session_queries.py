@@ -9,21 +9,21 @@ from snapshots.adapters.sql.connection.dialects import by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import Place
-from snapshots.adapters.sql.queries.query_builder import FACTS, LINE, Asked
+from snapshots.adapters.sql.queries.query_builder import FACTS, LINE, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
-from snapshots.app.errors import InvalidQuestion
+from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.database import Clock
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
     Group,
     Key,
-    LinePage,
     NotCurrent,
-    SessionLine,
+    SessionFilter,
+    SessionPage,
+    SessionRow,
     Span,
-    Which,
 )
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.snapshot.freshness import CurrentSince
@@ -37,7 +37,7 @@ MOST_SOUGHT = 1_000
 """Of how many groups the first and last time are sought one by one."""
 
 
-class SqlQuestions:
+class SqlSessionQueries:
     """
     Answers over the columns of `session_summaries`.
 
@@ -50,12 +50,12 @@ class SqlQuestions:
         self._database = database
         self._clock = clock
 
-    def _asked(self, connection: Connection, which: Which) -> Asked:
-        return Asked(connection, which, CurrentAnswers(CurrentSince.at(self._clock.now())))
+    def _asked(self, connection: Connection, session_filter: SessionFilter) -> SessionQuery:
+        return SessionQuery(connection, session_filter, CurrentAnswers(CurrentSince.at(self._clock.now())))
 
     def groups(
         self,
-        which: Which,
+        session_filter: SessionFilter,
         by: Sequence[Key | Span],
         *,
         top: int,
@@ -63,13 +63,13 @@ class SqlQuestions:
         with_before: bool = False,
     ) -> Sequence[Group]:
         """Return the groups with most sessions, or the newest spans."""
-        _check(which, by, with_before=with_before)
+        _check(session_filter, by, with_before=with_before)
         with self._database.reading() as connection:
-            asked = self._asked(connection, which)
+            asked = self._asked(connection, session_filter)
             counts_alone = asked.is_of_everything and len(by) == 1 and top <= MOST_SOUGHT
             apart = ALONE.get(by[0]) if counts_alone and not with_addresses and not with_before else None
-            if with_before and which.since is not None:
-                query = asked.grouped(by, with_addresses=with_addresses, before=which.since)
+            if with_before and session_filter.since is not None:
+                query = asked.grouped(by, with_addresses=with_addresses, before=session_filter.since)
             else:
                 query = asked.grouped(by, with_addresses=with_addresses, with_times=apart is None)
             found = connection.execute(query.limit(top)).mappings().all()
@@ -80,13 +80,13 @@ class SqlQuestions:
             passwords = asked.passwords_of(hashes)
             return [_group(row, by, organizations, times, passwords) for row in found]
 
-    def concentration(self, which: Which, by: Key, *, known_only: bool = False) -> Concentration:
+    def concentration(self, session_filter: SessionFilter, by: Key, *, known_only: bool = False) -> Concentration:
         """Return how the sessions spread over a key."""
-        _check(which, [by], with_before=False)
+        _check(session_filter, [by], with_before=False)
         if by.is_repeated:
-            raise InvalidQuestion("sessions cannot be distributed over commands or URLs: a session has several")
+            raise InvalidQuery("sessions cannot be distributed over commands or URLs: a session has several")
         with self._database.reading() as connection:
-            asked = self._asked(connection, which)
+            asked = self._asked(connection, session_filter)
             sizes = (
                 select(func.count().label("size"))
                 .select_from(asked.rows)
@@ -97,33 +97,33 @@ class SqlQuestions:
             query = select(sizes.c.size, func.count()).group_by(sizes.c.size)
             return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
 
-    def count_not_current(self, which: Which, by: Sequence[Key | Span]) -> NotCurrent:
+    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Key | Span]) -> NotCurrent:
         """Count the sessions that are excluded because their facts are not current."""
         with self._database.reading() as connection:
-            without_newer, expired = connection.execute(self._asked(connection, which).not_current(by)).one()
+            without_newer, expired = connection.execute(self._asked(connection, session_filter).not_current(by)).one()
             return NotCurrent(without_newer, expired)
 
-    def lines(self, which: Which, *, limit: int, after: str = "") -> LinePage:
+    def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
-        _check(which, [Key.ASN], with_before=False)
+        _check(session_filter, [Key.ASN], with_before=False)
         behind = Place.parse(after) if after else None
         with self._database.reading() as connection:
-            asked = self._asked(connection, which)
+            asked = self._asked(connection, session_filter)
             found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
-            if len(found) < limit and which.since is None and which.until is None:
+            if len(found) < limit and session_filter.since is None and session_filter.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
             names = _organizations(connection, {row["asn"] for row in found})
             lines = [
-                SessionLine(**{name: row[name] for name in LINE}, organization=names.get(row["asn"])) for row in found
+                SessionRow(**{name: row[name] for name in LINE}, organization=names.get(row["asn"])) for row in found
             ]
         last = "" if len(found) < limit else str(Place(found[-1]["stored_at"], found[-1]["session_id"]))
-        return LinePage(lines, last)
+        return SessionPage(lines, last)
 
-    def addresses(self, which: Which, *, at_least: int, limit: int, after: str = "") -> AddressPage:
+    def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """Return some source addresses; what another loader wrote and is none is passed over."""
-        _check(which, [Key.ADDRESS], with_before=False)
+        _check(session_filter, [Key.ADDRESS], with_before=False)
         with self._database.reading() as connection:
-            asked = self._asked(connection, which)
+            asked = self._asked(connection, session_filter)
             text = by_bytes(connection, S.source_ip)
             query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Key.ADDRESS]))
             query = query.where(text > after).group_by(S.source_ip).having(func.count() >= at_least)
@@ -132,30 +132,35 @@ class SqlQuestions:
         return AddressPage(addresses, found[-1] if len(found) == limit else "")
 
 
-def _check(which: Which, by: Sequence[Key | Span], *, with_before: bool) -> None:
+def _check(session_filter: SessionFilter, by: Sequence[Key | Span], *, with_before: bool) -> None:
     if not by or len(set(by)) < len(by):
-        raise InvalidQuestion("give at least one --by, and each key once")
+        raise InvalidQuery("give at least one --by, and each key once")
     if any(isinstance(each, Span) for each in by[1:]):
-        raise InvalidQuestion("give only one of hour, day, week and month, as the first --by")
+        raise InvalidQuery("give only one of hour, day, week and month, as the first --by")
     if len(by) > 1 and any(isinstance(each, Key) and each.is_repeated for each in by):
-        raise InvalidQuestion("--by command and --by url cannot be combined with another --by: a session has several")
-    if repeated := [key.value for key in which.values if key.is_repeated]:
-        raise InvalidQuestion(f"sessions cannot be filtered by {repeated[0]}")
-    if which.since is not None and which.until is not None and which.since >= which.until:
-        raise InvalidQuestion(
-            f"--since ({which.since:%Y-%m-%d %H:%M:%S}) is not before --until ({which.until:%Y-%m-%d %H:%M:%S})"
+        raise InvalidQuery("--by command and --by url cannot be combined with another --by: a session has several")
+    if repeated := [key.value for key in session_filter.values if key.is_repeated]:
+        raise InvalidQuery(f"sessions cannot be filtered by {repeated[0]}")
+    if (
+        session_filter.since is not None
+        and session_filter.until is not None
+        and session_filter.since >= session_filter.until
+    ):
+        raise InvalidQuery(
+            f"--since ({session_filter.since:%Y-%m-%d %H:%M:%S}) is not before "
+            f"--until ({session_filter.until:%Y-%m-%d %H:%M:%S})"
         )
-    if with_before and (which.since is None or which.until is None):
-        raise InvalidQuestion("--change needs --since: it compares with the period of the same length before")
-    if with_before and which.since is not None and which.until is not None:
+    if with_before and (session_filter.since is None or session_filter.until is None):
+        raise InvalidQuery("--change needs --since: it compares with the period of the same length before")
+    if with_before and session_filter.since is not None and session_filter.until is not None:
         try:
-            _ = which.since - (which.until - which.since)
+            _ = session_filter.since - (session_filter.until - session_filter.since)
         except OverflowError as exc:
-            raise InvalidQuestion(
+            raise InvalidQuery(
                 "--since is too early for --change: no period of the same length lies before it"
             ) from exc
     if with_before and any(isinstance(each, Span) or each.is_repeated for each in by):
-        raise InvalidQuestion("--change cannot be combined with --by hour, day, week, month, command or url")
+        raise InvalidQuery("--change cannot be combined with --by hour, day, week, month, command or url")
 
 
 def _organizations(connection: Connection, numbers: Collection[int | None]) -> Mapping[int, str]:

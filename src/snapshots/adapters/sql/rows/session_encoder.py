@@ -76,7 +76,7 @@ class SessionRows:
         self._saved_at = stored(saved_at)
         self._learned_until = stored(learned_until) if learned_until is not None else None
         self._stored = stored
-        self._seals = Seals(run, stored)
+        self._seals = SealBuilder(run, stored)
 
     def row(self, summary: SessionSummary) -> tuple[object, ...]:
         """Return the values of COLUMNS, as they would be inserted."""
@@ -138,7 +138,7 @@ def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
     )
 
 
-class Seals:
+class SealBuilder:
     """
     The columns of many snapshots and the seals over them, as `rows.seal_of` makes them of one row.
 

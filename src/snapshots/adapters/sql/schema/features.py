@@ -49,7 +49,7 @@ class OthersInventory:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SchemaFeatures:
     """
     How the tables of one database differ from our definitions.
 
@@ -72,16 +72,16 @@ class Shape:
         return self.tables.get(table.name, table)
 
 
-OURS = Shape()
+OURS = SchemaFeatures()
 
 
-def shape_of(connection: Connection) -> Shape:
+def features_of(connection: Connection) -> SchemaFeatures:
     """Look at the tables of an adopted database; those of our own have no surprises."""
     if connection.execute(select(adoptions.c.id)).scalar() is None:
         return OURS
     found = inspected(connection).get_columns(session_summaries.name)
     narrow = connection.dialect.name == "postgresql" and is_narrow(found, "snapshot_asn")
-    return Shape(
+    return SchemaFeatures(
         tables={session_summaries.name: _wider(found)},
         largest_asn=LARGEST_INTEGER if narrow else LARGEST_ASN,
         others=others_inventory(connection),

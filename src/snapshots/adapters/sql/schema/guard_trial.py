@@ -14,7 +14,7 @@ from snapshots.app.queries.reports import Trial
 
 S = session_summaries.c
 
-LONG_AGO = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
+MIN_TIME = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
 FORBIDDEN: dict[ColumnElement[Any], object] = {
     S.session_id: "forbidden~",
     S.logged_id: "forbidden~",
@@ -22,11 +22,11 @@ FORBIDDEN: dict[ColumnElement[Any], object] = {
     S.source_ip_was: "forbidden",
     S.source_port: -1,
     S.source_ip_rank: -1,
-    S.source_ip_seen_at: LONG_AGO,
+    S.source_ip_seen_at: MIN_TIME,
     S.snapshot_asn: -1,
     S.snapshot_country: "??",
     S.snapshot_ip_type: "forbidden",
-    S.enrichment_at: LONG_AGO,
+    S.enrichment_at: MIN_TIME,
     S.snapshot_method: "forbidden",
     S.snapshot_source: "forbidden",
     S.snapshot_run: "forbidden",

@@ -26,7 +26,7 @@ from snapshots.adapters.sql.connection.dialects import digest_of, each_of
 from snapshots.adapters.sql.connection.keyset import behind, place_of
 from snapshots.adapters.sql.connection.staging import fill, pack, stages, stored_rows
 from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
     SNAPSHOT_COLUMNS,
@@ -67,7 +67,7 @@ STAGE = Table(
 class SqlAudit:
     """Rows of `snapshot_corrections` and `snapshot_prunings`."""
 
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._placeholders = AddressPlaceholders(connection, shape)
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects import each_of, each_span, insert
 from snapshots.adapters.sql.rows.row_decoder import address_of, observation_in
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations, known_addresses, known_networks
 from snapshots.adapters.sql.stores.current_facts import insert_observations, show_newest
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
@@ -51,7 +51,7 @@ PAGE = 10_000
 class SqlIpInventory:
     """Addresses in `known_addresses`, and their observations in `ip_observations`."""
 
-    def __init__(self, connection: Connection, sources: SqlFactSources, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, sources: SqlFactSources, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._sources = sources
         self._others = shape.others

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, select, upd
 from snapshots.adapters.sql.connection.dialects import each_of, insert
 from snapshots.adapters.sql.schema.tables import bookmarks, dead_letters, runs, set_asides
 from snapshots.app.ports.log_source import Mark, Reason
-from snapshots.app.ports.logs import DeadLetter, KeptLetter
+from snapshots.app.ports.logs import DeadLetter, StoredDeadLetter
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 
 
-def others_at_work(run: str, silent_since: datetime) -> Select[str]:
+def others_at_work(run: str, stale_before: datetime) -> Select[str]:
     """Return the query for the runs under way, but for one, that were heard of since a moment."""
     row = runs.c
-    return select(row.run).where(row.state == RunState.RUNNING.value, row.heard_at > silent_since, row.run != run)
+    return select(row.run).where(row.state == RunState.RUNNING.value, row.heard_at > stale_before, row.run != run)
 
 
 class SqlRuns:
@@ -162,21 +162,21 @@ class SqlDeadLetters:
                 delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))
             )
 
-    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[KeptLetter]:
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
         """Return a page of rows."""
         query = select(dead_letters).where(dead_letters.c.identity > after)
         if reason is not None:
             query = query.where(dead_letters.c.reason == reason.value)
         return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
 
-    def find(self, beginning: str) -> Sequence[KeptLetter]:
+    def find(self, beginning: str) -> Sequence[StoredDeadLetter]:
         """Return the rows whose key begins so."""
         begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
         return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
 
-    def _letters(self, query: Select[Any]) -> Sequence[KeptLetter]:
+    def _letters(self, query: Select[Any]) -> Sequence[StoredDeadLetter]:
         return [
-            KeptLetter(
+            StoredDeadLetter(
                 letter=DeadLetter(
                     identity=row["identity"],
                     source=row["source"],

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.connection.dialects import each_of
-from snapshots.adapters.sql.schema.features import OthersInventory, Shape, nothing
+from snapshots.adapters.sql.schema.features import OthersInventory, SchemaFeatures, nothing
 from snapshots.adapters.sql.schema.tables import inventory_placeholders, session_summaries
 
 P = inventory_placeholders.c
@@ -40,7 +40,7 @@ class AddressPlaceholders:
         shape: What the database has beside our definitions.
     """
 
-    def __init__(self, connection: Connection, shape: Shape) -> None:
+    def __init__(self, connection: Connection, shape: SchemaFeatures) -> None:
         self._connection = connection
         self._others = shape.others if shape.others is not None and shape.others.is_referenced else None
 
@@ -94,7 +94,7 @@ class AddressPlaceholders:
         return [f"SELECT FROM {name} r WHERE r.{column} = ip_inventory.ip_address" for name, column in sorted(found)]
 
 
-def adding(shape: Shape, wanted: FromClause) -> Any:
+def adding(shape: SchemaFeatures, wanted: FromClause) -> Any:
     """Return the statement of `AddressPlaceholders.add` as a part of another; None where none is needed."""
     others = shape.others
     return _adding(others, wanted) if others is not None and others.is_referenced else None

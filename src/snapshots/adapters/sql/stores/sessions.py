@@ -23,7 +23,7 @@ from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
-from snapshots.adapters.sql.schema.features import OURS, Shape
+from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.ledger import others_at_work
@@ -40,7 +40,7 @@ FOUND = ("source_ip_run", "source_ip_was")
 class SqlSessionStore:
     """Sessions as rows of `session_summaries`."""
 
-    def __init__(self, connection: Connection, shape: Shape = OURS) -> None:
+    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._table = shape.into(session_summaries)
         self._is_shared = shape is not OURS
@@ -149,7 +149,7 @@ class SqlSessionStore:
             return int(self._connection.execute(query).scalar_one())
 
     def waiting(
-        self, *, run: str, silent_since: datetime, after: str, limit: int, quiet_since: datetime | None = None
+        self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         """Return a page of sessions that await their connect and that no other live run will judge."""
         sessions = session_summaries.c
@@ -158,7 +158,7 @@ class SqlSessionStore:
             .where(
                 sessions.snapshot_gap == Gap.AWAITING_CONNECT.value,
                 sessions.session_id > after,
-                sessions.gap_run.not_in(others_at_work(run, silent_since)),
+                sessions.gap_run.not_in(others_at_work(run, stale_before)),
             )
             .order_by(sessions.session_id)
             .limit(limit)
