@@ -15,10 +15,11 @@ from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.progress import BatchLoaded
-from snapshots.app.ports.database import Clock, Database, Document, SourceRegistry, WriteLock
+from snapshots.app.ports.database import Database, Document, SourceRegistry, WriteLock
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.logs import DeadLetter, EventPart, StoredDeadLetter
 from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.errors import SnapshotsError
@@ -411,6 +412,17 @@ class FixedClock:
         return self._at
 
 
+def runtime(
+    clock: Clock | None = None,
+    *,
+    stopwatch: Callable[[], float] = lambda: 0.0,
+    sleep: Callable[[float], None] = lambda _: None,
+    new_run: Callable[[], str] = lambda: "run",
+) -> Runtime:
+    """A machine whose time stands still and that never sleeps, unless a test replaces a part of it."""
+    return Runtime(clock=clock or FixedClock(), stopwatch=stopwatch, sleep=sleep, new_run=new_run)
+
+
 class DictSource:
     """A source of facts that is a dict; counts how often it is asked."""
 
@@ -511,7 +523,9 @@ def snapshot_service(
 def late_completion(database: Database, service: SnapshotService, *, clock: Clock | None = None) -> LateCompletion:
     """What follows a load."""
     return LateCompletion(
-        database, VerdictApplier(service, finder()), clock=clock or FixedClock(), new_run=lambda: f"late{next(RUNS)}"
+        database,
+        VerdictApplier(service, finder()),
+        runtime=runtime(clock, new_run=lambda: f"late{next(RUNS)}"),
     )
 
 

@@ -18,7 +18,7 @@ from snapshots.domain.session.session import EventKind
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.app.load.test_loader import said
-from tests.fakes import DictSource, FakeShelf, ListSource, Processes, finder
+from tests.fakes import DictSource, FakeShelf, ListSource, Processes, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 OFF = [(0, 0, 0), (2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (1440, -1440, 0), (0, 1, 2), (2, 1, 0)]
@@ -46,16 +46,15 @@ class Program:
         service = SnapshotService(database, self.lookups, reader, SnapshotPolicy(), clock)
         names = (f"{name}{n}" for n in count())
         completion = LateCompletion(
-            database, VerdictApplier(service, finder()), clock=clock, new_run=lambda: f"late-{next(names)}"
+            database,
+            VerdictApplier(service, finder()),
+            runtime=runtime(clock, new_run=lambda: f"late-{next(names)}"),
         )
         self.loader = BulkLoader(
             database,
             service,
             completion,
-            clock=clock,
-            stopwatch=lambda: 0.0,
-            new_run=lambda: next(names),
-            sleep=lambda _: None,
+            runtime=runtime(clock, new_run=lambda: next(names)),
             presence=Processes(),
         )
 

@@ -20,11 +20,11 @@ from snapshots.domain.session.summary import SessionSummary
 from tests.fakes import (
     DictSource,
     FakeShelf,
-    FixedClock,
     InMemoryDatabase,
     ListSource,
     Processes,
     late_completion,
+    runtime,
     snapshot_service,
 )
 from tests.strategies import HOME, NOON, events, moments, odd_moments
@@ -95,10 +95,7 @@ def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: 
         database,
         service,
         late_completion(database, service),
-        clock=FixedClock(),
-        stopwatch=lambda: 0.0,
-        new_run=lambda: f"run {name}",
-        sleep=lambda _: None,
+        runtime=runtime(new_run=lambda: f"run {name}"),
         presence=Processes(),
         size=BatchSize(lines=batch_size),
     )

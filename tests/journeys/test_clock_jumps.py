@@ -17,8 +17,8 @@ from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.intel.open_table import ImportOptions, open_table
 from snapshots.app.load.progress import NoLoadObserver
-from snapshots.app.ports.database import Clock
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runtime import Clock
 from snapshots.composition.wiring import Container
 from tests.journeys.conftest import OLD
 from tests.journeys.test_processes import rows

@@ -21,7 +21,7 @@ from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.log_source import LineOptions
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
-from tests.fakes import Processes, late_completion, snapshot_service
+from tests.fakes import Processes, late_completion, runtime, snapshot_service
 from tests.mangle import in_files, mangled
 from tests.oracle import rows_of
 
@@ -71,10 +71,7 @@ def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -
         database,
         service,
         late_completion(database, service, clock=SystemClock()),
-        clock=SystemClock(),
-        stopwatch=stopwatch,
-        new_run=new_run,
-        sleep=lambda _: None,
+        runtime=runtime(SystemClock(), stopwatch=stopwatch, new_run=new_run),
         presence=Processes(),
         size=BatchSize(lines=lines, seconds=1000),
     )

@@ -64,7 +64,7 @@ def judged_rows(
     """Yield the rows of sessions that were stored without a snapshot, judged anew; none was read since."""
     with _part(own, files) as container:
         put_rows(container.database(), held)
-        container.naming.override(providers.Object(lambda: run))
+        container.new_run.override(providers.Object(lambda: run))
         container.backfill().run(NoProgress(), again=True)
         yield from rows_in(container.database())
 

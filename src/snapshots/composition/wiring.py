@@ -1,4 +1,4 @@
-"""The only file that knows every adapter: what is made of what."""
+"""Build every object from the settings; the only module that imports all adapters."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +41,8 @@ from snapshots.app.load.dead_letter_replay import DeadLetterQueue
 from snapshots.app.load.follow import DeltaLoader
 from snapshots.app.load.loader import BulkLoader
 from snapshots.app.load.stored_events import StoredEvents
-from snapshots.app.ports.database import Clock
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
+from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.queries.overview import OverviewMaker
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
@@ -50,42 +50,18 @@ from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfR
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 
-TRIAL = "trial"
-"""In place of a URL: a PostgreSQL server that lasts as long as the command."""
+
+def wait_policy(settings: Settings) -> WaitPolicy:
+    """Return how long statements wait for locks, and where long waits are reported."""
+    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
 
 
-def _ahead(database: SqlDatabase) -> ReadAhead[FoundPage]:
-    """Return what reads while something is written, if the database lets it."""
-    return ReadAhead(None if database.has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
-
-
-def _far_end(settings: Settings, database: SqlDatabase, clock: Clock, span: int) -> ParallelWorker:
-    """Return what helps where the database lets two write at once."""
-
-    @contextmanager
-    def own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
-        another = SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
-        try:
-            with another.transaction():
-                pass  # the first one is nobody's help
-            yield another, SqlHealth(another, _limits(settings))
-        finally:
-            another.close()
-
-    is_possible = database.engine.dialect.name == "postgresql"
-    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
-    return ParallelWorker(executor, own, clock=clock, stopwatch=stopwatch, span=span)
-
-
-def _source_registry(settings: Settings) -> FileSourceRegistry:
-    return FileSourceRegistry(settings.mmdb, warn)
-
-
-def _reader(settings: Settings, source_registry: FileSourceRegistry) -> AsOfReader:
-    """Trust the operator's files first, then what was imported, then what comes with the program."""
-    names = [source.build.name for source in source_registry.current()]
-    own = len(settings.mmdb)
-    return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
+def _limits(settings: Settings) -> HealthLimits:
+    return HealthLimits(
+        replication_lag=settings.max_replication_lag,
+        lock_waits=settings.lock_waits,
+        transaction_age=settings.max_transaction,
+    )
 
 
 def _bounded_reader(settings: Settings) -> AsOfReader:
@@ -99,28 +75,11 @@ def _bounded_reader(settings: Settings) -> AsOfReader:
     )
 
 
-def _policy(settings: Settings) -> SnapshotPolicy:
-    return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
-
-
-def wait_policy(settings: Settings) -> WaitPolicy:
-    """Return how long statements wait for locks, and who is told."""
-    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
-
-
-def _limits(settings: Settings) -> HealthLimits:
-    return HealthLimits(
-        replication_lag=settings.max_replication_lag,
-        lock_waits=settings.lock_waits,
-        transaction_age=settings.max_transaction,
-    )
-
-
 _decoder = LineDecoder(LineOptions(keeps_lines=True))
 
 
 def _parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
-    """Read a stored line as a line of a log is read."""
+    """Decode a dead letter as a line of a log is decoded."""
     return parts_of(_decoder, salvaged(line), start=1)
 
 
@@ -131,12 +90,43 @@ def _line_in(line: bytes) -> LogEvent | None:
 
 
 def _event_in(text: str) -> SessionEvent | None:
-    """Read an event that another loader stored."""
+    """Decode an event that another loader stored."""
     found = _line_in(text.encode("utf-8", "surrogatepass"))
     return found.event if found is not None else None
 
 
-def _freshness(settings: Settings) -> FreshnessPolicy:
+def _database(container: "Container") -> SqlDatabase:
+    settings = container.settings()
+    return SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
+
+
+def _clock(container: "Container") -> Clock:
+    return ServerClock(container.database(), container.own_clock())
+
+
+def _runtime(container: "Container") -> Runtime:
+    return Runtime(clock=container.clock(), stopwatch=stopwatch, sleep=pause, new_run=container.new_run())
+
+
+def _source_registry(container: "Container") -> FileSourceRegistry:
+    return FileSourceRegistry(container.settings().mmdb, warn)
+
+
+def _reader(container: "Container") -> AsOfReader:
+    """Trust the operator's files first, then imported tables, then the bundled tables."""
+    settings = container.settings()
+    names = [source.build.name for source in container.source_registry().current()]
+    own = len(settings.mmdb)
+    return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
+
+
+def _policy(container: "Container") -> SnapshotPolicy:
+    settings = container.settings()
+    return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
+
+
+def _freshness(container: "Container") -> FreshnessPolicy:
+    settings = container.settings()
     return FreshnessPolicy(
         fresh_for=settings.fresh_for,
         fresh_for_fast=settings.fresh_for_fast,
@@ -144,122 +134,202 @@ def _freshness(settings: Settings) -> FreshnessPolicy:
     )
 
 
+def _lookups(container: "Container") -> Lookups:
+    return Lookups(container.source_registry(), container.reader(), container.clock(), facts_in_document)
+
+
+def _service(container: "Container") -> SnapshotService:
+    return SnapshotService(
+        container.database(), container.lookups(), container.reader(), container.policy(), container.clock()
+    )
+
+
+def _finder(_container: "Container") -> AddressFinder:
+    return AddressFinder(_event_in, addresses_in_document)
+
+
+def _verdict_applier(container: "Container") -> VerdictApplier:
+    return VerdictApplier(container.service(), container.finder())
+
+
+def _completion(container: "Container") -> LateCompletion:
+    return LateCompletion(container.database(), container.verdict_applier(), runtime=container.runtime())
+
+
+def _health(container: "Container") -> SqlHealth:
+    return SqlHealth(container.database(), _limits(container.settings()))
+
+
+def _batch_runner(container: "Container") -> BatchRunner:
+    return BatchRunner(container.database(), container.health(), runtime=container.runtime())
+
+
+def _read_ahead(container: "Container") -> ReadAhead[FoundPage]:
+    """Return the prefetch of the next page; without a thread where the database has only one connection."""
+    has_one_connection = container.database().has_one_connection
+    return ReadAhead(None if has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
+
+
+def _parallel_worker(container: "Container") -> ParallelWorker:
+    """Return the second worker of a backfill; without a thread on SQLite, which has one writer at a time."""
+    settings = container.settings()
+
+    @contextmanager
+    def open_own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
+        another = SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
+        try:
+            with another.transaction():
+                pass  # connects and checks the schema here, not in the first batch of the worker
+            yield another, SqlHealth(another, _limits(settings))
+        finally:
+            another.close()
+
+    is_possible = container.database().engine.dialect.name == "postgresql"
+    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
+    return ParallelWorker(executor, open_own, runtime=container.runtime(), span=container.span())
+
+
+def _backfill(container: "Container") -> BackfillSnapshots:
+    return BackfillSnapshots(
+        container.database(),
+        container.service(),
+        container.verdict_applier(),
+        container.batch_runner(),
+        runtime=container.runtime(),
+        ahead=container.read_ahead(),
+        far_end=container.parallel_worker(),
+    )
+
+
+def _improve(container: "Container") -> ImproveSnapshots:
+    return ImproveSnapshots(
+        container.database(),
+        container.service(),
+        container.policy(),
+        container.batch_runner(),
+        runtime=container.runtime(),
+    )
+
+
+def _undo(container: "Container") -> UndoRun:
+    return UndoRun(container.database(), container.batch_runner(), runtime=container.runtime())
+
+
+def _inventory_service(container: "Container") -> InventoryService:
+    return InventoryService(
+        container.database(),
+        container.lookups(),
+        container.completion(),
+        container.freshness(),
+        runtime=container.runtime(),
+    )
+
+
+def _loader(container: "Container") -> BulkLoader:
+    return BulkLoader(
+        container.database(),
+        container.service(),
+        container.completion(),
+        runtime=container.runtime(),
+        presence=container.process(),
+        tell=warn,
+    )
+
+
+def _follower(container: "Container") -> DeltaLoader:
+    return DeltaLoader(
+        container.database(),
+        container.loader(),
+        container.service(),
+        container.completion(),
+        runtime=container.runtime(),
+        presence=container.process(),
+        tell=warn,
+    )
+
+
+def _dead_letters(container: "Container") -> DeadLetterQueue:
+    return DeadLetterQueue(container.database(), container.loader(), _parts_of)
+
+
+def _stored_events(container: "Container") -> StoredEvents:
+    return StoredEvents(container.database(), _line_in)
+
+
+def _audited_changes(container: "Container") -> AuditedChanges:
+    return AuditedChanges(container.database(), runtime=container.runtime())
+
+
+def _adoption(container: "Container") -> SqlAdoption:
+    return SqlAdoption(container.database(), container.clock())
+
+
+def _inventory_reports(container: "Container") -> SqlInventoryReports:
+    return SqlInventoryReports(container.database(), container.freshness())
+
+
+def _session_queries(container: "Container") -> SqlSessionQueries:
+    return SqlSessionQueries(container.database(), container.clock())
+
+
+def _reports(container: "Container") -> SqlReports:
+    return SqlReports(
+        container.database(), _bounded_reader(container.settings()), choose=randbelow, clock=container.clock()
+    )
+
+
+def _overview(container: "Container") -> OverviewMaker:
+    return OverviewMaker(
+        container.reports(), container.session_queries(), container.inventory_reports(), container.clock()
+    )
+
+
 class Container(containers.DeclarativeContainer):
-    """Makes each thing when it is first asked for."""
+    """
+    Makes each object once, when it is first requested.
+
+    Every factory takes the container and not a list of providers, so that mypy checks its calls.
+    """
+
+    __self__ = providers.Self["Container"]()
 
     settings = providers.Dependency(instance_of=Settings)
     own_clock = providers.Singleton(SystemClock)
-    naming = providers.Object(new_run)
-    database = providers.Singleton(
-        SqlDatabase,
-        url=settings.provided.db,
-        addresses_in=providers.Object(addresses_in_document),
-        policy=providers.Singleton(wait_policy, settings=settings),
-    )
-    clock = providers.Singleton(ServerClock, database=database, own=own_clock)
-    source_registry = providers.Singleton(_source_registry, settings=settings)
-    reader = providers.Singleton(_reader, settings=settings, source_registry=source_registry)
-    policy = providers.Singleton(_policy, settings=settings)
-    freshness = providers.Singleton(_freshness, settings=settings)
-    lookups = providers.Singleton(
-        Lookups,
-        source_registry=source_registry,
-        reader=reader,
-        clock=clock,
-        facts_in=providers.Object(facts_in_document),
-    )
-    service = providers.Singleton(
-        SnapshotService, database=database, lookups=lookups, reader=reader, policy=policy, clock=clock
-    )
-    finder = providers.Singleton(
-        AddressFinder, event_in=providers.Object(_event_in), addresses_in=providers.Object(addresses_in_document)
-    )
-    verdict_applier = providers.Singleton(VerdictApplier, service=service, finder=finder)
-    completion = providers.Singleton(
-        LateCompletion, database=database, verdict_applier=verdict_applier, clock=clock, new_run=naming
-    )
-    health = providers.Singleton(SqlHealth, database=database, limits=providers.Singleton(_limits, settings=settings))
+    new_run = providers.Object(new_run)
     span = providers.Object(SPAN)
-    steering = providers.Singleton(
-        BatchRunner,
-        database=database,
-        health=health,
-        clock=clock,
-        stopwatch=providers.Object(stopwatch),
-        sleep=providers.Object(pause),
-    )
-    backfill = providers.Singleton(
-        BackfillSnapshots,
-        database=database,
-        service=service,
-        verdict_applier=verdict_applier,
-        steering=steering,
-        clock=clock,
-        stopwatch=providers.Object(stopwatch),
-        new_run=naming,
-        ahead=providers.Singleton(_ahead, database=database),
-        far_end=providers.Singleton(_far_end, settings=settings, database=database, clock=clock, span=span),
-    )
-    improve = providers.Singleton(
-        ImproveSnapshots,
-        database=database,
-        service=service,
-        policy=policy,
-        steering=steering,
-        clock=clock,
-        new_run=naming,
-    )
-    undo = providers.Singleton(UndoRun, database=database, steering=steering, clock=clock, new_run=naming)
-    inventory_service = providers.Singleton(
-        InventoryService,
-        database=database,
-        lookups=lookups,
-        completion=completion,
-        freshness=freshness,
-        clock=clock,
-        new_run=naming,
-    )
-    presence = providers.Singleton(CurrentProcess)
-    loader = providers.Singleton(
-        BulkLoader,
-        database=database,
-        service=service,
-        completion=completion,
-        clock=clock,
-        stopwatch=providers.Object(stopwatch),
-        new_run=naming,
-        sleep=providers.Object(pause),
-        presence=presence,
-        tell=providers.Object(warn),
-    )
-    follower = providers.Singleton(
-        DeltaLoader,
-        database=database,
-        loader=loader,
-        service=service,
-        completion=completion,
-        clock=clock,
-        stopwatch=providers.Object(stopwatch),
-        new_run=naming,
-        sleep=providers.Object(pause),
-        presence=presence,
-        tell=providers.Object(warn),
-    )
-    letters = providers.Singleton(
-        DeadLetterQueue, database=database, loader=loader, parts_of=providers.Object(_parts_of)
-    )
-    events = providers.Singleton(StoredEvents, database=database, event_in=providers.Object(_line_in))
-    changes = providers.Singleton(AuditedChanges, database=database, clock=clock, new_run=naming)
-    adoption = providers.Singleton(SqlAdoption, database=database, clock=clock)
-    inventory_reports = providers.Singleton(SqlInventoryReports, database=database, freshness=freshness)
-    session_queries = providers.Singleton(SqlSessionQueries, database=database, clock=clock)
-    reports = providers.Singleton(
-        SqlReports,
-        database=database,
-        reader=providers.Factory(_bounded_reader, settings=settings),
-        choose=providers.Object(randbelow),
-        clock=clock,
-    )
-    overview = providers.Singleton(
-        OverviewMaker, reports=reports, session_queries=session_queries, inventory=inventory_reports, clock=clock
-    )
+    process = providers.Singleton(CurrentProcess)
+
+    database = providers.Singleton(_database, __self__)
+    clock = providers.Singleton(_clock, __self__)
+    runtime = providers.Singleton(_runtime, __self__)
+    source_registry = providers.Singleton(_source_registry, __self__)
+    reader = providers.Singleton(_reader, __self__)
+    policy = providers.Singleton(_policy, __self__)
+    freshness = providers.Singleton(_freshness, __self__)
+    lookups = providers.Singleton(_lookups, __self__)
+    service = providers.Singleton(_service, __self__)
+    finder = providers.Singleton(_finder, __self__)
+    verdict_applier = providers.Singleton(_verdict_applier, __self__)
+    completion = providers.Singleton(_completion, __self__)
+
+    health = providers.Singleton(_health, __self__)
+    batch_runner = providers.Singleton(_batch_runner, __self__)
+    read_ahead = providers.Singleton(_read_ahead, __self__)
+    parallel_worker = providers.Singleton(_parallel_worker, __self__)
+    backfill = providers.Singleton(_backfill, __self__)
+    improve = providers.Singleton(_improve, __self__)
+    undo = providers.Singleton(_undo, __self__)
+
+    loader = providers.Singleton(_loader, __self__)
+    follower = providers.Singleton(_follower, __self__)
+    dead_letters = providers.Singleton(_dead_letters, __self__)
+    stored_events = providers.Singleton(_stored_events, __self__)
+
+    inventory_service = providers.Singleton(_inventory_service, __self__)
+    audited_changes = providers.Singleton(_audited_changes, __self__)
+    adoption = providers.Singleton(_adoption, __self__)
+
+    inventory_reports = providers.Singleton(_inventory_reports, __self__)
+    session_queries = providers.Singleton(_session_queries, __self__)
+    reports = providers.Singleton(_reports, __self__)
+    overview = providers.Singleton(_overview, __self__)

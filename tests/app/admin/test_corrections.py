@@ -12,7 +12,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
-from tests.fakes import FixedClock, InMemoryDatabase
+from tests.fakes import InMemoryDatabase, runtime
 from tests.strategies import DAY, HOME, NOON, snapshot
 
 
@@ -26,7 +26,7 @@ def database() -> InMemoryDatabase:
 
 
 def changes(database: InMemoryDatabase) -> AuditedChanges:
-    return AuditedChanges(database, clock=FixedClock(), new_run=lambda: "run")
+    return AuditedChanges(database, runtime=runtime())
 
 
 def test_a_correction_states_facts_and_keeps_the_rest(database: InMemoryDatabase) -> None:

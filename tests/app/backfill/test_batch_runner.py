@@ -23,7 +23,7 @@ from snapshots.app.backfill.batch_runner import (
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Stores, WriteLock
 from snapshots.app.ports.runs import RunKind
-from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores
+from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores, runtime
 from tests.strategies import DAY, NOON
 
 
@@ -94,9 +94,7 @@ def steering(
     return BatchRunner(
         database or InMemoryDatabase(),
         health or Ailing(),
-        clock=FixedClock(),
-        stopwatch=lambda: float(next(seconds)),
-        sleep=(slept if slept is not None else Slept()).append,
+        runtime=runtime(stopwatch=lambda: float(next(seconds)), sleep=(slept if slept is not None else Slept()).append),
     )
 
 

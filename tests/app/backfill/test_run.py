@@ -43,6 +43,7 @@ from tests.fakes import (
     InMemoryStores,
     TickingClock,
     finder,
+    runtime,
 )
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -79,29 +80,20 @@ class World:
         service = SnapshotService(
             self.store, Lookups(self.source_registry, reader, self.clock), reader, policy, self.clock
         )
-        steering = BatchRunner(
-            self.store,
-            Ailing(),
-            clock=self.clock,
-            stopwatch=lambda: float(next(self.ticks)),
-            sleep=lambda _: None,
-        )
+        machine = runtime(self.clock, stopwatch=lambda: float(next(self.ticks)), new_run=self.new_run)
+        steering = BatchRunner(self.store, Ailing(), runtime=machine)
         self.service = service
         self.backfill = BackfillSnapshots(
             self.store,
             service,
             VerdictApplier(service, finder()),
             steering,
-            clock=self.clock,
-            stopwatch=lambda: float(next(self.ticks)),
-            new_run=self.new_run,
+            runtime=machine,
             ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
-            far_end=ParallelWorker(
-                None, no_helper, clock=self.clock, stopwatch=lambda: float(next(self.ticks)), span=1
-            ),
+            far_end=ParallelWorker(None, no_helper, runtime=machine, span=1),
         )
-        self.improve = ImproveSnapshots(self.store, service, policy, steering, clock=self.clock, new_run=self.new_run)
-        self.undo = UndoRun(self.store, steering, clock=self.clock, new_run=self.new_run)
+        self.improve = ImproveSnapshots(self.store, service, policy, steering, runtime=machine)
+        self.undo = UndoRun(self.store, steering, runtime=machine)
 
     def new_run(self) -> str:
         return f"run{next(self.names)}"
@@ -613,7 +605,7 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
 
 def test_nobody_helps_while_the_server_restarts() -> None:
     """The work itself waits for it."""
-    far_end = ParallelWorker(AtOnce(), no_helper, clock=TickingClock(), stopwatch=lambda: 0.0, span=1)
+    far_end = ParallelWorker(AtOnce(), no_helper, runtime=runtime(TickingClock()), span=1)
     work = Work(run="run", stages=[], throttle=Throttle())
 
     with (

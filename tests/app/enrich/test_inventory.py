@@ -24,7 +24,7 @@ from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.fake_runs import InMemoryRuns
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 
@@ -37,12 +37,11 @@ class World:
         lookups = Lookups(self.source_registry, reader, clock)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
         self.names = iter(range(99))
-        completion = LateCompletion(
-            self.database, VerdictApplier(self.service, finder()), clock=clock, new_run=self.new_run
-        )
+        machine = runtime(clock, new_run=self.new_run)
+        completion = LateCompletion(self.database, VerdictApplier(self.service, finder()), runtime=machine)
         self.completion = completion
         self.inventory_service = InventoryService(
-            self.database, lookups, completion, FreshnessPolicy(), clock=clock, new_run=self.new_run
+            self.database, lookups, completion, FreshnessPolicy(), runtime=machine
         )
         self.told: list[int] = []
 
@@ -236,7 +235,11 @@ def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
     facts = {"known": IpFacts(asn=1, organization="Example"), "empty": IpFacts()}
     lookups = Lookups(world.source_registry, AsOfReader(), TickingClock(), lambda content: facts[str(content)])
     inventory_service = InventoryService(
-        world.database, lookups, world.completion, FreshnessPolicy(), clock=TickingClock(), new_run=world.new_run
+        world.database,
+        lookups,
+        world.completion,
+        FreshnessPolicy(),
+        runtime=runtime(TickingClock(), new_run=world.new_run),
     )
 
     assert [inventory_service.refresh(world.told.append).learned for _ in range(2)] == [1, 0]

@@ -1,6 +1,6 @@
 """Following logs, over stores in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from tests.fakes import (
     ListSource,
     Processes,
     late_completion,
+    runtime,
     snapshot_service,
 )
 from tests.strategies import NOON
@@ -54,13 +55,13 @@ def follow(
     database: InMemoryDatabase, watch: Scripted, *, step: float = 0.5, clock: FixedClock | None = None
 ) -> LoadReport:
     ticks: Iterator[int] = iter(range(10**6))
-    stopwatch: Callable[[], float] = lambda: next(ticks) * step  # noqa: E731 - a clock of tests
+    machine = runtime(clock, stopwatch=lambda: next(ticks) * step, new_run=lambda: "delta")
     service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
     completion = late_completion(database, service)
-    parts = {"clock": clock or FixedClock(), "stopwatch": stopwatch, "sleep": lambda _: None, "presence": Processes()}
-    loader = BulkLoader(database, service, completion, new_run=lambda: "bulk", **parts)  # type: ignore[arg-type]  # parts
-    tell = watch.told.append
-    delta = DeltaLoader(database, loader, service, completion, new_run=lambda: "delta", tell=tell, **parts)  # type: ignore[arg-type]  # parts
+    loader = BulkLoader(database, service, completion, runtime=machine, presence=Processes())
+    delta = DeltaLoader(
+        database, loader, service, completion, runtime=machine, presence=Processes(), tell=watch.told.append
+    )
     return delta.follow(watch, NoLoadObserver(), lambda: not watch.looks)
 
 

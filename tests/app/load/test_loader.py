@@ -24,12 +24,12 @@ from tests.fakes import (
     AddressHistory,
     DictSource,
     FakeShelf,
-    FixedClock,
     InMemoryDatabase,
     InMemoryStores,
     ListSource,
     Processes,
     late_completion,
+    runtime,
     snapshot_service,
 )
 from tests.strategies import HOME, NOON, OTHER
@@ -52,10 +52,7 @@ def loader(
         database,
         service,
         late_completion(database, service),
-        clock=FixedClock(),
-        stopwatch=lambda: next(ticks) * step,
-        new_run=lambda: f"{name}{next(runs)}",
-        sleep=lambda _: None,
+        runtime=runtime(stopwatch=lambda: next(ticks) * step, new_run=lambda: f"{name}{next(runs)}"),
         presence=presence or Processes(),
         size=BatchSize(lines=1024, seconds=seconds),
     )

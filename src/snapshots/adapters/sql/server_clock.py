@@ -4,7 +4,7 @@ from datetime import datetime
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import StoreUnavailable
-from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runtime import Clock
 
 
 class ServerClock:

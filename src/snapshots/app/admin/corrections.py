@@ -1,14 +1,15 @@
 """Change or delete sealed sessions, on the record."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from snapshots.app.backfill_runs import still_counting
 from snapshots.app.errors import NoSuchSession
 from snapshots.app.ports.audit import Pruned
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -19,14 +20,12 @@ class AuditedChanges:
 
     Args:
         database: Where the sessions are.
-        clock: Tells when it was done.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
-    def __init__(self, database: Database, *, clock: Clock, new_run: Callable[[], str]) -> None:
+    def __init__(self, database: Database, *, runtime: Runtime) -> None:
         self._database = database
-        self._clock = clock
-        self._new_run = new_run
+        self._runtime = runtime
 
     def correct(
         self,
@@ -48,7 +47,7 @@ class AuditedChanges:
             InvalidFact: Nothing is stated, or a fact is out of range.
             StoreUnavailable: The database refused; nothing was changed.
         """
-        now = self._clock.now()
+        now = self._runtime.now()
         with self._database.transaction() as stores, self._run(stores, RunKind.CORRECT, now) as run:
             before = self._held(stores, session_id)
             after = IpSnapshot.corrected(before, asn=asn, country=country, ip_type=ip_type, at=now)
@@ -69,7 +68,7 @@ class AuditedChanges:
         Raises:
             StoreUnavailable: The database refused; nothing was changed.
         """
-        now = self._clock.now()
+        now = self._runtime.now()
         with self._database.transaction() as stores:
             if dry_run:
                 return stores.audit.count_sentinels()
@@ -87,7 +86,7 @@ class AuditedChanges:
         Raises:
             StoreUnavailable: The database refused; nothing was deleted.
         """
-        now = self._clock.now()
+        now = self._runtime.now()
         with self._database.transaction() as stores:
             if dry_run:
                 return stores.audit.would_prune(before)
@@ -99,7 +98,7 @@ class AuditedChanges:
 
     @contextmanager
     def _run(self, stores: Stores, kind: RunKind, now: datetime) -> Iterator[str]:
-        run = self._new_run()
+        run = self._runtime.new_run()
         stores.runs.begin(run, kind, at=now)
         yield run
         stores.runs.end(run, RunState.DONE, at=now)

@@ -11,8 +11,9 @@ from threading import Lock
 from typing import NamedTuple, Protocol, TypeVar
 
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
-from snapshots.app.ports.database import Clock, Database, Health, Stores, WriteLock
+from snapshots.app.ports.database import Database, Health, Stores, WriteLock
 from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
 T = TypeVar("T")
@@ -194,9 +195,7 @@ class BatchRunner:
     Args:
         database: Where the work is done.
         health: Tells whether the database is well.
-        clock: Tells when something was done.
-        stopwatch: Returns seconds from an arbitrary start.
-        sleep: Waits for some seconds.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
     def __init__(
@@ -204,15 +203,11 @@ class BatchRunner:
         database: Database,
         health: Health,
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        sleep: Callable[[float], None],
+        runtime: Runtime,
     ) -> None:
         self._database = database
         self._health = health
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._sleep = sleep
+        self._runtime = runtime
 
     def drive(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """
@@ -261,7 +256,7 @@ class BatchRunner:
         while True:
             if is_stopped() or not self._is_well(observer, is_stopped):
                 return False
-            begun_at = self._stopwatch()
+            begun_at = self._runtime.stopwatch()
             try:
                 step = self.retried(partial(self._batch, stage, after, limit, work), observer, is_stopped)
             except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
@@ -272,7 +267,7 @@ class BatchRunner:
                     continue
                 after = self._set_aside(stage, after, work, str(error))
                 continue
-            seconds = self._stopwatch() - begun_at
+            seconds = self._runtime.stopwatch() - begun_at
             if is_prelude:
                 observer.batch_done(step.handled, seconds)
             else:
@@ -302,7 +297,7 @@ class BatchRunner:
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
         while seconds > 0 and not is_stopped():
-            self._sleep(min(seconds, POLL_SECONDS))
+            self._runtime.sleep(min(seconds, POLL_SECONDS))
             seconds -= POLL_SECONDS
 
     def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
@@ -319,18 +314,18 @@ class BatchRunner:
                     raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
                 if not work.is_dry_run and not work.is_helped:
                     # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
-                    stores.runs.note(work.run, None, at=self._clock.now())
+                    stores.runs.note(work.run, None, at=self._runtime.now())
                 step = stage.step(stores, after, limit)
                 until_committed.enter_context(work.counting)
                 if not work.is_dry_run:
                     counts, position = work.counts + Counter(step.counts), position_behind(work, stage.name, step.last)
-                    stores.runs.note(work.run, counts, at=self._clock.now(), position=position)
+                    stores.runs.note(work.run, counts, at=self._runtime.now(), position=position)
             work.counts.update(step.counts)
         return step
 
     def _set_aside(self, stage: Stage, after: str, work: Work, reason: str) -> str:
         """Go on without the session that the database refuses, unless it is the database that does not answer."""
-        now: datetime = self._clock.now()
+        now: datetime = self._runtime.now()
         with (
             ExitStack() as until_committed,
             self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores,

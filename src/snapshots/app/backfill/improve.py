@@ -10,8 +10,9 @@ from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, P
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -47,8 +48,7 @@ class ImproveSnapshots:
         service: Gives the snapshots.
         policy: Says what is better.
         steering: Drives the batches.
-        clock: Tells when something was done.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
     def __init__(
@@ -58,15 +58,13 @@ class ImproveSnapshots:
         policy: SnapshotPolicy,
         steering: BatchRunner,
         *,
-        clock: Clock,
-        new_run: Callable[[], str],
+        runtime: Runtime,
     ) -> None:
         self._database = database
         self._service = service
         self._policy = policy
         self._steering = steering
-        self._clock = clock
-        self._new_run = new_run
+        self._runtime = runtime
 
     def run(
         self,
@@ -83,7 +81,7 @@ class ImproveSnapshots:
             StoreUnavailable: The database failed as a whole; whole batches are stored.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
-        work = Work(run=self._new_run(), stages=[], throttle=throttle or Throttle(), is_dry_run=is_dry_run)
+        work = Work(run=self._runtime.new_run(), stages=[], throttle=throttle or Throttle(), is_dry_run=is_dry_run)
         work.stages = [
             Stage(
                 name=REASON,
@@ -119,11 +117,11 @@ class ImproveSnapshots:
 
     def _begin(self, run: str) -> None:
         with self._database.transaction() as stores:
-            begin_run(stores, run, RunKind.IMPROVE, at=self._clock.now())
+            begin_run(stores, run, RunKind.IMPROVE, at=self._runtime.now())
 
     def _end(self, run: str, state: RunState) -> None:
         with self._database.transaction() as stores:
-            stores.runs.end(run, state, at=self._clock.now())
+            stores.runs.end(run, state, at=self._runtime.now())
 
     def _step(self, work: Work) -> Callable[[Stores, str, int], Step]:
         def step(stores: Stores, after: str, limit: int) -> Step:
@@ -136,7 +134,7 @@ class ImproveSnapshots:
                 if isinstance(offered, IpSnapshot) and self._policy.improves(session.snapshot, offered):
                     better[session.session_id] = offered
                     counts[_gain(session.snapshot, offered)] += 1
-            stores.audit.replace(better, reason=REASON, run=work.run, made_at=self._clock.now())
+            stores.audit.replace(better, reason=REASON, run=work.run, made_at=self._runtime.now())
             return Step(page.last, len(page.sessions), counts)
 
         return step

@@ -6,7 +6,8 @@ from threading import Event
 
 from snapshots.app.backfill.batch_runner import Work, position_behind
 from snapshots.app.errors import StoreBusy
-from snapshots.app.ports.database import Clock, Database, Stores, WriteLock
+from snapshots.app.ports.database import Database, Stores, WriteLock
+from snapshots.app.ports.runtime import Clock
 from snapshots.domain.errors import SnapshotsError
 
 LONGEST_WAIT = 10.0

@@ -24,8 +24,9 @@ from snapshots.app.errors import (
     StoreUnusable,
 )
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.ports.sessions import Judged, Span
 from snapshots.app.retry import retry
 from snapshots.domain.snapshot.gap import Gap
@@ -73,9 +74,7 @@ class BackfillSnapshots:
         service: Gives the snapshots.
         verdict_applier: Judges a page of sessions, and writes.
         steering: Drives the batches.
-        clock: Tells when something was done.
-        stopwatch: Returns seconds from an arbitrary start.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
         ahead: Reads the next batch while one is written.
         far_end: Helps where there is much to judge.
     """
@@ -87,9 +86,7 @@ class BackfillSnapshots:
         verdict_applier: VerdictApplier,
         steering: BatchRunner,
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        new_run: Callable[[], str],
+        runtime: Runtime,
         ahead: ReadAhead[FoundPage],
         far_end: ParallelWorker,
     ) -> None:
@@ -97,9 +94,7 @@ class BackfillSnapshots:
         self._service = service
         self._settling = verdict_applier
         self._steering = steering
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._new_run = new_run
+        self._runtime = runtime
         self._ahead = ahead
         self._far_end = far_end
 
@@ -126,7 +121,7 @@ class BackfillSnapshots:
             StoreUnavailable: The database failed as a whole; whole batches are stored, and `resume` goes on.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
-        run, now = self._new_run(), self._clock.now()
+        run, now = self._runtime.new_run(), self._runtime.now()
         settings = self._steering.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
         counts = Counter[str]()
         try:
@@ -134,7 +129,7 @@ class BackfillSnapshots:
                 counts.update(done)
         except BaseException:
             with self._database.transaction() as stores:
-                stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())
             raise
         record = RunRecord(
             run=run,
@@ -176,9 +171,9 @@ class BackfillSnapshots:
                     f"the run {record.run} was started with other options; repeat them,"
                     " or start a new backfill without --resume"
                 )
-            taken = {**record.settings, "owner": self._new_run()}
+            taken = {**record.settings, "owner": self._runtime.new_run()}
             stores.runs.remember(record.run, taken)
-            stores.runs.resume(record.run, at=self._clock.now())
+            stores.runs.resume(record.run, at=self._runtime.now())
         return self._carry_on(
             replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
         )
@@ -204,7 +199,7 @@ class BackfillSnapshots:
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         nobody = ReadAhead[FoundPage](None)  # else beyond the span
-        journey = Journey(run, self._database, self._settling, self._clock, nobody, far_end=self._far_end)
+        journey = Journey(run, self._database, self._settling, self._runtime.clock, nobody, far_end=self._far_end)
         stage, counts = journey.stages({})[0], Counter[str]()
 
         def batch(after: str) -> Step:
@@ -212,7 +207,7 @@ class BackfillSnapshots:
                 with self._database.transaction() as stores:
                     stores.open_sessions.keep_to(span)
                     step = stage.step(stores, after, LARGEST_BATCH)
-                    stores.runs.note(run, None, at=self._clock.now())
+                    stores.runs.note(run, None, at=self._runtime.now())
             except BaseException:
                 stage.forget()
                 raise
@@ -240,14 +235,14 @@ class BackfillSnapshots:
         """
         with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        journey = self._journey(self._new_run(), is_dry_run=True)
+        journey = self._journey(self._runtime.new_run(), is_dry_run=True)
         work = Work(run=journey.run, stages=journey.stages(settings), throttle=Throttle(), is_dry_run=True)
-        begun_at = self._stopwatch()
+        begun_at = self._runtime.stopwatch()
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
         finally:
             self._service.forget()
-        return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
+        return _report(journey, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
     def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
         with self._database.transaction() as stores:
@@ -273,7 +268,7 @@ class BackfillSnapshots:
             counts=Counter(record.counts),
             owner=record.settings["owner"],
         )
-        begun_at = self._stopwatch()
+        begun_at = self._runtime.stopwatch()
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
         except BaseException as error:
@@ -282,11 +277,11 @@ class BackfillSnapshots:
             raise
         state = RunState.DONE if is_done else RunState.INTERRUPTED
         self._steering.retried(partial(self._end, journey, work, state), observer)
-        return _report(journey, work, is_done=is_done, seconds=self._stopwatch() - begun_at)
+        return _report(journey, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
     def _end(self, journey: Journey, work: Work, state: RunState) -> None:
         with self._database.transaction() as stores:
-            now = self._clock.now()
+            now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
             if work.is_owned(stores):
                 if journey.learned_until is not None:
@@ -300,7 +295,7 @@ class BackfillSnapshots:
             run,
             self._database,
             self._settling,
-            self._clock,
+            self._runtime.clock,
             self._ahead,
             far_end=self._far_end,
             is_dry_run=is_dry_run,

@@ -9,8 +9,9 @@ from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, S
 from snapshots.app.backfill_runs import counted_until
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
+from snapshots.app.ports.runtime import Runtime
 
 UNDOABLE = (RunKind.BACKFILL, RunKind.IMPROVE, RunKind.LATE)
 
@@ -42,15 +43,13 @@ class UndoRun:
     Args:
         database: Where the sessions are.
         steering: Drives the batches.
-        clock: Tells when something was done.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
-    def __init__(self, database: Database, steering: BatchRunner, *, clock: Clock, new_run: Callable[[], str]) -> None:
+    def __init__(self, database: Database, steering: BatchRunner, *, runtime: Runtime) -> None:
         self._database = database
         self._steering = steering
-        self._clock = clock
-        self._new_run = new_run
+        self._runtime = runtime
 
     def undo(
         self,
@@ -73,9 +72,9 @@ class UndoRun:
         with self._database.transaction() as stores:
             record = _undoable(stores, run)
             if record.state is RunState.RUNNING and not is_dry_run:
-                stores.runs.end(run, RunState.INTERRUPTED, at=self._clock.now())  # whoever carries it on stops
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())  # whoever carries it on stops
         sources: set[str] = set()
-        work = Work(run=self._new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
+        work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
 
         def step(stores: Stores, after: str, limit: int) -> Step:
             page = stores.run_undo.undo(
@@ -84,7 +83,7 @@ class UndoRun:
                 counted_until=counted_until(record),
                 after=after,
                 limit=limit,
-                at=self._clock.now(),
+                at=self._runtime.now(),
             )
             sources.update(page.sources)
             counts = {"opened": page.opened, "restored": page.restored, "forgotten": page.forgotten}
@@ -113,11 +112,11 @@ class UndoRun:
 
     def _begin(self, by: str, undone: str) -> None:
         with self._database.transaction() as stores:
-            begin_run(stores, by, RunKind.UNDO, at=self._clock.now(), settings={"undoes": undone})
+            begin_run(stores, by, RunKind.UNDO, at=self._runtime.now(), settings={"undoes": undone})
 
     def _end(self, by: str, undone: str, state: RunState) -> None:
         with self._database.transaction() as stores:
-            now = self._clock.now()
+            now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
             stores.runs.end(by, state, at=now)
             if state is RunState.DONE:

@@ -21,7 +21,8 @@ from snapshots.app.backfill.partitions import MIN_PARTITIONS, PartitionQueue
 from snapshots.app.backfill.pushdown import counts_of
 from snapshots.app.enrich.service import knowledge_in
 from snapshots.app.errors import StoreBusy, StoreGone
-from snapshots.app.ports.database import Clock, Database, Health, Stores, WriteLock
+from snapshots.app.ports.database import Database, Health, Stores, WriteLock
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.ports.sessions import PushdownResult, Span, StagedVerdicts
 from snapshots.app.retry import retry
 from snapshots.domain.errors import SnapshotsError
@@ -65,8 +66,7 @@ class ParallelWorker:
     Args:
         executor: Where it works; None for no help.
         open_own: Opens the same database anew, with what tells whether it is well.
-        stopwatch: Returns seconds from an arbitrary start.
-        clock: Tells when something was done.
+        runtime: Clock, stopwatch, sleep and run names.
         span: How many sessions a span holds, about, if they lie evenly.
     """
 
@@ -75,14 +75,12 @@ class ParallelWorker:
         executor: Executor | None,
         open_own: Callable[[], AbstractContextManager[tuple[Database, Health]]],
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
+        runtime: Runtime,
         span: int,
     ) -> None:
         self._executor = executor
         self._open_own = open_own
-        self._clock = clock
-        self._stopwatch = stopwatch
+        self._runtime = runtime
         self._span = span
         self._hand: _Worker | None = None
         self._turns: OrderedCommit | None = None
@@ -106,7 +104,7 @@ class ParallelWorker:
             return
         spans = PartitionQueue(unjudged, work.counts["judged"], span=self._span, after=after)
         with self._open_own() as (database, health):
-            hand = _Worker(work, database, health, spans, clock=self._clock, stopwatch=self._stopwatch)
+            hand = _Worker(work, database, health, spans, runtime=self._runtime)
             self._hand, work.is_helped = hand, True
             helping = self._executor.submit(hand.help)
             try:
@@ -134,7 +132,9 @@ class ParallelWorker:
             yield
             return
         with self._open_own() as (database, _):
-            self._turns = OrderedCommit(work, stage, do, executor=self._executor, database=database, clock=self._clock)
+            self._turns = OrderedCommit(
+                work, stage, do, executor=self._executor, database=database, clock=self._runtime.clock
+            )
             work.is_helped = True
             try:
                 yield
@@ -208,15 +208,13 @@ class _Worker:
         health: Health,
         spans: PartitionQueue,
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
+        runtime: Runtime,
     ) -> None:
         self._work = work
         self._database = database
         self._health = health
         self._spans = spans
-        self._clock = clock
-        self._stopwatch = stopwatch
+        self._runtime = runtime
         self._changed = Condition()
         self._staged: deque[StagedVerdicts] = deque(maxlen=QUEUE_SIZE)
         self._last: VerdictBatch | None = None
@@ -288,7 +286,7 @@ class _Worker:
 
     def _batch(self, heard: _Subscription) -> bool:
         """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
-        begun_at, last = self._stopwatch(), heard.last
+        begun_at, last = self._runtime.stopwatch(), heard.last
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.HELPS) as stores:
                 stores.open_sessions.copy_staged(heard.staged)
@@ -300,7 +298,7 @@ class _Worker:
                 counts = counts_of(done)
                 until_committed.enter_context(self._work.counting)
                 if done is not None:
-                    stores.runs.note(self._work.run, self._work.counts + counts, at=self._clock.now())
+                    stores.runs.note(self._work.run, self._work.counts + counts, at=self._runtime.now())
             self._work.counts.update(counts)
             self._work.done_beside += counts["judged"]
             self.settled += counts["judged"]
@@ -311,7 +309,7 @@ class _Worker:
         elif is_told and not last.more_follows:
             return False
         if done is not None:
-            seconds = self._stopwatch() - begun_at
+            seconds = self._runtime.stopwatch() - begun_at
             self._size = self._work.throttle.next_size(self._size, counts["judged"] + done.left, seconds)
         with self._changed:
             is_still_so = self._last is not None and self._last.more_follows == last.more_follows

@@ -7,8 +7,9 @@ from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Clock, Database, FactSource
+from snapshots.app.ports.database import Database, FactSource
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
@@ -44,8 +45,7 @@ class InventoryService:
         lookups: Looks addresses up, and learns.
         completion: Judges open sessions again afterwards.
         freshness: Says what is most urgent.
-        clock: Tells when it was done.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
     def __init__(
@@ -55,15 +55,13 @@ class InventoryService:
         completion: LateCompletion,
         freshness: FreshnessPolicy,
         *,
-        clock: Clock,
-        new_run: Callable[[], str],
+        runtime: Runtime,
     ) -> None:
         self._database = database
         self._lookups = lookups
         self._completion = completion
         self._freshness = freshness
-        self._clock = clock
-        self._new_run = new_run
+        self._runtime = runtime
 
     def import_table(self, source: FactSource, told: ProgressCallback) -> LookedUp:
         """
@@ -76,7 +74,7 @@ class InventoryService:
             SourceUnreadable: The data cannot be read.
             StoreUnavailable: The database failed; whole pages are stored.
         """
-        run, now = self._new_run(), self._clock.now()
+        run, now = self._runtime.new_run(), self._runtime.now()
         with self._database.transaction() as stores:
             known = stores.sources.register(source.build, registered_at=now)
             _refuse_another(known, source.build)
@@ -88,7 +86,7 @@ class InventoryService:
                 if not page:
                     break
                 learned += self._lookups.look_up(page, source, known.number, stores)
-                stores.runs.note(run, None, at=self._clock.now())
+                stores.runs.note(run, None, at=self._runtime.now())
             after = page[-1].text
             addresses += len(page)
             told(addresses)
@@ -108,7 +106,7 @@ class InventoryService:
             SourceUnreadable: The data of a build cannot be read.
             StoreUnavailable: The database failed; whole pages are stored.
         """
-        run, now = self._new_run(), self._clock.now()
+        run, now = self._runtime.new_run(), self._runtime.now()
         with self._database.transaction() as stores:
             begin_run(stores, run, RunKind.REFRESH, at=now)
             self._lookups.register(stores)
@@ -121,7 +119,7 @@ class InventoryService:
                 if not behind:
                     break
                 learned += self._lookups.catch_up(behind, stores)
-                stores.runs.note(run, None, at=self._clock.now())
+                stores.runs.note(run, None, at=self._runtime.now())
             addresses += len(behind)
             told(addresses)
         return self._end(run, addresses, learned)
@@ -135,7 +133,7 @@ class InventoryService:
                 if not page:
                     return learned
                 learned += self._lookups.read_documents(page, stores)
-                stores.runs.note(run, None, at=self._clock.now())
+                stores.runs.note(run, None, at=self._runtime.now())
             after = page[-1].address.text
 
     def retract(self, label: str) -> tuple[RegisteredBuild, int]:
@@ -152,7 +150,7 @@ class InventoryService:
             NoSuchBuild: There is none of that name and day, or several.
             StoreUnavailable: The database failed; nothing was withdrawn.
         """
-        run, now = self._new_run(), self._clock.now()
+        run, now = self._runtime.new_run(), self._runtime.now()
         with self._database.transaction() as stores:
             found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
             if len(found) != 1:
@@ -168,14 +166,14 @@ class InventoryService:
                 page = stores.inventory.page(after=after, limit=PAGE)
                 if not page:
                     stores.counts.recount_networks(counted_at=now)
-                    stores.runs.end(run, RunState.DONE, at=self._clock.now())
+                    stores.runs.end(run, RunState.DONE, at=self._runtime.now())
                     return found[0], count
                 self._lookups.show_again(page, stores)
-                stores.runs.note(run, None, at=self._clock.now())
+                stores.runs.note(run, None, at=self._runtime.now())
             after = page[-1].text
 
     def _end(self, run: str, addresses: int, learned: int) -> LookedUp:
-        now = self._clock.now()
+        now = self._runtime.now()
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
             stores.runs.note(run, {"addresses": addresses, "learned": learned}, at=now)

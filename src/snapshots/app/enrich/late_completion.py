@@ -1,13 +1,13 @@
 """Complete sessions whose address learned something after they were judged."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.ports.sessions import OpenCase
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -43,17 +43,13 @@ class LateCompletion:
     Args:
         database: Where the sessions are.
         verdict_applier: Judges a page of them.
-        clock: Tells when sessions were judged.
-        new_run: Makes the name of a run.
+        runtime: Clock, stopwatch, sleep and run names.
     """
 
-    def __init__(
-        self, database: Database, verdict_applier: VerdictApplier, *, clock: Clock, new_run: Callable[[], str]
-    ) -> None:
+    def __init__(self, database: Database, verdict_applier: VerdictApplier, *, runtime: Runtime) -> None:
         self._database = database
         self._settling = verdict_applier
-        self._clock = clock
-        self._new_run = new_run
+        self._runtime = runtime
 
     def complete(self, *, by: str | None = None) -> Completed:
         """
@@ -81,9 +77,9 @@ class LateCompletion:
         return done
 
     def _completed(self) -> Completed:
-        run, after, judged, sealed = self._new_run(), "", 0, 0
+        run, after, judged, sealed = self._runtime.new_run(), "", 0, 0
         while True:
-            now = self._clock.now()
+            now = self._runtime.now()
             with self._database.transaction() as stores:
                 stale_before = now - HEARTBEAT_TIMEOUT
                 found = self._settling.read(

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from snapshots.app.enrich.lookup import Lookups
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.runtime import Clock
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.facts.source_builds import BuildCalendar

@@ -15,9 +15,10 @@ from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.load.loader import BulkLoader
 from snapshots.app.load.progress import LoadObserver
-from snapshots.app.ports.database import Clock, Database
+from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import LogSource
 from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
 QUIET = timedelta(hours=1)
@@ -61,10 +62,7 @@ class DeltaLoader:
         loader: Reads and stores.
         service: Gives the snapshots.
         completion: Judges sessions again whose address learned something.
-        clock: Tells when things were stored.
-        stopwatch: Returns seconds from an arbitrary start.
-        new_run: Makes the name of a run.
-        sleep: Waits for some seconds.
+        runtime: Clock, stopwatch, sleep and run names.
         presence: Knows which loads died.
         tell: Tells whoever watches what stands in the way, in a sentence.
     """
@@ -76,10 +74,7 @@ class DeltaLoader:
         service: SnapshotService,
         completion: LateCompletion,
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        new_run: Callable[[], str],
-        sleep: Callable[[float], None],
+        runtime: Runtime,
         presence: ProcessLiveness,
         tell: Callable[[str], None],
     ) -> None:
@@ -87,10 +82,7 @@ class DeltaLoader:
         self._loader = loader
         self._service = service
         self._completion = completion
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._new_run = new_run
-        self._sleep = sleep
+        self._runtime = runtime
         self._presence = presence
         self._tell = tell
 
@@ -116,11 +108,11 @@ class DeltaLoader:
             StoreUnavailable: The database refused; whole batches are stored.
             SourceUnreadable: A source of facts failed; likewise.
         """
-        run = self._new_run()
+        run = self._runtime.new_run()
         report = LoadReport(run=run)
         if not self._begin(run, is_stopped):
             return report
-        kept_house_at, failures, is_told = self._stopwatch(), 0, False
+        kept_house_at, failures, is_told = self._runtime.stopwatch(), 0, False
         names = set[str]()
         rejected_in: dict[str, RejectedLines] = {}
         try:
@@ -132,9 +124,9 @@ class DeltaLoader:
                         report += step
                         if step.lines and is_stopped():
                             break  # the rest is read when it is started again
-                    if self._stopwatch() - kept_house_at >= HOUSEKEEPING:
+                    if self._runtime.stopwatch() - kept_house_at >= HOUSEKEEPING:
                         report = self._keep_house(run, report, observer)
-                        kept_house_at = self._stopwatch()
+                        kept_house_at = self._runtime.stopwatch()
                     if is_told:
                         self._tell("recovered; loading continues")
                     failures, is_told = 0, False
@@ -152,12 +144,12 @@ class DeltaLoader:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
                 self._end(report, RunState.after(error))
             raise
-        retry(partial(self._end, report, RunState.DONE), self._sleep, self._tell)
+        retry(partial(self._end, report, RunState.DONE), self._runtime.sleep, self._tell)
         return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)
 
     def _end(self, report: LoadReport, state: RunState) -> None:
         with self._database.transaction() as stores:
-            now = self._clock.now()
+            now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
             stores.runs.note(report.run, report.counts(), at=now)
             stores.runs.end(report.run, state, at=now)
@@ -188,7 +180,7 @@ class DeltaLoader:
         while not is_stopped():
             try:
                 with self._database.transaction() as stores:
-                    begin_load(stores, run, self._presence, at=self._clock.now())
+                    begin_load(stores, run, self._presence, at=self._runtime.now())
                     self._service.register_sources(stores)
             except (StoreBusy, StoreGone) as error:
                 if not failures:
@@ -202,7 +194,7 @@ class DeltaLoader:
         return False
 
     def _keep_house(self, run: str, report: LoadReport, observer: LoadObserver) -> LoadReport:
-        now = self._clock.now()
+        now = self._runtime.now()
         for step in self._loader.judge_waiting(run, observer, quiet_since=now - QUIET):
             report += step
         with self._database.transaction() as stores:
@@ -214,6 +206,6 @@ class DeltaLoader:
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
         """Sleep, but wake up soon when told to stop."""
-        until = self._stopwatch() + seconds
-        while not is_stopped() and self._stopwatch() < until:
-            self._sleep(POLL_SECONDS)
+        until = self._runtime.stopwatch() + seconds
+        while not is_stopped() and self._runtime.stopwatch() < until:
+            self._runtime.sleep(POLL_SECONDS)

@@ -13,9 +13,10 @@ from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import Batch, BatchSize, LoadReport, ReadSession
 from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
-from snapshots.app.ports.database import Clock, Database, Stores
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
+from snapshots.app.ports.runtime import Runtime
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.retry import ignore, retry
 from snapshots.domain.session.session_id_reuse import tell_apart
@@ -42,10 +43,7 @@ class BulkLoader:
         database: Where everything is stored.
         service: Gives the snapshots.
         completion: Judges sessions again whose address learned something.
-        clock: Tells when things were stored.
-        stopwatch: Returns seconds from an arbitrary start, for batches and rates.
-        new_run: Makes the name of a run.
-        sleep: Waits for some seconds.
+        runtime: Clock, stopwatch, sleep and run names.
         presence: Knows which loads died.
         size: When a batch is stored.
         tell: Called with one sentence when a wait takes long.
@@ -57,10 +55,7 @@ class BulkLoader:
         service: SnapshotService,
         completion: LateCompletion,
         *,
-        clock: Clock,
-        stopwatch: Callable[[], float],
-        new_run: Callable[[], str],
-        sleep: Callable[[float], None],
+        runtime: Runtime,
         presence: ProcessLiveness,
         size: BatchSize | None = None,
         tell: Callable[[str], None] = ignore,
@@ -68,10 +63,8 @@ class BulkLoader:
         self._database = database
         self._service = service
         self._completion = completion
-        self._clock = clock
-        self._stopwatch = stopwatch
-        self._new_run = new_run
-        self._retried = partial(retry, rest=sleep, tell=tell)
+        self._runtime = runtime
+        self._retried = partial(retry, rest=runtime.sleep, tell=tell)
         self._presence = presence
         self._size = size or BatchSize()
 
@@ -113,7 +106,7 @@ class BulkLoader:
             StoreUnavailable: As for `load`.
             SourceUnreadable: Likewise.
         """
-        run = run or self._new_run()
+        run = run or self._runtime.new_run()
         self._retried(partial(self._begin, run))
         report = LoadReport(run=run)
         try:
@@ -131,14 +124,14 @@ class BulkLoader:
 
     def _begin(self, run: str) -> None:
         with self._database.transaction() as stores:
-            begin_load(stores, run, self._presence, at=self._clock.now())
+            begin_load(stores, run, self._presence, at=self._runtime.now())
             self._service.register_sources(stores)
 
     def _end(self, report: LoadReport, state: RunState) -> None:
         with self._database.transaction() as stores:
-            stores.counts.recount_networks(counted_at=self._clock.now())
-            stores.runs.note(report.run, report.counts(), at=self._clock.now())
-            stores.runs.end(report.run, state, at=self._clock.now())
+            stores.counts.recount_networks(counted_at=self._runtime.now())
+            stores.runs.note(report.run, report.counts(), at=self._runtime.now())
+            stores.runs.end(report.run, state, at=self._runtime.now())
 
     def read(
         self,
@@ -159,7 +152,7 @@ class BulkLoader:
         Yields:
             A report of each batch. A source that cannot be read is one of its problems; all others are read.
         """
-        batch = Batch(self._stopwatch())
+        batch = Batch(self._runtime.stopwatch())
         name = "-"
         rejected_in = {} if rejected_in is None else rejected_in
         for source in sources:
@@ -178,11 +171,11 @@ class BulkLoader:
                     if not is_full and batch.lines & LINES_BETWEEN_LOOKS and not is_stream:
                         continue
                     observer.bytes_read(source.progress())
-                    if is_full or self._stopwatch() - batch.started_at >= self._size.seconds:
+                    if is_full or self._runtime.stopwatch() - batch.started_at >= self._size.seconds:
                         batch.set_mark(source)
                         events += batch.events
                         yield self._retried(partial(self._store, run, batch, name, observer))
-                        batch = Batch(self._stopwatch())
+                        batch = Batch(self._runtime.stopwatch())
             except LogUnreadable as error:  # such as because it was renamed in between
                 yield LoadReport(run=run, sources=1, problems=(str(error),))
                 continue
@@ -210,16 +203,16 @@ class BulkLoader:
 
     def _may_grow(self, source: LogSource) -> bool:
         """Whether a content was modified so recently that its end may still be written."""
-        return source.modified_at is not None and abs(self._clock.now() - source.modified_at) < STILL_WRITTEN
+        return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
         """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
-        batch = Batch(self._stopwatch())
+        batch = Batch(self._runtime.stopwatch())
         for session in sessions:
             batch.put(session)
-            if batch.is_full(self._size) or self._stopwatch() - batch.started_at >= self._size.seconds:
+            if batch.is_full(self._size) or self._runtime.stopwatch() - batch.started_at >= self._size.seconds:
                 yield self._retried(partial(self._store, run, batch, "-", observer))
-                batch = Batch(self._stopwatch())
+                batch = Batch(self._runtime.stopwatch())
         if batch.pending:
             yield self._retried(partial(self._store, run, batch, "-", observer))
 
@@ -235,7 +228,7 @@ class BulkLoader:
             return stores.bookmarks.marks_of(head)
 
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
-        now = self._clock.now()
+        now = self._runtime.now()
         with self._database.transaction() as stores:
             held = stores.sessions.find({logged_id: logged.events for logged_id, logged in batch.pending.items()})
             apart = [
@@ -281,7 +274,7 @@ class BulkLoader:
                 sessions=len(changes),
                 sealed=report.sealed,
                 dead_letters=letters,
-                seconds=self._stopwatch() - batch.started_at,
+                seconds=self._runtime.stopwatch() - batch.started_at,
             )
         )
         return report
@@ -297,16 +290,16 @@ class BulkLoader:
             observer: Is told about each batch, which is of no source.
             quiet_since: Only those whose last event was before; None for all, because everything was read.
         """
-        after, begun_at = "", self._stopwatch()
+        after, begun_at = "", self._runtime.stopwatch()
         while changes := self._retried(partial(self._judge_page, run, after, quiet_since)):
             after = changes[-1].kept.session_id
             sealed = _newly_sealed(changes)
             nothing = {"events": 0, "repeated": 0, "dead_letters": 0}
-            seconds = self._stopwatch() - begun_at
+            seconds = self._runtime.stopwatch() - begun_at
             observer.batch_loaded(
                 BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
             )
-            begun_at = self._stopwatch()
+            begun_at = self._runtime.stopwatch()
             yield LoadReport(
                 run=run,
                 sealed=sealed,
@@ -317,7 +310,7 @@ class BulkLoader:
 
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
-            stale_before = self._clock.now() - HEARTBEAT_TIMEOUT
+            stale_before = self._runtime.now() - HEARTBEAT_TIMEOUT
             waiting = stores.sessions.waiting(
                 run=run, stale_before=stale_before, after=after, limit=PAGE, quiet_since=quiet_since
             )
@@ -327,7 +320,7 @@ class BulkLoader:
         return changes
 
     def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
-        now = self._clock.now()
+        now = self._runtime.now()
         stores.counts.count_sessions(changes, seen_at=now)
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
 

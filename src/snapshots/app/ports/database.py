@@ -19,14 +19,6 @@ from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.provenance import CurrentFacts
 
 
-class Clock(Protocol):
-    """Tells the time."""
-
-    def now(self) -> datetime:
-        """Return the present moment, aware, in UTC."""
-        ...
-
-
 class FactSource(Protocol):
     """
     One build of one source of facts about addresses.

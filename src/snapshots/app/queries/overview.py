@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
 from snapshots.app.queries.session_queries import Group, Key, SessionFilter, SessionQueries, Span

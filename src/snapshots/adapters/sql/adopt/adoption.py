@@ -27,7 +27,7 @@ from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.transaction import SqlStores
 from snapshots.app.admin.adoption import AdoptionPlan, Lock, Step
 from snapshots.app.errors import StoreUnavailable
-from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runtime import Clock
 from snapshots.domain.session.session_id_reuse import QUALIFIER, QUALIFIER_DIGITS
 
 S = session_summaries.c

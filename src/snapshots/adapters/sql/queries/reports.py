@@ -25,7 +25,7 @@ from snapshots.adapters.sql.schema.tables import (
 )
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.errors import StoreBusy, StoreUnusable
-from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.reports import (
     CoverageReport,
     DatabaseStatus,

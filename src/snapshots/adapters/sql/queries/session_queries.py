@@ -13,7 +13,7 @@ from snapshots.adapters.sql.queries.query_builder import FACTS, LINE, SessionQue
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.ports.database import Clock
+from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
