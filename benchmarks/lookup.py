@@ -26,7 +26,7 @@ from sqlalchemy import func, select
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.ranges import RangeSource, Row
-from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.row_decoder import observation_in

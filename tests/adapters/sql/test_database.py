@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreUnavailable, open_service
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime, moment_in_utc, moment_text
-from snapshots.adapters.sql.connection.dialects import seeking
+from snapshots.adapters.sql.connection.dialects.planner import seeking
 from snapshots.adapters.sql.connection.driver_errors import is_disk_full, is_unusable
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in, seal_of

@@ -1,52 +1,32 @@
 """One database, and what is stored in it within a transaction."""
 
-import os
-import sqlite3
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy import Connection, func, select
 
-from snapshots.adapters.sql.connection import dialects, driver_errors
-from snapshots.adapters.sql.connection.datetimes import WrongType
+from snapshots.adapters.sql.connection.dialects.locks import begin_if_idle, lock_for_changing, wait_for_writers
+from snapshots.adapters.sql.connection.dialects.planner import only_of
 from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
-from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
-from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, WaitPolicy
-from snapshots.adapters.sql.connection.server_time import ServerTime
+from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
 from snapshots.adapters.sql.connection.sqlite_file import (
-    advice_on,
-    path_of,
-    refuse_missing,
     refuse_read_only,
-    refusing_changes,
 )
-from snapshots.adapters.sql.connection.urls import database_url
-from snapshots.adapters.sql.engine import engine_of, is_in_memory
+from snapshots.adapters.sql.database_connections import DatabaseConnections
 from snapshots.adapters.sql.schema import indexes, versions
 from snapshots.adapters.sql.schema.features import SchemaFeatures, features_of
 from snapshots.adapters.sql.schema.partitions import partition
-from snapshots.adapters.sql.schema.stored_types import wrong_values
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, session_summaries
 from snapshots.adapters.sql.stores.sessions import FOUND
 from snapshots.adapters.sql.transaction import SqlStores
-from snapshots.app.errors import LockTimeout, SettingRefused, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.errors import SettingRefused
 from snapshots.app.ports.database import WriteLock
-from snapshots.app.safe_text import one_line, shown_url
 
 WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
 """What a backfill writes of a session."""
 
 
-_BACKENDS: defaultdict[URL, set[int]] = defaultdict(set)
-"""Server process IDs of all connections of this process, by database: they may wait for each other."""
-
-
-class SqlDatabase:
+class SqlDatabase(DatabaseConnections):
     """
     A database. Nothing is opened before it is used.
 
@@ -60,39 +40,9 @@ class SqlDatabase:
     """
 
     def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
-        self._url: URL = database_url(url)
-        self._backends = _BACKENDS[self._url]
-        self._server_time = ServerTime()
-        self.engine: Engine = engine_of(self._url, addresses_in, self._backends, self._server_time)
-        self._policy = policy or WaitPolicy()
-        self._has_given_up = False
+        super().__init__(url, addresses_in, policy)
         self._is_prepared = False
         self._shape: SchemaFeatures | None = None
-        self._written = WrittenDatabase(self._url, str(self))
-
-    def __str__(self) -> str:
-        """Return the URL without its password."""
-        if self._url.get_backend_name() == "sqlite":
-            return f"sqlite:///{one_line(self._url.database or '')}"
-        return shown_url(self._url.set(drivername="postgresql").render_as_string(hide_password=True))
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the database exists; always True on PostgreSQL."""
-        path = path_of(self._url)
-        return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises without access to the folder
-
-    @property
-    def has_one_connection(self) -> bool:
-        """Whether nobody can read while somebody writes, because the database ends with its connection."""
-        return is_in_memory(self._url)
-
-    def server_time(self) -> datetime | None:
-        """Return what the clock of the PostgreSQL server shows now; None on SQLite. Raises StoreUnavailable."""
-        if self.engine.dialect.name == "postgresql" and self._server_time.now() is None:
-            with self._translated(), self.engine.connect():
-                pass  # each connection tells it
-        return self._server_time.now()
 
     @contextmanager
     def transaction(
@@ -117,8 +67,8 @@ class SqlDatabase:
                 raise SettingRefused(
                     f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
                 )
-            dialects.begin_if_idle(connection)
-            self._server_time.tell(dialects.wait_for_writers(connection, lock))
+            begin_if_idle(connection)
+            self._server_time.tell(wait_for_writers(connection, lock))
             with connection.begin_nested():
                 if versions.version(connection) is None:
                     versions.upgrade(connection)
@@ -130,53 +80,6 @@ class SqlDatabase:
         """Open a transaction that only reads."""
         with self.reading() as connection:
             yield self._stores(connection)
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """
-        Open a connection for queries, on one consistent state.
-
-        Raises:
-            StoreUnavailable: There is no such database, or it does not answer.
-        """
-        with self.looking() as connection:
-            versions.refuse_other_versions(connection, str(self))
-            yield connection
-
-    @contextmanager
-    def looking(self) -> Iterator[Connection]:
-        """
-        Open a connection for queries, whatever tables there are.
-
-        Raises:
-            StoreUnavailable: There is no such database, or it does not answer.
-        """
-        with self._translated():
-            self._written.refuse_lost_file()
-            refuse_missing(self._url)
-            with self._connected() as connection, connection.begin():
-                dialects.begin_reading(connection)
-                with refusing_changes(self._url, connection.info):
-                    yield connection
-
-    @contextmanager
-    def rehearsal(self) -> Iterator[Connection]:
-        """
-        Open a transaction for writing that is always rolled back.
-
-        Raises:
-            StoreUnavailable: There is no such database, or it does not answer.
-        """
-        with self.reading():
-            pass
-        refuse_read_only(self._url)
-        with self._translated(), self._connected() as connection:
-            transaction = connection.begin()
-            self._lock(connection)
-            try:
-                yield connection
-            finally:
-                transaction.rollback()
 
     def migrate(self, to: str = "head", *, partitions: int | None = None) -> tuple[str | None, str | None]:
         """
@@ -244,7 +147,7 @@ class SqlDatabase:
         with self._translated():
             self._written.refuse_lost_file()
             with self._connected() as connection, connection.begin():
-                dialects.lock_for_changing(connection, str(self), self._policy)
+                lock_for_changing(connection, str(self), self._policy)
                 self._written.refuse_another(connection)
                 yield connection
                 self._written.refuse_lost_file()
@@ -308,44 +211,8 @@ class SqlDatabase:
             StoreUnavailable: The database refused.
         """
         with self._translated(), self._outside_transactions() as connection:
-            written = dialects.only_of(connection, WRITTEN)  # and not the documents
+            written = only_of(connection, WRITTEN)  # and not the documents
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
-
-    @contextmanager
-    def _outside_transactions(self) -> Iterator[Connection]:
-        """Open a connection that commits each statement at once, to the database that was written before."""
-        self._written.refuse_lost_file()
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            self._written.refuse_another(connection)
-            yield connection
-            self._written.refuse_lost_file()
-
-    def _watch(self) -> LockWatch:
-        return LockWatch(self.engine, str(self), self._policy, self._backends)
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """Open a connection, and report long waits."""
-        with self._watch() as watch, self.engine.connect() as connection:
-            watch.connected()
-            yield connection
-
-    def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
-        """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
-        policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
-        self._server_time.tell(dialects.lock_for_writing(connection, str(self), policy, lock))
-        self._has_given_up = False
-
-    def _wrong_value(self) -> tuple[str, str] | None:
-        """Return the first value whose type does not match its column, as place and description."""
-        with self.engine.connect() as connection:
-            if versions.version(connection) != versions.newest():
-                return None
-            return next(wrong_values(connection, limit=1), None)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self.engine.dispose()
 
     def _prepare(self) -> None:
         if self._is_prepared:
@@ -361,40 +228,3 @@ class SqlDatabase:
         if self._shape is None:
             self._shape = features_of(connection)
         return SqlStores(connection, self._shape)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            self._has_given_up = True
-            raise
-        except (WrongType, AttributeError, TypeError) as exc:
-            found = self._wrong_value()
-            if found is None:
-                raise  # not caused by a stored value
-            raise StoreUnavailable(
-                f"{found[0]} holds {found[1]}, in {self}; `snapshots verify` names every such value"
-            ) from exc
-        except DatabaseError as exc:
-            if driver_errors.is_lock_timeout(exc.orig):
-                self._has_given_up = True
-                raise LockTimeout(
-                    f"timed out waiting for a lock in {self} held by another process; try again when it has finished,"
-                    " or raise --lock-timeout"
-                ) from exc
-            if driver_errors.is_busy(exc.orig):
-                raise StoreBusy(
-                    f"lock conflict with another process in {self}; try again when it has finished"
-                ) from exc
-            if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
-                raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
-            if driver_errors.is_disk_full(exc.orig, path.parent if (path := path_of(self._url)) else None):
-                raise StoreUnusable(
-                    f"the disk of the database {self} or of its temporary files is full: {exc.orig};"
-                    " earlier batches are stored; free some space and run the command again"
-                ) from exc
-            failed = StoreUnusable if driver_errors.is_unusable(exc.orig) else StoreUnavailable
-            raise failed(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
-        except (SQLAlchemyError, sqlite3.Error) as exc:  # sqlite3's own error for a closed connection
-            raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

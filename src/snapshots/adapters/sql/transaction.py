@@ -6,14 +6,16 @@ from sqlalchemy import Connection
 
 from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.backfill.undo import SqlRunUndo
-from snapshots.adapters.sql.connection import dialects
+from snapshots.adapters.sql.connection.dialects.storage import log_position
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
+from snapshots.adapters.sql.stores.bookmarks import SqlBookmarks
 from snapshots.adapters.sql.stores.corrections import SqlAudit
+from snapshots.adapters.sql.stores.dead_letters import SqlDeadLetters
 from snapshots.adapters.sql.stores.event_lines import SqlEventLines
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.adapters.sql.stores.inventory import SqlIpInventory
-from snapshots.adapters.sql.stores.ledger import SqlBookmarks, SqlDeadLetters, SqlRuns
+from snapshots.adapters.sql.stores.runs import SqlRuns
 from snapshots.adapters.sql.stores.sessions import SqlSessionStore
 
 
@@ -91,4 +93,4 @@ class SqlStores:
 
     def log_position(self) -> int | None:
         """Return how far the log of the database is written."""
-        return dialects.log_position(self._connection)
+        return log_position(self._connection)

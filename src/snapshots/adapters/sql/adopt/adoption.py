@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, inspect, select, update
 
 from snapshots.adapters.sql.adopt.cowrieprocessor_schema import AdoptableSchema, narrowing, recognised
-from snapshots.adapters.sql.connection.dialects import size_of
+from snapshots.adapters.sql.connection.dialects.storage import size_of
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.features import features_of, others_inventory

@@ -6,7 +6,7 @@ from itertools import zip_longest
 from sqlalchemy import Connection, Table, func, select, text, tuple_
 from sqlalchemy import inspect as inspected
 
-from snapshots.adapters.sql.connection.dialects import insert
+from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.stored_types import wrong_values

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, MetaData, Table, column, func, inspect, select, table, text
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from snapshots.adapters.sql.connection.dialects import size_of
+from snapshots.adapters.sql.connection.dialects.storage import size_of
 from snapshots.adapters.sql.schema.features import LARGEST_INTEGER, is_narrow, must_be_given, nothing
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 from snapshots.app.admin.adoption import Lock, Step

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, LargeBinary, select
 
 from snapshots.adapters.sql.adopt.copying import copy_tables
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import insert
+from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full, packed, unpacked
 from snapshots.adapters.sql.schema.tables import (

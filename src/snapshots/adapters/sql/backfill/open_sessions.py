@@ -33,7 +33,9 @@ from sqlalchemy import (
 from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
 from snapshots.adapters.sql.backfill.verdict_pushdown import settle_plain, stage_spans, stage_too
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import each_of, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
 from snapshots.adapters.sql.connection.keyset import behind, place_of
 from snapshots.adapters.sql.connection.staging import STATED, Packed, fact_columns, fill, pack, rows_of, stages
 from snapshots.adapters.sql.rows.row_decoder import address_of, sighting_of
@@ -50,8 +52,8 @@ from snapshots.adapters.sql.schema.tables import (
 )
 from snapshots.adapters.sql.stores.corrections import SqlAudit
 from snapshots.adapters.sql.stores.inventory import learned_last
-from snapshots.adapters.sql.stores.ledger import others_at_work
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.stores.runs import others_at_work
 from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.app.ports.sessions import (
     EncodedRows,

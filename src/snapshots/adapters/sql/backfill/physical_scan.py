@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
-from snapshots.adapters.sql.connection.dialects import are_partitioned, has_rowids, in_order_of_rows
+from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows
+from snapshots.adapters.sql.connection.dialects.storage import are_partitioned, has_rowids
 from snapshots.adapters.sql.connection.keyset import number_of, place_of
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
 from snapshots.app.ports.sessions import Span

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.connection.keyset import behind, place_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (

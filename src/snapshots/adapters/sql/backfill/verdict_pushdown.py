@@ -36,17 +36,10 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from snapshots.adapters.sql.backfill.physical_scan import RowPage
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import (
-    by_bytes,
-    by_neighbours,
-    counted_returns,
-    digest_of,
-    empty,
-    is_plain_moment,
-    moment_as_stored,
-    moment_shown,
-    seeking,
-)
+from snapshots.adapters.sql.connection.dialects.expressions import by_bytes, digest_of
+from snapshots.adapters.sql.connection.dialects.planner import by_neighbours, seeking
+from snapshots.adapters.sql.connection.dialects.statements import counted_returns, empty
+from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_moment, moment_as_stored, moment_shown
 from snapshots.adapters.sql.connection.document_address import address_in_document
 from snapshots.adapters.sql.connection.staging import STATED, Packed, add, fact_columns, pack, stages
 from snapshots.adapters.sql.rows.session_encoder import SealBuilder

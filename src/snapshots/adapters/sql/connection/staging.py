@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateTable
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime, moment_in_utc
-from snapshots.adapters.sql.connection.dialects import empty, moment_as_stored
+from snapshots.adapters.sql.connection.dialects.statements import empty
+from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
 
 stages = MetaData()
 

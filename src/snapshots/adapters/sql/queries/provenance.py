@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, select
 
-from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, snapshot_in
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.app.enrich.lookup import ENRICHMENT

@@ -23,15 +23,14 @@ from sqlalchemy import (
     true,
 )
 
-from snapshots.adapters.sql.connection.dialects import (
+from snapshots.adapters.sql.connection.dialects.expressions import by_bytes, said_in
+from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.timestamps import (
     beginning_of,
-    by_bytes,
-    each_of,
     grouped_by,
     is_before,
     is_moment,
     moment_stored,
-    said_in,
 )
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.queries.cursor import Place

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, distinct, func, not_, or_, select, true
 
-from snapshots.adapters.sql.connection.dialects import day_of, seconds_between
+from snapshots.adapters.sql.connection.dialects.timestamps import day_of, seconds_between
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, true
 
-from snapshots.adapters.sql.connection.dialects import by_bytes
+from snapshots.adapters.sql.connection.dialects.expressions import by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import Place

@@ -8,7 +8,8 @@ from sys import byteorder
 
 from sqlalchemy import Connection, func, select, true
 
-from snapshots.adapters.sql.connection.dialects import each_of, insert, seeking
+from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
 from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
 from snapshots.adapters.sql.schema.tables import session_fingerprints
 from snapshots.domain.session.summary import SessionSummary

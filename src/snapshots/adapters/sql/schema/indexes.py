@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Index, Table, text
 from sqlalchemy import inspect as inspected
 from sqlalchemy.schema import CreateIndex
 
-from snapshots.adapters.sql.connection.dialects import are_partitioned
+from snapshots.adapters.sql.connection.dialects.storage import are_partitioned
 from snapshots.adapters.sql.connection.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 

@@ -6,7 +6,7 @@ Every key of the table holds the session's name, so each partition keeps its own
 
 from sqlalchemy import Connection, text
 
-from snapshots.adapters.sql.connection.dialects import are_partitioned
+from snapshots.adapters.sql.connection.dialects.storage import are_partitioned
 from snapshots.adapters.sql.schema import indexes, triggers
 from snapshots.app.errors import SettingRefused
 

@@ -22,7 +22,9 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import each_of, in_order_of_rows, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows, seeking
+from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
 from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stages
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, session_summaries
 from snapshots.app.ports.sessions import SessionChange

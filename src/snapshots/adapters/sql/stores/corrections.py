@@ -22,7 +22,8 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.connection.dialects import digest_of, each_of
+from snapshots.adapters.sql.connection.dialects.expressions import digest_of
+from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.connection.keyset import behind, place_of
 from snapshots.adapters.sql.connection.staging import fill, pack, stages, stored_rows
 from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in

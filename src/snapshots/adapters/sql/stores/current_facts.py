@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Connection, String, Table, case, literal, select, true, update
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import insert, seeking
+from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of, stages, stored_rows
 from snapshots.adapters.sql.schema.tables import ip_observations, known_addresses
 from snapshots.domain.address.source_ip import IpAddress

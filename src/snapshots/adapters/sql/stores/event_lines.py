@@ -8,7 +8,7 @@ from importlib import resources
 
 from sqlalchemy import Connection, select
 
-from snapshots.adapters.sql.connection.dialects import insert
+from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.schema.tables import event_lines
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.logs import EventPart

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, select, update
 
-from snapshots.adapters.sql.connection.dialects import insert
+from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.rows.row_decoder import digest_of_source
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.domain.facts.observation import SourceBuild

@@ -1,47 +1,36 @@
 """The inventory of addresses, in SQL."""
 
-import json
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Connection,
-    FromClause,
     ScalarSelect,
     Select,
-    Table,
-    and_,
     bindparam,
     case,
     cast,
-    exists,
     func,
     literal,
-    literal_column,
     select,
     true,
-    union,
-    union_all,
     update,
 )
 
-from snapshots.adapters.sql.connection.dialects import each_of, each_span, insert
-from snapshots.adapters.sql.rows.row_decoder import address_of, observation_in
+from snapshots.adapters.sql.connection.dialects.statements import each_of, each_span, insert
+from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
-from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations, known_addresses, known_networks
+from snapshots.adapters.sql.schema.tables import fact_sources, known_addresses, known_networks
+from snapshots.adapters.sql.stores.address_documents import AddressDocuments
 from snapshots.adapters.sql.stores.current_facts import insert_observations, show_newest
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
-from snapshots.app.enrich.lookup import ENRICHMENT
+from snapshots.adapters.sql.stores.observation_reader import ObservationReader, sighting_spans
 from snapshots.app.ports.database import Document
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation
-from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.freshness import FAST_TYPES, FreshnessPolicy
 from snapshots.domain.snapshot.provenance import CurrentFacts
 
@@ -53,69 +42,27 @@ class SqlIpInventory:
 
     def __init__(self, connection: Connection, sources: SqlFactSources, shape: SchemaFeatures = OURS) -> None:
         self._connection = connection
-        self._sources = sources
+        self._observations = ObservationReader(connection, sources)
         self._others = shape.others
+        self._documents = AddressDocuments(connection, shape.others.addresses) if shape.others is not None else None
 
     def as_of(
         self, sightings: Collection[Sighting], *, known_by_then: bool = False
     ) -> Mapping[Sighting, Sequence[IpObservation]]:
-        """
-        Return what sources said next to each sighting, in one query.
+        """Return the observations next to each sighting, in one query."""
+        return self._observations.as_of(sightings, known_by_then=known_by_then)
 
-        The addresses of a batch are far fewer than its sightings. For each address and source the runs are read
-        from the last that begins before its first sighting to the first that begins after its last one.
-        """
-        if not sightings:
-            return {}
-        spans = _spans(sightings)
-        # What was learned later may stand nearer to a sighting than what was known by then: that asks for all of it.
-        said = (
-            self.history_of({sighting.address for sighting in sightings})
-            if known_by_then
-            else self._runs_between([(address, *span) for address, span in spans.items()])
-        )
-        return BuildCalendar.of(self._sources.registered()).answers(sightings, said, known_by_then=known_by_then)
+    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
+        """Return all observations of each address, in one query."""
+        return self._observations.history_of(addresses)
 
     def learned_last(self) -> datetime | None:
         """Return the newest learned_at: one step in its index."""
         return self._connection.execute(select(learned_last())).scalar()
 
-    def _runs_between(
-        self, spans: Sequence[tuple[str, datetime, datetime]]
-    ) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        wanted = each_span(self._connection, spans).cte("wanted")
-        if self._connection.dialect.name == "postgresql":
-            return self._observations(_by_seeks(wanted))
-        own = ip_observations.alias("own")
-        of_source = and_(
-            own.c.ip_address == wanted.c.address, own.c.source == ip_observations.c.source, ~_is_retracted(own)
-        )
-        newest = select(func.max(own.c.observed_at)).where(of_source, own.c.observed_at <= wanted.c.first)
-        oldest = select(func.min(own.c.observed_at)).where(of_source, own.c.observed_at > wanted.c.last)
-        at = ip_observations.c.observed_at
-        query = select(ip_observations).join_from(
-            wanted, ip_observations, ip_observations.c.ip_address == wanted.c.address
-        )
-        query = query.where(
-            at >= func.coalesce(newest.scalar_subquery(), at), at <= func.coalesce(oldest.scalar_subquery(), at)
-        )
-        return self._observations(query)
-
-    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        """Return all observations of each address, in one query."""
-        wanted = each_of(self._connection, [address.text for address in addresses]).cte("wanted")
-        return self._observations(select(ip_observations).join(wanted, ip_observations.c.ip_address == wanted.c.value))
-
-    def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        histories: defaultdict[IpAddress, list[IpObservation]] = defaultdict(list)
-        for row in self._connection.execute(query):
-            observation = observation_in(row)
-            histories[observation.address].append(observation)
-        return dict(histories)
-
     def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
         """Insert the addresses that are not there, without sessions, and tell which lack builds."""
-        spans = _spans(sightings)
+        spans = sighting_spans(sightings)
         if not spans:
             return {}
         self._insert_addresses([(address, *span) for address, span in sorted(spans.items())], registered_at)
@@ -166,33 +113,12 @@ class SqlIpInventory:
             self._name_networks({}, names, registered_at)
 
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
-        """Return what stands in another loader's column `enrichment`."""
-        if self._others is None:
-            return []
-        row = self._others.addresses.c
-        query = self._documents_query(self._others.addresses).where(row.ip_address > after)
-        return self._documents(query.order_by(row.ip_address).limit(limit))
+        """Return a page of another loader's documents."""
+        return self._documents.page(after=after, limit=limit) if self._documents is not None else []
 
     def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
-        """Return the documents of these addresses."""
-        if self._others is None or not addresses:
-            return []
-        texts = each_of(self._connection, [address.text for address in addresses])
-        theirs = self._others.addresses
-        return self._documents(self._documents_query(theirs).where(theirs.c.ip_address.in_(texts)))
-
-    @staticmethod
-    def _documents_query(theirs: Table) -> Select[Any]:
-        row = theirs.c
-        content: ColumnElement[Any] = literal_column("ip_inventory.enrichment")
-        return select(row.ip_address, content, row.enrichment_updated_at, row.created_at)
-
-    def _documents(self, query: Select[Any]) -> Sequence[Document]:
-        return [
-            Document(address=address, content=_decoded(content), written_at=written_at or created_at)
-            for text, content, written_at, created_at in self._connection.execute(query)
-            if (address := address_of(text)) is not None
-        ]
+        """Return another loader's documents on these addresses."""
+        return self._documents.of_addresses(addresses) if self._documents is not None else []
 
     def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """Return the most urgent addresses that lack builds."""
@@ -296,56 +222,3 @@ class SqlIpInventory:
 def learned_last() -> ScalarSelect[datetime]:
     """Return the query for the newest learned_at: one step in its index."""
     return select(func.max(known_addresses.c.learned_at)).scalar_subquery()
-
-
-def _spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:
-    """Return the first and the last moment at which each address was sighted."""
-    spans: dict[str, tuple[datetime, datetime]] = {}
-    for sighting in sightings:
-        at = sighting.seen_at
-        first, last = spans.get(sighting.address.text, (at, at))
-        spans[sighting.address.text] = (min(first, at), max(last, at))
-    return spans
-
-
-def _is_retracted(runs: FromClause) -> ColumnElement[bool]:
-    return exists().where(
-        fact_sources.c.source == runs.c.source,
-        fact_sources.c.built_at == runs.c.observed_at,
-        fact_sources.c.retracted_at.is_not(None),
-    )
-
-
-def _by_seeks(wanted: CTE) -> Select[Any]:
-    """
-    Return the query for the runs around each span, by seeks in the index for each source.
-
-    A window over all runs of the addresses costs PostgreSQL somewhat more with three runs an address, and ever more
-    with longer histories; see benchmarks/lookup.py.
-    """
-    # What another loader's enrichment says is no registered build.
-    sources = union(select(fact_sources.c.source), select(literal(ENRICHMENT))).subquery("sources")
-    row = ip_observations.c
-    of_source = (
-        select(ip_observations)
-        .where(row.ip_address == wanted.c.address, row.source == sources.c.source, ~_is_retracted(ip_observations))
-        .correlate(wanted, sources)
-    )
-    around = union_all(
-        of_source.where(row.observed_at <= wanted.c.first).order_by(row.observed_at.desc()).limit(1),
-        of_source.where(row.observed_at > wanted.c.first, row.observed_at <= wanted.c.last),
-        of_source.where(row.observed_at > wanted.c.last).order_by(row.observed_at).limit(1),
-    ).lateral("around")
-    return select(*(around.c[column.name] for column in ip_observations.columns)).select_from(
-        wanted.join(sources, true()).join(around, true())
-    )
-
-
-def _decoded(content: object) -> object:
-    """Return a JSON document that a database may keep as text; None for what is none."""
-    if not isinstance(content, str | bytes):
-        return content
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None

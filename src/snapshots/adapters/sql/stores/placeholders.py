@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects import each_of
+from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.schema.features import OthersInventory, SchemaFeatures, nothing
 from snapshots.adapters.sql.schema.tables import inventory_placeholders, session_summaries
 

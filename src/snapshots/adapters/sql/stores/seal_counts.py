@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, Connection, Select, func, literal, literal_column, select, union_all
 
-from snapshots.adapters.sql.connection.dialects import insert, json_numbers, writer_of
+from snapshots.adapters.sql.connection.dialects.expressions import json_numbers
+from snapshots.adapters.sql.connection.dialects.statements import insert
+from snapshots.adapters.sql.connection.dialects.storage import writer_of
 from snapshots.adapters.sql.schema.tables import (
     HOLDS_A_FACT,
     is_sealed,

@@ -18,7 +18,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.connection.dialects import each_of, insert, moment_as_stored, seeking
+from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
+from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
 from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
@@ -26,8 +28,8 @@ from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS, COLUM
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
-from snapshots.adapters.sql.stores.ledger import others_at_work
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
+from snapshots.adapters.sql.stores.runs import others_at_work
 from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap

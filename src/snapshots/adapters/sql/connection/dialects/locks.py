@@ -1,0 +1,82 @@
+"""Transactions and their locks."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from snapshots.adapters.sql.connection.lock_waits import WaitPolicy, begin_immediately
+from snapshots.app.ports.database import WriteLock
+
+
+def lock_for_writing(
+    connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE
+) -> datetime | None:
+    """
+    Begin a transaction that excludes other writers.
+
+    Args:
+        connection: To the database, without a transaction.
+        name: Of the database, for messages.
+        policy: How long to wait.
+        lock: Who may write at the same time.
+
+    Returns:
+        The time of the server then; None on SQLite.
+    """
+    if connection.dialect.name == "postgresql":
+        set_lock_timeout(connection, policy.lock_timeout)
+        return wait_for_writers(connection, lock)
+    begin_immediately(connection, name, policy)
+    return None
+
+
+def set_lock_timeout(connection: Connection, seconds: float) -> None:
+    """Set PostgreSQL's lock_timeout for this transaction; 0 is rounded up to 1 ms, because 0 would disable it."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
+
+
+def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
+    """
+    Let no other writer work until the end of this transaction; on SQLite the first change does that.
+
+    Returns:
+        The time of the server then; None on SQLite.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    if lock is WriteLock.LEADS:  # one at a time, and in this order, which nobody else has
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
+    shared = "" if lock is WriteLock.ALONE else "_shared"
+    query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a word of ours
+    moment: datetime = connection.execute(text(query)).scalar_one()
+    return moment
+
+
+def lock_for_changing(connection: Connection, name: str, policy: WaitPolicy) -> None:
+    """Begin the transaction as for writing, and rather give up than stand in a queue that keeps everybody waiting."""
+    lock_for_writing(connection, name, policy)
+    if connection.dialect.name == "postgresql":
+        set_lock_timeout(connection, policy.change_timeout)
+
+
+def begin_if_idle(connection: Connection) -> None:
+    """
+    Begin the transaction that a caller's connection is said to be in.
+
+    Python's sqlite3 begins only before the first change; a savepoint would else be the transaction
+    itself, and its end a commit.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    if not connection.in_transaction():
+        connection.begin()
+    if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]  # sqlite3's
+        connection.exec_driver_sql("BEGIN")
+
+
+def begin_reading(connection: Connection) -> None:
+    """Begin a transaction in which every query sees the same state."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    else:
+        connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,208 @@
+"""Connections to one database: opened, locked, and their errors translated."""
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from snapshots.adapters.sql.connection import driver_errors
+from snapshots.adapters.sql.connection.datetimes import WrongType
+from snapshots.adapters.sql.connection.dialects.locks import (
+    begin_reading,
+    lock_for_writing,
+)
+from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
+from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
+from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, WaitPolicy
+from snapshots.adapters.sql.connection.server_time import ServerTime
+from snapshots.adapters.sql.connection.sqlite_file import (
+    advice_on,
+    path_of,
+    refuse_missing,
+    refuse_read_only,
+    refusing_changes,
+)
+from snapshots.adapters.sql.connection.urls import database_url
+from snapshots.adapters.sql.engine import engine_of, is_in_memory
+from snapshots.adapters.sql.schema import versions
+from snapshots.adapters.sql.schema.stored_types import wrong_values
+from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.ports.database import WriteLock
+from snapshots.app.safe_text import one_line, shown_url
+
+_BACKENDS: defaultdict[URL, set[int]] = defaultdict(set)
+"""Server process IDs of all connections of this process, by database: they may wait for each other."""
+
+
+class DatabaseConnections:
+    """
+    Connections to one database, opened on first use.
+
+    Args:
+        url: A URL, or the path of a SQLite file, such as "snapshots.db".
+        addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
+        policy: How long to wait for other processes; None for ten minutes without messages.
+
+    Raises:
+        SettingRefused: The text names no database, or its driver is not installed.
+    """
+
+    def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
+        self._url: URL = database_url(url)
+        self._backends = _BACKENDS[self._url]
+        self._server_time = ServerTime()
+        self.engine: Engine = engine_of(self._url, addresses_in, self._backends, self._server_time)
+        self._policy = policy or WaitPolicy()
+        self._has_given_up = False
+        self._written = WrittenDatabase(self._url, str(self))
+
+    def __str__(self) -> str:
+        """Return the URL without its password."""
+        if self._url.get_backend_name() == "sqlite":
+            return f"sqlite:///{one_line(self._url.database or '')}"
+        return shown_url(self._url.set(drivername="postgresql").render_as_string(hide_password=True))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the database exists; always True on PostgreSQL."""
+        path = path_of(self._url)
+        return path is None or os.path.exists(path)  # noqa: PTH110 - Path.exists raises without access to the folder
+
+    @property
+    def has_one_connection(self) -> bool:
+        """Whether nobody can read while somebody writes, because the database ends with its connection."""
+        return is_in_memory(self._url)
+
+    def server_time(self) -> datetime | None:
+        """Return what the clock of the PostgreSQL server shows now; None on SQLite. Raises StoreUnavailable."""
+        if self.engine.dialect.name == "postgresql" and self._server_time.now() is None:
+            with self._translated(), self.engine.connect():
+                pass  # each connection tells it
+        return self._server_time.now()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """
+        Open a connection for queries, on one consistent state.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self.looking() as connection:
+            versions.refuse_other_versions(connection, str(self))
+            yield connection
+
+    @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """
+        Open a connection for queries, whatever tables there are.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self._translated():
+            self._written.refuse_lost_file()
+            refuse_missing(self._url)
+            with self._connected() as connection, connection.begin():
+                begin_reading(connection)
+                with refusing_changes(self._url, connection.info):
+                    yield connection
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Connection]:
+        """
+        Open a transaction for writing that is always rolled back.
+
+        Raises:
+            StoreUnavailable: There is no such database, or it does not answer.
+        """
+        with self.reading():
+            pass
+        refuse_read_only(self._url)
+        with self._translated(), self._connected() as connection:
+            transaction = connection.begin()
+            self._lock(connection)
+            try:
+                yield connection
+            finally:
+                transaction.rollback()
+
+    @contextmanager
+    def _outside_transactions(self) -> Iterator[Connection]:
+        """Open a connection that commits each statement at once, to the database that was written before."""
+        self._written.refuse_lost_file()
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            self._written.refuse_another(connection)
+            yield connection
+            self._written.refuse_lost_file()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Open a connection, and report long waits."""
+        with self._watch() as watch, self.engine.connect() as connection:
+            watch.connected()
+            yield connection
+
+    def _watch(self) -> LockWatch:
+        return LockWatch(self.engine, str(self), self._policy, self._backends)
+
+    def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
+        """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
+        policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
+        self._server_time.tell(lock_for_writing(connection, str(self), policy, lock))
+        self._has_given_up = False
+
+    def _wrong_value(self) -> tuple[str, str] | None:
+        """Return the first value whose type does not match its column, as place and description."""
+        with self.engine.connect() as connection:
+            if versions.version(connection) != versions.newest():
+                return None
+            return next(wrong_values(connection, limit=1), None)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._has_given_up = True
+            raise
+        except (WrongType, AttributeError, TypeError) as exc:
+            found = self._wrong_value()
+            if found is None:
+                raise  # not caused by a stored value
+            raise StoreUnavailable(
+                f"{found[0]} holds {found[1]}, in {self}; `snapshots verify` names every such value"
+            ) from exc
+        except DatabaseError as exc:
+            if driver_errors.is_lock_timeout(exc.orig):
+                self._has_given_up = True
+                raise LockTimeout(
+                    f"timed out waiting for a lock in {self} held by another process; try again when it has finished,"
+                    " or raise --lock-timeout"
+                ) from exc
+            if driver_errors.is_busy(exc.orig):
+                raise StoreBusy(
+                    f"lock conflict with another process in {self}; try again when it has finished"
+                ) from exc
+            if driver_errors.is_gone(exc.orig, was_reached=bool(self._backends)):
+                raise StoreGone(f"the database {self} cannot be reached: {exc.orig}") from exc
+            if driver_errors.is_disk_full(exc.orig, path.parent if (path := path_of(self._url)) else None):
+                raise StoreUnusable(
+                    f"the disk of the database {self} or of its temporary files is full: {exc.orig};"
+                    " earlier batches are stored; free some space and run the command again"
+                ) from exc
+            failed = StoreUnusable if driver_errors.is_unusable(exc.orig) else StoreUnavailable
+            raise failed(f"the database {self} failed: {exc.orig}{advice_on(self._url)}") from exc
+        except (SQLAlchemyError, sqlite3.Error) as exc:  # sqlite3's own error for a closed connection
+            raise StoreUnavailable(f"the database {self} failed: {exc}") from exc

@@ -1,0 +1,65 @@
+"""The tables."""
+
+from snapshots.adapters.sql.schema.tables.addresses import (
+    fact_sources,
+    inventory_placeholders,
+    ip_observations,
+    known_addresses,
+    known_networks,
+)
+from snapshots.adapters.sql.schema.tables.audit import (
+    adoptions,
+    run_seals,
+    snapshot_corrections,
+    snapshot_prunings,
+    snapshot_put_backs,
+)
+from snapshots.adapters.sql.schema.tables.columns import metadata, name
+from snapshots.adapters.sql.schema.tables.run_records import bookmarks, dead_letters, runs, set_asides
+from snapshots.adapters.sql.schema.tables.sealed_rows import (
+    FACTS,
+    HOLDS_A_FACT,
+    SNAPSHOT_COLUMNS,
+    UNJUDGED,
+    is_sealed,
+    states,
+)
+from snapshots.adapters.sql.schema.tables.sessions import (
+    COUNTING_INDEXES,
+    INDEX_OF_UNJUDGED_ROWS,
+    QUERY_INDEXES,
+    event_lines,
+    session_fingerprints,
+    session_summaries,
+)
+
+__all__ = [
+    "COUNTING_INDEXES",
+    "FACTS",
+    "HOLDS_A_FACT",
+    "INDEX_OF_UNJUDGED_ROWS",
+    "QUERY_INDEXES",
+    "SNAPSHOT_COLUMNS",
+    "UNJUDGED",
+    "adoptions",
+    "bookmarks",
+    "dead_letters",
+    "event_lines",
+    "fact_sources",
+    "inventory_placeholders",
+    "ip_observations",
+    "is_sealed",
+    "known_addresses",
+    "known_networks",
+    "metadata",
+    "name",
+    "run_seals",
+    "runs",
+    "session_fingerprints",
+    "session_summaries",
+    "set_asides",
+    "snapshot_corrections",
+    "snapshot_prunings",
+    "snapshot_put_backs",
+    "states",
+]

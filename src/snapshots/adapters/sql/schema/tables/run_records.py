@@ -1,0 +1,54 @@
+"""Tables of runs: what they did, read, quarantined and could not load."""
+
+from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
+
+from snapshots.adapters.sql.connection.datetimes import OwnMoment, UtcDateTime
+from snapshots.adapters.sql.schema.tables.columns import metadata, name
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("began_at", OwnMoment, nullable=False),
+    Column("heard_at", OwnMoment, nullable=False),
+    Column("ended_at", OwnMoment),
+    Column("counts", Text),
+    Column("settings", Text),
+    Column("position", Text),
+)
+
+set_asides = Table(
+    "set_asides",
+    metadata,
+    Column("run", String(36), primary_key=True),
+    Column("session_id", name(64), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("set_aside_at", UtcDateTime, nullable=False),
+)
+"""Sessions that a run could not judge or write, so that it went on without them."""
+
+bookmarks = Table(
+    "bookmarks",
+    metadata,
+    Column("head", String(32), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String(32), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("put_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("identity", String(32), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("run", String(36), nullable=False),
+    Column("kept_at", OwnMoment, nullable=False),
+)

@@ -1,0 +1,83 @@
+"""Dead letters: lines that could not be loaded, in SQL."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, select
+
+from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
+from snapshots.adapters.sql.schema.tables import dead_letters
+from snapshots.app.ports.log_source import Reason
+from snapshots.app.ports.logs import DeadLetter, StoredDeadLetter
+
+
+class SqlDeadLetters:
+    """Lines that could not be loaded as rows of `dead_letters`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+        """Insert each letter, or renew what is in it, and return how many were new."""
+        if not letters:
+            return 0
+        before = self._count()
+        statement = insert(self._connection, dead_letters)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[dead_letters.c.identity],
+                set_={"reason": statement.excluded.reason, "payload": statement.excluded.payload},
+            ),
+            [
+                {
+                    "identity": letter.identity,
+                    "source": letter.source,
+                    "position": letter.offset,
+                    "reason": letter.reason.value,
+                    "payload": letter.payload,
+                    "run": run,
+                    "kept_at": kept_at,
+                }
+                for letter in letters
+            ],
+        )
+        return self._count() - before
+
+    def remove(self, identities: Collection[str]) -> None:
+        """Delete dead letters."""
+        if identities:
+            self._connection.execute(
+                delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))
+            )
+
+    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
+        """Return a page of rows."""
+        query = select(dead_letters).where(dead_letters.c.identity > after)
+        if reason is not None:
+            query = query.where(dead_letters.c.reason == reason.value)
+        return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
+
+    def find(self, beginning: str) -> Sequence[StoredDeadLetter]:
+        """Return the rows whose key begins so."""
+        begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
+        return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
+
+    def _letters(self, query: Select[Any]) -> Sequence[StoredDeadLetter]:
+        return [
+            StoredDeadLetter(
+                letter=DeadLetter(
+                    identity=row["identity"],
+                    source=row["source"],
+                    offset=row["position"],
+                    reason=Reason(row["reason"]),
+                    payload=bytes(row["payload"]),
+                ),
+                run=row["run"],
+                kept_at=row["kept_at"],
+            )
+            for row in self._connection.execute(query).mappings()
+        ]
+
+    def _count(self) -> int:
+        return self._connection.execute(select(func.count()).select_from(dead_letters)).scalar_one()

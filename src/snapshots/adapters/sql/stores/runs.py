@@ -1,0 +1,91 @@
+"""Runs and the sessions that they quarantined, in SQL."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, select, update
+
+from snapshots.adapters.sql.connection.dialects.statements import insert
+from snapshots.adapters.sql.schema.tables import runs, set_asides
+from snapshots.app.ports.runs import RunKind, RunRecord, RunState
+
+
+def others_at_work(run: str, stale_before: datetime) -> Select[str]:
+    """Return the query for the runs under way, but for one, that were heard of since a moment."""
+    row = runs.c
+    return select(row.run).where(row.state == RunState.RUNNING.value, row.heard_at > stale_before, row.run != run)
+
+
+class SqlRuns:
+    """Executions as rows of `runs`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
+        """Insert a run that is under way."""
+        row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heard_at": at}
+        self._connection.execute(runs.insert(), row | {"settings": json.dumps(dict(settings or {}))})
+
+    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
+        """Replace the counts, and write that the run was heard of."""
+        values: dict[str, Any] = {"heard_at": at}
+        values |= {"counts": json.dumps(dict(counts))} if counts is not None else {}
+        values |= {"position": position} if position is not None else {}
+        self._connection.execute(update(runs).where(runs.c.run == run).values(values))
+
+    def remember(self, run: str, settings: Mapping[str, str]) -> None:
+        """Write the settings with more in them."""
+        held = self._connection.execute(select(runs.c.settings).where(runs.c.run == run)).scalar_one()
+        both = json.loads(held or "{}") | dict(settings)
+        self._connection.execute(update(runs).where(runs.c.run == run).values(settings=json.dumps(both)))
+
+    def resume(self, run: str, *, at: datetime) -> None:
+        """Write that it runs again."""
+        values = {"state": RunState.RUNNING.value, "heard_at": at, "ended_at": None}
+        self._connection.execute(update(runs).where(runs.c.run == run).values(values))
+
+    def find(self, run: str) -> RunRecord | None:
+        """Return the row of a run."""
+        row = self._connection.execute(select(runs).where(runs.c.run == run)).mappings().one_or_none()
+        return _record(row) if row is not None else None
+
+    def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
+        """Return the newest rows."""
+        query = select(runs).where(runs.c.kind.in_([kind.value for kind in kinds]))
+        query = query.order_by(runs.c.began_at.desc(), runs.c.run.desc()).limit(limit)
+        return [_record(row) for row in self._connection.execute(query).mappings()]
+
+    def mark_undone(self, run: str) -> None:
+        """Write the state."""
+        self._connection.execute(update(runs).where(runs.c.run == run).values(state=RunState.UNDONE.value))
+
+    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+        """Insert the session, unless it is there."""
+        row = {"run": run, "session_id": session_id, "reason": reason, "set_aside_at": at}
+        self._connection.execute(insert(self._connection, set_asides).on_conflict_do_nothing(), row)
+
+    def set_aside_by(self, run: str) -> Mapping[str, str]:
+        """Return the rows of a run."""
+        query = select(set_asides.c.session_id, set_asides.c.reason).where(set_asides.c.run == run)
+        return dict(tuple(row) for row in self._connection.execute(query))
+
+    def end(self, run: str, state: RunState, *, at: datetime) -> None:
+        """Write how it ended, and when."""
+        self._connection.execute(update(runs).where(runs.c.run == run).values(state=state.value, ended_at=at))
+
+
+def _record(row: RowMapping) -> RunRecord:
+    return RunRecord(
+        run=row["run"],
+        kind=RunKind(row["kind"]),
+        state=RunState(row["state"]),
+        began_at=row["began_at"],
+        heard_at=row["heard_at"],
+        ended_at=row["ended_at"],
+        counts=json.loads(row["counts"] or "{}"),
+        settings=json.loads(row["settings"] or "{}"),
+        position=row["position"] or "",
+    )
