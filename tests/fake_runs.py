@@ -55,7 +55,7 @@ class InMemoryOpenSessions:
             name
             for name, session in sorted(self.memory.sessions.items())
             if not session.is_sealed
-            and (run, name) not in self.memory.set_aside
+            and (run, name) not in self.memory.quarantined
             and self._is_of(case, name, session, run, stale_before)
         ]
 
@@ -182,25 +182,27 @@ class InMemoryRuns:
         self.memory.runs[run] = RunState.RUNNING
         self.memory.heard[run] = at
         self.memory.records[run] = RunRecord(
-            run=run, kind=kind, state=RunState.RUNNING, began_at=at, heard_at=at, settings=dict(settings or {})
+            run=run, kind=kind, state=RunState.RUNNING, began_at=at, heartbeat_at=at, settings=dict(settings or {})
         )
 
-    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
+    def record_progress(
+        self, run: str, counts: Mapping[str, int] | None, *, at: datetime, checkpoint: str | None = None
+    ) -> None:
         held = self.memory.records[run]
         counts = held.counts if counts is None else counts
         self.memory.counts[run] = counts
         self.memory.heard[run] = at
-        place = held.position if position is None else position
-        self.memory.records[run] = replace(held, counts=dict(counts), heard_at=at, position=place)
+        place = held.checkpoint if checkpoint is None else checkpoint
+        self.memory.records[run] = replace(held, counts=dict(counts), heartbeat_at=at, checkpoint=place)
 
-    def remember(self, run: str, settings: Mapping[str, str]) -> None:
+    def add_settings(self, run: str, settings: Mapping[str, str]) -> None:
         held = self.memory.records[run]
         self.memory.records[run] = replace(held, settings={**held.settings, **settings})
 
     def resume(self, run: str, *, at: datetime) -> None:
         self.memory.runs[run] = RunState.RUNNING
         held = self.memory.records[run]
-        self.memory.records[run] = replace(held, state=RunState.RUNNING, heard_at=at, ended_at=None)
+        self.memory.records[run] = replace(held, state=RunState.RUNNING, heartbeat_at=at, ended_at=None)
 
     def find(self, run: str) -> RunRecord | None:
         return self.memory.records.get(run)
@@ -213,11 +215,11 @@ class InMemoryRuns:
         self.memory.runs[run] = RunState.UNDONE
         self.memory.records[run] = replace(self.memory.records[run], state=RunState.UNDONE)
 
-    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
-        self.memory.set_aside.setdefault((run, session_id), reason)
+    def quarantine(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+        self.memory.quarantined.setdefault((run, session_id), reason)
 
-    def set_aside_by(self, run: str) -> Mapping[str, str]:
-        return {session: reason for (by, session), reason in self.memory.set_aside.items() if by == run}
+    def quarantined_by(self, run: str) -> Mapping[str, str]:
+        return {session: reason for (by, session), reason in self.memory.quarantined.items() if by == run}
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:
         self.memory.runs[run] = state

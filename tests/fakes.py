@@ -272,7 +272,7 @@ class InMemoryDeadLetters:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         before = len(self.memory.letters)
         for letter in letters:
             held = self.memory.letters.get(letter.identity, letter)
@@ -291,7 +291,7 @@ class InMemoryDeadLetters:
         return [self._kept(name) for name in sorted(self.memory.letters) if name.startswith(beginning)][:2]
 
     def _kept(self, identity: str) -> StoredDeadLetter:
-        return StoredDeadLetter(letter=self.memory.letters[identity], run="run", kept_at=NOON)
+        return StoredDeadLetter(letter=self.memory.letters[identity], run="run", stored_at=NOON)
 
 
 class InMemoryEventLines:
@@ -317,7 +317,7 @@ class InMemoryBookmarks:
     def marks_of(self, head: str) -> Sequence[Mark]:
         return sorted(self.memory.marks.get(head, ()), key=lambda mark: (mark.offset, mark.digest))
 
-    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
+    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
         self.memory.marks.setdefault(head, set()).add(mark)
 
 

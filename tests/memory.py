@@ -62,7 +62,7 @@ class Memory:
     documents: list[Document] = field(default_factory=list)
     corrections: list[Correction] = field(default_factory=list)
     records: dict[str, RunRecord] = field(default_factory=dict)
-    set_aside: dict[tuple[str, str], str] = field(default_factory=dict)
+    quarantined: dict[tuple[str, str], str] = field(default_factory=dict)
     sealed_by: dict[str, str] = field(default_factory=dict)
     found_by: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     session_documents: dict[str, str] = field(default_factory=dict)

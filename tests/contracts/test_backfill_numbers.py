@@ -124,7 +124,7 @@ def numbers(report: BackfillReport) -> dict[str, Any]:
         "open": dict(report.left_open),
         "found": report.found,
         "lost": report.lost,
-        "set_aside": dict(report.set_aside),
+        "quarantined": dict(report.quarantined),
     }
 
 
@@ -179,7 +179,7 @@ def test_every_number_of_a_run_is_that_of_its_rows_and_of_its_forecast(make: Mak
         assert {method.value: n for method, n in report.sealed.items()} == sealed
         assert {gap.value: n for gap, n in report.left_open.items()} == left_open
         assert report.judged == len(sessions) == sealed.total() + left_open.total()
-        assert (report.found, report.lost, report.set_aside) == (len(found), 0, {})
+        assert (report.found, report.lost, report.quarantined) == (len(found), 0, {})
         assert_each_is_as_read_anew(container, rows)
         container.database().close()
 

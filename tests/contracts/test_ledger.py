@@ -14,7 +14,7 @@ LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Re
 
 def keep(database: Database, *letters: DeadLetter) -> int:
     with database.transaction() as stores:
-        return stores.dead_letters.keep(letters, run="run", kept_at=NOON)
+        return stores.dead_letters.keep(letters, run="run", stored_at=NOON)
 
 
 def test_a_letter_is_kept_once(database: Database) -> None:
@@ -39,7 +39,7 @@ def test_marks_come_back_by_offset_and_are_never_removed(database: Database) -> 
     marks = [Mark(2**40, "aa"), Mark(5, "bb"), Mark(5, "aa")]
     with database.transaction() as stores:
         for mark in [*marks, *marks]:
-            stores.bookmarks.put("head", mark, source="cowrie.json", run="run", put_at=NOON)
+            stores.bookmarks.put("head", mark, source="cowrie.json", run="run", stored_at=NOON)
 
         assert stores.bookmarks.marks_of("head") == [Mark(5, "aa"), Mark(5, "bb"), Mark(2**40, "aa")]
         assert list(stores.bookmarks.marks_of("another")) == []
@@ -49,7 +49,7 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
     """So that it can be looked up."""
     with database.transaction() as stores:
         stores.runs.begin("run", RunKind.LOAD, at=NOON)
-        stores.runs.note("run", {"events": 3}, at=NOON)
+        stores.runs.record_progress("run", {"events": 3}, at=NOON)
         stores.runs.end("run", RunState.DONE, at=NOON)
 
 
@@ -62,7 +62,7 @@ def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) 
         )
     ]
     with database.transaction() as stores:
-        stores.dead_letters.keep(letters, run="run", kept_at=NOON)
+        stores.dead_letters.keep(letters, run="run", stored_at=NOON)
 
     with database.transaction() as stores:
         office = stores.dead_letters
@@ -70,29 +70,29 @@ def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) 
         assert [kept.letter for kept in office.page(after="a2", limit=9)] == letters[2:3]
         assert [k.letter.identity for k in office.page(after="", limit=9, reason=Reason.NO_TIME)] == ["a2"]
         assert [kept.letter.identity for kept in office.find("a")] == ["a1", "a2"]
-        assert [(k.letter.identity, k.run, k.kept_at) for k in office.find("%")] == [("%", "run", NOON)]
+        assert [(k.letter.identity, k.run, k.stored_at) for k in office.find("%")] == [("%", "run", NOON)]
         assert office.find("b") == []
 
 
 def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> None:
-    """With its settings, its place, what it did, and what it set aside."""
+    """With its settings, its checkpoint, its counts, and its quarantined sessions."""
     with database.transaction() as stores:
         stores.runs.begin("one", RunKind.BACKFILL, at=NOON, settings={"a": "1"})
         stores.runs.begin("two", RunKind.LOAD, at=NOON + DAY)
-        stores.runs.note("one", {"sealed": 3}, at=NOON + DAY, position="here")
-        stores.runs.note("one", {"sealed": 4}, at=NOON + DAY)
-        stores.runs.remember("one", {"b": "2"})
-        stores.runs.set_aside("one", "s", "refused", at=NOON)
-        stores.runs.set_aside("one", "s", "again", at=NOON)
+        stores.runs.record_progress("one", {"sealed": 3}, at=NOON + DAY, checkpoint="here")
+        stores.runs.record_progress("one", {"sealed": 4}, at=NOON + DAY)
+        stores.runs.add_settings("one", {"b": "2"})
+        stores.runs.quarantine("one", "s", "refused", at=NOON)
+        stores.runs.quarantine("one", "s", "again", at=NOON)
         stores.runs.end("one", RunState.INTERRUPTED, at=NOON + DAY)
 
     with database.transaction() as stores:
         found = stores.runs.find("one")
         assert found is not None
         assert (found.kind, found.state, found.ended_at) == (RunKind.BACKFILL, RunState.INTERRUPTED, NOON + DAY)
-        assert (found.counts, found.settings, found.position) == ({"sealed": 4}, {"a": "1", "b": "2"}, "here")
-        assert stores.runs.set_aside_by("one") == {"s": "refused"}
-        assert stores.runs.set_aside_by("two") == {}
+        assert (found.counts, found.settings, found.checkpoint) == ({"sealed": 4}, {"a": "1", "b": "2"}, "here")
+        assert stores.runs.quarantined_by("one") == {"s": "refused"}
+        assert stores.runs.quarantined_by("two") == {}
         assert [record.run for record in stores.runs.latest(limit=9)] == ["two", "one"]
         assert [record.run for record in stores.runs.latest(limit=9, kinds=[RunKind.BACKFILL])] == ["one"]
         assert stores.runs.find("three") is None

@@ -186,7 +186,7 @@ def test_each_open_session_belongs_to_its_cases(database: Database) -> None:
             unjudged = SessionAggregate.sighted(name, HOME.text, NOON).summary()
             stores.sessions.save([unjudged], run="load", saved_at=NOON)
         stores.runs.begin("me", RunKind.BACKFILL, at=NOON)
-        stores.runs.set_aside("me", "n2", "refused", at=NOON)
+        stores.runs.quarantine("me", "n2", "refused", at=NOON)
 
     assert page(database, OpenCase.NEVER_JUDGED) == ["n1"]
     assert page(database, OpenCase.NEVER_JUDGED, run="other") == ["n1", "n2"]

@@ -118,7 +118,7 @@ def test_the_forecast_is_what_the_run_then_does(theirs: Adopted, run: Run) -> No
 
     done = json.loads(run("backfill", "--format", "json")[1])
 
-    for what in ("judged", "sealed", "open", "found", "lost", "set_aside"):
+    for what in ("judged", "sealed", "open", "found", "lost", "quarantined"):
         assert forecast[what] == done[what]
     assert len(forecast["samples"]) >= 4
 
@@ -208,7 +208,7 @@ def test_a_row_that_the_database_refuses_is_set_aside(theirs: Adopted, run: Run)
 
     assert code == 1
     assert f"{len(FOUND) - 1} received a snapshot" in out
-    assert err.startswith("Set aside top: the database")
+    assert err.startswith("Quarantined top: the database")
     assert "odd" in err
     assert run("backfill")[0] == 1, "it is tried again"
 

@@ -107,7 +107,7 @@ def test_nothing_but_five_columns_changes_and_everything_is_given_back(database:
 
     assert (code, err) == (0, "")
     done = json.loads(out)
-    for what in ("judged", "sealed", "open", "found", "lost", "set_aside"):
+    for what in ("judged", "sealed", "open", "found", "lost", "quarantined"):
         assert forecast[what] == done[what], what
     after = theirs.but_for_ours()
     added = {row["ip_address"] for row in database.rows("ip_inventory")} - listed

@@ -207,11 +207,11 @@ def counted(rows: Mapping[tuple[str, Any], Mapping[str, Any]]) -> dict[str, list
 
 
 VOLATILE = {"run", "snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "learned_at"}
-VOLATILE |= {"gap_run", "heard_at", "registered_at", "began_at", "ended_at", "put_at", "kept_at", "digest", "settings"}
+VOLATILE |= {"gap_run", "heartbeat_at", "registered_at", "began_at", "ended_at", "stored_at", "digest", "settings"}
 VOLATILE |= {"writer"}  # the connection that sealed
 EMPTY_AFTER_A_SMALL_LOAD = {
     *("snapshot_corrections", "snapshot_prunings", "snapshot_put_backs"),
-    *("adoptions", "inventory_placeholders", "session_fingerprints", "set_asides"),
+    *("adoptions", "inventory_placeholders", "session_fingerprints", "quarantined_sessions"),
 }
 
 

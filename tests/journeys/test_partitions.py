@@ -14,7 +14,7 @@ from tests.journeys.test_processes import rows
 KNOWN_EVERYWHERE = {"known_addresses", "known_networks", "ip_observations", "fact_sources"}
 """Tables of which each server of a distributed database would hold a copy."""
 
-BY_SESSION = {"session_summaries", "session_fingerprints", "event_lines", "set_asides", "snapshot_put_backs"}
+BY_SESSION = {"session_summaries", "session_fingerprints", "event_lines", "quarantined_sessions", "snapshot_put_backs"}
 """Tables that would be distributed by the session's name."""
 
 

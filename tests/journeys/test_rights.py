@@ -65,7 +65,7 @@ def test_who_may_not_is_told_so_and_changes_nothing(url: str, run: Run) -> None:
 
 
 def test_a_missing_right_ends_a_batch_job_with_one_sentence(url: str, run: Run) -> None:
-    """Not with one refusal for each session, and nothing is set aside."""
+    """Not with one refusal for each session, and nothing is quarantined."""
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(
             text(
@@ -90,6 +90,6 @@ def test_a_missing_right_ends_a_batch_job_with_one_sentence(url: str, run: Run) 
         assert (code, err.count("\n")) == (1, 1), err
         assert err.startswith("Error: the database ")
     with create_engine(url, poolclass=NullPool).connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM set_asides")).scalar_one() == 0
+        assert connection.execute(text("SELECT count(*) FROM quarantined_sessions")).scalar_one() == 0
         running = connection.execute(text("SELECT kind, began_at FROM runs WHERE state = 'running'"))
         assert not running.all()

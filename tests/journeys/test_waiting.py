@@ -42,7 +42,7 @@ def hold(url: str, how: str) -> Release:
 def use(database: SqlDatabase) -> None:
     """Write as a load does: a row of a run."""
     with database.transaction() as stores:
-        stores.connection.exec_driver_sql("UPDATE runs SET position = 'x'")
+        stores.connection.exec_driver_sql("UPDATE runs SET checkpoint = 'x'")
         stores.connection.exec_driver_sql("UPDATE session_summaries SET duration_ms = 1")
 
 

@@ -17,12 +17,12 @@ def unfinished(stores: Stores) -> Sequence[RunRecord]:
 
 def counted_until(record: RunRecord) -> str:
     """Return up to which address a backfill counted in the inventory the sessions whose address it found."""
-    return left_at(record.position, COUNTING)
+    return left_at(record.checkpoint, COUNTING)
 
 
-def left_at(position: str, stage: str) -> str:
-    """Return the place behind which a stage goes on from a position; "" if it is another's."""
-    left = json.loads(position) if position else {}
+def left_at(checkpoint: str, stage: str) -> str:
+    """Return the place behind which a stage goes on from a checkpoint; "" if it is another's."""
+    left = json.loads(checkpoint) if checkpoint else {}
     return str(left["after"]) if left.get("stage") == stage else ""
 
 

@@ -30,7 +30,7 @@ def begin_run(
     """Begin a run, and end those of its kind that had no heartbeat for long."""
     for record in stores.runs.latest(limit=LATEST, kinds=[kind]):
         if record.state_at(at) is not record.state:
-            stores.runs.end(record.run, record.state_at(at), at=record.heard_at)
+            stores.runs.end(record.run, record.state_at(at), at=record.heartbeat_at)
     stores.runs.begin(run, kind, at=at, settings=settings)
 
 
@@ -38,5 +38,5 @@ def begin_load(stores: Stores, run: str, presence: ProcessLiveness, *, at: datet
     """Begin a load, and end those whose processes are gone."""
     for record in stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD]):
         if record.state is RunState.RUNNING and presence.is_gone(record.settings.get("process", "")):
-            stores.runs.end(record.run, RunState.FAILED, at=record.heard_at)
+            stores.runs.end(record.run, RunState.FAILED, at=record.heartbeat_at)
     begin_run(stores, run, RunKind.LOAD, at=at, settings={"process": presence.name})

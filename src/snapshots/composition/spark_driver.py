@@ -105,7 +105,7 @@ def _backfill_database(job: SparkBackfill, settings: Settings) -> Mapping[str, i
         "judged": report.judged,
         **sealed,
         **{f"open:{gap.value}": count for gap, count in report.left_open.items()},
-        "set aside": len(report.set_aside),
+        "quarantined": len(report.quarantined),
     }
 
 
@@ -115,7 +115,7 @@ def _load_into_database(job: SparkLoad, settings: Settings) -> LoadReport:
 
     def keep(run: str, letters: Collection[DeadLetter]) -> int:
         with database.transaction() as stores:
-            return stores.dead_letters.keep(letters, run=run, kept_at=clock.now())
+            return stores.dead_letters.keep(letters, run=run, stored_at=clock.now())
 
     try:
         with database.transaction():

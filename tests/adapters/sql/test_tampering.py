@@ -58,8 +58,8 @@ def store(database: SqlDatabase) -> None:
         stores.sessions.save(found, run="r", saved_at=NOON)
         stores.runs.begin("p", RunKind.PRUNE, at=NOON)
         pruned = stores.audit.prune(NOON - DAY, run="p", made_at=NOON)
-        stores.runs.remember("p", {"before": (NOON - DAY).isoformat()})
-        stores.runs.note("p", {"sessions": pruned.sessions, "events": pruned.events}, at=NOON)
+        stores.runs.add_settings("p", {"before": (NOON - DAY).isoformat()})
+        stores.runs.record_progress("p", {"sessions": pruned.sessions, "events": pruned.events}, at=NOON)
         corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
         stores.audit.correct("s0", corrected, reason="wrong", run="c", made_at=NOON + DAY)
 

@@ -1,5 +1,6 @@
 """The tables, from version to version, with rows in them."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from snapshots.adapters.sql.adopt.part_database import rows_in
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
+from snapshots.app.ports.log_source import Mark, Reason
+from snapshots.app.ports.logs import DeadLetter
+from snapshots.app.ports.runs import RunKind
 from snapshots.app.ports.sessions import OpenCase
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
@@ -21,6 +25,7 @@ from snapshots.domain.snapshot.gap import Gap
 from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
 BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS, BEFORE_LEARNING_SEQUENCE = "0007", "0009", "0011"
+BEFORE_STANDARD_NAMES = "0015"
 VERSIONS = [script.revision for script in ScriptDirectory(str(versions.MIGRATIONS)).walk_revisions()][::-1]
 
 
@@ -135,6 +140,36 @@ def test_what_a_clock_ahead_of_time_hid_is_judged_again_after_the_migration(data
     with database.engine.connect() as connection:
         checked_at, updated_at = connection.execute(row.where(session_summaries.c.session_id == "open")).one()
     assert checked_at == updated_at
+
+
+def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlDatabase) -> None:
+    """Heartbeat, checkpoint, quarantined sessions, bookmarks and dead letters keep their values in both directions."""
+    letter = DeadLetter(identity="1", source="log", offset=0, reason=Reason.NOT_JSON, payload=b"x")
+    database.migrate()
+    with database.transaction() as stores:
+        stores.runs.begin("run", RunKind.BACKFILL, at=NOON)
+        stores.runs.record_progress("run", {"judged": 2, "quarantined": 1}, at=NOON + DAY, checkpoint="here")
+        stores.runs.quarantine("run", "s", "refused", at=NOON)
+        stores.bookmarks.put("head", Mark(1, "digest"), source="log", run="run", stored_at=NOON)
+        stores.dead_letters.keep([letter], run="run", stored_at=NOON)
+    with database.view() as stores:
+        before = stores.runs.find("run"), stores.runs.quarantined_by("run"), stores.dead_letters.find("1")
+
+    database.migrate(BEFORE_STANDARD_NAMES)
+
+    with database.engine.connect() as connection:
+        counts, position = connection.exec_driver_sql("SELECT counts, position FROM runs").one()
+        assert (json.loads(counts), position) == ({"judged": 2, "set_aside": 1}, "here")
+        assert connection.exec_driver_sql("SELECT session_id FROM set_asides").scalars().all() == ["s"]
+        assert connection.exec_driver_sql("SELECT heard_at FROM runs").scalar() is not None
+    database.migrate()
+    with database.view() as stores:
+        assert before == (
+            stores.runs.find("run"),
+            stores.runs.quarantined_by("run"),
+            stores.dead_letters.find("1"),
+        )
+        assert stores.bookmarks.marks_of("head") == [Mark(1, "digest")]
 
 
 def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:

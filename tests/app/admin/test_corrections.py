@@ -67,7 +67,7 @@ def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "state", "is_counted"),
+    ("checkpoint", "state", "is_counted"),
     [
         ("", RunState.INTERRUPTED, False),
         ('{"stage": "never_judged", "after": "@(1,1)"}', RunState.RUNNING, False),
@@ -76,13 +76,13 @@ def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
     ],
 )
 def test_a_pruning_leaves_to_a_backfill_what_that_will_still_count(
-    database: InMemoryDatabase, position: str, state: RunState, *, is_counted: bool
+    database: InMemoryDatabase, checkpoint: str, state: RunState, *, is_counted: bool
 ) -> None:
     """Which is what it found of the addresses behind its place, as long as it did not come to its end."""
     with database.transaction() as stores:
         stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
         stores.runs.begin("back", RunKind.BACKFILL, at=NOON)
-        stores.runs.note("back", None, at=NOON, position=position)
+        stores.runs.record_progress("back", None, at=NOON, checkpoint=checkpoint)
         stores.runs.end("back", state, at=NOON)
     database.memory.found_by["o"] = ("back", None)
 

@@ -98,11 +98,11 @@ def steering(
     )
 
 
-def begun(database: InMemoryDatabase, *stages: Stage, throttle: Throttle | None = None, position: str = "") -> Work:
+def begun(database: InMemoryDatabase, *stages: Stage, throttle: Throttle | None = None, checkpoint: str = "") -> Work:
     with database.transaction() as stores:
         if stores.runs.find("r") is None:
             stores.runs.begin("r", RunKind.BACKFILL, at=NOON)
-    return Work(run="r", stages=stages, throttle=throttle or Throttle(batch_size=10), position=position)
+    return Work(run="r", stages=stages, throttle=throttle or Throttle(batch_size=10), checkpoint=checkpoint)
 
 
 def never() -> bool:
@@ -148,7 +148,7 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
     def step(stores: Stores, after: str, limit: int) -> Step:
         record = stores.runs.find("r")
         assert record is not None
-        heard.append(record.heard_at)
+        heard.append(record.heartbeat_at)
         return numbers.step(stores, after, limit)
 
     with database.transaction() as stores:
@@ -168,7 +168,7 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
     )
 
     record = database.memory.records["r"]
-    again = begun(database, one.stage("one"), two.stage("two"), position=record.position)
+    again = begun(database, one.stage("one"), two.stage("two"), checkpoint=record.checkpoint)
     assert steering(database).drive(again, RecordedProgress(), never)
 
     assert is_done == (batches >= 7)
@@ -184,8 +184,8 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
     steering(database).drive(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
     done_before, first.done = first.done, []
 
-    position, told = database.memory.records["r"].position, RecordedProgress()
-    assert steering(database).drive(begun(database, *stages, position=position), told, never)
+    checkpoint, told = database.memory.records["r"].checkpoint, RecordedProgress()
+    assert steering(database).drive(begun(database, *stages, checkpoint=checkpoint), told, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
     is_past = len(one.done) == 25 and told.stages[0][0] == "two"
@@ -195,14 +195,14 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
 
 
 def test_work_that_is_done_is_not_done_again() -> None:
-    """Its position is behind everything."""
+    """Its checkpoint is after everything."""
     database, one = InMemoryDatabase(), Numbers(5)
     steering(database).drive(begun(database, one.stage()), RecordedProgress(), never)
 
-    position = json.loads(database.memory.records["r"].position)
+    checkpoint = json.loads(database.memory.records["r"].checkpoint)
 
-    assert position["stage"] == "numbers"
-    assert position["after"] > "\uffff"
+    assert checkpoint["stage"] == "numbers"
+    assert checkpoint["after"] > "\uffff"
 
 
 @pytest.mark.parametrize("refused", [frozenset({0}), frozenset({7, 8, 22}), frozenset({24}), frozenset(range(25))])
@@ -214,25 +214,25 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refus
     assert steering(database).drive(work, RecordedProgress(), never)
 
     assert numbers.done == [n for n in range(25) if n not in refused]
-    assert work.set_aside == {f"s{n}": "a check failed" for n in sorted(refused)}
-    assert database.memory.set_aside == {("r", f"s{n}"): "a check failed" for n in refused}
-    assert work.counts["set_aside"] == len(refused)
+    assert work.quarantined == {f"s{n}": "a check failed" for n in sorted(refused)}
+    assert database.memory.quarantined == {("r", f"s{n}"): "a check failed" for n in refused}
+    assert work.counts["quarantined"] == len(refused)
 
 
 def test_a_rehearsal_stores_nothing() -> None:
-    """Neither the run nor what it set aside."""
+    """Neither the run nor its quarantined sessions."""
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
     work = Work(run="r", stages=[numbers.stage()], throttle=Throttle(), is_dry_run=True)
 
     assert steering(database).drive(work, RecordedProgress(), never)
 
-    assert work.counts == {"done": 4, "set_aside": 1}
+    assert work.counts == {"done": 4, "quarantined": 1}
     assert not database.memory.records
-    assert not database.memory.set_aside
+    assert not database.memory.quarantined
 
 
 def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
-    """There is no row to set aside."""
+    """There is no row to quarantine."""
 
     def fail(*_: object) -> Step:
         raise StoreUnavailable("gone")
@@ -246,7 +246,7 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
 
 
 def test_work_ends_at_once_where_every_batch_would_fail() -> None:
-    """A right is missing or the disk is full: no smaller batch is tried, and no session set aside."""
+    """A right is missing or the disk is full: no smaller batch is tried, and no session is quarantined."""
     numbers, tries = Numbers(5), list[int]()
 
     def fail(_stores: Stores, _after: str, limit: int) -> Step:
@@ -259,7 +259,7 @@ def test_work_ends_at_once_where_every_batch_would_fail() -> None:
         steering(InMemoryDatabase()).drive(replace(work, is_dry_run=True), RecordedProgress(), never)
 
     assert len(tries) == 1
-    assert not work.set_aside
+    assert not work.quarantined
 
 
 class InTheWay(InMemoryDatabase):
@@ -288,7 +288,7 @@ class InTheWay(InMemoryDatabase):
 def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
     error: type[StoreUnavailable], times: int, *, is_done: bool
 ) -> None:
-    """And if it never ends, the work says so; nobody is set aside because the server was away."""
+    """And if it never ends, the work says so; no session is quarantined because the server was away."""
     database, slept = InTheWay(0), Slept()
     database.error = error
     work = begun(database, Numbers(5).stage())
@@ -300,7 +300,7 @@ def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
     else:
         with pytest.raises(error):
             steering(database, slept=slept).drive(work, RecordedProgress(), never)
-    assert not work.set_aside
+    assert not work.quarantined
 
 
 def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:

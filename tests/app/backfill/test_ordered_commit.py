@@ -42,11 +42,11 @@ def turns(
     return OrderedCommit(work, "letters", do, executor=executor, database=database, clock=FixedClock())
 
 
-def position(database: InMemoryDatabase) -> str:
+def checkpoint(database: InMemoryDatabase) -> str:
     with database.view() as stores:
         record = stores.runs.find("r")
     assert record is not None
-    return record.position
+    return record.checkpoint
 
 
 @pytest.mark.parametrize(("last", "place"), [("d", "d"), ("", END)])
@@ -59,7 +59,7 @@ def test_a_turn_is_stored_when_the_one_before_it_is(
     taken.begin("b")
 
     assert taken.end("b") == last
-    assert json.loads(position(database)) == {"stage": "letters", "after": place}
+    assert json.loads(checkpoint(database)) == {"stage": "letters", "after": place}
 
 
 def test_a_turn_that_is_given_up_leaves_nothing(database: InMemoryDatabase, executor: ThreadPoolExecutor) -> None:
@@ -69,7 +69,7 @@ def test_a_turn_that_is_given_up_leaves_nothing(database: InMemoryDatabase, exec
     taken.begin("b")
     taken.give_up()
 
-    assert position(database) == ""
+    assert checkpoint(database) == ""
     assert taken.end("b") == "b"
 
 
@@ -84,7 +84,7 @@ def test_a_turn_does_not_wait_for_ever_for_the_one_before_it(
     executor.submit(str).result()  # behind the turn, in the same thread
 
     assert taken.end("b") == "b"
-    assert position(database) == ""
+    assert checkpoint(database) == ""
 
 
 def test_a_run_that_somebody_else_carries_on_is_left_to_them(
@@ -96,4 +96,4 @@ def test_a_run_that_somebody_else_carries_on_is_left_to_them(
     taken.begin("b")
 
     assert taken.end("b") == "b"
-    assert position(database) == ""
+    assert checkpoint(database) == ""

@@ -491,7 +491,7 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
 
     report = improve(world)
 
-    assert (report.improved, report.set_aside) == ({"more facts": 1}, {"s1": "odd"})
+    assert (report.improved, report.quarantined) == ({"more facts": 1}, {"s1": "odd"})
 
 
 def judged_beside(world: World, run: str) -> list[Mapping[str, int]]:

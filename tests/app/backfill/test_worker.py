@@ -552,7 +552,7 @@ def test_a_run_that_is_taken_over_is_left_by_both(
         (record,) = stores.runs.latest(limit=1)
         assert record.state is RunState.RUNNING
         stores.runs.end(record.run, RunState.INTERRUPTED, at=NOON)
-        stores.runs.remember(record.run, {"rules": container.backfill()._rules()})
+        stores.runs.add_settings(record.run, {"rules": container.backfill()._rules()})
 
     report = other.backfill().resume(record.run, NoProgress())
     other.database().close()

@@ -36,7 +36,7 @@ def database() -> InMemoryDatabase:
                 for n, (name, payload) in enumerate(LETTERS.items())
             ],
             run="run",
-            kept_at=NOON,
+            stored_at=NOON,
         )
     return made
 
@@ -97,7 +97,7 @@ def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events
     database = InMemoryDatabase()
     letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
     with database.transaction() as stores:
-        stores.dead_letters.keep([letter], run="run", kept_at=NOON)
+        stores.dead_letters.keep([letter], run="run", stored_at=NOON)
 
     report = office(database).replay(dry_run=False)
 

@@ -154,10 +154,10 @@ class Work:
         owner: Who carries it on; a run that somebody else took over, or that was ended, is left to them.
         stages: Its parts, in order.
         throttle: How fast.
-        position: Where it was left.
+        checkpoint: Where it was left.
         counts: What it did so far.
         is_dry_run: Whether nothing is stored.
-        set_aside: Sessions that it went on without, each with the reason.
+        quarantined: Sessions that the database refused, each with the reason.
         counting: Is held by the thread that writes counts, until they are stored.
         is_helped: Whether another thread works beside.
         done_beside: How many that thread did of which no observer was told.
@@ -166,10 +166,10 @@ class Work:
     run: str
     stages: Sequence[Stage]
     throttle: Throttle
-    position: str = ""
+    checkpoint: str = ""
     counts: Counter[str] = field(default_factory=Counter)
     is_dry_run: bool = False
-    set_aside: dict[str, str] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
     owner: str = ""
     counting: Lock = field(default_factory=Lock)
     is_helped: bool = False
@@ -211,17 +211,17 @@ class BatchRunner:
 
     def drive(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """
-        Do the work from its position on.
+        Do the work from its checkpoint on.
 
         Returns:
-            Whether it came to its end; else it was stopped, and can be resumed from its new position.
+            Whether it came to its end; else it was stopped, and can be resumed from its new checkpoint.
 
         Raises:
             RunTaken: Somebody else carries the run on, or ended it.
             StoreUnavailable: The database failed as a whole; whole batches are stored.
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
-        begun = json.loads(work.position) if work.position else {"stage": work.stages[0].name, "after": ""}
+        begun = json.loads(work.checkpoint) if work.checkpoint else {"stage": work.stages[0].name, "after": ""}
         names = [stage.name for stage in work.stages]
         for stage in work.stages[names.index(begun["stage"]) :]:
             after = begun["after"] if stage.name == begun["stage"] else ""
@@ -314,12 +314,15 @@ class BatchRunner:
                     raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
                 if not work.is_dry_run and not work.is_helped:
                     # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
-                    stores.runs.note(work.run, None, at=self._runtime.now())
+                    stores.runs.record_progress(work.run, None, at=self._runtime.now())
                 step = stage.step(stores, after, limit)
                 until_committed.enter_context(work.counting)
                 if not work.is_dry_run:
-                    counts, position = work.counts + Counter(step.counts), position_behind(work, stage.name, step.last)
-                    stores.runs.note(work.run, counts, at=self._runtime.now(), position=position)
+                    counts, checkpoint = (
+                        work.counts + Counter(step.counts),
+                        checkpoint_after(work, stage.name, step.last),
+                    )
+                    stores.runs.record_progress(work.run, counts, at=self._runtime.now(), checkpoint=checkpoint)
             work.counts.update(step.counts)
         return step
 
@@ -334,12 +337,12 @@ class BatchRunner:
             if refused is None:
                 raise StoreUnavailable(reason)
             until_committed.enter_context(work.counting)
-            work.counts["set_aside"] += 1
-            work.set_aside[refused.session_id] = reason
+            work.counts["quarantined"] += 1
+            work.quarantined[refused.session_id] = reason
             if not work.is_dry_run:
-                stores.runs.set_aside(work.run, refused.session_id, reason, at=now)
-                position = position_behind(work, stage.name, refused.place)
-                stores.runs.note(work.run, work.counts, at=now, position=position)
+                stores.runs.quarantine(work.run, refused.session_id, reason, at=now)
+                checkpoint = checkpoint_after(work, stage.name, refused.place)
+                stores.runs.record_progress(work.run, work.counts, at=now, checkpoint=checkpoint)
         return refused.place
 
     def _is_well(self, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
@@ -356,9 +359,9 @@ class BatchRunner:
         return True
 
 
-def position_behind(work: Work, stage: str, last: str) -> str | None:
+def checkpoint_after(work: Work, stage: str, last: str) -> str | None:
     """
-    Return the position of work behind a batch; behind the last one of a stage it is the beginning of the next.
+    Return the checkpoint of work after a batch; after the last one of a stage it is the start of the next.
 
     Args:
         work: The work.

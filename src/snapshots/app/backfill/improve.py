@@ -29,14 +29,14 @@ class ImproveReport:
         is_done: Whether it came to its end.
         looked_at: Sealed sessions that were looked at.
         improved: Those that hold a better snapshot now, by what it was: "inferred to asof", "more facts".
-        set_aside: Those that the database refused, each with its reason.
+        quarantined: Sessions that the database refused, each with the reason.
     """
 
     run: str
     is_done: bool
     looked_at: int = 0
     improved: dict[str, int] = field(default_factory=dict)
-    set_aside: dict[str, str] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
 
 
 class ImproveSnapshots:
@@ -106,13 +106,13 @@ class ImproveSnapshots:
         if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
             self._steering.retried(partial(self._end, work.run, state), observer)
-        improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "set_aside"}}
+        improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "quarantined"}}
         return ImproveReport(
             run=work.run,
             is_done=is_done,
             looked_at=work.counts["looked_at"],
             improved=improved,
-            set_aside=work.set_aside,
+            quarantined=work.quarantined,
         )
 
     def _begin(self, run: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from threading import Event
 
-from snapshots.app.backfill.batch_runner import Work, position_behind
+from snapshots.app.backfill.batch_runner import Work, checkpoint_after
 from snapshots.app.errors import StoreBusy
 from snapshots.app.ports.database import Database, Stores, WriteLock
 from snapshots.app.ports.runtime import Clock
@@ -98,6 +98,6 @@ class OrderedCommit:
                 raise StoreBusy("the batch before is not done yet")
             if self._is_left:
                 raise _PredecessorRolledBack
-            position = position_behind(self._work, self._stage, last)
-            stores.runs.note(self._work.run, None, at=self._clock.now(), position=position)
+            checkpoint = checkpoint_after(self._work, self._stage, last)
+            stores.runs.record_progress(self._work.run, None, at=self._clock.now(), checkpoint=checkpoint)
         return last

@@ -46,7 +46,7 @@ class BackfillReport:
         left_open: Those that did not, by the reason.
         found: Those whose address was found elsewhere than in their row.
         lost: Those that somebody else sealed or changed in between; they count among the judged only.
-        set_aside: Those that the database refused, each with its reason.
+        quarantined: Sessions that the database refused, each with the reason.
         samples: Some of the judged, of every verdict.
         seconds: How long it took.
         written_bytes: How many bytes the database writes to its log for each session, as far as it can tell.
@@ -59,7 +59,7 @@ class BackfillReport:
     left_open: Mapping[Gap, int] = field(default_factory=dict)
     found: int = 0
     lost: int = 0
-    set_aside: Mapping[str, str] = field(default_factory=dict)
+    quarantined: Mapping[str, str] = field(default_factory=dict)
     samples: Sequence[Judged] = ()
     seconds: float = 0.0
     written_bytes: float | None = None
@@ -136,7 +136,7 @@ class BackfillSnapshots:
             kind=RunKind.BACKFILL,
             state=RunState.RUNNING,
             began_at=now,
-            heard_at=now,
+            heartbeat_at=now,
             settings=settings,
             counts=counts,
         )
@@ -172,7 +172,7 @@ class BackfillSnapshots:
                     " or start a new backfill without --resume"
                 )
             taken = {**record.settings, "owner": self._runtime.new_run()}
-            stores.runs.remember(record.run, taken)
+            stores.runs.add_settings(record.run, taken)
             stores.runs.resume(record.run, at=self._runtime.now())
         return self._carry_on(
             replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
@@ -207,7 +207,7 @@ class BackfillSnapshots:
                 with self._database.transaction() as stores:
                     stores.open_sessions.keep_to(span)
                     step = stage.step(stores, after, LARGEST_BATCH)
-                    stores.runs.note(run, None, at=self._runtime.now())
+                    stores.runs.record_progress(run, None, at=self._runtime.now())
             except BaseException:
                 stage.forget()
                 raise
@@ -264,7 +264,7 @@ class BackfillSnapshots:
             run=record.run,
             stages=journey.stages(record.settings),
             throttle=throttle,
-            position=record.position,
+            checkpoint=record.checkpoint,
             counts=Counter(record.counts),
             owner=record.settings["owner"],
         )
@@ -285,9 +285,9 @@ class BackfillSnapshots:
             stores.counts.recount_networks(counted_at=now)
             if work.is_owned(stores):
                 if journey.learned_until is not None:
-                    stores.runs.remember(work.run, {"learned_until": journey.learned_until.isoformat()})
+                    stores.runs.add_settings(work.run, {"learned_until": journey.learned_until.isoformat()})
                 stores.runs.end(work.run, state, at=now)
-            work.set_aside = dict(stores.runs.set_aside_by(work.run))
+            work.quarantined = dict(stores.runs.quarantined_by(work.run))
 
     def _journey(self, run: str, *, is_dry_run: bool = False, has_begun: bool = False) -> Journey:
         self._ahead.drop()
@@ -332,7 +332,7 @@ def _report(journey: Journey, work: Work, *, is_done: bool, seconds: float) -> B
         left_open={gap: counts[f"open:{gap.value}"] for gap in Gap if counts[f"open:{gap.value}"]},
         found=counts["found"],
         lost=counts["lost"],
-        set_aside=work.set_aside,
+        quarantined=work.quarantined,
         samples=journey.samples,
         seconds=seconds,
         written_bytes=journey.written_bytes,

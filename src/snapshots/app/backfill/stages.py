@@ -151,7 +151,7 @@ class Journey:
                 return self._left(OpenCase.NEVER_JUDGED, stores)
 
         before = work.counts["judged"]
-        with self._far_end.helping(work, unjudged, after=left_at(work.position, OpenCase.NEVER_JUDGED.value)):
+        with self._far_end.helping(work, unjudged, after=left_at(work.checkpoint, OpenCase.NEVER_JUDGED.value)):
             yield
         self._may_have_found |= work.counts["judged"] > before
 
@@ -280,7 +280,7 @@ class Journey:
             if not self._may_have_found:
                 return Step("", 0, {})
             record = stores.runs.find(self.run)
-            stored = left_at(record.position, COUNTING) if record is not None else ""
+            stored = left_at(record.checkpoint, COUNTING) if record is not None else ""
             # Whoever lost the connection at the end of a batch does not know whether that was stored.
             return Step(page(stores, stored or after, self._far_end.begin_turn), 0, {})
 

@@ -298,7 +298,7 @@ class _Worker:
                 counts = counts_of(done)
                 until_committed.enter_context(self._work.counting)
                 if done is not None:
-                    stores.runs.note(self._work.run, self._work.counts + counts, at=self._runtime.now())
+                    stores.runs.record_progress(self._work.run, self._work.counts + counts, at=self._runtime.now())
             self._work.counts.update(counts)
             self._work.done_beside += counts["judged"]
             self.settled += counts["judged"]

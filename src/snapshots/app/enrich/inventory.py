@@ -86,7 +86,7 @@ class InventoryService:
                 if not page:
                     break
                 learned += self._lookups.look_up(page, source, known.number, stores)
-                stores.runs.note(run, None, at=self._runtime.now())
+                stores.runs.record_progress(run, None, at=self._runtime.now())
             after = page[-1].text
             addresses += len(page)
             told(addresses)
@@ -119,7 +119,7 @@ class InventoryService:
                 if not behind:
                     break
                 learned += self._lookups.catch_up(behind, stores)
-                stores.runs.note(run, None, at=self._runtime.now())
+                stores.runs.record_progress(run, None, at=self._runtime.now())
             addresses += len(behind)
             told(addresses)
         return self._end(run, addresses, learned)
@@ -133,7 +133,7 @@ class InventoryService:
                 if not page:
                     return learned
                 learned += self._lookups.read_documents(page, stores)
-                stores.runs.note(run, None, at=self._runtime.now())
+                stores.runs.record_progress(run, None, at=self._runtime.now())
             after = page[-1].address.text
 
     def retract(self, label: str) -> tuple[RegisteredBuild, int]:
@@ -169,14 +169,14 @@ class InventoryService:
                     stores.runs.end(run, RunState.DONE, at=self._runtime.now())
                     return found[0], count
                 self._lookups.show_again(page, stores)
-                stores.runs.note(run, None, at=self._runtime.now())
+                stores.runs.record_progress(run, None, at=self._runtime.now())
             after = page[-1].text
 
     def _end(self, run: str, addresses: int, learned: int) -> LookedUp:
         now = self._runtime.now()
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
-            stores.runs.note(run, {"addresses": addresses, "learned": learned}, at=now)
+            stores.runs.record_progress(run, {"addresses": addresses, "learned": learned}, at=now)
             stores.runs.end(run, RunState.DONE, at=now)
         return LookedUp(addresses=addresses, learned=learned, completed=self._completion.complete())
 

@@ -70,7 +70,7 @@ class LateCompletion:
             done = self._completed() if is_needed else Completed()
             with self._database.transaction() as stores:
                 if until is not None:
-                    stores.runs.remember(by, {SCANNED: until.isoformat()})
+                    stores.runs.add_settings(by, {SCANNED: until.isoformat()})
         except BaseException:
             self._settling.forget()
             raise
@@ -92,7 +92,7 @@ class LateCompletion:
                 written = [each for each in page.judged if each.session.session_id not in page.lost]
                 sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
                 if judged:
-                    stores.runs.note(run, {"judged": judged, "sealed": sealed}, at=now)
+                    stores.runs.record_progress(run, {"judged": judged, "sealed": sealed}, at=now)
                 if not page.last:
                     if judged:
                         stores.runs.end(run, RunState.DONE, at=now)

@@ -151,7 +151,7 @@ class DeltaLoader:
         with self._database.transaction() as stores:
             now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
-            stores.runs.note(report.run, report.counts(), at=now)
+            stores.runs.record_progress(report.run, report.counts(), at=now)
             stores.runs.end(report.run, state, at=now)
 
     def _read(
@@ -199,7 +199,7 @@ class DeltaLoader:
             report += step
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
-            stores.runs.note(run, report.counts(), at=now)
+            stores.runs.record_progress(run, report.counts(), at=now)
             stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
         completed = self._completion.complete(by=run).sealed
         return replace(report, completed=report.completed + completed)

@@ -130,7 +130,7 @@ class BulkLoader:
     def _end(self, report: LoadReport, state: RunState) -> None:
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=self._runtime.now())
-            stores.runs.note(report.run, report.counts(), at=self._runtime.now())
+            stores.runs.record_progress(report.run, report.counts(), at=self._runtime.now())
             stores.runs.end(report.run, state, at=self._runtime.now())
 
     def read(
@@ -243,9 +243,9 @@ class BulkLoader:
             self._save(stores, changes, run)
             if batch.texts:
                 stores.event_lines.keep([batch.kept_of(*session) for session in apart], run=run)
-            letters = stores.dead_letters.keep(batch.letters, run=run, kept_at=now)
+            letters = stores.dead_letters.keep(batch.letters, run=run, stored_at=now)
             for source, mark in batch.marks:
-                stores.bookmarks.put(source.head, mark, source=source.name, run=run, put_at=now)
+                stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
             stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
         report = LoadReport(
             run=run,

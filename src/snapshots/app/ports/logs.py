@@ -35,7 +35,7 @@ class DeadLetters(Protocol):
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """
         Upsert dead letters, and return how many were new.
 
@@ -62,7 +62,7 @@ class StoredDeadLetter:
 
     letter: DeadLetter
     run: str
-    kept_at: datetime
+    stored_at: datetime
 
 
 class EventPart(NamedTuple):
@@ -105,6 +105,6 @@ class Bookmarks(Protocol):
         """Return every mark ever set in contents with this head, by ascending offset."""
         ...
 
-    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
+    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
         """Set a mark; marks are never removed."""
         ...

@@ -50,26 +50,26 @@ class RunRecord:
         kind: What it does.
         state: How it stands.
         began_at: When it began.
-        heard_at: When it was heard of last.
+        heartbeat_at: When it last recorded progress or a heartbeat.
         ended_at: When it ended; None while it runs, and if it died.
         counts: What it did so far.
-        settings: By what it works; what they mean is its own affair.
-        position: How far it is, in its own words; "" at the beginning.
+        settings: Opaque settings of this kind of run.
+        checkpoint: Opaque resume point of this kind of run; "" at the start.
     """
 
     run: str
     kind: RunKind
     state: RunState
     began_at: datetime
-    heard_at: datetime
+    heartbeat_at: datetime
     ended_at: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
-    position: str = ""
+    checkpoint: str = ""
 
     def state_at(self, now: datetime) -> RunState:
         """Return how the run stands: one that is recorded as running, but had no heartbeat for long, was cut off."""
-        is_cut_off = self.state is RunState.RUNNING and now - self.heard_at >= HEARTBEAT_TIMEOUT
+        is_cut_off = self.state is RunState.RUNNING and now - self.heartbeat_at >= HEARTBEAT_TIMEOUT
         return RunState.INTERRUPTED if is_cut_off else self.state
 
 
@@ -84,12 +84,14 @@ class Runs(Protocol):
         """Record that a run begins."""
         ...
 
-    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
-        """Replace the counts and the position of a run, each unless it is None; record that it is alive."""
+    def record_progress(
+        self, run: str, counts: Mapping[str, int] | None, *, at: datetime, checkpoint: str | None = None
+    ) -> None:
+        """Record a heartbeat of a run, and replace its counts and its checkpoint, each unless it is None."""
         ...
 
-    def remember(self, run: str, settings: Mapping[str, str]) -> None:
-        """Add to the settings of a run."""
+    def add_settings(self, run: str, settings: Mapping[str, str]) -> None:
+        """Merge settings into those of a run."""
         ...
 
     def resume(self, run: str, *, at: datetime) -> None:
@@ -108,12 +110,12 @@ class Runs(Protocol):
         """Record that what a run wrote was taken back; when it ended stays."""
         ...
 
-    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
-        """Record that a run went on without a session, and why."""
+    def quarantine(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+        """Record a session that a run skips, and why; the first reason stays."""
         ...
 
-    def set_aside_by(self, run: str) -> Mapping[str, str]:
-        """Return the sessions that a run went on without, each with the reason."""
+    def quarantined_by(self, run: str) -> Mapping[str, str]:
+        """Return the sessions that a run quarantined, each with the reason."""
         ...
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:

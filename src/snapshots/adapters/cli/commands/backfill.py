@@ -198,18 +198,18 @@ def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, qu
 
 def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: str) -> None:
     """Say what went wrong, and end with the exit code for it."""
-    for session_id, reason in report.set_aside.items():
-        click.echo(f"Set aside {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
+    for session_id, reason in report.quarantined.items():
+        click.echo(f"Quarantined {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
     if not report.is_done:
         click.echo(hint, err=True)
     if not report.is_done and stopped.exit_code:
         click.get_current_context().exit(stopped.exit_code)
-    if report.set_aside:
+    if report.quarantined:
         click.get_current_context().exit(ExitCode.FAILED)
 
 
 def _show_backfill(report: BackfillReport, *, is_dry_run: bool) -> None:
-    if not report.judged and not report.set_aside:
+    if not report.judged and not report.quarantined:
         click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
         return
     would = "would receive" if is_dry_run else "received"
@@ -258,7 +258,7 @@ def _backfill_document(report: BackfillReport) -> dict[str, Any]:
         "open": {gap.value: count for gap, count in report.left_open.items()},
         "found": report.found,
         "lost": report.lost,
-        "set_aside": dict(report.set_aside),
+        "quarantined": dict(report.quarantined),
         "samples": [_sample(each) for each in report.samples],
         "seconds": report.seconds,
         "log_bytes_per_session": report.written_bytes,
@@ -285,7 +285,7 @@ def _improved_document(report: ImproveReport) -> dict[str, Any]:
         "done": report.is_done,
         "looked_at": report.looked_at,
         "improved": report.improved,
-        "set_aside": report.set_aside,
+        "quarantined": report.quarantined,
     }
 
 
@@ -301,7 +301,7 @@ def _undone(report: UndoReport, *, is_dry_run: bool) -> Iterator[str]:
 
 
 def _lasted(record: RunRecord, now: datetime) -> str:
-    until: datetime = record.ended_at or record.heard_at
+    until: datetime = record.ended_at or record.heartbeat_at
     lasted = f"{(until - record.began_at).total_seconds():,.1f} s"
     return f"{lasted}, so far" if record.state_at(now) is RunState.RUNNING else lasted
 
@@ -312,7 +312,7 @@ def _run_document(record: RunRecord, now: datetime) -> dict[str, Any]:
         "kind": record.kind.value,
         "state": record.state_at(now).value,
         "began_at": record.began_at,
-        "heard_at": record.heard_at,
+        "heartbeat_at": record.heartbeat_at,
         "ended_at": record.ended_at,
         "counts": dict(record.counts),
     }

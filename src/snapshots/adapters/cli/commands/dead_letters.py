@@ -59,7 +59,7 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
         return
     click.echo(f"{kept.letter.identity}: {kept.letter.reason.value}")
     click.echo(f"{printable(kept.letter.source, 400).plain}, from byte {kept.letter.offset:,} on")
-    click.echo(f"kept {kept.kept_at:%Y-%m-%d %H:%M:%S} (UTC) by {kept.run}")
+    click.echo(f"stored {kept.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {kept.run}")
     click.echo(printable(_text(kept.letter.payload), 70_000).plain)
 
 
@@ -92,5 +92,5 @@ def _document(kept: StoredDeadLetter) -> dict[str, Any]:
         "offset": kept.letter.offset,
         "payload": _text(kept.letter.payload),
         "run": kept.run,
-        "kept_at": kept.kept_at,
+        "stored_at": kept.stored_at,
     }

@@ -47,8 +47,8 @@ from snapshots.adapters.sql.schema.tables import (
     UNJUDGED,
     is_sealed,
     known_addresses,
+    quarantined_sessions,
     session_summaries,
-    set_asides,
 )
 from snapshots.adapters.sql.stores.corrections import SqlAudit
 from snapshots.adapters.sql.stores.inventory import learned_last
@@ -163,9 +163,9 @@ class SqlOpenSessions:
         return int(self._connection.execute(query).scalar_one())
 
     def _among(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
-        set_aside = select(set_asides.c.session_id).where(set_asides.c.run == run)
-        if self._connection.execute(set_aside.limit(1)).first() is not None:
-            query = query.where(S.session_id.not_in(set_aside))
+        quarantined = select(quarantined_sessions.c.session_id).where(quarantined_sessions.c.run == run)
+        if self._connection.execute(quarantined.limit(1)).first() is not None:
+            query = query.where(S.session_id.not_in(quarantined))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
         query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, stale_before)))

@@ -98,7 +98,7 @@ class UnjudgedRows:
         return RowPage(_TUPLES_BETWEEN.bindparams(run=run, behind=before, last=end), TUPLE_ID, f"{AT}{end}", size)
 
     def count(self, *, run: str) -> int:
-        """Count them, but for those that a run set aside."""
+        """Count them, but for those that the run quarantined."""
         if not has_rowids(self._connection) and self._count(up_to=1) == 0:
             return 0
         query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
@@ -164,10 +164,10 @@ class UnjudgedRows:
         return last, size
 
 
-# Where nothing was set aside no name is asked for: an index over rows has none.
+# Where nothing was quarantined no name is asked for: an index over rows has none.
 _NOT_SET_ASIDE = (
-    "(NOT EXISTS (SELECT 1 FROM set_asides WHERE run = :run)"
-    " OR {row}session_id NOT IN (SELECT session_id FROM set_asides WHERE run = :run))"
+    "(NOT EXISTS (SELECT 1 FROM quarantined_sessions WHERE run = :run)"
+    " OR {row}session_id NOT IN (SELECT session_id FROM quarantined_sessions WHERE run = :run))"
 )
 _IS_OPEN, _IS_OPEN_IN_PAGE = (
     f"{UNJUDGED.format(row=row)} AND {_NOT_SET_ASIDE.format(row=row)}" for row in ("", "session_summaries.")

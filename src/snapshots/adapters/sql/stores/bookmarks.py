@@ -25,7 +25,7 @@ class SqlBookmarks:
         )
         return [Mark(position, digest) for position, digest in self._connection.execute(query)]
 
-    def put(self, head: str, mark: Mark, *, source: str, run: str, put_at: datetime) -> None:
+    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
         """Insert a mark, unless it is there."""
         self._connection.execute(
             insert(self._connection, bookmarks).on_conflict_do_nothing(),
@@ -35,6 +35,6 @@ class SqlBookmarks:
                 "digest": mark.digest,
                 "source": source,
                 "run": run,
-                "put_at": put_at,
+                "stored_at": stored_at,
             },
         )

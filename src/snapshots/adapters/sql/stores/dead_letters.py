@@ -18,7 +18,7 @@ class SqlDeadLetters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, kept_at: datetime) -> int:
+    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """Insert each letter, or renew what is in it, and return how many were new."""
         if not letters:
             return 0
@@ -37,7 +37,7 @@ class SqlDeadLetters:
                     "reason": letter.reason.value,
                     "payload": letter.payload,
                     "run": run,
-                    "kept_at": kept_at,
+                    "stored_at": stored_at,
                 }
                 for letter in letters
             ],
@@ -74,7 +74,7 @@ class SqlDeadLetters:
                     payload=bytes(row["payload"]),
                 ),
                 run=row["run"],
-                kept_at=row["kept_at"],
+                stored_at=row["stored_at"],
             )
             for row in self._connection.execute(query).mappings()
         ]

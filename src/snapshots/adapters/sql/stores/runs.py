@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, select, update
 
 from snapshots.adapters.sql.connection.dialects.statements import insert
-from snapshots.adapters.sql.schema.tables import runs, set_asides
+from snapshots.adapters.sql.schema.tables import quarantined_sessions, runs
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 
 
 def others_at_work(run: str, stale_before: datetime) -> Select[str]:
     """Return the query for the runs under way, but for one, that were heard of since a moment."""
     row = runs.c
-    return select(row.run).where(row.state == RunState.RUNNING.value, row.heard_at > stale_before, row.run != run)
+    return select(row.run).where(row.state == RunState.RUNNING.value, row.heartbeat_at > stale_before, row.run != run)
 
 
 class SqlRuns:
@@ -26,17 +26,19 @@ class SqlRuns:
 
     def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
         """Insert a run that is under way."""
-        row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heard_at": at}
+        row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heartbeat_at": at}
         self._connection.execute(runs.insert(), row | {"settings": json.dumps(dict(settings or {}))})
 
-    def note(self, run: str, counts: Mapping[str, int] | None, *, at: datetime, position: str | None = None) -> None:
+    def record_progress(
+        self, run: str, counts: Mapping[str, int] | None, *, at: datetime, checkpoint: str | None = None
+    ) -> None:
         """Replace the counts, and write that the run was heard of."""
-        values: dict[str, Any] = {"heard_at": at}
+        values: dict[str, Any] = {"heartbeat_at": at}
         values |= {"counts": json.dumps(dict(counts))} if counts is not None else {}
-        values |= {"position": position} if position is not None else {}
+        values |= {"checkpoint": checkpoint} if checkpoint is not None else {}
         self._connection.execute(update(runs).where(runs.c.run == run).values(values))
 
-    def remember(self, run: str, settings: Mapping[str, str]) -> None:
+    def add_settings(self, run: str, settings: Mapping[str, str]) -> None:
         """Write the settings with more in them."""
         held = self._connection.execute(select(runs.c.settings).where(runs.c.run == run)).scalar_one()
         both = json.loads(held or "{}") | dict(settings)
@@ -44,7 +46,7 @@ class SqlRuns:
 
     def resume(self, run: str, *, at: datetime) -> None:
         """Write that it runs again."""
-        values = {"state": RunState.RUNNING.value, "heard_at": at, "ended_at": None}
+        values = {"state": RunState.RUNNING.value, "heartbeat_at": at, "ended_at": None}
         self._connection.execute(update(runs).where(runs.c.run == run).values(values))
 
     def find(self, run: str) -> RunRecord | None:
@@ -62,14 +64,16 @@ class SqlRuns:
         """Write the state."""
         self._connection.execute(update(runs).where(runs.c.run == run).values(state=RunState.UNDONE.value))
 
-    def set_aside(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
+    def quarantine(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:
         """Insert the session, unless it is there."""
-        row = {"run": run, "session_id": session_id, "reason": reason, "set_aside_at": at}
-        self._connection.execute(insert(self._connection, set_asides).on_conflict_do_nothing(), row)
+        row = {"run": run, "session_id": session_id, "reason": reason, "quarantined_at": at}
+        self._connection.execute(insert(self._connection, quarantined_sessions).on_conflict_do_nothing(), row)
 
-    def set_aside_by(self, run: str) -> Mapping[str, str]:
+    def quarantined_by(self, run: str) -> Mapping[str, str]:
         """Return the rows of a run."""
-        query = select(set_asides.c.session_id, set_asides.c.reason).where(set_asides.c.run == run)
+        query = select(quarantined_sessions.c.session_id, quarantined_sessions.c.reason).where(
+            quarantined_sessions.c.run == run
+        )
         return dict(tuple(row) for row in self._connection.execute(query))
 
     def end(self, run: str, state: RunState, *, at: datetime) -> None:
@@ -83,9 +87,9 @@ def _record(row: RowMapping) -> RunRecord:
         kind=RunKind(row["kind"]),
         state=RunState(row["state"]),
         began_at=row["began_at"],
-        heard_at=row["heard_at"],
+        heartbeat_at=row["heartbeat_at"],
         ended_at=row["ended_at"],
         counts=json.loads(row["counts"] or "{}"),
         settings=json.loads(row["settings"] or "{}"),
-        position=row["position"] or "",
+        checkpoint=row["checkpoint"] or "",
     )

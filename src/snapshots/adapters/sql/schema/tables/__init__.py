@@ -15,7 +15,7 @@ from snapshots.adapters.sql.schema.tables.audit import (
     snapshot_put_backs,
 )
 from snapshots.adapters.sql.schema.tables.columns import metadata, name
-from snapshots.adapters.sql.schema.tables.run_records import bookmarks, dead_letters, runs, set_asides
+from snapshots.adapters.sql.schema.tables.run_records import bookmarks, dead_letters, quarantined_sessions, runs
 from snapshots.adapters.sql.schema.tables.sealed_rows import (
     FACTS,
     HOLDS_A_FACT,
@@ -53,11 +53,11 @@ __all__ = [
     "known_networks",
     "metadata",
     "name",
+    "quarantined_sessions",
     "run_seals",
     "runs",
     "session_fingerprints",
     "session_summaries",
-    "set_asides",
     "snapshot_corrections",
     "snapshot_prunings",
     "snapshot_put_backs",

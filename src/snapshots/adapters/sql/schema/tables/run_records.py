@@ -12,20 +12,20 @@ runs = Table(
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("began_at", OwnMoment, nullable=False),
-    Column("heard_at", OwnMoment, nullable=False),
+    Column("heartbeat_at", OwnMoment, nullable=False),
     Column("ended_at", OwnMoment),
     Column("counts", Text),
     Column("settings", Text),
-    Column("position", Text),
+    Column("checkpoint", Text),
 )
 
-set_asides = Table(
-    "set_asides",
+quarantined_sessions = Table(
+    "quarantined_sessions",
     metadata,
     Column("run", String(36), primary_key=True),
     Column("session_id", name(64), primary_key=True),
     Column("reason", Text, nullable=False),
-    Column("set_aside_at", UtcDateTime, nullable=False),
+    Column("quarantined_at", UtcDateTime, nullable=False),
 )
 """Sessions that a run could not judge or write, so that it went on without them."""
 
@@ -37,7 +37,7 @@ bookmarks = Table(
     Column("digest", String(32), primary_key=True),
     Column("source", Text, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("put_at", UtcDateTime, nullable=False),
+    Column("stored_at", UtcDateTime, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -50,5 +50,5 @@ dead_letters = Table(
     Column("reason", String(20), nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("kept_at", OwnMoment, nullable=False),
+    Column("stored_at", OwnMoment, nullable=False),
 )
