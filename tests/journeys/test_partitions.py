@@ -88,7 +88,7 @@ def test_only_a_new_database_of_postgresql_gets_partitions(postgresql: str, logs
     assert run("migrate", "--partitions", "4")[0] == 2
     assert run("migrate", "--partitions", "1", "--db", postgresql)[0] == 2
     run("load", logs, "-q", "--db", postgresql)
-    assert "there are sessions already" in run("migrate", "--partitions", "4", "--db", postgresql)[2]
+    assert "already holds sessions" in run("migrate", "--partitions", "4", "--db", postgresql)[2]
     run("prune", "--before", "2027-01-01", "--db", postgresql)
     assert run("migrate", "--partitions", "2", "--db", postgresql)[0] == 0
     assert "already" in run("migrate", "--partitions", "2", "--db", postgresql)[2]
