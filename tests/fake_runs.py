@@ -9,8 +9,7 @@ from typing import cast
 
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession, UndonePage
-from snapshots.app.ports.runs import RunKind, RunRecord, RunState
-from snapshots.app.ports.sessions import (
+from snapshots.app.ports.open_sessions import (
     EncodedRows,
     Judged,
     OpenCase,
@@ -20,6 +19,7 @@ from snapshots.app.ports.sessions import (
     Span,
     StagedVerdicts,
 )
+from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot

@@ -15,7 +15,8 @@ from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.progress import BatchLoaded
-from snapshots.app.ports.database import Database, Document, SourceRegistry, WriteLock
+from snapshots.app.ports.database import Database, WriteLock
+from snapshots.app.ports.inventory import Document, SourceRegistry
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.logs import DeadLetter, EventPart, StoredDeadLetter
 from snapshots.app.ports.runs import RunState

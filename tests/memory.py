@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from snapshots.app.ports.database import Document
+from snapshots.app.ports.inventory import Document
 from snapshots.app.ports.log_source import Mark
 from snapshots.app.ports.logs import DeadLetter, EventPart
 from snapshots.app.ports.runs import RunRecord, RunState

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports.database import Database
+from snapshots.app.ports.open_sessions import Judged, OpenCase, OpenSession
 from snapshots.app.ports.runs import RunKind
-from snapshots.app.ports.sessions import Judged, OpenCase, OpenSession, SessionChange
+from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary

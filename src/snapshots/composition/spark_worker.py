@@ -20,7 +20,7 @@ from snapshots.app.backfill.batch_runner import NoProgress
 from snapshots.app.load.batch import GC_THRESHOLDS, LoadReport, ReadSession
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver
-from snapshots.app.ports.sessions import Span
+from snapshots.app.ports.open_sessions import Span
 from snapshots.composition.wiring import Container
 
 

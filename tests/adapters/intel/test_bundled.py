@@ -9,7 +9,7 @@ from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.mmdb import MmdbSource, facts_in, open_mmdb
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.ports.database import FactSource
+from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts

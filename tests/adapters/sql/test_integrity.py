@@ -13,8 +13,9 @@ from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.app.ports.database import Stores
+from snapshots.app.ports.open_sessions import Judged, OpenSession
 from snapshots.app.ports.runs import RunKind, RunState
-from snapshots.app.ports.sessions import Judged, OpenSession, SessionChange
+from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.reports import Inspection, Invariant
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.observation import SourceBuild

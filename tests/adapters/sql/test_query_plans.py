@@ -13,7 +13,7 @@ from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS
 from snapshots.app.backfill.batch_runner import Throttle
-from snapshots.app.ports.sessions import OpenCase
+from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
 from tests.app.backfill.test_batch_runner import RecordedProgress

@@ -17,7 +17,7 @@ from snapshots.adapters.sql.backfill import verdict_pushdown
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.adapters.sql.transaction import SqlStores
-from snapshots.app.ports.sessions import Judged, OpenCase
+from snapshots.app.ports.open_sessions import Judged, OpenCase
 from snapshots.composition.wiring import Container
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.snapshot.gap import Gap

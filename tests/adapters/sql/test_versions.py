@@ -17,8 +17,8 @@ from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
 from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import DeadLetter
+from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import RunKind
-from snapshots.app.ports.sessions import OpenCase
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap

@@ -21,8 +21,9 @@ from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Database, Health, WriteLock
+from snapshots.app.ports.open_sessions import OpenCase, Span
 from snapshots.app.ports.runs import RunKind, RunState
-from snapshots.app.ports.sessions import OpenCase, SessionChange, Span
+from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.facts.source_builds import FEW_BUILDS

@@ -11,7 +11,7 @@ from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreUnavailable
-from snapshots.app.ports.database import Document
+from snapshots.app.ports.inventory import Document
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy

@@ -8,7 +8,7 @@ from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
 from snapshots.adapters.intel.open_table import open_again
 from snapshots.app.errors import SourceUnreadable
-from snapshots.app.ports.database import FactSource
+from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.facts.observation import SourceBuild
 
 Signature = tuple[int, int, int]

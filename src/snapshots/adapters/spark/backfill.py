@@ -13,7 +13,7 @@ from snapshots.adapters.spark.serialization import packed, unpacked
 from snapshots.adapters.spark.store_partitions import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
 from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.cluster import JudgeSpan, RowsOfPart
-from snapshots.app.ports.sessions import Span
+from snapshots.app.ports.open_sessions import Span
 
 
 class JudgeSpans:

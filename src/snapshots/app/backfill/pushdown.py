@@ -4,7 +4,7 @@ from collections import Counter
 
 from snapshots.app.enrich.apply_verdicts import VerdictApplier, verdicts_counted
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import PushdownResult
+from snapshots.app.ports.open_sessions import PushdownResult
 
 PAGES_UNASKED = 8
 """For how many pages the store is not asked again after it left more than half of a page to the program."""

@@ -25,9 +25,9 @@ from snapshots.app.errors import (
 )
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.open_sessions import Judged, Span
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.runtime import Runtime
-from snapshots.app.ports.sessions import Judged, Span
 from snapshots.app.retry import retry
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method

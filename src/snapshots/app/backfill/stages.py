@@ -14,9 +14,9 @@ from snapshots.app.backfill.worker import ParallelWorker, VerdictBatch
 from snapshots.app.backfill_runs import COUNTING, last_done, left_at
 from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier, verdicts_in
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.open_sessions import Judged, OpenCase, PushdownResult, StagedVerdicts
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT
 from snapshots.app.ports.runtime import Clock
-from snapshots.app.ports.sessions import Judged, OpenCase, PushdownResult, StagedVerdicts
 from snapshots.domain.snapshot.gap import Gap
 
 SAMPLES = 5

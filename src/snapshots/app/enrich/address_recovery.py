@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from snapshots.app.ports.sessions import OpenSession
+from snapshots.app.ports.open_sessions import OpenSession
 from snapshots.domain.address.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.snapshot.gap import Gap

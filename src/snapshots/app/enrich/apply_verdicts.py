@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.sessions import EncodedRows, Judged, OpenCase, OpenSession, PushdownResult, StagedVerdicts
+from snapshots.app.ports.open_sessions import EncodedRows, Judged, OpenCase, OpenSession, PushdownResult, StagedVerdicts
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method

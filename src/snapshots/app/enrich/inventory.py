@@ -7,7 +7,8 @@ from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.liveness import begin_run
-from snapshots.app.ports.database import Database, FactSource
+from snapshots.app.ports.database import Database
+from snapshots.app.ports.inventory import FactSource
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.facts.observation import SourceBuild

@@ -6,9 +6,9 @@ from datetime import datetime
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
-from snapshots.app.ports.sessions import OpenCase
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 PAGE = 1000

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 
-from snapshots.app.ports.database import Document, FactSource, SourceRegistry, Stores
+from snapshots.app.ports.database import Stores
+from snapshots.app.ports.inventory import Document, FactSource, SourceRegistry
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName, newest_name

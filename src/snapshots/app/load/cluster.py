@@ -12,7 +12,7 @@ from typing import Protocol
 from snapshots.app.load.batch import LoadReport, ReadSession
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.logs import DeadLetter
-from snapshots.app.ports.sessions import Span
+from snapshots.app.ports.open_sessions import Span
 
 Row = Mapping[str, object]
 """A stored session, as the columns of its row: texts, whole numbers, truth values, moments in UTC, bytes."""

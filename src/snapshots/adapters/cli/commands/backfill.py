@@ -29,8 +29,8 @@ from snapshots.app.backfill.batch_runner import BackfillObserver, Throttle
 from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.backfill.undo import UndoReport
+from snapshots.app.ports.open_sessions import Judged
 from snapshots.app.ports.runs import RunRecord, RunState
-from snapshots.app.ports.sessions import Judged
 from snapshots.domain.snapshot.gap import Gap
 
 LARGE = 10_000

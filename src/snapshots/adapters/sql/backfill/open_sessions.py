@@ -55,7 +55,7 @@ from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.runs import others_at_work
 from snapshots.adapters.sql.stores.seal_counts import count_seals
-from snapshots.app.ports.sessions import (
+from snapshots.app.ports.open_sessions import (
     EncodedRows,
     Judged,
     OpenCase,

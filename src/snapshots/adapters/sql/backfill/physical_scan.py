@@ -16,7 +16,7 @@ from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned, has_rowids
 from snapshots.adapters.sql.connection.keyset import number_of, place_of
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
-from snapshots.app.ports.sessions import Span
+from snapshots.app.ports.open_sessions import Span
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")

@@ -47,7 +47,7 @@ from snapshots.adapters.sql.schema.features import SchemaFeatures
 from snapshots.adapters.sql.schema.tables import is_sealed, name, session_summaries
 from snapshots.adapters.sql.stores.placeholders import adding
 from snapshots.adapters.sql.stores.seal_counts import count_seals
-from snapshots.app.ports.sessions import PushdownResult, StagedVerdicts
+from snapshots.app.ports.open_sessions import PushdownResult, StagedVerdicts
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method

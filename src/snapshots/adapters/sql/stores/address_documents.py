@@ -15,7 +15,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects.statements import each_of
 from snapshots.adapters.sql.rows.row_decoder import address_of
-from snapshots.app.ports.database import Document
+from snapshots.app.ports.inventory import Document
 from snapshots.domain.address.source_ip import IpAddress
 
 

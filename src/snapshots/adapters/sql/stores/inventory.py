@@ -27,7 +27,7 @@ from snapshots.adapters.sql.stores.address_documents import AddressDocuments
 from snapshots.adapters.sql.stores.current_facts import insert_observations, show_newest
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.adapters.sql.stores.observation_reader import ObservationReader, sighting_spans
-from snapshots.app.ports.database import Document
+from snapshots.app.ports.inventory import Document
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation
