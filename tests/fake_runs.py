@@ -16,7 +16,7 @@ from snapshots.app.ports.open_sessions import (
     OpenPage,
     OpenSession,
     PushdownResult,
-    Span,
+    KeyRange,
     StagedVerdicts,
 )
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
@@ -88,13 +88,13 @@ class InMemoryOpenSessions:
             document=self.memory.session_documents.get(name),
         )
 
-    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
         sessions = self.memory.sessions.items()
         names = [name for name, session in sessions if session.gap is None and f"={name}" > after]
         ends = [f"={name}" for name in sorted(names)[:: len(names) // count or 1]][1:]
-        return [Span(after, until) for after, until in pairwise([after, *ends, ""])]
+        return [KeyRange(after, until) for after, until in pairwise([after, *ends, ""])]
 
-    def keep_to(self, span: Span) -> None:
+    def limit_to(self, span: KeyRange) -> None:
         self.until = span.until
 
     def may_have_learned(self, *, since: datetime | None) -> bool:

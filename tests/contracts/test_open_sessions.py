@@ -284,13 +284,13 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
         stores.sessions.save(unjudged, run="theirs", saved_at=NOON)
 
     with database.view() as stores:
-        spans = stores.open_sessions.spans(4)
+        spans = stores.open_sessions.key_ranges(4)
     seen = []
     for span in spans:
         after = span.after
         while True:
             with database.transaction() as stores:
-                stores.open_sessions.keep_to(span)
+                stores.open_sessions.limit_to(span)
                 page = stores.open_sessions.page(
                     OpenCase.NEVER_JUDGED, run="me", stale_before=NOON, after=after, limit=50
                 )
@@ -303,7 +303,7 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
     assert (spans[0].after, spans[-1].until) == ("", "")
     with database.view() as stores:
         first = stores.open_sessions.page(OpenCase.NEVER_JUDGED, run="me", stale_before=NOON, after="", limit=600)
-        behind = stores.open_sessions.spans(4, after=first.last)
+        behind = stores.open_sessions.key_ranges(4, after=first.last)
         few = [
             len(
                 stores.open_sessions.page(

@@ -24,7 +24,7 @@ from snapshots.app.ports.logs import DeadLetter
 from snapshots.composition.spark_worker import judge_span, judged_rows, rows_of_part, store_part
 from snapshots.composition.wiring import Container
 
-SPANS_A_WORKER = 4
+RANGES_PER_WORKER = 4
 """How many spans each worker gets, so that a slow one keeps nobody waiting for long."""
 
 
@@ -93,7 +93,7 @@ def _backfill_database(job: SparkBackfill, settings: Settings) -> Mapping[str, i
 
     def beside(run: str) -> Iterable[Mapping[str, int]]:
         with database.view() as stores:
-            spans = stores.open_sessions.spans(SPANS_A_WORKER * job.workers)
+            spans = stores.open_sessions.key_ranges(RANGES_PER_WORKER * job.workers)
         return job.in_database(run, spans, partial(judge_span, settings))
 
     try:

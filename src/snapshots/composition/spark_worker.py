@@ -20,7 +20,7 @@ from snapshots.app.backfill.batch_runner import NoProgress
 from snapshots.app.load.batch import GC_THRESHOLDS, LoadReport, ReadSession
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver
-from snapshots.app.ports.open_sessions import Span
+from snapshots.app.ports.open_sessions import KeyRange
 from snapshots.composition.wiring import Container
 
 
@@ -69,7 +69,7 @@ def judged_rows(
         yield from rows_in(container.database())
 
 
-def judge_span(settings: Settings, run: str, span: Span, files: Files) -> Mapping[str, int]:
+def judge_span(settings: Settings, run: str, span: KeyRange, files: Files) -> Mapping[str, int]:
     """Judge the sessions of a span in the database of the settings."""
     gc.set_threshold(*GC_THRESHOLDS)
     container = Container(settings=_here(settings, files))

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from snapshots.app.backfill.partitions import MAX_SPARSE_RETRIES, RESERVED_PARTITIONS, PartitionQueue
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.open_sessions import PushdownResult, Span
+from snapshots.app.ports.open_sessions import PushdownResult, KeyRange
 from snapshots.domain.snapshot.snapshot import Method
 
 SPAN = 10
-SPANS = [Span(f"{n}" if n else "", f"{n + 1}" if n < 9 else "") for n in range(10)]
+SPANS = [KeyRange(f"{n}" if n else "", f"{n + 1}" if n < 9 else "") for n in range(10)]
 
 
 class Table:
@@ -23,7 +23,7 @@ class Table:
     def open_sessions(self) -> "Table":
         return self
 
-    def spans(self, count: int, *, after: str) -> Sequence[Span]:
+    def key_ranges(self, count: int, *, after: str) -> Sequence[KeyRange]:
         assert (count, after) == (len(SPANS), "begin")
         return SPANS
 
@@ -39,7 +39,7 @@ def done(judged: int, left: int = 0, last: str = "x") -> PushdownResult:
     return PushdownResult(last, left, Counter({Method.ASOF: judged}), 0)
 
 
-def take(far: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> Span | None:
+def take(far: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> KeyRange | None:
     return far.take(STORES, judged=judged, more_follows=more_follows)
 
 
@@ -47,14 +47,14 @@ def test_parts_are_taken_from_the_last_on_and_the_near_end_keeps_clear() -> None
     """A part ends with a page that is not full, or with none."""
     far = spans()
 
-    assert take(far) == Span("9", "")
+    assert take(far) == KeyRange("9", "")
     far.settled(done(6, last="9a"), asked=6, more_follows=False)
-    assert take(far) == Span("9a", "")
+    assert take(far) == KeyRange("9a", "")
     far.settled(done(4, last="9b"), asked=6, more_follows=False)
-    assert take(far) == Span("8", "9")
+    assert take(far) == KeyRange("8", "9")
     assert far.low == "8"
     far.settled(None, asked=6, more_follows=False)
-    assert take(far) == Span("7", "8")
+    assert take(far) == KeyRange("7", "8")
     assert far.low == "7"
     far.give_up()
     assert far.low == ""
@@ -83,7 +83,7 @@ def test_a_part_of_which_little_is_known_is_given_back_and_taken_again_later() -
     waits.append(far.settled(done(1, left=5, last="9a"), asked=6, more_follows=False))
 
     assert waits == [2, 4, 8, 0]
-    assert take(far) == Span("9a", "")
+    assert take(far) == KeyRange("9a", "")
 
 
 def test_what_was_left_while_more_followed_is_gone_through_again_at_the_end() -> None:
@@ -96,7 +96,7 @@ def test_what_was_left_while_more_followed_is_gone_through_again_at_the_end() ->
     assert take(far, more_follows=True) == SPANS[-3]
     far.settled(done(2, left=3, last="7a"), asked=5, more_follows=True)
 
-    assert take(far) == Span("7a", "8")
+    assert take(far) == KeyRange("7a", "8")
     far.settled(done(5), asked=20, more_follows=False)
     again = [take(far)]
     far.settled(done(3), asked=20, more_follows=False)

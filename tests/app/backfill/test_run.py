@@ -21,7 +21,7 @@ from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Database, Health, WriteLock
-from snapshots.app.ports.open_sessions import OpenCase, Span
+from snapshots.app.ports.open_sessions import OpenCase, KeyRange
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress
@@ -498,7 +498,7 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
 def judged_beside(world: World, run: str) -> list[Mapping[str, int]]:
     """Let as many others as there are spans judge what they can."""
     with world.store.view() as stores:
-        spans = stores.open_sessions.spans(3)
+        spans = stores.open_sessions.key_ranges(3)
     assert len(spans) > 1
     return [world.backfill.judge_span(run, span, lambda _: None) for span in spans]
 
@@ -525,11 +525,11 @@ def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pyt
     world.put(HOME.text)
 
     monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(StoreUnavailable("no")))
-    assert world.backfill.judge_span("run", Span("", ""), lambda _: None) == {}
+    assert world.backfill.judge_span("run", KeyRange("", ""), lambda _: None) == {}
     for error in (StoreBusy("busy"), StoreGone("gone")):
         monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(error))
         with pytest.raises(type(error)):
-            world.backfill.judge_span("run", Span("", ""), lambda _: None)
+            world.backfill.judge_span("run", KeyRange("", ""), lambda _: None)
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -738,7 +738,7 @@ def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(cou
     world.put(HOME.text)
 
     def killed(run: str) -> Iterator[Mapping[str, int]]:
-        world.backfill.judge_span(run, Span("", ""), lambda _: None)
+        world.backfill.judge_span(run, KeyRange("", ""), lambda _: None)
         yield from ()
         raise KeyboardInterrupt
 

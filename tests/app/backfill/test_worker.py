@@ -29,7 +29,7 @@ from snapshots.app.enrich import apply_verdicts
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Stores, WriteLock
-from snapshots.app.ports.open_sessions import OpenCase, OpenPage, PushdownResult, Span
+from snapshots.app.ports.open_sessions import OpenCase, OpenPage, PushdownResult, KeyRange
 from snapshots.app.ports.runs import RunState
 from snapshots.composition.wiring import Container
 from snapshots.domain.snapshot.verdict_cache import Verdicts
@@ -502,7 +502,7 @@ def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container,
 
     with container.database().transaction() as stores:
         by_names = left(stores)
-        stores.open_sessions.keep_to(Span("", "@(1,0)"))
+        stores.open_sessions.limit_to(KeyRange("", "@(1,0)"))
         by_places = left(stores)
 
     assert (by_names, by_places) == (None, 3)

@@ -13,7 +13,7 @@ from snapshots.adapters.spark.serialization import packed, unpacked
 from snapshots.adapters.spark.store_partitions import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
 from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.cluster import JudgeSpan, RowsOfPart
-from snapshots.app.ports.open_sessions import Span
+from snapshots.app.ports.open_sessions import KeyRange
 
 
 class JudgeSpans:
@@ -33,7 +33,7 @@ class JudgeSpans:
         """Take batches with the columns after and until."""
         for batch in batches:
             for row in batch.to_pylist():
-                counts = dict(self._judge(self._run, Span(row["after"], row["until"]), self._sent()))
+                counts = dict(self._judge(self._run, KeyRange(row["after"], row["until"]), self._sent()))
                 yield pa.RecordBatch.from_arrays([pa.array([packed(counts)], pa.binary())], schema=COUNTS)
 
 
@@ -55,7 +55,7 @@ class SparkBackfill:
         """Return how many parts can be worked on at once."""
         return int(self._spark.sparkContext.defaultParallelism)
 
-    def in_database(self, run: str, spans: Sequence[Span], judge: JudgeSpan) -> Iterable[Mapping[str, int]]:
+    def in_database(self, run: str, spans: Sequence[KeyRange], judge: JudgeSpan) -> Iterable[Mapping[str, int]]:
         """Judge the sessions of spans, and return what became of them, by name."""
         frame = self._spark.createDataFrame([tuple(span) for span in spans], "after string, until string")
         counted = frame.repartition(len(spans)).mapInArrow(JudgeSpans(judge, run, self._sent), COUNTS_AS_SPARK)

@@ -1,7 +1,7 @@
 """Which parts of a table the far end of a backfill takes, from the last one on."""
 
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.open_sessions import PushdownResult, Span
+from snapshots.app.ports.open_sessions import PushdownResult, KeyRange
 
 MIN_PARTITIONS = 6
 """So many spans make a second pair of hands worth while."""
@@ -33,10 +33,10 @@ class PartitionQueue:
         self._count = unjudged // span
         self._begin = after
         self._end = judged + unjudged - RESERVED_PARTITIONS * span
-        self._fresh: list[Span] = []
+        self._fresh: list[KeyRange] = []
         self._is_cut = False
-        self._again: list[Span] = []
-        self._in_hand = Span("", "")
+        self._again: list[KeyRange] = []
+        self._in_hand = KeyRange("", "")
         self._is_taken = False
         self._place = ""
         self._is_fresh = True
@@ -44,7 +44,7 @@ class PartitionQueue:
         self._poor = 0
         self.low = ""
 
-    def take(self, stores: Stores, *, judged: int, more_follows: bool) -> Span | None:
+    def take(self, stores: Stores, *, judged: int, more_follows: bool) -> KeyRange | None:
         """
         Return what to settle next.
 
@@ -57,10 +57,10 @@ class PartitionQueue:
             None if the near end may have come there; what is left to be done again comes when no more follows.
         """
         if not self._is_cut:
-            self._fresh, self._is_cut = list(stores.open_sessions.spans(self._count, after=self._begin)), True
+            self._fresh, self._is_cut = list(stores.open_sessions.key_ranges(self._count, after=self._begin)), True
         if not self._is_taken:
             self._is_taken = self._takes_next(judged, more_follows=more_follows)
-        return Span(self._place, self._in_hand.until) if self._is_taken else None
+        return KeyRange(self._place, self._in_hand.until) if self._is_taken else None
 
     def give_up(self) -> None:
         """Leave everything to the near end."""

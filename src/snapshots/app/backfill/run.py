@@ -25,7 +25,7 @@ from snapshots.app.errors import (
 )
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
-from snapshots.app.ports.open_sessions import Judged, Span
+from snapshots.app.ports.open_sessions import Judged, KeyRange
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
@@ -178,7 +178,7 @@ class BackfillSnapshots:
             replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
         )
 
-    def judge_span(self, run: str, span: Span, sleep: Callable[[float], None]) -> Mapping[str, int]:
+    def judge_span(self, run: str, span: KeyRange, sleep: Callable[[float], None]) -> Mapping[str, int]:
         """
         Judge sessions of a span that nobody judged, for a run that another process began and will end.
 
@@ -205,7 +205,7 @@ class BackfillSnapshots:
         def batch(after: str) -> Step:
             try:
                 with self._database.transaction() as stores:
-                    stores.open_sessions.keep_to(span)
+                    stores.open_sessions.limit_to(span)
                     step = stage.step(stores, after, LARGEST_BATCH)
                     stores.runs.record_progress(run, None, at=self._runtime.now())
             except BaseException:

@@ -22,7 +22,7 @@ from snapshots.app.backfill.pushdown import counts_of
 from snapshots.app.enrich.service import knowledge_in
 from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.ports.database import Database, Health, Stores, WriteLock
-from snapshots.app.ports.open_sessions import PushdownResult, Span, StagedVerdicts
+from snapshots.app.ports.open_sessions import PushdownResult, KeyRange, StagedVerdicts
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 from snapshots.domain.errors import SnapshotsError
@@ -174,7 +174,7 @@ class ParallelWorker:
     def keep_clear(self, stores: Stores) -> None:
         """Let the near end not look at what the far end took."""
         if self._hand is not None and self._hand.low:
-            stores.open_sessions.keep_to(Span("", self._hand.low))
+            stores.open_sessions.limit_to(KeyRange("", self._hand.low))
 
 
 def _if_reached(ask: Callable[[], T], *, otherwise: T) -> T:
@@ -322,11 +322,11 @@ class _Worker:
         with self._changed:
             self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=QUEUE_SIZE)
 
-    def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> Span | None:
+    def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> KeyRange | None:
         return self._spans.take(stores, judged=self._work.counts["judged"], more_follows=more_follows)
 
-    def _settle(self, stores: Stores, span: Span, last: VerdictBatch) -> PushdownResult | None:
-        stores.open_sessions.keep_to(span)
+    def _settle(self, stores: Stores, span: KeyRange, last: VerdictBatch) -> PushdownResult | None:
+        stores.open_sessions.limit_to(span)
         return stores.open_sessions.apply_cached(
             Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
             run=self._work.run,

@@ -12,7 +12,7 @@ from typing import Protocol
 from snapshots.app.load.batch import LoadReport, ReadSession
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.logs import DeadLetter
-from snapshots.app.ports.open_sessions import Span
+from snapshots.app.ports.open_sessions import KeyRange
 
 Row = Mapping[str, object]
 """A stored session, as the columns of its row: texts, whole numbers, truth values, moments in UTC, bytes."""
@@ -35,7 +35,7 @@ StorePart = Callable[[str, Iterator[ReadSession], Files], LoadReport]
 RowsOfPart = Callable[[str, Iterator[Row], Iterator[ReadSession], Files], Iterator[Row]]
 """Returns the rows of a part: those that were stored before, with what was read since, all of them."""
 
-JudgeSpan = Callable[[str, Span, Files], Mapping[str, int]]
+JudgeSpan = Callable[[str, KeyRange, Files], Mapping[str, int]]
 """Judges the sessions of a span in the database, for a run, and returns what became of them, by name."""
 
 StoreDeadLetters = Callable[[str, Collection[DeadLetter]], int]

@@ -56,7 +56,7 @@ class OpenSession(NamedTuple):
         return self._replace(events=(), document=None) if self.events or self.document is not None else self
 
 
-class Span(NamedTuple):
+class KeyRange(NamedTuple):
     """Where some sessions lie: behind a place, and up to another; "" is before the first, and behind the last."""
 
     after: str
@@ -169,11 +169,11 @@ class OpenSessions(Protocol):
         """Count what `page` would return in all."""
         ...
 
-    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
         """Return spans that hold all sessions behind a place that nobody judged, about so many; maybe fewer."""
         ...
 
-    def keep_to(self, span: Span) -> None:
+    def limit_to(self, span: KeyRange) -> None:
         """Let there be no sessions that nobody judged but those of a span, in this transaction."""
         ...
 

@@ -62,7 +62,7 @@ from snapshots.app.ports.open_sessions import (
     OpenPage,
     OpenSession,
     PushdownResult,
-    Span,
+    KeyRange,
     StagedVerdicts,
 )
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
@@ -207,13 +207,13 @@ class SqlOpenSessions:
         for session_id, payload in self._connection.execute(query.where(condition)):
             found.setdefault(session_id, []).append(payload)
 
-    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
         """Return spans of the order in which rows lie."""
-        return self._unjudged.spans(count, after=after)
+        return self._unjudged.key_ranges(count, after=after)
 
-    def keep_to(self, span: Span) -> None:
+    def limit_to(self, span: KeyRange) -> None:
         """Look at no rows behind a span."""
-        self._unjudged.keep_to(span)
+        self._unjudged.limit_to(span)
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
         """Find open sessions by the addresses with new facts, or scan all if there are too many such addresses."""

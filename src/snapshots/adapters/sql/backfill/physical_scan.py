@@ -16,7 +16,7 @@ from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned, has_rowids
 from snapshots.adapters.sql.connection.keyset import number_of, place_of
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
-from snapshots.app.ports.open_sessions import Span
+from snapshots.app.ports.open_sessions import KeyRange
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
@@ -70,7 +70,7 @@ class UnjudgedRows:
         self._connection = connection
         self._until: str = ""
 
-    def keep_to(self, span: Span) -> None:
+    def limit_to(self, span: KeyRange) -> None:
         """Let there be no rows behind a span."""
         self._until = span.until
 
@@ -104,14 +104,14 @@ class UnjudgedRows:
         query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
         return int(self._connection.execute(query, {"run": run}).scalar_one())
 
-    def spans(self, count: int, *, after: str = "") -> Sequence[Span]:
+    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
         """Return spans of PostgreSQL's table, by its blocks; one where the rows come in another order."""
         if has_rowids(self._connection) or not self._walks(after):
-            return [Span(after, "")]
+            return [KeyRange(after, "")]
         first = _block(after) + 1 if after else 0
         ends = sorted({first + (self._blocks - first) * number // count for number in range(1, count)} - {first})
         places = [after, *(f"{AT}({block},0)" for block in ends), ""]
-        return [Span(after, until) for after, until in pairwise(places)]
+        return [KeyRange(after, until) for after, until in pairwise(places)]
 
     @cached_property
     def _has_index_of_rows(self) -> bool:
