@@ -12,11 +12,11 @@ from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession, UndoneP
 from snapshots.app.ports.open_sessions import (
     EncodedRows,
     Judged,
+    KeyRange,
     OpenCase,
     OpenPage,
     OpenSession,
     PushdownResult,
-    KeyRange,
     StagedVerdicts,
 )
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState

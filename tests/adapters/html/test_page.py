@@ -14,7 +14,7 @@ import pytest
 
 from snapshots.__main__ import main
 from snapshots.adapters.html.page import timeline_of
-from snapshots.app.queries.session_queries import Group, Span
+from snapshots.app.queries.session_queries import Group, TimeBucket
 from tests.journeys.conftest import NEW, OLD
 
 ATTACKS = [
@@ -153,19 +153,19 @@ def test_a_timeline_has_no_hole() -> None:
         for n, (at, kind) in enumerate([("2026-03-01", "VPN"), ("2025-12-01", None), ("2025-12-01", "else")], 1)
     ]
 
-    found = timeline_of(groups, Span.MONTH)
+    found = timeline_of(groups, TimeBucket.MONTH)
 
     assert found["labels"] == ["2025-12-01", "2026-01-01", "2026-02-01", "2026-03-01"]
     assert found["types"] == {"VPN": [0, 0, 0, 1], "not known": [2, 0, 0, 0], "else": [3, 0, 0, 0]}
-    assert timeline_of([], Span.DAY) == {"labels": [], "types": {}}
-    assert timeline_of([Group(values=("9999-12-01", None), sessions=1)], Span.MONTH)["labels"] == ["9999-12-01"]
+    assert timeline_of([], TimeBucket.DAY) == {"labels": [], "types": {}}
+    assert timeline_of([Group(values=("9999-12-01", None), sessions=1)], TimeBucket.MONTH)["labels"] == ["9999-12-01"]
 
 
 def test_an_event_of_another_millennium_draws_no_thousands_of_bars() -> None:
     """An attacker's clock says what it likes."""
     groups = [Group(values=(at, None), sessions=1) for at in ("0001-01-01", "2026-03-01", "9999-12-01")]
 
-    assert timeline_of(groups, Span.MONTH)["labels"] == ["0001-01-01", "2026-03-01", "9999-12-01"]
+    assert timeline_of(groups, TimeBucket.MONTH)["labels"] == ["0001-01-01", "2026-03-01", "9999-12-01"]
 
 
 @pytest.mark.browser

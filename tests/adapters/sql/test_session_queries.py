@@ -18,12 +18,12 @@ from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
+    Dimension,
     Group,
-    Key,
     NetworkTime,
     SessionFilter,
     SessionRow,
-    Span,
+    TimeBucket,
     every_address,
     every_line,
 )
@@ -47,23 +47,23 @@ SELECTS = re.compile(r"SELECT (?!known_networks|adoptions|alembic)")
 HOURS = [0, 1, 13, 24 * 6, 24 * 7, 24 * 40]
 COMMANDS = ["id", "uname -a", "=1+1", "\x1b[31m"]
 FIELDS = {
-    Key.ASN: "asn",
-    Key.COUNTRY: "country",
-    Key.IP_TYPE: "ip_type",
-    Key.ADDRESS: "source_ip",
-    Key.SENSOR: "sensor",
-    Key.PROTOCOL: "protocol",
-    Key.CLIENT: "client",
-    Key.HASSH: "hassh",
-    Key.USER: "user",
-    Key.PASSWORD: "password_hash",
-    Key.COMMANDS: "command_signature",
-    Key.SSH_KEY: "ssh_key",
-    Key.DOWNLOAD: "download_hash",
-    Key.METHOD: "method",
-    Key.GAP: "gap",
+    Dimension.ASN: "asn",
+    Dimension.COUNTRY: "country",
+    Dimension.IP_TYPE: "ip_type",
+    Dimension.ADDRESS: "source_ip",
+    Dimension.SENSOR: "sensor",
+    Dimension.PROTOCOL: "protocol",
+    Dimension.CLIENT: "client",
+    Dimension.HASSH: "hassh",
+    Dimension.USER: "user",
+    Dimension.PASSWORD: "password_hash",
+    Dimension.COMMANDS: "command_signature",
+    Dimension.SSH_KEY: "ssh_key",
+    Dimension.DOWNLOAD: "download_hash",
+    Dimension.METHOD: "method",
+    Dimension.GAP: "gap",
 }
-KEPT = (Key.ASN, Key.COUNTRY, Key.IP_TYPE, Key.METHOD)
+KEPT = (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE, Dimension.METHOD)
 """Keys without which a session is in a group of its own; of the others it is in none."""
 
 sessions = st.lists(
@@ -120,7 +120,7 @@ def clear(database: SqlDatabase) -> None:
         stores.audit.prune(NOON + 1000 * DAY, run="r", made_at=NOON)
 
 
-def counted(lines: Sequence[SessionRow], keys: Sequence[Key]) -> Counter[tuple[str | None, ...]]:
+def counted(lines: Sequence[SessionRow], keys: Sequence[Dimension]) -> Counter[tuple[str | None, ...]]:
     """Count sessions by keys, one after the other."""
     found: Counter[tuple[str | None, ...]] = Counter()
     for line in lines:
@@ -141,7 +141,7 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
         span=st.tuples(st.none() | st.sampled_from(HOURS[:3]), st.none() | st.sampled_from(HOURS[3:])),
         page=st.integers(1, 4),
     )
-    def check(found: list[Made], keys: list[Key], span: tuple[int | None, int | None], page: int) -> None:
+    def check(found: list[Made], keys: list[Dimension], span: tuple[int | None, int | None], page: int) -> None:
         clear(database)
         put(database, found)
         since, until = (None if hour is None else NOON + timedelta(hours=hour) for hour in span)
@@ -165,7 +165,7 @@ def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDataba
             assert len(own) == group.sessions
             assert group.addresses == len({line.source_ip for line in own})
             methods = Counter(line.method for line in own)
-            is_split = any(values.get(key) is not None for key in (Key.ASN, Key.COUNTRY, Key.IP_TYPE))
+            is_split = any(values.get(key) is not None for key in (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE))
             assert (group.asof, group.inferred) == (
                 (methods["asof"], methods["inferred"]) if is_split else (None, None)
             )
@@ -189,14 +189,14 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
 
     told = {
         span: [(g.values[0], g.sessions) for g in session_queries.groups(SessionFilter(), [span], top=9)]
-        for span in Span
+        for span in TimeBucket
     }
 
     assert told == {
-        Span.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
-        Span.DAY: [("2026-03-02", 1), ("2026-03-01", 2)],
-        Span.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
-        Span.MONTH: [("2026-03-01", 3)],
+        TimeBucket.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
+        TimeBucket.DAY: [("2026-03-02", 1), ("2026-03-01", 2)],
+        TimeBucket.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
+        TimeBucket.MONTH: [("2026-03-01", 3)],
     }
 
 
@@ -206,18 +206,20 @@ def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlData
     session_queries = SqlSessionQueries(database, FixedClock())
 
     then, now = (
-        session_queries.groups(SessionFilter(network_time=network_time), [Key.ASN], top=9)[0]
+        session_queries.groups(SessionFilter(network_time=network_time), [Dimension.ASN], top=9)[0]
         for network_time in NetworkTime
     )
 
     assert (then.values, then.name) == (("1",), None)
     assert (now.values, now.name) == (("9",), "Nine")
-    was_german = SessionFilter(network_time=NetworkTime.NOW, values={Key.COUNTRY: ["de"]})
+    was_german = SessionFilter(network_time=NetworkTime.NOW, values={Dimension.COUNTRY: ["de"]})
     (line,) = session_queries.lines(was_german, limit=9).lines
     assert (line.asn, line.country, line.method, line.enrichment_at) == (9, "NL", None, None)
-    assert [group.values for group in session_queries.groups(was_german, [Key.ASN], top=9)] == [("9",)]
+    assert [group.values for group in session_queries.groups(was_german, [Dimension.ASN], top=9)] == [("9",)]
     assert (
-        session_queries.lines(SessionFilter(network_time=NetworkTime.NOW, values={Key.COUNTRY: ["nl"]}), limit=9).lines
+        session_queries.lines(
+            SessionFilter(network_time=NetworkTime.NOW, values={Dimension.COUNTRY: ["nl"]}), limit=9
+        ).lines
         == []
     )
 
@@ -229,14 +231,16 @@ def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDat
     session_queries = SqlSessionQueries(database, FixedClock())
     now = SessionFilter(network_time=NetworkTime.NOW)
 
-    assert [(group.values, group.sessions) for group in session_queries.groups(now, [Key.ASN], top=9)] == [(("9",), 1)]
-    assert session_queries.concentration(now, Key.COUNTRY).total == 1
+    assert [(group.values, group.sessions) for group in session_queries.groups(now, [Dimension.ASN], top=9)] == [
+        (("9",), 1)
+    ]
+    assert session_queries.concentration(now, Dimension.COUNTRY).total == 1
     assert [line.asn for line in session_queries.lines(now, limit=9).lines] == [9], "the others are left out"
-    assert [group.sessions for group in session_queries.groups(now, [Span.MONTH], top=9)] == [1]
-    assert session_queries.count_not_current(now, [Key.ASN]) == (3, 0)
+    assert [group.sessions for group in session_queries.groups(now, [TimeBucket.MONTH], top=9)] == [1]
+    assert session_queries.count_not_current(now, [Dimension.ASN]) == (3, 0)
     assert session_queries.count_not_current(now, []) == (3, 0)
-    assert session_queries.count_not_current(replace(now, until=NOON), [Span.DAY, Key.COUNTRY]) == (0, 0)
-    assert session_queries.count_not_current(replace(now, values={Key.ASN: ["1"]}), [Span.DAY]) == (2, 0)
+    assert session_queries.count_not_current(replace(now, until=NOON), [TimeBucket.DAY, Dimension.COUNTRY]) == (0, 0)
+    assert session_queries.count_not_current(replace(now, values={Dimension.ASN: ["1"]}), [TimeBucket.DAY]) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -255,10 +259,14 @@ def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_t
     for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):
         clock = FixedClock(NOON + age)
         session_queries = SqlSessionQueries(database, clock)
-        groups = session_queries.groups(now, [Key.IP_TYPE], top=9)
+        groups = session_queries.groups(now, [Dimension.IP_TYPE], top=9)
         drift = SqlInventoryReports(database, FreshnessPolicy()).drift(now=clock.now(), top=9)
         counts = drift.compared["ip_type"], drift.changed["ip_type"], drift.expired["ip_type"]
-        found[age] = [group.values for group in groups], session_queries.count_not_current(now, [Key.IP_TYPE]), counts
+        found[age] = (
+            [group.values for group in groups],
+            session_queries.count_not_current(now, [Dimension.IP_TYPE]),
+            counts,
+        )
 
     value = ip_type.value if ip_type is not None else None
     assert list(found.values()) == [([(value,)], (0, 0), (1, 1, 0)), ([], (0, 1), (0, 0, 1))]
@@ -272,7 +280,7 @@ def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
 
     session_filter = SessionFilter(since=NOON, until=NOON + 2 * DAY)
     groups = SqlSessionQueries(database, FixedClock()).groups(
-        session_filter, [Key.ASN], top=9, with_before=True, with_addresses=True
+        session_filter, [Dimension.ASN], top=9, with_before=True, with_addresses=True
     )
 
     assert [(g.values[0], g.sessions, g.before) for g in groups] == [("2", 3, 1), ("3", 1, 0), ("1", 1, 2)]
@@ -287,36 +295,36 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
     put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
     session_queries = SqlSessionQueries(database, FixedClock())
 
-    groups = session_queries.groups(SessionFilter(), [Key.COMMAND], top=9)
+    groups = session_queries.groups(SessionFilter(), [Dimension.COMMAND], top=9)
 
     assert [(group.values[0], group.sessions) for group in groups] == [("id", 2), ("=1+1", 1)]
-    assert session_queries.groups(SessionFilter(), [Key.URL], top=9) == []
+    assert session_queries.groups(SessionFilter(), [Dimension.URL], top=9) == []
 
 
 @pytest.mark.parametrize(
     ("by", "session_filter", "with_before"),
     [
         ([], SessionFilter(), False),
-        ([Key.ASN, Key.ASN], SessionFilter(), False),
-        ([Key.ASN, Span.DAY], SessionFilter(), False),
-        ([Key.COMMAND, Key.ASN], SessionFilter(), False),
-        ([Key.ASN], SessionFilter(values={Key.COMMAND: ["id"]}), False),
-        ([Key.ASN], SessionFilter(since=NOON), True),
-        ([Key.ASN], SessionFilter(since=NOON, until=NOON), True),
-        ([Span.DAY], SessionFilter(since=NOON, until=NOON + DAY), True),
-        ([Key.ASN], SessionFilter(values={Key.ASN: ["x"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.ASN: ["0"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.ASN: ["99999999999"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.COUNTRY: ["China"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.IP_TYPE: ["BOTNET"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.ADDRESS: ["999.1.1.1"]}), False),
-        ([Key.ASN], SessionFilter(values={Key.GAP: ["foo"]}), False),
-        ([Key.ASN], SessionFilter(since=NOON, until=NOON - DAY), False),
-        ([Key.ASN], SessionFilter(since=EVER, until=NOON), True),
+        ([Dimension.ASN, Dimension.ASN], SessionFilter(), False),
+        ([Dimension.ASN, TimeBucket.DAY], SessionFilter(), False),
+        ([Dimension.COMMAND, Dimension.ASN], SessionFilter(), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.COMMAND: ["id"]}), False),
+        ([Dimension.ASN], SessionFilter(since=NOON), True),
+        ([Dimension.ASN], SessionFilter(since=NOON, until=NOON), True),
+        ([TimeBucket.DAY], SessionFilter(since=NOON, until=NOON + DAY), True),
+        ([Dimension.ASN], SessionFilter(values={Dimension.ASN: ["x"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.ASN: ["0"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.ASN: ["99999999999"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.COUNTRY: ["China"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.IP_TYPE: ["BOTNET"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.ADDRESS: ["999.1.1.1"]}), False),
+        ([Dimension.ASN], SessionFilter(values={Dimension.GAP: ["foo"]}), False),
+        ([Dimension.ASN], SessionFilter(since=NOON, until=NOON - DAY), False),
+        ([Dimension.ASN], SessionFilter(since=EVER, until=NOON), True),
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    database: SqlDatabase, by: list[Key | Span], session_filter: SessionFilter, *, with_before: bool
+    database: SqlDatabase, by: list[Dimension | TimeBucket], session_filter: SessionFilter, *, with_before: bool
 ) -> None:
     """With a sentence, and not with an answer to another question."""
     with pytest.raises(InvalidQuery):
@@ -353,14 +361,14 @@ def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
     session_queries = SqlSessionQueries(adopted, FixedClock())
 
     countries = {
-        group.values[0]: group.sessions for group in session_queries.groups(SessionFilter(), [Key.COUNTRY], top=9)
+        group.values[0]: group.sessions for group in session_queries.groups(SessionFilter(), [Dimension.COUNTRY], top=9)
     }
 
     assert countries == {None: 6, "DE": 2}
-    assert len(session_queries.lines(SessionFilter(values={Key.COUNTRY: [None]}), limit=99).lines) == 6
-    assert len(session_queries.lines(SessionFilter(values={Key.COUNTRY: ["de"]}), limit=99).lines) == 2
+    assert len(session_queries.lines(SessionFilter(values={Dimension.COUNTRY: [None]}), limit=99).lines) == 6
+    assert len(session_queries.lines(SessionFilter(values={Dimension.COUNTRY: ["de"]}), limit=99).lines) == 2
     assert {line.country for line in every_line(session_queries, SessionFilter())} == {None, "DE"}
-    methods = session_queries.groups(SessionFilter(), [Key.METHOD], top=9)
+    methods = session_queries.groups(SessionFilter(), [Dimension.METHOD], top=9)
     assert {group.values[0]: group.sessions for group in methods} == {"adopted": 5, None: 3}
 
 
@@ -372,7 +380,7 @@ def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
         names = [line.session_id for line in every_line(session_queries, SessionFilter(), page=page)]
         assert names == ["s4", "s3", "s2", "s1", "s0", "t2", "t1", "t0"]
     assert len(list(every_line(session_queries, SessionFilter(since=NOON - 999 * DAY)))) == 5
-    groups: Sequence[Group] = session_queries.groups(SessionFilter(), [Span.DAY], top=9)
+    groups: Sequence[Group] = session_queries.groups(SessionFilter(), [TimeBucket.DAY], top=9)
     assert sum(group.sessions for group in groups) == 5
 
 
@@ -384,7 +392,7 @@ def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
         assert (
             len(
                 SqlSessionQueries(database, FixedClock())
-                .lines(SessionFilter(values={Key.ADDRESS: [form]}), limit=9)
+                .lines(SessionFilter(values={Dimension.ADDRESS: [form]}), limit=9)
                 .lines
             )
             == 1
@@ -396,10 +404,10 @@ def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatab
     put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
     session_queries = SqlSessionQueries(database, FixedClock())
 
-    assert session_queries.concentration(SessionFilter(), Key.ASN).groups == 2
-    assert session_queries.concentration(SessionFilter(), Key.ASN, known_only=True).groups == 1
+    assert session_queries.concentration(SessionFilter(), Dimension.ASN).groups == 2
+    assert session_queries.concentration(SessionFilter(), Dimension.ASN, known_only=True).groups == 1
     with pytest.raises(InvalidQuery):
-        session_queries.concentration(SessionFilter(), Key.COMMAND)
+        session_queries.concentration(SessionFilter(), Dimension.COMMAND)
 
 
 @pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
@@ -415,7 +423,7 @@ def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatab
         assert sorted(names) == [
             f"{letter}{n}" for letter, count in (("s", 5), ("t", 3), ("u", 5)) for n in range(count)
         ]
-    for span in Span:
+    for span in TimeBucket:
         assert sum(group.sessions for group in session_queries.groups(SessionFilter(), [span], top=99)) == 7
 
 
@@ -425,12 +433,15 @@ def test_every_key_is_asked_for_here() -> None:
 
 
 QUESTIONS = [
-    ("asn", SessionFilter(since=NOON, values={Key.ASN: ["7"]})),
-    ("country_type|country_alone", SessionFilter(since=NOON, values={Key.COUNTRY: ["DE"], Key.IP_TYPE: ["VPN"]})),
-    ("hassh", SessionFilter(values={Key.HASSH: ["h7"]})),
-    ("command_signature", SessionFilter(values={Key.COMMANDS: ["c7"]})),
-    ("ssh_key_fingerprint", SessionFilter(values={Key.SSH_KEY: ["k7"]})),
-    ("download_hash", SessionFilter(values={Key.DOWNLOAD: ["d7"]})),
+    ("asn", SessionFilter(since=NOON, values={Dimension.ASN: ["7"]})),
+    (
+        "country_type|country_alone",
+        SessionFilter(since=NOON, values={Dimension.COUNTRY: ["DE"], Dimension.IP_TYPE: ["VPN"]}),
+    ),
+    ("hassh", SessionFilter(values={Dimension.HASSH: ["h7"]})),
+    ("command_signature", SessionFilter(values={Dimension.COMMANDS: ["c7"]})),
+    ("ssh_key_fingerprint", SessionFilter(values={Dimension.SSH_KEY: ["k7"]})),
+    ("download_hash", SessionFilter(values={Dimension.DOWNLOAD: ["d7"]})),
     ("first_event_at|asn", SessionFilter(since=NOON + timedelta(minutes=2990))),
 ]
 
@@ -468,7 +479,7 @@ def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabas
     session_queries = SqlSessionQueries(sql_database, FixedClock())
     for end, session_filter in QUESTIONS:
         with plans(sql_database, SELECTS) as found:
-            session_queries.groups(session_filter, [Key.ASN], top=9)
+            session_queries.groups(session_filter, [Dimension.ASN], top=9)
             session_queries.lines(session_filter, limit=9)
 
         named = [plan for plan in found if "session_summaries" in plan]
@@ -481,8 +492,10 @@ def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabas
     assert not re.search(r"Sort|TEMP B-TREE", plan)
 
 
-@pytest.mark.parametrize(("key", "index"), [(Key.ASN, "asn"), (Key.COUNTRY, "country")])
-def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(sql_database: SqlDatabase, key: Key, index: str) -> None:
+@pytest.mark.parametrize(("key", "index"), [(Dimension.ASN, "asn"), (Dimension.COUNTRY, "country")])
+def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(
+    sql_database: SqlDatabase, key: Dimension, index: str
+) -> None:
     """And not the rows, which are ten times as large."""
     put_many(sql_database)
     with plans(sql_database, SELECTS) as found:

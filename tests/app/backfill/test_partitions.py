@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snapshots.app.backfill.partitions import MAX_SPARSE_RETRIES, RESERVED_PARTITIONS, PartitionQueue
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.open_sessions import PushdownResult, KeyRange
+from snapshots.app.ports.open_sessions import KeyRange, PushdownResult
 from snapshots.domain.snapshot.snapshot import Method
 
 SPAN = 10

@@ -21,7 +21,7 @@ from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Database, Health, WriteLock
-from snapshots.app.ports.open_sessions import OpenCase, KeyRange
+from snapshots.app.ports.open_sessions import KeyRange, OpenCase
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress

@@ -29,7 +29,7 @@ from snapshots.app.enrich import apply_verdicts
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Stores, WriteLock
-from snapshots.app.ports.open_sessions import OpenCase, OpenPage, PushdownResult, KeyRange
+from snapshots.app.ports.open_sessions import KeyRange, OpenCase, OpenPage, PushdownResult
 from snapshots.app.ports.runs import RunState
 from snapshots.composition.wiring import Container
 from snapshots.domain.snapshot.verdict_cache import Verdicts

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.app.queries.overview import Overview
-from snapshots.app.queries.session_queries import Span
+from snapshots.app.queries.session_queries import TimeBucket
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
 from tests.strategies import DAY, HOME, NOON, OTHER, snapshot
@@ -41,9 +41,14 @@ def test_nothing_gives_an_overview_of_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("length", "span"),
-    [(2 * DAY, Span.HOUR), (4 * DAY, Span.DAY), (200 * DAY, Span.WEEK), (1200 * DAY, Span.MONTH)],
+    [
+        (2 * DAY, TimeBucket.HOUR),
+        (4 * DAY, TimeBucket.DAY),
+        (200 * DAY, TimeBucket.WEEK),
+        (1200 * DAY, TimeBucket.MONTH),
+    ],
 )
-def test_the_span_of_the_timeline_fits_its_length(tmp_path: Path, length: timedelta, span: Span) -> None:
+def test_the_span_of_the_timeline_fits_its_length(tmp_path: Path, length: timedelta, span: TimeBucket) -> None:
     """Never thousands of bars, never one."""
     made = overview_of(tmp_path, NOON - length, NOON)
 
@@ -66,13 +71,13 @@ def test_of_less_than_two_weeks_the_newer_half_is_compared(tmp_path: Path) -> No
     assert [(group.values, group.sessions, group.before) for group in made.changed] == [(("2",), 2, 1), (("1",), 0, 1)]
 
 
-@given(st.sampled_from(Span), st.integers(0, 50_000).map(lambda days: NOON - 20_000 * DAY + days * DAY))
-def test_spans_follow_one_another_without_a_hole(span: Span, at: datetime) -> None:
+@given(st.sampled_from(TimeBucket), st.integers(0, 50_000).map(lambda days: NOON - 20_000 * DAY + days * DAY))
+def test_spans_follow_one_another_without_a_hole(span: TimeBucket, at: datetime) -> None:
     """The next one begins where this one ends; a month is never passed over."""
-    begins = at.replace(day=1) if span is Span.MONTH else at
+    begins = at.replace(day=1) if span is TimeBucket.MONTH else at
 
     following = span.following(begins)
 
     assert begins < following <= begins + timedelta(days=31)
-    if span is Span.MONTH:
+    if span is TimeBucket.MONTH:
         assert (following.day, (following - begins).days in {28, 29, 30, 31}) == (1, True)

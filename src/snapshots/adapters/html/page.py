@@ -16,7 +16,7 @@ from markupsafe import Markup
 from snapshots.app.queries.inventory_reports import NOT_COMPARABLE
 from snapshots.app.queries.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text
-from snapshots.app.queries.session_queries import Group, Span
+from snapshots.app.queries.session_queries import Group, TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 
 HERE = resources.files("snapshots.adapters.html")
@@ -83,7 +83,7 @@ def charts_of(overview: Overview) -> dict[str, Any]:
     }
 
 
-def timeline_of(groups: Sequence[Group], span: Span) -> dict[str, Any]:
+def timeline_of(groups: Sequence[Group], span: TimeBucket) -> dict[str, Any]:
     """Return the beginnings of all spans in order, and for each type that occurs how many sessions began in each."""
     counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for group in groups:
@@ -97,13 +97,13 @@ def timeline_of(groups: Sequence[Group], span: Span) -> dict[str, Any]:
     return {"labels": labels, "types": {kind: [counts[kind].get(at, 0) for at in labels] for kind in known}}
 
 
-def _every(span: Span, begun: Collection[str]) -> Iterator[str]:
+def _every(span: TimeBucket, begun: Collection[str]) -> Iterator[str]:
     """Yield the beginnings of spans from the first to the last, also of those in which nothing was."""
     if not begun:
         return
     at, last = (datetime.fromisoformat(text) for text in (min(begun), max(begun)))
     while True:
-        yield f"{at:%Y-%m-%d %H:%M}" if span is Span.HOUR else f"{at:%Y-%m-%d}"
+        yield f"{at:%Y-%m-%d %H:%M}" if span is TimeBucket.HOUR else f"{at:%Y-%m-%d}"
         if at >= last:  # there may be no time behind it
             return
         at = span.following(at)

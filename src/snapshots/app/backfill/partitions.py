@@ -1,7 +1,7 @@
 """Which parts of a table the far end of a backfill takes, from the last one on."""
 
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.open_sessions import PushdownResult, KeyRange
+from snapshots.app.ports.open_sessions import KeyRange, PushdownResult
 
 MIN_PARTITIONS = 6
 """So many spans make a second pair of hands worth while."""

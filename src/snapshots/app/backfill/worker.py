@@ -22,7 +22,7 @@ from snapshots.app.backfill.pushdown import counts_of
 from snapshots.app.enrich.service import knowledge_in
 from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.ports.database import Database, Health, Stores, WriteLock
-from snapshots.app.ports.open_sessions import PushdownResult, KeyRange, StagedVerdicts
+from snapshots.app.ports.open_sessions import KeyRange, PushdownResult, StagedVerdicts
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 from snapshots.domain.errors import SnapshotsError

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
-from snapshots.app.queries.session_queries import Group, Key, SessionFilter, SessionQueries, Span
+from snapshots.app.queries.session_queries import Dimension, Group, SessionFilter, SessionQueries, TimeBucket
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration
 
@@ -16,7 +16,11 @@ LONGEST_PERIOD = timedelta(days=7)
 
 INSTANT = timedelta(microseconds=1)
 
-SPANS = ((timedelta(days=3), Span.HOUR), (timedelta(days=180), Span.DAY), (timedelta(days=3 * 365), Span.WEEK))
+SPANS = (
+    (timedelta(days=3), TimeBucket.HOUR),
+    (timedelta(days=180), TimeBucket.DAY),
+    (timedelta(days=3 * 365), TimeBucket.WEEK),
+)
 """How long the whole may be for each span of time to be drawn; longer ones are drawn by months."""
 
 LARGEST_TIMELINE = 2_000
@@ -67,7 +71,7 @@ class Overview:
 
     made_at: datetime
     report: Report
-    span: Span
+    span: TimeBucket
     timeline: Sequence[Group]
     period: tuple[datetime, datetime] | None
     changed: Sequence[Group]
@@ -121,28 +125,28 @@ class OverviewMaker:
             made_at=now,
             report=report,
             span=span,
-            timeline=ask(in_time, [span, Key.IP_TYPE], top=LARGEST_TIMELINE),
+            timeline=ask(in_time, [span, Dimension.IP_TYPE], top=LARGEST_TIMELINE),
             period=period,
-            changed=ask(within, [Key.ASN], top=top, with_before=True) if within is not None else (),
-            spread=self._questions.concentration(everything, Key.ASN, known_only=True),
+            changed=ask(within, [Dimension.ASN], top=top, with_before=True) if within is not None else (),
+            spread=self._questions.concentration(everything, Dimension.ASN, known_only=True),
             drift=self._inventory.drift(now=now, top=top),
-            users=ask(everything, [Key.USER], top=top),
-            passwords=ask(everything, [Key.PASSWORD], top=top),
-            commands=ask(everything, [Key.COMMAND], top=top),
-            clients=self._behaviours(Key.HASSH, top),
-            campaigns=self._behaviours(Key.COMMANDS, top),
+            users=ask(everything, [Dimension.USER], top=top),
+            passwords=ask(everything, [Dimension.PASSWORD], top=top),
+            commands=ask(everything, [Dimension.COMMAND], top=top),
+            clients=self._behaviours(Dimension.HASSH, top),
+            campaigns=self._behaviours(Dimension.COMMANDS, top),
         )
 
-    def _behaviours(self, key: Key, top: int) -> Sequence[BehaviourSeen]:
+    def _behaviours(self, key: Dimension, top: int) -> Sequence[BehaviourSeen]:
         return [self._behind(key, group) for group in self._questions.groups(SessionFilter(), [key], top=top)]
 
-    def _behind(self, key: Key, group: Group) -> BehaviourSeen:
+    def _behind(self, key: Dimension, group: Group) -> BehaviourSeen:
         session_filter = SessionFilter(values={key: group.values})
         return BehaviourSeen(
             group=group,
-            networks=self._questions.groups(session_filter, [Key.ASN], top=NETWORKS_BEHIND),
-            network_count=self._questions.concentration(session_filter, Key.ASN, known_only=True).groups,
-            commands=self._questions.groups(session_filter, [Key.COMMAND], top=COMMANDS_TYPED),
+            networks=self._questions.groups(session_filter, [Dimension.ASN], top=NETWORKS_BEHIND),
+            network_count=self._questions.concentration(session_filter, Dimension.ASN, known_only=True).groups,
+            commands=self._questions.groups(session_filter, [Dimension.COMMAND], top=COMMANDS_TYPED),
         )
 
 
@@ -154,8 +158,8 @@ def _period(report: Report) -> tuple[datetime, datetime] | None:
     return end - min(LONGEST_PERIOD, (end - report.first_event_at) / 2 + INSTANT), end
 
 
-def _span(report: Report) -> Span:
+def _span(report: Report) -> TimeBucket:
     if report.first_event_at is None or report.last_event_at is None:
-        return Span.DAY
+        return TimeBucket.DAY
     length = report.last_event_at - report.first_event_at
-    return next((span for longest, span in SPANS if length <= longest), Span.MONTH)
+    return next((span for longest, span in SPANS if length <= longest), TimeBucket.MONTH)

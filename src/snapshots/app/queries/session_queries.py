@@ -10,7 +10,7 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.concentration import Concentration
 
 
-class Key(Enum):
+class Dimension(Enum):
     """By what sessions are found, and told apart. A session without it holds None there."""
 
     ASN = "asn"
@@ -34,17 +34,17 @@ class Key(Enum):
     @property
     def is_repeated(self) -> bool:
         """Whether a session may have several of it; such keys group, but find nothing."""
-        return self in {Key.COMMAND, Key.URL}
+        return self in {Dimension.COMMAND, Dimension.URL}
 
 
-SNAPSHOT_FACTS = frozenset({Key.ASN, Key.COUNTRY, Key.IP_TYPE})
+SNAPSHOT_FACTS = frozenset({Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE})
 """Keys that are facts of a snapshot."""
 
-FOUND_BY = tuple(key for key in Key if not key.is_repeated)
+FOUND_BY = tuple(key for key in Dimension if not key.is_repeated)
 """Keys by which sessions are found."""
 
 
-class Span(Enum):
+class TimeBucket(Enum):
     """A span of time by whose beginning sessions are grouped, in UTC; weeks begin on Monday."""
 
     HOUR = "hour"
@@ -54,10 +54,15 @@ class Span(Enum):
 
     def following(self, begins: datetime) -> datetime:
         """Return when the span behind one begins."""
-        if self is Span.MONTH:
+        if self is TimeBucket.MONTH:
             return (begins.replace(day=1) + timedelta(days=32)).replace(day=1)
         return (
-            begins + {Span.HOUR: timedelta(hours=1), Span.DAY: timedelta(days=1), Span.WEEK: timedelta(weeks=1)}[self]
+            begins
+            + {
+                TimeBucket.HOUR: timedelta(hours=1),
+                TimeBucket.DAY: timedelta(days=1),
+                TimeBucket.WEEK: timedelta(weeks=1),
+            }[self]
         )
 
 
@@ -84,10 +89,10 @@ class SessionFilter:
 
     since: datetime | None = None
     until: datetime | None = None
-    values: Mapping[Key, Sequence[str | None]] = field(default_factory=dict)
+    values: Mapping[Dimension, Sequence[str | None]] = field(default_factory=dict)
     network_time: NetworkTime = NetworkTime.THEN
 
-    def splits_by_method(self, by: Collection[Key | Span]) -> bool:
+    def splits_by_method(self, by: Collection[Dimension | TimeBucket]) -> bool:
         """Whether groups by these keys count sessions as of the attack and inferred ones separately."""
         return self.network_time is NetworkTime.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
 
@@ -217,7 +222,7 @@ class SessionQueries(Protocol):
     def groups(
         self,
         session_filter: SessionFilter,
-        by: Sequence[Key | Span],
+        by: Sequence[Dimension | TimeBucket],
         *,
         top: int,
         with_addresses: bool = False,
@@ -240,7 +245,7 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def concentration(self, session_filter: SessionFilter, by: Key, *, known_only: bool = False) -> Concentration:
+    def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
         """
         Return how the sessions spread over a key.
 
@@ -254,7 +259,7 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Key | Span]) -> "NotCurrent":
+    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> "NotCurrent":
         """
         Count the sessions that are excluded because their facts are not current.
 

@@ -13,28 +13,36 @@ from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.inventory_reports import expired_text, without_newer_table_text
-from snapshots.app.queries.session_queries import FOUND_BY, Group, Key, NetworkTime, SessionFilter, SessionRow, Span
+from snapshots.app.queries.session_queries import (
+    FOUND_BY,
+    Dimension,
+    Group,
+    NetworkTime,
+    SessionFilter,
+    SessionRow,
+    TimeBucket,
+)
 from snapshots.domain.session.concentration import Concentration
 
 NOT_KNOWN = "none"
 """The word for a value that is not known."""
 
 HELP = {
-    Key.ASN: ("N", "Only sessions from this network."),
-    Key.COUNTRY: ("CC", "Only sessions from this country."),
-    Key.IP_TYPE: ("TYPE", "Only sessions from addresses of this type."),
-    Key.ADDRESS: ("IP", "Only sessions from this address."),
-    Key.SENSOR: ("NAME", "Only sessions of this honeypot."),
-    Key.PROTOCOL: ("NAME", "Only ssh or telnet."),
-    Key.CLIENT: ("TEXT", "Only clients with exactly this version string."),
-    Key.HASSH: ("HASH", "Only clients with this fingerprint."),
-    Key.USER: ("NAME", "Only sessions that tried this user name first."),
-    Key.PASSWORD: ("SHA256", "Only sessions that tried the password with this hash first."),
-    Key.COMMANDS: ("SIGNATURE", "Only sessions with these commands."),
-    Key.SSH_KEY: ("FINGERPRINT", "Only sessions that installed this SSH key first."),
-    Key.DOWNLOAD: ("HASH", "Only sessions that fetched this file first."),
-    Key.METHOD: ("METHOD", "Only snapshots made this way: asof, inferred, corrected or adopted."),
-    Key.GAP: ("REASON", "Only sessions that have no snapshot for this reason."),
+    Dimension.ASN: ("N", "Only sessions from this network."),
+    Dimension.COUNTRY: ("CC", "Only sessions from this country."),
+    Dimension.IP_TYPE: ("TYPE", "Only sessions from addresses of this type."),
+    Dimension.ADDRESS: ("IP", "Only sessions from this address."),
+    Dimension.SENSOR: ("NAME", "Only sessions of this honeypot."),
+    Dimension.PROTOCOL: ("NAME", "Only ssh or telnet."),
+    Dimension.CLIENT: ("TEXT", "Only clients with exactly this version string."),
+    Dimension.HASSH: ("HASH", "Only clients with this fingerprint."),
+    Dimension.USER: ("NAME", "Only sessions that tried this user name first."),
+    Dimension.PASSWORD: ("SHA256", "Only sessions that tried the password with this hash first."),
+    Dimension.COMMANDS: ("SIGNATURE", "Only sessions with these commands."),
+    Dimension.SSH_KEY: ("FINGERPRINT", "Only sessions that installed this SSH key first."),
+    Dimension.DOWNLOAD: ("HASH", "Only sessions that fetched this file first."),
+    Dimension.METHOD: ("METHOD", "Only snapshots made this way: asof, inferred, corrected or adopted."),
+    Dimension.GAP: ("REASON", "Only sessions that have no snapshot for this reason."),
 }
 """What each filter is called in help; any may be repeated, and "none" finds sessions without it."""
 
@@ -91,7 +99,7 @@ def filter_of(
     except OverflowError as exc:
         raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
     chosen = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
-    values: dict[Key, Sequence[str | None]] = {
+    values: dict[Dimension, Sequence[str | None]] = {
         key: [None if value.lower() == NOT_KNOWN else value for value in given]
         for key, given in chosen.items()
         if given
@@ -105,7 +113,7 @@ def filter_of(
 @click.option(
     "--by",
     multiple=True,
-    type=click.Choice([each.value for each in (*Key, *Span)]),
+    type=click.Choice([each.value for each in (*Dimension, *TimeBucket)]),
     help="Count sessions by this key; may be repeated. Without it, sessions are listed.",
 )
 @one_of(
@@ -198,7 +206,9 @@ def query(
             click.echo(f"Showing the first {count_of(top, 'group')}; use --top for more.", err=True)
 
 
-def _not_current(application: Application, session_filter: SessionFilter, keys: Sequence[Key | Span]) -> dict[str, Any]:
+def _not_current(
+    application: Application, session_filter: SessionFilter, keys: Sequence[Dimension | TimeBucket]
+) -> dict[str, Any]:
     """Return and report how many sessions have no current facts, for queries with --as now."""
     if session_filter.network_time is not NetworkTime.NOW:
         return {}
@@ -233,16 +243,16 @@ def _short(row: Row) -> Row:
     return {name: row[name] for name in SHORT}
 
 
-def _key(word: str) -> Key | Span:
-    return Span(word) if word in {span.value for span in Span} else Key(word)
+def _key(word: str) -> Dimension | TimeBucket:
+    return TimeBucket(word) if word in {span.value for span in TimeBucket} else Dimension(word)
 
 
 def _spread(
-    application: Application, session_filter: SessionFilter, keys: Sequence[Key | Span]
+    application: Application, session_filter: SessionFilter, keys: Sequence[Dimension | TimeBucket]
 ) -> Concentration | None:
     """Return how the sessions spread over one key; None for spans, and what a session has several of."""
     (first, *more) = keys
-    if more or isinstance(first, Span) or first.is_repeated:
+    if more or isinstance(first, TimeBucket) or first.is_repeated:
         return None
     return application.session_queries.concentration(session_filter, first)
 
@@ -258,11 +268,13 @@ def _spread_row(found: Concentration | None) -> dict[str, Any]:
     }
 
 
-def _group_row(group: Group, keys: Sequence[Key | Span], total: int | None, *, is_split: bool) -> dict[str, Any]:
+def _group_row(
+    group: Group, keys: Sequence[Dimension | TimeBucket], total: int | None, *, is_split: bool
+) -> dict[str, Any]:
     row: dict[str, Any] = dict(zip((key.value.replace("-", "_") for key in keys), group.values, strict=True))
-    if Key.ASN in keys:
+    if Dimension.ASN in keys:
         row |= {"asn": int(row["asn"]) if row["asn"] is not None else None, "organization": group.name}
-    if Key.PASSWORD in keys:
+    if Dimension.PASSWORD in keys:
         row |= {"text": group.password}
     row |= {"sessions": group.sessions}
     if is_split:

@@ -58,11 +58,11 @@ from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.app.ports.open_sessions import (
     EncodedRows,
     Judged,
+    KeyRange,
     OpenCase,
     OpenPage,
     OpenSession,
     PushdownResult,
-    KeyRange,
     StagedVerdicts,
 )
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS

@@ -7,16 +7,16 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, or_
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.schema.tables import known_addresses, session_summaries
-from snapshots.app.queries.session_queries import Key, Span
+from snapshots.app.queries.session_queries import Dimension, TimeBucket
 from snapshots.domain.snapshot.freshness import CurrentSince
 
 S, NOW = session_summaries.c, known_addresses.c
 SEEN_AT = func.coalesce(S.source_ip_seen_at, S.first_event_at)
 
-ANSWERS: Mapping[Key, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
-    Key.ASN: (NOW.current_asn, NOW.current_asn_at),
-    Key.COUNTRY: (NOW.current_country, NOW.current_country_at),
-    Key.IP_TYPE: (NOW.current_ip_type, NOW.current_ip_type_at),
+ANSWERS: Mapping[Dimension, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
+    Dimension.ASN: (NOW.current_asn, NOW.current_asn_at),
+    Dimension.COUNTRY: (NOW.current_country, NOW.current_country_at),
+    Dimension.IP_TYPE: (NOW.current_ip_type, NOW.current_ip_type_at),
 }
 """The newest value of each fact, and the date of the table that states it."""
 
@@ -33,35 +33,35 @@ class CurrentAnswers:
         network = literal(since.network, UtcDateTime())
         types = {ip_type.value: literal(at, UtcDateTime()) for ip_type, at in since.types.items()}
         of_type = case(types, value=NOW.current_ip_type, else_=literal(since.no_type, UtcDateTime()))
-        self._since: Mapping[Key, ColumnElement[Any]] = {
-            Key.ASN: network,
-            Key.COUNTRY: network,
-            Key.IP_TYPE: of_type,
+        self._since: Mapping[Dimension, ColumnElement[Any]] = {
+            Dimension.ASN: network,
+            Dimension.COUNTRY: network,
+            Dimension.IP_TYPE: of_type,
         }
 
-    def holds_today(self, key: Key) -> ColumnElement[bool]:
+    def holds_today(self, key: Dimension) -> ColumnElement[bool]:
         """Return the condition that the answer about a fact is not too old today."""
         return ANSWERS[key][1] >= self._since[key]
 
-    def value(self, key: Key) -> ColumnElement[Any]:
+    def value(self, key: Dimension) -> ColumnElement[Any]:
         """Return the current value of a fact; NULL if it has none."""
         return case((self._is_current(key), ANSWERS[key][0]))
 
-    def are_current(self, by: Collection[Key | Span]) -> ColumnElement[bool]:
+    def are_current(self, by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
         """Return the condition that every fact among the keys is current; without a fact, that any of the three is."""
         asked = _facts(by)
         return and_(*map(self._is_current, asked)) if asked else or_(*map(self._is_current, ANSWERS))
 
-    def _is_current(self, key: Key) -> ColumnElement[bool]:
+    def _is_current(self, key: Dimension) -> ColumnElement[bool]:
         return and_(ANSWERS[key][1] > SEEN_AT, self.holds_today(key))
 
 
-def are_newer(by: Collection[Key | Span]) -> ColumnElement[bool]:
+def are_newer(by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
     """Return the condition that a table newer than the attack answers each fact; without a fact, any of the three."""
     asked = _facts(by)
     newer = [ANSWERS[key][1] > SEEN_AT for key in asked or ANSWERS]
     return and_(*newer) if asked else or_(*newer)
 
 
-def _facts(by: Collection[Key | Span]) -> list[Key]:
-    return [key for key in by if isinstance(key, Key) and key in ANSWERS]
+def _facts(by: Collection[Dimension | TimeBucket]) -> list[Dimension]:
+    return [key for key in by if isinstance(key, Dimension) and key in ANSWERS]

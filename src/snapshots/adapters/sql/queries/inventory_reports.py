@@ -27,7 +27,7 @@ from snapshots.app.queries.inventory_reports import (
     Move,
     SourceState,
 )
-from snapshots.app.queries.session_queries import Key
+from snapshots.app.queries.session_queries import Dimension
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
@@ -40,7 +40,7 @@ THEN_AND_NOW = {
 }
 """A fact of a snapshot, the newest fact, and the date of that."""
 
-KEYS = {"asn": Key.ASN, "country": Key.COUNTRY, "ip_type": Key.IP_TYPE}
+KEYS = {"asn": Dimension.ASN, "country": Dimension.COUNTRY, "ip_type": Dimension.IP_TYPE}
 
 
 def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -38,7 +38,7 @@ from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.session_queries import Key, NetworkTime, SessionFilter, Span
+from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.facts.ip_type import IpType
@@ -48,23 +48,23 @@ from snapshots.domain.snapshot.snapshot import Method
 
 S = session_summaries.c
 
-FACTS: Mapping[Key, str] = {
-    Key.ASN: "snapshot_asn",
-    Key.COUNTRY: "snapshot_country",
-    Key.IP_TYPE: "snapshot_ip_type",
+FACTS: Mapping[Dimension, str] = {
+    Dimension.ASN: "snapshot_asn",
+    Dimension.COUNTRY: "snapshot_country",
+    Dimension.IP_TYPE: "snapshot_ip_type",
 }
-COLUMNS: Mapping[Key, ColumnElement[Any]] = {
-    Key.ADDRESS: S.source_ip,
-    Key.SENSOR: S.matcher,
-    Key.PROTOCOL: S.protocol,
-    Key.CLIENT: S.client_version,
-    Key.HASSH: S.hassh,
-    Key.USER: S.username,
-    Key.PASSWORD: S.password_hash,
-    Key.COMMANDS: S.command_signature,
-    Key.SSH_KEY: S.ssh_key_fingerprint,
-    Key.DOWNLOAD: S.download_hash,
-    Key.GAP: S.snapshot_gap,
+COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
+    Dimension.ADDRESS: S.source_ip,
+    Dimension.SENSOR: S.matcher,
+    Dimension.PROTOCOL: S.protocol,
+    Dimension.CLIENT: S.client_version,
+    Dimension.HASSH: S.hassh,
+    Dimension.USER: S.username,
+    Dimension.PASSWORD: S.password_hash,
+    Dimension.COMMANDS: S.command_signature,
+    Dimension.SSH_KEY: S.ssh_key_fingerprint,
+    Dimension.DOWNLOAD: S.download_hash,
+    Dimension.GAP: S.snapshot_gap,
 }
 METHOD = case((is_sealed(), func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
 ASOF, INFERRED = (S.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
@@ -116,16 +116,16 @@ class SessionQuery:
         if session_filter.network_time is NetworkTime.NOW:
             self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == S.source_ip)
 
-    def part(self, key: Key | Span) -> ColumnElement[Any]:
+    def part(self, key: Dimension | TimeBucket) -> ColumnElement[Any]:
         """Return the value of a key."""
-        if isinstance(key, Span):
+        if isinstance(key, TimeBucket):
             return beginning_of(self._connection, key.value, S.first_event_at)
         if key in FACTS and self._which.network_time is NetworkTime.NOW:
             return self._current.value(key)
         if key in FACTS:
             column = S[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
-        return METHOD if key is Key.METHOD else COLUMNS[key]
+        return METHOD if key is Dimension.METHOD else COLUMNS[key]
 
     @property
     def is_of_everything(self) -> bool:
@@ -135,7 +135,7 @@ class SessionQuery:
 
     def grouped(
         self,
-        by: Sequence[Key | Span],
+        by: Sequence[Dimension | TimeBucket],
         *,
         with_addresses: bool,
         with_times: bool = True,
@@ -143,7 +143,7 @@ class SessionQuery:
     ) -> Select[Any]:
         """Return the query for groups in their order; *before* is where the span ends that is compared with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
-        if isinstance(by[0], Key) and by[0].is_repeated:
+        if isinstance(by[0], Dimension) and by[0].is_repeated:
             each, said = said_in(self._connection, S.behaviour, by[0].value)
             rows, parts = rows.join(each, true()), [said]
             columns["sessions"] = func.count(distinct(S.session_id))
@@ -167,10 +167,10 @@ class SessionQuery:
         if with_addresses:
             columns["addresses"] = func.count(distinct(address))
         groups = [
-            self._grouping(each) if isinstance(each, Span) else part for part, each in zip(parts, by, strict=True)
+            self._grouping(each) if isinstance(each, TimeBucket) else part for part, each in zip(parts, by, strict=True)
         ]
-        newest = [groups[0].desc()] if isinstance(by[0], Span) else []
-        ties = [self._in_order(part, each) for part, each in zip(parts, by, strict=True) if isinstance(each, Key)]
+        newest = [groups[0].desc()] if isinstance(by[0], TimeBucket) else []
+        ties = [self._in_order(part, each) for part, each in zip(parts, by, strict=True) if isinstance(each, Dimension)]
         named = [part.label(f"part{n}") for n, part in enumerate(parts)]
         query = select(*named, *(column.label(name) for name, column in columns.items())).select_from(rows)
         query = query.where(*self.conditions(parts=by, since=since)).group_by(*groups)
@@ -211,20 +211,20 @@ class SessionQuery:
         found = {value: behaviour_in(text) for value, text in self._connection.execute(select(each.c.value, newest))}
         return {value: said.password for value, said in found.items() if said.password is not None}
 
-    def _grouping(self, span: Span) -> ColumnElement[Any]:
+    def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
         return grouped_by(self._connection, span.value, S.first_event_at)
 
-    def _in_order(self, part: ColumnElement[Any], key: Key) -> ColumnElement[Any]:
+    def _in_order(self, part: ColumnElement[Any], key: Dimension) -> ColumnElement[Any]:
         """Return by what equal groups are ordered, alike on both databases."""
-        return (part if key is Key.ASN else by_bytes(self._connection, part)).nulls_last()
+        return (part if key is Dimension.ASN else by_bytes(self._connection, part)).nulls_last()
 
     def conditions(
-        self, *, parts: Collection[Key | Span] = (), since: datetime | None = None
+        self, *, parts: Collection[Dimension | TimeBucket] = (), since: datetime | None = None
     ) -> Sequence[ColumnElement[bool]]:
         """Return the conditions; sessions without a key that is no fact are left out of its groups."""
         found = self._filters(since)
         for key in parts:
-            if isinstance(key, Span):
+            if isinstance(key, TimeBucket):
                 found.append(is_moment(self._connection, S.first_event_at))
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
@@ -243,7 +243,7 @@ class SessionQuery:
             found.append(S.first_event_at < session_filter.until)
         return found
 
-    def not_current(self, by: Collection[Key | Span]) -> Select[int, int]:
+    def not_current(self, by: Collection[Dimension | TimeBucket]) -> Select[int, int]:
         """Return the query that counts sessions without a table newer than the attack, and those with too old ones."""
         is_newer = func.coalesce(are_newer(by), false())
         is_current = func.coalesce(self._current.are_current(by), false())
@@ -272,7 +272,8 @@ class SessionQuery:
 
     def _listed(self) -> Select[Any]:
         facts = {
-            name: self.part(key) for name, key in (("asn", Key.ASN), ("country", Key.COUNTRY), ("ip_type", Key.IP_TYPE))
+            name: self.part(key)
+            for name, key in (("asn", Dimension.ASN), ("country", Dimension.COUNTRY), ("ip_type", Dimension.IP_TYPE))
         }
         if self._which.network_time is NetworkTime.NOW:  # what the inventory says is of no snapshot
             facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
@@ -280,7 +281,7 @@ class SessionQuery:
         stored_at = moment_stored(self._connection, S.first_event_at).label("stored_at")
         return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
 
-    def _is_one_of(self, key: Key, values: Collection[str | None]) -> ColumnElement[bool]:
+    def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
         """Whether a session has one of some values; of a fact, as it was then, whatever is told of it."""
         column = S[FACTS[key]] if key in FACTS else self.part(key)
         stated = [_value(key, value) for value in values if value is not None]
@@ -303,31 +304,31 @@ def _country(text: str) -> str:
     return text.upper()
 
 
-STORED: Mapping[Key, Callable[[str], str | int]] = {
-    Key.ASN: _asn,
-    Key.COUNTRY: _country,
-    Key.IP_TYPE: lambda text: IpType(text.upper()).value,
-    Key.ADDRESS: lambda text: IpAddress.parse(text).text,
-    Key.METHOD: lambda text: Method(text.lower()).value,
-    Key.GAP: lambda text: Gap(text.lower()).value,
-    Key.PROTOCOL: str.lower,
-    Key.HASSH: str.lower,
-    Key.PASSWORD: str.lower,
+STORED: Mapping[Dimension, Callable[[str], str | int]] = {
+    Dimension.ASN: _asn,
+    Dimension.COUNTRY: _country,
+    Dimension.IP_TYPE: lambda text: IpType(text.upper()).value,
+    Dimension.ADDRESS: lambda text: IpAddress.parse(text).text,
+    Dimension.METHOD: lambda text: Method(text.lower()).value,
+    Dimension.GAP: lambda text: Gap(text.lower()).value,
+    Dimension.PROTOCOL: str.lower,
+    Dimension.HASSH: str.lower,
+    Dimension.PASSWORD: str.lower,
 }
 """How values are stored that are typed in several forms; other texts as they are."""
 
-EXPECTED: Mapping[Key, str] = {
-    Key.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
-    Key.COUNTRY: "a country code (use ISO 3166-1 alpha-2, such as DE)",
-    Key.IP_TYPE: f"an IP type (use one of {', '.join(each.value for each in IpType)})",
-    Key.ADDRESS: "an IP address (such as 192.0.2.1 or 2001:db8::1)",
-    Key.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
-    Key.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
+EXPECTED: Mapping[Dimension, str] = {
+    Dimension.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
+    Dimension.COUNTRY: "a country code (use ISO 3166-1 alpha-2, such as DE)",
+    Dimension.IP_TYPE: f"an IP type (use one of {', '.join(each.value for each in IpType)})",
+    Dimension.ADDRESS: "an IP address (such as 192.0.2.1 or 2001:db8::1)",
+    Dimension.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
+    Dimension.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
 }
 """What a value that is refused should have been, with an example."""
 
 
-def _value(key: Key, value: str) -> str | int:
+def _value(key: Dimension, value: str) -> str | int:
     """Return a value as it is stored; what can be none of its kind is refused, or the answer would mislead."""
     try:
         return STORED.get(key, str)(value)

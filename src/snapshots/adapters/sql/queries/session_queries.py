@@ -17,20 +17,20 @@ from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
+    Dimension,
     Group,
-    Key,
     NotCurrent,
     SessionFilter,
     SessionPage,
     SessionRow,
-    Span,
+    TimeBucket,
 )
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.snapshot.freshness import CurrentSince
 
 S = session_summaries.c
 
-ALONE: Mapping[Key | Span, str] = {key: FACTS[key] for key in (Key.ASN, Key.COUNTRY)}
+ALONE: Mapping[Dimension | TimeBucket, str] = {key: FACTS[key] for key in (Dimension.ASN, Dimension.COUNTRY)}
 """Facts that are counted over all sessions by an index that holds nothing else; times are sought apart."""
 
 MOST_SOUGHT = 1_000
@@ -56,7 +56,7 @@ class SqlSessionQueries:
     def groups(
         self,
         session_filter: SessionFilter,
-        by: Sequence[Key | Span],
+        by: Sequence[Dimension | TimeBucket],
         *,
         top: int,
         with_addresses: bool = False,
@@ -73,14 +73,16 @@ class SqlSessionQueries:
             else:
                 query = asked.grouped(by, with_addresses=with_addresses, with_times=apart is None)
             found = connection.execute(query.limit(top)).mappings().all()
-            numbers = {row[f"part{by.index(Key.ASN)}"] for row in found} if Key.ASN in by else set()
+            numbers = {row[f"part{by.index(Dimension.ASN)}"] for row in found} if Dimension.ASN in by else set()
             organizations = _organizations(connection, numbers)
             times = asked.times_of(apart, [row["part0"] for row in found]) if apart is not None else {}
-            hashes = {row[f"part{by.index(Key.PASSWORD)}"] for row in found} if Key.PASSWORD in by else set()
+            hashes = (
+                {row[f"part{by.index(Dimension.PASSWORD)}"] for row in found} if Dimension.PASSWORD in by else set()
+            )
             passwords = asked.passwords_of(hashes)
             return [_group(row, by, organizations, times, passwords) for row in found]
 
-    def concentration(self, session_filter: SessionFilter, by: Key, *, known_only: bool = False) -> Concentration:
+    def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
         """Return how the sessions spread over a key."""
         _check(session_filter, [by], with_before=False)
         if by.is_repeated:
@@ -97,7 +99,7 @@ class SqlSessionQueries:
             query = select(sizes.c.size, func.count()).group_by(sizes.c.size)
             return Concentration.of({row[0]: row[1] for row in connection.execute(query)})
 
-    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Key | Span]) -> NotCurrent:
+    def count_not_current(self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket]) -> NotCurrent:
         """Count the sessions that are excluded because their facts are not current."""
         with self._database.reading() as connection:
             without_newer, expired = connection.execute(self._asked(connection, session_filter).not_current(by)).one()
@@ -105,7 +107,7 @@ class SqlSessionQueries:
 
     def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
-        _check(session_filter, [Key.ASN], with_before=False)
+        _check(session_filter, [Dimension.ASN], with_before=False)
         behind = Place.parse(after) if after else None
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
@@ -121,23 +123,23 @@ class SqlSessionQueries:
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """Return some source addresses; what another loader wrote and is none is passed over."""
-        _check(session_filter, [Key.ADDRESS], with_before=False)
+        _check(session_filter, [Dimension.ADDRESS], with_before=False)
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
             text = by_bytes(connection, S.source_ip)
-            query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Key.ADDRESS]))
+            query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Dimension.ADDRESS]))
             query = query.where(text > after).group_by(S.source_ip).having(func.count() >= at_least)
             found = connection.execute(query.order_by(text).limit(limit)).scalars().all()
         addresses = [address for text in found if (address := address_of(text)) is not None]
         return AddressPage(addresses, found[-1] if len(found) == limit else "")
 
 
-def _check(session_filter: SessionFilter, by: Sequence[Key | Span], *, with_before: bool) -> None:
+def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool) -> None:
     if not by or len(set(by)) < len(by):
         raise InvalidQuery("give at least one --by, and each key once")
-    if any(isinstance(each, Span) for each in by[1:]):
+    if any(isinstance(each, TimeBucket) for each in by[1:]):
         raise InvalidQuery("give only one of hour, day, week and month, as the first --by")
-    if len(by) > 1 and any(isinstance(each, Key) and each.is_repeated for each in by):
+    if len(by) > 1 and any(isinstance(each, Dimension) and each.is_repeated for each in by):
         raise InvalidQuery("--by command and --by url cannot be combined with another --by: a session has several")
     if repeated := [key.value for key in session_filter.values if key.is_repeated]:
         raise InvalidQuery(f"sessions cannot be filtered by {repeated[0]}")
@@ -159,7 +161,7 @@ def _check(session_filter: SessionFilter, by: Sequence[Key | Span], *, with_befo
             raise InvalidQuery(
                 "--since is too early for --change: no period of the same length lies before it"
             ) from exc
-    if with_before and any(isinstance(each, Span) or each.is_repeated for each in by):
+    if with_before and any(isinstance(each, TimeBucket) or each.is_repeated for each in by):
         raise InvalidQuery("--change cannot be combined with --by hour, day, week, month, command or url")
 
 
@@ -171,7 +173,7 @@ def _organizations(connection: Connection, numbers: Collection[int | None]) -> M
 
 def _group(
     row: RowMapping,
-    by: Sequence[Key | Span],
+    by: Sequence[Dimension | TimeBucket],
     organizations: Mapping[int, str],
     times: Mapping[Any, tuple[Any, Any]],
     passwords: Mapping[str, str],
@@ -181,8 +183,8 @@ def _group(
     is_known = any(value is not None for key, value in zip(by, values, strict=True) if key in SNAPSHOT_FACTS)
     return Group(
         values=tuple(None if value is None else str(value) for value in values),
-        name=organizations.get(values[by.index(Key.ASN)]) if Key.ASN in by else None,
-        password=passwords.get(values[by.index(Key.PASSWORD)]) if Key.PASSWORD in by else None,
+        name=organizations.get(values[by.index(Dimension.ASN)]) if Dimension.ASN in by else None,
+        password=passwords.get(values[by.index(Dimension.PASSWORD)]) if Dimension.PASSWORD in by else None,
         sessions=row["sessions"],
         asof=row.get("asof") if is_known else None,
         inferred=row.get("inferred") if is_known else None,
