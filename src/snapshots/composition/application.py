@@ -77,12 +77,12 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return found
 
     def import_table(
-        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, told: ProgressCallback
+        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, on_progress: ProgressCallback
     ) -> tuple[str, int, LookedUp]:
         source = open_table(
             path, ImportOptions(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None)
         )
-        return source.build.label, source.unread, container.inventory_service().import_table(source, told)
+        return source.build.label, source.unread, container.inventory_service().import_table(source, on_progress)
 
     database = container.database()
     own = partial(identities_of, database.engine.url)

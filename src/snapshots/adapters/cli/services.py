@@ -49,7 +49,7 @@ class MetricsWriter(Protocol):
         ...
 
 
-class FoundLogs(Protocol):
+class LogsToLoad(Protocol):
     """The contents to load, and the files that were passed over."""
 
     @property
@@ -122,7 +122,7 @@ class Application:
     logged: Callable[[BackfillObserver], BackfillObserver]
     load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
     follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
-    find_logs: Callable[[Sequence[str], LineOptions], FoundLogs]
+    find_logs: Callable[[Sequence[str], LineOptions], LogsToLoad]
     reports: Reports
     session_queries: SessionQueries
     overview: OverviewMaker

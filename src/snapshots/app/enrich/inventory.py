@@ -64,7 +64,7 @@ class InventoryService:
         self._freshness = freshness
         self._runtime = runtime
 
-    def import_table(self, source: FactSource, told: ProgressCallback) -> LookedUp:
+    def import_table(self, source: FactSource, on_progress: ProgressCallback) -> LookedUp:
         """
         Register a build, and look every address up in it. Addresses that come later are looked up as they come.
 
@@ -90,17 +90,17 @@ class InventoryService:
                 stores.runs.record_progress(run, None, at=self._runtime.now())
             after = page[-1].text
             addresses += len(page)
-            told(addresses)
+            on_progress(addresses)
         return self._end(run, addresses, learned)
 
-    def refresh(self, told: ProgressCallback, *, limit: int | None = None) -> LookedUp:
+    def refresh(self, on_progress: ProgressCallback, *, limit: int | None = None) -> LookedUp:
         """
         Look up what lacks a registered build: what nobody looked up, then what is not fresh; newest attackers first.
 
         In an adopted database, what the other loader's enrichment wrote of addresses is read first.
 
         Args:
-            told: Is told how far it is.
+            on_progress: Called after each page with the number of addresses so far.
             limit: How many addresses at most; None for all.
 
         Raises:
@@ -122,7 +122,7 @@ class InventoryService:
                 learned += self._lookups.catch_up(behind, stores)
                 stores.runs.record_progress(run, None, at=self._runtime.now())
             addresses += len(behind)
-            told(addresses)
+            on_progress(addresses)
         return self._end(run, addresses, learned)
 
     def _read_documents(self, run: str) -> int:
