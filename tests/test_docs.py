@@ -10,7 +10,7 @@ import click
 import pytest
 
 import snapshots
-from snapshots.adapters.cli.commands.main import cli
+from snapshots.adapters.cli.main import cli
 from snapshots.domain.snapshot.gap import Gap
 
 README = Path("README.md").read_text()

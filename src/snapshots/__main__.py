@@ -77,7 +77,7 @@ def _run(arguments: list[str]) -> int:
     """Import the libraries here, where an interruption is expected, and run the command."""
     import click  # noqa: PLC0415 - see above
 
-    from snapshots.adapters.cli.commands.main import cli  # noqa: PLC0415 - see above
+    from snapshots.adapters.cli.main import cli  # noqa: PLC0415 - see above
     from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
     from snapshots.composition.application import open_application  # noqa: PLC0415 - see above
 

@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_written(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snapshots.adapters.cli.commands.export.write_lines", full)
+    monkeypatch.setattr("snapshots.adapters.cli.queries.export.write_lines", full)
     code, _, err = loaded("export", path)
 
     assert (code, err) == (1, f"Error: {path} cannot be written: No space left on device\n")

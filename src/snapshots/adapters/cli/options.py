@@ -1,17 +1,14 @@
-"""Options that several commands take, and how a command opens what it works with."""
+"""Options that several commands share."""
 
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
-from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.settings import Settings
@@ -19,6 +16,7 @@ from snapshots.app.retry import LOCK_TIMEOUT_SECONDS
 from snapshots.domain.snapshot.policy import Requirement
 
 PIPE_WIDTH = 140
+
 
 Command = Callable[..., Any]
 
@@ -172,44 +170,3 @@ def stdout() -> SafeConsole:
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     return console
-
-
-class StopRequest:
-    """
-    A request by signal to stop after the current batch; the instance is callable as the `is_stopped` of use cases.
-
-    Attributes:
-        signal: The first signal; None if there was none.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __call__(self) -> bool:
-        """Whether a signal was received."""
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, which service managers send."""
-        return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.DONE
-
-
-@contextmanager
-def stopping() -> Iterator[StopRequest]:
-    """Make the first Ctrl-C or SIGTERM stop the work after the current batch, and the second one at once."""
-    request = StopRequest()
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        request.signal = number
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-
-    for kind in before:
-        signal.signal(kind, ask)
-    try:
-        yield request
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

@@ -1,1 +1,1 @@
-"""One module a command."""
+"""Commands that change the database."""

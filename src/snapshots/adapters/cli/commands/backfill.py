@@ -1,37 +1,30 @@
-"""The commands for the past: backfill, the list of runs, and undo."""
+"""`snapshots backfill`: give stored sessions the snapshots that they lack."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
-    StopRequest,
     database_option,
     facts_options,
     format_option,
     lock_option,
     metrics_option,
     opened,
-    stdout,
-    stopping,
 )
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.adapters.cli.output.text.backfill import show_backfill, show_improvement
 from snapshots.adapters.cli.services import MetricsWriter, OpenApplication
+from snapshots.adapters.cli.stop_signals import StopRequest, stopping
 from snapshots.app.backfill.batch_runner import BackfillObserver, Throttle
 from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.run import BackfillReport
-from snapshots.app.backfill.undo import UndoReport
-from snapshots.app.ports.open_sessions import Judged
-from snapshots.app.ports.runs import RunRecord, RunState
-from snapshots.domain.snapshot.gap import Gap
 
 LARGE = 10_000
 """After how many sealed sessions the database's statistics are refreshed."""
@@ -114,9 +107,14 @@ def backfill(
         watch = metrics.work_observer(watch) if metrics is not None else watch
         if improve:
             done = application.improve.run(watch, throttle=throttle, is_dry_run=dry_run, is_stopped=stopped)
-            _written(metrics)
-            _show(lambda: _show_improved(done, is_dry_run=dry_run), _improved_document(done), output, quiet=quiet)
-            _end(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
+            _write_metrics(metrics)
+            _show(
+                lambda: show_improvement(done, is_dry_run=dry_run),
+                json_documents.improvement_document(done),
+                output,
+                quiet=quiet,
+            )
+            _exit_with(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
             return
         if dry_run:
             report = application.backfill.dry_run(watch, again=again, is_stopped=stopped)
@@ -124,69 +122,24 @@ def backfill(
             report = application.backfill.resume(None, watch, throttle=throttle, is_stopped=stopped)
         else:
             report = application.backfill.run(watch, throttle=throttle, again=again, is_stopped=stopped)
-        _written(metrics)
-        _show(lambda: _show_backfill(report, is_dry_run=dry_run), _backfill_document(report), output, quiet=quiet)
+        _write_metrics(metrics)
+        _show(
+            lambda: show_backfill(report, is_dry_run=dry_run),
+            json_documents.backfill_document(report),
+            output,
+            quiet=quiet,
+        )
         if not dry_run and sum(report.sealed.values()) >= LARGE:
             application.refresh_statistics()
             if not application.has_query_indexes():
                 stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
     goes_on = "" if dry_run else " To continue: `snapshots backfill --resume`."
-    _end(report, stopped, hint=f"Interrupted after the current batch.{goes_on}")
+    _exit_with(report, stopped, hint=f"Interrupted after the current batch.{goes_on}")
 
 
-def _written(metrics: MetricsWriter | None) -> None:
+def _write_metrics(metrics: MetricsWriter | None) -> None:
     if metrics is not None:
         metrics.write()
-
-
-@click.command(short_help="List what was executed.")
-@database_option
-@format_option
-@click.option("--top", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many runs.")
-@click.pass_obj
-def runs(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
-    """List the runs that wrote, the newest first: what they did, and how they ended."""
-    with opened(open_application, options) as application:
-        found, now = application.runs(top), application.now()
-    if output == "json":
-        click.echo(json_documents.to_json([_run_document(record, now) for record in found]))
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("run", "kind", "state", "began (UTC)", "lasted", "counts"):
-        table.add_column(name)
-    for record in found:
-        counts = ", ".join(f"{name} {count:,}" for name, count in record.counts.items() if count)
-        table.add_row(
-            record.run,
-            record.kind.value,
-            record.state_at(now).value,
-            f"{record.began_at:%Y-%m-%d %H:%M:%S}",
-            _lasted(record, now),
-            printable(counts, 200),
-        )
-    stdout().print(table)
-
-
-@click.command(short_help="Take back exactly what one run wrote.")
-@click.argument("run")
-@database_option
-@lock_option
-@click.option("--dry-run", is_flag=True, help="Only say what it would take back.")
-@click.pass_obj
-def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **options: Any) -> None:
-    """
-    Take back what RUN wrote, a backfill or a late completion: snapshots, addresses it found, and counts.
-
-    What loading, other runs and operators wrote stays. `snapshots runs` lists the runs.
-    """
-    stderr = SafeConsole(stderr=True)
-    with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
-        report = application.undo.undo(run, bar, is_dry_run=dry_run, is_stopped=stopped)
-    for line in _undone(report, is_dry_run=dry_run):
-        click.echo(line)
-    if not report.is_done:
-        click.echo(f"Interrupted. To continue: `snapshots undo {run}`.", err=True)
-        click.get_current_context().exit(stopped.exit_code)
 
 
 def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, quiet: bool) -> None:
@@ -196,7 +149,7 @@ def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, qu
         show()
 
 
-def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: str) -> None:
+def _exit_with(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: str) -> None:
     """Say what went wrong, and end with the exit code for it."""
     for session_id, reason in report.quarantined.items():
         click.echo(f"Quarantined {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
@@ -206,113 +159,3 @@ def _end(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: 
         click.get_current_context().exit(stopped.exit_code)
     if report.quarantined:
         click.get_current_context().exit(ExitCode.FAILED)
-
-
-def _show_backfill(report: BackfillReport, *, is_dry_run: bool) -> None:
-    if not report.judged and not report.quarantined:
-        click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
-        return
-    would = "would receive" if is_dry_run else "received"
-    sealed = sum(report.sealed.values())
-    click.echo(f"{report.judged:,} sessions judged: {sealed:,} {would} a snapshot.")
-    for method, count in report.sealed.items():
-        click.echo(f"  {method.value}: {count:,}")
-    for gap, count in report.left_open.items():
-        click.echo(f"  open, {gap.value}: {count:,}. {gap.explanation}")
-    if report.found:
-        click.echo(f"The addresses of {report.found:,} sessions were found in events or documents.")
-    if report.lost:
-        click.echo(f"{report.lost:,} sessions were sealed or changed by another program in between.")
-    if is_dry_run:
-        click.echo("Such as:")
-        for each in report.samples:
-            click.echo(f"  {_sample(each)}")
-        click.echo(_forecast(report))
-    else:
-        click.echo(f"Run {report.run}, {report.seconds:,.1f} s. `snapshots undo {report.run}` takes it back.")
-
-
-def _forecast(report: BackfillReport) -> str:
-    text = f"Judging took {report.seconds:,.1f} s; writing takes about as long again."
-    if report.written_bytes is not None:
-        text += f" About {report.written_bytes * report.judged / 1e6:,.0f} MB are written to the log."
-    return text
-
-
-def _sample(judged: Judged) -> str:
-    session, seen, verdict = judged
-    where = f"{seen.address.text} at {seen.seen_at:%Y-%m-%d %H:%M}" if seen is not None else "no address"
-    name = printable(session.session_id, 64).plain
-    if isinstance(verdict, Gap):
-        return f"{name} ({where}): {verdict.value}"
-    facts = f"AS{verdict.asn or '-'} {verdict.country or '-'} {verdict.ip_type.value if verdict.ip_type else '-'}"
-    return f"{name} ({where}): {facts}, {verdict.method.value}, {verdict.source}"
-
-
-def _backfill_document(report: BackfillReport) -> dict[str, Any]:
-    return {
-        "run": report.run,
-        "done": report.is_done,
-        "judged": report.judged,
-        "sealed": {method.value: count for method, count in report.sealed.items()},
-        "open": {gap.value: count for gap, count in report.left_open.items()},
-        "found": report.found,
-        "lost": report.lost,
-        "quarantined": dict(report.quarantined),
-        "samples": [_sample(each) for each in report.samples],
-        "seconds": report.seconds,
-        "log_bytes_per_session": report.written_bytes,
-    }
-
-
-def _show_improved(report: ImproveReport, *, is_dry_run: bool) -> None:
-    would = "would be" if is_dry_run else "were"
-    click.echo(f"{report.looked_at:,} sealed sessions looked at; {sum(report.improved.values()):,} {would} improved.")
-    for gain, count in report.improved.items():
-        click.echo(f"  {gain}: {count:,}")
-    if report.improved and not is_dry_run:
-        click.echo(f"`snapshots undo {report.run}` takes it back.")
-    if report.looked_at and report.is_done and not report.improved:
-        click.echo(
-            "No table is closer to these attacks than the tables of their snapshots, or adds a fact to them. Tables"
-            " built before the attacks would help: snapshots inventory import --help"
-        )
-
-
-def _improved_document(report: ImproveReport) -> dict[str, Any]:
-    return {
-        "run": report.run,
-        "done": report.is_done,
-        "looked_at": report.looked_at,
-        "improved": report.improved,
-        "quarantined": report.quarantined,
-    }
-
-
-def _undone(report: UndoReport, *, is_dry_run: bool) -> Iterator[str]:
-    if not report.opened + report.restored + report.forgotten:
-        yield "Nothing of it is left."
-        return
-    would = "would be" if is_dry_run else "are"
-    yield f"{report.opened:,} sessions {would} open again; {report.restored:,} hold what they held before;"
-    yield f"of {report.forgotten:,} open ones the address that was found {would} forgotten."
-    if report.sources and not is_dry_run:
-        yield "If a table was wrong, withdraw it with `snapshots inventory retract`: " + ", ".join(report.sources)
-
-
-def _lasted(record: RunRecord, now: datetime) -> str:
-    until: datetime = record.ended_at or record.heartbeat_at
-    lasted = f"{(until - record.began_at).total_seconds():,.1f} s"
-    return f"{lasted}, so far" if record.state_at(now) is RunState.RUNNING else lasted
-
-
-def _run_document(record: RunRecord, now: datetime) -> dict[str, Any]:
-    return {
-        "run": record.run,
-        "kind": record.kind.value,
-        "state": record.state_at(now).value,
-        "began_at": record.began_at,
-        "heartbeat_at": record.heartbeat_at,
-        "ended_at": record.ended_at,
-        "counts": dict(record.counts),
-    }

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.options import facts_options, opened, stdout
-from snapshots.adapters.cli.output import load_summary
+from snapshots.adapters.cli.output.text.load import show_load
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.load.cluster import FleetInput
 from snapshots.app.ports.log_source import Layout, LineOptions
@@ -80,7 +80,7 @@ def load(
     with opened(open_application, options) as application:
         cluster = application.fleet(master, _named(settings))
         report = cluster.load(FleetInput(paths=paths, only=only, options=reading), to, facts_db=facts_db)
-    load_summary.show_load(stdout(), report)
+    show_load(stdout(), report)
 
 
 @fleet.command(short_help="Give stored sessions the snapshot that they lack.")

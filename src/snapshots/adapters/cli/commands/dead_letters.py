@@ -1,4 +1,4 @@
-"""The commands about lines that could not be loaded."""
+"""`snapshots dead-letters`: list, show and replay lines that are not events."""
 
 from typing import Any
 
@@ -7,10 +7,9 @@ from rich.table import Table
 
 from snapshots.adapters.cli.options import database_option, facts_options, format_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output import json_documents
-from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.adapters.cli.output.sanitize import payload_text, printable
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import Reason
-from snapshots.app.ports.logs import StoredDeadLetter
 
 
 @click.group(name="dead-letters", short_help="Lines that could not be loaded: list, show, replay.")
@@ -29,7 +28,7 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     with opened(open_application, options) as application:
         found = application.letters.letters(limit=top, reason=Reason(reason) if reason else None)
     if output == "json":
-        click.echo(json_documents.to_json([_document(kept) for kept in found]))
+        click.echo(json_documents.to_json([json_documents.dead_letter_document(kept) for kept in found]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("id", "reason", "where", "line"):
@@ -40,7 +39,7 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
             letter.identity[:12],
             letter.reason.value,
             printable(f"{letter.source}:{letter.offset}", 50),
-            printable(_text(letter.payload), 60),
+            printable(payload_text(letter.payload), 60),
         )
     stdout().print(table)
 
@@ -60,7 +59,7 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
     click.echo(f"{kept.letter.identity}: {kept.letter.reason.value}")
     click.echo(f"{printable(kept.letter.source, 400).plain}, from byte {kept.letter.offset:,} on")
     click.echo(f"stored {kept.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {kept.run}")
-    click.echo(printable(_text(kept.letter.payload), 70_000).plain)
+    click.echo(printable(payload_text(kept.letter.payload), 70_000).plain)
 
 
 @dead_letters.command(short_help="Load those that can be read by now.")
@@ -78,19 +77,3 @@ def replay(open_application: OpenApplication, /, *, dry_run: bool, store_events:
         click.echo(f"{report.readable:,} of {report.letters:,} dead letters can be read.")
         return
     click.echo(f"{report.readable:,} of {report.letters:,} dead letters were read: {report.events:,} new events.")
-
-
-def _text(payload: bytes) -> str:
-    return payload.decode("utf-8", "backslashreplace")
-
-
-def _document(kept: StoredDeadLetter) -> dict[str, Any]:
-    return {
-        "id": kept.letter.identity,
-        "reason": kept.letter.reason.value,
-        "source": kept.letter.source,
-        "offset": kept.letter.offset,
-        "payload": _text(kept.letter.payload),
-        "run": kept.run,
-        "stored_at": kept.stored_at,
-    }

@@ -1,15 +1,10 @@
-"""The commands about addresses: where facts come from, and what was said when."""
+"""`snapshots inventory`: import, refresh, retract and show facts about addresses."""
 
-import csv
-import io
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.exit_codes import ExitCode
@@ -26,19 +21,10 @@ from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
-from snapshots.adapters.cli.output.text import facts_text
+from snapshots.adapters.cli.output.text.explanation import facts_text
+from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources
 from snapshots.adapters.cli.services import OpenApplication
-from snapshots.app.enrich.inventory import LookedUp
 from snapshots.app.errors import SettingRefused, SourceUnreadable
-from snapshots.app.queries.inventory_reports import (
-    NOT_COMPARABLE,
-    Drift,
-    InventoryStatus,
-    KnownAddress,
-    SourceState,
-    expired_text,
-)
-from snapshots.app.queries.reports import FIELD_NAMES
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.facts.ip_type import IpType
@@ -95,7 +81,7 @@ def import_(
                 click.echo(f"Error: {exc}", err=True)
                 has_failed = True
                 continue
-            click.echo(f"{label}: {_done(done)}")
+            click.echo(f"{label}: {lookup_text(done)}")
             if unread:
                 click.echo(f"Warning: {unread:,} lines of {path} could not be read and were passed over", err=True)
     if has_failed:
@@ -117,7 +103,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
     """
     with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "addresses") as told:
         done = application.inventory_service.refresh(told, limit=limit)
-    click.echo(_done(done).capitalize())
+    click.echo(lookup_text(done).capitalize())
 
 
 @inventory.command(short_help="Withdraw a wrong build.")
@@ -146,13 +132,13 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
     with opened(open_application, options) as application:
         found = application.inventory.status(now=application.now())
     if output == "json":
-        click.echo(json_documents.to_json(_status_document(found)))
+        click.echo(json_documents.to_json(json_documents.inventory_status_document(found)))
         return
     click.echo(f"{found.addresses:,} addresses; {found.behind:,} lack a registered build (`inventory refresh`).")
     for state in Freshness:
         if found.by_freshness.get(state):
             click.echo(f"  {state.value}: {found.by_freshness[state]:,}")
-    _show_sources(found.sources)
+    show_sources(stdout(), found.sources)
 
 
 @inventory.command(short_help="Show the history of one address.")
@@ -171,7 +157,7 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         if found is None:
             raise click.ClickException(f"{text} was never seen in {application.shown_database}")
     if output == "json":
-        click.echo(json_documents.to_json(_address_document(found)))
+        click.echo(json_documents.to_json(json_documents.address_document(found)))
         return
     console = stdout()
     console.print(
@@ -184,134 +170,3 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         until = "" if said.confirmed_until == said.observed_at else f" to {said.confirmed_until:%Y-%m-%d}"
         gone = " (retracted)" if (said.source, said.observed_at) in found.retracted else ""
         console.print(f"  {said.observed_at:%Y-%m-%d}{until} {said.source}: {facts_text(said.facts)}{gone}")
-
-
-@click.command(short_help="List the builds that facts come from.")
-@database_option
-@format_option
-@freshness_options
-@click.pass_obj
-def sources(open_application: OpenApplication, /, output: str, **options: Any) -> None:
-    """List every registered build: its date, how much it said, its file and its licence."""
-    with opened(open_application, options) as application:
-        found = application.inventory.status(now=application.now()).sources
-    if output == "json":
-        click.echo(json_documents.to_json([_source_document(state) for state in found]))
-    else:
-        _show_sources(found)
-
-
-@click.command(short_help="Show then against now.")
-@database_option
-@click.option("--format", "output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many moves of each fact.")
-@click.pass_obj
-def drift(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
-    """Compare what sessions hold of their addresses with what is known of them today."""
-    with opened(open_application, options) as application:
-        found = application.inventory.drift(now=application.now(), top=top)
-    if output == "json":
-        click.echo(json_documents.to_json(json_documents.drift_document(found)))
-    elif output == "csv":
-        click.echo(_drift_csv(found), nl=False)
-    else:
-        _show_drift(stdout(), found)
-
-
-def _done(done: LookedUp) -> str:
-    text = f"{done.addresses:,} addresses looked up, {done.learned:,} observations added or lengthened"
-    if done.completed.judged:
-        text += f"; of {done.completed.judged:,} open sessions {done.completed.sealed:,} received a snapshot"
-    return f"{text}."
-
-
-def _show_sources(found: Sequence[SourceState]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("build", "state", "observations", "from", "licence"):
-        table.add_column(name)
-    for state in found:
-        build = state.registered.build
-        table.add_row(
-            build.label,
-            _state(state),
-            f"{state.observations:,}",
-            printable(build.origin, 60),
-            printable(build.licence, 60),
-        )
-    stdout().print(table)
-
-
-def _state(state: SourceState) -> str:
-    if state.registered.is_retracted:
-        return "retracted"
-    if not state.is_newest:
-        return "history"
-    return state.freshness.value
-
-
-def _source_document(state: SourceState) -> dict[str, Any]:
-    build = state.registered.build
-    return {
-        "build": build.label,
-        "source": build.name,
-        "built_at": build.built_at,
-        "state": _state(state),
-        "observations": state.observations,
-        "origin": build.origin,
-        "licence": build.licence,
-        "sha256": build.sha256,
-    }
-
-
-def _status_document(found: InventoryStatus) -> dict[str, Any]:
-    return {
-        "addresses": found.addresses,
-        "behind": found.behind,
-        "by_freshness": {state.name.lower(): found.by_freshness.get(state, 0) for state in Freshness},
-        "sources": [_source_document(state) for state in found.sources],
-    }
-
-
-def _address_document(found: KnownAddress) -> dict[str, Any]:
-    return {
-        "address": found.address,
-        "asn": found.asn,
-        "organization": found.organization,
-        "country": found.country,
-        "ip_type": found.ip_type,
-        "sessions": found.sessions,
-        "first_seen": found.first_seen,
-        "last_seen": found.last_seen,
-        "observations": [
-            json_documents.observation_document(said)
-            | {"retracted": (said.source, said.observed_at) in found.retracted}
-            for said in found.history
-        ],
-    }
-
-
-def _drift_csv(found: Drift) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("fact", "then", "now", "sessions", "addresses"))
-    for fact, moves in found.moves.items():
-        writer.writerows((fact, m.then or "", m.now or "", m.sessions, m.addresses) for m in moves)
-    return text.getvalue()
-
-
-def _show_drift(console: Console, found: Drift) -> None:
-    console.print(f"Newest tables: {', '.join(found.newest_tables) or 'none'}")
-    for fact, count in found.changed.items():
-        compared = found.compared[fact]
-        share = f" ({count / compared:.1%})" if compared else ""
-        console.print(
-            f"\n{FIELD_NAMES[fact]}: {count:,} of {compared:,} sessions{share} differ from the newest table."
-            f" {found.sealed - compared:,} of {found.sealed:,} cannot be compared."
-        )
-        if found.expired[fact]:
-            console.print(f"Of these, {expired_text(found.expired[fact])}", soft_wrap=True)
-        for move in found.moves[fact]:
-            counts = f"{move.sessions:,} sessions, {move.addresses:,} addresses"
-            console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")
-    if any(found.compared[fact] < found.sealed for fact in found.compared):
-        console.print(f"\n{NOT_COMPARABLE}")

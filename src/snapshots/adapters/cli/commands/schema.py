@@ -4,13 +4,15 @@ import sys
 from typing import Any
 
 import click
+from rich.console import Console
 
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
-from snapshots.adapters.cli.output import text
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CopyBar
+from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.app.admin.adoption import AdoptionPlan, Lock
 
 MOST_PARTITIONS = 1024
 
@@ -125,4 +127,19 @@ def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, wi
             plan = adoption.plan_undo() if dry_run else adoption.undo()
         else:
             plan = adoption.plan(widen=widen) if dry_run else adoption.adopt(widen=widen)
-    text.show_plan(stdout(), plan, is_done=not dry_run)
+    _show_plan(stdout(), plan, is_done=not dry_run)
+
+
+def _show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
+    """Print what adopting a database does to it, or did."""
+    console.print(f"Found: {plan.found}, {count_of(plan.sessions, 'session')}.")
+    for step in plan.steps:
+        size = f", over {step.bytes:,} bytes" if step.bytes else ""
+        lock = "" if step.lock is Lock.NONE else f"; locks {step.lock.value}"
+        console.print(f"  {step.table}: {step.what}{size}{lock}", soft_wrap=True)
+    for note in plan.notes:
+        console.print(f"Note: {note}.", soft_wrap=True)
+    if not plan.steps:
+        console.print("Nothing is left to do.")
+    else:
+        console.print("Done." if is_done else "Nothing was changed: this was a dry run.")

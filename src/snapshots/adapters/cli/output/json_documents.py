@@ -1,19 +1,26 @@
-"""Answers as JSON: plain names, ISO dates, numbers; absent facts are null."""
+"""Results as JSON documents: plain names, ISO dates, numbers; absent facts are null."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from snapshots.app.queries.inventory_reports import Drift
+from snapshots.adapters.cli.output.sanitize import payload_text
+from snapshots.adapters.cli.output.session_documents import observation_document
+from snapshots.adapters.cli.output.text.backfill import sample_text
+from snapshots.adapters.cli.output.text.inventory import build_state
+from snapshots.app.backfill.improve import ImproveReport
+from snapshots.app.backfill.run import BackfillReport
+from snapshots.app.ports.logs import StoredDeadLetter
+from snapshots.app.ports.runs import RunRecord
+from snapshots.app.queries.inventory_reports import Drift, InventoryStatus, KnownAddress, SourceState
 from snapshots.app.queries.overview import BehaviourSeen, Overview
-from snapshots.app.queries.reports import CoverageReport, Explanation, Inspection, LagSpread, Report
+from snapshots.app.queries.reports import CoverageReport, Inspection, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
-from snapshots.domain.facts.observation import IpObservation
-from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
+from snapshots.domain.snapshot.freshness import Freshness
 
 
 def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
@@ -160,96 +167,100 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
     }
 
 
-def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
-    """Return what a session's events said that campaigns are found by."""
+def backfill_document(report: BackfillReport) -> dict[str, Any]:
+    """Return what a backfill did, or would do."""
     return {
-        "protocol": behaviour.first(Trait.PROTOCOL),
-        "client_version": behaviour.first(Trait.CLIENT_VERSION),
-        "hassh": behaviour.first(Trait.HASSH),
-        "username": behaviour.username,
-        "password_hash": behaviour.password_hash,
-        "password": behaviour.password,
-        "login_succeeded": behaviour.login_succeeded,
-        "duration_ms": behaviour.duration_ms,
-        "command_signature": behaviour.command_signature,
-        "commands": [{"at": at, "text": text} for at, text in behaviour.said.get(Trait.COMMAND, ())],
-        "ssh_key_fingerprints": behaviour.texts(Trait.KEY),
-        "download_hashes": behaviour.texts(Trait.DOWNLOAD),
-        "urls": behaviour.texts(Trait.URL),
+        "run": report.run,
+        "done": report.is_done,
+        "judged": report.judged,
+        "sealed": {method.value: count for method, count in report.sealed.items()},
+        "open": {gap.value: count for gap, count in report.left_open.items()},
+        "found": report.found,
+        "lost": report.lost,
+        "quarantined": dict(report.quarantined),
+        "samples": [sample_text(each) for each in report.samples],
+        "seconds": report.seconds,
+        "log_bytes_per_session": report.written_bytes,
     }
 
 
-def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """Return what led to what a session holds."""
-    session, snapshot = explanation.session, explanation.session.snapshot
-    sighting = session.sighting
+def improvement_document(report: ImproveReport) -> dict[str, Any]:
+    """Return how many snapshots were replaced by better ones."""
     return {
-        "session_id": session.session_id,
-        "logged_id": session.logged_id or session.session_id,
-        "namesakes": list(explanation.namesakes),
-        "sensor": session.sensor,
-        "sensor_id": session.sensor_id,
-        "first_event_at": session.first_event_at,
-        "last_event_at": session.last_event_at,
-        "events": session.event_count,
-        "logins": session.login_attempts,
-        "commands": session.command_count,
-        "downloads": session.file_downloads,
-        "source_ip": sighting.address.text if sighting else None,
-        "source_port": sighting.port if sighting else None,
-        "seen_at": sighting.seen_at if sighting else None,
-        "seen_by": sighting.kind.name.lower() if sighting else None,
-        "behaviour": behaviour_document(session.behaviour),
-        "snapshot": {
-            "asn": snapshot.asn,
-            "organization": explanation.organization,
-            "country": snapshot.country,
-            "ip_type": snapshot.ip_type,
-            "enrichment_at": snapshot.enrichment_at,
-            "method": snapshot.method,
-            "source": snapshot.source,
-            "stated_by": {
-                fact: {"source": source.name, "stated_at": source.stated_at}
-                for fact, source in explanation.stated.items()
-            },
-            "run": explanation.run,
-        }
-        if snapshot
-        else None,
-        "gap": session.gap,
-        "gap_explanation": session.gap.explanation if session.gap else None,
-        "observations": [observation_document(said) for said in explanation.history],
-        "considered": [observation_document(said) for said in explanation.considered],
-        "known_then": {
-            "asn": explanation.known_then.asn,
-            "country": explanation.known_then.country,
-            "ip_type": explanation.known_then.ip_type,
-        }
-        if explanation.known_then
-        else None,
-        "types_left_out": [
-            {
-                "source": left_out.source,
-                "ip_type": left_out.ip_type,
-                "others": list(left_out.others),
-                "stated": "after" if left_out.is_after else "before",
-                "days": left_out.distance / timedelta(days=1),
-                "at_most_days": left_out.bound / timedelta(days=1),
-            }
-            for left_out in explanation.types_left_out
+        "run": report.run,
+        "done": report.is_done,
+        "looked_at": report.looked_at,
+        "improved": report.improved,
+        "quarantined": report.quarantined,
+    }
+
+
+def run_document(record: RunRecord, now: datetime) -> dict[str, Any]:
+    """Return a run with its state at *now*."""
+    return {
+        "run": record.run,
+        "kind": record.kind.value,
+        "state": record.state_at(now).value,
+        "began_at": record.began_at,
+        "heartbeat_at": record.heartbeat_at,
+        "ended_at": record.ended_at,
+        "counts": dict(record.counts),
+    }
+
+
+def inventory_status_document(found: InventoryStatus) -> dict[str, Any]:
+    """Return how many addresses are known, and how fresh the facts are."""
+    return {
+        "addresses": found.addresses,
+        "behind": found.behind,
+        "by_freshness": {state.name.lower(): found.by_freshness.get(state, 0) for state in Freshness},
+        "sources": [source_document(state) for state in found.sources],
+    }
+
+
+def address_document(found: KnownAddress) -> dict[str, Any]:
+    """Return an address with all of its observations."""
+    return {
+        "address": found.address,
+        "asn": found.asn,
+        "organization": found.organization,
+        "country": found.country,
+        "ip_type": found.ip_type,
+        "sessions": found.sessions,
+        "first_seen": found.first_seen,
+        "last_seen": found.last_seen,
+        "observations": [
+            observation_document(said) | {"retracted": (said.source, said.observed_at) in found.retracted}
+            for said in found.history
         ],
     }
 
 
-def observation_document(said: IpObservation) -> dict[str, Any]:
-    """Return what one source said from one build to another."""
+def source_document(state: SourceState) -> dict[str, Any]:
+    """Return a registered build."""
+    build = state.registered.build
     return {
-        "source": said.source,
-        "observed_at": said.observed_at,
-        "confirmed_until": said.confirmed_until,
-        "asn": said.facts.asn,
-        "country": said.facts.country,
-        "ip_types": sorted(kind.value for kind in said.facts.ip_types),
+        "build": build.label,
+        "source": build.name,
+        "built_at": build.built_at,
+        "state": build_state(state),
+        "observations": state.observations,
+        "origin": build.origin,
+        "licence": build.licence,
+        "sha256": build.sha256,
+    }
+
+
+def dead_letter_document(kept: StoredDeadLetter) -> dict[str, Any]:
+    """Return a dead letter with its line as text."""
+    return {
+        "id": kept.letter.identity,
+        "reason": kept.letter.reason.value,
+        "source": kept.letter.source,
+        "offset": kept.letter.offset,
+        "payload": payload_text(kept.letter.payload),
+        "run": kept.run,
+        "stored_at": kept.stored_at,
     }
 
 

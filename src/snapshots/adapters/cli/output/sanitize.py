@@ -25,3 +25,8 @@ def count_of(count: int, singular: str, plural: str | None = None) -> str:
 def noun_of(count: int, singular: str, plural: str | None = None) -> str:
     """Return the noun for a count."""
     return singular if count == 1 else plural or f"{singular}s"
+
+
+def payload_text(payload: bytes) -> str:
+    """Return the bytes of a line as text; bytes that are not UTF-8 become escapes."""
+    return payload.decode("utf-8", "backslashreplace")

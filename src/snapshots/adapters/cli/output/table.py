@@ -13,6 +13,7 @@ from rich.text import Text
 
 from snapshots.adapters.cli.output.json_documents import plain
 from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.app.queries.session_queries import SessionRow
 from snapshots.app.safe_text import escaped
 
 Row = Mapping[str, Any]
@@ -23,6 +24,11 @@ FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 NUMBERED = frozenset({"asn", "source_port"})
 """Columns of numbers that count nothing."""
+
+
+def session_columns(line: SessionRow) -> dict[str, Any]:
+    """Return a session as a row."""
+    return {name: getattr(line, name) for name in SessionRow.__slots__}
 
 
 class Form(Enum):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 
 import click
 
-from snapshots.adapters.cli.commands.query import filter_of, filter_options, line_row
+from snapshots.adapters.cli.filters import filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.output.atomic_output import opened_whole
 from snapshots.adapters.cli.output.console import SafeConsole
@@ -19,7 +19,7 @@ from snapshots.adapters.cli.output.ecs import ecs_document
 from snapshots.adapters.cli.output.json_documents import plain
 from snapshots.adapters.cli.output.parquet import write_parquet
 from snapshots.adapters.cli.output.progress import CountBar
-from snapshots.adapters.cli.output.table import Form, write_lines
+from snapshots.adapters.cli.output.table import Form, session_columns, write_lines
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.session_queries import SessionFilter, SessionRow, every_address, every_line
 
@@ -100,7 +100,7 @@ def _write(
         elif form is Target.ECS:
             count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
         else:
-            count = write_lines((line_row(line) for line in lines), Form(form.value), text, SessionRow.__slots__)
+            count = write_lines((session_columns(line) for line in lines), Form(form.value), text, SessionRow.__slots__)
         text.flush()
         return count
     finally:

@@ -1,0 +1,101 @@
+"""Sessions and observations as JSON documents."""
+
+from datetime import timedelta
+from typing import Any
+
+from snapshots.app.queries.reports import Explanation
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.session.behaviour import Behaviour, Trait
+
+
+def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
+    """Return what a session's events said that campaigns are found by."""
+    return {
+        "protocol": behaviour.first(Trait.PROTOCOL),
+        "client_version": behaviour.first(Trait.CLIENT_VERSION),
+        "hassh": behaviour.first(Trait.HASSH),
+        "username": behaviour.username,
+        "password_hash": behaviour.password_hash,
+        "password": behaviour.password,
+        "login_succeeded": behaviour.login_succeeded,
+        "duration_ms": behaviour.duration_ms,
+        "command_signature": behaviour.command_signature,
+        "commands": [{"at": at, "text": text} for at, text in behaviour.said.get(Trait.COMMAND, ())],
+        "ssh_key_fingerprints": behaviour.texts(Trait.KEY),
+        "download_hashes": behaviour.texts(Trait.DOWNLOAD),
+        "urls": behaviour.texts(Trait.URL),
+    }
+
+
+def explanation_document(explanation: Explanation) -> dict[str, Any]:
+    """Return what led to what a session holds."""
+    session, snapshot = explanation.session, explanation.session.snapshot
+    sighting = session.sighting
+    return {
+        "session_id": session.session_id,
+        "logged_id": session.logged_id or session.session_id,
+        "namesakes": list(explanation.namesakes),
+        "sensor": session.sensor,
+        "sensor_id": session.sensor_id,
+        "first_event_at": session.first_event_at,
+        "last_event_at": session.last_event_at,
+        "events": session.event_count,
+        "logins": session.login_attempts,
+        "commands": session.command_count,
+        "downloads": session.file_downloads,
+        "source_ip": sighting.address.text if sighting else None,
+        "source_port": sighting.port if sighting else None,
+        "seen_at": sighting.seen_at if sighting else None,
+        "seen_by": sighting.kind.name.lower() if sighting else None,
+        "behaviour": behaviour_document(session.behaviour),
+        "snapshot": {
+            "asn": snapshot.asn,
+            "organization": explanation.organization,
+            "country": snapshot.country,
+            "ip_type": snapshot.ip_type,
+            "enrichment_at": snapshot.enrichment_at,
+            "method": snapshot.method,
+            "source": snapshot.source,
+            "stated_by": {
+                fact: {"source": source.name, "stated_at": source.stated_at}
+                for fact, source in explanation.stated.items()
+            },
+            "run": explanation.run,
+        }
+        if snapshot
+        else None,
+        "gap": session.gap,
+        "gap_explanation": session.gap.explanation if session.gap else None,
+        "observations": [observation_document(said) for said in explanation.history],
+        "considered": [observation_document(said) for said in explanation.considered],
+        "known_then": {
+            "asn": explanation.known_then.asn,
+            "country": explanation.known_then.country,
+            "ip_type": explanation.known_then.ip_type,
+        }
+        if explanation.known_then
+        else None,
+        "types_left_out": [
+            {
+                "source": left_out.source,
+                "ip_type": left_out.ip_type,
+                "others": list(left_out.others),
+                "stated": "after" if left_out.is_after else "before",
+                "days": left_out.distance / timedelta(days=1),
+                "at_most_days": left_out.bound / timedelta(days=1),
+            }
+            for left_out in explanation.types_left_out
+        ],
+    }
+
+
+def observation_document(said: IpObservation) -> dict[str, Any]:
+    """Return what one source said from one build to another."""
+    return {
+        "source": said.source,
+        "observed_at": said.observed_at,
+        "confirmed_until": said.confirmed_until,
+        "asn": said.facts.asn,
+        "country": said.facts.country,
+        "ip_types": sorted(kind.value for kind in said.facts.ip_types),
+    }

@@ -1,0 +1,161 @@
+"""How one session got its data, as text for a terminal."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.app.queries.reports import (
+    Explanation,
+)
+from snapshots.domain.address.source_ip import SightingKind
+from snapshots.domain.facts.observation import IpFacts, label_of
+from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.as_of import TypeLeftOut
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+SHOWN_COMMANDS = 10
+
+
+def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
+    """Yield what a session's events said, as far as they said anything."""
+    client = [behaviour.first(trait) for trait in (Trait.PROTOCOL, Trait.CLIENT_VERSION, Trait.HASSH)]
+    if any(client):
+        yield "client", printable(", ".join(part for part in client if part), 300)
+    if behaviour.username is not None or behaviour.login_succeeded is not None:
+        secret = behaviour.password or (
+            f"SHA-256 {behaviour.password_hash}" if behaviour.password_hash else "no password"
+        )
+        outcome = "one login succeeded" if behaviour.login_succeeded else "no login succeeded"
+        yield "tried first", printable(f"{behaviour.username or 'no user name'}, {secret}; {outcome}", 400)
+    commands = behaviour.texts(Trait.COMMAND)
+    for number, text in enumerate(commands[:SHOWN_COMMANDS]):
+        yield "" if number else "commands", printable(text, 300)
+    if len(commands) > SHOWN_COMMANDS:
+        yield "", Text(f"and {len(commands) - SHOWN_COMMANDS} more")
+    if behaviour.command_signature is not None:
+        yield "signature", Text(behaviour.command_signature)
+    for name, trait in (("SSH key", Trait.KEY), ("download", Trait.DOWNLOAD), ("URL", Trait.URL)):
+        for number, text in enumerate(behaviour.texts(trait)):
+            yield "" if number else name, printable(text, 300)
+    if behaviour.duration_ms is not None:
+        yield "lasted", Text(f"{behaviour.duration_ms / 1000:,.1f} s")
+
+
+def show_explanation(console: Console, explanation: Explanation) -> None:
+    """Print what led to what a session holds."""
+    session, snapshot = explanation.session, explanation.session.snapshot
+    sighting = session.sighting
+    rows: list[tuple[str, Text | str]] = [
+        ("session", printable(session.session_id)),
+        ("sensor", printable(session.sensor or "not known")),
+        ("events", f"{session.event_count:,}, {_moment(session.first_event_at)} to {_moment(session.last_event_at)}"),
+    ]
+    rows += _behaviour_rows(session.behaviour)
+    if explanation.namesakes:
+        rows.append(("same id", printable(", ".join(explanation.namesakes), 300)))
+    if sighting is None:
+        rows.append(("source IP", "none"))
+    else:
+        rows.append(
+            (
+                "source IP",
+                f"{sighting.address.text}, seen {_moment(sighting.seen_at)} by {_seen_by(session)}",
+            )
+        )
+    if snapshot is not None:
+        organization = printable(f" {explanation.organization}" if explanation.organization else "", 60)
+        rows += [
+            ("ASN", _fact(str(snapshot.asn or ""), "asn", explanation, organization)),
+            ("country", _fact(snapshot.country or "", "country", explanation)),
+            ("IP type", _fact(snapshot.ip_type.value if snapshot.ip_type else "", "ip_type", explanation)),
+            ("method", f"{snapshot.method.value}: facts {snapshot.method.explanation}"),
+            ("sources", printable(snapshot.source, 200)),
+            ("newest table", f"{_moment(snapshot.enrichment_at)}, even if it has no entry for the address"),
+            ("sealed by run", str(explanation.run)),
+        ]
+    elif session.gap is not None:
+        rows.append(("no snapshot", f"{session.gap.value}: {session.gap.explanation}"))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(Text(name, style="dim"), value)
+    console.print(table)
+    seen_at = sighting.seen_at if sighting is not None else session.first_event_at
+    for said in sorted(explanation.considered, key=lambda said: (said.source, said.observed_at)):
+        when = "by then" if said.observed_at <= seen_at else "after"
+        label = label_of(said.source, said.observed_at)
+        taken = "; taken" if snapshot is not None and label in snapshot.source.split() else ""
+        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {facts_text(said.facts)} ({when}{taken})")
+    if snapshot is not None:
+        known = explanation.known_then
+        console.print(f"  learned here by then: {'nothing' if known is None else _snapshot_text(known)}")
+    for left_out in explanation.types_left_out:
+        console.print(f"  {_left_out_text(left_out)}", soft_wrap=True)
+
+
+def _fact(value: str, name: str, explanation: Explanation, more: Text | None = None) -> Text:
+    """Return a fact with its source, the date of the source, and the distance to the attack."""
+    if not value:
+        return Text("not known")
+    shown = Text(value) + (more or Text())
+    source = explanation.stated.get(name)
+    sighting = explanation.session.sighting
+    if source is None or sighting is None:
+        return shown
+    days = (source.stated_at - sighting.seen_at) / timedelta(days=1)
+    when = f"{abs(days):,.1f} days {'after' if days > 0 else 'before'} the attack"
+    return shown + Text("  (") + printable(source.name, 64) + Text(f", {source.stated_at:%Y-%m-%d}, {when})")
+
+
+def _left_out_text(left_out: TypeLeftOut) -> str:
+    """Return why a type is not used, and which types of the same statement are not used instead."""
+    kind = left_out.ip_type.value
+    days, most = _days_that_differ(left_out.distance, left_out.bound)
+    if left_out.is_after:
+        text = f"{kind} was stated {days} days after the attack; the limit is {most}"
+    else:
+        text = f"{kind} was {days} days old at the time of the attack; the limit is {most}"
+    others = " and ".join(other.value for other in left_out.others)
+    return f"{text}; {others}, stated with it, is not used instead" if others else text
+
+
+def _days_that_differ(distance: timedelta, bound: timedelta) -> tuple[str, str]:
+    """Return a distance and the limit that it exceeds in days, with enough digits to differ."""
+    days, most = distance / timedelta(days=1), bound / timedelta(days=1)
+    for digits in range(3):
+        if (shown := f"{days:,.{digits}f}") != f"{most:,.{digits}f}":
+            return shown, f"{most:,.{digits}f}"
+    return f"more than {most:,.2f}", f"{most:,.2f}"
+
+
+def _seen_by(session: SessionSummary) -> str:
+    """Return which kind of event the address comes from, and which kinds were not read."""
+    if session.connect_was_seen:
+        return "its connect"
+    when = "read before it was sealed" if session.is_sealed else "read so far"
+    if session.sighting is not None and session.sighting.kind is SightingKind.FORWARD:
+        return f"a forwarded connection; nothing else {when}"
+    return f"another event; no connect {when}"
+
+
+def _snapshot_text(snapshot: IpSnapshot) -> str:
+    types = frozenset({snapshot.ip_type} if snapshot.ip_type is not None else ())
+    return facts_text(IpFacts(asn=snapshot.asn, country=snapshot.country, ip_types=types))
+
+
+def facts_text(facts: IpFacts) -> str:
+    """Return facts in a few words."""
+    stated = (
+        f"AS{facts.asn}" if facts.asn else "",
+        facts.country or "",
+        *sorted(kind.value for kind in facts.ip_types),
+    )
+    return " ".join(word for word in stated if word) or "does not know the address"
+
+
+def _moment(at: datetime) -> str:
+    return f"{str(at)[:19]} UTC"  # strftime would write the year 1 as such

@@ -1,0 +1,81 @@
+"""What is known about addresses, as text for a terminal."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.app.enrich.inventory import LookedUp
+from snapshots.app.queries.inventory_reports import (
+    NOT_COMPARABLE,
+    Drift,
+    SourceState,
+    expired_text,
+)
+from snapshots.app.queries.reports import FIELD_NAMES
+
+
+def lookup_text(done: LookedUp) -> str:
+    """Return how many addresses were looked up, with what result."""
+    text = f"{done.addresses:,} addresses looked up, {done.learned:,} observations added or lengthened"
+    if done.completed.judged:
+        text += f"; of {done.completed.judged:,} open sessions {done.completed.sealed:,} received a snapshot"
+    return f"{text}."
+
+
+def show_sources(console: Console, found: Sequence[SourceState]) -> None:
+    """Print the registered builds as a table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("build", "state", "observations", "from", "licence"):
+        table.add_column(name)
+    for state in found:
+        build = state.registered.build
+        table.add_row(
+            build.label,
+            build_state(state),
+            f"{state.observations:,}",
+            printable(build.origin, 60),
+            printable(build.licence, 60),
+        )
+    console.print(table)
+
+
+def drift_csv(found: Drift) -> str:
+    """Return the changes of each fact as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("fact", "then", "now", "sessions", "addresses"))
+    for fact, moves in found.moves.items():
+        writer.writerows((fact, m.then or "", m.now or "", m.sessions, m.addresses) for m in moves)
+    return text.getvalue()
+
+
+def show_drift(console: Console, found: Drift) -> None:
+    """Print how many sessions hold facts that differ from the newest tables."""
+    console.print(f"Newest tables: {', '.join(found.newest_tables) or 'none'}")
+    for fact, count in found.changed.items():
+        compared = found.compared[fact]
+        share = f" ({count / compared:.1%})" if compared else ""
+        console.print(
+            f"\n{FIELD_NAMES[fact]}: {count:,} of {compared:,} sessions{share} differ from the newest table."
+            f" {found.sealed - compared:,} of {found.sealed:,} cannot be compared."
+        )
+        if found.expired[fact]:
+            console.print(f"Of these, {expired_text(found.expired[fact])}", soft_wrap=True)
+        for move in found.moves[fact]:
+            counts = f"{move.sessions:,} sessions, {move.addresses:,} addresses"
+            console.print(f"  {move.then or '-'} -> {move.now or '-'}: {counts}")
+    if any(found.compared[fact] < found.sealed for fact in found.compared):
+        console.print(f"\n{NOT_COMPARABLE}")
+
+
+def build_state(state: SourceState) -> str:
+    """Return "retracted", "history" if a newer build is registered, or the freshness of the build."""
+    if state.registered.is_retracted:
+        return "retracted"
+    if not state.is_newest:
+        return "history"
+    return state.freshness.value

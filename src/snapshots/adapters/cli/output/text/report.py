@@ -1,0 +1,148 @@
+"""Report, coverage and verification, as text for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.app.queries.reports import (
+    FIELD_NAMES,
+    CoverageReport,
+    Inspection,
+    LagSpread,
+    Report,
+    ValueCount,
+    impossible_clocks_text,
+    methods_text,
+)
+from snapshots.domain.snapshot.coverage import Coverage
+
+BAR = 12
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Print who attacked."""
+    if not report.coverage.sessions.total:
+        console.print("No session is stored yet. `snapshots load PATH` loads Cowrie logs.")
+        _show_dead_letters(console, report)
+        return
+    console.print(
+        f"{count_of(report.coverage.sessions.total, 'session')} from "
+        f"{count_of(report.coverage.addresses.total, 'address', 'addresses')}, "
+        f"{_day(report.first_event_at)} to {_day(report.last_event_at)}: "
+        f"{count_of(report.events, 'event')}, {count_of(report.logins, 'login')}, "
+        f"{count_of(report.commands, 'command')}, {count_of(report.downloads, 'download')}."
+    )
+    if note := impossible_clocks_text(report):
+        console.print(note)
+    console.print(f"Networks, countries and types {methods_text(report.coverage.sessions)}.")
+    total = report.coverage.sessions.total
+    networks = [
+        (Text(f"AS{t.value}" if t.value else "not known") + "  " + printable(t.name or "", 40), t)
+        for t in report.networks
+    ]
+    _table(console, "Network", networks, total)
+    _table(console, "Country", _labelled(report.countries), total)
+    _table(console, "IP type", _labelled(report.types), total)
+    _table(console, "Last days (UTC)", _labelled(report.days), total)
+    show_coverage(console, report.coverage)
+    _show_dead_letters(console, report)
+    console.print("\nSources of facts:")
+    for source in report.sources:
+        console.print(Text("  ") + printable(f"{source.label}: {source.licence}", 160))
+
+
+def _day(at: datetime | None) -> str:
+    return "unknown" if at is None else f"{at:%Y-%m-%d}"
+
+
+def _show_dead_letters(console: Console, report: Report) -> None:
+    if report.dead_letters:
+        found = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead_letters.items()))
+        console.print(f"Lines that are no events, in the table dead_letters: {found}.")
+
+
+def show_coverage(console: Console, report: CoverageReport) -> None:
+    """Print how many sessions and addresses carry a snapshot, and why the others do not."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("Coverage", "sessions", "as of", "inferred", "addresses"):
+        table.add_column(title, justify="left" if title == "Coverage" else "right")
+    sessions, addresses = report.sessions, report.addresses
+    for name, count in sessions.by_field.items():
+        among = addresses.by_field[name]
+        apart = (f"{counts[name]:,}" for counts in (sessions.asof, sessions.inferred))
+        table.add_row(FIELD_NAMES[name], _share(sessions, count), *apart, _share(addresses, among))
+    console.print()
+    console.print(table)
+    console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
+    console.print("An address counts only if all of its sessions do.", style="dim")
+    for method, count in sessions.by_method.items():
+        console.print(f"  {method.value}: {count_of(count, 'session')} with facts {method.explanation}")
+    for source, count in report.by_source.items():
+        console.print(Text(f"  {count_of(count, 'session')} of ") + printable(source, 120))
+    if report.lag is not None:
+        console.print(f"  {_lag(report.lag)}")
+    for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
+        if gap is not None:
+            console.print(f"  without a snapshot, {gap.value}: {count_of(count, 'session')}. {gap.explanation}")
+
+
+def show_inspection(console: Console, inspection: Inspection) -> None:
+    """Print whether every invariant holds, and which does not."""
+    console.print()
+    if inspection.adopted:
+        adopted = count_of(inspection.adopted, "session")
+        console.print(f"Another loader wrote {adopted} of them: without a seal, a change of theirs cannot be seen.")
+    if inspection.put_back:
+        times = count_of(inspection.put_back, "time")
+        console.print(f"The guard put back {times} a value that another loader wrote into a sealed session.")
+    part = f" of {inspection.of:,}" if inspection.unseen_share else ""
+    if not inspection.violation_count:
+        guard = "whether the guard holds was not checked" if inspection.not_checked else "the guard holds"
+        console.print(
+            f"{count_of(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, {guard}; "
+            f"{count_of(inspection.corrections, 'correction')} on record."
+        )
+        if part:
+            share = f"{inspection.unseen_share:.4%}"
+            console.print(f"So at most {share} of all may be changed, at 95 % confidence; --full looks at every one.")
+        return
+    if part:
+        console.print(f"{count_of(inspection.sealed, 'sealed session')}{part} looked at.")
+    console.print(f"{count_of(inspection.violation_count, 'violation')} found:")
+    for violation in inspection.violations:
+        console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")
+    if inspection.violation_count > len(inspection.violations):
+        console.print(f"  and {inspection.violation_count - len(inspection.violations):,} more")
+
+
+def _labelled(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
+    return [(printable(tally.value or "not known"), tally) for tally in tallies]
+
+
+def _table(console: Console, title: str, rows: Sequence[tuple[Text, ValueCount]], total: int) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(title, min_width=28)
+    for column in ("sessions", "as of", "inferred", "addresses"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for label, tally in rows:
+        bar = "█" * round(BAR * tally.sessions / total) if total else ""
+        numbers = (tally.sessions, tally.asof, tally.inferred, tally.addresses)
+        counts = ("-" if number is None else f"{number:,}" for number in numbers)
+        table.add_row(label, *counts, Text(bar or "▏", style="cyan"))
+    console.print()
+    console.print(table)
+
+
+def _share(coverage: Coverage, count: int) -> str:
+    share = coverage.share(count)
+    return "-" if share is None else f"{count:,} of {coverage.reachable:,}  {share:7.2%}"
+
+
+def _lag(lag: LagSpread) -> str:
+    days = [span / timedelta(days=1) for span in (lag.least, lag.median, lag.greatest)]
+    return "newest data minus time of attack, in days: minimum {:,.1f}, median {:,.1f}, maximum {:,.1f}".format(*days)

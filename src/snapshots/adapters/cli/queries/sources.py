@@ -1,0 +1,31 @@
+"""`snapshots sources`: list the registered builds of all sources."""
+
+from typing import Any
+
+import click
+
+from snapshots.adapters.cli.options import (
+    database_option,
+    format_option,
+    freshness_options,
+    opened,
+    stdout,
+)
+from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.output.text.inventory import show_sources
+from snapshots.adapters.cli.services import OpenApplication
+
+
+@click.command(short_help="List the builds that facts come from.")
+@database_option
+@format_option
+@freshness_options
+@click.pass_obj
+def sources(open_application: OpenApplication, /, output: str, **options: Any) -> None:
+    """List every registered build: its date, how much it said, its file and its licence."""
+    with opened(open_application, options) as application:
+        found = application.inventory.status(now=application.now()).sources
+    if output == "json":
+        click.echo(json_documents.to_json([json_documents.source_document(state) for state in found]))
+    else:
+        show_sources(stdout(), found)

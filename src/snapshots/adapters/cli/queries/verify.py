@@ -1,0 +1,78 @@
+"""`snapshots verify`: coverage, and checks that no sealed session was changed."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snapshots.adapters.cli.exit_codes import ExitCode
+from snapshots.adapters.cli.options import (
+    database_option,
+    format_option,
+    lock_option,
+    metrics_option,
+    opened,
+    stdout,
+)
+from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
+from snapshots.adapters.cli.services import OpenApplication
+
+SHOWN_VIOLATIONS = 100
+
+
+@click.command(short_help="Check coverage and that nothing changed.")
+@database_option
+@lock_option
+@format_option
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 3 unless snapshot, ASN and country each cover this share of the sessions.",
+)
+@click.option("--run", help="Look only at the sessions that this run sealed.")
+@click.option("--full", is_flag=True, help="Look at every sealed session, also of more than 200,000.")
+@metrics_option
+@click.pass_obj
+def verify(
+    open_application: OpenApplication,
+    /,
+    output: str,
+    target: float | None,
+    run: str | None,
+    *,
+    full: bool,
+    metrics_file: Path | None,
+    **options: Any,
+) -> None:
+    """
+    Show how many sessions carry a snapshot, and check that none was changed.
+
+    Sessions from private, shared or reserved addresses are left out of the shares. Sealed sessions are compared with
+    their seals and with the observations of their addresses, their number with the record of runs, corrections and
+    prunings, the inventory's counts with the sessions, and tables, triggers and functions with what this program makes.
+    Then a forbidden change of each protected column is tried in a transaction that is rolled back. What cannot be
+    checked, such as without the right to write, is named, and the exit code is 1 if nothing else was found.
+    """
+    with opened(open_application, options) as application:
+        inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run, full=full)
+        found = None if inspection.is_impossible else application.reports.coverage()
+        if metrics_file is not None and found is not None:
+            application.metrics(metrics_file).write(inspection)
+    met = target is None or (found is not None and found.sessions.meets(target / 100))
+    if output == "json":
+        verdict = {"target": target, "met": met, "invariants": json_documents.inspection_document(inspection)}
+        click.echo(
+            json_documents.to_json((json_documents.coverage_document(found) if found is not None else {}) | verdict)
+        )
+    else:
+        if found is not None:
+            show_coverage(stdout(), found)
+        show_inspection(stdout(), inspection)
+    if not met:
+        click.echo(f"Coverage is below the target of {target:g} %.", err=True)
+    if not met or inspection.violation_count:
+        click.get_current_context().exit(ExitCode.CHECK_FAILED)
+    if inspection.not_checked:
+        raise click.ClickException(f"not checked: {'; '.join(inspection.not_checked)}")
