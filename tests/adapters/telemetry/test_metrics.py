@@ -128,7 +128,7 @@ def test_commands_share_no_number(tmp_path: Path) -> None:
     load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
     load.load_observer(NoLoadObserver()).batch_loaded(BATCH)
     work = backfill.work_observer(RecordedProgress())
-    work.stage_begun("foresee", 3, run="b")
+    work.stage_begun("precompute", 3, run="b", counts_sessions=False)
     work.batch_done(3, 0.5)  # addresses, before any session
     work.stage_begun("never_judged", 7, run="b")
     work.waiting_for("")

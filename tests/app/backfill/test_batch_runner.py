@@ -35,10 +35,13 @@ class RecordedProgress:
         self.handled: list[int] = []
         self.waits: list[str] = []
         self.runs: set[str] = set()
+        self.stages_of_addresses: list[str] = []
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         self.runs.add(run)
         self.stages.append((name, total))
+        if not counts_sessions:
+            self.stages_of_addresses.append(name)
 
     def batch_done(self, handled: int, seconds: float) -> None:
         self.handled.append(handled)

@@ -385,7 +385,7 @@ def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_dry_run: bool) 
     """A dry run leaves no run behind, and the error is passed on."""
 
     class Broken(RecordedProgress):
-        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
             raise RuntimeError("no terminal")
 
     world = World(source(day=5))
@@ -653,6 +653,7 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
     assert report.sealed == {Method.ASOF: 5}
     assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
     assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "foresee"]
+    assert enough.stages_of_addresses == ["foresee"]
     assert read == ["s10", "s11", "s12"]
 
 
@@ -756,7 +757,7 @@ def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
     """Only an error fails it."""
 
     class Pressed(RecordedProgress):
-        def stage_begun(self, name: str, total: int, *, run: str) -> None:
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
             raise KeyboardInterrupt
 
     world = World(source(day=5))

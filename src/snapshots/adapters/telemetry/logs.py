@@ -74,10 +74,10 @@ class LoggedWork:
         self._next = next_observer
         self._log = structlog.get_logger("snapshots")
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         """Name the run and the part of the work in the lines that follow."""
         self._log = self._log.bind(run=run, stage=name)
-        self._next.stage_begun(name, total, run=run)
+        self._next.stage_begun(name, total, run=run, counts_sessions=counts_sessions)
 
     def batch_done(self, handled: int, seconds: float) -> None:
         """Log one line."""

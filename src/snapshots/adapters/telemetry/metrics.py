@@ -7,7 +7,6 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 
 from snapshots.app.backfill.batch_runner import BackfillObserver
-from snapshots.app.backfill.stages import PRECOMPUTE
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.queries.reports import DatabaseStatus, Inspection, Invariant, Reports
 from snapshots.domain.errors import SnapshotsError
@@ -226,14 +225,14 @@ class _MeteredWork:
         self._metrics = metrics
         self._next = next_observer
         self._write_if_old = write_if_old
-        self._is_of_sessions = True
+        self._counts_sessions = True
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:
-        self._is_of_sessions = name != PRECOMPUTE
-        self._next.stage_begun(name, total, run=run)
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+        self._counts_sessions = counts_sessions
+        self._next.stage_begun(name, total, run=run, counts_sessions=counts_sessions)
 
     def batch_done(self, handled: int, seconds: float) -> None:
-        if self._is_of_sessions:
+        if self._counts_sessions:
             self._metrics.batch_done(handled, seconds)
         self._write_if_old()
         self._next.batch_done(handled, seconds)

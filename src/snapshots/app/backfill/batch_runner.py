@@ -57,6 +57,7 @@ class Stage:
         step: Does a batch behind a place, of at most so many, within a transaction.
         count: Returns how many there are, for whoever watches.
         first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
+        counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
         is_optional: Whether it is left out where there are none.
         throttle: How fast, where that is not for whoever began the work to say.
         forget: Is called when a batch was rolled back, however often it is tried again.
@@ -70,6 +71,7 @@ class Stage:
     step: Callable[[Stores, str, int], Step]
     count: Callable[[Stores], int]
     first: Callable[[Stores, str], Place | None] | None = None
+    counts_sessions: bool = True
     is_optional: bool = False
     throttle: "Throttle | None" = None
     forget: Callable[[], None] = lambda: None
@@ -118,8 +120,16 @@ class Throttle:
 class BackfillObserver(Protocol):
     """Is told how work goes on; must not raise."""
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:
-        """A part of a run's work begins, of about so many sessions."""
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+        """
+        A stage of a run begins.
+
+        Args:
+            name: The stage.
+            total: How many rows it handles, roughly.
+            run: The run.
+            counts_sessions: Whether these rows are sessions; if not, they are addresses.
+        """
         ...
 
     def batch_done(self, handled: int, seconds: float) -> None:
@@ -134,7 +144,7 @@ class BackfillObserver(Protocol):
 class NoProgress:
     """Tells nobody how work goes on."""
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         """Do nothing."""
 
     def batch_done(self, handled: int, seconds: float) -> None:
@@ -249,7 +259,12 @@ class BatchRunner:
         if not total and stage.is_optional:
             return True
         is_prelude = stage.name not in {each.name for each in work.stages}
-        observer.stage_begun(stage.name, total + (0 if is_prelude else work.done_beside), run=work.run)
+        observer.stage_begun(
+            stage.name,
+            total + (0 if is_prelude else work.done_beside),
+            run=work.run,
+            counts_sessions=stage.counts_sessions,
+        )
         if not is_prelude:
             self._tell(observer, work, 0, 0.0)
         size = limit = throttle.first_size

@@ -139,6 +139,7 @@ class Journey:
             name=PRECOMPUTE,
             step=step,
             count=count,
+            counts_sessions=False,
             is_optional=True,
             throttle=Throttle(),  # sessions are what a pace spares, and none is touched
             forget=self._settling.forget,

@@ -146,7 +146,14 @@ class WorkBar(_Bar):
         self._stage = ""
         self._waits_for = ""
 
-    def stage_begun(self, name: str, total: int, *, run: str) -> None:  # noqa: ARG002 - a bar names no run
+    def stage_begun(  # the bar shows neither the run nor what is counted
+        self,
+        name: str,
+        total: int,
+        *,
+        run: str,  # noqa: ARG002
+        counts_sessions: bool = True,  # noqa: ARG002
+    ) -> None:
         """Begin a bar."""
         self._stage = name.replace("_", " ")
         self._progress.reset(self._task, total=total or None, description=self._stage, rate="")
