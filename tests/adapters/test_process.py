@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snapshots.adapters.process import CurrentProcess
 
-TELL = "from snapshots.adapters.process import ThisProcess; print(ThisProcess().name)"
+TELL = "from snapshots.adapters.process import CurrentProcess; print(CurrentProcess().name)"
 
 
 def test_a_process_that_ended_is_gone_and_this_one_is_not() -> None:

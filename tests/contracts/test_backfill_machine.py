@@ -163,12 +163,13 @@ def check(make: Callable[[], Database], examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_any_interleaving_ends_as_predicted(kind: str) -> None:
     """In memory and in a file's worth of tables."""
     check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 60 if kind == "memory" else 15)
 
 
+@pytest.mark.slow
 def test_any_interleaving_ends_as_predicted_on_a_server(postgresql: str) -> None:
     """On PostgreSQL, each time with new tables."""
     database = SqlDatabase(postgresql)

@@ -209,5 +209,5 @@ class StoreAgainstOracle(RuleBasedStateMachine):
         self.database.close()
 
 
-TestStoreAgainstOracle = StoreAgainstOracle.TestCase
+TestStoreAgainstOracle = pytest.mark.slow(StoreAgainstOracle.TestCase)
 TestStoreAgainstOracle.settings = settings(max_examples=25, stateful_step_count=12)

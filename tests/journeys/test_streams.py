@@ -44,6 +44,7 @@ def test_work_is_done_whatever_stream_is_closed(log: Path, closed: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&1 | head -1", ">/dev/full"])
 def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
     """Results that nobody reads are no error; those that cannot be written are."""

@@ -138,7 +138,7 @@ def test_a_split_line_without_an_end_keeps_back_no_more_than_a_bound(
     tmp_path: Path, runtime: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Afterwards its parts are lines of their own, and the events after it are read."""
-    monkeypatch.setattr("snapshots.adapters.cowrie.files.find_logs.log_file.LONGEST_JOINED", 1000)
+    monkeypatch.setattr("snapshots.adapters.cowrie.files.log_file.LONGEST_JOINED", 1000)
     path = tmp_path / "0.log"
     begun = RUNTIMES[runtime](line(9, input="z" * 3000), 2000)[0]
     path.write_bytes(b"\n".join([begun, *(EVENTS[0] for _ in range(9)), b""]))

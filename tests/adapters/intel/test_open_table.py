@@ -87,10 +87,10 @@ def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
 def test_a_date_that_nobody_says_is_asked_for(tmp_path: Path) -> None:
     """Every fact needs one."""
     path = write(tmp_path / "asn.csv", "1.0.0.0,1.0.0.255,1\n")
-    with pytest.raises(SettingRefused, match="say --as-of"):
+    with pytest.raises(SettingRefused, match="give --as-of"):
         open_table(path, ImportOptions())
     path = write(tmp_path / "asn-2026-02-31.csv", "1.0.0.0,1.0.0.255,1\n")
-    with pytest.raises(SettingRefused, match="no date in its name"):
+    with pytest.raises(SettingRefused, match="contains an invalid date"):
         open_table(path, ImportOptions())
 
 

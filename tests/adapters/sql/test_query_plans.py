@@ -20,6 +20,8 @@ from tests.app.backfill.test_batch_runner import RecordedProgress
 from tests.cowrieprocessor import AdoptableSchema, put_session
 from tests.strategies import NOON
 
+pytestmark = pytest.mark.slow
+
 SESSIONS, BATCH = 3000, 500
 WHOLE = {
     "sqlite": re.compile(r"^SCAN (session_summaries|known_addresses)"),
@@ -33,9 +35,9 @@ ROWS = re.compile(r"SELECT session_summaries\.rowid,")
 
 
 @pytest.fixture(params=["ours", "theirs"])
-def container(request: pytest.FixtureRequest, sql_url: str) -> Iterator[Container]:
+def container(request: pytest.FixtureRequest, unmigrated_url: str) -> Iterator[Container]:
     """A database of either loader with many sessions that nobody judged, and statistics of them."""
-    container = Container(settings=Settings.of(db=sql_url))
+    container = Container(settings=Settings.of(db=unmigrated_url))
     database = container.database()
     (put_ours if request.param == "ours" else put_theirs)(container)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -110,7 +112,7 @@ def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
     assert [plan for plan in found if any(whole.search(line) for line in plan.splitlines())] == []
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)
 def test_sessions_that_nobody_judged_come_from_their_index(container: Container) -> None:
     """On SQLite, even where the statistics say that all of them are such, as they do before the first backfill."""
     with plans(container.database(), PAGES) as pages, plans(container.database(), ROWS) as rows:
@@ -121,7 +123,7 @@ def test_sessions_that_nobody_judged_come_from_their_index(container: Container)
     assert [plan for plan in rows if "PRIMARY KEY (rowid>? AND rowid<?)" not in plan] == []
 
 
-@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
 def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -> None:
     """On PostgreSQL: in the order of their names each is in another block, which is read and written for it alone."""
     with plans(container.database(), WALKS) as found:
@@ -131,7 +133,7 @@ def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -
     assert [plan for plan in found if "Tid Range Scan" not in plan] == []
 
 
-@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
 def test_few_sessions_that_nobody_judged_come_by_their_names(container: Container) -> None:
     """A large table is not read for them."""
     container.backfill().run(RecordedProgress())
@@ -145,7 +147,7 @@ def test_few_sessions_that_nobody_judged_come_by_their_names(container: Containe
     assert [plan for plan in found if "Seq Scan on session_summaries" in plan] == []
 
 
-@pytest.mark.parametrize("sql_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
 def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:

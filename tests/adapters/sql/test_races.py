@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from sqlalchemy import create_engine, select, text
 
 from snapshots.adapters.sql.database import SqlDatabase
@@ -13,6 +14,8 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.strategies import NOON, snapshot
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = int(os.environ.get("SNAPSHOTS_RACES", "4"))
 SESSIONS = 60

@@ -339,9 +339,9 @@ def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> N
 
 
 @pytest.fixture
-def adopted(sql_url: str) -> Iterator[SqlDatabase]:
+def adopted(unmigrated_url: str) -> Iterator[SqlDatabase]:
     """A database of another loader, with codes for nowhere and sessions without a time."""
-    engine = create_engine(sql_url)
+    engine = create_engine(unmigrated_url)
     with engine.begin() as connection:
         AdoptableSchema(dialect=connection.dialect.name).make(connection)
         facts = {"snapshot_asn": 1, "snapshot_ip_type": "VPN", "enrichment_at": "2026-03-01 12:00:00"}
@@ -350,7 +350,7 @@ def adopted(sql_url: str) -> Iterator[SqlDatabase]:
         for n in range(3):
             put_session(connection, f"t{n}", first_event_at=None, last_event_at=None)
     engine.dispose()
-    container = Container(settings=Settings.of(db=sql_url))
+    container = Container(settings=Settings.of(db=unmigrated_url))
     container.adoption().adopt(widen=False)
     yield container.database()
     container.database().close()
@@ -410,7 +410,7 @@ def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatab
         session_queries.concentration(SessionFilter(), Dimension.COMMAND)
 
 
-@pytest.mark.parametrize("sql_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)
 def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatabase) -> None:
     """SQLite keeps any text: every session is listed once whatever the page, and those without a day are in none."""
     with adopted.engine.begin() as connection:

@@ -26,6 +26,8 @@ from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Verdicts, Verdi
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import HOME, NOON, OTHER, snapshot
 
+pytestmark = pytest.mark.slow
+
 SECOND = timedelta(seconds=1)
 PRIVATE = IpAddress("10.0.0.1")
 SPANS = [
@@ -101,15 +103,15 @@ def rows(dialect: str) -> st.SearchStrategy[list[Row]]:
 
 
 @pytest.fixture
-def container(sql_url: str) -> Iterator[Container]:
+def container(unmigrated_url: str) -> Iterator[Container]:
     """An adopted database of another loader, without sessions."""
-    engine = create_engine(sql_url)
+    engine = create_engine(unmigrated_url)
     with engine.begin() as connection:
         AdoptableSchema(dialect=connection.dialect.name).make(connection)
         for name in (*NAMES, HOME.text):
             put_address(connection, name)
     engine.dispose()
-    container = Container(settings=Settings.of(db=sql_url))
+    container = Container(settings=Settings.of(db=unmigrated_url))
     container.adoption().adopt(widen=True)
     yield container
     container.database().close()

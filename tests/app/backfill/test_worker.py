@@ -37,6 +37,8 @@ from tests.conftest import NUMBERS
 from tests.cowrieprocessor import AdoptableSchema
 from tests.strategies import NOON
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = 8_000
 SPAN = 1_000
 ADDRESSES = [f"8.8.{n // 200}.{n % 200 + 1}" for n in range(2_000)]
