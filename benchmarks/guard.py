@@ -81,7 +81,7 @@ def stored(database: SqlDatabase, sessions: Sequence[SessionSummary]) -> float:
     for start in range(0, len(sessions), BATCH):
         batch = sessions[start : start + BATCH]
         with database.transaction() as stores:
-            stores.inventory.register([s.sighting for s in batch if s.sighting], registered_at=NOON)
+            stores.inventory.register_addresses([s.sighting for s in batch if s.sighting], registered_at=NOON)
             stores.sessions.save(batch, run="run", saved_at=NOON)
     return time.perf_counter() - began
 

@@ -108,7 +108,7 @@ class InMemoryOpenSessions:
     def _learned_last(self) -> datetime | None:
         return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
 
-    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
         """Look them up where the program has them."""
         return StagedVerdicts(verdicts.generation, verdicts.before, len(verdicts.spans), verdicts.spans)
 
@@ -133,25 +133,25 @@ class InMemoryOpenSessions:
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))
-        self.settle(judged, run=run, settled_at=MIN_TIME)
+        self.write_verdicts(judged, run=run, written_at=MIN_TIME)
         counts = Counter(
             each.verdict.method if isinstance(each.verdict, IpSnapshot) else each.verdict for each in judged
         )
         return PushdownResult(page.last, len(page.sessions) - len(judged), counts, 0)
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
+    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         return EncodedRows((run, tuple(judged)), len(judged), any(each.session.has_placeholders for each in judged))
 
-    def settle(
+    def write_verdicts(
         self,
         judged: Collection[Judged],
         *,
         run: str,
-        settled_at: datetime,
+        written_at: datetime,
         prepared: EncodedRows | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
+        before_execute: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
-        meanwhile()
+        before_execute()
         prepared_for, more = cast("tuple[str, tuple[Judged, ...]]", prepared.form if prepared else (run, ()))
         assert prepared_for == run
         lost = []

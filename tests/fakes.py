@@ -69,7 +69,9 @@ class InMemoryInventory:
                 found.setdefault(observation.address, []).append(observation)
         return found
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
+    def register_addresses(
+        self, sightings: Collection[Sighting], *, registered_at: datetime
+    ) -> Mapping[IpAddress, int]:
         new: dict[IpAddress, list[datetime]] = {}
         for sighting in sightings:
             new.setdefault(sighting.address, []).append(sighting.seen_at)
@@ -77,20 +79,20 @@ class InMemoryInventory:
             self.memory.addresses.setdefault(address, KnownAddress(min(moments), max(moments), registered_at))
         return {address: number for address, number in self._behind().items() if address in new}
 
-    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         return sorted(address for address in self.memory.addresses if address.text > after)[:limit]
 
-    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         behind = self._behind()
         return sorted(a for a in self.memory.addresses if a.text > after and a not in behind)[:limit]
 
-    def count(self) -> int:
+    def count_addresses(self) -> int:
         return len(self.memory.addresses)
 
     def take_over(self, *, registered_at: datetime) -> None:
         for document in self.memory.documents:
             at = Sighting(address=document.address, seen_at=document.written_at, kind=SightingKind.OTHER)
-            self.register([at], registered_at=registered_at)
+            self.register_addresses([at], registered_at=registered_at)
 
     def documents(self, *, after: str, limit: int) -> Sequence[Document]:
         found = [d for d in self.memory.documents if d.address.text > after]
@@ -99,7 +101,7 @@ class InMemoryInventory:
     def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
         return [document for document in self.memory.documents if document.address in addresses]
 
-    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+    def most_urgent(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         def urgency(item: tuple[IpAddress, int]) -> tuple[int, float, str]:
             address, number = item
             known = self.memory.addresses[address]
@@ -196,7 +198,7 @@ class InMemorySessions:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
+    def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         found: dict[str, list[SessionSummary]] = {}
         for session in self.memory.sessions.values():
             logged_id = session.logged_id or session.session_id
@@ -215,7 +217,7 @@ class InMemorySessions:
             self.memory.sealed_by.setdefault(summary.session_id, run)
             self.memory.judged_at[summary.session_id] = InMemoryInventory(self.memory).learned_last()
 
-    def waiting(
+    def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         at_work = {
@@ -243,7 +245,7 @@ class InMemorySources:
     def registered(self) -> Sequence[RegisteredBuild]:
         return [self.memory.sources[number] for number in sorted(self.memory.sources)]
 
-    def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
+    def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
         for known in self.memory.sources.values():
             if (known.build.name, known.build.built_at) == (build.name, build.built_at):
                 return known
@@ -251,7 +253,7 @@ class InMemorySources:
         self.memory.sources[number] = RegisteredBuild(number=number, build=build)
         return self.memory.sources[number]
 
-    def retract(self, number: int, *, retracted_at: datetime) -> int:
+    def retract_build(self, number: int, *, retracted_at: datetime) -> int:
         build = self.memory.sources[number].build
         self.memory.sources[number] = replace(self.memory.sources[number], is_retracted=True)
         dates = BuildCalendar.of(self.memory.sources.values()).dates[build.name]
@@ -273,7 +275,7 @@ class InMemoryDeadLetters:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         before = len(self.memory.letters)
         for letter in letters:
             held = self.memory.letters.get(letter.identity, letter)
@@ -288,7 +290,7 @@ class InMemoryDeadLetters:
         found = [self._kept(name) for name in sorted(self.memory.letters) if name > after]
         return [kept for kept in found if reason in {None, kept.letter.reason}][:limit]
 
-    def find(self, beginning: str) -> Sequence[StoredDeadLetter]:
+    def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
         return [self._kept(name) for name in sorted(self.memory.letters) if name.startswith(beginning)][:2]
 
     def _kept(self, identity: str) -> StoredDeadLetter:
@@ -301,7 +303,7 @@ class InMemoryEventLines:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def keep(self, parts: Collection[EventPart], *, run: str) -> None:
+    def store_lines(self, parts: Collection[EventPart], *, run: str) -> None:
         assert all(part.session_id in self.memory.sessions for part in parts)
         self.memory.event_parts += [part for part in parts if part not in self.memory.event_parts]
 
@@ -329,7 +331,7 @@ class Processes:
         self.name = name
         self._gone = gone
 
-    def is_gone(self, name: str) -> bool:
+    def is_dead(self, name: str) -> bool:
         return name in self._gone
 
 

@@ -14,15 +14,15 @@ def test_a_process_that_ended_is_gone_and_this_one_is_not() -> None:
     this = CurrentProcess()
     ended = subprocess.run([sys.executable, "-c", TELL], capture_output=True, text=True, check=True).stdout.strip()
 
-    assert this.is_gone(ended)
-    assert not this.is_gone(this.name)
-    assert this.is_gone(this.name + "0")
+    assert this.is_dead(ended)
+    assert not this.is_dead(this.name)
+    assert this.is_dead(this.name + "0")
 
 
 def test_of_other_machines_nothing_is_known() -> None:
     """Nor of names that are none, nor where the system tells nothing."""
     this = CurrentProcess()
 
-    assert not any(this.is_gone(name) for name in ("", "elsewhere 1 2", this.name.partition(" ")[0], "a b c"))
+    assert not any(this.is_dead(name) for name in ("", "elsewhere 1 2", this.name.partition(" ")[0], "a b c"))
     assert CurrentProcess(Path("/nothing")).name == ""
-    assert not CurrentProcess(Path("/nothing")).is_gone(this.name)
+    assert not CurrentProcess(Path("/nothing")).is_dead(this.name)

@@ -17,7 +17,7 @@ def session(name: str, day: int) -> SessionSummary:
 
 def save(database: Database, *sessions: SessionSummary) -> None:
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in sessions if s.sighting], registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=s) for s in sessions], seen_at=NOON)
         stores.sessions.save(sessions, run="run", saved_at=NOON)
 
@@ -29,7 +29,7 @@ def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
 
     with database.transaction() as stores:
         stores.audit.correct("s", stated, reason="wrong", run="r", made_at=NOON)
-        (kept,) = stores.sessions.find({"s": ()})["s"]
+        (kept,) = stores.sessions.find_summaries({"s": ()})["s"]
 
     assert (kept.snapshot, kept.sighting, kept.event_count) == (stated, session("s", 0).sighting, 1)
 
@@ -41,7 +41,7 @@ def test_a_pruning_takes_what_ended_before_its_moment(database: Database) -> Non
     with database.transaction() as stores:
         assert stores.audit.would_prune(NOON + DAY) == Pruned(sessions=1, events=1)
         assert stores.audit.prune(NOON + DAY, run="r", made_at=NOON) == Pruned(sessions=1, events=1)
-        assert sorted(stores.sessions.find(dict.fromkeys("abc", ()))) == ["b", "c"]
+        assert sorted(stores.sessions.find_summaries(dict.fromkeys("abc", ()))) == ["b", "c"]
     assert counted(database) == {HOME.text: (2, NOON + DAY, NOON + 2 * DAY)}
 
     with database.transaction() as stores:

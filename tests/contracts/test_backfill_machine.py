@@ -43,7 +43,7 @@ class Machine(RuleBasedStateMachine):
 
     def stored(self) -> dict[str, SessionSummary]:
         with self.world.store.transaction() as stores:
-            found = stores.sessions.find(dict.fromkeys(self.addresses, ()))
+            found = stores.sessions.find_summaries(dict.fromkeys(self.addresses, ()))
         return {session.session_id: session for sessions in found.values() for session in sessions}
 
     def note_new(self, run: str | None) -> None:
@@ -79,8 +79,8 @@ class Machine(RuleBasedStateMachine):
         self.known.add(place)
         with self.world.store.transaction() as stores:
             lookups = Lookups(self.world.source_registry, AsOfReader(), self.world.clock)
-            build = lookups.register(stores)[-1]
-            page = stores.inventory.page(after="", limit=99)
+            build = lookups.register_sources(stores)[-1]
+            page = stores.inventory.page_addresses(after="", limit=99)
             lookups.look_up(page, table, build.number, stores)
 
     @rule(batches=st.sampled_from([None, None, None, 1, 3]), again=st.booleans())

@@ -32,7 +32,7 @@ def build(day: int, name: str = "a") -> SourceBuild:
 
 def register(database: Database, *builds: SourceBuild) -> list[int]:
     with database.transaction() as stores:
-        return [stores.sources.register(build, registered_at=NOON).number for build in builds]
+        return [stores.sources.register_build(build, registered_at=NOON).number for build in builds]
 
 
 def test_builds_are_numbered_in_the_order_of_their_registration(database: Database) -> None:
@@ -51,9 +51,9 @@ def test_addresses_lack_the_builds_that_were_registered_since(database: Database
     register(database, build(0))
     seen = [Sighting(address=a, seen_at=NOON + n * DAY) for n, a in enumerate(ADDRESSES[:3])]
     with database.transaction() as stores:
-        assert stores.inventory.register(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[:3], 0)
+        assert stores.inventory.register_addresses(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[:3], 0)
         stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:1], until=1)
-        assert stores.inventory.register(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[1:3], 0)
+        assert stores.inventory.register_addresses(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[1:3], 0)
     register(database, build(1))
 
     with database.transaction() as stores:
@@ -68,7 +68,7 @@ def test_addresses_lack_the_builds_that_were_registered_since(database: Database
 
 
 def behind(stores: Stores, *, limit: int, now: datetime = NOON) -> Mapping[IpAddress, int]:
-    return stores.inventory.behind(FreshnessPolicy(), now=now, limit=limit)
+    return stores.inventory.most_urgent(FreshnessPolicy(), now=now, limit=limit)
 
 
 def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> None:
@@ -78,7 +78,7 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
     facts = [IpFacts(asn=1), IpFacts(ip_types=frozenset({IpType.TOR})), IpFacts(asn=1), IpFacts(asn=1)]
     days_old = [31, 8, 30, 8]
     with database.transaction() as stores:
-        stores.inventory.register(seen, registered_at=NOON)
+        stores.inventory.register_addresses(seen, registered_at=NOON)
         shown = {
             address: IpSnapshot(
                 asn=said.asn,
@@ -104,9 +104,11 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
 def test_addresses_come_in_pages(database: Database) -> None:
     """In the order of their texts, each once."""
     with database.transaction() as stores:
-        stores.inventory.register([Sighting(address=a, seen_at=NOON) for a in ADDRESSES[:5]], registered_at=NOON)
-        first = stores.inventory.page(after="", limit=3)
-        rest = stores.inventory.page(after=first[-1].text, limit=3)
+        stores.inventory.register_addresses(
+            [Sighting(address=a, seen_at=NOON) for a in ADDRESSES[:5]], registered_at=NOON
+        )
+        first = stores.inventory.page_addresses(after="", limit=3)
+        rest = stores.inventory.page_addresses(after=first[-1].text, limit=3)
 
     assert [*first, *rest] == sorted(ADDRESSES[:5])
 
@@ -135,21 +137,21 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
         facts = {address.text: world[source, day]} if world[source, day] != IpFacts() else {}
         source_registry.imported.append(DictSource(f"{tag}{source}", NOON + day * DAY, facts))
         with database.transaction() as stores:
-            stores.sources.register(source_registry.imported[-1].build, registered_at=NOON)
+            stores.sources.register_build(source_registry.imported[-1].build, registered_at=NOON)
 
     half = data.draw(st.integers(0, len(keys)))
     for key in keys[:half]:
         import_(*key)
     with database.transaction() as stores:
-        lookups.catch_up(stores.inventory.register(sightings, registered_at=NOON), stores)
+        lookups.catch_up(stores.inventory.register_addresses(sightings, registered_at=NOON), stores)
     for key in keys[half:]:
         import_(*key)
         with database.transaction() as stores:
-            lookups.catch_up(stores.inventory.register(sightings, registered_at=NOON), stores)
+            lookups.catch_up(stores.inventory.register_addresses(sightings, registered_at=NOON), stores)
     with database.transaction() as stores:
         for known in stores.sources.registered():
             if any(known.build == source_registry.imported[keys.index(key)].build for key in withdrawn):
-                stores.sources.retract(known.number, retracted_at=NOON)
+                stores.sources.retract_build(known.number, retracted_at=NOON)
 
         found = stores.inventory.as_of(sightings)
 
@@ -171,8 +173,8 @@ def test_what_was_known_then_leaves_out_what_was_learned_later(database: Databas
 
     lookups = Lookups(source_registry, AsOfReader(), Later())
     with database.transaction() as stores:
-        lookups.register(stores)
-        lookups.catch_up(stores.inventory.register([sighting], registered_at=NOON), stores)
+        lookups.register_sources(stores)
+        lookups.catch_up(stores.inventory.register_addresses([sighting], registered_at=NOON), stores)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert list(stores.inventory.as_of([sighting], known_by_then=True).get(sighting, ())) == []
@@ -183,9 +185,9 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     old, near = (observed("a", NOON - days * DAY, asn=days) for days in (5, 1))
     with database.transaction() as stores:
-        stores.inventory.register([sighting], registered_at=NOON - 9 * DAY)
+        stores.inventory.register_addresses([sighting], registered_at=NOON - 9 * DAY)
         for days in (5, 1):
-            stores.sources.register(build(-days), registered_at=NOON)
+            stores.sources.register_build(build(-days), registered_at=NOON)
         for said, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
             stores.inventory.learn([replace(said, address=sighting.address)], {}, {}, learned_at=learned_at)
 
@@ -197,7 +199,7 @@ def test_what_another_loader_knew_is_answered_though_it_is_no_build(database: Da
     """Its enrichment has the dates at which it was written, each address its own."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     with database.transaction() as stores:
-        stores.inventory.register([sighting], registered_at=NOON)
+        stores.inventory.register_addresses([sighting], registered_at=NOON)
         said = replace(observed(ENRICHMENT, NOON - DAY, asn=7), address=sighting.address)
         stores.inventory.learn([said], {}, {}, learned_at=NOON)
 

@@ -23,7 +23,7 @@ from tests.strategies import DAY, HOME, NOON, OTHER, current, observed, snapshot
 
 def learn(database: Database, *observations: IpObservation) -> None:
     with database.transaction() as stores:
-        stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
+        stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
         stores.inventory.learn(
             observations, {64500: NetworkName("Example", NOON)}, {HOME: current(snapshot())}, learned_at=NOON
         )
@@ -61,17 +61,17 @@ def test_addresses_that_lack_no_build_come_page_by_page(database: Database) -> N
     names = [f"198.51.100.{n}" for n in (1, 2, 3, 10)]
     build = SourceBuild(name="a", built_at=NOON, licence="x", sha256="", origin="x")
     with database.transaction() as stores:
-        assert stores.inventory.looked_up(after="", limit=9) == []
-        assert stores.inventory.count() == 0
+        assert stores.inventory.page_looked_up(after="", limit=9) == []
+        assert stores.inventory.count_addresses() == 0
         addresses = [IpAddress.parse(name) for name in names]
-        stores.inventory.register([Sighting(a, NOON) for a in addresses], registered_at=NOON)
-        assert stores.inventory.looked_up(after="", limit=9) == sorted(addresses)
-        number = stores.sources.register(build, registered_at=NOON).number
+        stores.inventory.register_addresses([Sighting(a, NOON) for a in addresses], registered_at=NOON)
+        assert stores.inventory.page_looked_up(after="", limit=9) == sorted(addresses)
+        number = stores.sources.register_build(build, registered_at=NOON).number
         stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=addresses[1:], until=number)
 
-        found = [stores.inventory.looked_up(after=after, limit=2) for after in ("", names[3], names[2])]
+        found = [stores.inventory.page_looked_up(after=after, limit=2) for after in ("", names[3], names[2])]
         assert found == [[addresses[3], addresses[1]], [addresses[1], addresses[2]], []]
-        assert stores.inventory.count() == len(names)
+        assert stores.inventory.count_addresses() == len(names)
 
 
 def test_an_observation_can_be_confirmed_but_not_changed(database: Database) -> None:
@@ -88,8 +88,8 @@ def test_a_source_is_registered_once(database: Database) -> None:
     """The same build under another path stays what it was."""
     build = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="bundled")
     with database.transaction() as stores:
-        first = stores.sources.register(build, registered_at=NOON)
-        again = stores.sources.register(replace(build, origin="/elsewhere"), registered_at=NOON)
+        first = stores.sources.register_build(build, registered_at=NOON)
+        again = stores.sources.register_build(replace(build, origin="/elsewhere"), registered_at=NOON)
 
         assert first == again
         assert list(stores.sources.registered()) == [first]
@@ -134,7 +134,7 @@ def test_a_session_that_grows_is_not_counted_again(database: Database) -> None:
 def test_a_registered_address_takes_its_times_from_its_first_session(database: Database) -> None:
     """Another loader asked about it before."""
     with database.transaction() as stores:
-        stores.inventory.register([Sighting(address=HOME, seen_at=NOON + 9 * DAY)], registered_at=NOON)
+        stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON + 9 * DAY)], registered_at=NOON)
 
     change(database, SessionChange(held=None, kept=session("one", HOME, NOON)))
 
@@ -144,7 +144,7 @@ def test_a_registered_address_takes_its_times_from_its_first_session(database: D
 def change(database: Database, *changes: SessionChange) -> None:
     with database.transaction() as stores:
         sightings = [c.kept.sighting for c in changes if c.kept.sighting]
-        stores.inventory.register(sightings, registered_at=NOON)
+        stores.inventory.register_addresses(sightings, registered_at=NOON)
         stores.counts.count_sessions(changes, seen_at=NOON)
         stores.sessions.save([c.kept for c in changes], run="run", saved_at=NOON)
 

@@ -66,7 +66,7 @@ class Program:
         """Look every address up, as an import does that dies before it completes sessions."""
         self.source_registry.imported.append(source)
         with self.database.transaction() as stores:
-            number = stores.sources.register(source.build, registered_at=NOON).number
+            number = stores.sources.register_build(source.build, registered_at=NOON).number
             self.lookups.look_up([HOME], source, number, stores)
 
 
@@ -88,7 +88,7 @@ def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Databa
 
     assert report.completed == 1
     with database.transaction() as stores:
-        (session,) = stores.sessions.find({"s": ()})["s"]
+        (session,) = stores.sessions.find_summaries({"s": ()})["s"]
     assert session.snapshot is not None
     assert session.snapshot.asn == 1
 

@@ -14,7 +14,7 @@ LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Re
 
 def keep(database: Database, *letters: DeadLetter) -> int:
     with database.transaction() as stores:
-        return stores.dead_letters.keep(letters, run="run", stored_at=NOON)
+        return stores.dead_letters.store_letters(letters, run="run", stored_at=NOON)
 
 
 def test_a_letter_is_kept_once(database: Database) -> None:
@@ -62,16 +62,16 @@ def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) 
         )
     ]
     with database.transaction() as stores:
-        stores.dead_letters.keep(letters, run="run", stored_at=NOON)
+        stores.dead_letters.store_letters(letters, run="run", stored_at=NOON)
 
     with database.transaction() as stores:
         office = stores.dead_letters
         assert [kept.letter for kept in office.page(after="a", limit=2)] == letters[:2]
         assert [kept.letter for kept in office.page(after="a2", limit=9)] == letters[2:3]
         assert [k.letter.identity for k in office.page(after="", limit=9, reason=Reason.NO_TIME)] == ["a2"]
-        assert [kept.letter.identity for kept in office.find("a")] == ["a1", "a2"]
-        assert [(k.letter.identity, k.run, k.stored_at) for k in office.find("%")] == [("%", "run", NOON)]
-        assert office.find("b") == []
+        assert [kept.letter.identity for kept in office.find_by_prefix("a")] == ["a1", "a2"]
+        assert [(k.letter.identity, k.run, k.stored_at) for k in office.find_by_prefix("%")] == [("%", "run", NOON)]
+        assert office.find_by_prefix("b") == []
 
 
 def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> None:
@@ -111,9 +111,9 @@ def test_lines_of_events_come_back_byte_for_byte_and_leave_with_their_session(da
         names = ["a", "b", "c"]
         events = [SessionEvent(1, NOON, EventKind.OTHER)]
         stores.sessions.save([SessionAggregate.of(name, events).summary() for name in names], run="run", saved_at=NOON)
-        stores.event_lines.keep([*PARTS, EventPart("c", [])], run="run")
-        stores.event_lines.keep([], run="run")
-        stores.event_lines.keep(PARTS[:1], run="again")
+        stores.event_lines.store_lines([*PARTS, EventPart("c", [])], run="run")
+        stores.event_lines.store_lines([], run="run")
+        stores.event_lines.store_lines(PARTS[:1], run="again")
 
     with database.transaction() as stores:
         assert sorted(stores.event_lines.of("a")) == sorted([*PARTS[0].lines, b"later"])

@@ -104,4 +104,4 @@ def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: 
 
 def _stored(database: Database, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
     with database.transaction() as stores:
-        return stores.sessions.find(events)
+        return stores.sessions.find_summaries(events)

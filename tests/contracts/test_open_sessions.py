@@ -25,7 +25,7 @@ def put(database: Database, *verdicts: IpSnapshot | Gap, kind: EventKind = Event
         for n, verdict in enumerate(verdicts)
     ]
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in put if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in put if s.sighting], registered_at=NOON)
         stores.sessions.save(put, run="load", saved_at=NOON)
     return put
 
@@ -61,7 +61,7 @@ def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
         page = stores.open_sessions.page(OpenCase.LEARNED, run="me", stale_before=NOON, after="", limit=9)
         (session,) = page.sessions
         again = [Judged(session, session.sighting, Gap.PARTIAL)]
-        assert not stores.open_sessions.settle(again, run="late", settled_at=LATER + timedelta(seconds=1))
+        assert not stores.open_sessions.write_verdicts(again, run="late", written_at=LATER + timedelta(seconds=1))
 
     assert found(database) == []
     assert kept(database, "s0").gap is Gap.PARTIAL
@@ -113,10 +113,12 @@ def test_settling_seals_once_and_never_again(database: Database) -> None:
     put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
     one, two = (opened(database, name) for name in ("s0", "s1"))
     with database.transaction() as stores:
-        assert not stores.open_sessions.settle([Judged(one, one.sighting, snapshot())], run="late", settled_at=LATER)
+        assert not stores.open_sessions.write_verdicts(
+            [Judged(one, one.sighting, snapshot())], run="late", written_at=LATER
+        )
         both = [Judged(session, session.sighting, snapshot(asn=1)) for session in (one, two)]
-        assert list(stores.open_sessions.settle(both, run="other", settled_at=LATER)) == ["s0"]
-        assert not stores.open_sessions.settle([], run="other", settled_at=LATER)
+        assert list(stores.open_sessions.write_verdicts(both, run="other", written_at=LATER)) == ["s0"]
+        assert not stores.open_sessions.write_verdicts([], run="other", written_at=LATER)
 
     assert [kept(database, s).snapshot for s in ("s0", "s1")] == [snapshot(), snapshot(asn=1)]
     assert kept(database, "s0").gap is None
@@ -127,10 +129,10 @@ def test_what_was_prepared_before_is_written_with_the_rest(database: Database) -
     put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
     one, two = (opened(database, name) for name in ("s0", "s1"))
     with database.transaction() as stores:
-        prepared = stores.open_sessions.prepare([Judged(one, one.sighting, snapshot())], run="late")
+        prepared = stores.open_sessions.encode_verdicts([Judged(one, one.sighting, snapshot())], run="late")
     with database.transaction() as stores:
         rest = [Judged(two, two.sighting, Gap.TOO_LATE)]
-        assert not stores.open_sessions.settle(rest, run="late", settled_at=LATER, prepared=prepared)
+        assert not stores.open_sessions.write_verdicts(rest, run="late", written_at=LATER, prepared=prepared)
 
     assert (prepared.size, kept(database, "s0").snapshot, kept(database, "s1").gap) == (1, snapshot(), Gap.TOO_LATE)
 
@@ -141,7 +143,9 @@ def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Da
     stale = opened(database, "s0")._replace(stored_ip=OTHER.text)
 
     with database.transaction() as stores:
-        lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
+        lost = stores.open_sessions.write_verdicts(
+            [Judged(stale, stale.sighting, snapshot())], run="late", written_at=LATER
+        )
 
     assert list(lost) == ["s0"]
     assert kept(database, "s0").gap is Gap.NOTHING_KNOWN
@@ -153,7 +157,9 @@ def test_a_session_that_somebody_judged_since_it_was_read_is_left_as_it_is(datab
     stale = opened(database, "s0")._replace(stored_gap=None)
 
     with database.transaction() as stores:
-        lost = stores.open_sessions.settle([Judged(stale, stale.sighting, snapshot())], run="late", settled_at=LATER)
+        lost = stores.open_sessions.write_verdicts(
+            [Judged(stale, stale.sighting, snapshot())], run="late", written_at=LATER
+        )
 
     assert list(lost) == ["s0"]
     assert kept(database, "s0").gap is Gap.NOTHING_KNOWN
@@ -202,12 +208,12 @@ def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(data
     no_address = [SessionAggregate.of(n, [SessionEvent(1, LATER, EventKind.OTHER, None)]).summary() for n in "nm"]
     sighting = Sighting(address=OTHER, seen_at=LATER)
     with database.transaction() as stores:
-        stores.inventory.register([sighting], registered_at=NOON)
+        stores.inventory.register_addresses([sighting], registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=old)], seen_at=NOON)
         stores.sessions.save([old, *no_address], run="load", saved_at=NOON)
         for run, name in (("counted", "m"), ("back", "n")):
             found = Judged(OpenSession(name, None), sighting, snapshot())
-            stores.open_sessions.settle([found], run=run, settled_at=LATER)
+            stores.open_sessions.write_verdicts([found], run=run, written_at=LATER)
         assert stores.counts.addresses_until(after="", limit=9) == OTHER.text
         stores.counts.count_found("counted", after="", until=OTHER.text, seen_at=LATER)
     assert counted(database)[OTHER.text][0] == 2
@@ -229,9 +235,9 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
     with database.transaction() as stores:
         stores.sessions.save([no_address], run="load", saved_at=NOON)
         sighting = Sighting(address=OTHER, seen_at=NOON)
-        stores.inventory.register([sighting], registered_at=NOON)
-        stores.open_sessions.settle(
-            [Judged(OpenSession("n", None), sighting, snapshot())], run="back", settled_at=LATER
+        stores.inventory.register_addresses([sighting], registered_at=NOON)
+        stores.open_sessions.write_verdicts(
+            [Judged(OpenSession("n", None), sighting, snapshot())], run="back", written_at=LATER
         )
     assert kept(database, "n").source_ip == OTHER
     with database.transaction() as stores:
@@ -256,7 +262,7 @@ def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Data
 
 def kept(database: Database, name: str) -> SessionSummary:
     with database.transaction() as stores:
-        (session,) = stores.sessions.find({name: ()})[name]
+        (session,) = stores.sessions.find_summaries({name: ()})[name]
     return session
 
 
@@ -264,12 +270,12 @@ def test_a_settled_session_may_have_no_address(database: Database) -> None:
     """Then that is its gap."""
     no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
     with database.transaction() as stores:
-        stores.inventory.register([], registered_at=NOON)
+        stores.inventory.register_addresses([], registered_at=NOON)
         stores.sessions.save([no_address.judged(Gap.NEVER_LOOKED_UP)], run="load", saved_at=NOON)
 
     judged = Judged(opened(database, "n"), None, Gap.NO_SOURCE_IP)
     with database.transaction() as stores:
-        stores.open_sessions.settle([judged], run="late", settled_at=LATER)
+        stores.open_sessions.write_verdicts([judged], run="late", written_at=LATER)
 
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP
 
@@ -280,7 +286,7 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
         SessionAggregate.of(f"s{n:04}", [SessionEvent(n, NOON, EventKind.OTHER, HOME)]).summary() for n in range(900)
     ]
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in unjudged if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in unjudged if s.sighting], registered_at=NOON)
         stores.sessions.save(unjudged, run="theirs", saved_at=NOON)
 
     with database.view() as stores:

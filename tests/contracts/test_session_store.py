@@ -47,13 +47,13 @@ def test_a_text_is_stored_as_it_is(database: Database, text: str) -> None:
 
 def save(database: Database, *saved: SessionSummary) -> None:
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in saved if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in saved if s.sighting], registered_at=NOON)
         stores.sessions.save(saved, run=RUN, saved_at=NOON)
 
 
 def found(database: Database, name: str = "s") -> list[SessionSummary]:
     with database.transaction() as stores:
-        return list(stores.sessions.find({name: ()}).get(name, ()))
+        return list(stores.sessions.find_summaries({name: ()}).get(name, ()))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -63,10 +63,10 @@ def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSu
     with database.transaction() as stores:
         name = f"t{abs(hash(summary))}"
         mine = summary._replace(session_id=name)
-        stores.inventory.register([s for s in [mine.sighting] if s], registered_at=NOON)
+        stores.inventory.register_addresses([s for s in [mine.sighting] if s], registered_at=NOON)
         stores.sessions.save([mine], run=RUN, saved_at=NOON)
 
-        assert stores.sessions.find({name: ()}) == {name: [mine]}
+        assert stores.sessions.find_summaries({name: ()}) == {name: [mine]}
 
 
 def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Database) -> None:
@@ -75,11 +75,11 @@ def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Databas
     long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
     save(database, long.judged(Gap.NEVER_LOOKED_UP), one_event(7, name="t"))
     with database.transaction() as stores:
-        stores.sessions.save(stores.sessions.find({"s": ()})["s"], run=RUN, saved_at=NOON)
-        stores.sessions.save(stores.sessions.find({"s": [299]})["s"], run=RUN, saved_at=NOON)
+        stores.sessions.save(stores.sessions.find_summaries({"s": ()})["s"], run=RUN, saved_at=NOON)
+        stores.sessions.save(stores.sessions.find_summaries({"s": [299]})["s"], run=RUN, saved_at=NOON)
 
         asked = {"s": [*marks, 1000], "t": [7, 299]}
-        known = {name: found[0].fingerprints for name, found in stores.sessions.find(asked).items()}
+        known = {name: found[0].fingerprints for name, found in stores.sessions.find_summaries(asked).items()}
 
     assert {name: known[name] & set(asked[name]) for name in asked} == {"s": set(marks), "t": {7}}
 
@@ -87,8 +87,8 @@ def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Databas
 def test_an_unknown_id_is_absent(database: Database) -> None:
     """Absence is no error, and no None."""
     with database.transaction() as stores:
-        assert stores.sessions.find({"nobody": ()}) == {}
-        assert stores.sessions.find({}) == {}
+        assert stores.sessions.find_summaries({"nobody": ()}) == {}
+        assert stores.sessions.find_summaries({}) == {}
 
 
 def test_all_sessions_of_a_logged_id_are_found(database: Database) -> None:
@@ -124,7 +124,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
     def interrupted() -> None:
         with database.transaction() as stores:
-            stores.inventory.register([s for s in [one_event().sighting] if s], registered_at=NOON)
+            stores.inventory.register_addresses([s for s in [one_event().sighting] if s], registered_at=NOON)
             stores.sessions.save([one_event()], run=RUN, saved_at=NOON)
             raise KeyboardInterrupt
 
@@ -140,8 +140,8 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
     save(database, *waiting, never_asked, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
 
     with database.transaction() as stores:
-        first = stores.sessions.waiting(run="me", stale_before=NOON, after="", limit=3)
-        rest = stores.sessions.waiting(run="me", stale_before=NOON, after=first[-1].session_id, limit=3)
+        first = stores.sessions.find_waiting(run="me", stale_before=NOON, after="", limit=3)
+        rest = stores.sessions.find_waiting(run="me", stale_before=NOON, after=first[-1].session_id, limit=3)
 
     assert [s.session_id for s in [*first, *rest]] == ["s0", "s1", "s2", "s3", "s4"]
 
@@ -166,7 +166,7 @@ def test_what_another_run_is_waiting_for_is_left_to_it(
     save(database, one_event().judged(snapshot()).awaiting_connect())
 
     with database.transaction() as stores:
-        waiting = stores.sessions.waiting(run=asks, stale_before=stale_before, after="", limit=9)
+        waiting = stores.sessions.find_waiting(run=asks, stale_before=stale_before, after="", limit=9)
 
     assert len(waiting) == found
 
@@ -184,14 +184,14 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     @rule(found=st.lists(events(), min_size=1, max_size=4), verdict=verdicts)
     def load(self, found: list[SessionEvent], verdict: IpSnapshot | Gap) -> None:
         with self.database.transaction() as stores:
-            held = {s.session_id: s for s in stores.sessions.find({"s": ()}).get("s", ())}.get("s")
+            held = {s.session_id: s for s in stores.sessions.find_summaries({"s": ()}).get("s", ())}.get("s")
             new = [e for e in found if held is None or e.fingerprint not in held.fingerprints]
             if not new:
                 return
             offered = SessionAggregate.of("s", new).summary()
             offered = offered.judged(Gap.NO_SOURCE_IP if offered.sighting is None else verdict)
             kept = offered if held is None else held.merge(offered)
-            stores.inventory.register([s for s in [kept.sighting] if s], registered_at=NOON)
+            stores.inventory.register_addresses([s for s in [kept.sighting] if s], registered_at=NOON)
             stores.sessions.save([kept], run=RUN, saved_at=NOON)
         self.counted |= {e.fingerprint for e in new}
         if self.sealed_with is None:
@@ -200,7 +200,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     @invariant()
     def every_event_counts_once_and_the_first_snapshot_stays(self) -> None:
         with self.database.transaction() as stores:
-            stored = stores.sessions.find({"s": ()}).get("s", ())
+            stored = stores.sessions.find_summaries({"s": ()}).get("s", ())
         assert sum(s.event_count for s in stored) == len(self.counted)
         if self.sealed_with is not None:
             assert [(s.snapshot, s.sighting) for s in stored] == [(self.sealed_with, self.sealed_sighting)]

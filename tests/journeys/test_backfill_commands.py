@@ -174,7 +174,7 @@ def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adop
     """Compare and set: it is neither overwritten nor counted as ours."""
     from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions  # noqa: PLC0415 - what is in its way is put there
 
-    settle = SqlOpenSessions.settle
+    settle = SqlOpenSessions.write_verdicts
 
     def seal_first(self: Any, judged: Any, **rest: Any) -> Any:
         seal = "UPDATE session_summaries SET snapshot_asn = 7, enrichment_at = updated_at WHERE session_id = 'bulk'"
@@ -182,7 +182,7 @@ def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adop
         return settle(self, judged, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SqlOpenSessions, "settle", seal_first)
+        patch.setattr(SqlOpenSessions, "write_verdicts", seal_first)
         done = json.loads(run("backfill", "--format", "json")[1])
 
     assert done["lost"] == 1

@@ -23,7 +23,7 @@ class CurrentProcess:
         machine, began = self._machine(), self._began(os.getpid())
         return f"{machine} {os.getpid()} {began}" if machine and began else ""
 
-    def is_gone(self, name: str) -> bool:
+    def is_dead(self, name: str) -> bool:
         """Whether a process of this machine and space has ended; what runs elsewhere is not known to be gone."""
         machine, _, process = name.partition(" ")
         number, _, began = process.partition(" ")

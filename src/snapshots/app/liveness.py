@@ -19,7 +19,7 @@ class ProcessLiveness(Protocol):
         """Return the name of this process; "" if it has none."""
         ...
 
-    def is_gone(self, name: str) -> bool:
+    def is_dead(self, name: str) -> bool:
         """Whether a process is known to have ended."""
         ...
 
@@ -37,6 +37,6 @@ def begin_run(
 def begin_load(stores: Stores, run: str, presence: ProcessLiveness, *, at: datetime) -> None:
     """Begin a load, and end those whose processes are gone."""
     for record in stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD]):
-        if record.state is RunState.RUNNING and presence.is_gone(record.settings.get("process", "")):
+        if record.state is RunState.RUNNING and presence.is_dead(record.settings.get("process", "")):
             stores.runs.end(record.run, RunState.FAILED, at=record.heartbeat_at)
     begin_run(stores, run, RunKind.LOAD, at=at, settings={"process": presence.name})

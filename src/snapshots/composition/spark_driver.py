@@ -115,7 +115,7 @@ def _load_into_database(job: SparkLoad, settings: Settings) -> LoadReport:
 
     def keep(run: str, letters: Collection[DeadLetter]) -> int:
         with database.transaction() as stores:
-            return stores.dead_letters.keep(letters, run=run, stored_at=clock.now())
+            return stores.dead_letters.store_letters(letters, run=run, stored_at=clock.now())
 
     try:
         with database.transaction():

@@ -42,9 +42,9 @@ def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
         for n, verdict in enumerate(verdicts or [snapshot()] * count)
     ]
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
         stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
-        stores.sources.register(A_BUILD, registered_at=NOON)
+        stores.sources.register_build(A_BUILD, registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
 
@@ -151,16 +151,16 @@ def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) 
     put(database, 0, Gap.NOTHING_KNOWN)
     with database.transaction() as stores:
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
-        stores.open_sessions.settle([opened(stores)], run="b", settled_at=NOON + DAY)
+        stores.open_sessions.write_verdicts([opened(stores)], run="b", written_at=NOON + DAY)
         stores.runs.end("b", RunState.DONE, at=NOON)
         stores.run_undo.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
-        stores.open_sessions.settle([opened(stores)], run="again", settled_at=NOON + DAY)
+        stores.open_sessions.write_verdicts([opened(stores)], run="again", written_at=NOON + DAY)
 
     assert violations(database) == []
 
 
 def opened(stores: Stores) -> Judged:
-    (session,) = stores.sessions.find({"s0": ()})["s0"]
+    (session,) = stores.sessions.find_summaries({"s0": ()})["s0"]
     gap = session.gap.value if session.gap is not None else None
     return Judged(OpenSession("s0", session.sighting, HOME.text, gap), session.sighting, snapshot())
 
@@ -185,7 +185,7 @@ def test_what_a_backfill_under_way_found_is_not_counted_yet(database: SqlDatabas
     put(database, 1)
     with database.transaction() as stores:
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
-        stores.inventory.register([Sighting(address=OTHER, seen_at=NOON)], registered_at=NOON)
+        stores.inventory.register_addresses([Sighting(address=OTHER, seen_at=NOON)], registered_at=NOON)
     behind_its_back(database, f"UPDATE session_summaries SET source_ip_run = 'b', source_ip = '{OTHER.text}'")
 
     found = {invariant for invariant, where in violations(database) if where == OTHER.text}

@@ -50,7 +50,7 @@ def put_ours(container: Container) -> None:
     sessions = [SessionAggregate.sighted(f"{n:012x}", address(n), NOON).summary() for n in range(SESSIONS)]
     container.database().migrate()
     with container.database().transaction() as stores:
-        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in sessions if s.sighting], registered_at=NOON)
         stores.sessions.save(sessions, run="run", saved_at=NOON)
 
 

@@ -31,8 +31,8 @@ def load(url: str, round_: int, part: int) -> None:
         offered = SessionAggregate.of(name, [event]).summary()
         offered = offered.judged(snapshot(asn=part + 1) if part % 2 else Gap.NOTHING_KNOWN)
         with database.transaction() as stores:
-            stores.inventory.register([s for s in [offered.sighting] if s], registered_at=NOON)
-            held = {s.session_id: s for s in stores.sessions.find({name: ()}).get(name, ())}
+            stores.inventory.register_addresses([s for s in [offered.sighting] if s], registered_at=NOON)
+            held = {s.session_id: s for s in stores.sessions.find_summaries({name: ()}).get(name, ())}
             kept = held[name].merge(offered) if name in held else offered
             stores.sessions.save([kept], run=f"load-{part}", saved_at=NOON)
     database.close()

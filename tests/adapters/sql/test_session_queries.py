@@ -102,7 +102,7 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         ]
         summaries.append(SessionAggregate.of(f"s{n}", events).summary().judged(verdict))
     with database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in summaries if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in summaries if s.sighting], registered_at=NOON)
         if any(summary.source_ip == HOME for summary in summaries):
             said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
             stores.inventory.learn([said], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
@@ -463,7 +463,7 @@ def put_many(database: SqlDatabase) -> None:
             .judged(verdicts[n % 600])
             for n in range(3000)
         ]
-        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
     columns = {"hassh": "h", "command_signature": "c", "ssh_key_fingerprint": "k", "download_hash": "d"}
     number = "substr(session_id, 2)"

@@ -51,8 +51,8 @@ def store(database: SqlDatabase) -> None:
     ]
     with database.transaction() as stores:
         stores.runs.begin("r", RunKind.LOAD, at=NOON)
-        stores.sources.register(A_BUILD, registered_at=NOON)
-        stores.inventory.register([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.sources.register_build(A_BUILD, registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
         stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
@@ -410,7 +410,7 @@ def test_a_digest_that_is_missing_is_named(database: SqlDatabase, statement: str
     """Unless every earlier row lacks it too, as in a database that an older version of the program filled."""
     corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
     with database.transaction() as stores:
-        stores.sources.register(replace(A_BUILD, name="b"), registered_at=NOON + DAY)
+        stores.sources.register_build(replace(A_BUILD, name="b"), registered_at=NOON + DAY)
         stores.runs.begin("d", RunKind.CORRECT, at=NOON + DAY)
         stores.audit.correct("s2", corrected, reason="wrong", run="d", made_at=NOON + DAY)
     assert named(database) == ""

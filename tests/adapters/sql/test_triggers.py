@@ -24,7 +24,7 @@ OPEN = SessionAggregate.sighted("open", "1.1.1.1", NOON).summary().judged(Gap.NO
 @pytest.fixture
 def database(sql_database: SqlDatabase) -> SqlDatabase:
     with sql_database.transaction() as stores:
-        stores.inventory.register([s.sighting for s in (SEALED, OPEN) if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in (SEALED, OPEN) if s.sighting], registered_at=NOON)
         stores.sessions.save([SEALED, OPEN], run="run", saved_at=NOON)
         stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
     return sql_database

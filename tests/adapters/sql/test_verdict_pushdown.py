@@ -150,13 +150,13 @@ def settle_in_program(
 ) -> Counter[object]:
     """Settle every session of which the verdict is known, one after the other; return what a run counts of them."""
     page = stores.open_sessions.page(case, run="r", stale_before=NOON, after="", limit=99)
-    sessions = [(each, container.finder().find(each)) for each in page.sessions]
+    sessions = [(each, container.finder().find_sighting(each)) for each in page.sessions]
     known = [
         Judged(each, None if isinstance(found, Gap) else found, verdict)
         for each, found in sessions
         if (verdict := judged(found)) is not None
     ]
-    assert not stores.open_sessions.settle(known, run="r", settled_at=NOON)
+    assert not stores.open_sessions.write_verdicts(known, run="r", written_at=NOON)
     counts: Counter[object] = Counter(verdict_kind(each.verdict) for each in known)
     counts["found"] = sum(each.was_found for each in known)
     return counts
@@ -255,10 +255,10 @@ def test_what_one_connection_remembers_another_is_handed(container: Container) -
     other = SqlDatabase(container.database().engine.url.render_as_string(hide_password=False), addresses_in_document)
     settled = []
     with container.database().transaction() as stores:
-        first = stores.open_sessions.remember(Verdicts(1, SPANS[:1]))
-        second = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
-        third = stores.open_sessions.remember(Verdicts(1, SPANS[:3]))
-        new = stores.open_sessions.remember(Verdicts(2, SPANS[2:4]))
+        first = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:1]))
+        second = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:3]))
+        third = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:3]))
+        new = stores.open_sessions.stage_verdicts(Verdicts(2, SPANS[2:4]))
     after = ""
     for pieces in ([first], [first, second, third], [second], [new]):
         with other.transaction() as stores:
@@ -283,7 +283,7 @@ def test_what_another_process_left_on_a_connection_is_not_applied(
     put_plain(container.database(), 2)
     monkeypatch.setattr(verdict_pushdown, "PROCESS", 7)
     with container.database().transaction() as stores:
-        stores.open_sessions.remember(Verdicts(1, SPANS))
+        stores.open_sessions.stage_verdicts(Verdicts(1, SPANS))
     monkeypatch.setattr(verdict_pushdown, "PROCESS", 8)
     with container.database().transaction() as stores:
         verdicts = Verdicts(1, (), before=len(SPANS))

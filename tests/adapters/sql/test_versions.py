@@ -80,7 +80,7 @@ def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_a
     waiting = dict.fromkeys(("forward", "login"), "awaiting_connect")
     assert gaps(database) == before | waiting
     with database.transaction() as stores:
-        found = stores.sessions.waiting(run="next", stale_before=NOON, after="", limit=9)
+        found = stores.sessions.find_waiting(run="next", stale_before=NOON, after="", limit=9)
     assert [session.session_id for session in found] == sorted(waiting)
     database.migrate(BEFORE_AWAITING_CONNECT)
     assert gaps(database, is_current=False) == before
@@ -100,7 +100,7 @@ def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerpri
 
     for _ in range(2):
         with database.transaction() as stores:
-            (held,) = stores.sessions.find({"s": marks})["s"]
+            (held,) = stores.sessions.find_summaries({"s": marks})["s"]
             assert held.fingerprints == marks
             stores.sessions.save([held], run="run", saved_at=NOON)
     with database.reading() as connection:
@@ -151,9 +151,9 @@ def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlData
         stores.runs.record_progress("run", {"judged": 2, "quarantined": 1}, at=NOON + DAY, checkpoint="here")
         stores.runs.quarantine("run", "s", "refused", at=NOON)
         stores.bookmarks.put("head", Mark(1, "digest"), source="log", run="run", stored_at=NOON)
-        stores.dead_letters.keep([letter], run="run", stored_at=NOON)
+        stores.dead_letters.store_letters([letter], run="run", stored_at=NOON)
     with database.view() as stores:
-        before = stores.runs.find("run"), stores.runs.quarantined_by("run"), stores.dead_letters.find("1")
+        before = stores.runs.find("run"), stores.runs.quarantined_by("run"), stores.dead_letters.find_by_prefix("1")
 
     database.migrate(BEFORE_STANDARD_NAMES)
 
@@ -167,7 +167,7 @@ def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlData
         assert before == (
             stores.runs.find("run"),
             stores.runs.quarantined_by("run"),
-            stores.dead_letters.find("1"),
+            stores.dead_letters.find_by_prefix("1"),
         )
         assert stores.bookmarks.marks_of("head") == [Mark(1, "digest")]
 
@@ -180,7 +180,7 @@ def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:
 
 def save(database: SqlDatabase, summary: SessionSummary) -> None:
     with database.transaction() as stores:
-        stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+        stores.inventory.register_addresses([s for s in [summary.sighting] if s], registered_at=NOON)
         stores.sessions.save([summary], run="run", saved_at=NOON)
 
 

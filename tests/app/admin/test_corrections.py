@@ -80,7 +80,7 @@ def test_a_pruning_leaves_to_a_backfill_what_that_will_still_count(
 ) -> None:
     """Which is what it found of the addresses behind its place, as long as it did not come to its end."""
     with database.transaction() as stores:
-        stores.inventory.register([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
+        stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
         stores.runs.begin("back", RunKind.BACKFILL, at=NOON)
         stores.runs.record_progress("back", None, at=NOON, checkpoint=checkpoint)
         stores.runs.end("back", state, at=NOON)

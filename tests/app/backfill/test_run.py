@@ -106,7 +106,7 @@ class World:
             event = SessionEvent(n, NOON, EventKind.OTHER, IpAddress(address) if address else None)
             summary = SessionAggregate.of(f"s{n}", [event]).summary()
             with self.store.transaction() as stores:
-                stores.inventory.register([s for s in [summary.sighting] if s], registered_at=NOON)
+                stores.inventory.register_addresses([s for s in [summary.sighting] if s], registered_at=NOON)
                 stores.counts.count_sessions([SessionChange(held=None, kept=summary)], seen_at=NOON)
                 stores.sessions.save([summary], run="theirs", saved_at=NOON)
 
@@ -176,7 +176,7 @@ def learn_of_home(world: World) -> None:
     world.source_registry.sources.append(source(name="b"))
     with world.database.transaction() as stores:
         lookups = Lookups(world.source_registry, AsOfReader(), world.clock)
-        (_, build) = lookups.register(stores)
+        (_, build) = lookups.register_sources(stores)
         lookups.look_up([HOME], world.source_registry.sources[1], build.number, stores)
 
 
@@ -202,7 +202,7 @@ def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> No
     world.put(HOME.text, OTHER.text)
     verdict_applier = VerdictApplier(world.service, finder())
     with world.database.transaction() as stores:
-        page = verdict_applier.read(
+        page = verdict_applier.read_page(
             OpenCase.NEVER_JUDGED, stores, run="r", stale_before=NOON, after="", limit=9, is_ahead=True
         )
     assert [verdict for verdict in page.precomputed if verdict is Gap.NOTHING_KNOWN] != []
@@ -211,7 +211,7 @@ def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> No
     learn_of_home(world)
 
     with world.database.transaction() as stores:
-        settled = verdict_applier.settle(page, stores, run="r", now=world.clock.now())
+        settled = verdict_applier.apply_verdicts(page, stores, run="r", now=world.clock.now())
 
     assert (len(settled.judged), settled.lost) == (2, [])
     assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
@@ -524,10 +524,10 @@ def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pyt
     world = World(source())
     world.put(HOME.text)
 
-    monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(StoreUnavailable("no")))
+    monkeypatch.setattr(InMemoryOpenSessions, "write_verdicts", raising(StoreUnavailable("no")))
     assert world.backfill.judge_span("run", KeyRange("", ""), lambda _: None) == {}
     for error in (StoreBusy("busy"), StoreGone("gone")):
-        monkeypatch.setattr(InMemoryOpenSessions, "settle", raising(error))
+        monkeypatch.setattr(InMemoryOpenSessions, "write_verdicts", raising(error))
         with pytest.raises(type(error)):
             world.backfill.judge_span("run", KeyRange("", ""), lambda _: None)
 
@@ -639,13 +639,13 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
     world.backfill.run(too_few)
     world.put(*[HOME.text] * 5, "9.9.9.9", PRIVATE, None)
     read = list[str]()
-    page_of = VerdictApplier.settle
+    page_of = VerdictApplier.apply_verdicts
 
     def settle(self: VerdictApplier, page: FoundPage, *args: Any, **more: Any) -> AppliedPage:
         read.extend(session.session_id for session in page.sessions)
         return page_of(self, page, *args, **more)
 
-    monkeypatch.setattr(VerdictApplier, "settle", settle)
+    monkeypatch.setattr(VerdictApplier, "apply_verdicts", settle)
     world.use(SnapshotPolicy())  # another process
 
     report = world.backfill.run(enough)

@@ -30,7 +30,7 @@ def parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
 def database() -> InMemoryDatabase:
     made = InMemoryDatabase()
     with made.transaction() as stores:
-        stores.dead_letters.keep(
+        stores.dead_letters.store_letters(
             [
                 DeadLetter(identity=name, source="log", offset=n, reason=Reason.NOT_JSON, payload=payload)
                 for n, (name, payload) in enumerate(LETTERS.items())
@@ -97,7 +97,7 @@ def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events
     database = InMemoryDatabase()
     letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
     with database.transaction() as stores:
-        stores.dead_letters.keep([letter], run="run", stored_at=NOON)
+        stores.dead_letters.store_letters([letter], run="run", stored_at=NOON)
 
     report = office(database).replay(dry_run=False)
 

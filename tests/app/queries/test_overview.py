@@ -25,7 +25,7 @@ def overview_of(tmp_path: Path, *moments: datetime, top: int = 9) -> Overview:
         for n, at in enumerate(moments)
     ]
     with container.database().transaction() as stores:
-        stores.inventory.register([s.sighting for s in sessions if s.sighting], registered_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in sessions if s.sighting], registered_at=NOON)
         stores.sessions.save(sessions, run="r", saved_at=NOON)
     made = container.overview().overview(top=top)
     container.database().close()

@@ -56,7 +56,7 @@ class ParquetFolder:
         """
         if self._names("", AT_WORK):
             told = json.loads(self._read(AT_WORK))
-            if not presence.is_gone(told["process"]):
+            if not presence.is_dead(told["process"]):
                 raise StoreBusy(f"another job works on {self.root}; if it died elsewhere, delete {AT_WORK} there")
         self._write(AT_WORK, {"process": presence.name})
         try:

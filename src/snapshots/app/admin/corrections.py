@@ -106,7 +106,7 @@ class AuditedChanges:
     @staticmethod
     def _held(stores: Stores, session_id: str) -> IpSnapshot | None:
         logged_id = session_id.partition("~")[0]
-        found = stores.sessions.find({session_id: (), logged_id: ()}).values()
+        found = stores.sessions.find_summaries({session_id: (), logged_id: ()}).values()
         for session in (summary for summaries in found for summary in summaries):
             if session.session_id == session_id and session.is_sealed:
                 return session.snapshot

@@ -88,7 +88,7 @@ class ImproveSnapshots:
                 step=self._step(work),
                 first=self._first,
                 count=lambda _: 0,
-                forget=self._service.forget,
+                forget=self._service.clear_cache,
             )
         ]
         if not is_dry_run:
@@ -102,7 +102,7 @@ class ImproveSnapshots:
             raise
         finally:
             if is_dry_run:
-                self._service.forget()
+                self._service.clear_cache()
         if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
             self._steering.retried(partial(self._end, work.run, state), observer)

@@ -20,7 +20,7 @@ class Pushdown:
     """
 
     def __init__(self, verdict_applier: VerdictApplier, run: str) -> None:
-        self._settling = verdict_applier
+        self._verdict_applier = verdict_applier
         self._run = run
         self._unasked = 0
 
@@ -36,7 +36,7 @@ class Pushdown:
         if self._unasked:
             self._unasked -= 1
             return None
-        known = self._settling.apply_cached(stores, run=self._run, after=after, limit=limit)
+        known = self._verdict_applier.apply_cached(stores, run=self._run, after=after, limit=limit)
         if known is None or known.left > known.verdicts.total():
             self._unasked = PAGES_UNASKED
         return known

@@ -92,7 +92,7 @@ class BackfillSnapshots:
     ) -> None:
         self._database = database
         self._service = service
-        self._settling = verdict_applier
+        self._verdict_applier = verdict_applier
         self._steering = steering
         self._runtime = runtime
         self._ahead = ahead
@@ -199,7 +199,9 @@ class BackfillSnapshots:
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         nobody = ReadAhead[FoundPage](None)  # else beyond the span
-        journey = Journey(run, self._database, self._settling, self._runtime.clock, nobody, far_end=self._far_end)
+        journey = Journey(
+            run, self._database, self._verdict_applier, self._runtime.clock, nobody, far_end=self._far_end
+        )
         stage, counts = journey.stages({})[0], Counter[str]()
 
         def batch(after: str) -> Step:
@@ -241,7 +243,7 @@ class BackfillSnapshots:
         try:
             is_done = self._steering.drive(work, observer, is_stopped)
         finally:
-            self._service.forget()
+            self._service.clear_cache()
         return _report(journey, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
     def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
@@ -294,7 +296,7 @@ class BackfillSnapshots:
         return Journey(
             run,
             self._database,
-            self._settling,
+            self._verdict_applier,
             self._runtime.clock,
             self._ahead,
             far_end=self._far_end,

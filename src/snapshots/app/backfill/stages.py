@@ -70,7 +70,7 @@ class Journey:
         self._database = database
         self._ahead = ahead
         self.learned_until: datetime | None = None
-        self._settling = verdict_applier
+        self._verdict_applier = verdict_applier
         self._clock = clock
         self._is_rehearsal = is_dry_run
         self._may_have_found = has_begun
@@ -113,16 +113,20 @@ class Journey:
             return Place(*found) if found is not None else None
 
         return Stage(
-            name=case.value, step=step, first=first, count=partial(self._left, case), forget=self._settling.forget
+            name=case.value,
+            step=step,
+            first=first,
+            count=partial(self._left, case),
+            forget=self._verdict_applier.clear_cache,
         )
 
     def _precompute_stage(self) -> Stage:
         """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
 
         def count(stores: Stores) -> int:
-            if not self._settling.can_precompute(stores):
+            if not self._verdict_applier.can_precompute(stores):
                 return 0
-            addresses = stores.inventory.count()
+            addresses = stores.inventory.count_addresses()
             if addresses * PRECOMPUTE_MIN_RATIO > self._left(OpenCase.NEVER_JUDGED, stores):
                 return 0
             self._to_foresee, self._foreseen = addresses, 0
@@ -131,7 +135,7 @@ class Journey:
         def step(stores: Stores, after: str, limit: int) -> Step:
             may_settle = self._foreseen >= self._to_foresee * PRECOMPUTE_MIN_ADDRESSES
             tell = partial(self._tell_far_end, may_settle=may_settle, more_follows=True)
-            last, handled = self._settling.precompute(stores, after=after, limit=limit, tell=tell)
+            last, handled = self._verdict_applier.precompute(stores, after=after, limit=limit, tell=tell)
             self._foreseen += handled
             return Step(last, handled, {})
 
@@ -142,7 +146,7 @@ class Journey:
             counts_sessions=False,
             is_optional=True,
             throttle=Throttle(),  # sessions are what a pace spares, and none is touched
-            forget=self._settling.forget,
+            forget=self._verdict_applier.clear_cache,
         )
 
     @contextmanager
@@ -195,7 +199,7 @@ class Journey:
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
             if self._far_end.is_at_work:
-                self._settling.publish(stores, self._tell_far_end)
+                self._verdict_applier.publish(stores, self._tell_far_end)
             self._far_end.keep_clear(stores)
             known = self._store.settle(stores, after=after, limit=limit)
         counts = counts_of(known)
@@ -204,14 +208,14 @@ class Journey:
         last = after
         for found in self._pages(case, stores, after, limit, known):
             behind = found.last if known is None or found.last == known.last else ""
-            page = self._settling.settle(
+            page = self._verdict_applier.apply_verdicts(
                 found,
                 stores,
                 run=self.run,
                 now=now,
                 is_dry_run=self._is_rehearsal,
                 writes=not self._is_rehearsal or not self._has_written,
-                meanwhile=partial(self._read_on, case, behind, limit),
+                before_execute=partial(self._read_on, case, behind, limit),
             )
             counts += self._counts_of(page)
             last = page.last
@@ -244,7 +248,7 @@ class Journey:
         )
 
     def _read(self, case: OpenCase, stores: Stores, after: str, limit: int, *, is_ahead: bool = False) -> FoundPage:
-        return self._settling.read(
+        return self._verdict_applier.read_page(
             case, stores, run=self.run, stale_before=self._stale_before(), after=after, limit=limit, is_ahead=is_ahead
         )
 
@@ -287,7 +291,7 @@ class Journey:
 
         def has_pages() -> bool:
             with self._database.view() as stores:
-                return self._may_have_found and stores.inventory.count() > COUNTED
+                return self._may_have_found and stores.inventory.count_addresses() > COUNTED
 
         return Stage(
             name=COUNTING,

@@ -25,7 +25,7 @@ class AddressFinder:
         self._event_in = event_in
         self._addresses_in = addresses_in
 
-    def find(self, session: OpenSession) -> Sighting | Gap:
+    def find_sighting(self, session: OpenSession) -> Sighting | Gap:
         """Return the session's sighting, or why it has none: several addresses without times are no guess."""
         if session.sighting is not None:
             return session.sighting

@@ -72,7 +72,7 @@ class VerdictApplier:
         self._service = service
         self._finder = finder
 
-    def read(
+    def read_page(
         self,
         case: OpenCase,
         stores: Stores,
@@ -99,15 +99,15 @@ class VerdictApplier:
             StoreUnavailable: The database refused.
         """
         page = stores.open_sessions.page(case, run=run, stale_before=stale_before, after=after, limit=limit)
-        found = [self._finder.find(session) for session in page.sessions]
+        found = [self._finder.find_sighting(session) for session in page.sessions]
         sessions = [session.without_documents() for session in page.sessions]
         if not is_ahead:
             return FoundPage(sessions, found, [None] * len(found), None, page.last)
         precomputed = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
         known = [each for each in map(_judged, sessions, found, precomputed) if each is not None]
-        return FoundPage(sessions, found, precomputed, stores.open_sessions.prepare(known, run=run), page.last)
+        return FoundPage(sessions, found, precomputed, stores.open_sessions.encode_verdicts(known, run=run), page.last)
 
-    def settle(
+    def apply_verdicts(
         self,
         page: FoundPage,
         stores: Stores,
@@ -116,7 +116,7 @@ class VerdictApplier:
         now: datetime,
         is_dry_run: bool = False,
         writes: bool = True,
-        meanwhile: Callable[[], None] = lambda: None,
+        before_execute: Callable[[], None] = lambda: None,
     ) -> AppliedPage:
         """
         Judge a page of open sessions, and write the verdicts.
@@ -128,7 +128,7 @@ class VerdictApplier:
             now: The present moment.
             is_dry_run: Whether the transaction will be rolled back.
             writes: Whether the verdicts are written; if not, none counts as lost.
-            meanwhile: Is called when the rest is the database's work, if it is to write anything.
+            before_execute: Is called when the rest is the database's work, if it is to write anything.
 
         Raises:
             StoreUnavailable: The database refused.
@@ -142,14 +142,14 @@ class VerdictApplier:
         is_as_foreseen = all(
             was is None or was is verdict for was, verdict in zip(page.precomputed, verdicts, strict=True)
         )
-        lost = stores.open_sessions.settle(
+        lost = stores.open_sessions.write_verdicts(
             [each for each, was in zip(judged, page.precomputed, strict=True) if was is None]
             if is_as_foreseen
             else judged,
             run=run,
-            settled_at=now,
+            written_at=now,
             prepared=page.prepared if is_as_foreseen else None,
-            meanwhile=meanwhile,
+            before_execute=before_execute,
         )
         return AppliedPage(last=page.last, judged=judged, lost=lost)
 
@@ -165,16 +165,16 @@ class VerdictApplier:
             The address to go on behind, "" if there are no more, and how many they were.
         """
         self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
-        addresses = stores.inventory.looked_up(after=after, limit=limit)
+        addresses = stores.inventory.page_looked_up(after=after, limit=limit)
         learned_until = stores.inventory.learned_last()
         for begin in range(0, len(addresses), PRECOMPUTED_ADDRESSES):
             verdicts = self._service.precompute(addresses[begin : begin + PRECOMPUTED_ADDRESSES], stores)
-            tell(stores.open_sessions.remember(verdicts), self._service.knowledge, learned_until)
+            tell(stores.open_sessions.stage_verdicts(verdicts), self._service.knowledge, learned_until)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
     def publish(self, stores: Stores, tell: Tell) -> None:
         """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
-        staged = stores.open_sessions.remember(self._service.verdicts(stores))
+        staged = stores.open_sessions.stage_verdicts(self._service.verdicts(stores))
         tell(staged, self._service.knowledge, stores.inventory.learned_last())
 
     def apply_cached(self, stores: Stores, *, run: str, after: str, limit: int) -> PushdownResult | None:
@@ -190,9 +190,9 @@ class VerdictApplier:
             limit=limit,
         )
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Forget what was learned in a transaction that was rolled back."""
-        self._service.forget()
+        self._service.clear_cache()
 
 
 def _each(found: Sequence[Sighting | Gap], verdicts: Iterable[V]) -> list[Gap | V]:

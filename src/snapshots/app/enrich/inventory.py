@@ -77,13 +77,13 @@ class InventoryService:
         """
         run, now = self._runtime.new_run(), self._runtime.now()
         with self._database.transaction() as stores:
-            known = stores.sources.register(source.build, registered_at=now)
+            known = stores.sources.register_build(source.build, registered_at=now)
             _refuse_another(known, source.build)
             begin_run(stores, run, RunKind.IMPORT, at=now)
         after, addresses, learned = "", 0, 0
         while True:
             with self._database.transaction() as stores:
-                page = stores.inventory.page(after=after, limit=PAGE)
+                page = stores.inventory.page_addresses(after=after, limit=PAGE)
                 if not page:
                     break
                 learned += self._lookups.look_up(page, source, known.number, stores)
@@ -110,13 +110,13 @@ class InventoryService:
         run, now = self._runtime.new_run(), self._runtime.now()
         with self._database.transaction() as stores:
             begin_run(stores, run, RunKind.REFRESH, at=now)
-            self._lookups.register(stores)
+            self._lookups.register_sources(stores)
             stores.inventory.take_over(registered_at=now)
         addresses, learned = 0, self._read_documents(run)
         while limit is None or addresses < limit:
             with self._database.transaction() as stores:
                 size = PAGE if limit is None else min(PAGE, limit - addresses)
-                behind = stores.inventory.behind(self._freshness, now=now, limit=size)
+                behind = stores.inventory.most_urgent(self._freshness, now=now, limit=size)
                 if not behind:
                     break
                 learned += self._lookups.catch_up(behind, stores)
@@ -160,11 +160,11 @@ class InventoryService:
                     " `snapshots sources` lists them"
                 )
             begin_run(stores, run, RunKind.RETRACT, at=now)
-            count = stores.sources.retract(found[0].number, retracted_at=now)
+            count = stores.sources.retract_build(found[0].number, retracted_at=now)
         after = ""
         while True:
             with self._database.transaction() as stores:
-                page = stores.inventory.page(after=after, limit=PAGE)
+                page = stores.inventory.page_addresses(after=after, limit=PAGE)
                 if not page:
                     stores.counts.recount_networks(counted_at=now)
                     stores.runs.end(run, RunState.DONE, at=self._runtime.now())

@@ -48,7 +48,7 @@ class LateCompletion:
 
     def __init__(self, database: Database, verdict_applier: VerdictApplier, *, runtime: Runtime) -> None:
         self._database = database
-        self._settling = verdict_applier
+        self._verdict_applier = verdict_applier
         self._runtime = runtime
 
     def complete(self, *, by: str | None = None) -> Completed:
@@ -72,7 +72,7 @@ class LateCompletion:
                 if until is not None:
                     stores.runs.add_settings(by, {SCANNED: until.isoformat()})
         except BaseException:
-            self._settling.forget()
+            self._verdict_applier.clear_cache()
             raise
         return done
 
@@ -82,10 +82,10 @@ class LateCompletion:
             now = self._runtime.now()
             with self._database.transaction() as stores:
                 stale_before = now - HEARTBEAT_TIMEOUT
-                found = self._settling.read(
+                found = self._verdict_applier.read_page(
                     OpenCase.LEARNED, stores, run=run, stale_before=stale_before, after=after, limit=PAGE
                 )
-                page = self._settling.settle(found, stores, run=run, now=now)
+                page = self._verdict_applier.apply_verdicts(found, stores, run=run, now=now)
                 if page.judged and not judged:
                     begin_run(stores, run, RunKind.LATE, at=now)
                 judged += len(page.judged)

@@ -41,13 +41,13 @@ class Lookups:
         self._reader = reader
         self._clock = clock
 
-    def register(self, stores: Stores) -> Sequence[RegisteredBuild]:
+    def register_sources(self, stores: Stores) -> Sequence[RegisteredBuild]:
         """Record the builds that come with the program and the settings, and return them."""
         now = self._clock.now()
         known = {(b.build.name, b.build.built_at): b for b in stores.sources.registered()}
         builds = [source.build for source in self._source_registry.current()]
         return [
-            known.get((build.name, build.built_at)) or stores.sources.register(build, registered_at=now)
+            known.get((build.name, build.built_at)) or stores.sources.register_build(build, registered_at=now)
             for build in builds
         ]
 

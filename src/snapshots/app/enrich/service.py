@@ -88,7 +88,7 @@ class SnapshotService:
         """Do what `enrich` does for summaries, within a transaction that is open already."""
         self.register_sources(stores)  # a file of facts may have been replaced since
         sightings = [s.sighting for s in summaries if s.sighting is not None]
-        behind = stores.inventory.register(sightings, registered_at=self._clock.now())
+        behind = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
         self._forget_what_is_out_of_date(stores)
         self._learn_of(behind, stores)
         self._known = knowledge_in(stores)
@@ -158,13 +158,13 @@ class SnapshotService:
             sightings: A whole batch.
             stores: The transaction in which it is done.
             is_dry_run: Whether the transaction will be rolled back; what is learned is remembered all the same.
-                Where any other is rolled back `forget` must be called, or its addresses are missed afterwards.
+                Where any other is rolled back `clear_cache` must be called, or its addresses are missed afterwards.
         """
         self.register_sources(stores)
         self._forget_what_is_out_of_date(stores)
         remembered = self.remembered(sightings)
         unknown = [sighting for sighting, verdict in zip(sightings, remembered, strict=True) if verdict is None]
-        behind = stores.inventory.register(unknown, registered_at=self._clock.now())
+        behind = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
         self._learn_of(behind, stores)
         if behind:
             remembered = self.remembered(sightings)
@@ -204,7 +204,7 @@ class SnapshotService:
             self._lookups.catch_up(behind, stores)
             self._judgement.forget(behind)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Forget every verdict, because a transaction learned what is not stored."""
         self._known = None
 
@@ -227,7 +227,7 @@ class SnapshotService:
 
     def register_sources(self, stores: Stores) -> None:
         """Record the builds that come with the program and the settings."""
-        self._lookups.register(stores)
+        self._lookups.register_sources(stores)
 
 
 def _summary_of(aggregate: object) -> SessionSummary:

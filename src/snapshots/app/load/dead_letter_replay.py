@@ -59,7 +59,7 @@ class DeadLetterQueue:
             NoSuchLetter: There is none, or there are several.
         """
         with self._database.view() as stores:
-            found = stores.dead_letters.find(beginning)
+            found = stores.dead_letters.find_by_prefix(beginning)
         if len(found) != 1:
             raise NoSuchLetter(
                 f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r};"

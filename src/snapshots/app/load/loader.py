@@ -230,7 +230,9 @@ class BulkLoader:
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
         now = self._runtime.now()
         with self._database.transaction() as stores:
-            held = stores.sessions.find({logged_id: logged.events for logged_id, logged in batch.pending.items()})
+            held = stores.sessions.find_summaries(
+                {logged_id: logged.events for logged_id, logged in batch.pending.items()}
+            )
             apart = [
                 (logged_id, aggregate)
                 for logged_id, logged in batch.pending.items()
@@ -242,8 +244,8 @@ class BulkLoader:
             changes = [_change(by_name, summary) for summary in offered]
             self._save(stores, changes, run)
             if batch.texts:
-                stores.event_lines.keep([batch.kept_of(*session) for session in apart], run=run)
-            letters = stores.dead_letters.keep(batch.letters, run=run, stored_at=now)
+                stores.event_lines.store_lines([batch.kept_of(*session) for session in apart], run=run)
+            letters = stores.dead_letters.store_letters(batch.letters, run=run, stored_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
             stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
@@ -311,7 +313,7 @@ class BulkLoader:
     def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
         with self._database.transaction() as stores:
             stale_before = self._runtime.now() - HEARTBEAT_TIMEOUT
-            waiting = stores.sessions.waiting(
+            waiting = stores.sessions.find_waiting(
                 run=run, stale_before=stale_before, after=after, limit=PAGE, quiet_since=quiet_since
             )
             judged = self._service.offer(waiting, stores)

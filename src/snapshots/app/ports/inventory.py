@@ -106,7 +106,9 @@ class IpInventory(Protocol):
         """
         ...
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
+    def register_addresses(
+        self, sightings: Collection[Sighting], *, registered_at: datetime
+    ) -> Mapping[IpAddress, int]:
         """
         Add the addresses that the inventory does not hold, still without sessions.
 
@@ -116,15 +118,15 @@ class IpInventory(Protocol):
         """
         ...
 
-    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses in the order of their texts, behind *after*; "" for the first page."""
         ...
 
-    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses that lack no registered build, in the order of their texts, behind *after*."""
         ...
 
-    def count(self) -> int:
+    def count_addresses(self) -> int:
         """Count the addresses."""
         ...
 
@@ -140,9 +142,9 @@ class IpInventory(Protocol):
         """Return what another loader's enrichment left of these addresses."""
         ...
 
-    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+    def most_urgent(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """
-        Return as `register` does the most urgent addresses that lack builds.
+        Return as `register_addresses` does the most urgent addresses that lack builds.
 
         Those that nobody looked up come first, then those whose newest facts are not fresh; in each the ones seen last.
         """
@@ -245,11 +247,11 @@ class FactSources(Protocol):
         """Return every build in the order of its registration, retracted ones too."""
         ...
 
-    def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
+    def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
         """Record a build, unless one of this name and date is recorded; return what is recorded."""
         ...
 
-    def retract(self, number: int, *, retracted_at: datetime) -> int:
+    def retract_build(self, number: int, *, retracted_at: datetime) -> int:
         """
         Withdraw a build: what it said counts no more, and what later builds repeated counts from them.
 

@@ -35,7 +35,7 @@ class DeadLetters(Protocol):
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """
         Upsert dead letters, and return how many were new.
 
@@ -51,7 +51,7 @@ class DeadLetters(Protocol):
         """Return letters in the order of their identities, behind *after*; of one reason, or of all if it is None."""
         ...
 
-    def find(self, beginning: str) -> Sequence["StoredDeadLetter"]:
+    def find_by_prefix(self, beginning: str) -> Sequence["StoredDeadLetter"]:
         """Return the letters whose identity begins so; two at most."""
         ...
 
@@ -85,7 +85,7 @@ class EventLines(Protocol):
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
-    def keep(self, parts: Collection[EventPart], *, run: str) -> None:
+    def store_lines(self, parts: Collection[EventPart], *, run: str) -> None:
         """Store each part of a stored session beside others, once; one without lines is passed over."""
         ...
 

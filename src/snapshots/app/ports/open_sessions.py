@@ -186,7 +186,7 @@ class OpenSessions(Protocol):
         """
         ...
 
-    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
         """
         Make ready for `apply_cached` what came to be remembered: more may come, and the oldest may be gone.
 
@@ -196,7 +196,7 @@ class OpenSessions(Protocol):
         ...
 
     def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Make ready what `remember` returned, one after the other, in transactions of another connection."""
+        """Make ready what `stage_verdicts` returned, one after the other, in transactions of another connection."""
         ...
 
     def apply_cached(
@@ -211,7 +211,7 @@ class OpenSessions(Protocol):
         """
         Settle those sessions of a page that nobody judged of which the verdict is remembered, without reading them.
 
-        The store may leave any session to the program, but what it writes is what `page`, `AddressFinder` and `settle`
+        The store may leave any session to the caller, but writes only what `page`, `AddressFinder` and `write_verdicts`
         would have written.
 
         Args:
@@ -226,18 +226,18 @@ class OpenSessions(Protocol):
         """
         ...
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
-        """Do what can be done of `settle` without the database, maybe in another thread, by another transaction."""
+    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
+        """Encode verdicts for `write_verdicts` without using the database, so that another thread can do it."""
         ...
 
-    def settle(
+    def write_verdicts(
         self,
         judged: Collection[Judged],
         *,
         run: str,
-        settled_at: datetime,
+        written_at: datetime,
         prepared: EncodedRows | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
+        before_execute: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """
         Seal sessions or write why they stay open, all in one statement.
@@ -249,9 +249,9 @@ class OpenSessions(Protocol):
         Args:
             judged: The sessions.
             run: The run that writes.
-            settled_at: The present moment.
+            written_at: The present moment.
             prepared: More sessions, which were prepared for the same run.
-            meanwhile: Is called when the rest is the database's work, to begin something else in another thread.
+            before_execute: Is called when the rest is the database's work, to begin something else in another thread.
 
         Returns:
             The names of those that were left as they are.

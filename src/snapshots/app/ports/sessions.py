@@ -23,7 +23,7 @@ class SessionStore(Protocol):
     Every implementation passes tests/contracts/test_session_store.py.
     """
 
-    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
+    def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """
         Return every session stored under each id of the log; an id without a session is absent.
 
@@ -44,7 +44,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    def waiting(
+    def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         """

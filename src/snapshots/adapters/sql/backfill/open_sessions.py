@@ -227,7 +227,7 @@ class SqlOpenSessions:
         theirs = theirs.where(S.source_ip.in_(each_of(self._connection, addresses)), not_(is_sealed()), _has_learned())
         return self._connection.execute(theirs.limit(1)).first() is not None
 
-    def remember(self, verdicts: Verdicts) -> StagedVerdicts:
+    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
         """Put verdicts beside the sessions."""
         return stage_spans(self._connection, verdicts)
 
@@ -259,22 +259,22 @@ class SqlOpenSessions:
             learned_until=learned_until,
         )
 
-    def prepare(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
+    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         """Pack the rows to be staged."""
         rows = pack(self._connection, _rows(judged, run, moment_as_stored(self._connection)))
         return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
 
-    def settle(
+    def write_verdicts(
         self,
         judged: Collection[Judged],
         *,
         run: str,
-        settled_at: datetime,
+        written_at: datetime,
         prepared: EncodedRows | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
+        before_execute: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
-        parts = [part for part in (prepared, self.prepare(judged, run=run)) if part is not None and part.size]
+        parts = [part for part in (prepared, self.encode_verdicts(judged, run=run)) if part is not None and part.size]
         if not parts:
             return ()
         count = sum(part.size for part in parts)
@@ -308,17 +308,17 @@ class SqlOpenSessions:
             )
             .returning(S.session_id, S.snapshot_run.is_not(None))
         )
-        meanwhile()
+        before_execute()
         with seeking(self._connection):
             written = dict(tuple(row) for row in self._connection.execute(writing))
         count_seals(self._connection, run, sum(written.values()))
         if any(part.has_placeholders for part in parts):
-            self._seal_over_codes(written, run, settled_at)
+            self._seal_over_codes(written, run, written_at)
         if len(written) == count:
             return ()
         return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written.keys()
 
-    def _seal_over_codes(self, written: Collection[str], run: str, settled_at: datetime) -> None:
+    def _seal_over_codes(self, written: Collection[str], run: str, written_at: datetime) -> None:
         """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
         of_row = STAGE.c.session_id == S.session_id
         new: dict[str, ColumnElement[Any]] = {
@@ -329,7 +329,7 @@ class SqlOpenSessions:
         new["snapshot_run"] = literal(run)
         sealing = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
         condition = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
-        self._audit.insert_corrections(new, condition, reason="backfill", run=run, made_at=settled_at)
+        self._audit.insert_corrections(new, condition, reason="backfill", run=run, made_at=written_at)
 
 
 def _is_blank() -> ColumnElement[bool]:

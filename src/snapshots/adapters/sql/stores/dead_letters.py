@@ -18,7 +18,7 @@ class SqlDeadLetters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def keep(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """Insert each letter, or renew what is in it, and return how many were new."""
         if not letters:
             return 0
@@ -58,7 +58,7 @@ class SqlDeadLetters:
             query = query.where(dead_letters.c.reason == reason.value)
         return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
 
-    def find(self, beginning: str) -> Sequence[StoredDeadLetter]:
+    def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
         """Return the rows whose key begins so."""
         begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
         return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))

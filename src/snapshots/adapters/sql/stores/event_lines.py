@@ -24,7 +24,7 @@ class SqlEventLines:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def keep(self, parts: Collection[EventPart], *, run: str) -> None:
+    def store_lines(self, parts: Collection[EventPart], *, run: str) -> None:
         """Insert a row for each part."""
         rows = [
             {

@@ -44,7 +44,7 @@ class SqlFactSources:
             for row in rows
         ]
 
-    def register(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
+    def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
         """Insert the build with the next number, unless it is there."""
         self._registered = None
         last = self._connection.execute(select(func.coalesce(func.max(fact_sources.c.number), 0))).scalar_one()
@@ -64,7 +64,7 @@ class SqlFactSources:
         (known,) = (b for b in self.registered() if (b.build.name, b.build.built_at) == (build.name, build.built_at))
         return known
 
-    def retract(self, number: int, *, retracted_at: datetime) -> int:
+    def retract_build(self, number: int, *, retracted_at: datetime) -> int:
         """Mark the build, and let what later builds repeated begin with the next of them."""
         (build,) = (b.build for b in self.registered() if b.number == number)
         self._registered = None

@@ -60,7 +60,9 @@ class SqlIpInventory:
         """Return the newest learned_at: one step in its index."""
         return self._connection.execute(select(learned_last())).scalar()
 
-    def register(self, sightings: Collection[Sighting], *, registered_at: datetime) -> Mapping[IpAddress, int]:
+    def register_addresses(
+        self, sightings: Collection[Sighting], *, registered_at: datetime
+    ) -> Mapping[IpAddress, int]:
         """Insert the addresses that are not there, without sessions, and tell which lack builds."""
         spans = sighting_spans(sightings)
         if not spans:
@@ -78,19 +80,19 @@ class SqlIpInventory:
         statement = insert(self._connection, known_addresses).from_select(columns, rows)
         self._connection.execute(statement.on_conflict_do_nothing())
 
-    def page(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses in the order of their texts."""
         row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
         return [IpAddress(text) for text in self._connection.execute(query).scalars()]
 
-    def looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         """Return addresses that lack no build."""
         row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after, ~self._lacks_builds())
         return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
 
-    def count(self) -> int:
+    def count_addresses(self) -> int:
         """Count the addresses."""
         return int(self._connection.execute(select(func.count()).select_from(known_addresses)).scalar_one())
 
@@ -120,7 +122,7 @@ class SqlIpInventory:
         """Return another loader's documents on these addresses."""
         return self._documents.of_addresses(addresses) if self._documents is not None else []
 
-    def behind(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
+    def most_urgent(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """Return the most urgent addresses that lack builds."""
         row = known_addresses.c
         fast, slow = now - freshness.fresh_for_fast, now - freshness.fresh_for

@@ -49,7 +49,7 @@ class SqlSessionStore:
         self._fingerprints = SqlFingerprints(connection)
         self._placeholders = AddressPlaceholders(connection, shape)
 
-    def find(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
+    def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """Return every session stored under each id of the log, in one query, and more for long sessions."""
         sessions = session_summaries.c
         wanted = each_of(self._connection, events.keys()).cte("wanted")
@@ -150,7 +150,7 @@ class SqlSessionStore:
         with seeking(self._connection):
             return int(self._connection.execute(query).scalar_one())
 
-    def waiting(
+    def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         """Return a page of sessions that await their connect and that no other live run will judge."""
