@@ -1,11 +1,11 @@
-"""What every store of runs, bookmarks and dead letters promises."""
+"""Contract of the stores of runs, bookmarks, dead letters and event lines."""
 
 from dataclasses import replace
 
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import DeadLetter, EventPart
-from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, NOON
 
@@ -46,11 +46,24 @@ def test_marks_come_back_by_offset_and_are_never_removed(database: Database) -> 
 
 
 def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
-    """So that it can be looked up."""
+    """Another transaction finds the run with its state, its times and its counts."""
     with database.transaction() as stores:
         stores.runs.begin("run", RunKind.LOAD, at=NOON)
-        stores.runs.record_progress("run", {"events": 3}, at=NOON)
-        stores.runs.end("run", RunState.DONE, at=NOON)
+        stores.runs.record_progress("run", {"events": 3}, at=NOON + DAY)
+        stores.runs.end("run", RunState.DONE, at=NOON + 2 * DAY)
+
+    with database.transaction() as stores:
+        found = stores.runs.find("run")
+
+    assert found == RunRecord(
+        run="run",
+        kind=RunKind.LOAD,
+        state=RunState.DONE,
+        began_at=NOON,
+        heartbeat_at=NOON + DAY,
+        ended_at=NOON + 2 * DAY,
+        counts={"events": 3},
+    )
 
 
 def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) -> None:

@@ -222,6 +222,7 @@ def _inventory_service(container: "Container") -> InventoryService:
         container.completion(),
         container.freshness(),
         runtime=container.runtime(),
+        report=warn,
     )
 
 

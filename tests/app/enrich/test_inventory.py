@@ -1,5 +1,7 @@
 """Importing, refreshing and withdrawing what sources say."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +12,11 @@ from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreUnavailable
+from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.ports.database import WriteLock
 from snapshots.app.ports.inventory import Document
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.retry import CONNECTION_BACKOFF
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.ip_type import IpType
@@ -24,17 +28,36 @@ from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.fake_runs import InMemoryRuns
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, TickingClock, finder, runtime
+from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, InMemoryStores, TickingClock, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
+
+
+class Unreliable(InMemoryDatabase):
+    """A database that fails as many transactions as there are errors, from the n-th transaction on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+        self.errors: list[BaseException] = []
+
+    @contextmanager
+    def transaction(
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+    ) -> Iterator[InMemoryStores]:
+        self.left -= 1
+        if self.left < 0 and self.errors:
+            raise self.errors.pop(0)
+        with super().transaction(connection, dry_run=dry_run, lock=lock) as stores:
+            yield stores
 
 
 class World:
     """Everything around one in-memory database."""
 
     def __init__(self, *sources: DictSource) -> None:
-        self.database, self.source_registry, clock = InMemoryDatabase(), FakeShelf(*sources), TickingClock()
+        self.database, self.source_registry, clock = Unreliable(), FakeShelf(*sources), TickingClock()
         reader = AsOfReader()
-        lookups = Lookups(self.source_registry, reader, clock)
+        lookups = self.lookups = Lookups(self.source_registry, reader, clock)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
         self.names = iter(range(99))
         machine = runtime(clock, new_run=self.new_run)
@@ -58,6 +81,14 @@ class World:
     def import_(self, source: DictSource) -> int:
         self.source_registry.imported.append(source)
         return self.inventory_service.import_table(source, self.told.append).learned
+
+    def register(self, source: DictSource) -> int:
+        """Look every address up in a new build, but complete no session."""
+        self.source_registry.imported.append(source)
+        with self.database.transaction() as stores:
+            number = stores.sources.register_build(source.build, registered_at=NOON).number
+            self.lookups.look_up(stores.inventory.page_addresses(after="", limit=99), source, number, stores)
+        return number
 
     def session(self, name: str = "s0") -> SessionSummary:
         return self.database.memory.sessions[name]
@@ -103,6 +134,80 @@ def test_what_a_failed_completion_learned_is_forgotten() -> None:
             world.import_(source())
 
     assert world.completion.complete().sealed == 1
+
+
+@pytest.mark.parametrize("transaction", range(8))
+@pytest.mark.parametrize("error", [StoreGone("gone"), StoreBusy("busy")])
+def test_an_import_survives_a_lost_connection(transaction: int, error: StoreUnavailable) -> None:
+    """Each transaction is retried, and the result is that of an undisturbed import."""
+    world = World(source("empty", facts={}))
+    world.store(HOME.text, OTHER.text)
+    world.database.left, world.database.errors = transaction, [error] * 2
+
+    world.import_(source())
+
+    snapshot = world.session().snapshot
+    assert snapshot is not None
+    assert snapshot.source == "a@2026-02-28"
+    kinds = {record.kind: record.state for record in world.database.memory.records.values()}
+    assert kinds[RunKind.IMPORT] is RunState.DONE
+
+
+def refresh(world: World) -> None:
+    world.inventory_service.refresh(world.told.append)
+
+
+def retract(world: World) -> None:
+    world.inventory_service.retract("bundled@2026-02-27")
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"),
+    [(lambda world: world.import_(source()), RunKind.IMPORT), (refresh, RunKind.REFRESH), (retract, RunKind.RETRACT)],
+)
+@pytest.mark.parametrize(
+    ("error", "state"), [(StoreUnusable("disk full"), RunState.FAILED), (KeyboardInterrupt(), RunState.INTERRUPTED)]
+)
+def test_a_run_that_fails_is_recorded_as_failed_at_once(
+    act: Callable[[World], object], kind: RunKind, error: BaseException, state: RunState
+) -> None:
+    """Other processes and `snapshots runs` need not wait for its heartbeat to time out."""
+    world = World(source("bundled", day=-2))
+    world.store(HOME.text)
+    world.database.left, world.database.errors = 1, [error]
+
+    with pytest.raises(type(error)):
+        act(world)
+
+    assert [(r.kind, r.state) for r in world.database.memory.records.values()] == [(kind, state)]
+
+
+def test_a_run_whose_database_stays_lost_ends_by_its_heartbeat() -> None:
+    """Nothing can be recorded, and the original error is raised."""
+    world = World()
+    world.store(HOME.text)
+    world.database.left, world.database.errors = 1, [StoreGone(str(n)) for n in range(20)]
+
+    with pytest.raises(StoreGone, match=str(len(CONNECTION_BACKOFF))):
+        world.import_(source())
+
+    assert set(world.database.memory.runs.values()) == {RunState.RUNNING}
+
+
+def test_a_completion_that_fails_halfway_is_recorded_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its completed pages are stored."""
+    monkeypatch.setattr("snapshots.app.enrich.late_completion.PAGE", 1)
+    world = World(source("empty", facts={}))
+    world.store(HOME.text, HOME.text, HOME.text)
+    number = world.register(source())
+    world.database.left, world.database.errors = 1, [StoreUnusable("disk full")]
+
+    with pytest.raises(StoreUnusable):
+        world.completion.complete()
+
+    assert number == 2
+    assert [(r.kind, r.state) for r in world.database.memory.records.values()] == [(RunKind.LATE, RunState.FAILED)]
+    assert sum(world.session(f"s{n}").is_sealed for n in range(3)) == 1
 
 
 def test_a_table_that_comes_before_the_logs_answers_while_loading() -> None:

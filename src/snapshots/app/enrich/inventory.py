@@ -1,35 +1,39 @@
-"""Keep what is known of addresses: import dated tables, refresh, and withdraw what was wrong."""
+"""Import dated tables of facts, refresh the facts of addresses, and retract builds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchBuild, SettingRefused
-from snapshots.app.liveness import begin_run
+from snapshots.app.liveness import begin_run, failing
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.inventory import FactSource
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
+from snapshots.app.retry import ignore, retry
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 
 PAGE = 10_000
+"""Addresses per transaction."""
 
 ProgressCallback = Callable[[int], None]
-"""Is told how many addresses were looked up so far; must not raise."""
+"""Called after each page with the number of addresses looked up so far; must not raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookedUp:
     """
-    What looking addresses up did.
+    Result of an import or a refresh.
 
     Attributes:
-        addresses: How many were looked up.
-        learned: How many observations were added or lengthened.
-        completed: What became of the sessions that were open.
+        addresses: Addresses that were looked up.
+        learned: Observations that were added or extended.
+        completed: What became of open sessions.
     """
 
     addresses: int
@@ -37,16 +41,28 @@ class LookedUp:
     completed: Completed
 
 
+class _Page(NamedTuple):
+    """A page that was stored; `last` is "" if there was none."""
+
+    last: str
+    addresses: int = 0
+    learned: int = 0
+
+
 class InventoryService:
     """
-    Imports, refreshes and withdraws what sources said of the addresses of the inventory.
+    Imports, refreshes and retracts facts about the addresses of the inventory, a page per transaction.
+
+    A transaction is retried after a conflict or a lost connection. If a run fails all the same, it is recorded as
+    failed, or as interrupted on Ctrl-C.
 
     Args:
-        database: Where the inventory is.
-        lookups: Looks addresses up, and learns.
-        completion: Judges open sessions again afterwards.
-        freshness: Says what is most urgent.
+        database: Holds the inventory.
+        lookups: Looks addresses up in builds and stores the observations.
+        completion: Completes open sessions whose address has new facts.
+        freshness: Decides which addresses are refreshed first.
         runtime: Clock, stopwatch, sleep and run names.
+        report: Called with one sentence when retrying takes long.
     """
 
     def __init__(
@@ -57,129 +73,171 @@ class InventoryService:
         freshness: FreshnessPolicy,
         *,
         runtime: Runtime,
+        report: Callable[[str], None] = ignore,
     ) -> None:
         self._database = database
         self._lookups = lookups
         self._completion = completion
         self._freshness = freshness
         self._runtime = runtime
+        self._retried = partial(retry, rest=runtime.sleep, tell=report)
 
     def import_table(self, source: FactSource, on_progress: ProgressCallback) -> LookedUp:
         """
-        Register a build, and look every address up in it. Addresses that come later are looked up as they come.
+        Register a build, and look up every address in it. Later addresses are looked up when they are first seen.
 
-        Importing a build again looks up what is not held yet, so an interrupted import is called again.
+        A repeated import looks up only what is missing, so an interrupted import is continued by repeating it.
 
         Raises:
             SettingRefused: A build of this name and date is registered with other data, or was retracted.
-            SourceUnreadable: The data cannot be read.
-            StoreUnavailable: The database failed; whole pages are stored.
+            SourceUnreadable: The data cannot be read; completed pages are stored.
+            StoreUnavailable: The database failed; completed pages are stored.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
-        with self._database.transaction() as stores:
-            known = stores.sources.register_build(source.build, registered_at=now)
-            _refuse_another(known, source.build)
-            begin_run(stores, run, RunKind.IMPORT, at=now)
-        after, addresses, learned = "", 0, 0
-        while True:
+
+        def begin() -> int:
+            with self._database.transaction() as stores:
+                known = stores.sources.register_build(source.build, registered_at=now)
+                _refuse_another(known, source.build)
+                begin_run(stores, run, RunKind.IMPORT, at=now)
+                return known.number
+
+        number = self._retried(begin)
+
+        def look_up(after: str) -> _Page:
             with self._database.transaction() as stores:
                 page = stores.inventory.page_addresses(after=after, limit=PAGE)
                 if not page:
-                    break
-                learned += self._lookups.look_up(page, source, known.number, stores)
+                    return _Page("")
+                learned = self._lookups.look_up(page, source, number, stores)
                 stores.runs.record_progress(run, None, at=self._runtime.now())
-            after = page[-1].text
-            addresses += len(page)
-            on_progress(addresses)
-        return self._end(run, addresses, learned)
+                return _Page(page[-1].text, len(page), learned)
+
+        with failing(run, self._database, self._runtime.clock):
+            addresses, learned = self._through(look_up, on_progress)
+            self._end(run, addresses, learned)
+        return LookedUp(addresses=addresses, learned=learned, completed=self._complete())
 
     def refresh(self, on_progress: ProgressCallback, *, limit: int | None = None) -> LookedUp:
         """
-        Look up what lacks a registered build: what nobody looked up, then what is not fresh; newest attackers first.
+        Look up addresses that lack a registered build: those never looked up, then the ones without fresh facts.
 
-        In an adopted database, what the other loader's enrichment wrote of addresses is read first.
+        Addresses seen last come first in both groups. In an adopted database, the enrichment documents of the other
+        loader are read first.
 
         Args:
-            on_progress: Called after each page with the number of addresses so far.
-            limit: How many addresses at most; None for all.
+            on_progress: Called after each page.
+            limit: Maximum number of addresses; None for all.
 
         Raises:
-            SourceUnreadable: The data of a build cannot be read.
-            StoreUnavailable: The database failed; whole pages are stored.
+            SourceUnreadable: The data of a build cannot be read; completed pages are stored.
+            StoreUnavailable: The database failed; completed pages are stored.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
-        with self._database.transaction() as stores:
-            begin_run(stores, run, RunKind.REFRESH, at=now)
-            self._lookups.register_sources(stores)
-            stores.inventory.take_over(registered_at=now)
-        addresses, learned = 0, self._read_documents(run)
-        while limit is None or addresses < limit:
-            with self._database.transaction() as stores:
-                size = PAGE if limit is None else min(PAGE, limit - addresses)
-                behind = stores.inventory.most_urgent(self._freshness, now=now, limit=size)
-                if not behind:
-                    break
-                learned += self._lookups.catch_up(behind, stores)
-                stores.runs.record_progress(run, None, at=self._runtime.now())
-            addresses += len(behind)
-            on_progress(addresses)
-        return self._end(run, addresses, learned)
 
-    def _read_documents(self, run: str) -> int:
-        """Learn what another loader's enrichment left in an adopted database."""
-        after, learned = "", 0
-        while True:
+        def begin() -> None:
             with self._database.transaction() as stores:
-                page = stores.inventory.documents(after=after, limit=PAGE)
-                if not page:
-                    return learned
-                learned += self._lookups.read_documents(page, stores)
+                begin_run(stores, run, RunKind.REFRESH, at=now)
+                self._lookups.register_sources(stores)
+                stores.inventory.take_over(registered_at=now)
+
+        self._retried(begin)
+        left = limit
+
+        def catch_up(_after: str) -> _Page:
+            nonlocal left
+            size = PAGE if left is None else min(PAGE, left)
+            if size == 0:
+                return _Page("")
+            with self._database.transaction() as stores:
+                urgent = stores.inventory.most_urgent(self._freshness, now=now, limit=size)
+                learned = self._lookups.catch_up(urgent, stores)
                 stores.runs.record_progress(run, None, at=self._runtime.now())
-            after = page[-1].address.text
+            left = None if left is None else left - len(urgent)
+            return _Page("more" if urgent else "", len(urgent), learned)
+
+        with failing(run, self._database, self._runtime.clock):
+            _, from_documents = self._through(partial(self._read_documents, run), lambda _: None)
+            addresses, learned = self._through(catch_up, on_progress)
+            self._end(run, addresses, from_documents + learned)
+        return LookedUp(addresses=addresses, learned=from_documents + learned, completed=self._complete())
+
+    def _read_documents(self, run: str, after: str) -> _Page:
+        """Store facts from a page of the enrichment documents that another loader left in an adopted database."""
+        with self._database.transaction() as stores:
+            page = stores.inventory.documents(after=after, limit=PAGE)
+            if not page:
+                return _Page("")
+            learned = self._lookups.read_documents(page, stores)
+            stores.runs.record_progress(run, None, at=self._runtime.now())
+            return _Page(page[-1].address.text, len(page), learned)
 
     def retract(self, label: str) -> tuple[RegisteredBuild, int]:
         """
-        Withdraw a build, as if it had never been made. Snapshots that it is part of stay, as all do.
+        Withdraw a build, as if it had never been published. Snapshots made from it stay, as all snapshots do.
 
         Args:
-            label: A source and a day, such as "tor-exits@2026-03-01".
+            label: A source and a date, such as "tor-exits@2026-03-01".
 
         Returns:
-            The build, and how many observations began with it.
+            The build, and the number of observations that began with it.
 
         Raises:
-            NoSuchBuild: There is none of that name and day, or several.
-            StoreUnavailable: The database failed; nothing was withdrawn.
+            NoSuchBuild: No build has this label, or several do.
+            StoreUnavailable: The database failed; a repeated call continues, unless nothing was withdrawn.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
-        with self._database.transaction() as stores:
-            found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
-            if len(found) != 1:
-                raise NoSuchBuild(
-                    f"there {'are several builds' if found else 'is no build'} {label} to retract;"
-                    " `snapshots sources` lists them"
-                )
-            begin_run(stores, run, RunKind.RETRACT, at=now)
-            count = stores.sources.retract_build(found[0].number, retracted_at=now)
-        after = ""
-        while True:
+
+        def begin() -> tuple[RegisteredBuild, int]:
+            with self._database.transaction() as stores:
+                found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
+                if len(found) != 1:
+                    raise NoSuchBuild(
+                        f"there {'are several builds' if found else 'is no build'} {label} to retract;"
+                        " `snapshots sources` lists them"
+                    )
+                begin_run(stores, run, RunKind.RETRACT, at=now)
+                return found[0], stores.sources.retract_build(found[0].number, retracted_at=now)
+
+        build, count = begin()  # not retried: after a lost connection it may have been committed
+
+        def show_again(after: str) -> _Page:
             with self._database.transaction() as stores:
                 page = stores.inventory.page_addresses(after=after, limit=PAGE)
                 if not page:
-                    stores.counts.recount_networks(counted_at=now)
-                    stores.runs.end(run, RunState.DONE, at=self._runtime.now())
-                    return found[0], count
+                    return _Page("")
                 self._lookups.show_again(page, stores)
                 stores.runs.record_progress(run, None, at=self._runtime.now())
-            after = page[-1].text
+                return _Page(page[-1].text, len(page))
 
-    def _end(self, run: str, addresses: int, learned: int) -> LookedUp:
+        with failing(run, self._database, self._runtime.clock):
+            self._through(show_again, lambda _: None)
+            self._retried(partial(self._record_end, run, None))
+        return build, count
+
+    def _through(self, store_page: Callable[[str], _Page], on_progress: ProgressCallback) -> tuple[int, int]:
+        """Store page after page, and return the number of addresses and of observations learned."""
+        addresses, learned = 0, 0
+        page = self._retried(partial(store_page, ""))
+        while page.last:
+            addresses += page.addresses
+            learned += page.learned
+            on_progress(addresses)
+            page = self._retried(partial(store_page, page.last))
+        return addresses, learned
+
+    def _end(self, run: str, addresses: int, learned: int) -> None:
+        self._retried(partial(self._record_end, run, {"addresses": addresses, "learned": learned}))
+
+    def _record_end(self, run: str, counts: Mapping[str, int] | None) -> None:
         now = self._runtime.now()
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
-            stores.runs.record_progress(run, {"addresses": addresses, "learned": learned}, at=now)
+            stores.runs.record_progress(run, counts, at=now)
             stores.runs.end(run, RunState.DONE, at=now)
-        return LookedUp(addresses=addresses, learned=learned, completed=self._completion.complete())
+
+    def _complete(self) -> Completed:
+        return self._retried(self._completion.complete)
 
 
 def _refuse_another(known: RegisteredBuild, build: SourceBuild) -> None:

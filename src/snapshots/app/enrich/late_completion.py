@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
-from snapshots.app.liveness import begin_run
+from snapshots.app.liveness import begin_run, failing
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
@@ -78,26 +78,27 @@ class LateCompletion:
 
     def _completed(self) -> Completed:
         run, after, judged, sealed = self._runtime.new_run(), "", 0, 0
-        while True:
-            now = self._runtime.now()
-            with self._database.transaction() as stores:
-                stale_before = now - HEARTBEAT_TIMEOUT
-                found = self._verdict_applier.read_page(
-                    OpenCase.LEARNED, stores, run=run, stale_before=stale_before, after=after, limit=PAGE
-                )
-                page = self._verdict_applier.apply_verdicts(found, stores, run=run, now=now)
-                if page.judged and not judged:
-                    begin_run(stores, run, RunKind.LATE, at=now)
-                judged += len(page.judged)
-                written = [each for each in page.judged if each.session.session_id not in page.lost]
-                sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
-                if judged:
-                    stores.runs.record_progress(run, {"judged": judged, "sealed": sealed}, at=now)
-                if not page.last:
+        with failing(run, self._database, self._runtime.clock):
+            while True:
+                now = self._runtime.now()
+                with self._database.transaction() as stores:
+                    stale_before = now - HEARTBEAT_TIMEOUT
+                    found = self._verdict_applier.read_page(
+                        OpenCase.LEARNED, stores, run=run, stale_before=stale_before, after=after, limit=PAGE
+                    )
+                    page = self._verdict_applier.apply_verdicts(found, stores, run=run, now=now)
+                    if page.judged and not judged:
+                        begin_run(stores, run, RunKind.LATE, at=now)
+                    judged += len(page.judged)
+                    written = [each for each in page.judged if each.session.session_id not in page.lost]
+                    sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
                     if judged:
-                        stores.runs.end(run, RunState.DONE, at=now)
-                    return Completed(run=run if judged else None, judged=judged, sealed=sealed)
-            after = page.last
+                        stores.runs.record_progress(run, {"judged": judged, "sealed": sealed}, at=now)
+                    if not page.last:
+                        if judged:
+                            stores.runs.end(run, RunState.DONE, at=now)
+                        return Completed(run=run if judged else None, judged=judged, sealed=sealed)
+                after = page.last
 
 
 def _scanned(stores: Stores) -> datetime | None:
