@@ -9,19 +9,20 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
-from snapshots.adapters.spark.backfill import JudgeSpans
 from snapshots.adapters.spark.map_lines import FOLDED, Kind, MapLines
 from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import decoded, encoded, packed, unpacked
-from snapshots.adapters.spark.store_partitions import SessionRows, StoreSessions, as_spark
+from snapshots.adapters.spark.store_partitions import SessionRows, as_spark, schema_of
 from snapshots.adapters.sql.adopt.part_database import make_beginning, rows_in, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.load.batch import ReadSession
 from snapshots.app.ports.log_source import LineOptions
-from snapshots.composition.spark_worker import judge_span, judged_rows, rows_of_part, store_part
+from snapshots.app.ports.logs import DeadLetter
+from snapshots.composition.spark_worker import judged_rows, rows_of_part
 from snapshots.domain.session.session import SessionAggregate
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import VOLATILE
@@ -145,25 +146,6 @@ def test_what_was_stored_before_grows(tmp_path: Path, run: Run) -> None:
     database.close()
 
 
-def test_a_part_is_stored_in_a_database_once(tmp_path: Path) -> None:
-    """A worker that does its part twice changes nothing the second time; lines are kept if they are asked for."""
-    url = f"sqlite:///{tmp_path}/test.db"
-    rows = of_kind(folded(mangled(2), [], keeps_lines=True), Kind.READ)
-    store = StoreSessions(partial(store_part, Settings(db=url)), "run", sent)
-    database = SqlDatabase(url)
-    database.migrate()
-
-    (first,), (second,) = ([*store(brought_together(rows))] for _ in range(2))
-
-    told = [unpacked(batch.column(0)[0].as_py()) for batch in (first, second)]
-    assert told[0]["events"] == told[1]["repeated"] > 500
-    assert (told[1]["events"], told[0]["repeated"]) == (0, 0)
-    with database.view() as stores:
-        name = next(str(row["session_id"]) for row in rows_in(database))
-        assert stores.event_lines.of(name)
-    database.close()
-
-
 def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, run: Run) -> None:
     """Rows without a snapshot receive theirs, and the tables that were imported elsewhere are believed."""
     table = tmp_path / "mine.csv"
@@ -194,27 +176,114 @@ def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, r
     assert 64500 in asns
 
 
-def test_a_span_is_judged_for_a_run_of_another_process(tmp_path: Path) -> None:
-    """And tells what became of its sessions."""
-    url = f"sqlite:///{tmp_path}/test.db"
-    rows = of_kind(folded(mangled(0), []), Kind.READ)
-    judge = JudgeSpans(partial(judge_span, Settings(db=url)), "run", sent)
-    database = SqlDatabase(url)
-    database.migrate()
-    [*StoreSessions(partial(store_part, Settings(db=url, max_age_days=0)), "load", sent)(brought_together(rows))]
-    with database.transaction() as stores:  # as another loader leaves them
-        unjudged = "UPDATE session_summaries SET snapshot_gap = NULL, gap_checked_at = NULL WHERE enrichment_at IS NULL"
-        left = stores.connection.exec_driver_sql(unjudged).rowcount
-    assert left > 50
-    spans = pa.RecordBatch.from_arrays([pa.array([""]), pa.array([""])], names=["after", "until"])
+def folder_of(rows: Sequence[Mapping[str, object]], letters: Sequence[DeadLetter], to: Path) -> Path:
+    """Write the folder that `fleet load` leaves, two files of sessions in different partitions."""
+    for number, part in enumerate((rows[::2], rows[1::2])):
+        partition = to / "sessions" / "day=2026-03-01" / f"sensor=s{number}"
+        partition.mkdir(parents=True)
+        parquet.write_table(pa.Table.from_pylist(part, schema_of(session_columns())), partition / "part-0.parquet")
+    (to / "dead_letters").mkdir()
+    found = [
+        {
+            "identity": x.identity,
+            "source": x.source,
+            "position": x.offset,
+            "reason": x.reason.value,
+            "payload": x.payload,
+        }
+        for x in letters
+    ]
+    parquet.write_table(pa.Table.from_pylist(found), to / "dead_letters" / "part-0.parquet")
+    return to
 
-    (told,) = judge(iter([spans]))
 
-    counts = unpacked(told.column(0)[0].as_py())
-    assert counts["judged"] == left
-    sealed = [row for row in rows_in(database) if row["snapshot_run"] == "run"]
-    assert counts["sealed:asof"] == len(sealed) > 50
-    database.close()
+def test_a_folder_is_imported_into_a_database(run: Run, tmp_path: Path, postgresql: str) -> None:
+    """The same rows as a load of the logs; `verify` passes, and the logs hold nothing new afterwards."""
+    lines = mangled(1)
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(b"\n".join(lines) + b"\n")
+    assert run("load", log, "-q")[0] == 0
+    database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    with database.view() as stores:
+        letters = [kept.letter for kept in stores.dead_letters.page(after="", limit=1000)]
+    rows = made_of(of_kind(folded(lines, []), Kind.READ))
+    folder = folder_of(rows, letters, tmp_path / "lake")
+
+    code, out, err = run("fleet", "import", folder, "--db", postgresql)
+
+    assert (code, err) == (0, "")
+    assert f"{len(rows):,} new sessions" in out
+    target = SqlDatabase(postgresql)
+    assert lasting(rows_in(target)) == lasting(rows_in(database))
+    with target.view() as stores:
+        assert [kept.letter for kept in stores.dead_letters.page(after="", limit=1000)] == letters
+    assert run("verify", "--db", postgresql)[0] == 0
+    assert "Nothing new" in run("fleet", "import", folder, "--db", postgresql)[1]
+    assert "Nothing new" in run("load", log, "--db", postgresql)[1]
+    for each in (database, target):
+        each.close()
+
+
+def test_a_session_that_the_database_holds_otherwise_is_not_imported(run: Run, tmp_path: Path) -> None:
+    """A folder holds sums of events, which cannot be merged; the logs can be loaded."""
+    lines = mangled(1)
+    log = tmp_path / "cowrie.json"
+    log.write_bytes(lines[0] + b"\n")
+    assert run("load", log, "-q")[0] == 0
+    folder = folder_of(made_of(of_kind(folded(lines, []), Kind.READ)), [], tmp_path / "lake")
+
+    code, _, err = run("fleet", "import", folder)
+
+    assert code == 1
+    assert "1 sessions of" in err
+    assert "load their logs with `snapshots load`" in err
+    assert run("load", log, "-q")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [("sessions", "snapshots fleet load --to FOLDER"), ("_at-work.json", "a job writes to"), ("", "cannot be read")],
+)
+def test_a_folder_that_cannot_be_imported_is_refused(marker: str, message: str, run: Run, tmp_path: Path) -> None:
+    """Without sessions, in the middle of a job, or missing."""
+    folder = folder_of([], [], tmp_path / "lake")
+    if marker == "sessions":
+        (folder / "sessions").rename(folder / "other")
+    elif marker:
+        (folder / marker).touch()
+    else:
+        folder = tmp_path / "missing"
+
+    code, _, err = run("fleet", "import", folder)
+
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_damaged_folder_is_an_error(run: Run, tmp_path: Path) -> None:
+    """It names the folder."""
+    folder = folder_of([], [], tmp_path / "lake")
+    (folder / "sessions" / "day=2026-03-01" / "sensor=s0" / "part-0.parquet").write_bytes(b"no parquet")
+
+    code, _, err = run("fleet", "import", f"file://{folder}")
+
+    assert (code, "Traceback" in err) == (1, False)
+    assert "cannot be read" in err
+
+
+def test_records_split_by_a_container_runtime_are_not_joined() -> None:
+    """A worker's part of a file may begin inside one. Both records become dead letters, so nothing is lost."""
+    event = b'{"session":"a","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}'
+    records = [
+        b"2026-03-01T12:00:00.1Z stdout P " + event[:40],
+        b"2026-03-01T12:00:00.1Z stdout F " + event[40:],
+    ]
+
+    rows = folded(records, [])
+
+    assert len(of_kind(rows, Kind.LETTER)) == 2
+    assert not of_kind(rows, Kind.READ)
 
 
 def test_an_event_behind_a_hole_is_read_as_a_load_reads_it(tmp_path: Path, run: Run) -> None:

@@ -16,10 +16,13 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.iporigin import bundled_types
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
+from snapshots.adapters.spark.read_folder import StoredFolder
 from snapshots.adapters.sql.adopt.copying import copy_database
+from snapshots.adapters.sql.adopt.part_database import session_columns
 from snapshots.adapters.sql.connection.sqlite_file import identities_of
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
 from snapshots.adapters.telemetry.metrics import MetricsFile
 from snapshots.app.admin.copying import CopyObserver, TableCopied
@@ -84,6 +87,9 @@ def open_application(settings: Settings) -> Iterator[Application]:
         )
         return source.build.label, source.unread, container.inventory_service().import_table(source, on_progress)
 
+    def import_folder(path: str) -> LoadReport:
+        return container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_in))
+
     database = container.database()
     own = partial(identities_of, database.engine.url)
     try:
@@ -119,6 +125,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             session_count=database.session_count,
             migrate=lambda to, partitions: database.migrate(to, partitions=partitions),
             fleet=partial(_fleet, settings),
+            import_folder=import_folder,
             shown_database=str(database),
         )
     finally:

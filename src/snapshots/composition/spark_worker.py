@@ -7,34 +7,19 @@ The functions are sent to other processes by name; each opens what it works with
 import gc
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dependency_injector import providers
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.clock import pause
 from snapshots.adapters.sql.adopt.part_database import put_rows, rows_in
 from snapshots.app.backfill.batch_runner import NoProgress
-from snapshots.app.load.batch import GC_THRESHOLDS, LoadReport, ReadSession
+from snapshots.app.load.batch import GC_THRESHOLDS, ReadSession
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver
-from snapshots.app.ports.open_sessions import KeyRange
 from snapshots.composition.wiring import Container
-
-
-def store_part(settings: Settings, run: str, sessions: Iterator[ReadSession], files: Files) -> LoadReport:
-    """Store sessions in the database of the settings."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    container = Container(settings=_here(settings, files))
-    report = LoadReport(run=run)
-    try:
-        for step in container.loader().store(run, sessions, NoLoadObserver()):
-            report += step
-    finally:
-        _leave(container)
-    return report
 
 
 def rows_of_part(
@@ -67,16 +52,6 @@ def judged_rows(
         container.new_run.override(providers.Object(lambda: run))
         container.backfill().run(NoProgress(), again=True)
         yield from rows_in(container.database())
-
-
-def judge_span(settings: Settings, run: str, span: KeyRange, files: Files) -> Mapping[str, int]:
-    """Judge the sessions of a span in the database of the settings."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    container = Container(settings=_here(settings, files))
-    try:
-        return container.backfill().judge_span(run, span, pause)
-    finally:
-        _leave(container)
 
 
 @contextmanager

@@ -40,6 +40,7 @@ from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.dead_letter_replay import DeadLetterQueue
 from snapshots.app.load.follow import DeltaLoader
 from snapshots.app.load.loader import BulkLoader
+from snapshots.app.load.session_import import SessionImport
 from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.runtime import Clock, Runtime
@@ -237,6 +238,10 @@ def _loader(container: "Container") -> BulkLoader:
     )
 
 
+def _session_import(container: "Container") -> SessionImport:
+    return SessionImport(container.database(), container.service(), container.loader(), runtime=container.runtime())
+
+
 def _follower(container: "Container") -> DeltaLoader:
     return DeltaLoader(
         container.database(),
@@ -322,6 +327,7 @@ class Container(containers.DeclarativeContainer):
     undo = providers.Singleton(_undo, __self__)
 
     loader = providers.Singleton(_loader, __self__)
+    session_import = providers.Singleton(_session_import, __self__)
     follower = providers.Singleton(_follower, __self__)
     dead_letters = providers.Singleton(_dead_letters, __self__)
     stored_events = providers.Singleton(_stored_events, __self__)

@@ -16,12 +16,13 @@ from snapshots.app.backfill.pushdown import PAGES_UNASKED
 from snapshots.app.backfill.run import BackfillReport, BackfillSnapshots
 from snapshots.app.backfill.undo import UndoReport, UndoRun
 from snapshots.app.backfill.worker import ParallelWorker
+from snapshots.app.backfill_runs import COUNTING
 from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Database, Health, WriteLock
-from snapshots.app.ports.open_sessions import KeyRange, OpenCase
+from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress
@@ -34,7 +35,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.app.backfill.test_batch_runner import Ailing, RecordedProgress
-from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
+from tests.fake_runs import InMemoryAudit
 from tests.fakes import (
     AtOnce,
     DictSource,
@@ -495,64 +496,11 @@ def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.Monk
     assert (report.improved, report.quarantined) == ({"more facts": 1}, {"s1": "odd"})
 
 
-def judged_beside(world: World, run: str) -> list[Mapping[str, int]]:
-    """Let as many others as there are spans judge what they can."""
-    with world.store.view() as stores:
-        spans = stores.open_sessions.key_ranges(3)
-    assert len(spans) > 1
-    return [world.backfill.judge_span(run, span, lambda _: None) for span in spans]
-
-
-def test_others_may_judge_spans_for_one_run() -> None:
-    """The run that began it counts what they did, and does what they left."""
-    worlds = World(source()), World(source())
-    for world in worlds:
-        world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, OTHER.text)
-
-    report = worlds[0].backfill.run(RecordedProgress(), beside=lambda run: judged_beside(worlds[0], run))
-
-    alone = worlds[1].run()
-    assert (report.judged, report.sealed, report.left_open) == (7, alone.sealed, alone.left_open)
-    assert worlds[0].memory_database.memory.records[report.run].counts["judged"] == 7
-    assert {s.snapshot for s in worlds[0].database.memory.sessions.values()} == {
-        s.snapshot for s in worlds[1].database.memory.sessions.values()
-    }
-
-
-def test_what_the_database_refuses_in_a_span_is_left_to_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what stands in the way, or cannot be reached, stops the span."""
-    world = World(source())
-    world.put(HOME.text)
-
-    monkeypatch.setattr(InMemoryOpenSessions, "write_verdicts", raising(StoreUnavailable("no")))
-    assert world.backfill.judge_span("run", KeyRange("", ""), lambda _: None) == {}
-    for error in (StoreBusy("busy"), StoreGone("gone")):
-        monkeypatch.setattr(InMemoryOpenSessions, "write_verdicts", raising(error))
-        with pytest.raises(type(error)):
-            world.backfill.judge_span("run", KeyRange("", ""), lambda _: None)
-
-
 def raising(error: Exception) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> None:
         raise error
 
     return refuse
-
-
-def test_a_run_of_which_the_others_failed_can_be_resumed() -> None:
-    """It is not shown as if it still ran."""
-    world = World(source())
-    world.put(HOME.text)
-
-    def fail(_: str) -> list[Mapping[str, int]]:
-        raise StoreGone("the cluster is gone")
-
-    with pytest.raises(StoreGone):
-        world.backfill.run(RecordedProgress(), beside=fail)
-
-    (record,) = world.memory_database.memory.records.values()
-    assert record.state is RunState.INTERRUPTED
-    assert world.backfill.resume(record.run, RecordedProgress()).sealed == {Method.ASOF: 1}
 
 
 class Restarting(InMemoryDatabase):
@@ -733,23 +681,23 @@ def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch
     assert (set(counted), report.judged) == ({report.run}, 1)
 
 
-def test_what_others_found_for_a_run_that_died_is_counted_when_it_is_resumed(counted: list[str]) -> None:
-    """Its counts died with it, and nothing is left to judge."""
+def test_addresses_found_by_an_interrupted_run_are_counted_when_it_is_resumed(counted: list[str]) -> None:
+    """Nothing is left to evaluate then, but the counters lack what the run found before."""
+
+    class Interrupted(RecordedProgress):
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+            if name == COUNTING:
+                raise KeyboardInterrupt
+
     world = World(source())
     world.put(HOME.text)
-
-    def killed(run: str) -> Iterator[Mapping[str, int]]:
-        world.backfill.judge_span(run, KeyRange("", ""), lambda _: None)
-        yield from ()
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        world.backfill.run(RecordedProgress(), beside=killed)
+        world.backfill.run(Interrupted())
     assert counted == []
 
     resumed = world.backfill.resume(None, RecordedProgress())
 
-    assert (set(counted), resumed.judged) == ({resumed.run}, 0)
+    assert (set(counted), resumed.judged) == ({resumed.run}, 1)
 
 
 @pytest.mark.parametrize("command", ["backfill", "improve"])

@@ -115,6 +115,7 @@ class Application:
         migrate: Brings the tables to a version, lays sessions into so many partitions or none, and returns the version
             before and the one after.
         fleet: Returns a cluster, by its address and the settings of its engine.
+        import_folder: Imports the sessions of a folder of Parquet files into the database.
         shown_database: The database without its password.
     """
 
@@ -149,6 +150,7 @@ class Application:
     session_count: Callable[[], int | None]
     migrate: Callable[[str, int | None], tuple[str | None, str | None]]
     fleet: Callable[[str, Mapping[str, str]], Fleet]
+    import_folder: Callable[[str], LoadReport]
     shown_database: str
 
 

@@ -1,40 +1,15 @@
 """Backfilling on Spark: stored sessions without a snapshot receive theirs."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pyarrow as pa
 
 from snapshots.adapters.spark.engine import send
 from snapshots.adapters.spark.folder import SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
-from snapshots.adapters.spark.serialization import packed, unpacked
-from snapshots.adapters.spark.store_partitions import COUNTS, COUNTS_AS_SPARK, Sent, SessionRows, as_spark
+from snapshots.adapters.spark.store_partitions import SessionRows, as_spark
 from snapshots.app.liveness import ProcessLiveness
-from snapshots.app.load.cluster import JudgeSpan, RowsOfPart
-from snapshots.app.ports.open_sessions import KeyRange
-
-
-class JudgeSpans:
-    """
-    Judges the sessions of spans, and tells what became of them.
-
-    Args:
-        judge: Judges those of one.
-        run: The run that writes.
-        sent: Tells where files are.
-    """
-
-    def __init__(self, judge: JudgeSpan, run: str, sent: Sent) -> None:
-        self._judge, self._run, self._sent = judge, run, sent
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Take batches with the columns after and until."""
-        for batch in batches:
-            for row in batch.to_pylist():
-                counts = dict(self._judge(self._run, KeyRange(row["after"], row["until"]), self._sent()))
-                yield pa.RecordBatch.from_arrays([pa.array([packed(counts)], pa.binary())], schema=COUNTS)
+from snapshots.app.load.cluster import RowsOfPart
 
 
 class SparkBackfill:
@@ -49,17 +24,6 @@ class SparkBackfill:
     def __init__(self, spark: Any, files: Sequence[str]) -> None:
         self._spark = spark
         self._sent = send(spark, files)
-
-    @property
-    def workers(self) -> int:
-        """Return how many parts can be worked on at once."""
-        return int(self._spark.sparkContext.defaultParallelism)
-
-    def in_database(self, run: str, spans: Sequence[KeyRange], judge: JudgeSpan) -> Iterable[Mapping[str, int]]:
-        """Judge the sessions of spans, and return what became of them, by name."""
-        frame = self._spark.createDataFrame([tuple(span) for span in spans], "after string, until string")
-        counted = frame.repartition(len(spans)).mapInArrow(JudgeSpans(judge, run, self._sent), COUNTS_AS_SPARK)
-        return [unpacked(bytes(row.counts)) for row in counted.collect()]
 
     def in_folder(
         self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
@@ -79,7 +43,7 @@ class SparkBackfill:
         if held is None:
             return counts
         left = held.where(sql.col("enrichment_at").isNull())
-        waiting = by_session(stored(left, columns), 2 * self.workers)
+        waiting = by_session(stored(left, columns), 2 * int(self._spark.sparkContext.defaultParallelism))
         made = waiting.mapInArrow(SessionRows(rows_of, columns, run, self._sent), as_spark(columns))
         with kept_on_disk(with_parts(made)) as rows:
             for row in rows.groupBy("snapshot_method", "snapshot_gap").count().collect():

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from snapshots.adapters.spark.engine import send
@@ -15,17 +14,14 @@ from snapshots.adapters.spark.inputs import logs_at
 from snapshots.adapters.spark.map_lines import AS_SPARK, Kind, MapLines
 from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import unpacked
-from snapshots.adapters.spark.store_partitions import COUNTS_AS_SPARK, SessionRows, StoreSessions, as_spark
+from snapshots.adapters.spark.store_partitions import SessionRows, as_spark
 from snapshots.app.errors import NothingToRead
 from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.cluster import FleetInput, PartLines, RowsOfPart, StoreDeadLetters, StorePart
-from snapshots.app.ports.logs import DeadLetter
+from snapshots.app.load.cluster import FleetInput, PartLines, RowsOfPart
 
 PART_BYTES = 64 * 1024 * 1024
 """Of how many bytes of logs the sessions are stored by one worker at a time."""
-
-LETTERS_A_PAGE = 1_000
 
 LOGS = "*.json*"
 """How the files of a folder are called that are logs, unless it is said otherwise."""
@@ -47,20 +43,6 @@ class SparkLoad:
         self._source = source
         self._lines = lines
         self._sent = send(spark, files)
-
-    def into_database(self, run: str, store: StorePart, store_dead_letters: StoreDeadLetters) -> Iterator[LoadReport]:
-        """Store what the logs say in the database, for a run, and tell what that did."""
-        with self._folded() as (folded, starts):
-            letters = self._letters(folded, starts)
-            kept = 0
-            while page := list(islice(letters, LETTERS_A_PAGE)):
-                kept += store_dead_letters(run, page)
-            total = LoadReport(run=run, sources=len(starts), dead_letters=kept)
-            read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
-            done = self._by_session(read, starts).mapInArrow(StoreSessions(store, run, self._sent), COUNTS_AS_SPARK)
-            for row in done.collect():
-                total += LoadReport(run=run, **unpacked(bytes(row.counts)))
-            yield _read(total, starts)
 
     def into_folder(
         self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
@@ -106,11 +88,6 @@ class SparkLoad:
 
         own = held.withColumn("key", sql.coalesce("logged_id", "session_id"))
         return stored(own.join(read.select("key").distinct(), "key", "left_semi"), columns)
-
-    def _letters(self, folded: Any, starts: Mapping[str, Offsets]) -> Iterator[DeadLetter]:
-        found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
-        for row in found.toLocalIterator():
-            yield starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
 
     def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Offsets]) -> int:
         """Add the lines that could not be loaded and are not there yet, and return how many they are."""

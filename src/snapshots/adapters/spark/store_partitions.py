@@ -8,12 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from snapshots.adapters.spark.map_lines import Kind
-from snapshots.adapters.spark.serialization import decoded, packed, unpacked
+from snapshots.adapters.spark.serialization import decoded, unpacked
 from snapshots.app.load.batch import ReadSession
-from snapshots.app.load.cluster import Files, Row, RowsOfPart, StorePart
-
-COUNTS = pa.schema([("counts", pa.binary())])
-COUNTS_AS_SPARK = "counts binary"
+from snapshots.app.load.cluster import Files, Row, RowsOfPart
 
 FEW = 2_000
 """How many rows go on at a time."""
@@ -31,25 +28,6 @@ Sent = Callable[[], Files]
 """Tells where files that were sent along are on this machine."""
 
 
-class StoreSessions:
-    """
-    Stores the sessions of a part in a database, and tells what that did.
-
-    Args:
-        store: Stores them.
-        run: The run that writes.
-        sent: Tells where files are.
-    """
-
-    def __init__(self, store: StorePart, run: str, sent: Sent) -> None:
-        self._store, self._run, self._sent = store, run, sent
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Take batches with the columns kind, key and payload, in the order of kind and key."""
-        report = self._store(self._run, _sessions(_rows(batches)), self._sent())
-        yield pa.RecordBatch.from_arrays([pa.array([packed(report.counts())], pa.binary())], schema=COUNTS)
-
-
 class SessionRows:
     """
     Makes rows of the sessions of a part, with those that were stored before.
@@ -65,7 +43,7 @@ class SessionRows:
         self._rows_of, self._columns, self._run, self._sent = rows_of, columns, run, sent
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Take batches as `StoreSessions` does; what was stored before is read to its end before what was read."""
+        """Take batches with the columns kind, key and payload, sorted by kind and key: stored rows come first."""
         rows, following = _rows(batches), list[tuple[int, str, bytes]]()
 
         def is_held(row: tuple[int, str, bytes]) -> bool:

@@ -1,34 +1,26 @@
 """Give stored sessions the snapshot that they lack: watched, resumable, and the same when it is rehearsed."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
-from snapshots.app.backfill.batch_runner import LARGEST_BATCH, BackfillObserver, BatchRunner, Step, Throttle, Work
+from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Throttle, Work
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.stages import Journey
 from snapshots.app.backfill.worker import ParallelWorker
 from snapshots.app.backfill_runs import last_done, unfinished
 from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import (
-    NoSuchRun,
-    StoreBusy,
-    StoreGone,
-    StoreReplaced,
-    StoreUnavailable,
-    StoreUnusable,
-)
+from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
-from snapshots.app.ports.open_sessions import Judged, KeyRange
+from snapshots.app.ports.open_sessions import Judged
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.runtime import Runtime
-from snapshots.app.retry import retry
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -105,7 +97,6 @@ class BackfillSnapshots:
         throttle: Throttle | None = None,
         again: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
-        beside: Callable[[str], Iterable[Mapping[str, int]]] = lambda _: (),
     ) -> BackfillReport:
         """
         Backfill until nothing is left to judge, or until it is stopped.
@@ -115,7 +106,6 @@ class BackfillSnapshots:
             throttle: How fast.
             again: Also judge sessions again of whose address nothing was learned since.
             is_stopped: Says whether to stop after the batch in hand.
-            beside: Judges first what `judge_span` of other processes can for the run, and returns what became of it.
 
         Raises:
             StoreUnavailable: The database failed as a whole; whole batches are stored, and `resume` goes on.
@@ -123,14 +113,6 @@ class BackfillSnapshots:
         """
         run, now = self._runtime.new_run(), self._runtime.now()
         settings = self._steering.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
-        counts = Counter[str]()
-        try:
-            for done in beside(run):
-                counts.update(done)
-        except BaseException:
-            with self._database.transaction() as stores:
-                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())
-            raise
         record = RunRecord(
             run=run,
             kind=RunKind.BACKFILL,
@@ -138,9 +120,8 @@ class BackfillSnapshots:
             began_at=now,
             heartbeat_at=now,
             settings=settings,
-            counts=counts,
         )
-        return self._carry_on(record, observer, throttle or Throttle(), is_stopped, has_begun=bool(counts))
+        return self._carry_on(record, observer, throttle or Throttle(), is_stopped, has_begun=False)
 
     def resume(
         self,
@@ -177,55 +158,6 @@ class BackfillSnapshots:
         return self._carry_on(
             replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
         )
-
-    def judge_span(self, run: str, span: KeyRange, sleep: Callable[[float], None]) -> Mapping[str, int]:
-        """
-        Judge sessions of a span that nobody judged, for a run that another process began and will end.
-
-        What the database refuses is left to that process.
-
-        Args:
-            run: The run that writes.
-            span: Where the sessions lie.
-            sleep: Waits for some seconds.
-
-        Returns:
-            What became of them, by the names that a run keeps its counts under.
-
-        Raises:
-            StoreBusy: Others stood in the way to the last; what was judged before is stored.
-            StoreGone: The database could not be reached to the last; likewise.
-            StoreUnusable: Rights or space are missing; likewise.
-            SourceUnreadable: A source of facts cannot be read; likewise.
-        """
-        nobody = ReadAhead[FoundPage](None)  # else beyond the span
-        journey = Journey(
-            run, self._database, self._verdict_applier, self._runtime.clock, nobody, far_end=self._far_end
-        )
-        stage, counts = journey.stages({})[0], Counter[str]()
-
-        def batch(after: str) -> Step:
-            try:
-                with self._database.transaction() as stores:
-                    stores.open_sessions.limit_to(span)
-                    step = stage.step(stores, after, LARGEST_BATCH)
-                    stores.runs.record_progress(run, None, at=self._runtime.now())
-            except BaseException:
-                stage.forget()
-                raise
-            return step
-
-        after, is_last = span.after, False
-        while not is_last:
-            try:
-                step = retry(partial(batch, after), sleep)
-            except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
-                raise
-            except StoreUnavailable:
-                return counts
-            counts.update(step.counts)
-            after, is_last = step.last, not step.last
-        return counts
 
     def dry_run(
         self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False

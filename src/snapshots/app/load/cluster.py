@@ -1,56 +1,45 @@
 """
-What loading in many parts at once needs from the world.
+Ports of a cluster that loads logs in many partitions.
 
-Each part is stored by the same steps as on one machine, in a process of its own, maybe on another machine, maybe twice
-and maybe only half: whatever is called for a part can be sent to another process, and calling it again changes nothing.
+Each partition runs the same steps as a load on one machine, in another process and maybe on another machine. A
+partition may run twice or stop half-way, so every function given to the cluster can be pickled and is idempotent.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from snapshots.app.load.batch import LoadReport, ReadSession
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
-from snapshots.app.ports.logs import DeadLetter
-from snapshots.app.ports.open_sessions import KeyRange
 
 Row = Mapping[str, object]
-"""A stored session, as the columns of its row: texts, whole numbers, truth values, moments in UTC, bytes."""
+"""A stored session by column: text, integers, booleans, bytes, and times in UTC."""
 
 Files = Mapping[str, str]
-"""Where files that were sent along are on this machine, by their names where they came from."""
+"""Local paths of files that were distributed to the workers, by their paths on the driver."""
 
 
 class PartLines(Protocol):
-    """Tells what lines say that another program reads, in parts of files."""
+    """Decodes single lines of a log file that is read in partitions."""
 
     def said(self, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
-        """Return what a line says that starts at an offset; nothing if it is blank."""
+        """Return the events and bad lines in the line at a byte offset; nothing if it is blank."""
         ...
 
 
-StorePart = Callable[[str, Iterator[ReadSession], Files], LoadReport]
-"""Stores sessions of a part in the database, for a run."""
-
 RowsOfPart = Callable[[str, Iterator[Row], Iterator[ReadSession], Files], Iterator[Row]]
-"""Returns the rows of a part: those that were stored before, with what was read since, all of them."""
-
-JudgeSpan = Callable[[str, KeyRange, Files], Mapping[str, int]]
-"""Judges the sessions of a span in the database, for a run, and returns what became of them, by name."""
-
-StoreDeadLetters = Callable[[str, Collection[DeadLetter]], int]
-"""Stores lines that could not be loaded, for a run, and returns how many were new."""
+"""Returns all rows of a partition for a run: the stored ones, merged with the sessions that were read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetInput:
     """
-    What is loaded.
+    The logs of a load.
 
     Attributes:
-        paths: Files, folders and patterns, of any file system that the engine knows.
-        only: A pattern for the names of files in folders; None for all.
-        options: How lines are read.
+        paths: Files, folders and glob patterns of any file system that the engine supports.
+        only: Glob pattern for the names of files in folders; None for the default.
+        options: How lines are decoded.
     """
 
     paths: Sequence[str]
@@ -59,33 +48,33 @@ class FleetInput:
 
 
 class Fleet(Protocol):
-    """An engine that works on many machines."""
+    """A cluster that loads and backfills folders of Parquet files."""
 
     def load(self, source: FleetInput, to: str, *, facts_db: str | None) -> LoadReport:
         """
-        Load logs into a database or a folder, and give every session its snapshot.
+        Load logs into a folder, and give every session its snapshot.
 
         Args:
-            source: What to load.
-            to: The URL of a PostgreSQL database, or a folder of any file system that the engine knows.
-            facts_db: A database whose imported tables are believed too, for a folder; None for none.
+            source: The logs.
+            to: A folder of any file system that the engine supports.
+            facts_db: URL of a database whose imported facts are used too; None for none.
 
         Raises:
-            SettingRefused: The engine is not installed, or cannot write there.
-            NothingToRead: There is no such file.
-            StoreUnavailable: The engine or a store failed; the same call goes on.
+            SettingRefused: The engine is not installed, or *to* is not a folder.
+            NothingToRead: A path of the input does not exist.
+            StoreUnavailable: The engine or the folder failed; run the same load again.
         """
         ...
 
     def backfill(self, at: str, *, facts_db: str | None) -> Mapping[str, int]:
         """
-        Give stored sessions the snapshots that they lack.
+        Compute the missing snapshots of stored sessions.
 
         Args:
-            at: Where they are, as for `load`.
+            at: The folder, as for `load`.
             facts_db: As for `load`.
 
         Returns:
-            How many were judged, sealed and left open, by name.
+            Counts by name: sessions evaluated, sealed by method, left open by reason.
         """
         ...

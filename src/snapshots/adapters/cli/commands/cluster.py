@@ -1,38 +1,40 @@
-"""The commands that work on a cluster."""
+"""The commands for a Spark cluster and its folders: fleet load, backfill and import."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from snapshots.adapters.cli.options import facts_options, opened, stdout
+from snapshots.adapters.cli.exit_codes import ExitCode
+from snapshots.adapters.cli.options import database_option, facts_options, lock_option, opened, stdout
 from snapshots.adapters.cli.output.text.load import show_load
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.load.cluster import FleetInput
 from snapshots.app.ports.log_source import Layout, LineOptions
+from snapshots.app.safe_text import one_line
 
 Command = Callable[..., Any]
 
 
-@click.group(short_help="The same on a cluster of Spark: load, backfill.")
+@click.group(short_help="Load, backfill and import folders of Parquet files (Apache Spark).")
 def fleet() -> None:
-    """Load and backfill on a cluster of Apache Spark, by the same rules and with the same rows."""
+    """Load logs into a folder of Parquet files on an Apache Spark cluster: same rules, same rows as `load`."""
 
 
 def cluster_options(command: Command) -> Command:
-    """Add what says where the work is done."""
+    """Add `--master`, `--conf` and `--facts-db`."""
     for option in (
         click.option(
             "--conf",
             "settings",
             multiple=True,
             metavar="NAME=VALUE",
-            help="A setting of Spark, such as spark.executor.memory=4g. May be repeated.",
+            help="A Spark setting, such as spark.executor.memory=4g. May be repeated.",
         ),
         click.option(
             "--facts-db",
             metavar="URL",
-            help="With a folder: also believe the tables that were imported into this database.",
+            help="Also use the facts that were imported into this database.",
         ),
         click.option(
             "--master",
@@ -45,15 +47,14 @@ def cluster_options(command: Command) -> Command:
     return command
 
 
-@fleet.command(short_help="Load Cowrie logs.")
+@fleet.command(short_help="Load Cowrie logs into a folder.")
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--to", required=True, metavar="URL|FOLDER", help="A PostgreSQL database, or a folder of Parquet files.")
+@click.option("--to", required=True, metavar="FOLDER", help="Folder for the Parquet files.")
 @cluster_options
 @facts_options
-@click.option("--only", metavar="PATTERN", help="Of folders only files of such names; else *.json*.")
-@click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
-@click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")
-@click.option("--store-events", is_flag=True, help="With a database: keep every new event as it was logged.")
+@click.option("--only", metavar="PATTERN", help="Load only files with such names from folders.  [default: *.json*]")
+@click.option("--sensor", help="The name of the honeypot, in place of the name in the logs.")
+@click.option("--keep-passwords", is_flag=True, help="Store the first password that was tried, not only its hash.")
 @click.pass_obj
 def load(
     open_application: OpenApplication,
@@ -67,24 +68,23 @@ def load(
     only: str | None,
     sensor: str | None,
     keep_passwords: bool,
-    store_events: bool,
     **options: Any,
 ) -> None:
     """
-    Load Cowrie logs, and give every session its snapshot.
+    Load Cowrie logs into a folder of Parquet files, and give every session its snapshot.
 
-    INPUTs are files, folders and patterns of any file system that Spark knows, plain, .gz or .bz2, one event in each
-    line. The same again changes nothing.
+    INPUTs are files, folders and patterns of any file system that Spark supports, plain, .gz or .bz2, with one event
+    per line. Loading the same logs again changes nothing. `snapshots fleet import` copies the folder into a database.
     """
-    reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout.LINES)
+    reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout.LINES)
     with opened(open_application, options) as application:
         cluster = application.fleet(master, _named(settings))
         report = cluster.load(FleetInput(paths=paths, only=only, options=reading), to, facts_db=facts_db)
     show_load(stdout(), report)
 
 
-@fleet.command(short_help="Give stored sessions the snapshot that they lack.")
-@click.option("--at", required=True, metavar="URL|FOLDER", help="A PostgreSQL database, or a folder of Parquet files.")
+@fleet.command(short_help="Compute missing snapshots of a folder.")
+@click.option("--at", required=True, metavar="FOLDER", help="Folder that `fleet load` wrote.")
 @cluster_options
 @facts_options
 @click.pass_obj
@@ -99,15 +99,37 @@ def backfill(
     **options: Any,
 ) -> None:
     """
-    Give stored sessions the snapshot that they lack.
+    Compute the missing snapshots of the sessions in a folder.
 
-    In a database this is one run, as `snapshots backfill` makes it: interrupted, `snapshots backfill --resume` goes on,
-    and `undo` takes it back. A folder changes whole or not at all.
+    The folder is changed completely or not at all.
     """
     with opened(open_application, options) as application:
         counts = application.fleet(master, _named(settings)).backfill(at, facts_db=facts_db)
     for name, count in counts.items():
         click.echo(f"{name}: {count:,}")
+
+
+@fleet.command("import", short_help="Copy a folder into a database.")
+@click.argument("folder")
+@database_option
+@lock_option
+@facts_options
+@click.pass_obj
+def import_folder(open_application: OpenApplication, /, folder: str, **options: Any) -> None:
+    """
+    Copy the sessions and dead letters of a folder that `fleet load` wrote into a database.
+
+    Snapshots stay as they are, and the database guards them from then on. Sessions that the database already holds are
+    not changed, so an interrupted import is simply started again. Give the same --mmdb files as for `fleet load`.
+    This needs pyarrow, but no Spark.
+    """
+    with opened(open_application, options) as application:
+        report = application.import_folder(folder)
+    show_load(stdout(), report)
+    for problem in report.problems:
+        click.echo(f"Error: {one_line(problem)}", err=True)
+    if report.problems:
+        click.get_current_context().exit(ExitCode.FAILED)
 
 
 def _named(settings: Sequence[str]) -> dict[str, str]:

@@ -87,7 +87,7 @@ def moment_in_seal(at: datetime) -> str:
     return f"{moment_text(at)}+00:00"
 
 
-def summary_in(row: RowMapping) -> SessionSummary:
+def summary_in(row: Mapping[str, Any] | RowMapping) -> SessionSummary:
     """
     Return the session in a row.
 
@@ -122,7 +122,7 @@ def summary_in(row: RowMapping) -> SessionSummary:
     )
 
 
-def _counted_until(row: RowMapping) -> datetime | None:
+def _counted_until(row: Mapping[str, Any] | RowMapping) -> datetime | None:
     """Return until when another loader counted: it knows no fingerprints, and writes nothing before it happens."""
     known = len(row["event_fingerprints"] or b"") // 8
     counts_all = (row["event_count"] or 0) <= known or is_full(row["event_fingerprints"])
@@ -141,7 +141,7 @@ def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
     )
 
 
-def sighting_in(row: RowMapping) -> Sighting | None:
+def sighting_in(row: Mapping[str, Any] | RowMapping) -> Sighting | None:
     """Return the sighting; where another loader did not write its time or kind, the least that can be said."""
     times = (row[column] for column in ("source_ip_seen_at", "first_event_at", "last_event_at", "created_at"))
     seen_at = next((at for at in times if at is not None), None)
