@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.backfill.batch_runner import Throttle
+from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports.database import Database

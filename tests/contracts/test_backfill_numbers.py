@@ -17,8 +17,9 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.connection.datetimes import moment_text
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.schema.tables import ip_observations, session_summaries
-from snapshots.app.backfill.batch_runner import NoProgress, Throttle
+from snapshots.app.backfill.progress import NoProgress
 from snapshots.app.backfill.run import BackfillReport
+from snapshots.app.backfill.throttle import Throttle
 from snapshots.composition.wiring import Container
 from snapshots.domain.facts.source_builds import BuildCalendar
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session

@@ -15,7 +15,7 @@ from dependency_injector import providers
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.adopt.part_database import put_rows, rows_in
-from snapshots.app.backfill.batch_runner import NoProgress
+from snapshots.app.backfill.progress import NoProgress
 from snapshots.app.load.batch import GC_THRESHOLDS, ReadSession
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver

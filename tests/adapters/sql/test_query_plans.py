@@ -12,7 +12,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS
-from snapshots.app.backfill.batch_runner import Throttle
+from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate

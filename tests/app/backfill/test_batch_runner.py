@@ -8,18 +8,9 @@ from datetime import datetime
 
 import pytest
 
-from snapshots.app.backfill.batch_runner import (
-    END,
-    FIRST_BATCH,
-    LARGEST_BATCH,
-    SMALLEST_BATCH,
-    BatchRunner,
-    Place,
-    Stage,
-    Step,
-    Throttle,
-    Work,
-)
+from snapshots.app.backfill.batch_runner import BatchRunner
+from snapshots.app.backfill.throttle import FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH, Throttle
+from snapshots.app.backfill.work import END, Place, Stage, Step, Work
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Stores, WriteLock
 from snapshots.app.ports.runs import RunKind

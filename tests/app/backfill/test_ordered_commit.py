@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from snapshots.app.backfill import ordered_commit
-from snapshots.app.backfill.batch_runner import END, Stage, Step, Throttle, Work
 from snapshots.app.backfill.ordered_commit import OrderedCommit
+from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill.work import END, Stage, Step, Work
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.runs import RunKind
 from tests.fakes import FixedClock, InMemoryDatabase

@@ -9,12 +9,14 @@ import pytest
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill import stages
-from snapshots.app.backfill.batch_runner import BatchRunner, Throttle, Work
+from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.improve import ImproveReport, ImproveSnapshots
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.pushdown import PAGES_UNASKED
 from snapshots.app.backfill.run import BackfillReport, BackfillSnapshots
+from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.undo import UndoReport, UndoRun
+from snapshots.app.backfill.work import Work
 from snapshots.app.backfill.worker import ParallelWorker
 from snapshots.app.backfill_runs import COUNTING
 from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier

@@ -23,8 +23,9 @@ from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
 from snapshots.app.backfill import ordered_commit, stages, worker
-from snapshots.app.backfill.batch_runner import NoProgress, Throttle
 from snapshots.app.backfill.ordered_commit import OrderedCommit
+from snapshots.app.backfill.progress import NoProgress
+from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.enrich import apply_verdicts
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
@@ -568,11 +569,11 @@ PROGRAM = """
 import sys
 from tests.app.backfill.test_worker import COUNTED, SHORT, opened
 from snapshots.app.backfill import stages
-from snapshots.app.backfill.batch_runner import Unwatched
-journey.COUNTED = COUNTED
+from snapshots.app.backfill.progress import NoProgress
+stages.COUNTED = COUNTED
 backfill = opened(sys.argv[1]).backfill()
 print("ready", flush=True)
-backfill.run(Unwatched(), pace=SHORT)
+backfill.run(NoProgress(), throttle=SHORT)
 """
 
 

@@ -11,8 +11,8 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.app.admin.adoption import Adoption
 from snapshots.app.admin.copying import CopyObserver, TableCopied
 from snapshots.app.admin.corrections import AuditedChanges
-from snapshots.app.backfill.batch_runner import BackfillObserver
 from snapshots.app.backfill.improve import ImproveSnapshots
+from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.run import BackfillSnapshots
 from snapshots.app.backfill.undo import UndoRun
 from snapshots.app.enrich.inventory import InventoryService, LookedUp, ProgressCallback

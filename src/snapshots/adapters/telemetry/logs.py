@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import structlog
 
-from snapshots.app.backfill.batch_runner import BackfillObserver
+from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.safe_text import one_line
 

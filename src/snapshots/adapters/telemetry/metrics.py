@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 
-from snapshots.app.backfill.batch_runner import BackfillObserver
+from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.queries.reports import DatabaseStatus, Inspection, Invariant, Reports
 from snapshots.domain.errors import SnapshotsError

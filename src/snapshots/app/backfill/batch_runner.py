@@ -2,17 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
-from threading import Lock
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
+from snapshots.app.backfill.progress import BackfillObserver
+from snapshots.app.backfill.work import Stage, Step, Work, checkpoint_after
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
-from snapshots.app.ports.database import Database, Health, Stores, WriteLock
-from snapshots.app.ports.runs import RunState
+from snapshots.app.ports.database import Database, Health
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
@@ -21,181 +20,11 @@ T = TypeVar("T")
 POLL_SECONDS = 0.1
 """Seconds after which somebody who rests looks whether to stop."""
 
-MAX_PAUSE_SECONDS = 5.0
-"""Seconds of work in a batch at most, where there is a rate: whoever rests long looks dead."""
-
-FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 20_000
 SHRINK_FACTOR = 8
 """By how much a batch that the database refuses is made smaller, until the row that it refuses is found."""
 
 HEALTH_BACKOFF = (1.0, 2.0, 5.0, 10.0)
 """Seconds between two looks at a database that is not well; the last one is repeated."""
-
-
-class Step(NamedTuple):
-    """What one batch did: the place to go on behind ("" if nothing is left), how many, and what became of them."""
-
-    last: str
-    handled: int
-    counts: Mapping[str, int]
-
-
-class Place(NamedTuple):
-    """One session of a stage, by its place and its name."""
-
-    place: str
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """
-    A part of the work.
-
-    Attributes:
-        name: By which it is resumed.
-        step: Does a batch behind a place, of at most so many, within a transaction.
-        count: Returns how many there are, for whoever watches.
-        first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
-        counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
-        is_optional: Whether it is left out where there are none.
-        throttle: How fast, where that is not for whoever began the work to say.
-        forget: Is called when a batch was rolled back, however often it is tried again.
-        before: What is done before it, and anew where it is resumed.
-        beside: Opens a block in which all of that is done, maybe helped by another thread.
-        go_on: Is called with the place behind a batch when that is stored, and returns the place to go on behind; ""
-            if another thread has done the rest.
-    """
-
-    name: str
-    step: Callable[[Stores, str, int], Step]
-    count: Callable[[Stores], int]
-    first: Callable[[Stores, str], Place | None] | None = None
-    counts_sessions: bool = True
-    is_optional: bool = False
-    throttle: "Throttle | None" = None
-    forget: Callable[[], None] = lambda: None
-    before: "Stage | None" = None
-    beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
-    go_on: Callable[[str], str] = lambda place: place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttle:
-    """
-    How fast to work.
-
-    Attributes:
-        batch_size: How many a batch has; None to begin with 1000 and find a size that takes about `seconds`.
-        seconds: How long a batch may take.
-        rate: How many a second at most; None for no bound.
-    """
-
-    batch_size: int | None = None
-    seconds: float = 1.0
-    rate: float | None = None
-
-    def next_size(self, size: int, handled: int, seconds: float) -> int:
-        """Return how many the next batch has: at most twice as many as this one, which took some seconds."""
-        if self.batch_size is not None:
-            return self.batch_size
-        wanted = int(handled / max(seconds, 1e-3) * self.seconds)
-        return max(min(SMALLEST_BATCH, self.largest), min(wanted, size * 2, self.largest))
-
-    @property
-    def first_size(self) -> int:
-        """Return how many the first batch has."""
-        return self.batch_size or min(FIRST_BATCH, self.largest)
-
-    @property
-    def largest(self) -> int:
-        """Return how many a batch has at most."""
-        return LARGEST_BATCH if self.rate is None else max(1, min(LARGEST_BATCH, int(self.rate * MAX_PAUSE_SECONDS)))
-
-    def pause_after(self, handled: int, seconds: float) -> float:
-        """Return for how many seconds to rest after a batch."""
-        return max(0.0, handled / self.rate - seconds) if self.rate else 0.0
-
-
-class BackfillObserver(Protocol):
-    """Is told how work goes on; must not raise."""
-
-    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
-        """
-        A stage of a run begins.
-
-        Args:
-            name: The stage.
-            total: How many rows it handles, roughly.
-            run: The run.
-            counts_sessions: Whether these rows are sessions; if not, they are addresses.
-        """
-        ...
-
-    def batch_done(self, handled: int, seconds: float) -> None:
-        """A batch was committed."""
-        ...
-
-    def waiting_for(self, reason: str) -> None:
-        """The database is not well; "" when it is again."""
-        ...
-
-
-class NoProgress:
-    """Tells nobody how work goes on."""
-
-    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
-        """Do nothing."""
-
-    def batch_done(self, handled: int, seconds: float) -> None:
-        """Do nothing."""
-
-    def waiting_for(self, reason: str) -> None:
-        """Do nothing."""
-
-
-@dataclass(slots=True)
-class Work:
-    """
-    A run that is under way, or a rehearsal of one.
-
-    Attributes:
-        run: The run that writes.
-        owner: Who carries it on; a run that somebody else took over, or that was ended, is left to them.
-        stages: Its parts, in order.
-        throttle: How fast.
-        checkpoint: Where it was left.
-        counts: What it did so far.
-        is_dry_run: Whether nothing is stored.
-        quarantined: Sessions that the database refused, each with the reason.
-        counting: Is held by the thread that writes counts, until they are stored.
-        is_helped: Whether another thread works beside.
-        done_beside: How many that thread did of which no observer was told.
-    """
-
-    run: str
-    stages: Sequence[Stage]
-    throttle: Throttle
-    checkpoint: str = ""
-    counts: Counter[str] = field(default_factory=Counter)
-    is_dry_run: bool = False
-    quarantined: dict[str, str] = field(default_factory=dict)
-    owner: str = ""
-    counting: Lock = field(default_factory=Lock)
-    is_helped: bool = False
-    done_beside: int = 0
-
-    @property
-    def lock(self) -> WriteLock:
-        """Return who may write at the same time."""
-        return WriteLock.LEADS if self.is_helped else WriteLock.ALONE
-
-    def is_owned(self, stores: Stores) -> bool:
-        """Whether the run is still under way, by this owner."""
-        record = stores.runs.find(self.run)
-        return (
-            record is not None and record.state is RunState.RUNNING and record.settings.get("owner", "") == self.owner
-        )
 
 
 class BatchRunner:
@@ -372,25 +201,3 @@ class BatchRunner:
         if waited:
             observer.waiting_for("")
         return True
-
-
-def checkpoint_after(work: Work, stage: str, last: str) -> str | None:
-    """
-    Return the checkpoint of work after a batch; after the last one of a stage it is the start of the next.
-
-    Args:
-        work: The work.
-        stage: The name of the stage.
-        last: The place behind the batch; "" if nothing is left.
-    """
-    names = [each.name for each in work.stages]
-    if stage not in names:
-        return None  # what is done before one is done anew
-    if last:
-        return json.dumps({"stage": stage, "after": last})
-    following = names[names.index(stage) + 1 :]
-    return json.dumps({"stage": following[0] if following else stage, "after": "" if following else END})
-
-
-END = "\U0010ffff"
-"""Behind every place."""

@@ -6,7 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Place, Stage, Step, Throttle, Work
+from snapshots.app.backfill.batch_runner import BatchRunner
+from snapshots.app.backfill.progress import BackfillObserver
+from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill.work import Place, Stage, Step, Work
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run

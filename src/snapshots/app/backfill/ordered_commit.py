@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from threading import Event
 
-from snapshots.app.backfill.batch_runner import Work, checkpoint_after
+from snapshots.app.backfill.work import Work, checkpoint_after
 from snapshots.app.errors import StoreBusy
 from snapshots.app.ports.database import Database, Stores, WriteLock
 from snapshots.app.ports.runtime import Clock

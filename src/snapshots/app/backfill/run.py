@@ -8,9 +8,12 @@ from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
-from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Throttle, Work
+from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.prefetch import ReadAhead
+from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.stages import Journey
+from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill.work import Work
 from snapshots.app.backfill.worker import ParallelWorker
 from snapshots.app.backfill_runs import last_done, unfinished
 from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import Place, Stage, Step, Throttle, Work
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.pushdown import Pushdown, counts_of
+from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill.work import Place, Stage, Step, Work
 from snapshots.app.backfill.worker import ParallelWorker, VerdictBatch
 from snapshots.app.backfill_runs import COUNTING, last_done, left_at
 from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier, verdicts_in

@@ -5,7 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from snapshots.app.backfill.batch_runner import BackfillObserver, BatchRunner, Stage, Step, Throttle, Work
+from snapshots.app.backfill.batch_runner import BatchRunner
+from snapshots.app.backfill.progress import BackfillObserver
+from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill.work import Stage, Step, Work
 from snapshots.app.backfill_runs import counted_until
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run

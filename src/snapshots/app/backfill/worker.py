@@ -15,10 +15,10 @@ from functools import partial
 from threading import Condition
 from typing import NamedTuple, TypeVar
 
-from snapshots.app.backfill.batch_runner import Work
 from snapshots.app.backfill.ordered_commit import OrderedCommit
 from snapshots.app.backfill.partitions import MIN_PARTITIONS, PartitionQueue
 from snapshots.app.backfill.pushdown import counts_of
+from snapshots.app.backfill.work import Work
 from snapshots.app.enrich.service import knowledge_in
 from snapshots.app.errors import StoreBusy, StoreGone
 from snapshots.app.ports.database import Database, Health, Stores, WriteLock

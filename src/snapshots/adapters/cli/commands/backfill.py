@@ -22,9 +22,10 @@ from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.backfill import show_backfill, show_improvement
 from snapshots.adapters.cli.services import MetricsWriter, OpenApplication
 from snapshots.adapters.cli.stop_signals import StopRequest, stopping
-from snapshots.app.backfill.batch_runner import BackfillObserver, Throttle
 from snapshots.app.backfill.improve import ImproveReport
+from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.run import BackfillReport
+from snapshots.app.backfill.throttle import Throttle
 
 LARGE = 10_000
 """After how many sealed sessions the database's statistics are refreshed."""

@@ -1,0 +1,40 @@
+"""The observer of a run's progress."""
+
+from typing import Protocol
+
+
+class BackfillObserver(Protocol):
+    """Is told how work goes on; must not raise."""
+
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+        """
+        A stage of a run begins.
+
+        Args:
+            name: The stage.
+            total: How many rows it handles, roughly.
+            run: The run.
+            counts_sessions: Whether these rows are sessions; if not, they are addresses.
+        """
+        ...
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """A batch was committed."""
+        ...
+
+    def waiting_for(self, reason: str) -> None:
+        """The database is not well; "" when it is again."""
+        ...
+
+
+class NoProgress:
+    """Tells nobody how work goes on."""
+
+    def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+        """Do nothing."""
+
+    def batch_done(self, handled: int, seconds: float) -> None:
+        """Do nothing."""
+
+    def waiting_for(self, reason: str) -> None:
+        """Do nothing."""
