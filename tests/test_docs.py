@@ -1,46 +1,113 @@
 """What the documents promise."""
 
 import re
+import shlex
 import sqlite3
 import subprocess
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import pytest
+from tools.build_docs import CLI_REFERENCE, CONSOLE, Folder, cli_reference, documents, examples
 
 import snapshots
+from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.main import cli
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.snapshot import Method
 
 README = Path("README.md").read_text()
-LANGUAGE = Path("docs/language.md").read_text()
+GLOSSARY = Path("docs/reference/glossary.md").read_text()
+ARCHITECTURE = Path("docs/explanation/architecture.md").read_text()
+ANOTHER_LOADER = Path("docs/how-to/another-loader.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in Path("src").rglob("*.py"))
+DOCUMENTS = [*documents(), Path("CONTRIBUTING.md"), Path("CHANGELOG.md")]
+WORDED = [path for path in DOCUMENTS if path.parent.name != "decisions" and path.name != "CHANGELOG.md"]
+WITH_EXAMPLES = [str(path) for path in documents() if CONSOLE.search(path.read_text())]
+BANNED = (
+    "told|tells?|said|heard|hears?|nobody|somebody|whoever|foresee[ns]?|foresight|rehears\\w*|beside|shelf|patien\\w+"
+    "|far end|near end|stands in|what stands|likewise|thousand million"
+)
 
 
-def test_the_readmes_program_runs_as_it_stands(
+def reference(name: str) -> str:
+    return Path(f"docs/reference/{name}.md").read_text()
+
+
+def shell_lines(text: str) -> Iterator[str]:
+    """Yield each command line of the program in the blocks and the running text of a document."""
+    for block in re.findall(r"```(?:sh|ini|console)\n(.*?)```", text, re.DOTALL):
+        yield from re.findall(r"(?:^|[ /=])snapshots ([a-z-]+(?: .*)?)$", block, re.MULTILINE)
+    running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    yield from re.findall(r"`(?:\.venv/bin/)?snapshots ([^`]+)`", running)
+
+
+@pytest.mark.parametrize("document", WITH_EXAMPLES)
+def test_every_example_prints_what_the_document_shows(document: str, tmp_path: Path) -> None:
+    """To renew the outputs, run tools/build_docs.py."""
+    folder = Folder(tmp_path)
+
+    for block in CONSOLE.findall(Path(document).read_text()):
+        for example in examples(block):
+            output = folder.run(example.command)
+            assert example.matches(output), f"$ {example.command}\n{output}"
+
+
+def test_an_example_that_prints_something_else_is_noticed() -> None:
+    """Three dots stand for any text, and everything else for itself."""
+    (example,) = examples("$ snapshots load x\nRead ... lines.\n...\nDone.\n")
+
+    assert example.matches("Read 3 lines.\nDone.\n")
+    assert example.matches("Read 3 lines.\nand more\nDone.\n")
+    assert not example.matches("Read 3 lines.\n")
+    assert not example.matches("Read 3 rows.\nDone.\n")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_command_in_a_document_exists_with_its_options(document: Path) -> None:
+    """Also those that no test can run, such as on a cluster."""
+    for line in shell_lines(document.read_text()):
+        words = shlex.split(line, comments=True)
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            assert words[0] in command.commands or words[0].isupper(), line
+            command = command.commands.get(words.pop(0), click.Command("any"))
+        known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known | {"--help"}, line
+
+
+def test_the_command_line_reference_is_that_of_the_program() -> None:
+    """To renew it, run tools/build_docs.py."""
+    assert CLI_REFERENCE.read_text() == cli_reference()
+
+
+def test_the_program_for_other_loaders_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Somebody will copy it."""
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    """Readers copy it."""
+    program, _ = re.findall(r"```python\n(.*?)```", ANOTHER_LOADER, re.DOTALL)
     monkeypatch.chdir(tmp_path)
 
-    exec(compile(program, "README.md", "exec"), {})
+    exec(compile(program, "another-loader.md", "exec"), {})
 
     assert "0a1b2c3d4e5f IpSnapshot(asn=15169, country='US'" in capsys.readouterr().out
 
 
-def test_the_worked_example_for_other_loaders_runs_and_keeps_what_is_held(
+def test_the_program_with_its_own_transaction_runs_and_retains_what_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice, and what the first time wrote is still there after the second."""
-    (program,) = re.findall(r"```python\n(.*?)```", Path("docs/other-loaders.md").read_text(), re.DOTALL)
+    """Twice, and what the first run wrote is still there after the second."""
+    _, program = re.findall(r"```python\n(.*?)```", ANOTHER_LOADER, re.DOTALL)
     later = program.replace('"8.8.8.8"', '"1.1.1.1"')
     monkeypatch.chdir(tmp_path)
 
     for text in (program, later):
         names: dict[str, object] = {}
-        exec(compile(text, "other-loaders.md", "exec"), names)
+        exec(compile(text, "another-loader.md", "exec"), names)
         names["engine"].dispose()  # type: ignore[attr-defined]  # a SQLAlchemy engine
 
     with sqlite3.connect(tmp_path / "sessions.db") as connection:
@@ -49,34 +116,83 @@ def test_the_worked_example_for_other_loaders_runs_and_keeps_what_is_held(
     assert rows == [("0a1b2c3d4e5f", "8.8.8.8", 15169, "US", None), ("1b2c3d4e5f60", None, None, None, "no_source_ip")]
 
 
-def test_the_readme_names_every_command_option_gap_and_exit_code() -> None:
-    """And so does nothing else keep it true."""
-    for name, command in cli.commands.items():
-        assert f"`{name}`" in README
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert any(f"`{option}" in README for option in parameter.opts), (name, parameter.opts)
-    for gap in Gap:
-        assert f"`{gap.value}`" in README
-    for code in (0, 1, 2, 3, 130):
-        assert f"| {code} |" in README
+def test_an_address_is_erased_as_the_guide_describes(tmp_path: Path) -> None:
+    """After that the guard is whole again."""
+    guide = Path("docs/how-to/retain-and-back-up.md").read_text()
+    (statements,) = re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+    folder = Folder(tmp_path)
+    folder.run("snapshots load -q cowrie-logs")
+    folder.run("snapshots prune --before 2026-12-01")
+
+    with sqlite3.connect(tmp_path / "snapshots.db") as connection:
+        connection.executescript(statements)
+    connection.close()
+
+    assert "is missing" in folder.run("snapshots verify")
+    folder.run("snapshots migrate")
+    assert "the guard holds" in folder.run("snapshots verify")
+    assert "Error" in folder.run("snapshots inventory show 185.220.101.1")
 
 
-def test_the_first_screen_says_problem_picture_and_use() -> None:
-    """Thirty-odd lines."""
-    screen = "\n".join(README.splitlines()[:34])
+def test_every_gap_method_and_exit_code_is_in_the_reference() -> None:
+    """With a meaning."""
+    for value in [kind.value for kind in (*Gap, *Method)]:
+        assert f"| `{value}` | " in reference("gaps")
+    for code in ExitCode:
+        assert f"| {code.value} | " in reference("exit-codes")
 
-    assert "at the time of the" in screen
+
+def test_every_column_and_table_is_in_the_reference() -> None:
+    """With a meaning."""
+    columns = reference("columns")
+
+    assert [column.name for column in session_summaries.columns if f"`{column.name}`" not in columns] == []
+    assert [name for name in metadata.tables if f"`{name}`" not in columns] == []
+
+
+def test_every_setting_is_in_the_reference_with_its_default() -> None:
+    """And with an option that exists."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", reference("settings"), re.MULTILINE))
+    options = {name for command in all_commands(cli) for parameter in command.params for name in parameter.opts}
+
+    for name, field in Settings.model_fields.items():
+        option, default, _ = rows[name].split(" | ", 2)
+        assert option.strip("`") in options
+        if isinstance(field.default, int | float):
+            assert default == f"{field.default:g}"
+        elif isinstance(field.default, str):
+            assert default.strip("`") == field.default
+
+
+def all_commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield from all_commands(command) if isinstance(command, click.Group) else [command]
+
+
+def test_every_extra_is_in_the_reference() -> None:
+    """But those for developers."""
+    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == {"test", "check", "fuzz"}
+
+
+def test_the_readme_is_short_and_begins_with_what_it_is() -> None:
+    """One screen and a half."""
+    lines = README.splitlines()
+    screen = "\n".join(lines[:34])
+
+    assert len(lines) <= 105
+    assert "at the time of the attack" in screen
     assert "──load──▶" in screen
     assert "sh run demo" in screen
-    assert "sh run test" in screen
+    assert "`sh run test`" in README
 
 
-def test_every_word_of_the_language_is_in_the_code() -> None:
-    """A glossary that a test keeps true."""
+def test_every_word_of_the_glossary_is_in_the_code() -> None:
+    """A glossary that a test holds to the code."""
     names = {
         name
-        for cell in re.findall(r"\| ([^|]*) \|$", LANGUAGE, re.MULTILINE)
+        for cell in re.findall(r"\| ([^|]*) \|$", GLOSSARY, re.MULTILINE)
         for name in re.findall(r"`([\w.]+)`", cell)
     }
 
@@ -85,27 +201,58 @@ def test_every_word_of_the_language_is_in_the_code() -> None:
     assert missing == set()
 
 
-def test_every_public_name_is_in_the_language() -> None:
+def test_every_public_name_is_in_the_glossary() -> None:
     """Or is an error, or a plain word."""
-    plain = {"open_service", "SnapshotService"}
+    plain = {"open_service"}
     errors = {
         name
         for name in snapshots.__all__
         if isinstance(getattr(snapshots, name), type) and issubclass(getattr(snapshots, name), Exception)
     }
 
-    assert {name for name in snapshots.__all__ if f"`{name}" not in LANGUAGE} <= plain | errors
+    assert {name for name in snapshots.__all__ if f"`{name}" not in GLOSSARY} <= plain | errors
 
 
-def test_every_link_leads_to_a_file() -> None:
-    """In all documents."""
-    for document in [Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if not target.startswith("http"):
-                assert (document.parent / target).exists(), (document, target)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    """And to a heading, if it names one."""
+    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", document.read_text()):
+        if target.startswith("http"):
+            continue
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        if heading:
+            assert heading in headings(path), (target, heading)
 
 
-def test_the_attributions_stand_where_they_must() -> None:
+def headings(document: Path) -> Sequence[str]:
+    """Return the anchors of a document, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    """And every package is named in it."""
+    named = set(re.findall(r"`((?:src|tests|tools)/[\w/.]*)`", ARCHITECTURE))
+    packages = {str(path.parent) for path in Path("src/snapshots").glob("app/*/__init__.py")}
+    packages |= {str(path.parent) for path in Path("src/snapshots").glob("domain/*/__init__.py")}
+    packages |= {str(path.parent) for path in Path("src/snapshots").glob("adapters/*/__init__.py")}
+
+    assert [name for name in sorted(named) if not Path(name).exists()] == []
+    assert packages <= named
+
+
+@pytest.mark.parametrize("document", WORDED, ids=str)
+def test_documents_use_standard_words(document: Path) -> None:
+    """Not the private ones of earlier versions; the help texts have a test of their own."""
+    if document == CLI_REFERENCE:
+        pytest.skip("made of help texts")
+    text = re.sub(r"tells? apart", "", document.read_text())
+
+    assert re.findall(rf"\b(?:{BANNED})\b", text, re.IGNORECASE) == []
+
+
+def test_the_attributions_are_where_they_must_be() -> None:
     """In the README, in the NOTICE, and in the tables."""
     notice = Path("NOTICE").read_text()
     for words in ("IP Geolocation by DB-IP", "https://db-ip.com"):

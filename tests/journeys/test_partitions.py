@@ -96,7 +96,7 @@ def test_only_a_new_database_of_postgresql_gets_partitions(postgresql: str, logs
 
 
 def test_every_key_fits_a_distribution_by_session() -> None:
-    """What docs/scale.md says of databases on many servers."""
+    """What docs/explanation/scale.md states about databases on many servers."""
     for name in BY_SESSION:
         table = metadata.tables[name]
         keys = [

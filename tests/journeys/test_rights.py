@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from tests.journeys.conftest import NEW, OLD, Run
 
-GRANTS = re.findall(r"```sql\n(.*?)```", Path("docs/operations.md").read_text(), re.DOTALL)[0]
+GRANTS = re.findall(r"```sql\n(.*?)```", Path("docs/how-to/use-postgresql.md").read_text(), re.DOTALL)[0]
 
 
 @pytest.fixture

@@ -242,8 +242,8 @@ def test_numbers_are_named_as_prometheus_wants_it(kind: type) -> None:
 
 
 def test_every_number_is_explained() -> None:
-    """In the handbook of operators."""
-    handbook = Path("docs/operations.md").read_text()
+    """In the reference."""
+    handbook = Path("docs/reference/metrics.md").read_text()
 
     assert [
         family.name for family in registry().collect() if not re.search(rf"`{family.name}(_total)?`", handbook)
