@@ -60,14 +60,14 @@ def cli_reference() -> str:
 
 def _section(path: tuple[str, ...], command: click.Command) -> str:
     context = click.Context(
-        command, info_name=" ".join(path), terminal_width=HELP_WIDTH, max_content_width=HELP_WIDTH, **_help_names()
+        command,
+        info_name=" ".join(path),
+        terminal_width=HELP_WIDTH,
+        max_content_width=HELP_WIDTH,
+        help_option_names=cli.context_settings["help_option_names"],
     )
     lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     return f"## {' '.join(path)}\n\n```text\n{lines}\n```\n"
-
-
-def _help_names() -> dict[str, list[str]]:
-    return {"help_option_names": cli.context_settings["help_option_names"]}
 
 
 @dataclass(frozen=True, slots=True)
