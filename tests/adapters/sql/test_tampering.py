@@ -322,6 +322,9 @@ def test_what_is_done_to_a_partition_is_named(postgresql: str, statement: str, n
     database.close()
 
 
+MALFORMED_JSON = ("", "x", "[]", "1", "[" * 100_000)
+MALFORMED_COUNTS = (*MALFORMED_JSON, '{"r": "x"}', '{"r": null}', '{"r": 1.5}', '{"r": 99999999999999999999}')
+
 PAST_THE_GUARD = [
     ("DELETE FROM session_summaries WHERE session_id = 's1'", "run r: 2 sealed sessions, 3 on record"),
     (
@@ -380,10 +383,17 @@ PAST_THE_GUARD = [
     ("DELETE FROM snapshot_prunings", "run r: 3 sealed sessions, 5 on record"),
     ("UPDATE run_seals SET sessions = 9", "run r: 3 sealed sessions, 6 on record"),
     ("DELETE FROM run_seals", "run r: 3 sealed sessions, -3 on record"),
+    *((f"UPDATE snapshot_prunings SET sealed_by_run = '{malformed}'", "pruning 1") for malformed in MALFORMED_COUNTS),
+    ("""UPDATE runs SET settings = '{"before": []}' WHERE run = 'p'""", "pruning 1"),
+    *(
+        (f"UPDATE runs SET {column} = '{malformed}' WHERE run = 'p'", "pruning 1")
+        for column in ("counts", "settings")
+        for malformed in MALFORMED_JSON
+    ),
 ]
 
 
-@pytest.mark.parametrize(("statement", "name"), PAST_THE_GUARD)
+@pytest.mark.parametrize(("statement", "name"), PAST_THE_GUARD, ids=lambda text: text[:80])
 def test_what_is_changed_past_the_guard_is_named(database: SqlDatabase, statement: str, name: str) -> None:
     """By whoever drops the triggers, and makes them again."""
     with database.changing_tables() as connection:
@@ -392,6 +402,30 @@ def test_what_is_changed_past_the_guard_is_named(database: SqlDatabase, statemen
         triggers.install(connection)
 
     assert name in named(database)
+
+
+OF_ANOTHER_TYPE = [
+    ("snapshot_prunings", "sealed_by_run"),
+    ("snapshot_prunings", "events"),
+    ("runs", "counts"),
+    ("runs", "settings"),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), OF_ANOTHER_TYPE)
+def test_a_blob_in_a_pruning_or_its_run_is_named_with_its_column(
+    table: str, column: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """SQLite stores a value of any type in any column; verify reports it and goes on."""
+    database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
+    store(database)
+    with database.changing_tables() as connection:
+        triggers.remove(connection)
+        connection.execute(text(f"UPDATE {table} SET {column} = CAST('{{}}' AS BLOB)"))
+        triggers.install(connection)
+
+    assert f"{column} holds a blob" in named(database)
+    database.close()
 
 
 DIGESTS = [
@@ -497,10 +531,10 @@ INTACT_ON_POSTGRESQL = [
     ),
     ("DROP TRIGGER snapshot_no_truncate ON runs", "snapshot_no_truncate on runs is missing"),
     (
-        "CREATE RULE mine AS ON UPDATE TO session_summaries DO INSTEAD NO_FACTS",
+        "CREATE RULE mine AS ON UPDATE TO session_summaries DO INSTEAD NOTHING",
         "the rule mine on session_summaries",
     ),
-    ("CREATE RULE mine AS ON INSERT TO snapshot_corrections DO INSTEAD NO_FACTS", "the rule mine on snapshot_correc"),
+    ("CREATE RULE mine AS ON INSERT TO snapshot_corrections DO INSTEAD NOTHING", "the rule mine on snapshot_correc"),
     ("ALTER TABLE session_summaries ENABLE ROW LEVEL SECURITY", "row-level security on session_summaries"),
     ("CREATE POLICY mine ON runs USING (true)", "row-level security on runs"),
     (

@@ -1,11 +1,12 @@
 """Whether prunings, observations and digests of the record agree with the rest of it."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, not_, select
 
+from snapshots.adapters.sql.rows.json_text import json_object
+from snapshots.adapters.sql.schema.stored_types import is_wrong
 from snapshots.adapters.sql.schema.tables import (
     fact_sources,
     ip_observations,
@@ -13,6 +14,7 @@ from snapshots.adapters.sql.schema.tables import (
     snapshot_corrections,
     snapshot_prunings,
 )
+from snapshots.adapters.sql.stores.seal_counts import sealed_by_run
 from snapshots.app.enrich.lookup import ENRICHMENT
 from snapshots.app.ports.runs import RunKind
 
@@ -23,19 +25,22 @@ def altered_prunings(connection: Connection) -> Iterator[str]:
     of_run = runs.c.run == pruning.run
     query = select(snapshot_prunings, runs.c.kind, runs.c.began_at, runs.c.counts, runs.c.settings)
     query = query.select_from(snapshot_prunings.join(runs, of_run, isouter=True)).order_by(pruning.id)
+    query = query.where(not_(is_wrong(connection, snapshot_prunings)), not_(is_wrong(connection, runs)))
     for row in connection.execute(query).mappings():
         if not _agrees(row):
             yield f"pruning {row['id']}"
 
 
 def _agrees(row: RowMapping) -> bool:
-    try:
-        sealed = sum(json.loads(row["sealed_by_run"] or "{}").values())
-        counts, settings = json.loads(row["counts"] or "{}"), json.loads(row["settings"] or "{}")
-        before = datetime.fromisoformat(settings["before"]) if "before" in settings else row["before"]
-    except (ValueError, TypeError, AttributeError):
+    sealed = sealed_by_run(row["sealed_by_run"])
+    counts, settings = json_object(row["counts"]), json_object(row["settings"])
+    if sealed is None or counts is None or settings is None:
         return False
-    if not 0 <= sealed <= row["sessions"] or row["events"] < 0:
+    try:
+        before = datetime.fromisoformat(settings["before"]) if "before" in settings else row["before"]
+    except (ValueError, TypeError):
+        return False
+    if sum(sealed.values()) > row["sessions"] or row["events"] < 0:
         return False
     if row["kind"] != RunKind.PRUNE.value:
         return row["kind"] is None  # a pruning that an operator inserted by SQL names any run

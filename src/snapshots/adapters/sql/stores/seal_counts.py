@@ -6,14 +6,15 @@ those that corrections took from it and prunings deleted. Any other number is ev
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Connection, Select, func, literal, literal_column, select, union_all
+from sqlalchemy import Boolean, Connection, Select, func, literal, literal_column, not_, select, union_all
 
-from snapshots.adapters.sql.connection.dialects.expressions import json_numbers
 from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.connection.dialects.storage import writer_of
+from snapshots.adapters.sql.rows.json_text import json_object
+from snapshots.adapters.sql.schema.stored_types import is_wrong
 from snapshots.adapters.sql.schema.tables import (
     HOLDS_A_FACT,
     is_sealed,
@@ -55,8 +56,9 @@ def unbalanced(connection: Connection, *, run: str | None = None) -> Sequence[Se
         run: Look only at this run; None for all.
     """
     found = _counted(connection, select(_run(session_summaries.c.snapshot_run), func.count()).where(_is_ours()))
-    changes = union_all(_sealed(), _corrected("new", 1), _corrected("old", -1), _pruned(connection)).subquery()
+    changes = union_all(_sealed(), _corrected("new", 1), _corrected("old", -1)).subquery()
     on_record = _counted(connection, select(changes.c[0], func.sum(changes.c[1])))
+    on_record.subtract(_pruned(connection))
     names = sorted(found.keys() | on_record.keys())
     balances = [SealBalance(name, found[name], on_record[name]) for name in names if run is None or name == run]
     return [balance for balance in balances if balance.found != balance.on_record]
@@ -87,6 +89,26 @@ def _corrected(when: str, sign: int) -> Select[Any]:
     return counted.where(run.is_not(None), holds_a_fact).group_by(run)
 
 
-def _pruned(connection: Connection) -> Select[Any]:
-    source, run, sessions = json_numbers(connection, snapshot_prunings.c.sealed_by_run)
-    return select(run, -sessions).select_from(snapshot_prunings.join(source, literal(value=True)))
+def _pruned(connection: Connection) -> Counter[str]:
+    """Count the sealed sessions that prunings deleted, by run; `record_checks` reports rows with malformed counts."""
+    query = select(snapshot_prunings.c.sealed_by_run).where(not_(is_wrong(connection, snapshot_prunings)))
+    deleted = Counter[str]()
+    for text in connection.execute(query).scalars():
+        deleted.update(sealed_by_run(text) or {})
+    return deleted
+
+
+def sealed_by_run(text: str | None) -> Mapping[str, int] | None:
+    """
+    Return how many sealed sessions of each run a pruning deleted.
+
+    Args:
+        text: The column `sealed_by_run`; NULL, which older versions wrote, counts nothing.
+
+    Returns:
+        The counts; None if the text is not a JSON object of whole numbers.
+    """
+    found = json_object(text)
+    if found is None or not all(type(count) is int and count >= 0 for count in found.values()):
+        return None
+    return found

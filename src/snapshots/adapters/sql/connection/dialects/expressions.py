@@ -3,7 +3,6 @@
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -27,17 +26,6 @@ def digest_of(connection: Connection, text_: ColumnElement[str]) -> ColumnElemen
     if connection.dialect.name != "postgresql":
         return func.snapshot_digest(text_, type_=String)
     return func.left(func.encode(func.sha256(func.convert_to(text_, "UTF8")), "hex"), 32, type_=String)
-
-
-def json_numbers(
-    connection: Connection, objects: ColumnElement[Any]
-) -> tuple[FromClause, ColumnElement[Any], ColumnElement[Any]]:
-    """Return the members of JSON objects in a column of text, one row for each, and their names and whole numbers."""
-    if connection.dialect.name == "postgresql":
-        members = func.json_each_text(cast(objects, postgresql.JSON)).table_valued("key", "value", name="m").lateral()
-        return members, members.c.key, cast(members.c.value, BigInteger)
-    members = func.json_each(objects).table_valued("key", "value", name="m")
-    return members, members.c.key, members.c.value
 
 
 def said_in(connection: Connection, behaviour: ColumnElement[Any], trait: str) -> tuple[FromClause, ColumnElement[Any]]:
