@@ -25,7 +25,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.schema.tables import ip_observations
 from snapshots.app.enrich.lookup import ENRICHMENT
@@ -139,7 +139,7 @@ def build(url: str, sessions: int, addresses: int, *, observations: int) -> None
                 "INSERT INTO ip_inventory (ip_address, first_seen, last_seen, session_count, enrichment, created_at,"
                 " updated_at) VALUES (:a, :t, :t, 1, '{}', :t, :t)"
             ),
-            [{"a": address, "t": moment_text(BEGIN)} for address in texts],
+            [{"a": address, "t": timestamp_text(BEGIN)} for address in texts],
         )
         for page in pages(sessions):
             connection.execute(
@@ -186,7 +186,7 @@ def pages(count: int) -> Iterator[range]:
 
 
 def session(chance: random.Random, addresses: list[str]) -> dict[str, object]:
-    at = moment_text(BEGIN + timedelta(minutes=chance.randrange(500_000)))
+    at = timestamp_text(BEGIN + timedelta(minutes=chance.randrange(500_000)))
     address = chance.choice(addresses)
     document = {
         "session_metadata": {"source_ip": address},

@@ -26,7 +26,7 @@ from sqlalchemy import func, select
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.ranges import RangeSource, Row
-from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.row_decoder import observation_in
@@ -122,7 +122,7 @@ def as_of(
             return {s: BuildCalendar().nearest(histories[s.address], s.seen_at) for s in sightings}
 
         def windowed() -> object:
-            wanted = each_of(connection, list({s.address.text for s in sightings})).cte("wanted")
+            wanted = select_texts(connection, list({s.address.text for s in sightings})).cte("wanted")
             table = ip_observations.c
             order = func.row_number().over(partition_by=(table.ip_address, table.source), order_by=table.observed_at)
             query = select(ip_observations, order).join(wanted, table.ip_address == wanted.c.value)

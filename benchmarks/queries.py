@@ -23,7 +23,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, TextClause, create_engine, text
 
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 
@@ -186,7 +186,7 @@ def pages(count: int) -> Iterator[range]:
 def address_row(address: str, asn: int, country: str, kind: str | None) -> dict[str, object]:
     document = {"maxmind": {"asn": asn, "country": country}, "ip_classification": {"ip_type": kind}}
     facts = {"n": asn, "c": country, "k": kind, "d": json.dumps(document)}
-    return {"a": address, "t": moment_text(BEGIN), **facts}
+    return {"a": address, "t": timestamp_text(BEGIN), **facts}
 
 
 def session_row(
@@ -194,7 +194,7 @@ def session_row(
 ) -> dict[str, object]:
     at = chance.randrange(len(texts))
     asn, country, kind = networks[at]
-    moment = moment_text(BEGIN + timedelta(minutes=chance.randrange(MINUTES)))
+    moment = timestamp_text(BEGIN + timedelta(minutes=chance.randrange(MINUTES)))
     row = {"s": f"{chance.getrandbits(48):012x}", "a": texts[at], "t": moment, "n": asn, "c": country, "k": kind}
     return {**row, "f": b"", **({"d": json.dumps({"x": chance.randbytes(880).hex()})} if wide else {})}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import RowMapping, create_engine, make_url, select, text
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.schema.tables import ip_observations, session_summaries
 from snapshots.app.backfill.progress import NoProgress
@@ -88,7 +88,7 @@ def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any])
         for number, given_session in enumerate(sessions):
             row = dict(given_session)
             day, named, event = row.pop("day"), row.pop("named", None), row.pop("event", None)
-            moment = moment_text(NOON + day * DAY)
+            moment = timestamp_text(NOON + day * DAY)
             document = {}
             if named is not None:
                 document = {"session_metadata": {"source_ip": named[0]}, "dshield": {"ip": {"number": named[-1]}}}

@@ -64,7 +64,7 @@ def test_who_holds_a_lock_is_said_and_the_work_goes_on_when_it_is_free(held: tup
         told.append(sentence)
         release()
 
-    database = SqlDatabase(url, policy=WaitPolicy(report_after=0.2, tell=tell))
+    database = SqlDatabase(url, policy=WaitPolicy(report_after=0.2, report=tell))
     use(database)
     database.close()
 
@@ -90,7 +90,7 @@ def test_waiting_for_a_lock_ends(held: tuple[str, Release]) -> None:
 def test_connections_of_one_process_are_not_reported_to_each_other(postgresql: str) -> None:
     """A backfill has several, and they wait for each other rightly."""
     told: list[str] = []
-    policy = WaitPolicy(lock_timeout=2.5, report_after=0.2, tell=told.append)
+    policy = WaitPolicy(lock_timeout=2.5, report_after=0.2, report=told.append)
     one, two = SqlDatabase(postgresql, policy=policy), SqlDatabase(postgresql, policy=policy)
     with two.transaction():
         pass
@@ -183,7 +183,7 @@ def test_what_a_server_says_of_a_connection_is_understood(said: str, *, may_come
 def test_a_server_that_does_not_answer_is_said(postgresql: str) -> None:
     """A host that drops packets is as silent as a wrong one."""
     told: list[str] = []
-    database = SqlDatabase(postgresql, policy=WaitPolicy(report_after=0.0, tell=told.append))
+    database = SqlDatabase(postgresql, policy=WaitPolicy(report_after=0.0, report=told.append))
     with database._watch():
         while not told:  # the watch does so from its own thread
             pass

@@ -54,7 +54,7 @@ from snapshots.domain.snapshot.policy import SnapshotPolicy
 
 def wait_policy(settings: Settings) -> WaitPolicy:
     """Return how long statements wait for locks, and where long waits are reported."""
-    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, tell=warn)
+    return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, report=warn)
 
 
 def _limits(settings: Settings) -> HealthLimits:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreUnavailable, open_service
-from snapshots.adapters.sql.connection.datetimes import UtcDateTime, moment_in_utc, moment_text
-from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.datetimes import UtcDateTime, timestamp_rfc3339, timestamp_text
+from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.driver_errors import is_disk_full, is_unusable
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in, seal_of
@@ -246,8 +246,8 @@ def test_a_moment_is_written_as_python_writes_it(moment: datetime) -> None:
     """By a faster writer, which says no fraction where it is zero."""
     in_utc = moment.astimezone(UTC)
 
-    assert moment_text(moment) == in_utc.isoformat(" ", "microseconds")[:26]
-    assert datetime.fromisoformat(moment_in_utc(moment)) == in_utc
+    assert timestamp_text(moment) == in_utc.isoformat(" ", "microseconds")[:26]
+    assert datetime.fromisoformat(timestamp_rfc3339(moment)) == in_utc
 
 
 @given(seen=st.none() | sightings, held=ip_snapshots, name=st.text(min_size=1, max_size=5))
@@ -312,7 +312,7 @@ def test_what_a_caller_told_the_planner_stays_told(postgresql: str) -> None:
     asked = text("SELECT current_setting('enable_hashjoin'), current_setting('enable_mergejoin')")
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL enable_hashjoin = off"))
-        with seeking(connection):
+        with prefer_index_scans(connection):
             assert tuple(connection.execute(asked).one()) == ("off", "off")
         assert tuple(connection.execute(asked).one()) == ("off", "on")
     engine.dispose()
@@ -335,7 +335,7 @@ def test_a_full_disk_is_called_so_on_postgresql(postgresql: str) -> None:
     raise_full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
 
     full = pytest.raises(StoreUnusable, match=r"the disk of the database .* is full: .*could not extend file")
-    with full, database.rehearsal() as connection:
+    with full, database.dry_run_transaction() as connection:
         connection.exec_driver_sql(raise_full)
     database.close()
 

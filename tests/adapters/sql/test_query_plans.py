@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, event, false
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS
+from snapshots.adapters.sql.schema.tables import UNJUDGED_ROWS_INDEX
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.composition.wiring import Container
@@ -119,7 +119,7 @@ def test_sessions_that_nobody_judged_come_from_their_index(container: Container)
         container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
     assert min(len(pages), len(rows)) >= SESSIONS // BATCH
-    assert [plan for plan in pages if INDEX_OF_UNJUDGED_ROWS not in plan] == []
+    assert [plan for plan in pages if UNJUDGED_ROWS_INDEX not in plan] == []
     assert [plan for plan in rows if "PRIMARY KEY (rowid>? AND rowid<?)" not in plan] == []
 
 

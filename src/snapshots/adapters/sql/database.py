@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, select
 
-from snapshots.adapters.sql.connection.dialects.locks import begin_if_idle, lock_for_changing, wait_for_writers
-from snapshots.adapters.sql.connection.dialects.planner import only_of
+from snapshots.adapters.sql.connection.dialects.locks import acquire_write_lock, begin_if_idle, begin_schema_change
+from snapshots.adapters.sql.connection.dialects.planner import analyze_columns
 from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
 from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
 from snapshots.adapters.sql.connection.sqlite_file import (
@@ -42,7 +42,7 @@ class SqlDatabase(DatabaseConnections):
     def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
         super().__init__(url, addresses_in, policy)
         self._is_prepared = False
-        self._shape: SchemaFeatures | None = None
+        self._features: SchemaFeatures | None = None
 
     @contextmanager
     def transaction(
@@ -68,7 +68,7 @@ class SqlDatabase(DatabaseConnections):
                     f"pass a sqlalchemy.Connection, such as engine.connect(); got {kind.__module__}.{kind.__qualname__}"
                 )
             begin_if_idle(connection)
-            self._server_time.tell(wait_for_writers(connection, lock))
+            self._server_time.update(acquire_write_lock(connection, lock))
             with connection.begin_nested():
                 if versions.version(connection) is None:
                     versions.upgrade(connection)
@@ -130,7 +130,7 @@ class SqlDatabase(DatabaseConnections):
         """
         if not self.is_there:
             return None
-        with self.looking() as connection:
+        with self.reading_any_version() as connection:
             if versions.version(connection) is None or versions.is_adopted(connection):
                 return None
             return connection.execute(select(func.count()).select_from(session_summaries)).scalar_one()
@@ -147,11 +147,11 @@ class SqlDatabase(DatabaseConnections):
         with self._translated():
             self._written.refuse_lost_file()
             with self._connected() as connection, connection.begin():
-                lock_for_changing(connection, str(self), self._policy)
+                begin_schema_change(connection, str(self), self._policy)
                 self._written.refuse_another(connection)
                 yield connection
                 self._written.refuse_lost_file()
-        self._is_prepared, self._shape = False, None
+        self._is_prepared, self._features = False, None
 
     def build_indexes(
         self, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
@@ -200,7 +200,7 @@ class SqlDatabase(DatabaseConnections):
 
     def has_query_indexes(self) -> bool:
         """Whether every index is there that only questions need."""
-        with self.looking() as connection:
+        with self.reading_any_version() as connection:
             return not any(indexes.is_for_queries(index) for _, index in indexes.missing(connection))
 
     def refresh_statistics(self) -> None:
@@ -211,7 +211,7 @@ class SqlDatabase(DatabaseConnections):
             StoreUnavailable: The database refused.
         """
         with self._translated(), self._outside_transactions() as connection:
-            written = only_of(connection, WRITTEN)  # and not the documents
+            written = analyze_columns(connection, WRITTEN)  # and not the documents
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
 
     def _prepare(self) -> None:
@@ -225,6 +225,6 @@ class SqlDatabase(DatabaseConnections):
         self._is_prepared = True
 
     def _stores(self, connection: Connection) -> SqlStores:
-        if self._shape is None:
-            self._shape = features_of(connection)
-        return SqlStores(connection, self._shape)
+        if self._features is None:
+            self._features = features_of(connection)
+        return SqlStores(connection, self._features)

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from snapshots.adapters.sql.connection import driver_errors
 from snapshots.adapters.sql.connection.datetimes import WrongType
 from snapshots.adapters.sql.connection.dialects.locks import (
-    begin_reading,
-    lock_for_writing,
+    begin_read,
+    begin_write,
 )
 from snapshots.adapters.sql.connection.document_address import AddressesIn, no_address
 from snapshots.adapters.sql.connection.file_identity import WrittenDatabase
@@ -30,7 +30,7 @@ from snapshots.adapters.sql.connection.sqlite_file import (
     refusing_changes,
 )
 from snapshots.adapters.sql.connection.urls import database_url
-from snapshots.adapters.sql.engine import engine_of, is_in_memory
+from snapshots.adapters.sql.engine import create_database_engine, is_in_memory
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.stored_types import wrong_values
 from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
@@ -58,7 +58,7 @@ class DatabaseConnections:
         self._url: URL = database_url(url)
         self._backends = _BACKENDS[self._url]
         self._server_time = ServerTime()
-        self.engine: Engine = engine_of(self._url, addresses_in, self._backends, self._server_time)
+        self.engine: Engine = create_database_engine(self._url, addresses_in, self._backends, self._server_time)
         self._policy = policy or WaitPolicy()
         self._has_given_up = False
         self._written = WrittenDatabase(self._url, str(self))
@@ -95,12 +95,12 @@ class DatabaseConnections:
         Raises:
             StoreUnavailable: There is no such database, or it does not answer.
         """
-        with self.looking() as connection:
+        with self.reading_any_version() as connection:
             versions.refuse_other_versions(connection, str(self))
             yield connection
 
     @contextmanager
-    def looking(self) -> Iterator[Connection]:
+    def reading_any_version(self) -> Iterator[Connection]:
         """
         Open a connection for queries, whatever tables there are.
 
@@ -111,12 +111,12 @@ class DatabaseConnections:
             self._written.refuse_lost_file()
             refuse_missing(self._url)
             with self._connected() as connection, connection.begin():
-                begin_reading(connection)
+                begin_read(connection)
                 with refusing_changes(self._url, connection.info):
                     yield connection
 
     @contextmanager
-    def rehearsal(self) -> Iterator[Connection]:
+    def dry_run_transaction(self) -> Iterator[Connection]:
         """
         Open a transaction for writing that is always rolled back.
 
@@ -156,7 +156,7 @@ class DatabaseConnections:
     def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
         """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
         policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
-        self._server_time.tell(lock_for_writing(connection, str(self), policy, lock))
+        self._server_time.update(begin_write(connection, str(self), policy, lock))
         self._has_given_up = False
 
     def _wrong_value(self) -> tuple[str, str] | None:

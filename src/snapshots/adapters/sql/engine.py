@@ -16,10 +16,10 @@ from snapshots.adapters.sql.connection.lock_waits import BUSY_SECONDS
 from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import connect_read_only, is_read_only
 from snapshots.adapters.sql.rows.row_decoder import digest
-from snapshots.adapters.sql.schema.stored_types import be_strict
+from snapshots.adapters.sql.schema.stored_types import enforce_types
 
 
-def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
+def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
     """
     Return an engine; it opens no connection yet.
 
@@ -40,7 +40,7 @@ def engine_of(url: URL, addresses_in: AddressesIn, backends: set[int], server_ti
     else:
         engine = create_engine(url, pool_use_lifo=True, connect_args=_arguments(url))
     if engine.dialect.name == "sqlite":
-        be_strict(engine)
+        enforce_types(engine)
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
         event.listen(engine, "invalidate", _let_go_of_sqlite)
@@ -89,7 +89,7 @@ def _prepare_postgresql(backends: set[int], server_time: ServerTime, connection:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET temp_buffers = '64MB'")
-            server_time.tell(cursor.execute("SELECT clock_timestamp()").fetchone()[0])
+            server_time.update(cursor.execute("SELECT clock_timestamp()").fetchone()[0])
         connection.commit()
     except connection.Error:
         connection.rollback()

@@ -22,9 +22,9 @@ from snapshots.adapters.sql.stores.sessions import SqlSessionStore
 class SqlStores:
     """All stores, over one connection."""
 
-    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
-        self._shape = shape
+        self._features = features
 
     @property
     def connection(self) -> Connection:
@@ -34,12 +34,12 @@ class SqlStores:
     @property
     def largest_asn(self) -> int:
         """Return the largest AS number that a session can hold."""
-        return self._shape.largest_asn
+        return self._features.largest_asn
 
     @cached_property
     def inventory(self) -> SqlIpInventory:
         """Return the addresses."""
-        return SqlIpInventory(self._connection, self.sources, self._shape)
+        return SqlIpInventory(self._connection, self.sources, self._features)
 
     @cached_property
     def counts(self) -> SqlInventoryCounts:
@@ -54,12 +54,12 @@ class SqlStores:
     @cached_property
     def sessions(self) -> SqlSessionStore:
         """Return the sessions."""
-        return SqlSessionStore(self._connection, self._shape)
+        return SqlSessionStore(self._connection, self._features)
 
     @cached_property
     def open_sessions(self) -> SqlOpenSessions:
         """Return the sessions without a snapshot."""
-        return SqlOpenSessions(self._connection, self.audit, self._shape)
+        return SqlOpenSessions(self._connection, self.audit, self._features)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:
@@ -84,12 +84,12 @@ class SqlStores:
     @cached_property
     def audit(self) -> SqlAudit:
         """Return the doors to sealed sessions."""
-        return SqlAudit(self._connection, self._shape)
+        return SqlAudit(self._connection, self._features)
 
     @cached_property
     def run_undo(self) -> SqlRunUndo:
         """Return what takes runs back."""
-        return SqlRunUndo(self._connection, self.audit, self._shape)
+        return SqlRunUndo(self._connection, self.audit, self._features)
 
     def log_position(self) -> int | None:
         """Return how far the log of the database is written."""

@@ -10,7 +10,7 @@ from snapshots.adapters.sql.adopt.cowrieprocessor_schema import AdoptableSchema,
 from snapshots.adapters.sql.connection.dialects.storage import size_of
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
-from snapshots.adapters.sql.schema.features import features_of, others_inventory
+from snapshots.adapters.sql.schema.features import features_of, foreign_inventory_of
 from snapshots.adapters.sql.schema.indexes import indexes_of, missing
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
@@ -30,7 +30,7 @@ from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.session.session_id_reuse import QUALIFIER, QUALIFIER_DIGITS
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 STATISTICS = "sqlite_stat1"
 
 
@@ -51,7 +51,7 @@ class SqlAdoption:
 
     def plan(self, *, widen: bool) -> AdoptionPlan:
         """Say what `adopt` would do."""
-        with self._database.looking() as connection:
+        with self._database.reading_any_version() as connection:
             return _plan(connection, _look(connection, widen=widen))
 
     def adopt(self, *, widen: bool) -> AdoptionPlan:
@@ -74,7 +74,7 @@ class SqlAdoption:
 
     def plan_undo(self) -> AdoptionPlan:
         """Say what `undo` would do."""
-        with self._database.looking() as connection:
+        with self._database.reading_any_version() as connection:
             return _plan_undo(connection, _known(connection))
 
     def undo(self) -> AdoptionPlan:
@@ -130,10 +130,12 @@ def _has_statistics(connection: Connection) -> bool:
 
 def _name_ids_again(connection: Connection) -> None:
     """Say of sessions under a qualified name which id they share: an earlier adoption that was undone forgot it."""
-    qualified = S.session_id.like(f"%{QUALIFIER}{'_' * QUALIFIER_DIGITS}")
-    for name in connection.execute(select(S.session_id).where(qualified, S.logged_id.is_(None))).scalars().all():
+    qualified = SESSIONS.session_id.like(f"%{QUALIFIER}{'_' * QUALIFIER_DIGITS}")
+    for name in (
+        connection.execute(select(SESSIONS.session_id).where(qualified, SESSIONS.logged_id.is_(None))).scalars().all()
+    ):
         logged_id = str(name).rpartition(QUALIFIER)[0]
-        connection.execute(update(session_summaries).where(S.session_id == name).values(logged_id=logged_id))
+        connection.execute(update(session_summaries).where(SESSIONS.session_id == name).values(logged_id=logged_id))
 
 
 def _look(connection: Connection, *, widen: bool) -> AdoptableSchema:
@@ -161,7 +163,7 @@ def _plan(connection: Connection, found: AdoptableSchema) -> AdoptionPlan:
     steps = [change.step for change in found.changes]
     if not is_adopted:
         steps.append(Step(what="guard what is sealed, by triggers", table=session_summaries.name, lock=Lock.MOMENT))
-        if others_inventory(connection) is not None:
+        if foreign_inventory_of(connection) is not None:
             steps.append(Step(what="copy addresses from ip_inventory", table=known_addresses.name, lock=Lock.NONE))
     lock = Lock.NONE if connection.dialect.name == "postgresql" else Lock.WRITES
     steps += [
@@ -183,8 +185,8 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
     def count(table: Table, *where: Any) -> int:
         return connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
 
-    sealed = count(session_summaries, S.snapshot_method.is_not(None))
-    loaded = count(session_summaries, S.event_fingerprints.is_not(None))
+    sealed = count(session_summaries, SESSIONS.snapshot_method.is_not(None))
+    loaded = count(session_summaries, SESSIONS.event_fingerprints.is_not(None))
     losses = {table.name: count(table) for table in (snapshot_corrections, ip_observations, dead_letters, bookmarks)}
     facts = ("source_ip", *FACTS, "enrichment_at")
     kept = [name for name in facts if name in before["columns"][session_summaries.name]]

@@ -82,7 +82,7 @@ def _finished(reader: Connection, target: SqlDatabase) -> list[TableCopied] | No
     """Return the tables of a target with a finished copy of this source; None if it has no version yet."""
     if not target.is_there:
         return None
-    with target.looking() as writer:
+    with target.reading_any_version() as writer:
         version = versions.version(writer)
         if version is None:
             return None
@@ -135,7 +135,7 @@ def _compare(reader: Connection, target: SqlDatabase, table: Table) -> int:
     compared = 0
     options = {"yield_per": PAGE}
     with (
-        target.looking() as writer,
+        target.reading_any_version() as writer,
         reader.execute(query, execution_options=options) as held,
         writer.execute(query, execution_options=options) as copied,
     ):

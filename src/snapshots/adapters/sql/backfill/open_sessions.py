@@ -33,11 +33,19 @@ from sqlalchemy import (
 from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
 from snapshots.adapters.sql.backfill.verdict_pushdown import settle_plain, stage_spans, stage_too
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.planner import seeking
-from snapshots.adapters.sql.connection.dialects.statements import each_of
-from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
-from snapshots.adapters.sql.connection.keyset import behind, place_of
-from snapshots.adapters.sql.connection.staging import STATED, Packed, fact_columns, fill, pack, rows_of, stages
+from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.keyset import is_after, position_of
+from snapshots.adapters.sql.connection.staging import (
+    FACT_COLUMN_NAMES,
+    PackedRows,
+    fact_columns,
+    fill_staging,
+    pack_rows,
+    staged_rows,
+    staging_metadata,
+)
 from snapshots.adapters.sql.rows.row_decoder import address_of, sighting_of
 from snapshots.adapters.sql.rows.session_encoder import SealBuilder
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
@@ -69,12 +77,12 @@ from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.verdict_cache import Verdicts
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 SEEN = [
-    S[column]
+    SESSIONS[column]
     for column in ("session_id", "source_ip", "snapshot_gap", "source_ip_seen_at", "source_ip_rank", "source_port")
 ]
-BEGAN_AT = func.coalesce(S.first_event_at, S.last_event_at, S.created_at)
+BEGAN_AT = func.coalesce(SESSIONS.first_event_at, SESSIONS.last_event_at, SESSIONS.created_at)
 CONNECT = "cowrie.session.connect"
 
 MAY_CLOSE = sorted(gap.value for gap in Gap if gap.is_retryable)
@@ -86,7 +94,7 @@ SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith(
 
 STAGE = Table(
     "stage_open_sessions",
-    stages,
+    staging_metadata,
     Column("session_id", String(64), primary_key=True),
     Column("stored_ip", String(45)),
     Column("stored_gap", String(20)),
@@ -105,12 +113,12 @@ STAGE = Table(
 class SqlOpenSessions:
     """Rows of `session_summaries` without a snapshot."""
 
-    def __init__(self, connection: Connection, audit: SqlAudit, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._audit = audit
-        self._shape = shape
+        self._features = features
         self._unjudged = UnjudgedRows(connection)
-        self._placeholders = AddressPlaceholders(connection, shape)
+        self._placeholders = AddressPlaceholders(connection, features)
 
     def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
         """
@@ -128,9 +136,9 @@ class SqlOpenSessions:
 
     def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        rows, last = self._behind([S.session_id], case, run, stale_before, after=after, limit=1)
+        rows, last = self._behind([SESSIONS.session_id], case, run, stale_before, after=after, limit=1)
         while last and not rows:
-            rows, last = self._behind([S.session_id], case, run, stale_before, after=last, limit=1)
+            rows, last = self._behind([SESSIONS.session_id], case, run, stale_before, after=last, limit=1)
         return (last, rows[0][1]) if rows else None
 
     def _behind(
@@ -150,10 +158,10 @@ class SqlOpenSessions:
                 self._connection.execute(select(page.place, *columns).where(page.condition)).all() if page.size else []
             )
             return rows, page.last  # also where none is left of them, because somebody wrote them in between
-        query = self._among(select(S.session_id, *columns), case, run, stale_before)
-        query = query.where(behind(S.session_id, after)).order_by(S.session_id).limit(limit)
+        query = self._among(select(SESSIONS.session_id, *columns), case, run, stale_before)
+        query = query.where(is_after(SESSIONS.session_id, after)).order_by(SESSIONS.session_id).limit(limit)
         rows = self._connection.execute(query).all()
-        return rows, place_of(rows[-1][0]) if rows else ""
+        return rows, position_of(rows[-1][0]) if rows else ""
 
     def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
         """Count the open sessions of a case."""
@@ -165,29 +173,29 @@ class SqlOpenSessions:
     def _among(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
         quarantined = select(quarantined_sessions.c.session_id).where(quarantined_sessions.c.run == run)
         if self._connection.execute(quarantined.limit(1)).first() is not None:
-            query = query.where(S.session_id.not_in(quarantined))
+            query = query.where(SESSIONS.session_id.not_in(quarantined))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
         query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, stale_before)))
         if case is OpenCase.UNDONE:
-            return query.where(S.snapshot_gap == Gap.UNDONE.value)
+            return query.where(SESSIONS.snapshot_gap == Gap.UNDONE.value)
         if case is OpenCase.LEARNED:
-            query = query.join(known_addresses, known_addresses.c.ip_address == S.source_ip)
+            query = query.join(known_addresses, known_addresses.c.ip_address == SESSIONS.source_ip)
             return query.where(_has_learned())
-        others = S.gap_run.is_distinct_from(run)
-        return query.where(S.snapshot_gap.is_not(None), S.snapshot_gap != Gap.UNDONE.value, others)
+        others = SESSIONS.gap_run.is_distinct_from(run)
+        return query.where(SESSIONS.snapshot_gap.is_not(None), SESSIONS.snapshot_gap != Gap.UNDONE.value, others)
 
     def _document(self) -> ColumnElement[Any]:
         """Return what another loader's enrichment wrote of a session without an address, as a text; else NULL."""
-        if not self._shape.has_session_documents:
+        if not self._features.has_session_documents:
             return literal(None)
-        is_no_address = and_(S.source_ip.not_like("%.%"), S.source_ip.not_like("%:%"))
-        is_nowhere = or_(S.source_ip.is_(None), S.source_ip == UNKNOWN_ADDRESS, is_no_address)
+        is_no_address = and_(SESSIONS.source_ip.not_like("%.%"), SESSIONS.source_ip.not_like("%:%"))
+        is_nowhere = or_(SESSIONS.source_ip.is_(None), SESSIONS.source_ip == UNKNOWN_ADDRESS, is_no_address)
         return case((is_nowhere, cast(literal_column("session_summaries.enrichment"), Text)))
 
     def _events_of(self, sessions: Collection[str]) -> Mapping[str, Sequence[str]]:
         """Return the raw events of sessions: their connects, and all of those that have none."""
-        raw = self._shape.raw_events
+        raw = self._features.raw_events
         if raw is None or not sessions:
             return {}
         found: dict[str, list[str]] = {}
@@ -199,10 +207,10 @@ class SqlOpenSessions:
     def _read_events(
         self, found: dict[str, list[str]], sessions: Collection[str], condition: ColumnElement[bool]
     ) -> None:
-        raw = self._shape.raw_events
+        raw = self._features.raw_events
         if raw is None or not sessions:
             return
-        wanted = each_of(self._connection, sessions).cte("wanted")
+        wanted = select_texts(self._connection, sessions).cte("wanted")
         query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
         for session_id, payload in self._connection.execute(query.where(condition)):
             found.setdefault(session_id, []).append(payload)
@@ -223,8 +231,10 @@ class SqlOpenSessions:
         addresses = self._connection.execute(query).scalars().all()
         if not 0 < len(addresses) <= MOST_ADDRESSES:
             return bool(addresses)
-        theirs = select(S.session_id).join(known_addresses, row.ip_address == S.source_ip)
-        theirs = theirs.where(S.source_ip.in_(each_of(self._connection, addresses)), not_(is_sealed()), _has_learned())
+        theirs = select(SESSIONS.session_id).join(known_addresses, row.ip_address == SESSIONS.source_ip)
+        theirs = theirs.where(
+            SESSIONS.source_ip.in_(select_texts(self._connection, addresses)), not_(is_sealed()), _has_learned()
+        )
         return self._connection.execute(theirs.limit(1)).first() is not None
 
     def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
@@ -250,7 +260,7 @@ class SqlOpenSessions:
             return None
         return settle_plain(
             self._connection,
-            self._shape,
+            self._features,
             page,
             verdicts,
             began_at=BEGAN_AT,
@@ -261,7 +271,7 @@ class SqlOpenSessions:
 
     def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         """Pack the rows to be staged."""
-        rows = pack(self._connection, _rows(judged, run, moment_as_stored(self._connection)))
+        rows = pack_rows(self._connection, _rows(judged, run, timestamp_encoder(self._connection)))
         return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
 
     def write_verdicts(
@@ -278,38 +288,38 @@ class SqlOpenSessions:
         if not parts:
             return ()
         count = sum(part.size for part in parts)
-        fill(self._connection, STAGE, *(typed(Packed, part.form) for part in parts))
+        fill_staging(self._connection, STAGE, *(typed(PackedRows, part.form) for part in parts))
         new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.stored_ip))
         self._placeholders.add(new.subquery())
-        staged = rows_of(STAGE, count).c
+        staged = staged_rows(STAGE, count).c
         seals = staged.snapshot_seal.is_not(None)
         writes_source = staged.source_ip_run.is_not(None)
         writes_facts = and_(_is_blank(), seals)
         writing = (
             update(session_summaries)
             .where(
-                S.session_id == staged.session_id,
+                SESSIONS.session_id == staged.session_id,
                 not_(is_sealed()),
-                S.source_ip.is_not_distinct_from(staged.stored_ip),
-                S.snapshot_gap.is_not_distinct_from(staged.stored_gap),
+                SESSIONS.source_ip.is_not_distinct_from(staged.stored_ip),
+                SESSIONS.snapshot_gap.is_not_distinct_from(staged.stored_gap),
             )
             .values(
                 # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
-                {c: case((or_(_is_blank(), ~seals), staged[c]), else_=S[c]) for c in SEEN_COLUMNS}
-                | {c: case((writes_facts, staged[c]), else_=S[c]) for c in (*STATED, "snapshot_seal")}
+                {c: case((or_(_is_blank(), ~seals), staged[c]), else_=SESSIONS[c]) for c in SEEN_COLUMNS}
+                | {c: case((writes_facts, staged[c]), else_=SESSIONS[c]) for c in (*FACT_COLUMN_NAMES, "snapshot_seal")}
                 | {
-                    "source_ip_run": case((writes_source, staged.source_ip_run), else_=S.source_ip_run),
-                    "source_ip_was": case((writes_source, staged.stored_ip), else_=S.source_ip_was),
+                    "source_ip_run": case((writes_source, staged.source_ip_run), else_=SESSIONS.source_ip_run),
+                    "source_ip_was": case((writes_source, staged.stored_ip), else_=SESSIONS.source_ip_was),
                     "snapshot_run": case((writes_facts, literal(run))),
                     "snapshot_gap": staged.snapshot_gap,
                     "gap_checked_at": case((~seals, learned_last())),
                     "gap_run": case((~seals, literal(run))),
                 }
             )
-            .returning(S.session_id, S.snapshot_run.is_not(None))
+            .returning(SESSIONS.session_id, SESSIONS.snapshot_run.is_not(None))
         )
         before_execute()
-        with seeking(self._connection):
+        with prefer_index_scans(self._connection):
             written = dict(tuple(row) for row in self._connection.execute(writing))
         count_seals(self._connection, run, sum(written.values()))
         if any(part.has_placeholders for part in parts):
@@ -320,28 +330,30 @@ class SqlOpenSessions:
 
     def _seal_over_codes(self, written: Collection[str], run: str, written_at: datetime) -> None:
         """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
-        of_row = STAGE.c.session_id == S.session_id
+        of_row = STAGE.c.session_id == SESSIONS.session_id
         new: dict[str, ColumnElement[Any]] = {
             column: select(STAGE.c[column]).where(of_row).scalar_subquery()
             for column in SNAPSHOT_COLUMNS
             if column != "snapshot_run"
         }
         new["snapshot_run"] = literal(run)
-        sealing = S.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
-        condition = and_(S.session_id.in_(each_of(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed()))
+        sealing = SESSIONS.session_id.in_(select(STAGE.c.session_id).where(STAGE.c.snapshot_seal.is_not(None)))
+        condition = and_(
+            SESSIONS.session_id.in_(select_texts(self._connection, written)), sealing, ~_is_blank(), not_(is_sealed())
+        )
         self._audit.insert_corrections(new, condition, reason="backfill", run=run, made_at=written_at)
 
 
 def _is_blank() -> ColumnElement[bool]:
     """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
-    return and_(S.enrichment_at.is_(None), *(S[fact].is_(None) for fact in FACTS))
+    return and_(SESSIONS.enrichment_at.is_(None), *(SESSIONS[fact].is_(None) for fact in FACTS))
 
 
 def _has_learned() -> ColumnElement[bool]:
     """Whether the address of an open session has facts that are newer than its gap decision."""
     learned_at = known_addresses.c.learned_at
-    is_new = or_(S.gap_checked_at.is_(None), learned_at > S.gap_checked_at)
-    return and_(S.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)
+    is_new = or_(SESSIONS.gap_checked_at.is_(None), learned_at > SESSIONS.gap_checked_at)
+    return and_(SESSIONS.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)
 
 
 def _is_unjudged() -> TextClause:
@@ -350,7 +362,9 @@ def _is_unjudged() -> TextClause:
 
 def _awaits_a_connect(run: str, stale_before: datetime) -> ColumnElement[bool]:
     """Whether a run at work may still read the connect of a session."""
-    return and_(S.snapshot_gap == Gap.AWAITING_CONNECT.value, S.gap_run.in_(others_at_work(run, stale_before)))
+    return and_(
+        SESSIONS.snapshot_gap == Gap.AWAITING_CONNECT.value, SESSIONS.gap_run.in_(others_at_work(run, stale_before))
+    )
 
 
 def _open_session(row: Any, events: Sequence[str]) -> OpenSession:

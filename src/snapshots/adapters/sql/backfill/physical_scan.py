@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, TextClause, false, literal_column, text
 
-from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows
+from snapshots.adapters.sql.connection.dialects.planner import prefer_bitmap_scans
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned, has_rowids
-from snapshots.adapters.sql.connection.keyset import number_of, place_of
-from snapshots.adapters.sql.schema.tables import INDEX_OF_UNJUDGED_ROWS, UNJUDGED
+from snapshots.adapters.sql.connection.keyset import position_of, row_number_at
+from snapshots.adapters.sql.schema.tables import UNJUDGED, UNJUDGED_ROWS_INDEX
 from snapshots.app.ports.open_sessions import KeyRange
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
@@ -84,11 +84,11 @@ class UnjudgedRows:
     def page(self, after: str, *, run: str, limit: int) -> RowPage | None:
         """Return some rows behind a place; None if there are so few that their names are a better order."""
         if has_rowids(self._connection):
-            behind, query = number_of(after), _END_BY_INDEX if self._has_index_of_rows else _END
+            behind, query = row_number_at(after), _END_BY_INDEX if self._has_index_of_rows else _END
             last, size = self._connection.execute(query, {"run": run, "behind": behind, "limit": limit}).one()
             if not size:
                 return RowPage(false(), ROW_ID, "", 0)
-            return RowPage(_ROWS_BETWEEN.bindparams(run=run, behind=behind, last=last), ROW_ID, place_of(last), size)
+            return RowPage(_ROWS_BETWEEN.bindparams(run=run, behind=behind, last=last), ROW_ID, position_of(last), size)
         if not self._walks(after):
             return None
         before = after.removeprefix(AT) or MIN_ROW_ID
@@ -119,7 +119,7 @@ class UnjudgedRows:
         if not has_rowids(self._connection):
             return False
         query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
-        return self._connection.execute(query, {"name": INDEX_OF_UNJUDGED_ROWS}).first() is not None
+        return self._connection.execute(query, {"name": UNJUDGED_ROWS_INDEX}).first() is not None
 
     def _walks(self, after: str) -> bool:
         """Whether to go through the blocks of the table: where many hold such rows, that is far less to read."""
@@ -136,7 +136,7 @@ class UnjudgedRows:
         return are_partitioned(self._connection)
 
     def _count(self, *, up_to: int) -> int:
-        with in_order_of_rows(self._connection):
+        with prefer_bitmap_scans(self._connection):
             return int(self._connection.execute(_COUNT.bindparams(enough=up_to)).scalar_one())
 
     @cached_property
@@ -174,7 +174,7 @@ _IS_OPEN, _IS_OPEN_IN_PAGE = (
 )
 
 # Whoever asked SQLite for statistics before the first backfill would have it go through the whole table each time.
-_BY_INDEX = f"session_summaries INDEXED BY {INDEX_OF_UNJUDGED_ROWS}"
+_BY_INDEX = f"session_summaries INDEXED BY {UNJUDGED_ROWS_INDEX}"
 _END, _END_BY_INDEX = (
     text(
         f"SELECT max(rowid), count(*) FROM (SELECT rowid FROM {table}"  # noqa: S608 - put together of our constants alone

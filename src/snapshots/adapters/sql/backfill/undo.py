@@ -19,8 +19,8 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of
-from snapshots.adapters.sql.connection.keyset import behind, place_of
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.connection.keyset import is_after, position_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     SNAPSHOT_COLUMNS,
@@ -35,40 +35,49 @@ from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.app.ports.audit import UndonePage
 from snapshots.domain.snapshot.gap import Gap
 
-S, C = session_summaries.c, snapshot_corrections.c
+SESSIONS, C = session_summaries.c, snapshot_corrections.c
 SEEN = ("source_port", "source_ip_rank", "source_ip_seen_at")
 
 
 class SqlRunUndo:
     """Corrections that put back what stood in `session_summaries` before a run."""
 
-    def __init__(self, connection: Connection, audit: SqlAudit, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, audit: SqlAudit, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._audit = audit
-        self._placeholders = AddressPlaceholders(connection, shape)
+        self._placeholders = AddressPlaceholders(connection, features)
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
         """Undo a page of sessions, each in the order of its name."""
         # An address that the run found stays with a session that somebody else sealed since.
-        wrote = or_(S.snapshot_run == run, and_(S.source_ip_run == run, ~is_sealed()))
-        page = select(S.session_id).where(wrote, behind(S.session_id, after)).order_by(S.session_id).limit(limit)
+        wrote = or_(SESSIONS.snapshot_run == run, and_(SESSIONS.source_ip_run == run, ~is_sealed()))
+        page = (
+            select(SESSIONS.session_id)
+            .where(wrote, is_after(SESSIONS.session_id, after))
+            .order_by(SESSIONS.session_id)
+            .limit(limit)
+        )
         names = self._connection.execute(page.with_for_update()).scalars().all()
         if not names:
             return UndonePage(last="")
-        among = S.session_id.in_(each_of(self._connection, names))
-        sealed = and_(among, S.snapshot_run == run)
-        sources = self._connection.execute(select(S.snapshot_source).where(sealed).distinct()).scalars().all()
-        written = select(S.source_ip).where(among, S.source_ip_run == run, S.source_ip.is_not(None)).distinct()
+        among = SESSIONS.session_id.in_(select_texts(self._connection, names))
+        sealed = and_(among, SESSIONS.snapshot_run == run)
+        sources = self._connection.execute(select(SESSIONS.snapshot_source).where(sealed).distinct()).scalars().all()
+        written = (
+            select(SESSIONS.source_ip)
+            .where(among, SESSIONS.source_ip_run == run, SESSIONS.source_ip.is_not(None))
+            .distinct()
+        )
         addresses = self._connection.execute(written).scalars().all() if self._placeholders.are_needed else ()
-        counts = self._counts(and_(among, was_found_by(S, run)), counted_until)
-        before = exists().where(C.session_id == S.session_id, C.run == run)
+        counts = self._counts(and_(among, was_found_by(SESSIONS, run)), counted_until)
+        before = exists().where(C.session_id == SESSIONS.session_id, C.run == run)
         restored = self._restore(and_(sealed, before), run, by, at)
         opened = self._open(and_(sealed, ~before), run, by, at)
         forgotten = self._forget(and_(among, ~is_sealed()), run, by, at)
         self._take_from_inventory(counts, at)
         self._placeholders.take_away(addresses)
         return UndonePage(
-            last=place_of(names[-1]),
+            last=position_of(names[-1]),
             opened=opened,
             restored=restored,
             forgotten=forgotten,
@@ -79,7 +88,7 @@ class SqlRunUndo:
         """Give sessions back what the run's own correction replaced."""
         replaced: Mapping[str, ColumnElement[Any]] = {
             column: select(C[f"old_{column}"])
-            .where(C.session_id == S.session_id, C.run == run)
+            .where(C.session_id == SESSIONS.session_id, C.run == run)
             .order_by(C.id.desc())
             .limit(1)
             .scalar_subquery()
@@ -89,27 +98,27 @@ class SqlRunUndo:
 
     def _open(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Take the snapshot away, and the sighting if the run wrote it."""
-        wrote_it = S.source_ip_run == run
+        wrote_it = SESSIONS.source_ip_run == run
         new: dict[str, ColumnElement[Any]] = dict.fromkeys(SNAPSHOT_COLUMNS, null())
-        new["source_ip"] = case((wrote_it, S.source_ip_was), else_=S.source_ip)
-        new |= {column: case((wrote_it, null()), else_=S[column]) for column in SEEN}
+        new["source_ip"] = case((wrote_it, SESSIONS.source_ip_was), else_=SESSIONS.source_ip)
+        new |= {column: case((wrote_it, null()), else_=SESSIONS[column]) for column in SEEN}
         return self._audit.insert_corrections(new, condition, reason=f"undo {run}", run=by, made_at=at)
 
     def _forget(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
         """Take from open sessions the sighting that the run wrote, and say why they are open."""
-        wrote_it = S.source_ip_run == run
-        found = and_(condition, was_found_by(S, run))
+        wrote_it = SESSIONS.source_ip_run == run
+        found = and_(condition, was_found_by(SESSIONS, run))
         forgotten = self._connection.execute(select(func.count()).select_from(session_summaries).where(found))
         count = int(forgotten.scalar_one())
-        now = literal(at, S.updated_at.type)
+        now = literal(at, SESSIONS.updated_at.type)
         self._connection.execute(
             update(session_summaries)
             .where(condition)
             .values(
-                {column: case((wrote_it, null()), else_=S[column]) for column in (*SEEN, "source_ip_run")}
+                {column: case((wrote_it, null()), else_=SESSIONS[column]) for column in (*SEEN, "source_ip_run")}
                 | {
-                    "source_ip": case((wrote_it, S.source_ip_was), else_=S.source_ip),
-                    "source_ip_was": case((wrote_it, null()), else_=S.source_ip_was),
+                    "source_ip": case((wrote_it, SESSIONS.source_ip_was), else_=SESSIONS.source_ip),
+                    "source_ip_was": case((wrote_it, null()), else_=SESSIONS.source_ip_was),
                     "snapshot_gap": Gap.UNDONE.value,
                     "gap_checked_at": now,
                     "gap_run": by,
@@ -120,10 +129,10 @@ class SqlRunUndo:
 
     def _counts(self, condition: ColumnElement[bool], counted_until: str) -> Sequence[tuple[str, int]]:
         query = (
-            select(S.source_ip, func.count())
-            .where(condition, S.source_ip <= counted_until)
-            .group_by(S.source_ip)
-            .order_by(S.source_ip)
+            select(SESSIONS.source_ip, func.count())
+            .where(condition, SESSIONS.source_ip <= counted_until)
+            .group_by(SESSIONS.source_ip)
+            .order_by(SESSIONS.source_ip)
         )
         return [(address, count) for address, count in self._connection.execute(query)]
 
@@ -132,9 +141,9 @@ class SqlRunUndo:
         if not counts:
             return
         row = known_addresses.c
-        staying = S.source_ip == row.ip_address
-        first = select(func.min(S.first_event_at)).where(staying).scalar_subquery()
-        last = select(func.max(S.last_event_at)).where(staying).scalar_subquery()
+        staying = SESSIONS.source_ip == row.ip_address
+        first = select(func.min(SESSIONS.first_event_at)).where(staying).scalar_subquery()
+        last = select(func.max(SESSIONS.last_event_at)).where(staying).scalar_subquery()
         more = row.session_count - bindparam("less")
         self._connection.execute(
             update(known_addresses)

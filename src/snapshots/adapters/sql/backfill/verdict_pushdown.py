@@ -36,12 +36,23 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from snapshots.adapters.sql.backfill.physical_scan import RowPage
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.expressions import by_bytes, digest_of
-from snapshots.adapters.sql.connection.dialects.planner import by_neighbours, seeking
-from snapshots.adapters.sql.connection.dialects.statements import counted_returns, empty
-from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_moment, moment_as_stored, moment_shown
+from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, digest_of
+from snapshots.adapters.sql.connection.dialects.planner import ordered_for_locality, prefer_index_scans
+from snapshots.adapters.sql.connection.dialects.statements import count_returned_rows, truncate
+from snapshots.adapters.sql.connection.dialects.timestamps import (
+    is_plain_timestamp,
+    timestamp_encoder,
+    timestamp_in_utc,
+)
 from snapshots.adapters.sql.connection.document_address import address_in_document
-from snapshots.adapters.sql.connection.staging import STATED, Packed, add, fact_columns, pack, stages
+from snapshots.adapters.sql.connection.staging import (
+    FACT_COLUMN_NAMES,
+    PackedRows,
+    append_staging,
+    fact_columns,
+    pack_rows,
+    staging_metadata,
+)
 from snapshots.adapters.sql.rows.session_encoder import SealBuilder
 from snapshots.adapters.sql.schema.features import SchemaFeatures
 from snapshots.adapters.sql.schema.tables import is_sealed, name, session_summaries
@@ -53,11 +64,11 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from snapshots.domain.snapshot.verdict_cache import Verdicts
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 
 STAGE = Table(
     "stage_verdict_spans",
-    stages,
+    staging_metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("address", name(45)),
     Column("since", UtcDateTime),
@@ -78,7 +89,7 @@ PROCESS = randbits(30)
 
 def settle_plain(
     connection: Connection,
-    shape: SchemaFeatures,
+    features: SchemaFeatures,
     page: RowPage,
     verdicts: Verdicts,
     *,
@@ -92,7 +103,7 @@ def settle_plain(
 
     Args:
         connection: With a transaction.
-        shape: What the database has beside our definitions.
+        features: What the database has beside our definitions.
         page: The rows.
         verdicts: What is remembered.
         began_at: When a session began, as far as its row tells.
@@ -106,44 +117,44 @@ def settle_plain(
     if not page.size:
         return None
     stage_spans(connection, verdicts)
-    plain = _plain(connection, shape, page, began_at, is_blank)
+    plain = _plain(connection, features, page, began_at, is_blank)
     known = select(STAGE.c.address).where(STAGE.c.address == plain.c.ip).exists()
-    placeholders = adding(shape, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
+    placeholders = adding(features, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
     span = STAGE.c
     seals = span.snapshot_gap.is_(None)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
-    sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + moment_shown(connection, plain.c.at)
+    sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + timestamp_in_utc(connection, plain.c.at)
     writing = (
         update(session_summaries)
         .where(
             page.place == plain.c.place,
-            S.session_id == plain.c.session_id,
+            SESSIONS.session_id == plain.c.session_id,
             span.address == plain.c.ip,
             span.since <= plain.c.at,
             span.until > plain.c.at,
             not_(is_sealed()),
-            S.snapshot_gap.is_(None),
+            SESSIONS.snapshot_gap.is_(None),
         )
         .values(
-            {column: span[column] for column in (*STATED, "snapshot_gap")}
+            {column: span[column] for column in (*FACT_COLUMN_NAMES, "snapshot_gap")}
             | {
                 "source_ip": plain.c.ip,
                 "source_ip_rank": int(SightingKind.OTHER),
                 "source_ip_seen_at": plain.c.at,
                 "source_ip_run": run,
-                "source_ip_was": S.source_ip,
+                "source_ip_was": SESSIONS.source_ip,
                 "snapshot_run": case((seals, run)),
                 "snapshot_seal": case((seals, digest_of(connection, sealed_text + "|" + span.sealed_text + "|" + run))),
-                "gap_checked_at": case((~seals, literal(learned_until, S.gap_checked_at.type))),
+                "gap_checked_at": case((~seals, literal(learned_until, SESSIONS.gap_checked_at.type))),
                 "gap_run": case((~seals, run)),
             }
         )
-        .returning(S.snapshot_method, S.snapshot_gap, S.source_ip_was.is_(None).label("was_found"))
+        .returning(SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.source_ip_was.is_(None).label("was_found"))
     )
     if placeholders is not None:
         writing = writing.add_cte(placeholders.cte("placeholders"))
-    with seeking(connection):
-        done = counted_returns(connection, writing)
+    with prefer_index_scans(connection):
+        done = count_returned_rows(connection, writing)
     counted: Counter[Method | Gap] = Counter()
     for (method, gap, _), count in done.items():
         counted[Gap(gap) if gap is not None else Method(method)] += count
@@ -155,8 +166,8 @@ def settle_plain(
 def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
     """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
     first = max(_staged(connection, verdicts.generation), verdicts.before)
-    packed = pack(connection, _rows(connection, verdicts, first))
-    add(connection, STAGE, packed)
+    packed = pack_rows(connection, _rows(connection, verdicts, first))
+    append_staging(connection, STAGE, packed)
     size = max(0, verdicts.before + len(verdicts.spans) - first)
     return StagedVerdicts(verdicts.generation, first, size, packed)
 
@@ -169,9 +180,9 @@ def stage_too(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
     new = []
     for each in staged:
         if each.before >= known:
-            new.append(typed(Packed, each.form))
+            new.append(typed(PackedRows, each.form))
             known = each.before + each.size
-    add(connection, STAGE, *new)
+    append_staging(connection, STAGE, *new)
 
 
 def _staged(connection: Connection, generation: int) -> int:
@@ -182,12 +193,12 @@ def _staged(connection: Connection, generation: int) -> int:
     of_generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
     if of_generation == PROCESS + generation:
         return int(known)
-    empty(connection, STAGE)
+    truncate(connection, STAGE)
     return 0
 
 
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
-    stored = moment_as_stored(connection)
+    stored = timestamp_encoder(connection)
     seals = SealBuilder("", stored)
     first = (PROCESS + verdicts.generation) * GENERATION + 1
     for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.before :], known):
@@ -198,32 +209,40 @@ def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tu
             facts, sealed_text = seals.part(verdict)
             yield (*span, *facts, sealed_text, None)
         else:
-            yield (*span, *(None for _ in STATED), None, verdict.value)
+            yield (*span, *(None for _ in FACT_COLUMN_NAMES), None, verdict.value)
 
 
 def _plain(
     connection: Connection,
-    shape: SchemaFeatures,
+    features: SchemaFeatures,
     page: RowPage,
     began_at: ColumnElement[datetime],
     is_blank: ColumnElement[bool],
 ) -> CTE:
     """Return the place, name, address and time of the plain rows of a page."""
-    ip: ColumnElement[str] = S.source_ip
-    if shape.has_session_documents:
-        ip = case((S.source_ip.is_not(None), S.source_ip), (~_has_events(shape), address_in_document(connection)))
+    ip: ColumnElement[str] = SESSIONS.source_ip
+    if features.has_session_documents:
+        ip = case(
+            (SESSIONS.source_ip.is_not(None), SESSIONS.source_ip),
+            (~_has_events(features), address_in_document(connection)),
+        )
     at = type_coerce(began_at, UtcDateTime)
-    columns = [page.place.label("place"), S.session_id, by_bytes(connection, ip).label("ip"), at.label("at")]
-    rows = select(*columns, S.source_ip.is_(None).label("was_empty")).where(
+    columns = [
+        page.place.label("place"),
+        SESSIONS.session_id,
+        compared_by_bytes(connection, ip).label("ip"),
+        at.label("at"),
+    ]
+    rows = select(*columns, SESSIONS.source_ip.is_(None).label("was_empty")).where(
         page.condition,
         is_blank,
-        and_(*(S[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
-        is_plain_moment(connection, at),
+        and_(*(SESSIONS[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
+        is_plain_timestamp(connection, at),
     )
-    return by_neighbours(connection, rows, "ip").cte("plain").prefix_with("MATERIALIZED")
+    return ordered_for_locality(connection, rows, "ip").cte("plain").prefix_with("MATERIALIZED")
 
 
-def _has_events(shape: SchemaFeatures) -> ColumnElement[bool]:
+def _has_events(features: SchemaFeatures) -> ColumnElement[bool]:
     """Whether raw events are kept of a session: they come before documents, and only the program reads them."""
-    raw = shape.raw_events
-    return false() if raw is None else select(raw.c.session_id).where(raw.c.session_id == S.session_id).exists()
+    raw = features.raw_events
+    return false() if raw is None else select(raw.c.session_id).where(raw.c.session_id == SESSIONS.session_id).exists()

@@ -18,7 +18,7 @@ OURS = len("2026-01-01 00:00:00.000000")
 _rfc_3339 = msgspec.json.Encoder().encode  # eight times as fast as isoformat, but it leaves out a fraction of zero
 
 
-def moment_text(moment: datetime) -> str:
+def timestamp_text(moment: datetime) -> str:
     """Return how SQLite keeps an aware moment: a text that sorts as time does."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     if not in_utc.microsecond:
@@ -26,12 +26,12 @@ def moment_text(moment: datetime) -> str:
     return _rfc_3339(in_utc)[1:27].decode().replace("T", " ")
 
 
-def moment_in_utc(moment: datetime) -> str:
+def timestamp_rfc3339(moment: datetime) -> str:
     """Return an aware moment as RFC 3339 writes it in UTC, to the microsecond."""
     return _rfc_3339(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1].decode()
 
 
-class _MomentAsText(sqlite.DATETIME):
+class _TimestampAsText(sqlite.DATETIME):
     """A DATETIME column of SQLite whose values are texts on both sides."""
 
     def bind_processor(self, dialect: Dialect) -> None:
@@ -41,7 +41,7 @@ class _MomentAsText(sqlite.DATETIME):
         """Leave the text as it is."""
 
 
-_AS_TEXT = _MomentAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
+_AS_TEXT = _TimestampAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -60,7 +60,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no zone")
-        return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return timestamp_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return what is stored as an aware moment in UTC."""
@@ -77,7 +77,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
-class OwnMoment(UtcDateTime):
+class OwnTimestamp(UtcDateTime):
     """A timestamp in a table that no other loader writes: an invalid value is an error."""
 
     cache_ok = True

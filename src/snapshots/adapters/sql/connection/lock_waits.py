@@ -37,7 +37,7 @@ class WaitPolicy:
 
     lock_timeout: float = LOCK_TIMEOUT_SECONDS
     report_after: float = REPORT_AFTER
-    tell: Callable[[str], None] = ignore
+    report: Callable[[str], None] = ignore
 
     @property
     def change_timeout(self) -> float:
@@ -52,7 +52,7 @@ def begin_immediately(connection: Connection, name: str, policy: WaitPolicy) -> 
     Raises:
         OperationalError: The lock timed out, or the file cannot be written.
     """
-    began_at, is_told = monotonic(), False
+    began_at, is_reported = monotonic(), False
     _set_busy_timeout(connection, min(ATTEMPT_SECONDS, policy.lock_timeout))
     try:
         while True:
@@ -64,9 +64,9 @@ def begin_immediately(connection: Connection, name: str, policy: WaitPolicy) -> 
                 waited = monotonic() - began_at
                 if not is_locked(error.orig) or waited >= policy.lock_timeout:
                     raise
-                if not is_told and waited >= policy.report_after:
-                    policy.tell(f"waiting for another process that is writing to {name}, {_bound(policy)}")
-                    is_told = True
+                if not is_reported and waited >= policy.report_after:
+                    policy.report(f"waiting for another process that is writing to {name}, {_bound(policy)}")
+                    is_reported = True
             else:
                 return
     finally:
@@ -130,10 +130,10 @@ class LockWatch:
     def _look(self) -> None:
         self._is_looking = True
         if not self._is_connected:
-            self._policy.tell(f"waiting for {self._name} to respond")
+            self._policy.report(f"waiting for {self._name} to respond")
         while not self._done.is_set():
             if self._is_connected and (holder := self._holder()):
-                self._policy.tell(f"waiting for a lock in {self._name} held by {holder}, {_bound(self._policy)}")
+                self._policy.report(f"waiting for a lock in {self._name} held by {holder}, {_bound(self._policy)}")
                 return
             self._done.wait(ATTEMPT_SECONDS)
 

@@ -12,16 +12,16 @@ class ServerTime:
     """
 
     def __init__(self) -> None:
-        self._told: tuple[datetime, float] | None = None
+        self._received: tuple[datetime, float] | None = None
 
-    def tell(self, moment: datetime | None) -> None:
+    def update(self, moment: datetime | None) -> None:
         """Note what the server's clock shows now; nothing if it is None, as on SQLite."""
         if moment is not None:
-            self._told = moment.astimezone(UTC), monotonic()
+            self._received = moment.astimezone(UTC), monotonic()
 
     def now(self) -> datetime | None:
         """Return what the server's clock shows now; None if it was not told yet."""
-        if self._told is None:
+        if self._received is None:
             return None
-        moment, at = self._told
+        moment, at = self._received
         return moment + timedelta(seconds=monotonic() - at)

@@ -23,21 +23,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable
 
-from snapshots.adapters.sql.connection.datetimes import UtcDateTime, moment_in_utc
-from snapshots.adapters.sql.connection.dialects.statements import empty
-from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
+from snapshots.adapters.sql.connection.datetimes import UtcDateTime, timestamp_rfc3339
+from snapshots.adapters.sql.connection.dialects.statements import truncate
+from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
 
-stages = MetaData()
+staging_metadata = MetaData()
 
-Packed = bytes | Sequence[tuple[object, ...]]
+PackedRows = bytes | Sequence[tuple[object, ...]]
 """Many rows in the form in which a driver takes them fastest."""
 
 
-def stage_of(table: Table, columns: Sequence[str] = ()) -> Table:
+def staging_table_for(table: Table, columns: Sequence[str] = ()) -> Table:
     """Return the definition of a temporary table with some columns of a table, or all; without keys and constraints."""
     return Table(
         f"stage_{table.name}",
-        stages,
+        staging_metadata,
         *(Column(name, table.c[name].type) for name in columns or table.columns.keys()),
         prefixes=["TEMPORARY"],
     )
@@ -55,11 +55,11 @@ def fact_columns() -> list[Column[Any]]:
     ]
 
 
-STATED = tuple(column.name for column in fact_columns())
+FACT_COLUMN_NAMES = tuple(column.name for column in fact_columns())
 """Their names."""
 
 
-def pack(connection: Connection, rows: Iterable[tuple[object, ...]]) -> Packed:
+def pack_rows(connection: Connection, rows: Iterable[tuple[object, ...]]) -> PackedRows:
     """
     Return rows as `fill` takes them; it asks the database nothing.
 
@@ -86,19 +86,19 @@ _COPIED: Mapping[type, Callable[[Any], str]] = {
     int: str,
     bool: str,
     float: repr,
-    datetime: moment_in_utc,
+    datetime: timestamp_rfc3339,
     bytes: lambda value: rf"\\x{value.hex()}",
 }
 
 
-def fill(connection: Connection, stage: Table, *packed: Packed) -> None:
+def fill_staging(connection: Connection, stage: Table, *packed: PackedRows) -> None:
     """Put rows that `pack` made into a temporary table of ours, in the place of what it held."""
     connection.execute(CreateTable(stage, if_not_exists=True))
-    empty(connection, stage)
-    add(connection, stage, *packed)
+    truncate(connection, stage)
+    append_staging(connection, stage, *packed)
 
 
-def add(connection: Connection, stage: Table, *packed: Packed) -> None:
+def append_staging(connection: Connection, stage: Table, *packed: PackedRows) -> None:
     """Put rows that `pack` made into a temporary table that is there, beside what it holds."""
     _copy(connection, stage, [rows for rows in packed if rows and isinstance(rows, bytes)])
     for rows in packed:
@@ -123,7 +123,7 @@ def _copy(connection: Connection, stage: Table, texts: Sequence[bytes]) -> None:
             copy.write(text)
 
 
-def rows_of(stage: Table, count: int) -> FromClause:
+def staged_rows(stage: Table, count: int) -> FromClause:
     """
     Return a temporary table's rows so that a statement goes through them, and not through the table that they change.
 
@@ -133,13 +133,13 @@ def rows_of(stage: Table, count: int) -> FromClause:
     return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
 
 
-def stored_rows(
+def driver_rows(
     connection: Connection, stage: Table, rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[object, ...]]:
     """Yield rows as `pack` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
     names = stage.columns.keys()
     moments = [at for at, column in enumerate(stage.columns) if isinstance(column.type, UtcDateTime)]
-    stored = moment_as_stored(connection)
+    stored = timestamp_encoder(connection)
     for row in rows:
         values = list(map(row.get, names))
         for at in moments:

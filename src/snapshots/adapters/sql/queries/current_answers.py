@@ -10,13 +10,13 @@ from snapshots.adapters.sql.schema.tables import known_addresses, session_summar
 from snapshots.app.queries.session_queries import Dimension, TimeBucket
 from snapshots.domain.snapshot.freshness import CurrentSince
 
-S, NOW = session_summaries.c, known_addresses.c
-SEEN_AT = func.coalesce(S.source_ip_seen_at, S.first_event_at)
+SESSIONS, ADDRESSES = session_summaries.c, known_addresses.c
+SEEN_AT = func.coalesce(SESSIONS.source_ip_seen_at, SESSIONS.first_event_at)
 
 ANSWERS: Mapping[Dimension, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
-    Dimension.ASN: (NOW.current_asn, NOW.current_asn_at),
-    Dimension.COUNTRY: (NOW.current_country, NOW.current_country_at),
-    Dimension.IP_TYPE: (NOW.current_ip_type, NOW.current_ip_type_at),
+    Dimension.ASN: (ADDRESSES.current_asn, ADDRESSES.current_asn_at),
+    Dimension.COUNTRY: (ADDRESSES.current_country, ADDRESSES.current_country_at),
+    Dimension.IP_TYPE: (ADDRESSES.current_ip_type, ADDRESSES.current_ip_type_at),
 }
 """The newest value of each fact, and the date of the table that states it."""
 
@@ -32,7 +32,7 @@ class CurrentAnswers:
     def __init__(self, since: CurrentSince) -> None:
         network = literal(since.network, UtcDateTime())
         types = {ip_type.value: literal(at, UtcDateTime()) for ip_type, at in since.types.items()}
-        of_type = case(types, value=NOW.current_ip_type, else_=literal(since.no_type, UtcDateTime()))
+        of_type = case(types, value=ADDRESSES.current_ip_type, else_=literal(since.no_type, UtcDateTime()))
         self._since: Mapping[Dimension, ColumnElement[Any]] = {
             Dimension.ASN: network,
             Dimension.COUNTRY: network,

@@ -4,11 +4,11 @@ from typing import NamedTuple, Self
 
 from snapshots.app.errors import InvalidQuery
 
-MARK = "~"
+SEPARATOR = "~"
 """Between the time, as the database keeps it, and the name; without a time it comes first."""
 
 
-class Place(NamedTuple):
+class SessionCursor(NamedTuple):
     """
     A session in the list.
 
@@ -23,9 +23,9 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """Return the place as it is printed."""
         if self.at is None:
-            return f"{MARK}{self.name}"
-        escaped = self.at.replace("%", "%25").replace(MARK, "%7E")
-        return f"@{escaped}{MARK}{self.name}"
+            return f"{SEPARATOR}{self.name}"
+        escaped = self.at.replace("%", "%25").replace(SEPARATOR, "%7E")
+        return f"@{escaped}{SEPARATOR}{self.name}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -35,7 +35,7 @@ class Place(NamedTuple):
         Raises:
             InvalidQuery: It is none.
         """
-        at, mark, name = text.partition(MARK)
+        at, mark, name = text.partition(SEPARATOR)
         if not mark or (at and not at.startswith("@")):
             raise InvalidQuery(f"{text[:80]!r} is not a cursor: use what `next` of the previous page says")
-        return cls(at[1:].replace("%7E", MARK).replace("%25", "%") if at else None, name)
+        return cls(at[1:].replace("%7E", SEPARATOR).replace("%25", "%") if at else None, name)

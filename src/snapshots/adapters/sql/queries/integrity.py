@@ -34,7 +34,7 @@ from snapshots.domain.facts.observation import NO_FACTS, IpFacts
 from snapshots.domain.facts.validation import PSEUDO_COUNTRIES
 from snapshots.domain.snapshot.snapshot import Method
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 PAGE = 10_000
 
 PARTS = 256
@@ -72,15 +72,21 @@ def inspect(
     findings.add_all(Invariant.INTACT, triggers.differences(connection))
     may_be_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     is_of_interest: ColumnElement[bool] = or_(
-        S.enrichment_at.is_not(None), S.snapshot_seal.is_not(None), *(S[fact].is_not(None) for fact in FACTS)
+        SESSIONS.enrichment_at.is_not(None),
+        SESSIONS.snapshot_seal.is_not(None),
+        *(SESSIONS[fact].is_not(None) for fact in FACTS),
     )
     if run is not None:
         if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
             raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
-        is_of_interest = and_(is_of_interest, S.snapshot_run == run)
+        is_of_interest = and_(is_of_interest, SESSIONS.snapshot_run == run)
     count = connection.execute(select(func.count()).where(is_of_interest)).scalar_one()
     columns = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
-    query = select(*columns).where(is_of_interest, not_(is_wrong(connection, session_summaries))).order_by(S.session_id)
+    query = (
+        select(*columns)
+        .where(is_of_interest, not_(is_wrong(connection, session_summaries)))
+        .order_by(SESSIONS.session_id)
+    )
     drawn_of = 0
     if part is not None and count > MOST_LOOKED_AT:
         drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
@@ -156,14 +162,14 @@ HEX = [f"{number:02x}" for number in range(PARTS)]
 
 
 def _digits() -> ColumnElement[str]:
-    return func.substr(S.snapshot_seal, 1, 2)
+    return func.substr(SESSIONS.snapshot_seal, 1, 2)
 
 
 def is_in_part(part: int, count: int) -> ColumnElement[bool]:
     """Whether a row is in a part, by two digits of its seal, which is a hash; rows without such are in every part."""
     parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
     others = [HEX[(part + n) % PARTS] for n in range(parts, PARTS)]
-    return or_(S.snapshot_seal.is_(None), _digits().not_in(others))
+    return or_(SESSIONS.snapshot_seal.is_(None), _digits().not_in(others))
 
 
 def _unaudited(connection: Connection) -> Sequence[str]:
@@ -171,22 +177,28 @@ def _unaudited(connection: Connection) -> Sequence[str]:
     newest = (
         select(func.max(snapshot_corrections.c.id).label("id")).group_by(snapshot_corrections.c.session_id).subquery()
     )
-    said = snapshot_corrections.c
-    differs = or_(*(S[column].is_distinct_from(said[f"new_{column}"]) for column in SNAPSHOT_COLUMNS))
-    is_corrected = said.new_enrichment_at.is_not(None)  # what was opened by a correction may be sealed anew
+    correction = snapshot_corrections.c
+    differs = or_(*(SESSIONS[column].is_distinct_from(correction[f"new_{column}"]) for column in SNAPSHOT_COLUMNS))
+    is_corrected = correction.new_enrichment_at.is_not(None)  # what was opened by a correction may be sealed anew
     query = (
-        select(S.session_id)
-        .join(snapshot_corrections, said.session_id == S.session_id)
-        .join(newest, newest.c.id == said.id)
-        .where(is_corrected, differs, S.created_at <= said.made_at)  # a pruned session's id may be used again
-        .order_by(S.session_id)
+        select(SESSIONS.session_id)
+        .join(snapshot_corrections, correction.session_id == SESSIONS.session_id)
+        .join(newest, newest.c.id == correction.id)
+        .where(
+            is_corrected, differs, SESSIONS.created_at <= correction.made_at
+        )  # a pruned session's id may be used again
+        .order_by(SESSIONS.session_id)
     )
-    told = {*connection.execute(query).scalars()}
+    differing = {*connection.execute(query).scalars()}
     replacing = select(runs.c.run).where(runs.c.kind.in_([RunKind.CORRECT.value, RunKind.IMPROVE.value]))
-    on_record = select(said.id).where(said.session_id == S.session_id, said.run == S.snapshot_run).exists()
-    was_replaced = or_(S.snapshot_method == Method.CORRECTED.value, S.snapshot_run.in_(replacing))
-    untold = select(S.session_id).where(was_replaced, ~on_record)
-    return sorted(told.union(connection.execute(untold).scalars()))
+    on_record = (
+        select(correction.id)
+        .where(correction.session_id == SESSIONS.session_id, correction.run == SESSIONS.snapshot_run)
+        .exists()
+    )
+    was_replaced = or_(SESSIONS.snapshot_method == Method.CORRECTED.value, SESSIONS.snapshot_run.in_(replacing))
+    unrecorded = select(SESSIONS.session_id).where(was_replaced, ~on_record)
+    return sorted(differing.union(connection.execute(unrecorded).scalars()))
 
 
 def _miscounted(connection: Connection) -> Sequence[str]:
@@ -194,13 +206,15 @@ def _miscounted(connection: Connection) -> Sequence[str]:
     has_pruned = connection.execute(select(snapshot_prunings.c.id).limit(1)).first() is not None
     # What a backfill found is counted at its end; until then nobody can tell.
     under_way = select(runs.c.run).where(runs.c.state != RunState.DONE.value, runs.c.kind == RunKind.BACKFILL.value)
-    is_uncertain = func.coalesce(S.source_ip_run.in_(under_way), false())
+    is_uncertain = func.coalesce(SESSIONS.source_ip_run.in_(under_way), false())
     there = (
         select(
-            S.source_ip, func.count().label("sessions"), func.max(case((is_uncertain, 1), else_=0)).label("uncertain")
+            SESSIONS.source_ip,
+            func.count().label("sessions"),
+            func.max(case((is_uncertain, 1), else_=0)).label("uncertain"),
         )
-        .where(S.source_ip.is_not(None))
-        .group_by(S.source_ip)
+        .where(SESSIONS.source_ip.is_not(None))
+        .group_by(SESSIONS.source_ip)
         .subquery()
     )
     row = known_addresses.c
@@ -257,11 +271,15 @@ def _is_in_range(row: RowMapping) -> bool:
 
 def _unexplained(connection: Connection) -> Sequence[str]:
     """Return open sessions without a gap: only a correction leaves such, until its run says why they are open."""
-    said = snapshot_corrections.c
-    opened = select(said.id).where(said.session_id == S.session_id, said.new_enrichment_at.is_(None)).exists()
-    query = select(S.session_id).where(text(UNJUDGED.format(row="session_summaries.")), ~opened)
-    query = query.where(S.snapshot_seal.is_(None), S.enrichment_at.is_(None))  # else it was looked at
-    return connection.execute(query.order_by(S.session_id)).scalars().all()
+    correction = snapshot_corrections.c
+    opened = (
+        select(correction.id)
+        .where(correction.session_id == SESSIONS.session_id, correction.new_enrichment_at.is_(None))
+        .exists()
+    )
+    query = select(SESSIONS.session_id).where(text(UNJUDGED.format(row="session_summaries.")), ~opened)
+    query = query.where(SESSIONS.snapshot_seal.is_(None), SESSIONS.enrichment_at.is_(None))  # else it was looked at
+    return connection.execute(query.order_by(SESSIONS.session_id)).scalars().all()
 
 
 def _altered_corrections(connection: Connection) -> Iterator[str]:
@@ -274,6 +292,6 @@ def _altered_corrections(connection: Connection) -> Iterator[str]:
             is_ours = values["snapshot_method"] is not None  # another loader makes no seals
             if (seal is not None or is_ours) and seal != seal_of(values | {"session_id": row["session_id"]}):
                 yield f"correction {row['id']} of {row['session_id']}: its {when} values"
-        said = record_text(row["reason"], row["run"], row["made_at"])
-        if row["digest"] not in {None, digest(f"{row['session_id']}{said}")}:
+        correction = record_text(row["reason"], row["run"], row["made_at"])
+        if row["digest"] not in {None, digest(f"{row['session_id']}{correction}")}:
             yield f"correction {row['id']} of {row['session_id']}: its reason, run or time"

@@ -32,11 +32,11 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
 
-S, A = session_summaries.c, known_addresses.c
+SESSIONS, ADDRESSES = session_summaries.c, known_addresses.c
 THEN_AND_NOW = {
-    "asn": (S.snapshot_asn, A.current_asn, A.current_asn_at),
-    "country": (S.snapshot_country, A.current_country, A.current_country_at),
-    "ip_type": (S.snapshot_ip_type, A.current_ip_type, A.current_ip_type_at),
+    "asn": (SESSIONS.snapshot_asn, ADDRESSES.current_asn, ADDRESSES.current_asn_at),
+    "country": (SESSIONS.snapshot_country, ADDRESSES.current_country, ADDRESSES.current_country_at),
+    "ip_type": (SESSIONS.snapshot_ip_type, ADDRESSES.current_ip_type, ADDRESSES.current_ip_type_at),
 }
 """A fact of a snapshot, the newest fact, and the date of that."""
 
@@ -49,7 +49,7 @@ def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) ->
 
     An inferred snapshot comes from tables newer than the attack; compared with one of these it could not differ.
     """
-    return and_(then.is_not(None), answered_at > SEEN_AT, answered_at > func.coalesce(S.enrichment_at, SEEN_AT))
+    return and_(then.is_not(None), answered_at > SEEN_AT, answered_at > func.coalesce(SESSIONS.enrichment_at, SEEN_AT))
 
 
 class SqlInventoryReports:
@@ -69,11 +69,13 @@ class SqlInventoryReports:
         """Return how well addresses are known at a moment."""
         with self._database.reading() as connection:
             newest = select(func.max(fact_sources.c.number)).scalar_subquery()
-            behind = case((A.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
+            behind = case((ADDRESSES.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
             totals = select(func.count(), func.coalesce(func.sum(behind), 0)).select_from(known_addresses)
             addresses, lacking = connection.execute(totals).one()
             states: Counter[Freshness] = Counter()
-            ages = select(A.newest_at, A.current_ip_type, func.count()).group_by(A.newest_at, A.current_ip_type)
+            ages = select(ADDRESSES.newest_at, ADDRESSES.current_ip_type, func.count()).group_by(
+                ADDRESSES.newest_at, ADDRESSES.current_ip_type
+            )
             for at, word, count in connection.execute(ages):
                 age = max(now - at, timedelta(0)) if at is not None else None
                 states[self._freshness.freshness_of(age, IpType(word) if word else None)] += count
@@ -85,13 +87,13 @@ class SqlInventoryReports:
         with self._database.reading() as connection:
             query = (
                 select(known_addresses, known_networks.c.organization_name)
-                .join(known_networks, known_networks.c.asn_number == A.current_asn, isouter=True)
-                .where(A.ip_address == text)
+                .join(known_networks, known_networks.c.asn_number == ADDRESSES.current_asn, isouter=True)
+                .where(ADDRESSES.ip_address == text)
             )
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 return None
-            said = (
+            observed = (
                 select(ip_observations)
                 .where(ip_observations.c.ip_address == text)
                 .order_by(ip_observations.c.source, ip_observations.c.observed_at)
@@ -106,7 +108,7 @@ class SqlInventoryReports:
                 organization=row["organization_name"],
                 country=row["current_country"],
                 ip_type=row["current_ip_type"],
-                history=[observation_in(found) for found in connection.execute(said)],
+                history=[observation_in(found) for found in connection.execute(observed)],
                 retracted=BuildCalendar.of(SqlFactSources(connection).registered()).retracted,
             )
 
@@ -116,8 +118,8 @@ class SqlInventoryReports:
         if not versions.is_adopted(connection):
             return row["first_seen"], row["last_seen"], row["session_count"]
         # Another loader also stores sessions, and does not update our count.
-        query = select(func.min(S.first_event_at), func.max(S.last_event_at), func.count()).where(
-            S.source_ip == address
+        query = select(func.min(SESSIONS.first_event_at), func.max(SESSIONS.last_event_at), func.count()).where(
+            SESSIONS.source_ip == address
         )
         first, last, count = connection.execute(query).one()
         return first or row["first_seen"], last or row["last_seen"], count
@@ -126,7 +128,7 @@ class SqlInventoryReports:
         """Return then against a moment."""
         answers = CurrentAnswers(CurrentSince.at(now))
         with self._database.reading() as connection:
-            joined = session_summaries.outerjoin(known_addresses, A.ip_address == S.source_ip)
+            joined = session_summaries.outerjoin(known_addresses, ADDRESSES.ip_address == SESSIONS.source_ip)
             newer = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
             comparable = {name: and_(newer[name], answers.holds_today(KEYS[name])) for name in newer}
             expired = {name: and_(newer[name], not_(answers.holds_today(KEYS[name]))) for name in newer}
@@ -139,7 +141,7 @@ class SqlInventoryReports:
                 select(
                     func.count(),
                     func.count().filter(is_known),
-                    func.count(distinct(S.source_ip)).filter(is_known),
+                    func.count(distinct(SESSIONS.source_ip)).filter(is_known),
                     *(func.count().filter(each) for some in (comparable, differs, expired) for each in some.values()),
                 )
                 .select_from(joined)
@@ -150,7 +152,7 @@ class SqlInventoryReports:
             for name, (then, current, _) in THEN_AND_NOW.items():
                 many = func.count().label("sessions")
                 query = (
-                    select(then, current, many, func.count(distinct(S.source_ip)))
+                    select(then, current, many, func.count(distinct(SESSIONS.source_ip)))
                     .select_from(joined)
                     .where(is_sealed(), differs[name])
                     .group_by(then, current)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, select
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, snapshot_in
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.app.enrich.lookup import ENRICHMENT
@@ -46,10 +46,10 @@ class ProvenanceCheck:
     def finish(self) -> Iterator[str]:
         """Compare what is left, and yield the names of sessions that state what no source said."""
         rows, self._page = self._page, []
-        said = self._said({row["source_ip"] for row in rows})
+        stated = self._facts_stated({row["source_ip"] for row in rows})
         for row in rows:
             snapshot = snapshot_in(row)
-            if snapshot is not None and not is_stated(snapshot, said[row["source_ip"]]):
+            if snapshot is not None and not is_stated(snapshot, stated[row["source_ip"]]):
                 yield row["session_id"]
 
     def unregistered(self) -> Iterator[str]:
@@ -65,13 +65,13 @@ class ProvenanceCheck:
             if not label.startswith(f"{ENRICHMENT}@"):  # documents are no build
                 yield f"the source {label} was never registered"
 
-    def _said(self, addresses: set[str]) -> Mapping[str, Sequence[tuple[str, IpFacts]]]:
-        said: dict[str, list[tuple[str, IpFacts]]] = {address: [] for address in addresses}
+    def _facts_stated(self, addresses: set[str]) -> Mapping[str, Sequence[tuple[str, IpFacts]]]:
+        stated: dict[str, list[tuple[str, IpFacts]]] = {address: [] for address in addresses}
         if not addresses:
-            return said
+            return stated
         row = ip_observations.c
         query = select(row.ip_address, row.source, row.observed_at, row.asn, row.country, row.ip_types)
-        query = query.where(row.ip_address.in_(each_of(self._connection, sorted(addresses))))
+        query = query.where(row.ip_address.in_(select_texts(self._connection, sorted(addresses))))
         for address, source, observed_at, *facts in self._connection.execute(query):
-            said[address].append((label_of(source, observed_at), facts_in(*facts)))
-        return said
+            stated[address].append((label_of(source, observed_at), facts_in(*facts)))
+        return stated

@@ -23,17 +23,17 @@ from sqlalchemy import (
     true,
 )
 
-from snapshots.adapters.sql.connection.dialects.expressions import by_bytes, said_in
-from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, trait_texts
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import (
-    beginning_of,
-    grouped_by,
-    is_before,
-    is_moment,
-    moment_stored,
+    bucket_key,
+    bucket_start,
+    is_before_cursor,
+    is_timestamp,
+    stored_timestamp_text,
 )
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
-from snapshots.adapters.sql.queries.cursor import Place
+from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
@@ -46,7 +46,7 @@ from snapshots.domain.facts.validation import LARGEST_ASN, check_asn, check_coun
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 
 FACTS: Mapping[Dimension, str] = {
     Dimension.ASN: "snapshot_asn",
@@ -54,53 +54,53 @@ FACTS: Mapping[Dimension, str] = {
     Dimension.IP_TYPE: "snapshot_ip_type",
 }
 COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
-    Dimension.ADDRESS: S.source_ip,
-    Dimension.SENSOR: S.matcher,
-    Dimension.PROTOCOL: S.protocol,
-    Dimension.CLIENT: S.client_version,
-    Dimension.HASSH: S.hassh,
-    Dimension.USER: S.username,
-    Dimension.PASSWORD: S.password_hash,
-    Dimension.COMMANDS: S.command_signature,
-    Dimension.SSH_KEY: S.ssh_key_fingerprint,
-    Dimension.DOWNLOAD: S.download_hash,
-    Dimension.GAP: S.snapshot_gap,
+    Dimension.ADDRESS: SESSIONS.source_ip,
+    Dimension.SENSOR: SESSIONS.matcher,
+    Dimension.PROTOCOL: SESSIONS.protocol,
+    Dimension.CLIENT: SESSIONS.client_version,
+    Dimension.HASSH: SESSIONS.hassh,
+    Dimension.USER: SESSIONS.username,
+    Dimension.PASSWORD: SESSIONS.password_hash,
+    Dimension.COMMANDS: SESSIONS.command_signature,
+    Dimension.SSH_KEY: SESSIONS.ssh_key_fingerprint,
+    Dimension.DOWNLOAD: SESSIONS.download_hash,
+    Dimension.GAP: SESSIONS.snapshot_gap,
 }
-METHOD = case((is_sealed(), func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
-ASOF, INFERRED = (S.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
+METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
+ASOF, INFERRED = (SESSIONS.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
 
 LINE: Mapping[str, ColumnElement[Any]] = {
-    "session_id": S.session_id,
-    "sensor": S.matcher,
-    "first_event_at": S.first_event_at,
-    "last_event_at": S.last_event_at,
-    "source_ip": S.source_ip,
-    "source_port": S.source_port,
-    "asn": S.snapshot_asn,
-    "country": S.snapshot_country,
-    "ip_type": S.snapshot_ip_type,
-    "enrichment_at": S.enrichment_at,
+    "session_id": SESSIONS.session_id,
+    "sensor": SESSIONS.matcher,
+    "first_event_at": SESSIONS.first_event_at,
+    "last_event_at": SESSIONS.last_event_at,
+    "source_ip": SESSIONS.source_ip,
+    "source_port": SESSIONS.source_port,
+    "asn": SESSIONS.snapshot_asn,
+    "country": SESSIONS.snapshot_country,
+    "ip_type": SESSIONS.snapshot_ip_type,
+    "enrichment_at": SESSIONS.enrichment_at,
     "method": METHOD,
-    "source": S.snapshot_source,
-    "run": S.snapshot_run,
-    "gap": S.snapshot_gap,
-    "events": S.event_count,
-    "logins": S.login_attempts,
-    "commands": S.command_count,
-    "downloads": S.file_downloads,
-    "protocol": S.protocol,
-    "client": S.client_version,
-    "hassh": S.hassh,
-    "user": S.username,
-    "password_hash": S.password_hash,
-    "login_succeeded": S.login_succeeded,
-    "command_signature": S.command_signature,
-    "ssh_key": S.ssh_key_fingerprint,
-    "download_hash": S.download_hash,
-    "duration_ms": S.duration_ms,
+    "source": SESSIONS.snapshot_source,
+    "run": SESSIONS.snapshot_run,
+    "gap": SESSIONS.snapshot_gap,
+    "events": SESSIONS.event_count,
+    "logins": SESSIONS.login_attempts,
+    "commands": SESSIONS.command_count,
+    "downloads": SESSIONS.file_downloads,
+    "protocol": SESSIONS.protocol,
+    "client": SESSIONS.client_version,
+    "hassh": SESSIONS.hassh,
+    "user": SESSIONS.username,
+    "password_hash": SESSIONS.password_hash,
+    "login_succeeded": SESSIONS.login_succeeded,
+    "command_signature": SESSIONS.command_signature,
+    "ssh_key": SESSIONS.ssh_key_fingerprint,
+    "download_hash": SESSIONS.download_hash,
+    "duration_ms": SESSIONS.duration_ms,
 }
 
-NEWEST_FIRST = (S.first_event_at.desc(), S.session_id.desc())
+NEWEST_FIRST = (SESSIONS.first_event_at.desc(), SESSIONS.session_id.desc())
 
 
 class SessionQuery:
@@ -114,16 +114,16 @@ class SessionQuery:
         self._has_codes = versions.is_adopted(connection)
         self.rows: FromClause = session_summaries
         if session_filter.network_time is NetworkTime.NOW:
-            self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == S.source_ip)
+            self.rows = session_summaries.outerjoin(known_addresses, known_addresses.c.ip_address == SESSIONS.source_ip)
 
     def part(self, key: Dimension | TimeBucket) -> ColumnElement[Any]:
         """Return the value of a key."""
         if isinstance(key, TimeBucket):
-            return beginning_of(self._connection, key.value, S.first_event_at)
+            return bucket_start(self._connection, key.value, SESSIONS.first_event_at)
         if key in FACTS and self._which.network_time is NetworkTime.NOW:
             return self._current.value(key)
         if key in FACTS:
-            column = S[FACTS[key]]
+            column = SESSIONS[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
         return METHOD if key is Dimension.METHOD else COLUMNS[key]
 
@@ -144,22 +144,22 @@ class SessionQuery:
         """Return the query for groups in their order; *before* is where the span ends that is compared with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
         if isinstance(by[0], Dimension) and by[0].is_repeated:
-            each, said = said_in(self._connection, S.behaviour, by[0].value)
-            rows, parts = rows.join(each, true()), [said]
-            columns["sessions"] = func.count(distinct(S.session_id))
+            each, found_text = trait_texts(self._connection, SESSIONS.behaviour, by[0].value)
+            rows, parts = rows.join(each, true()), [found_text]
+            columns["sessions"] = func.count(distinct(SESSIONS.session_id))
         else:
             parts = [self.part(each) for each in by]
             columns["sessions"] = func.count()
-        at: ColumnElement[Any] = S.first_event_at
-        address: ColumnElement[Any] = S.source_ip
+        at: ColumnElement[Any] = SESSIONS.first_event_at
+        address: ColumnElement[Any] = SESSIONS.source_ip
         order, since = columns["sessions"], None
         is_now: ColumnElement[bool] = true()
         if before is not None and self._which.until is not None:
             since = before - (self._which.until - before)
-            is_now = S.first_event_at >= before
+            is_now = SESSIONS.first_event_at >= before
             columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
-            order, at = columns["sessions"] - columns["before"], case((is_now, S.first_event_at))
-            address = case((is_now, S.source_ip))
+            order, at = columns["sessions"] - columns["before"], case((is_now, SESSIONS.first_event_at))
+            address = case((is_now, SESSIONS.source_ip))
         if self._which.splits_by_method(by):
             columns |= {"asof": func.count().filter(is_now, ASOF), "inferred": func.count().filter(is_now, INFERRED)}
         if with_times:
@@ -178,13 +178,15 @@ class SessionQuery:
 
     def times_of(self, fact: str, values: Collection[Any]) -> Mapping[Any, tuple[datetime | None, datetime | None]]:
         """Return the first and last time of sessions with each value of a fact; each is sought in its index."""
-        column, at = S[fact], S.first_event_at
+        column, at = SESSIONS[fact], SESSIONS.first_event_at
         found: dict[Any, tuple[datetime | None, datetime | None]] = {}
         if None in values:
             query = select(func.min(at), func.max(at)).where(column.is_(None))
             since, until = self._connection.execute(query).one()
             found[None] = since, until
-        each = each_of(self._connection, [str(value) for value in values if value is not None]).subquery("each_value")
+        each = select_texts(self._connection, [str(value) for value in values if value is not None]).subquery(
+            "each_value"
+        )
         wanted = cast(each.c.value, column.type)
         own = session_summaries.alias("own")
         first, last = (
@@ -199,7 +201,7 @@ class SessionQuery:
         """Return the text behind hashes of passwords, as far as the newest session of each keeps it."""
         if not hashes:
             return {}
-        each = each_of(self._connection, hashes).subquery("each_hash")
+        each = select_texts(self._connection, hashes).subquery("each_hash")
         own = session_summaries.alias("own")
         newest = (
             select(own.c.behaviour)
@@ -209,14 +211,14 @@ class SessionQuery:
             .scalar_subquery()
         )
         found = {value: behaviour_in(text) for value, text in self._connection.execute(select(each.c.value, newest))}
-        return {value: said.password for value, said in found.items() if said.password is not None}
+        return {value: found_text.password for value, found_text in found.items() if found_text.password is not None}
 
     def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
-        return grouped_by(self._connection, span.value, S.first_event_at)
+        return bucket_key(self._connection, span.value, SESSIONS.first_event_at)
 
     def _in_order(self, part: ColumnElement[Any], key: Dimension) -> ColumnElement[Any]:
         """Return by what equal groups are ordered, alike on both databases."""
-        return (part if key is Dimension.ASN else by_bytes(self._connection, part)).nulls_last()
+        return (part if key is Dimension.ASN else compared_by_bytes(self._connection, part)).nulls_last()
 
     def conditions(
         self, *, parts: Collection[Dimension | TimeBucket] = (), since: datetime | None = None
@@ -225,7 +227,7 @@ class SessionQuery:
         found = self._filters(since)
         for key in parts:
             if isinstance(key, TimeBucket):
-                found.append(is_moment(self._connection, S.first_event_at))
+                found.append(is_timestamp(self._connection, SESSIONS.first_event_at))
             elif key in COLUMNS:
                 found.append(COLUMNS[key].is_not(None))
         if self._which.network_time is NetworkTime.NOW:
@@ -238,9 +240,9 @@ class SessionQuery:
         found = [self._is_one_of(key, values) for key, values in session_filter.values.items()]
         begin = since or session_filter.since
         if begin is not None:
-            found.append(S.first_event_at >= begin)
+            found.append(SESSIONS.first_event_at >= begin)
         if session_filter.until is not None:
-            found.append(S.first_event_at < session_filter.until)
+            found.append(SESSIONS.first_event_at < session_filter.until)
         return found
 
     def not_current(self, by: Collection[Dimension | TimeBucket]) -> Select[int, int]:
@@ -250,12 +252,14 @@ class SessionQuery:
         counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
         return select(*counts).select_from(self.rows).where(*self._filters())
 
-    def dated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
+    def dated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions with a time, behind a place."""
-        query = self._listed().where(S.first_event_at.is_not(None))
+        query = self._listed().where(SESSIONS.first_event_at.is_not(None))
         if behind is not None and behind.at is not None:
             try:
-                before = is_before(self._connection, S.first_event_at, S.session_id, behind.at, behind.name)
+                before = is_before_cursor(
+                    self._connection, SESSIONS.first_event_at, SESSIONS.session_id, behind.at, behind.name
+                )
             except ValueError as exc:
                 raise InvalidQuery(
                     f"{str(behind)[:80]!r} is not a cursor: use what `next` of the previous page says"
@@ -263,12 +267,12 @@ class SessionQuery:
             query = query.where(before)
         return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
 
-    def undated(self, behind: Place | None, limit: int) -> Sequence[RowMapping]:
+    def undated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
         """Return sessions without a time, behind a place among them."""
-        query = self._listed().where(S.first_event_at.is_(None))
+        query = self._listed().where(SESSIONS.first_event_at.is_(None))
         if behind is not None and behind.at is None:
-            query = query.where(S.session_id < behind.name)
-        return self._connection.execute(query.order_by(S.session_id.desc()).limit(limit)).mappings().all()
+            query = query.where(SESSIONS.session_id < behind.name)
+        return self._connection.execute(query.order_by(SESSIONS.session_id.desc()).limit(limit)).mappings().all()
 
     def _listed(self) -> Select[Any]:
         facts = {
@@ -278,12 +282,12 @@ class SessionQuery:
         if self._which.network_time is NetworkTime.NOW:  # what the inventory says is of no snapshot
             facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
-        stored_at = moment_stored(self._connection, S.first_event_at).label("stored_at")
+        stored_at = stored_timestamp_text(self._connection, SESSIONS.first_event_at).label("stored_at")
         return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
 
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
         """Whether a session has one of some values; of a fact, as it was then, whatever is told of it."""
-        column = S[FACTS[key]] if key in FACTS else self.part(key)
+        column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
         stated = [_value(key, value) for value in values if value is not None]
         known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
         if key in FACTS and self._has_codes:

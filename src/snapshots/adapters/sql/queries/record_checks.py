@@ -70,10 +70,12 @@ def without_digest(connection: Connection) -> Iterator[str]:
     query = select(source.source, source.built_at).where(source.digest.is_(None), source.registered_at > first)
     for name, built_at in connection.execute(query.order_by(source.source, source.built_at)):
         yield f"the digest of the source {name}@{built_at:%Y-%m-%d} is missing"
-    said = snapshot_corrections.c
+    correction = snapshot_corrections.c
     kinds = [RunKind.CORRECT.value, RunKind.IMPROVE.value]
-    is_ours = said.run.in_(select(runs.c.run).where(runs.c.kind.in_(kinds)))
-    first_id = select(func.min(said.id)).where(said.digest.is_not(None)).scalar_subquery()
-    lacking = select(said.id, said.session_id).where(said.digest.is_(None), said.id > first_id, is_ours)
-    for number, session_id in connection.execute(lacking.order_by(said.id)):
+    is_ours = correction.run.in_(select(runs.c.run).where(runs.c.kind.in_(kinds)))
+    first_id = select(func.min(correction.id)).where(correction.digest.is_not(None)).scalar_subquery()
+    lacking = select(correction.id, correction.session_id).where(
+        correction.digest.is_(None), correction.id > first_id, is_ours
+    )
+    for number, session_id in connection.execute(lacking.order_by(correction.id)):
         yield f"correction {number} of {session_id}: its digest is missing"

@@ -47,7 +47,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.provenance import sources_of
 from snapshots.domain.snapshot.snapshot import Method
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 MAX_SOURCES = 20
 METHODS, GAPS = ({member.value for member in kind} for kind in (Method, Gap))
 LAST_DAYS = 14
@@ -79,12 +79,12 @@ class SqlReports:
         with self._database.reading() as connection:
             totals = connection.execute(
                 select(
-                    func.coalesce(func.sum(S.event_count), 0),
-                    func.coalesce(func.sum(S.login_attempts), 0),
-                    func.coalesce(func.sum(S.command_count), 0),
-                    func.coalesce(func.sum(S.file_downloads), 0),
-                    func.min(case((_is_plausible(S.first_event_at, times), S.first_event_at))),
-                    func.max(case((_is_plausible(S.last_event_at, times), S.last_event_at))),
+                    func.coalesce(func.sum(SESSIONS.event_count), 0),
+                    func.coalesce(func.sum(SESSIONS.login_attempts), 0),
+                    func.coalesce(func.sum(SESSIONS.command_count), 0),
+                    func.coalesce(func.sum(SESSIONS.file_downloads), 0),
+                    func.min(case((_is_plausible(SESSIONS.first_event_at, times), SESSIONS.first_event_at))),
+                    func.max(case((_is_plausible(SESSIONS.last_event_at, times), SESSIONS.last_event_at))),
                     func.count(case((_is_impossible(times), 1))),
                 )
             ).one()
@@ -99,10 +99,10 @@ class SqlReports:
                 impossible_clocks=impossible,
                 coverage=_coverage(connection, times),
                 networks=_networks(connection, top),
-                countries=_value_counts(connection, case((states("snapshot_country"), S.snapshot_country)), top),
-                types=_value_counts(connection, S.snapshot_ip_type, top),
+                countries=_value_counts(connection, case((states("snapshot_country"), SESSIONS.snapshot_country)), top),
+                types=_value_counts(connection, SESSIONS.snapshot_ip_type, top),
                 days=sorted(
-                    _value_counts(connection, day_of(connection, S.first_event_at), LAST_DAYS, newest_of=times),
+                    _value_counts(connection, day_of(connection, SESSIONS.first_event_at), LAST_DAYS, newest_of=times),
                     key=lambda tally: tally.value or "",
                 ),
                 dead_letters=_dead_letters(connection),
@@ -118,7 +118,7 @@ class SqlReports:
                 .group_by(fact_sources.c.source)
             )
             times = PlausibleTimes.seen_from(self._clock.now())
-            newest_event = select(func.max(S.last_event_at)).where(_is_plausible(S.last_event_at, times))
+            newest_event = select(func.max(SESSIONS.last_event_at)).where(_is_plausible(SESSIONS.last_event_at, times))
             return DatabaseStatus(
                 sessions=_cases(connection, _by_session()[0]),
                 dead_letters=_dead_letters(connection),
@@ -150,7 +150,7 @@ class SqlReports:
     def _try_guard(self) -> tuple[Mapping[str, Trial], Sequence[str]]:
         """Return what came of forbidden changes, and why none could be tried."""
         try:
-            with self._database.rehearsal() as connection:
+            with self._database.dry_run_transaction() as connection:
                 return try_guard(connection), []
         except (StoreBusy, StoreUnusable) as reason:
             return {}, [f"whether the guard refuses a change: {reason}"]
@@ -160,25 +160,28 @@ class SqlReports:
         with self._database.reading() as connection:
             query = (
                 select(session_summaries, known_networks.c.organization_name)
-                .join(known_networks, known_networks.c.asn_number == S.snapshot_asn, isouter=True)
-                .where(S.session_id == session_id)
+                .join(known_networks, known_networks.c.asn_number == SESSIONS.snapshot_asn, isouter=True)
+                .where(SESSIONS.session_id == session_id)
             )
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 return None
             session = summary_in(row)
             logged_id = session.logged_id or session.session_id
-            said = (
+            observed = (
                 select(ip_observations)
                 .where(ip_observations.c.ip_address == row["source_ip"])
                 .order_by(ip_observations.c.source, ip_observations.c.observed_at)
             )
             namesakes = (
-                select(S.session_id)
-                .where(or_(S.logged_id == logged_id, S.session_id == logged_id), S.session_id != session_id)
-                .order_by(S.session_id)
+                select(SESSIONS.session_id)
+                .where(
+                    or_(SESSIONS.logged_id == logged_id, SESSIONS.session_id == logged_id),
+                    SESSIONS.session_id != session_id,
+                )
+                .order_by(SESSIONS.session_id)
             )
-            history = [observation_in(found) for found in connection.execute(said)]
+            history = [observation_in(found) for found in connection.execute(observed)]
             sighting = session.sighting
             considered: list[IpObservation] = []
             known: list[IpObservation] = []
@@ -209,8 +212,8 @@ def _by_session() -> tuple[Select[Any], Sequence[ColumnElement[Any]], ColumnElem
     """Return the query that counts sessions which stand alike, and by what it tells them apart."""
     has = [case((states(fact), 1), else_=0) for fact in FACTS]
     sealed = is_sealed()
-    method = case((sealed, func.coalesce(S.snapshot_method, Method.ADOPTED.value)))
-    gap = case((not_(sealed), S.snapshot_gap))
+    method = case((sealed, func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
+    gap = case((not_(sealed), SESSIONS.snapshot_gap))
     query: Select[Any] = select(*has, method, gap, func.count()).group_by(*has, method, gap)
     return query, has, method, gap
 
@@ -221,7 +224,7 @@ def _is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElemen
 
 def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
     """Whether a session began or ended at an implausible time; sessions of other loaders may lack a time."""
-    ends = (S.first_event_at, S.last_event_at)
+    ends = (SESSIONS.first_event_at, SESSIONS.last_event_at)
     return or_(*(and_(at.is_not(None), not_(_is_plausible(at, times))) for at in ends))
 
 
@@ -235,8 +238,8 @@ def _coverage(connection: Connection, times: PlausibleTimes) -> CoverageReport:
             case((func.count(method) == func.count(), func.max(method))).label("method"),
             func.min(gap).label("gap"),
         )
-        .where(S.source_ip.is_not(None))
-        .group_by(S.source_ip)
+        .where(SESSIONS.source_ip.is_not(None))
+        .group_by(SESSIONS.source_ip)
         .subquery()
     )
     by_address = select(*each.c, func.count()).group_by(*each.c)
@@ -265,18 +268,20 @@ def _cases(connection: Connection, query: Select[Any]) -> Coverage:
 def _by_source(connection: Connection) -> Mapping[str, int]:
     count = func.count()
     query = (
-        select(S.snapshot_source, count)
-        .where(is_sealed(), S.snapshot_source.is_not(None))
-        .group_by(S.snapshot_source)
-        .order_by(count.desc(), S.snapshot_source)
+        select(SESSIONS.snapshot_source, count)
+        .where(is_sealed(), SESSIONS.snapshot_source.is_not(None))
+        .group_by(SESSIONS.snapshot_source)
+        .order_by(count.desc(), SESSIONS.snapshot_source)
         .limit(MAX_SOURCES)
     )
     return dict(tuple(row) for row in connection.execute(query))
 
 
 def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:
-    lag = seconds_between(connection, S.source_ip_seen_at, S.enrichment_at)
-    sealed = select(lag).where(is_sealed(), S.enrichment_at.is_not(None), _is_plausible(S.source_ip_seen_at, times))
+    lag = seconds_between(connection, SESSIONS.source_ip_seen_at, SESSIONS.enrichment_at)
+    sealed = select(lag).where(
+        is_sealed(), SESSIONS.enrichment_at.is_not(None), _is_plausible(SESSIONS.source_ip_seen_at, times)
+    )
     values = sealed.subquery().c[0]
     count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()
     if not count:
@@ -301,9 +306,9 @@ def _value_counts(
             sessions,
             func.count().filter(ASOF),
             func.count().filter(INFERRED),
-            func.count(distinct(S.source_ip)),
+            func.count(distinct(SESSIONS.source_ip)),
         )
-        .where(_is_plausible(S.first_event_at, newest_of) if newest_of is not None else true())
+        .where(_is_plausible(SESSIONS.first_event_at, newest_of) if newest_of is not None else true())
         .group_by(value)
         .order_by(order, value)
         .limit(top)
@@ -321,7 +326,7 @@ def _value_counts(
 
 
 def _networks(connection: Connection, top: int) -> Sequence[ValueCount]:
-    tallies = _value_counts(connection, case((states("snapshot_asn"), S.snapshot_asn)), top)
+    tallies = _value_counts(connection, case((states("snapshot_asn"), SESSIONS.snapshot_asn)), top)
     numbers = [int(tally.value) for tally in tallies if tally.value is not None]
     named = select(known_networks).where(known_networks.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}

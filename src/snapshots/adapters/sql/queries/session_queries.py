@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, true
 
-from snapshots.adapters.sql.connection.dialects.expressions import by_bytes
+from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
-from snapshots.adapters.sql.queries.cursor import Place
+from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.query_builder import FACTS, LINE, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
@@ -28,7 +28,7 @@ from snapshots.app.queries.session_queries import (
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.snapshot.freshness import CurrentSince
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 
 ALONE: Mapping[Dimension | TimeBucket, str] = {key: FACTS[key] for key in (Dimension.ASN, Dimension.COUNTRY)}
 """Facts that are counted over all sessions by an index that holds nothing else; times are sought apart."""
@@ -108,7 +108,7 @@ class SqlSessionQueries:
     def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
         """Return some sessions, the newest first; those of which no time is known are the last."""
         _check(session_filter, [Dimension.ASN], with_before=False)
-        behind = Place.parse(after) if after else None
+        behind = SessionCursor.parse(after) if after else None
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
             found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
@@ -118,7 +118,7 @@ class SqlSessionQueries:
             lines = [
                 SessionRow(**{name: row[name] for name in LINE}, organization=names.get(row["asn"])) for row in found
             ]
-        last = "" if len(found) < limit else str(Place(found[-1]["stored_at"], found[-1]["session_id"]))
+        last = "" if len(found) < limit else str(SessionCursor(found[-1]["stored_at"], found[-1]["session_id"]))
         return SessionPage(lines, last)
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
@@ -126,9 +126,11 @@ class SqlSessionQueries:
         _check(session_filter, [Dimension.ADDRESS], with_before=False)
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
-            text = by_bytes(connection, S.source_ip)
-            query = select(S.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Dimension.ADDRESS]))
-            query = query.where(text > after).group_by(S.source_ip).having(func.count() >= at_least)
+            text = compared_by_bytes(connection, SESSIONS.source_ip)
+            query = (
+                select(SESSIONS.source_ip).select_from(asked.rows).where(*asked.conditions(parts=[Dimension.ADDRESS]))
+            )
+            query = query.where(text > after).group_by(SESSIONS.source_ip).having(func.count() >= at_least)
             found = connection.execute(query.order_by(text).limit(limit)).scalars().all()
         addresses = [address for text in found if (address := address_of(text)) is not None]
         return AddressPage(addresses, found[-1] if len(found) == limit else "")

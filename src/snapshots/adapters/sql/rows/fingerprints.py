@@ -8,9 +8,9 @@ from sys import byteorder
 
 from sqlalchemy import Connection, func, select, true
 
-from snapshots.adapters.sql.connection.dialects.planner import seeking
-from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
-from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
+from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
+from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
+from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_table_for
 from snapshots.adapters.sql.schema.tables import session_fingerprints
 from snapshots.domain.session.summary import SessionSummary
 
@@ -20,7 +20,7 @@ LARGEST_IN_ROW = 128
 PAGE = 50_000
 """Fingerprints per lookup query."""
 
-STAGE = stage_of(session_fingerprints)
+STAGING = staging_table_for(session_fingerprints)
 
 _SIGN = 1 << 63
 """Offset between unsigned and signed 64-bit numbers: databases have only signed ones."""
@@ -51,12 +51,12 @@ class SqlFingerprints:
         pairs = ((name, _signed(mark)) for name, logged_id in sessions.items() for mark in events.get(logged_id, ()))
         found: defaultdict[str, set[int]] = defaultdict(set)
         while page := sorted(islice(pairs, PAGE)):
-            fill(self._connection, STAGE, pack(self._connection, page))
-            wanted = rows_of(STAGE, len(page)).c
+            fill_staging(self._connection, STAGING, pack_rows(self._connection, page))
+            wanted = staged_rows(STAGING, len(page)).c
             query = select(self._table.session_id, self._table.fingerprint).where(
                 self._table.session_id == wanted.session_id, self._table.fingerprint == wanted.fingerprint
             )
-            with seeking(self._connection):
+            with prefer_index_scans(self._connection):
                 for name, mark in self._connection.execute(query):
                     found[name].add(_unsigned(mark))
         return found
@@ -64,7 +64,7 @@ class SqlFingerprints:
     def count(self, names: Collection[str]) -> Mapping[str, int]:
         """Count fingerprints in the table by session; sessions without any are absent."""
         own = self._table.session_id
-        query = select(own, func.count()).where(own.in_(each_of(self._connection, names))).group_by(own)
+        query = select(own, func.count()).where(own.in_(select_texts(self._connection, names))).group_by(own)
         return {row.session_id: row[1] for row in self._connection.execute(query)}
 
     def of(self, session_id: str) -> Iterator[int]:
@@ -81,11 +81,11 @@ class SqlFingerprints:
             for mark in sorted(summary.fingerprints)[LARGEST_IN_ROW:]
         )
         if rows:
-            fill(self._connection, STAGE, pack(self._connection, rows))
+            fill_staging(self._connection, STAGING, pack_rows(self._connection, rows))
             statement = insert(self._connection, session_fingerprints)
             columns = session_fingerprints.columns.keys()
             self._connection.execute(
-                statement.from_select(columns, select(STAGE).where(true())).on_conflict_do_nothing()
+                statement.from_select(columns, select(STAGING).where(true())).on_conflict_do_nothing()
             )
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 from sqlalchemy import RowMapping
 
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.adapters.sql.rows.fingerprints import is_full, unpacked
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS
 from snapshots.app.errors import StoreUnavailable
@@ -36,7 +36,7 @@ def behaviour_in(text: str | None) -> Behaviour:
         found = msgspec.json.decode(text)
         behaviour = Behaviour(
             {
-                TRAITS[word]: tuple((EPOCH + at * MICROSECOND, str(said)) for at, said in pairs)
+                TRAITS[word]: tuple((EPOCH + at * MICROSECOND, str(text_)) for at, text_ in pairs)
                 for word, pairs in found.items()
             }
         )
@@ -71,7 +71,7 @@ def digest_of_source(row: Mapping[str, Any] | RowMapping) -> str:
 
 def record_text(reason: str, run: str, made_at: datetime) -> str:
     """Return what is hashed of a correction, behind the name of its session."""
-    return f"|{reason}|{run}|{moment_in_seal(made_at)}"
+    return f"|{reason}|{run}|{sealed_timestamp(made_at)}"
 
 
 def _canonical(value: object) -> str:
@@ -79,12 +79,12 @@ def _canonical(value: object) -> str:
         return ""
     if isinstance(value, str):
         return value
-    return moment_in_seal(value) if isinstance(value, datetime) else str(value)
+    return sealed_timestamp(value) if isinstance(value, datetime) else str(value)
 
 
-def moment_in_seal(at: datetime) -> str:
+def sealed_timestamp(at: datetime) -> str:
     """Return a moment as it is sealed, on every database."""
-    return f"{moment_text(at)}+00:00"
+    return f"{timestamp_text(at)}+00:00"
 
 
 def summary_in(row: Mapping[str, Any] | RowMapping) -> SessionSummary:

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from snapshots.adapters.sql.rows.fingerprints import packed_in_row
-from snapshots.adapters.sql.rows.row_decoder import EPOCH, MICROSECOND, digest, moment_in_seal
+from snapshots.adapters.sql.rows.row_decoder import EPOCH, MICROSECOND, digest, sealed_timestamp
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.session.behaviour import Behaviour, Trait
@@ -119,7 +119,7 @@ def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
     if not behaviour.said:
         return _NO_BEHAVIOUR
     first = behaviour.first
-    said = {
+    values = {
         trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
         for trait, pairs in behaviour.said.items()
     }
@@ -134,7 +134,7 @@ def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
         behaviour.login_succeeded,
         behaviour.command_signature,
         behaviour.duration_ms,
-        _JSON.encode(said).decode(),
+        _JSON.encode(values).decode(),
     )
 
 
@@ -158,7 +158,7 @@ class SealBuilder:
         seen = "|||"
         if sighting is not None:
             port = "" if sighting.port is None else sighting.port
-            seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{moment_in_seal(sighting.seen_at)}"
+            seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{sealed_timestamp(sighting.seen_at)}"
         return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
 
     def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:
@@ -171,7 +171,7 @@ class SealBuilder:
         ip_type = snapshot.ip_type.value if snapshot.ip_type is not None else None
         method, source = snapshot.method.value, snapshot.source
         facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
-        text = f"{facts}|{moment_in_seal(at)}|{method}|{source}"
+        text = f"{facts}|{sealed_timestamp(at)}|{method}|{source}"
         # The snapshot is kept with its part, so that no other can get its id.
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part

@@ -33,7 +33,7 @@ LARGEST_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OthersInventory:
+class ForeignInventory:
     """
     Another loader's tables of addresses and networks, which are read and never changed.
 
@@ -63,7 +63,7 @@ class SchemaFeatures:
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     largest_asn: int = LARGEST_ASN
-    others: OthersInventory | None = None
+    others: ForeignInventory | None = None
     has_session_documents: bool = False
     raw_events: Table | None = None
 
@@ -84,7 +84,7 @@ def features_of(connection: Connection) -> SchemaFeatures:
     return SchemaFeatures(
         tables={session_summaries.name: _wider(found)},
         largest_asn=LARGEST_INTEGER if narrow else LARGEST_ASN,
-        others=others_inventory(connection),
+        others=foreign_inventory_of(connection),
         has_session_documents=any(column["name"] == "enrichment" for column in found),
         raw_events=_raw_events(connection),
     )
@@ -118,7 +118,7 @@ READ_OF_ADDRESSES: Mapping[str, TypeEngine[Any]] = {
 }
 
 
-def others_inventory(connection: Connection) -> OthersInventory | None:
+def foreign_inventory_of(connection: Connection) -> ForeignInventory | None:
     """Reflect another loader's tables of addresses and networks in a database that is or will be adopted."""
     inspector = inspected(connection)
     if not inspector.has_table("ip_inventory"):
@@ -146,7 +146,7 @@ def others_inventory(connection: Connection) -> OthersInventory | None:
         key["referred_table"] == addresses.name and key["constrained_columns"] == ["source_ip"]
         for key in inspector.get_foreign_keys(session_summaries.name)
     )
-    return OthersInventory(addresses=addresses, networks=networks, is_referenced=is_referenced)
+    return ForeignInventory(addresses=addresses, networks=networks, is_referenced=is_referenced)
 
 
 def _raw_events(connection: Connection) -> Table | None:

@@ -12,25 +12,25 @@ from snapshots.adapters.sql.schema.guard_rules import PROTECTED
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries
 from snapshots.app.queries.reports import Trial
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 
 MIN_TIME = datetime(1, 1, 1, microsecond=1, tzinfo=UTC)
 FORBIDDEN: dict[ColumnElement[Any], object] = {
-    S.session_id: "forbidden~",
-    S.logged_id: "forbidden~",
-    S.source_ip_run: "forbidden",
-    S.source_ip_was: "forbidden",
-    S.source_port: -1,
-    S.source_ip_rank: -1,
-    S.source_ip_seen_at: MIN_TIME,
-    S.snapshot_asn: -1,
-    S.snapshot_country: "??",
-    S.snapshot_ip_type: "forbidden",
-    S.enrichment_at: MIN_TIME,
-    S.snapshot_method: "forbidden",
-    S.snapshot_source: "forbidden",
-    S.snapshot_run: "forbidden",
-    S.snapshot_seal: "forbidden",
+    SESSIONS.session_id: "forbidden~",
+    SESSIONS.logged_id: "forbidden~",
+    SESSIONS.source_ip_run: "forbidden",
+    SESSIONS.source_ip_was: "forbidden",
+    SESSIONS.source_port: -1,
+    SESSIONS.source_ip_rank: -1,
+    SESSIONS.source_ip_seen_at: MIN_TIME,
+    SESSIONS.snapshot_asn: -1,
+    SESSIONS.snapshot_country: "??",
+    SESSIONS.snapshot_ip_type: "forbidden",
+    SESSIONS.enrichment_at: MIN_TIME,
+    SESSIONS.snapshot_method: "forbidden",
+    SESSIONS.snapshot_source: "forbidden",
+    SESSIONS.snapshot_run: "forbidden",
+    SESSIONS.snapshot_seal: "forbidden",
 }
 """A change of each protected column that no guard may let pass; of source_ip, any other address."""
 
@@ -48,27 +48,31 @@ def try_guard(connection: Connection) -> Mapping[str, Trial]:
     Raises:
         DatabaseError: Nothing can be written, or the database is busy or gone.
     """
-    sealed = select(S.session_id, S.source_ip).where(is_sealed(), S.source_ip.is_not(None)).limit(1)
+    sealed = (
+        select(SESSIONS.session_id, SESSIONS.source_ip).where(is_sealed(), SESSIONS.source_ip.is_not(None)).limit(1)
+    )
     found = connection.execute(sealed).one_or_none()
     if found is None:
         return {}
     name, source_ip = found
     # An address of no session might be refused by a foreign key, and the guard would not be asked.
-    another = select(S.source_ip).where(S.source_ip != source_ip).limit(1)
-    forbidden = FORBIDDEN | {S.source_ip: connection.execute(another).scalar()}
+    another = select(SESSIONS.source_ip).where(SESSIONS.source_ip != source_ip).limit(1)
+    forbidden = FORBIDDEN | {SESSIONS.source_ip: connection.execute(another).scalar()}
     return {
-        column: _tried(connection, name, column, forbidden[S[column]])
+        column: _tried(connection, name, column, forbidden[SESSIONS[column]])
         for column in PROTECTED
-        if forbidden[S[column]] is not None
+        if forbidden[SESSIONS[column]] is not None
     }
 
 
 def _tried(connection: Connection, name: str, column: str, value: object) -> Trial:
     attempt = connection.begin_nested()
     try:
-        connection.execute(update(session_summaries).where(S.session_id == name).values({column: value}))
+        connection.execute(update(session_summaries).where(SESSIONS.session_id == name).values({column: value}))
         changed = value if column == "session_id" else name
-        row = connection.execute(select(S.session_id).where(S.session_id == changed, S[column] == value)).first()
+        row = connection.execute(
+            select(SESSIONS.session_id).where(SESSIONS.session_id == changed, SESSIONS[column] == value)
+        ).first()
     except DatabaseError as refusal:
         error = refusal.orig
         if is_unusable(error) or is_busy(error) or is_lock_timeout(error) or is_gone(error, was_reached=True):

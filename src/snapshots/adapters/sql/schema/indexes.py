@@ -60,9 +60,9 @@ def drop_for_queries(connection: Connection) -> Sequence[str]:
     found = indexes_of(session_summaries, connection.dialect.name)
     names = [str(index.name) for index in found if is_for_queries(index) and index.name not in lacking]
     can = connection.dialect.name == "postgresql" and not are_partitioned(connection)
-    beside = "CONCURRENTLY " if can else ""
+    concurrently = "CONCURRENTLY " if can else ""
     for name in names:
-        connection.exec_driver_sql(f"DROP INDEX {beside}IF EXISTS {name}")
+        connection.exec_driver_sql(f"DROP INDEX {concurrently}IF EXISTS {name}")
     return names
 
 
@@ -94,9 +94,9 @@ def build(
         connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
     for statement in (*ours, *others):
         # PostgreSQL cannot build one over partitions beside writers.
-        beside = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
-        beside_writers = re.sub(" INDEX ", f" INDEX {beside}IF NOT EXISTS ", statement, count=1)
-        connection.exec_driver_sql(beside_writers.replace("%", "%%"))
+        concurrently = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
+        statement_if_missing = re.sub(" INDEX ", f" INDEX {concurrently}IF NOT EXISTS ", statement, count=1)
+        connection.exec_driver_sql(statement_if_missing.replace("%", "%%"))
     return names
 
 

@@ -35,7 +35,7 @@ OF_OTHERS = (session_summaries,)
 LONGEST_VALUE = 60
 
 
-def be_strict(engine: Engine) -> None:
+def enforce_types(engine: Engine) -> None:
     """Make an SQLite engine raise `WrongType` for values whose type does not match their column."""
     engine.dialect.colspecs = {
         **engine.dialect.colspecs,

@@ -22,16 +22,16 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.planner import in_order_of_rows, seeking
-from snapshots.adapters.sql.connection.dialects.statements import each_of
-from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
-from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stages
+from snapshots.adapters.sql.connection.dialects.planner import prefer_bitmap_scans, prefer_index_scans
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_metadata
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, session_summaries
 from snapshots.app.ports.sessions import SessionChange
 
-STAGE = Table(
+STAGING = Table(
     "stage_counts",
-    stages,
+    staging_metadata,
     Column("ip_address", String(45), primary_key=True),
     Column("first", UtcDateTime),
     Column("last", UtcDateTime),
@@ -102,7 +102,7 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
-        with in_order_of_rows(self._connection):
+        with prefer_bitmap_scans(self._connection):
             self._connection.execute(counting)
 
     def recount_networks(self, *, counted_at: datetime) -> None:
@@ -147,10 +147,10 @@ class SqlInventoryCounts:
     def _add(self, spans: Mapping[str, tuple[datetime, datetime]], more: Counter[str], seen_at: datetime) -> None:
         if not spans:
             return
-        stored = moment_as_stored(self._connection)
+        stored = timestamp_encoder(self._connection)
         rows = ((a, stored(first), stored(last), more[a]) for a, (first, last) in sorted(spans.items()))
-        fill(self._connection, STAGE, pack(self._connection, rows))
-        row, staged = known_addresses.c, rows_of(STAGE, len(spans)).c
+        fill_staging(self._connection, STAGING, pack_rows(self._connection, rows))
+        row, staged = known_addresses.c, staged_rows(STAGING, len(spans)).c
         is_new = row.session_count == 0
         adding = (
             update(known_addresses)
@@ -162,14 +162,14 @@ class SqlInventoryCounts:
                 updated_at=literal(seen_at, row.updated_at.type),
             )
         )
-        with seeking(self._connection):
+        with prefer_index_scans(self._connection):
             self._connection.execute(adding)
 
     def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:
         sessions = session_summaries.c
         staying = and_(
             sessions.source_ip == address,
-            sessions.session_id.not_in(each_of(self._connection, names)),
+            sessions.session_id.not_in(select_texts(self._connection, names)),
         )
         query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
         count, first, last = self._connection.execute(query).one()

@@ -13,7 +13,7 @@ from sqlalchemy import (
     select,
 )
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.app.ports.inventory import Document
 from snapshots.domain.address.source_ip import IpAddress
@@ -42,7 +42,7 @@ class AddressDocuments:
         """Return the documents of these addresses."""
         if not addresses:
             return []
-        texts = each_of(self._connection, [address.text for address in addresses])
+        texts = select_texts(self._connection, [address.text for address in addresses])
         return self._documents(self._documents_query(self._theirs).where(self._theirs.c.ip_address.in_(texts)))
 
     @staticmethod

@@ -23,9 +23,9 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.dialects.expressions import digest_of
-from snapshots.adapters.sql.connection.dialects.statements import each_of
-from snapshots.adapters.sql.connection.keyset import behind, place_of
-from snapshots.adapters.sql.connection.staging import fill, pack, stages, stored_rows
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.connection.keyset import is_after, position_of
+from snapshots.adapters.sql.connection.staging import driver_rows, fill_staging, pack_rows, staging_metadata
 from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
@@ -46,21 +46,21 @@ from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
-S = session_summaries.c
+SESSIONS = session_summaries.c
 CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))
 """What a correction of facts changes."""
 
-OF_SESSIONS = [
+CASCADING_TABLES = [
     table
     for table in metadata.sorted_tables
-    if any(key.column is S.session_id and key.ondelete == "CASCADE" for key in table.foreign_keys)
+    if any(key.column is SESSIONS.session_id and key.ondelete == "CASCADE" for key in table.foreign_keys)
 ]
 """Tables whose rows go with their sessions."""
 
-STAGE = Table(
+STAGING = Table(
     "stage_corrections",
-    stages,
-    *(Column(column, S[column].type, primary_key=column == "session_id") for column in ("session_id", *CHANGED)),
+    staging_metadata,
+    *(Column(column, SESSIONS[column].type, primary_key=column == "session_id") for column in ("session_id", *CHANGED)),
     prefixes=["TEMPORARY"],
 )
 
@@ -68,30 +68,30 @@ STAGE = Table(
 class SqlAudit:
     """Rows of `snapshot_corrections` and `snapshot_prunings`."""
 
-    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
-        self._placeholders = AddressPlaceholders(connection, shape)
+        self._placeholders = AddressPlaceholders(connection, features)
 
     def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
         """Insert the correction that makes the change."""
-        query = select(session_summaries).where(S.session_id == session_id).with_for_update()
+        query = select(session_summaries).where(SESSIONS.session_id == session_id).with_for_update()
         held = self._connection.execute(query).mappings().one()
         row = _changed(held, snapshot, run)
         changed = ("snapshot_seal", *(column for column in SNAPSHOT_COLUMNS if row[column] != held[column]))
-        new = {column: literal(row[column], S[column].type) for column in changed}
-        self.insert_corrections(new, S.session_id == session_id, reason=reason, run=run, made_at=made_at)
+        new = {column: literal(row[column], SESSIONS[column].type) for column in changed}
+        self.insert_corrections(new, SESSIONS.session_id == session_id, reason=reason, run=run, made_at=made_at)
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
         """Return sealed sessions in the order of their names."""
         query = (
             select(session_summaries)
-            .where(is_sealed(), behind(S.session_id, after))
-            .order_by(S.session_id)
+            .where(is_sealed(), is_after(SESSIONS.session_id, after))
+            .order_by(SESSIONS.session_id)
             .limit(limit)
         )
         found, last = [], ""
         for row in self._connection.execute(query).mappings():
-            last = place_of(row["session_id"])
+            last = position_of(row["session_id"])
             snapshot, sighting = snapshot_in(row), sighting_in(row)
             if snapshot is not None and sighting is not None:
                 found.append(SealedSession(session_id=row["session_id"], sighting=sighting, snapshot=snapshot))
@@ -101,17 +101,19 @@ class SqlAudit:
         """Insert the corrections from staged rows."""
         if not snapshots:
             return
-        held = select(session_summaries).where(S.session_id.in_(each_of(self._connection, list(snapshots))))
+        held = select(session_summaries).where(SESSIONS.session_id.in_(select_texts(self._connection, list(snapshots))))
         rows = [
             _changed(row, snapshots[row["session_id"]], run)
             for row in self._connection.execute(held.with_for_update()).mappings()
         ]
         if len(rows) != len(snapshots):
             raise StoreUnavailable("a session to correct is not there")
-        fill(self._connection, STAGE, pack(self._connection, stored_rows(self._connection, STAGE, rows)))
-        of_row = STAGE.c.session_id == S.session_id
-        new = {column: select(STAGE.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
-        staged = S.session_id.in_(select(STAGE.c.session_id))
+        fill_staging(
+            self._connection, STAGING, pack_rows(self._connection, driver_rows(self._connection, STAGING, rows))
+        )
+        of_row = STAGING.c.session_id == SESSIONS.session_id
+        new = {column: select(STAGING.c[column]).where(of_row).scalar_subquery() for column in CHANGED}
+        staged = SESSIONS.session_id.in_(select(STAGING.c.session_id))
         self.insert_corrections(new, staged, reason=reason, run=run, made_at=made_at)
 
     def insert_corrections(
@@ -125,15 +127,15 @@ class SqlAudit:
     ) -> int:
         """Insert corrections made from the rows as they stand, so that even values of odd form are met exactly."""
         columns = {
-            "session_id": S.session_id,
+            "session_id": SESSIONS.session_id,
             "reason": literal(reason),
             "run": literal(run),
             "made_at": literal(made_at, snapshot_corrections.c.made_at.type),
-            **{f"old_{column}": S[column] for column in SNAPSHOT_COLUMNS},
-            **{f"new_{column}": new.get(column, S[column]) for column in SNAPSHOT_COLUMNS},
-            "digest": digest_of(self._connection, S.session_id + literal(record_text(reason, run, made_at))),
+            **{f"old_{column}": SESSIONS[column] for column in SNAPSHOT_COLUMNS},
+            **{f"new_{column}": new.get(column, SESSIONS[column]) for column in SNAPSHOT_COLUMNS},
+            "digest": digest_of(self._connection, SESSIONS.session_id + literal(record_text(reason, run, made_at))),
         }
-        held = select(*columns.values()).where(which).order_by(S.session_id)
+        held = select(*columns.values()).where(which).order_by(SESSIONS.session_id)
         made = snapshot_corrections.insert().from_select(list(columns), held)
         return self._connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount
 
@@ -141,9 +143,9 @@ class SqlAudit:
         """Insert the corrections in one statement, each made from the row as it stands."""
         sentinels = self.count_sentinels()
         new = {
-            "source_ip": case((S.source_ip != UNKNOWN_ADDRESS, S.source_ip)),
-            **{fact: case((states(fact), S[fact])) for fact in FACTS},
-            "enrichment_at": case((is_sealed(), S.enrichment_at)),
+            "source_ip": case((SESSIONS.source_ip != UNKNOWN_ADDRESS, SESSIONS.source_ip)),
+            **{fact: case((states(fact), SESSIONS[fact])) for fact in FACTS},
+            "enrichment_at": case((is_sealed(), SESSIONS.enrichment_at)),
         }
         self.insert_corrections(new, _holds_a_sentinel(), reason=reason, run=run, made_at=made_at)
         return sentinels
@@ -157,11 +159,15 @@ class SqlAudit:
         self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
     ) -> Pruned:
         """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
-        going = select(S.source_ip).where(S.last_event_at < before, S.source_ip.is_not(None)).distinct()
+        going = (
+            select(SESSIONS.source_ip)
+            .where(SESSIONS.last_event_at < before, SESSIONS.source_ip.is_not(None))
+            .distinct()
+        )
         addresses = self._connection.execute(going).scalars().all()
-        pruned_names = select(S.session_id).where(S.last_event_at < before)
+        pruned_names = select(SESSIONS.session_id).where(SESSIONS.last_event_at < before)
         # Foreign keys, which would cascade, are off in an adopted SQLite database.
-        for table in OF_SESSIONS if self._connection.dialect.name == "sqlite" else ():
+        for table in CASCADING_TABLES if self._connection.dialect.name == "sqlite" else ():
             self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
         made = self._connection.execute(
             snapshot_prunings.insert().returning(snapshot_prunings.c.id),
@@ -179,7 +185,7 @@ class SqlAudit:
         last = select(func.max(own.c.last_event_at)).where(staying).scalar_subquery()
         self._connection.execute(
             update(known_addresses)
-            .where(known_addresses.c.ip_address.in_(each_of(self._connection, addresses)))
+            .where(known_addresses.c.ip_address.in_(select_texts(self._connection, addresses)))
             .values(
                 session_count=select(func.count()).select_from(own).where(counts).scalar_subquery(),
                 first_seen=func.coalesce(first, known_addresses.c.first_seen),
@@ -193,7 +199,9 @@ class SqlAudit:
 
     def would_prune(self, before: datetime) -> Pruned:
         """Count the sessions that ended before a moment."""
-        query = select(func.count(), func.coalesce(func.sum(S.event_count), 0)).where(S.last_event_at < before)
+        query = select(func.count(), func.coalesce(func.sum(SESSIONS.event_count), 0)).where(
+            SESSIONS.last_event_at < before
+        )
         sessions, events = self._connection.execute(query).one()
         return Pruned(sessions=sessions, events=int(events))
 
@@ -214,6 +222,6 @@ def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]
 
 def _holds_a_sentinel() -> ColumnElement[bool]:
     """Whether another loader wrote a code for nowhere, AS0 or no address, in a row with a snapshot."""
-    has_facts = or_(*(S[fact].is_not(None) for fact in FACTS))
-    says_nothing = or_(*(and_(S[fact].is_not(None), not_(states(fact))) for fact in FACTS))
-    return and_(S.snapshot_method.is_(None), has_facts, or_(says_nothing, S.source_ip == UNKNOWN_ADDRESS))
+    has_facts = or_(*(SESSIONS[fact].is_not(None) for fact in FACTS))
+    says_nothing = or_(*(and_(SESSIONS[fact].is_not(None), not_(states(fact))) for fact in FACTS))
+    return and_(SESSIONS.snapshot_method.is_(None), has_facts, or_(says_nothing, SESSIONS.source_ip == UNKNOWN_ADDRESS))

@@ -6,18 +6,25 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Connection, String, Table, case, literal, select, true, update
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.planner import seeking
+from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import insert
-from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of, stages, stored_rows
+from snapshots.adapters.sql.connection.staging import (
+    driver_rows,
+    fill_staging,
+    pack_rows,
+    staged_rows,
+    staging_metadata,
+    staging_table_for,
+)
 from snapshots.adapters.sql.schema.tables import ip_observations, known_addresses
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.snapshot.provenance import CurrentFacts
 
-OBSERVED = stage_of(ip_observations)
-SHOWN = Table(
+STAGED_OBSERVATIONS = staging_table_for(ip_observations)
+STAGED_FACTS = Table(
     "stage_newest",
-    stages,
+    staging_metadata,
     Column("ip_address", String(45), primary_key=True),
     Column("asn", BigInteger),
     Column("country", String(2)),
@@ -34,20 +41,26 @@ def insert_observations(connection: Connection, observations: Collection[IpObser
     """Upsert observations; an existing one takes the later confirmed_until."""
     rows = (
         {
-            "ip_address": said.address.text,
-            "source": said.source,
-            "observed_at": said.observed_at,
-            "confirmed_until": said.confirmed_until,
+            "ip_address": observation.address.text,
+            "source": observation.source,
+            "observed_at": observation.observed_at,
+            "confirmed_until": observation.confirmed_until,
             "learned_at": learned_at,
-            "asn": said.facts.asn,
-            "country": said.facts.country,
-            "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
+            "asn": observation.facts.asn,
+            "country": observation.facts.country,
+            "ip_types": " ".join(sorted(kind.value for kind in observation.facts.ip_types)),
         }
-        for said in observations
+        for observation in observations
     )
-    fill(connection, OBSERVED, pack(connection, stored_rows(connection, OBSERVED, rows)))
-    staged = select(*OBSERVED.c).where(true()).order_by(OBSERVED.c.ip_address, OBSERVED.c.source)
-    statement = insert(connection, ip_observations).from_select(OBSERVED.columns.keys(), staged)
+    fill_staging(
+        connection, STAGED_OBSERVATIONS, pack_rows(connection, driver_rows(connection, STAGED_OBSERVATIONS, rows))
+    )
+    staged = (
+        select(*STAGED_OBSERVATIONS.c)
+        .where(true())
+        .order_by(STAGED_OBSERVATIONS.c.ip_address, STAGED_OBSERVATIONS.c.source)
+    )
+    statement = insert(connection, ip_observations).from_select(STAGED_OBSERVATIONS.columns.keys(), staged)
     held, offered = ip_observations.c.confirmed_until, statement.excluded.confirmed_until
     connection.execute(
         statement.on_conflict_do_update(
@@ -70,8 +83,8 @@ def show_newest(connection: Connection, newest: Mapping[IpAddress, CurrentFacts]
         }
         for address, (snapshot, answered_at) in newest.items()
     )
-    fill(connection, SHOWN, pack(connection, stored_rows(connection, SHOWN, rows)))
-    row, staged = known_addresses.c, rows_of(SHOWN, len(newest)).c
+    fill_staging(connection, STAGED_FACTS, pack_rows(connection, driver_rows(connection, STAGED_FACTS, rows)))
+    row, staged = known_addresses.c, staged_rows(STAGED_FACTS, len(newest)).c
     showing = (
         update(known_addresses)
         .where(row.ip_address == staged.ip_address)
@@ -88,5 +101,5 @@ def show_newest(connection: Connection, newest: Mapping[IpAddress, CurrentFacts]
             updated_at=literal(now, row.updated_at.type),
         )
     )
-    with seeking(connection):
+    with prefer_index_scans(connection):
         connection.execute(showing)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
+from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
 from snapshots.adapters.sql.schema.tables import dead_letters
 from snapshots.app.ports.log_source import Reason
 from snapshots.app.ports.logs import DeadLetter, StoredDeadLetter
@@ -48,7 +48,7 @@ class SqlDeadLetters:
         """Delete dead letters."""
         if identities:
             self._connection.execute(
-                delete(dead_letters).where(dead_letters.c.identity.in_(each_of(self._connection, identities)))
+                delete(dead_letters).where(dead_letters.c.identity.in_(select_texts(self._connection, identities)))
             )
 
     def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:

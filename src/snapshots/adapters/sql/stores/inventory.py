@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of, each_span, insert
+from snapshots.adapters.sql.connection.dialects.statements import insert, select_address_ranges, select_texts
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import fact_sources, known_addresses, known_networks
@@ -40,11 +40,13 @@ PAGE = 10_000
 class SqlIpInventory:
     """Addresses in `known_addresses`, and their observations in `ip_observations`."""
 
-    def __init__(self, connection: Connection, sources: SqlFactSources, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, sources: SqlFactSources, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
         self._observations = ObservationReader(connection, sources)
-        self._others = shape.others
-        self._documents = AddressDocuments(connection, shape.others.addresses) if shape.others is not None else None
+        self._others = features.others
+        self._documents = (
+            AddressDocuments(connection, features.others.addresses) if features.others is not None else None
+        )
 
     def as_of(
         self, sightings: Collection[Sighting], *, known_by_then: bool = False
@@ -68,12 +70,12 @@ class SqlIpInventory:
         if not spans:
             return {}
         self._insert_addresses([(address, *span) for address, span in sorted(spans.items())], registered_at)
-        wanted = each_of(self._connection, list(spans)).cte("wanted")
+        wanted = select_texts(self._connection, list(spans)).cte("wanted")
         return self._numbers(self._lacking_builds().where(known_addresses.c.ip_address.in_(select(wanted.c.value))))
 
     def _insert_addresses(self, seen: Sequence[tuple[str, datetime, datetime]], registered_at: datetime) -> None:
         """Insert missing addresses with a session count of 0, each with its first and last sighting."""
-        given = each_span(self._connection, seen).subquery()
+        given = select_address_ranges(self._connection, seen).subquery()
         now = literal(registered_at, known_addresses.c.created_at.type)
         columns = ["ip_address", "first_seen", "last_seen", "session_count", "created_at", "updated_at"]
         rows = select(given.c.address, given.c.first, given.c.last, literal(0), now, now).where(true())
@@ -164,7 +166,7 @@ class SqlIpInventory:
                 learned_at = last + timedelta(microseconds=1)
             insert_observations(self._connection, observations, learned_at)
             row = known_addresses.c
-            texts = each_of(self._connection, list({said.address.text for said in observations}))
+            texts = select_texts(self._connection, list({observation.address.text for observation in observations}))
             self._connection.execute(
                 update(known_addresses).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
             )
@@ -172,7 +174,7 @@ class SqlIpInventory:
             show_newest(self._connection, newest, learned_at)
         if looked_up:
             row = known_addresses.c
-            texts = each_of(self._connection, [address.text for address in looked_up])
+            texts = select_texts(self._connection, [address.text for address in looked_up])
             self._connection.execute(
                 update(known_addresses)
                 .where(row.ip_address.in_(texts), row.looked_up_until.between(since, until - 1))
@@ -182,7 +184,7 @@ class SqlIpInventory:
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
         """Set the newest facts to NULL."""
         row = known_addresses.c
-        texts = each_of(self._connection, [address.text for address in addresses])
+        texts = select_texts(self._connection, [address.text for address in addresses])
         dates = ("current_asn_at", "current_country_at", "current_ip_type_at", "newest_at")
         nothing = dict.fromkeys(("current_asn", "current_country", "current_ip_type", *dates))
         self._connection.execute(update(known_addresses).where(row.ip_address.in_(texts)).values(**nothing))
@@ -199,7 +201,7 @@ class SqlIpInventory:
         row = known_networks.c
         # In the order of their numbers, so that two transactions cannot wait for each other.
         held = select(row.asn_number, row.organization_name, row.organization_name_at).order_by(row.asn_number)
-        numbers = each_of(self._connection, list(map(str, organizations))).subquery()
+        numbers = select_texts(self._connection, list(map(str, organizations))).subquery()
         wanted = row.asn_number.in_(select(cast(numbers.c.value, BigInteger)))
         changes = []
         for number, text, stated_at in self._connection.execute(held.where(wanted).with_for_update()):

@@ -21,7 +21,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.connection.dialects.statements import each_of, each_span
+from snapshots.adapters.sql.connection.dialects.statements import select_address_ranges, select_texts
 from snapshots.adapters.sql.rows.row_decoder import observation_in
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
@@ -57,17 +57,17 @@ class ObservationReader:
             return {}
         spans = sighting_spans(sightings)
         # What was learned later may stand nearer to a sighting than what was known by then: that asks for all of it.
-        said = (
+        histories = (
             self.history_of({sighting.address for sighting in sightings})
             if known_by_then
             else self._runs_between([(address, *span) for address, span in spans.items()])
         )
-        return BuildCalendar.of(self._sources.registered()).answers(sightings, said, known_by_then=known_by_then)
+        return BuildCalendar.of(self._sources.registered()).answers(sightings, histories, known_by_then=known_by_then)
 
     def _runs_between(
         self, spans: Sequence[tuple[str, datetime, datetime]]
     ) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        wanted = each_span(self._connection, spans).cte("wanted")
+        wanted = select_address_ranges(self._connection, spans).cte("wanted")
         if self._connection.dialect.name == "postgresql":
             return self._observations(_by_seeks(wanted))
         own = ip_observations.alias("own")
@@ -87,7 +87,7 @@ class ObservationReader:
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """Return all observations of each address, in one query."""
-        wanted = each_of(self._connection, [address.text for address in addresses]).cte("wanted")
+        wanted = select_texts(self._connection, [address.text for address in addresses]).cte("wanted")
         return self._observations(select(ip_observations).join(wanted, ip_observations.c.ip_address == wanted.c.value))
 
     def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:

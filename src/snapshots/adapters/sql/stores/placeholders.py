@@ -17,11 +17,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.statements import each_of
-from snapshots.adapters.sql.schema.features import OthersInventory, SchemaFeatures, nothing
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.schema.features import ForeignInventory, SchemaFeatures, nothing
 from snapshots.adapters.sql.schema.tables import inventory_placeholders, session_summaries
 
-P = inventory_placeholders.c
+PLACEHOLDERS = inventory_placeholders.c
 
 REFERENCES = """
 SELECT c.conrelid::regclass::text, quote_ident(a.attname)
@@ -37,12 +37,12 @@ class AddressPlaceholders:
 
     Args:
         connection: With a transaction.
-        shape: What the database has beside our definitions.
+        features: What the database has beside our definitions.
     """
 
-    def __init__(self, connection: Connection, shape: SchemaFeatures) -> None:
+    def __init__(self, connection: Connection, features: SchemaFeatures) -> None:
         self._connection = connection
-        self._others = shape.others if shape.others is not None and shape.others.is_referenced else None
+        self._others = features.others if features.others is not None and features.others.is_referenced else None
 
     @property
     def are_needed(self) -> bool:
@@ -62,21 +62,23 @@ class AddressPlaceholders:
         if addresses is not None:
             if not addresses:
                 return
-            among = [P.ip_address.in_(each_of(self._connection, addresses))]
+            among = [PLACEHOLDERS.ip_address.in_(select_texts(self._connection, addresses))]
         theirs = self._others.addresses
         is_free = text(" AND ".join(f"NOT EXISTS ({query})" for query in self._referring()))
         # An open transaction that refers to a row holds a lock on it.
         free = (
             select(theirs.c.ip_address)
-            .join(inventory_placeholders, P.ip_address == theirs.c.ip_address)
+            .join(inventory_placeholders, PLACEHOLDERS.ip_address == theirs.c.ip_address)
             .where(_is_unchanged(), is_free, *among)
             .with_for_update(of=theirs, skip_locked=True)
         )
         found = self._connection.execute(free).scalars().all()
         if found:
-            locked = theirs.c.ip_address.in_(each_of(self._connection, found))
+            locked = theirs.c.ip_address.in_(select_texts(self._connection, found))
             self._connection.execute(delete(theirs).where(locked, is_free))
-        is_one = select(theirs.c.ip_address).where(theirs.c.ip_address == P.ip_address, _is_unchanged()).exists()
+        is_one = (
+            select(theirs.c.ip_address).where(theirs.c.ip_address == PLACEHOLDERS.ip_address, _is_unchanged()).exists()
+        )
         self._connection.execute(delete(inventory_placeholders).where(~is_one, *among))
 
     def count_in_use(self) -> int:
@@ -85,7 +87,9 @@ class AddressPlaceholders:
             return 0
         theirs = self._others.addresses
         is_in_use = text("(" + " OR ".join(f"EXISTS ({query})" for query in self._referring()) + ")")
-        query = select(func.count()).join_from(inventory_placeholders, theirs, P.ip_address == theirs.c.ip_address)
+        query = select(func.count()).join_from(
+            inventory_placeholders, theirs, PLACEHOLDERS.ip_address == theirs.c.ip_address
+        )
         return int(self._connection.execute(query.where(_is_unchanged(), is_in_use)).scalar_one())
 
     def _referring(self) -> list[str]:
@@ -94,13 +98,13 @@ class AddressPlaceholders:
         return [f"SELECT FROM {name} r WHERE r.{column} = ip_inventory.ip_address" for name, column in sorted(found)]
 
 
-def adding(shape: SchemaFeatures, wanted: FromClause) -> Any:
+def adding(features: SchemaFeatures, wanted: FromClause) -> Any:
     """Return the statement of `AddressPlaceholders.add` as a part of another; None where none is needed."""
-    others = shape.others
+    others = features.others
     return _adding(others, wanted) if others is not None and others.is_referenced else None
 
 
-def _adding(others: OthersInventory, wanted: FromClause) -> Any:
+def _adding(others: ForeignInventory, wanted: FromClause) -> Any:
     theirs = others.addresses
     given = next(iter(wanted.c))
     is_listed = select(theirs.c.ip_address).where(theirs.c.ip_address == given).exists()
@@ -117,7 +121,9 @@ def _adding(others: OthersInventory, wanted: FromClause) -> Any:
         .cte("added")
     )
     statement = insert(inventory_placeholders).from_select(["ip_address", "digest"], select(*added.c))
-    return statement.on_conflict_do_update(index_elements=[P.ip_address], set_={"digest": statement.excluded.digest})
+    return statement.on_conflict_do_update(
+        index_elements=[PLACEHOLDERS.ip_address], set_={"digest": statement.excluded.digest}
+    )
 
 
 def _nothing(kind: Any) -> ColumnElement[Any]:
@@ -131,4 +137,4 @@ def _digest() -> ColumnElement[str]:
 
 
 def _is_unchanged() -> ColumnElement[bool]:
-    return _digest() == P.digest
+    return _digest() == PLACEHOLDERS.digest

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Boolean, Connection, Select, func, literal, literal_column, not_, select, union_all
 
 from snapshots.adapters.sql.connection.dialects.statements import insert
-from snapshots.adapters.sql.connection.dialects.storage import writer_of
+from snapshots.adapters.sql.connection.dialects.storage import writer_id
 from snapshots.adapters.sql.rows.json_text import json_object
 from snapshots.adapters.sql.schema.stored_types import is_wrong
 from snapshots.adapters.sql.schema.tables import (
@@ -41,7 +41,7 @@ def count_seals(connection: Connection, run: str, sessions: int) -> None:
     more = {"sessions": run_seals.c.sessions + statement.excluded.sessions}
     connection.execute(
         statement.on_conflict_do_update(index_elements=[run_seals.c.run, run_seals.c.writer], set_=more),
-        {"run": run, "writer": writer_of(connection), "sessions": sessions},
+        {"run": run, "writer": writer_id(connection), "sessions": sessions},
     )
 
 

@@ -18,10 +18,10 @@ from sqlalchemy import (
     union_all,
 )
 
-from snapshots.adapters.sql.connection.dialects.planner import seeking
-from snapshots.adapters.sql.connection.dialects.statements import each_of, insert
-from snapshots.adapters.sql.connection.dialects.timestamps import moment_as_stored
-from snapshots.adapters.sql.connection.staging import fill, pack, rows_of, stage_of
+from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
+from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
+from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_table_for
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
@@ -34,7 +34,7 @@ from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 
-STAGE = stage_of(session_summaries, COLUMNS)
+STAGING = staging_table_for(session_summaries, COLUMNS)
 
 FOUND = ("source_ip_run", "source_ip_was")
 
@@ -42,17 +42,17 @@ FOUND = ("source_ip_run", "source_ip_was")
 class SqlSessionStore:
     """Sessions as rows of `session_summaries`."""
 
-    def __init__(self, connection: Connection, shape: SchemaFeatures = OURS) -> None:
+    def __init__(self, connection: Connection, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
-        self._table = shape.into(session_summaries)
-        self._is_shared = shape is not OURS
+        self._table = features.into(session_summaries)
+        self._is_shared = features is not OURS
         self._fingerprints = SqlFingerprints(connection)
-        self._placeholders = AddressPlaceholders(connection, shape)
+        self._placeholders = AddressPlaceholders(connection, features)
 
     def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """Return every session stored under each id of the log, in one query, and more for long sessions."""
         sessions = session_summaries.c
-        wanted = each_of(self._connection, events.keys()).cte("wanted")
+        wanted = select_texts(self._connection, events.keys()).cte("wanted")
         names = union_all(
             select(sessions.session_id).join(wanted, sessions.session_id == wanted.c.value),
             select(sessions.session_id).join(wanted, sessions.logged_id == wanted.c.value),
@@ -99,10 +99,10 @@ class SqlSessionStore:
         if not summaries:
             return
         learned_until = self._connection.execute(select(learned_last())).scalar()
-        row = SessionRows(run, saved_at, moment_as_stored(self._connection), learned_until).row
-        fill(self._connection, STAGE, pack(self._connection, map(row, summaries)))
-        self._placeholders.add(select(STAGE.c.source_ip).subquery())
-        statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGE).where(true()))
+        row = SessionRows(run, saved_at, timestamp_encoder(self._connection), learned_until).row
+        fill_staging(self._connection, STAGING, pack_rows(self._connection, map(row, summaries)))
+        self._placeholders.add(select(STAGING.c.source_ip).subquery())
+        statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGING).where(true()))
         held, offered = session_summaries.c, statement.excluded
         sealed = is_sealed()
         kept = {name: case((sealed, held[name]), else_=offered[name]) for name in SNAPSHOT_COLUMNS}
@@ -143,11 +143,11 @@ class SqlSessionStore:
 
     def _sealed_by(self, run: str, count: int) -> int:
         """Count the *count* staged sessions that a run sealed: another loader may have sealed some first."""
-        staged = rows_of(STAGE, count).c
+        staged = staged_rows(STAGING, count).c
         offers = staged.snapshot_run.is_not(None)
         held = session_summaries.c
         query = select(func.count()).where(offers, held.session_id == staged.session_id, held.snapshot_run == run)
-        with seeking(self._connection):
+        with prefer_index_scans(self._connection):
             return int(self._connection.execute(query).scalar_one())
 
     def find_waiting(

@@ -8,7 +8,7 @@ from snapshots.adapters.sql.connection.lock_waits import WaitPolicy, begin_immed
 from snapshots.app.ports.database import WriteLock
 
 
-def lock_for_writing(
+def begin_write(
     connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE
 ) -> datetime | None:
     """
@@ -25,7 +25,7 @@ def lock_for_writing(
     """
     if connection.dialect.name == "postgresql":
         set_lock_timeout(connection, policy.lock_timeout)
-        return wait_for_writers(connection, lock)
+        return acquire_write_lock(connection, lock)
     begin_immediately(connection, name, policy)
     return None
 
@@ -35,7 +35,7 @@ def set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
 
 
-def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
+def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
     """
     Let no other writer work until the end of this transaction; on SQLite the first change does that.
 
@@ -52,9 +52,9 @@ def wait_for_writers(connection: Connection, lock: WriteLock = WriteLock.ALONE) 
     return moment
 
 
-def lock_for_changing(connection: Connection, name: str, policy: WaitPolicy) -> None:
+def begin_schema_change(connection: Connection, name: str, policy: WaitPolicy) -> None:
     """Begin the transaction as for writing, and rather give up than stand in a queue that keeps everybody waiting."""
-    lock_for_writing(connection, name, policy)
+    begin_write(connection, name, policy)
     if connection.dialect.name == "postgresql":
         set_lock_timeout(connection, policy.change_timeout)
 
@@ -74,7 +74,7 @@ def begin_if_idle(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
-def begin_reading(connection: Connection) -> None:
+def begin_read(connection: Connection) -> None:
     """Begin a transaction in which every query sees the same state."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))

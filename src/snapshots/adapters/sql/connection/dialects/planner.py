@@ -6,28 +6,28 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select, true
 
-SEEKING = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "bitmapscan")}
+INDEX_SCANS_ONLY = {f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "bitmapscan")}
 """Settings of PostgreSQL that let it seek row after row by an index."""
 
-BY_PLACES = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")}
+BITMAP_SCANS_ONLY = {f"enable_{way}": "off" for way in ("seqscan", "indexscan", "indexonlyscan")}
 """Those that let it ask an index where rows lie, and read them in that order."""
 
-READS_BY_OTHERS = (18,)
+ASYNCHRONOUS_READS_VERSION = (18,)
 """PostgreSQL's version from which on other processes read ahead: twice as slow where rows are in memory."""
 
-READ_BY_ITSELF = {"effective_io_concurrency": "0"}
+NO_PREFETCH = {"effective_io_concurrency": "0"}
 """What keeps it from that."""
 
 
-def seeking(connection: Connection) -> AbstractContextManager[None]:
+def prefer_index_scans(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL seek by key what a batch names; it rather reads a whole table for some thousands of rows."""
-    return _set(connection, SEEKING)
+    return _set(connection, INDEX_SCANS_ONLY)
 
 
-def in_order_of_rows(connection: Connection) -> AbstractContextManager[None]:
+def prefer_bitmap_scans(connection: Connection) -> AbstractContextManager[None]:
     """Let PostgreSQL ask an index where rows lie, and read them in that order: after a backfill they lie anywhere."""
-    reads_by_others = (connection.dialect.server_version_info or ()) >= READS_BY_OTHERS
-    return _set(connection, BY_PLACES | (READ_BY_ITSELF if reads_by_others else {}))
+    reads_by_others = (connection.dialect.server_version_info or ()) >= ASYNCHRONOUS_READS_VERSION
+    return _set(connection, BITMAP_SCANS_ONLY | (NO_PREFETCH if reads_by_others else {}))
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def _set(connection: Connection, settings: Mapping[str, str]) -> Iterator[None]:
     connection.execute(select(*(func.set_config(n, value, true()) for n, value in zip(settings, before, strict=True))))
 
 
-def by_neighbours(connection: Connection, query: Select[Any], name: str) -> Select[Any]:
+def ordered_for_locality(connection: Connection, query: Select[Any], name: str) -> Select[Any]:
     """
     Return a query whose rows PostgreSQL looks up next in the order of a column.
 
@@ -51,6 +51,6 @@ def by_neighbours(connection: Connection, query: Select[Any], name: str) -> Sele
     return query.order_by(name) if connection.dialect.name == "postgresql" else query
 
 
-def only_of(connection: Connection, columns: Collection[str]) -> str:
+def analyze_columns(connection: Connection, columns: Collection[str]) -> str:
     """Return what lets ANALYZE look at some columns alone, behind the name of the table; SQLite looks at indexes."""
     return f" ({', '.join(columns)})" if connection.dialect.name == "postgresql" else ""

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import BindParameter
 
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 
 
 def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -19,7 +19,7 @@ def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]]:
+def select_texts(connection: Connection, texts: Collection[str]) -> Select[tuple[str]]:
     """Return a query for *texts* that is one parameter however many there are."""
     if connection.dialect.name == "postgresql":
         rows = func.unnest(BindParameter(None, list(texts), type_=postgresql.ARRAY(postgresql.TEXT)))
@@ -28,7 +28,7 @@ def each_of(connection: Connection, texts: Collection[str]) -> Select[tuple[str]
     return select(rows.table_valued(column("value")).c.value)
 
 
-def empty(connection: Connection, temporary: Table) -> None:
+def truncate(connection: Connection, temporary: Table) -> None:
     """Remove the rows of a temporary table; PostgreSQL never cleans up after a DELETE there."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"TRUNCATE {temporary.name}")
@@ -36,7 +36,7 @@ def empty(connection: Connection, temporary: Table) -> None:
         connection.execute(delete(temporary))
 
 
-def counted_returns(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
+def count_returned_rows(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
     """Execute an UPDATE, and count the rows that it returns by what they hold; PostgreSQL sends only the counts."""
     if connection.dialect.name != "postgresql":
         return Counter(tuple(row) for row in connection.execute(writing))
@@ -45,7 +45,7 @@ def counted_returns(connection: Connection, writing: ReturningUpdate[Any]) -> Co
     return Counter({tuple(values): count for count, *values in counts})
 
 
-def each_span(
+def select_address_ranges(
     connection: Connection, spans: Collection[tuple[str, datetime, datetime]]
 ) -> Select[tuple[str, datetime, datetime]]:
     """Return a query for addresses, each with a first and a last moment, as one parameter for each column."""
@@ -58,7 +58,7 @@ def each_span(
         ]
         rows = func.unnest(*arrays).table_valued("address", "first", "last", name="spans").render_derived()
         return select(rows.c.address, rows.c.first, rows.c.last)
-    texts = [[ip, *(moment_text(at) for at in (first, last))] for ip, first, last in spans]
+    texts = [[ip, *(timestamp_text(at) for at in (first, last))] for ip, first, last in spans]
     each = func.json_each(BindParameter(None, json.dumps(texts))).table_valued("value", name="spans")
     parts = (func.json_extract(each.c.value, f"$[{n}]") for n in range(3))
     return select(*(part.label(name) for part, name in zip(parts, ("address", "first", "last"), strict=True)))

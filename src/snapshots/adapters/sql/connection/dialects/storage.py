@@ -32,7 +32,7 @@ def are_partitioned(connection: Connection) -> bool:
     return bool(connection.execute(text(query)).scalar())
 
 
-def writer_of(connection: Connection) -> int:
+def writer_id(connection: Connection) -> int:
     """Return a number that no other connection has which writes at the same time."""
     if connection.dialect.name == "postgresql":
         return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())

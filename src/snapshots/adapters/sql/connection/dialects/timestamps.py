@@ -18,23 +18,23 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from snapshots.adapters.sql.connection.datetimes import moment_text
+from snapshots.adapters.sql.connection.datetimes import timestamp_text
 from snapshots.domain.snapshot.verdict_cache import EVER, NEVER
 
 
-def moment_as_stored(connection: Connection) -> Callable[[datetime], datetime | str]:
+def timestamp_encoder(connection: Connection) -> Callable[[datetime], datetime | str]:
     """Return what turns an aware moment into what the driver takes for it."""
-    return moment_text if connection.dialect.name == "sqlite" else _as_it_is
+    return timestamp_text if connection.dialect.name == "sqlite" else _unchanged
 
 
-def _as_it_is(moment: datetime) -> datetime:
+def _unchanged(moment: datetime) -> datetime:
     return moment
 
 
 MOMENT = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2} {'[0-9]' * 2}:{'[0-9]' * 2}:{'[0-9]' * 2}.{'[0-9]' * 6}"
 
 
-def is_plain_moment(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[bool]:
+def is_plain_timestamp(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[bool]:
     """Whether a moment is there, in our form, and one of Python's years; others may be one in another form."""
     if connection.dialect.name == "postgresql":
         return at.between(EVER, NEVER)
@@ -47,7 +47,7 @@ def is_plain_moment(connection: Connection, at: ColumnElement[datetime]) -> Colu
     )
 
 
-def moment_shown(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[str]:
+def timestamp_in_utc(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[str]:
     """Return a moment as a text in UTC, as it is sealed."""
     if connection.dialect.name != "postgresql":
         return type_coerce(at, String) + "+00:00"
@@ -68,25 +68,27 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
     return func.substr(moment, 1, 10, type_=String)
 
 
-def is_moment(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_timestamp(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether there is a moment; SQLite holds any text of another loader where one should be."""
-    return (moment if connection.dialect.name == "postgresql" else func.date(_to_the_millisecond(moment))).is_not(None)
+    return (
+        moment if connection.dialect.name == "postgresql" else func.date(_truncated_to_milliseconds(moment))
+    ).is_not(None)
 
 
-def _to_the_millisecond(moment: ColumnElement[Any]) -> ColumnElement[Any]:
+def _truncated_to_milliseconds(moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a timestamp for a date function of SQLite, truncated, because SQLite would round it up."""
     as_text = type_coerce(moment, String)
     return case((func.length(as_text) == len("YYYY-MM-DD HH:MM:SS.ffffff"), func.substr(as_text, 1, 23)), else_=as_text)
 
 
-def moment_stored(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+def stored_timestamp_text(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a moment as a text by which it is found again exactly: as it is stored, or to the microsecond."""
     if connection.dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", moment), literal_column("'YYYY-MM-DD HH24:MI:SS.US'"))
     return type_coerce(moment, String)
 
 
-def is_before(
+def is_before_cursor(
     connection: Connection, moment: ColumnElement[Any], key: ColumnElement[str], at: str, name: str
 ) -> ColumnElement[bool]:
     """
@@ -100,19 +102,19 @@ def is_before(
     return tuple_(type_coerce(moment, String), key) < tuple_(at, name)
 
 
-def beginning_of(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+def bucket_start(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return when the hour, day, week or month of a moment begins in UTC, as YYYY-MM-DD or YYYY-MM-DD HH:00."""
     if connection.dialect.name == "postgresql":
         form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
-        return func.to_char(grouped_by(connection, span, moment), literal_column(f"'{form}'"))
+        return func.to_char(bucket_key(connection, span, moment), literal_column(f"'{form}'"))
     if span == "hour":
-        return func.strftime("%Y-%m-%d %H:00", _to_the_millisecond(moment), type_=String)
+        return func.strftime("%Y-%m-%d %H:00", _truncated_to_milliseconds(moment), type_=String)
     moves = {"day": (), "week": ("-6 days", "weekday 1"), "month": ("start of month",)}[span]
-    return func.date(_to_the_millisecond(moment), *moves, type_=String)
+    return func.date(_truncated_to_milliseconds(moment), *moves, type_=String)
 
 
-def grouped_by(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
+def bucket_key(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return what is as different as `beginning_of` is, and is reached sooner; *span* is one of our words."""
     if connection.dialect.name == "postgresql":
         return func.date_trunc(literal_column(f"'{span}'"), func.timezone(literal_column("'UTC'"), moment))
-    return beginning_of(connection, span, moment)
+    return bucket_start(connection, span, moment)

@@ -26,8 +26,8 @@ from snapshots.adapters.sql.schema.tables.sealed_rows import (
 )
 from snapshots.adapters.sql.schema.tables.sessions import (
     COUNTING_INDEXES,
-    INDEX_OF_UNJUDGED_ROWS,
     QUERY_INDEXES,
+    UNJUDGED_ROWS_INDEX,
     event_lines,
     session_fingerprints,
     session_summaries,
@@ -37,10 +37,10 @@ __all__ = [
     "COUNTING_INDEXES",
     "FACTS",
     "HOLDS_A_FACT",
-    "INDEX_OF_UNJUDGED_ROWS",
     "QUERY_INDEXES",
     "SNAPSHOT_COLUMNS",
     "UNJUDGED",
+    "UNJUDGED_ROWS_INDEX",
     "adoptions",
     "bookmarks",
     "dead_letters",

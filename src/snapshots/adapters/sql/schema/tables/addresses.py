@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
-from snapshots.adapters.sql.connection.datetimes import OwnMoment, UtcDateTime
+from snapshots.adapters.sql.connection.datetimes import OwnTimestamp, UtcDateTime
 from snapshots.adapters.sql.schema.tables.columns import metadata, name
 
 known_addresses = Table(
@@ -47,9 +47,9 @@ ip_observations = Table(
     metadata,
     Column("ip_address", name(45), ForeignKey("known_addresses.ip_address"), primary_key=True),
     Column("source", name(64), primary_key=True),
-    Column("observed_at", OwnMoment, primary_key=True),
-    Column("confirmed_until", OwnMoment, nullable=False),
-    Column("learned_at", OwnMoment, nullable=False),
+    Column("observed_at", OwnTimestamp, primary_key=True),
+    Column("confirmed_until", OwnTimestamp, nullable=False),
+    Column("learned_at", OwnTimestamp, nullable=False),
     Column("asn", BigInteger),
     Column("country", String(2)),
     Column("ip_types", String(64), nullable=False),
@@ -60,14 +60,14 @@ fact_sources = Table(
     "fact_sources",
     metadata,
     Column("source", name(64), primary_key=True),
-    Column("built_at", OwnMoment, primary_key=True),
+    Column("built_at", OwnTimestamp, primary_key=True),
     Column("number", Integer, nullable=False, server_default=text("0")),
     Column("form", String(32), nullable=False, server_default=""),
-    Column("retracted_at", OwnMoment),
+    Column("retracted_at", OwnTimestamp),
     Column("licence", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("origin", Text, nullable=False),
-    Column("registered_at", OwnMoment, nullable=False),
+    Column("registered_at", OwnTimestamp, nullable=False),
     Column("digest", String(32)),  # of what never changes; NULL in what an older version registered
 )
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, Table, Text
 
-from snapshots.adapters.sql.connection.datetimes import OwnMoment, UtcDateTime
+from snapshots.adapters.sql.connection.datetimes import OwnTimestamp, UtcDateTime
 from snapshots.adapters.sql.schema.tables.columns import metadata, name
 from snapshots.adapters.sql.schema.tables.sealed_rows import SNAPSHOT_COLUMNS
 from snapshots.adapters.sql.schema.tables.sessions import session_summaries
@@ -36,9 +36,9 @@ snapshot_prunings = Table(
     "snapshot_prunings",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("before", OwnMoment, nullable=False),
+    Column("before", OwnTimestamp, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("made_at", OwnMoment, nullable=False),
+    Column("made_at", OwnTimestamp, nullable=False),
     Column("sessions", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("sealed_by_run", Text),  # a JSON object: how many sealed sessions of each run were deleted

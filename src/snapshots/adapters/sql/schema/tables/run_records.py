@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
 
-from snapshots.adapters.sql.connection.datetimes import OwnMoment, UtcDateTime
+from snapshots.adapters.sql.connection.datetimes import OwnTimestamp, UtcDateTime
 from snapshots.adapters.sql.schema.tables.columns import metadata, name
 
 runs = Table(
@@ -11,9 +11,9 @@ runs = Table(
     Column("run", String(36), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
-    Column("began_at", OwnMoment, nullable=False),
-    Column("heartbeat_at", OwnMoment, nullable=False),
-    Column("ended_at", OwnMoment),
+    Column("began_at", OwnTimestamp, nullable=False),
+    Column("heartbeat_at", OwnTimestamp, nullable=False),
+    Column("ended_at", OwnTimestamp),
     Column("counts", Text),
     Column("settings", Text),
     Column("checkpoint", Text),
@@ -50,5 +50,5 @@ dead_letters = Table(
     Column("reason", String(20), nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("run", String(36), nullable=False),
-    Column("stored_at", OwnMoment, nullable=False),
+    Column("stored_at", OwnTimestamp, nullable=False),
 )

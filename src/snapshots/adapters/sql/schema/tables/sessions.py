@@ -123,10 +123,10 @@ Index(
     info={"only_on": "postgresql"},
     postgresql_where=text(UNJUDGED.format(row="")),
 ).ddl_if(dialect="postgresql")
-INDEX_OF_UNJUDGED_ROWS = "ix_session_summaries_unjudged_rows"
+UNJUDGED_ROWS_INDEX = "ix_session_summaries_unjudged_rows"
 
 Index(
-    INDEX_OF_UNJUDGED_ROWS,
+    UNJUDGED_ROWS_INDEX,
     session_summaries.c.snapshot_gap,  # NULL in every entry: they lie in the order of the rows, as a backfill goes
     info={"only_on": "sqlite"},
     sqlite_where=text(UNJUDGED.format(row="")),
