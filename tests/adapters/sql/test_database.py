@@ -237,7 +237,7 @@ def test_a_moment_without_a_zone_is_not_stored() -> None:
     berlin = datetime(2026, 3, 1, 13, tzinfo=timezone(timedelta(hours=1)))
 
     assert kind.process_bind_param(berlin, dialect) == "2026-03-01 12:00:00.000000"
-    with pytest.raises(ValueError, match="has no zone"):
+    with pytest.raises(ValueError, match="has no time zone"):
         kind.process_bind_param(NOON.replace(tzinfo=None), dialect)
 
 

@@ -1,4 +1,4 @@
-"""One database, and what is stored in it within a transaction."""
+"""A database: its transactions, migrations and indexes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,20 +23,21 @@ from snapshots.app.errors import SettingRefused
 from snapshots.app.ports.database import WriteLock
 
 WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
-"""What a backfill writes of a session."""
+"""Columns of sessions that a backfill writes."""
 
 
 class SqlDatabase(DatabaseConnections):
     """
-    A database. Nothing is opened before it is used.
+    A database; it is opened on first use.
 
     Args:
         url: A URL, or the path of a SQLite file, such as "snapshots.db".
-        addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
+        addresses_in: Returns the addresses in a document of another loader. The default returns none, so that on SQLite
+            only the Python path finds them.
         policy: How long to wait for other processes; None for ten minutes without messages.
 
     Raises:
-        SettingRefused: The text names no database, or its driver is not installed.
+        SettingRefused: The text is not a database URL or path, or its driver is not installed.
     """
 
     def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
@@ -83,18 +84,18 @@ class SqlDatabase(DatabaseConnections):
 
     def migrate(self, to: str = "head", *, partitions: int | None = None) -> tuple[str | None, str | None]:
         """
-        Bring the tables to a version, forwards or backwards, and keep their rows.
+        Migrate the tables to a version, up or down; rows stay.
 
         Args:
-            to: "head" for what this program works with, "base" for no tables, or a version such as "0001".
-            partitions: Into how many partitions sessions are laid, by a hash of their names; None for none.
+            to: "head" for the version of this program, "base" for no tables, or a version such as "0001".
+            partitions: Number of hash partitions of the sessions table; None for an unpartitioned table.
 
         Returns:
             The version before and after; None for no tables.
 
         Raises:
             StoreUnavailable: The database refused; nothing was changed.
-            SettingRefused: There is no such version, or sessions cannot be laid into partitions.
+            SettingRefused: There is no such version, or the sessions table cannot be partitioned.
         """
         if to not in {"head", "base", *versions.known()}:  # Alembic would take "-1", too
             raise SettingRefused(f"there is no version {to} to migrate to: the newest is {versions.newest()}")
@@ -116,14 +117,12 @@ class SqlDatabase(DatabaseConnections):
                 partition(connection, partitions)
             is_adopted = after is not None and versions.is_adopted(connection)
         if after == versions.newest():
-            self.build_indexes(for_queries=not is_adopted)  # a backfill of the past is faster without those
+            self.build_indexes(for_queries=not is_adopted)  # a first backfill is faster without them
         return before, after
 
     def session_count(self) -> int | None:
         """
-        Return how many sessions the tables hold, whatever version these have.
-
-        None if there are no tables, or another loader made them.
+        Count the sessions in tables of any version; None without tables, or if another loader made them.
 
         Raises:
             StoreUnavailable: The database does not answer.
@@ -138,11 +137,11 @@ class SqlDatabase(DatabaseConnections):
     @contextmanager
     def changing_tables(self) -> Iterator[Connection]:
         """
-        Open a transaction that changes tables, whatever version they have.
+        Open a transaction that changes tables of any version.
 
         Raises:
             StoreUnavailable: The database refused, or was replaced since it was first written; nothing was changed.
-            StoreBusy: Others held the tables for too long; likewise.
+            StoreBusy: Other transactions held the tables for too long; nothing was changed.
         """
         with self._translated():
             self._written.refuse_lost_file()
@@ -157,27 +156,27 @@ class SqlDatabase(DatabaseConnections):
         self, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
     ) -> Sequence[str]:
         """
-        Build the indexes that are not there, beside writers where the database can.
+        Build missing indexes, concurrently with writers on PostgreSQL.
 
         Args:
-            others: Definitions of indexes that are not ours.
-            only_others: Build none of ours.
-            for_queries: Build also those of ours that only questions need.
+            others: CREATE INDEX statements of indexes that are not in our definitions.
+            only_others: Build only *others*.
+            for_queries: Build also our indexes that only queries need.
 
         Returns:
-            The names of ours that were built.
+            The names of our indexes that were built.
 
         Raises:
-            StoreUnavailable: The database refused; those before are built.
-            StoreBusy: A transaction elsewhere did not end in time; likewise.
+            StoreUnavailable: The database refused; indexes built before stay.
+            StoreBusy: Another transaction did not end in time; indexes built before stay.
         """
-        with self._translated(), self._watch() as watch, self._outside_transactions() as connection:
+        with self._translated(), self._watch() as watch, self._autocommitting() as connection:
             watch.connected()
             return indexes.build(connection, others, only_others=only_others, for_queries=for_queries)
 
     def build_query_indexes(self) -> Sequence[str]:
         """
-        Build the indexes that only questions need, and others that are missing, and return their names.
+        Build the indexes that only queries need, and other missing ones, and return their names.
 
         Raises:
             StoreUnavailable: There are no such tables, or the database refused.
@@ -188,30 +187,30 @@ class SqlDatabase(DatabaseConnections):
 
     def drop_query_indexes(self) -> Sequence[str]:
         """
-        Drop the indexes that only questions need, and return their names.
+        Drop the indexes that only queries need, and return their names.
 
         Raises:
             StoreUnavailable: There are no such tables, or the database refused.
         """
         with self.reading():
             pass
-        with self._translated(), self._outside_transactions() as connection:
+        with self._translated(), self._autocommitting() as connection:
             return indexes.drop_for_queries(connection)
 
     def has_query_indexes(self) -> bool:
-        """Whether every index is there that only questions need."""
+        """Whether every index that only queries need exists."""
         with self.reading_any_version() as connection:
             return not any(indexes.is_for_queries(index) for _, index in indexes.missing(connection))
 
     def refresh_statistics(self) -> None:
         """
-        Let the planner of queries look at the sessions anew, after many of them changed.
+        Refresh the planner statistics of the sessions, after many of them changed.
 
         Raises:
             StoreUnavailable: The database refused.
         """
-        with self._translated(), self._outside_transactions() as connection:
-            written = analyze_columns(connection, WRITTEN)  # and not the documents
+        with self._translated(), self._autocommitting() as connection:
+            written = analyze_columns(connection, WRITTEN)  # without the documents of another loader
             connection.exec_driver_sql(f"ANALYZE {session_summaries.name}{written}")
 
     def _prepare(self) -> None:

@@ -47,11 +47,12 @@ class DatabaseConnections:
 
     Args:
         url: A URL, or the path of a SQLite file, such as "snapshots.db".
-        addresses_in: Reads the addresses in documents of another loader. Without it SQLite leaves them to the program.
+        addresses_in: Returns the addresses in a document of another loader. The default returns none, so that on SQLite
+            only the Python path finds them.
         policy: How long to wait for other processes; None for ten minutes without messages.
 
     Raises:
-        SettingRefused: The text names no database, or its driver is not installed.
+        SettingRefused: The text is not a database URL or path, or its driver is not installed.
     """
 
     def __init__(self, url: str, addresses_in: AddressesIn = no_address, policy: WaitPolicy | None = None) -> None:
@@ -77,20 +78,20 @@ class DatabaseConnections:
 
     @property
     def has_one_connection(self) -> bool:
-        """Whether nobody can read while somebody writes, because the database ends with its connection."""
+        """Whether readers and writers share one connection, because the database is in memory."""
         return is_in_memory(self._url)
 
     def server_time(self) -> datetime | None:
-        """Return what the clock of the PostgreSQL server shows now; None on SQLite. Raises StoreUnavailable."""
+        """Return the time of the PostgreSQL server; None on SQLite. Raises StoreUnavailable."""
         if self.engine.dialect.name == "postgresql" and self._server_time.now() is None:
             with self._translated(), self.engine.connect():
-                pass  # each connection tells it
+                pass  # each new connection updates it
         return self._server_time.now()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """
-        Open a connection for queries, on one consistent state.
+        Open a connection for queries, on one consistent snapshot of the database.
 
         Raises:
             StoreUnavailable: There is no such database, or it does not answer.
@@ -102,7 +103,7 @@ class DatabaseConnections:
     @contextmanager
     def reading_any_version(self) -> Iterator[Connection]:
         """
-        Open a connection for queries, whatever tables there are.
+        Open a connection for queries on tables of any version.
 
         Raises:
             StoreUnavailable: There is no such database, or it does not answer.
@@ -135,8 +136,8 @@ class DatabaseConnections:
                 transaction.rollback()
 
     @contextmanager
-    def _outside_transactions(self) -> Iterator[Connection]:
-        """Open a connection that commits each statement at once, to the database that was written before."""
+    def _autocommitting(self) -> Iterator[Connection]:
+        """Open an autocommit connection to the database that was written before."""
         self._written.refuse_lost_file()
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             self._written.refuse_another(connection)

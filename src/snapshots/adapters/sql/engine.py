@@ -1,4 +1,4 @@
-"""How connections to a database are made, and what each of them is told first."""
+"""Create the engine of a database, and set up each new connection."""
 
 import os
 import sqlite3
@@ -21,16 +21,16 @@ from snapshots.adapters.sql.schema.stored_types import enforce_types
 
 def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
     """
-    Return an engine; it opens no connection yet.
+    Create an engine; it opens no connection yet.
 
     The pool is last in, first out: the connection that was returned last has the temporary tables that the next batch
     needs, and a warm page cache.
 
     Args:
         url: Of the database.
-        addresses_in: Reads the addresses in documents, for SQLite to call.
+        addresses_in: Returns the addresses in a document; called by SQLite.
         backends: Receives the server process ID of each PostgreSQL connection.
-        server_time: Is told the time of a PostgreSQL server with each connection.
+        server_time: Updated with the time of a PostgreSQL server on each connection.
     """
     if is_in_memory(url):
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -43,7 +43,7 @@ def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[in
         enforce_types(engine)
         event.listen(engine, "do_connect", _create_private_file)
         event.listen(engine, "connect", partial(_prepare_sqlite, addresses_in))
-        event.listen(engine, "invalidate", _let_go_of_sqlite)
+        event.listen(engine, "invalidate", _release_sqlite_locks)
         event.listen(engine, "connect", lambda _, record: record.info.update({IDENTITY: file_identity(url)}))
         event.listen(engine, "checkout", lambda _, record, __: refuse_stale(url, record))
     elif engine.dialect.name == "postgresql":
@@ -52,7 +52,7 @@ def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[in
 
 
 def is_in_memory(url: URL) -> bool:
-    """Whether a URL names a database that ends with its connection."""
+    """Whether a URL names a database in memory, which ends with its connection."""
     return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
 
 
@@ -73,17 +73,17 @@ def _create_private_file(_dialect: Any, _record: Any, arguments: Any, options: A
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _let_go_of_sqlite(connection: Any, _record: Any, _error: BaseException | None) -> None:
-    """Roll back what was interrupted: a statement in the middle of its rows would keep the lock, closed or not."""
+def _release_sqlite_locks(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    """Roll back after an interrupt: a statement with unread rows would hold its lock even after a close."""
     with suppress(sqlite3.Error):
         connection.rollback()
 
 
 def _prepare_postgresql(backends: set[int], server_time: ServerTime, connection: Any, record: Any) -> None:
     """
-    Let temporary tables of some ten thousand addresses stay in memory; the server takes it when it needs it.
+    Raise temp_buffers, so that staging tables of some ten thousand addresses stay in memory.
 
-    A connection that comes from a pool of others may have had such tables, and is slower then.
+    PostgreSQL refuses this after a session used temporary tables, as in an external pool; it is only slower then.
     """
     backends.add(connection.info.backend_pid)
     try:

@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL server can bear more work."""
+"""Check whether a PostgreSQL server is overloaded."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,12 +11,12 @@ from snapshots.adapters.sql.database import SqlDatabase
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthLimits:
     """
-    From when on work waits; None to never mind.
+    Limits above which work pauses; None for no limit.
 
     Attributes:
-        replication_lag: How far the slowest replica may be behind.
-        lock_waits: How many other sessions may wait for a lock.
-        transaction_age: How old the oldest transaction of others in this database may be.
+        replication_lag: Of the slowest replica.
+        lock_waits: Number of other sessions that wait for a lock.
+        transaction_age: Of the oldest transaction of other sessions in this database.
     """
 
     replication_lag: timedelta | None = timedelta(seconds=30)
@@ -26,11 +26,11 @@ class HealthLimits:
 
 class SqlHealth:
     """
-    Asks PostgreSQL's own views; a SQLite file is always well.
+    Reads PostgreSQL's statistics views; SQLite is never overloaded.
 
     Args:
-        database: Which one.
-        limits: From when on it is not well.
+        database: The database.
+        limits: Limits of a healthy server.
     """
 
     def __init__(self, database: SqlDatabase, limits: HealthLimits) -> None:
@@ -38,7 +38,7 @@ class SqlHealth:
         self._limits = limits
 
     def trouble(self) -> str:
-        """Return what makes the server suffer most; "" if nothing does."""
+        """Return the first limit that is exceeded, with its value; "" if none is."""
         if self._database.engine.dialect.name != "postgresql":
             return ""
         with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The clock of the machine that holds the database."""
+"""The clock of the database server."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from snapshots.app.ports.runtime import Clock
 
 class ServerClock:
     """
-    The clock of a PostgreSQL server; for SQLite, and while the server was never reached, that of this machine.
+    The clock of a PostgreSQL server; on SQLite, and until the server is reached, the clock of this machine.
 
-    Machines whose clocks disagree would take each other's runs for dead.
+    Machines with different clocks would otherwise consider each other's runs dead.
 
     Args:
         database: The database.

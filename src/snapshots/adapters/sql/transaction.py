@@ -1,4 +1,4 @@
-"""All stores of a database, in one transaction."""
+"""Stores over one connection, in one transaction."""
 
 from functools import cached_property
 
@@ -68,29 +68,29 @@ class SqlStores:
 
     @cached_property
     def event_lines(self) -> SqlEventLines:
-        """Return the lines of events that are kept."""
+        """Return the stored event lines."""
         return SqlEventLines(self._connection)
 
     @cached_property
     def bookmarks(self) -> SqlBookmarks:
-        """Return how far contents were read."""
+        """Return how far log files were read."""
         return SqlBookmarks(self._connection)
 
     @cached_property
     def runs(self) -> SqlRuns:
-        """Return the executions."""
+        """Return the runs."""
         return SqlRuns(self._connection)
 
     @cached_property
     def audit(self) -> SqlAudit:
-        """Return the doors to sealed sessions."""
+        """Return corrections and prunings of sealed sessions."""
         return SqlAudit(self._connection, self._features)
 
     @cached_property
     def run_undo(self) -> SqlRunUndo:
-        """Return what takes runs back."""
+        """Return the undo of runs."""
         return SqlRunUndo(self._connection, self.audit, self._features)
 
     def log_position(self) -> int | None:
-        """Return how far the log of the database is written."""
+        """Return the position of the write-ahead log in bytes; None on SQLite."""
         return log_position(self._connection)

@@ -1,4 +1,4 @@
-"""How moments are stored."""
+"""Column types for timestamps."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -15,11 +15,11 @@ class WrongType(Exception):
 
 OURS = len("2026-01-01 00:00:00.000000")
 
-_rfc_3339 = msgspec.json.Encoder().encode  # eight times as fast as isoformat, but it leaves out a fraction of zero
+_rfc_3339 = msgspec.json.Encoder().encode  # eight times as fast as isoformat, but it omits a zero fraction
 
 
 def timestamp_text(moment: datetime) -> str:
-    """Return how SQLite keeps an aware moment: a text that sorts as time does."""
+    """Return the text that SQLite stores for an aware datetime; it sorts chronologically."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     if not in_utc.microsecond:
         return in_utc.isoformat(" ", "microseconds")[:26]
@@ -27,12 +27,12 @@ def timestamp_text(moment: datetime) -> str:
 
 
 def timestamp_rfc3339(moment: datetime) -> str:
-    """Return an aware moment as RFC 3339 writes it in UTC, to the microsecond."""
+    """Return an aware datetime in UTC in RFC 3339 format, to the microsecond."""
     return _rfc_3339(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1].decode()
 
 
 class _TimestampAsText(sqlite.DATETIME):
-    """A DATETIME column of SQLite whose values are texts on both sides."""
+    """A DATETIME column of SQLite that reads and writes text."""
 
     def bind_processor(self, dialect: Dialect) -> None:
         """Leave the text as it is."""
@@ -45,25 +45,25 @@ _AS_TEXT = _TimestampAsText()  # type: ignore[no-untyped-call]  # SQLAlchemy's
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment in UTC, to the microsecond. SQLite keeps a text that sorts as time does."""
+    """An aware datetime in UTC, to the microsecond. SQLite stores text that sorts chronologically."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Keep the text that process_bind_param makes, where the database has no type for a moment."""
+        """Use text on SQLite, which has no timestamp type."""
         return dialect.type_descriptor(_AS_TEXT if dialect.name == "sqlite" else self.impl_instance)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
-        """Refuse a moment without a zone, and write it in UTC."""
+        """Convert a datetime to UTC; raise ValueError if it has no time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no zone")
+            raise ValueError(f"{value!r} has no time zone")
         return timestamp_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return what is stored as an aware moment in UTC."""
+        """Return an aware datetime in UTC; None for text of another loader that is not a timestamp."""
         if value is None:
             return None
         if dialect.name == "sqlite":
@@ -71,7 +71,7 @@ class UtcDateTime(TypeDecorator[datetime]):
                 is_ours = len(value) == OURS and value[20:].isdigit()
                 moment = datetime.fromisoformat(f"{value}+00:00" if is_ours else value)
             except (TypeError, ValueError):
-                return None  # another loader's column holds what is no time
+                return None
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         moment = cast(datetime, value)
         return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
@@ -83,7 +83,7 @@ class OwnTimestamp(UtcDateTime):
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return what is stored as an aware moment in UTC."""
+        """Return an aware datetime in UTC; None for text of another loader that is not a timestamp."""
         found = super().process_result_value(value, dialect)
         if found is None and value is not None:
             raise WrongType("the stored value is not a timestamp")

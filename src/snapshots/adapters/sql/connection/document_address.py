@@ -1,4 +1,4 @@
-"""The address that a document of another loader names, in a statement, where there is no doubt which."""
+"""SQL expression for the address in a document of another loader, if it is unambiguous."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, String, literal_column
 from snapshots.domain.address.source_ip import IpAddress
 
 AddressesIn = Callable[[bytes], Collection[IpAddress]]
-"""Reads every address that a document of a session, a JSON text in UTF-8, names as the session's."""
+"""Returns every address that a session's document, a JSON text in UTF-8, gives for the session."""
 
 
 def no_address(_document: bytes) -> Collection[IpAddress]:
@@ -18,17 +18,17 @@ def no_address(_document: bytes) -> Collection[IpAddress]:
 
 def address_in_document(connection: Connection) -> ColumnElement[Any]:
     """
-    Return the only text that a session's document names as its address; NULL if there are several, or any doubt.
+    Return the only address text in a session's document; NULL if there are several, or the document is unusual.
 
-    On PostgreSQL it is said again where `addresses_in_document` of the adapter for facts looks: in keys below
-    `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`. SQLite asks that function.
+    PostgreSQL repeats in SQL where `addresses_in_document` of the intel adapter looks: in keys of `session` or of the
+    top level, in `session_metadata.source_ip`, or in `dshield.ip.number`. SQLite calls that function.
     """
     sql = _POSTGRESQL.replace("@TWICE@", _TWICE) if connection.dialect.name == "postgresql" else _SQLITE
     return literal_column(f"({sql})", String)
 
 
 def only_address(addresses_in: AddressesIn) -> Callable[[bytes], str | None]:
-    """Return what SQLite calls for the address in a document."""
+    """Return the SQL function that SQLite calls for the address in a document."""
 
     def only(document: bytes) -> str | None:
         named = addresses_in(document)
@@ -37,7 +37,7 @@ def only_address(addresses_in: AddressesIn) -> Callable[[bytes], str | None]:
     return only
 
 
-# As bytes, because a text that is no UTF-8 would end the statement.
+# As a blob, because text that is not valid UTF-8 would abort the statement.
 _SQLITE = (
     "CASE WHEN typeof(session_summaries.enrichment) = 'text'"
     " THEN snapshot_address(CAST(session_summaries.enrichment AS BLOB)) END"
@@ -48,8 +48,8 @@ _TWICE = " OR ".join(
 )
 
 
-# Without OFFSET the inner query would be evaluated for each use of what it names.
-# A key that stands twice, an escape that PostgreSQL refuses and a `session` with several keys are doubts.
+# Without OFFSET, PostgreSQL would evaluate the inner query for each reference to its columns.
+# Duplicate keys, escapes that PostgreSQL rejects and a `session` with several keys yield NULL.
 _POSTGRESQL = r"""
 SELECT CASE WHEN min(part.named) = max(part.named) AND NOT (@TWICE@) THEN min(part.named) END
   FROM (SELECT each.key, CASE

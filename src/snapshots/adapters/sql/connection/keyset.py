@@ -1,25 +1,25 @@
-"""Places in an order of rows, as texts: "" is before the first row, whatever its key is."""
+"""Positions in keyset pagination, as texts: "" is before the first row."""
 
 from typing import Any
 
 from sqlalchemy import ColumnElement, true
 
 KEY_PREFIX = "="
-"""Before a key, so that the empty key is a place too."""
+"""Prefix of a key, so that the empty key is a position too."""
 
 
 def position_of(key: object) -> str:
-    """Return the place of a row."""
+    """Return the position of a row."""
     return f"{KEY_PREFIX}{key}"
 
 
 def row_number_at(place: str) -> int:
-    """Return the number of a row at a place; before the first row, one that is before every number."""
+    """Return the row number at a position; before the first row, a number below all others."""
     return int(place.removeprefix(KEY_PREFIX)) if place else -(2**63)
 
 
 def is_after(key: ColumnElement[Any], place: str, *, is_number: bool = False) -> ColumnElement[bool]:
-    """Return the condition that a row stands behind a place."""
+    """Return the condition that a row sorts after a position."""
     if not place:
         return true()
     return key > (row_number_at(place) if is_number else place.removeprefix(KEY_PREFIX))

@@ -32,7 +32,7 @@ class WaitPolicy:
     Attributes:
         lock_timeout: Seconds until the wait fails; at least 0.
         report_after: Seconds until the wait is reported.
-        tell: Reports it, in one sentence; may be called from any thread.
+        report: Receives the message, one sentence; may be called from any thread.
     """
 
     lock_timeout: float = LOCK_TIMEOUT_SECONDS

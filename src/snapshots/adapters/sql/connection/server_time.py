@@ -1,4 +1,4 @@
-"""The time of a PostgreSQL server, by which all machines agree which runs are alive."""
+"""The clock of a PostgreSQL server, by which all machines agree which runs are alive."""
 
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -6,21 +6,21 @@ from time import monotonic
 
 class ServerTime:
     """
-    What a server told of its time, carried on by a clock that no one sets.
+    The server's time, extrapolated by the monotonic clock of this machine.
 
-    It costs no query: the server tells its time with each new connection and each lock for writing.
+    It costs no extra query: each new connection and each write lock returns the server's time.
     """
 
     def __init__(self) -> None:
         self._received: tuple[datetime, float] | None = None
 
     def update(self, moment: datetime | None) -> None:
-        """Note what the server's clock shows now; nothing if it is None, as on SQLite."""
+        """Record the server's time; None, as on SQLite, changes nothing."""
         if moment is not None:
             self._received = moment.astimezone(UTC), monotonic()
 
     def now(self) -> datetime | None:
-        """Return what the server's clock shows now; None if it was not told yet."""
+        """Return the server's time; None if it is not known yet."""
         if self._received is None:
             return None
         moment, at = self._received

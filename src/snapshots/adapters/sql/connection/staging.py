@@ -1,8 +1,8 @@
 """
-Temporary tables through which many rows reach a table in one statement.
+Temporary staging tables, from which one statement inserts or updates many rows.
 
-A key by which a statement seeks rows of a table is a plain String: PostgreSQL compares it then by the collation of
-the table, of ours ("C") or of another loader's, and uses its index; for a key in "C" it would read all of theirs.
+Key columns are plain Strings, without a collation: PostgreSQL then compares by the collation of the target table
+("C" in our tables, any in another loader's) and uses its index. With "C" it would scan another loader's table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,11 +30,11 @@ from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_enco
 staging_metadata = MetaData()
 
 PackedRows = bytes | Sequence[tuple[object, ...]]
-"""Many rows in the form in which a driver takes them fastest."""
+"""Rows in the form that the driver reads fastest: COPY text for psycopg, else tuples."""
 
 
 def staging_table_for(table: Table, columns: Sequence[str] = ()) -> Table:
-    """Return the definition of a temporary table with some columns of a table, or all; without keys and constraints."""
+    """Return a staging table with some or all columns of a table, without keys and constraints."""
     return Table(
         f"stage_{table.name}",
         staging_metadata,
@@ -44,7 +44,7 @@ def staging_table_for(table: Table, columns: Sequence[str] = ()) -> Table:
 
 
 def fact_columns() -> list[Column[Any]]:
-    """Return the columns in which facts and where they are from reach a row, for another stage."""
+    """Return columns for the facts of a snapshot and their provenance, for another staging table."""
     return [
         Column("snapshot_asn", BigInteger),
         Column("snapshot_country", String(2)),
@@ -56,16 +56,16 @@ def fact_columns() -> list[Column[Any]]:
 
 
 FACT_COLUMN_NAMES = tuple(column.name for column in fact_columns())
-"""Their names."""
+"""Names of `fact_columns`."""
 
 
 def pack_rows(connection: Connection, rows: Iterable[tuple[object, ...]]) -> PackedRows:
     """
-    Return rows as `fill` takes them; it asks the database nothing.
+    Convert rows for `fill_staging`; sends no query.
 
     Args:
-        connection: To the database, or another one to it.
-        rows: A value for each column of the table, as the driver takes it.
+        connection: Any connection to the database.
+        rows: A driver value for each column of the table.
     """
     if connection.dialect.driver != "psycopg":
         return list(rows)
@@ -92,14 +92,14 @@ _COPIED: Mapping[type, Callable[[Any], str]] = {
 
 
 def fill_staging(connection: Connection, stage: Table, *packed: PackedRows) -> None:
-    """Put rows that `pack` made into a temporary table of ours, in the place of what it held."""
+    """Replace the rows of a staging table; create it if it is missing."""
     connection.execute(CreateTable(stage, if_not_exists=True))
     truncate(connection, stage)
     append_staging(connection, stage, *packed)
 
 
 def append_staging(connection: Connection, stage: Table, *packed: PackedRows) -> None:
-    """Put rows that `pack` made into a temporary table that is there, beside what it holds."""
+    """Append rows to an existing staging table."""
     _copy(connection, stage, [rows for rows in packed if rows and isinstance(rows, bytes)])
     for rows in packed:
         if not rows or isinstance(rows, bytes):
@@ -118,17 +118,17 @@ def _copy(connection: Connection, stage: Table, texts: Sequence[bytes]) -> None:
     columns = ", ".join(column.name for column in stage.columns)
     copying = f"COPY {stage.name} ({columns}) FROM STDIN (ENCODING 'UTF8')"
     driver = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # `pack` makes bytes for psycopg alone
+    with driver.cursor() as cursor, cursor.copy(copying) as copy:  # type: ignore[union-attr]  # only psycopg gets bytes
         for text in texts:
             copy.write(text)
 
 
 def staged_rows(stage: Table, count: int) -> FromClause:
     """
-    Return a temporary table's rows so that a statement goes through them, and not through the table that they change.
+    Return the rows of a staging table as the driving side of a join with the table that they change.
 
-    No planner has statistics of them. The LIMIT tells SQLite how many there may be, which else takes them for a
-    million, and keeps PostgreSQL from seeking the few by each row of the many.
+    Planners have no statistics for staging tables. The LIMIT gives SQLite an estimate, which otherwise assumes a
+    million rows, and keeps PostgreSQL from scanning the large table and looking up each of its rows here.
     """
     return select(stage).limit(literal_column(f"{10 ** len(str(count))}")).subquery(stage.name)
 
@@ -136,7 +136,7 @@ def staged_rows(stage: Table, count: int) -> FromClause:
 def driver_rows(
     connection: Connection, stage: Table, rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield rows as `pack` takes them: in the order of the columns, NULL for a missing one, moments as the driver's."""
+    """Yield rows for `pack_rows`: values in the order of the columns, None for missing ones, timestamps encoded."""
     names = stage.columns.keys()
     moments = [at for at, column in enumerate(stage.columns) if isinstance(column.type, UtcDateTime)]
     stored = timestamp_encoder(connection)

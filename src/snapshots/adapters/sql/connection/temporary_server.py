@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, for tests and for trying things, gone when it is no longer needed."""
+"""Run a temporary PostgreSQL server for tests and trials."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 from snapshots.app.errors import StoreUnavailable
 
 SERVER_USER = 65534
-"""PostgreSQL refuses to run as root; only the server's own processes run as this user then."""
+"""User of the server's processes if this process is root: PostgreSQL refuses to run as root."""
 
 OPTIONS = "-c fsync=off -c full_page_writes=off -c listen_addresses= -c log_min_messages=fatal"
 
@@ -22,13 +22,13 @@ def trial_server() -> Iterator[str]:
     """
     Run a PostgreSQL server in a temporary folder, reachable through a socket in it.
 
-    Its binaries are those in SNAPSHOTS_PG_BIN, or of the installed wheel (the extra `trial`), or on PATH.
+    The binaries are taken from SNAPSHOTS_PG_BIN, the wheel of the extra `trial`, or PATH.
 
     Yields:
-        The URL of its database. Nothing is left of it after the block; it is not safe against a crash.
+        The URL of its database. Its data are deleted after the block; fsync is off.
 
     Raises:
-        StoreUnavailable: There are no binaries, or the server did not start; the message says why.
+        StoreUnavailable: There are no binaries, or the server did not start; the message contains the reason.
     """
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as text:
         folder = Path(text)
@@ -64,7 +64,7 @@ def _binaries() -> Path:
 
 
 def _reachable(binaries: Path, folder: Path) -> Path:
-    """Copy the installation where the server's user can read it, if it lies in a home of root's."""
+    """Copy the installation to a folder that the server's user can read, if it is in root's home folder."""
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in binaries.resolve().parents):
         return binaries
     copy = folder / "installation"

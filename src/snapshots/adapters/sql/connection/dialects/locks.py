@@ -12,16 +12,16 @@ def begin_write(
     connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE
 ) -> datetime | None:
     """
-    Begin a transaction that excludes other writers.
+    Begin a transaction, and wait until no other writer excludes it.
 
     Args:
         connection: To the database, without a transaction.
         name: Of the database, for messages.
-        policy: How long to wait.
-        lock: Who may write at the same time.
+        policy: The lock timeout.
+        lock: Which other writers may work at the same time.
 
     Returns:
-        The time of the server then; None on SQLite.
+        The server's time after the lock was granted; None on SQLite.
     """
     if connection.dialect.name == "postgresql":
         set_lock_timeout(connection, policy.lock_timeout)
@@ -37,23 +37,23 @@ def set_lock_timeout(connection: Connection, seconds: float) -> None:
 
 def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
     """
-    Let no other writer work until the end of this transaction; on SQLite the first change does that.
+    Take the write lock until the end of this transaction; on SQLite the first change does that.
 
     Returns:
-        The time of the server then; None on SQLite.
+        The server's time after the lock was granted; None on SQLite.
     """
     if connection.dialect.name != "postgresql":
         return None
-    if lock is WriteLock.LEADS:  # one at a time, and in this order, which nobody else has
+    if lock is WriteLock.LEADS:  # always before the shared lock, so that two leaders cannot deadlock
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
     shared = "" if lock is WriteLock.ALONE else "_shared"
-    query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a word of ours
+    query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a constant
     moment: datetime = connection.execute(text(query)).scalar_one()
     return moment
 
 
 def begin_schema_change(connection: Connection, name: str, policy: WaitPolicy) -> None:
-    """Begin the transaction as for writing, and rather give up than stand in a queue that keeps everybody waiting."""
+    """Begin a write transaction with a short lock timeout: other statements queue behind a waiting schema change."""
     begin_write(connection, name, policy)
     if connection.dialect.name == "postgresql":
         set_lock_timeout(connection, policy.change_timeout)
@@ -61,10 +61,10 @@ def begin_schema_change(connection: Connection, name: str, policy: WaitPolicy) -
 
 def begin_if_idle(connection: Connection) -> None:
     """
-    Begin the transaction that a caller's connection is said to be in.
+    Begin a transaction on the caller's connection if SQLite has none yet.
 
-    Python's sqlite3 begins only before the first change; a savepoint would else be the transaction
-    itself, and its end a commit.
+    Python's sqlite3 begins one only before the first change. Without it a savepoint would be the outermost
+    transaction, and its release a commit.
     """
     if connection.dialect.name != "sqlite":
         return
@@ -75,7 +75,7 @@ def begin_if_idle(connection: Connection) -> None:
 
 
 def begin_read(connection: Connection) -> None:
-    """Begin a transaction in which every query sees the same state."""
+    """Begin a read transaction in which every query sees the same snapshot of the database."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     else:

@@ -15,12 +15,12 @@ from snapshots.adapters.sql.connection.datetimes import timestamp_text
 
 
 def insert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """Return the INSERT of this connection's dialect, which knows ON CONFLICT."""
+    """Return an INSERT of this connection's dialect, with ON CONFLICT."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def select_texts(connection: Connection, texts: Collection[str]) -> Select[tuple[str]]:
-    """Return a query for *texts* that is one parameter however many there are."""
+    """Return a query for *texts* with a single parameter: both drivers limit the number of parameters."""
     if connection.dialect.name == "postgresql":
         rows = func.unnest(BindParameter(None, list(texts), type_=postgresql.ARRAY(postgresql.TEXT)))
         return select(rows.column_valued("value"))
@@ -29,7 +29,7 @@ def select_texts(connection: Connection, texts: Collection[str]) -> Select[tuple
 
 
 def truncate(connection: Connection, temporary: Table) -> None:
-    """Remove the rows of a temporary table; PostgreSQL never cleans up after a DELETE there."""
+    """Remove the rows of a temporary table; autovacuum does not clean temporary tables after a DELETE."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"TRUNCATE {temporary.name}")
     else:
@@ -37,7 +37,7 @@ def truncate(connection: Connection, temporary: Table) -> None:
 
 
 def count_returned_rows(connection: Connection, writing: ReturningUpdate[Any]) -> Counter[tuple[Any, ...]]:
-    """Execute an UPDATE, and count the rows that it returns by what they hold; PostgreSQL sends only the counts."""
+    """Execute an UPDATE, and count the returned rows by their values; PostgreSQL sends only the counts."""
     if connection.dialect.name != "postgresql":
         return Counter(tuple(row) for row in connection.execute(writing))
     done = writing.cte("done")
@@ -48,7 +48,7 @@ def count_returned_rows(connection: Connection, writing: ReturningUpdate[Any]) -
 def select_address_ranges(
     connection: Connection, spans: Collection[tuple[str, datetime, datetime]]
 ) -> Select[tuple[str, datetime, datetime]]:
-    """Return a query for addresses, each with a first and a last moment, as one parameter for each column."""
+    """Return a query for addresses, each with a first and a last time, with one parameter per column."""
     if connection.dialect.name == "postgresql":
         moments = postgresql.ARRAY(postgresql.TIMESTAMP(timezone=True))
         arrays: list[BindParameter[Any]] = [

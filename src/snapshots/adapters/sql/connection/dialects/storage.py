@@ -4,12 +4,12 @@ from sqlalchemy import Connection, text
 
 
 def has_rowids(connection: Connection) -> bool:
-    """Whether rows lie in the order of a number of their own, and not of their keys."""
+    """Whether tables store rows in the order of a row number, not of their keys."""
     return connection.dialect.name == "sqlite"
 
 
 def size_of(connection: Connection, table: str) -> int:
-    """Return the bytes of a table and its indexes; on SQLite those of the whole file."""
+    """Return the size of a table and its indexes in bytes; on SQLite the size of the file."""
     if connection.dialect.name == "postgresql":
         query = text("SELECT pg_total_relation_size(to_regclass(:name))")
         return int(connection.execute(query, {"name": table}).scalar() or 0)
@@ -18,14 +18,14 @@ def size_of(connection: Connection, table: str) -> int:
 
 
 def log_position(connection: Connection) -> int | None:
-    """Return how many bytes were written to the write-ahead log so far; SQLite does not tell before a commit."""
+    """Return the position of the write-ahead log in bytes; None on SQLite, which has none before a commit."""
     if connection.dialect.name != "postgresql":
         return None
     return int(connection.execute(text("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")).scalar_one())
 
 
 def are_partitioned(connection: Connection) -> bool:
-    """Whether the sessions lie in partitions."""
+    """Whether the sessions table is partitioned."""
     if connection.dialect.name != "postgresql":
         return False
     query = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass('session_summaries')"
@@ -33,7 +33,7 @@ def are_partitioned(connection: Connection) -> bool:
 
 
 def writer_id(connection: Connection) -> int:
-    """Return a number that no other connection has which writes at the same time."""
+    """Return a number that identifies this connection among concurrent writers."""
     if connection.dialect.name == "postgresql":
         return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
     return 0

@@ -23,7 +23,7 @@ from snapshots.domain.snapshot.verdict_cache import EVER, NEVER
 
 
 def timestamp_encoder(connection: Connection) -> Callable[[datetime], datetime | str]:
-    """Return what turns an aware moment into what the driver takes for it."""
+    """Return a function that converts an aware datetime to the value that the driver expects."""
     return timestamp_text if connection.dialect.name == "sqlite" else _unchanged
 
 
@@ -35,41 +35,39 @@ MOMENT = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2} {'[0-9]' * 2}:{'[0-9]' * 2}
 
 
 def is_plain_timestamp(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Whether a moment is there, in our form, and one of Python's years; others may be one in another form."""
+    """Whether a timestamp is in our format and in the range of `datetime`; others may be valid in another format."""
     if connection.dialect.name == "postgresql":
         return at.between(EVER, NEVER)
     as_text = type_coerce(at, String)
-    is_as_long = func.length(cast(as_text, LargeBinary)) == len(
-        "YYYY-MM-DD HH:MM:SS.ffffff"
-    )  # a NUL hides what follows
+    is_as_long = func.length(cast(as_text, LargeBinary)) == len("YYYY-MM-DD HH:MM:SS.ffffff")  # length() stops at a NUL
     return and_(
         is_as_long, as_text.op("GLOB")(MOMENT), func.datetime(as_text, "+0 days") == func.substr(as_text, 1, 19)
     )
 
 
 def timestamp_in_utc(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[str]:
-    """Return a moment as a text in UTC, as it is sealed."""
+    """Return a timestamp as text in UTC, as it enters the seal."""
     if connection.dialect.name != "postgresql":
         return type_coerce(at, String) + "+00:00"
     return func.to_char(func.timezone("UTC", at), "YYYY-MM-DD HH24:MI:SS.US", type_=String) + "+00:00"
 
 
 def seconds_between(connection: Connection, start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return how many seconds *end* lies after *start*, to about a millisecond."""
+    """Return the seconds from *start* to *end*, to about a millisecond."""
     if connection.dialect.name == "postgresql":
         return func.extract("epoch", end - start)
     return (func.julianday(end) - func.julianday(start)) * 86400.0
 
 
 def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the day of a moment in UTC as YYYY-MM-DD."""
+    """Return the day of a timestamp in UTC as YYYY-MM-DD."""
     if connection.dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD")
     return func.substr(moment, 1, 10, type_=String)
 
 
 def is_timestamp(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether there is a moment; SQLite holds any text of another loader where one should be."""
+    """Whether a column holds a timestamp: in SQLite another loader may have written any text."""
     return (
         moment if connection.dialect.name == "postgresql" else func.date(_truncated_to_milliseconds(moment))
     ).is_not(None)
@@ -82,7 +80,7 @@ def _truncated_to_milliseconds(moment: ColumnElement[Any]) -> ColumnElement[Any]
 
 
 def stored_timestamp_text(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a moment as a text by which it is found again exactly: as it is stored, or to the microsecond."""
+    """Return a timestamp as text without loss, for cursors: as stored on SQLite, else to the microsecond."""
     if connection.dialect.name == "postgresql":
         return func.to_char(func.timezone("UTC", moment), literal_column("'YYYY-MM-DD HH24:MI:SS.US'"))
     return type_coerce(moment, String)
@@ -92,10 +90,10 @@ def is_before_cursor(
     connection: Connection, moment: ColumnElement[Any], key: ColumnElement[str], at: str, name: str
 ) -> ColumnElement[bool]:
     """
-    Whether a row stands before a moment, as `moment_stored` told it, or at it and before a key.
+    Return the condition that a row sorts before a cursor: an earlier timestamp, or the same and a smaller key.
 
     Raises:
-        ValueError: The text is no moment, where the database knows what one is.
+        ValueError: The text is not a timestamp; checked on PostgreSQL only.
     """
     if connection.dialect.name == "postgresql":
         return tuple_(moment, key) < tuple_(datetime.fromisoformat(at).replace(tzinfo=UTC), name)
@@ -103,7 +101,7 @@ def is_before_cursor(
 
 
 def bucket_start(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return when the hour, day, week or month of a moment begins in UTC, as YYYY-MM-DD or YYYY-MM-DD HH:00."""
+    """Return the start of the hour, day, week or month of a timestamp in UTC: YYYY-MM-DD or YYYY-MM-DD HH:00."""
     if connection.dialect.name == "postgresql":
         form = "YYYY-MM-DD HH24:00" if span == "hour" else "YYYY-MM-DD"
         return func.to_char(bucket_key(connection, span, moment), literal_column(f"'{form}'"))
@@ -114,7 +112,7 @@ def bucket_start(connection: Connection, span: str, moment: ColumnElement[Any]) 
 
 
 def bucket_key(connection: Connection, span: str, moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return what is as different as `beginning_of` is, and is reached sooner; *span* is one of our words."""
+    """Return an expression that groups like `bucket_start` and is cheaper to compute; *span* is trusted text."""
     if connection.dialect.name == "postgresql":
         return func.date_trunc(literal_column(f"'{span}'"), func.timezone(literal_column("'UTC'"), moment))
     return bucket_start(connection, span, moment)

@@ -1,4 +1,4 @@
-"""Tables of addresses, networks, observations and the builds of their sources."""
+"""Tables of addresses, networks, observations and source builds."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
@@ -68,7 +68,7 @@ fact_sources = Table(
     Column("sha256", String(64), nullable=False),
     Column("origin", Text, nullable=False),
     Column("registered_at", OwnTimestamp, nullable=False),
-    Column("digest", String(32)),  # of what never changes; NULL in what an older version registered
+    Column("digest", String(32)),  # over the immutable columns; NULL in rows of older versions
 )
 
 inventory_placeholders = Table(
@@ -77,4 +77,4 @@ inventory_placeholders = Table(
     Column("ip_address", name(45), primary_key=True),
     Column("digest", String(32), nullable=False),
 )
-"""Rows without facts that we added to the inventory of an adopted database, for its foreign key."""
+"""Rows without facts that we added to another loader's inventory, for its foreign key."""

@@ -1,4 +1,4 @@
-"""Tables of the record: corrections, prunings, seal counts and adoptions."""
+"""Audit tables: corrections, prunings, seal counts, adoptions and reverted changes."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, SmallInteger, String, Table, Text
 
@@ -21,7 +21,7 @@ snapshot_corrections = Table(
         for when in ("old", "new")
         for column in SNAPSHOT_COLUMNS
     ),
-    Column("digest", String(32)),  # of why and when; NULL in what an operator inserts by SQL
+    Column("digest", String(32)),  # over reason, run and time; NULL in rows that an operator inserts by SQL
     CheckConstraint("length(reason) > 0", name="correction_has_a_reason"),
     CheckConstraint(
         "old_enrichment_at IS NOT NULL OR old_snapshot_asn IS NOT NULL OR old_snapshot_country IS NOT NULL"
@@ -41,7 +41,7 @@ snapshot_prunings = Table(
     Column("made_at", OwnTimestamp, nullable=False),
     Column("sessions", BigInteger, nullable=False),
     Column("events", BigInteger, nullable=False),
-    Column("sealed_by_run", Text),  # a JSON object: how many sealed sessions of each run were deleted
+    Column("sealed_by_run", Text),  # a JSON object: deleted sealed sessions by run
     sqlite_autoincrement=True,
 )
 
@@ -52,7 +52,7 @@ run_seals = Table(
     Column("writer", BigInteger, primary_key=True, autoincrement=False),
     Column("sessions", BigInteger, nullable=False),
 )
-"""How many sessions each run sealed, by connection, because connections would wait for a common row."""
+"""Sealed sessions by run and connection: concurrent connections would wait for a common row."""
 
 adoptions = Table(
     "adoptions",
@@ -63,7 +63,7 @@ adoptions = Table(
     Column("state_before", Text, nullable=False),
     CheckConstraint("id = 1", name="adopted_once"),
 )
-"""One row in a database that another loader made: what was there before, by which adopting it is undone."""
+"""One row in a database that another loader made: its previous schema, for undoing the adoption."""
 
 snapshot_put_backs = Table(
     "snapshot_put_backs",
@@ -72,4 +72,4 @@ snapshot_put_backs = Table(
     Column("times", BigInteger, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
 )
-"""Sealed sessions of an adopted database that another loader tried to fill: the guard put them back."""
+"""Sealed sessions of an adopted database in which the guard reverted writes of another loader."""

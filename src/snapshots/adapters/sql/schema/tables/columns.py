@@ -1,4 +1,4 @@
-"""What the tables share: their metadata and a type of text."""
+"""The metadata of all tables, and their text type for keys."""
 
 from sqlalchemy import MetaData, String
 from sqlalchemy.dialects import postgresql

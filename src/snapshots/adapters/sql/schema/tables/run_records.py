@@ -1,4 +1,4 @@
-"""Tables of runs: what they did, read, quarantined and could not load."""
+"""Tables of runs, quarantined sessions, bookmarks and dead letters."""
 
 from sqlalchemy import BigInteger, Column, LargeBinary, String, Table, Text
 
@@ -27,7 +27,7 @@ quarantined_sessions = Table(
     Column("reason", Text, nullable=False),
     Column("quarantined_at", UtcDateTime, nullable=False),
 )
-"""Sessions that a run could not judge or write, so that it went on without them."""
+"""Sessions that a run skipped because the database refused to write them."""
 
 bookmarks = Table(
     "bookmarks",

@@ -1,4 +1,4 @@
-"""Which rows of sessions are sealed, and by which columns."""
+"""Conditions for sealed session rows, and the columns that a seal protects."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ SNAPSHOT_COLUMNS: Sequence[str] = (
     "snapshot_run",
     "snapshot_seal",
 )
-"""What a sealed row keeps for good, together."""
+"""Columns that never change in a sealed row, except by a correction."""
 
 NO_COUNTRIES = ", ".join(f"'{code}'" for code in sorted(PSEUDO_COUNTRIES))
 
@@ -29,21 +29,21 @@ FACTS = {
     "snapshot_country": f"upper({{row}}snapshot_country) NOT IN ({NO_COUNTRIES}, '')",
     "snapshot_ip_type": "{row}snapshot_ip_type NOT IN ('', 'null', '[]', '{{}}')",
 }
-"""When a column of facts states one: other loaders write pseudo codes, zeros and empty lists. {row} is a prefix."""
+"""Conditions that a column holds a fact: other loaders write pseudo codes, zeros and empty lists. {row} is a prefix."""
 
 HOLDS_A_FACT = f"({' OR '.join(FACTS.values())})"
-"""Whether a row is sealed, of ours or of another loader's."""
+"""SQL condition that a row is sealed, by us or by another loader."""
 
 
 def is_sealed(row: str = "session_summaries.") -> ColumnElement[bool]:
-    """Return the condition that a session holds its snapshot for good; never NULL."""
+    """Return the condition that a session is sealed; never NULL."""
     return func.coalesce(literal_column(HOLDS_A_FACT.format(row=row), Boolean), false())
 
 
 UNJUDGED = f"snapshot_gap IS NULL AND NOT coalesce({HOLDS_A_FACT}, FALSE)"
-"""Whether nobody ever judged an open row: as another loader left it. Word for word the condition of an index."""
+"""SQL condition that an open row was never judged, as another loader leaves it. An index has the same text."""
 
 
 def states(fact: str) -> ColumnElement[bool]:
-    """Return the condition that a session's column *fact* states something; never NULL."""
+    """Return the condition that the column *fact* of a session holds a fact; never NULL."""
     return func.coalesce(literal_column(FACTS[fact].format(row="session_summaries."), Boolean), false())

@@ -99,13 +99,13 @@ QUERY_INDEXES = {
     "ssh_key_fingerprint": ("ssh_key_fingerprint", "first_event_at"),
     "download_hash": ("download_hash", "first_event_at"),
 }
-"""Indexes that only questions need, by the end of their names; those of behaviour have only rows that show it."""
+"""Indexes that only queries need, by name suffix; indexes on behavior omit rows without a value."""
 
 COUNTING_INDEXES = {
     "asn_method": ("snapshot_asn", "snapshot_method"),
     "country_method": ("snapshot_country", "snapshot_method"),
 }
-"""Those that PostgreSQL keeps so small, because equal entries are stored once, that it counts by them far faster."""
+"""Narrow indexes for counts on PostgreSQL, which stores equal entries once (deduplication)."""
 
 for _end, _columns in (QUERY_INDEXES | COUNTING_INDEXES).items():
     _which = session_summaries.c[_columns[0]].is_not(None) if _end == _columns[0] != "first_event_at" else None
@@ -127,7 +127,7 @@ UNJUDGED_ROWS_INDEX = "ix_session_summaries_unjudged_rows"
 
 Index(
     UNJUDGED_ROWS_INDEX,
-    session_summaries.c.snapshot_gap,  # NULL in every entry: they lie in the order of the rows, as a backfill goes
+    session_summaries.c.snapshot_gap,  # NULL in every entry, so that entries are in row order, as a backfill reads them
     info={"only_on": "sqlite"},
     sqlite_where=text(UNJUDGED.format(row="")),
 ).ddl_if(dialect="sqlite")
@@ -142,7 +142,7 @@ event_lines = Table(
     Column("lines", Integer, nullable=False),
     Column("packed", LargeBinary, nullable=False),
 )
-"""Lines of the log, of sessions that were loaded with them: a row for what one batch read of one session."""
+"""Stored log lines of sessions: one row per session and batch."""
 
 session_fingerprints = Table(
     "session_fingerprints",
@@ -151,4 +151,4 @@ session_fingerprints = Table(
     Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
-"""Fingerprints of long sessions that are not in `session_summaries.event_fingerprints`."""
+"""Fingerprints of long sessions that do not fit into `session_summaries.event_fingerprints`."""
