@@ -1,19 +1,14 @@
 """The sessions without a snapshot, in SQL."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from typing import cast as typed
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
     Select,
-    SmallInteger,
-    String,
-    Table,
     Text,
     TextClause,
     and_,
@@ -32,7 +27,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
 from snapshots.adapters.sql.backfill.verdict_pushdown import settle_plain, stage_spans, stage_too
-from snapshots.adapters.sql.connection.datetimes import UtcDateTime
+from snapshots.adapters.sql.backfill.verdict_rows import STAGE, verdict_rows
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
@@ -40,14 +35,11 @@ from snapshots.adapters.sql.connection.keyset import is_after, position_of
 from snapshots.adapters.sql.connection.staging import (
     FACT_COLUMN_NAMES,
     PackedRows,
-    fact_columns,
     fill_staging,
     pack_rows,
     staged_rows,
-    staging_metadata,
 )
 from snapshots.adapters.sql.rows.row_decoder import address_of, sighting_of
-from snapshots.adapters.sql.rows.session_encoder import SealBuilder
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
@@ -91,23 +83,6 @@ MOST_ADDRESSES = 10_000
 """Up to this many addresses with new facts, open sessions are queried by address instead of scanned."""
 
 SEEN_COLUMNS = tuple(column for column in SNAPSHOT_COLUMNS if column.startswith("source_"))
-
-STAGE = Table(
-    "stage_open_sessions",
-    staging_metadata,
-    Column("session_id", String(64), primary_key=True),
-    Column("stored_ip", String(45)),
-    Column("stored_gap", String(20)),
-    Column("source_ip", String(45)),
-    Column("source_port", SmallInteger().with_variant(BigInteger, "postgresql")),
-    Column("source_ip_rank", SmallInteger),
-    Column("source_ip_seen_at", UtcDateTime),
-    Column("source_ip_run", String(36)),
-    *fact_columns(),
-    Column("snapshot_seal", String(32)),
-    Column("snapshot_gap", String(20)),
-    prefixes=["TEMPORARY"],
-)
 
 
 class SqlOpenSessions:
@@ -271,7 +246,7 @@ class SqlOpenSessions:
 
     def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
         """Pack the rows to be staged."""
-        rows = pack_rows(self._connection, _rows(judged, run, timestamp_encoder(self._connection)))
+        rows = pack_rows(self._connection, verdict_rows(judged, run, timestamp_encoder(self._connection)))
         return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
 
     def write_verdicts(
@@ -380,26 +355,3 @@ def _open_session(row: Any, events: Sequence[str]) -> OpenSession:
         events=events,
         document=document,
     )
-
-
-def _rows(
-    judged: Collection[Judged], run: str, stored: Callable[[datetime], datetime | str]
-) -> Iterator[tuple[object, ...]]:
-    seals = SealBuilder(run, stored)
-    for session, sighting, verdict in judged:
-        name, _, stored_ip, stored_gap, has_sighting_time, *_ = session
-        if sighting is None:
-            gap = verdict.value if isinstance(verdict, Gap) else Gap.NO_SOURCE_IP.value
-            yield (name, stored_ip, stored_gap, stored_ip, *_NOTHING, gap)
-            continue
-        address = sighting.address.text
-        by = run if address != stored_ip or not has_sighting_time else None
-        port, rank, at = sighting.port, int(sighting.kind), stored(sighting.seen_at)
-        seen = (name, stored_ip, stored_gap, address, port, rank, at, by)
-        if isinstance(verdict, Gap):
-            yield (*seen, *_NO_FACTS, verdict.value)
-        else:
-            yield (*seen, *seals.columns(name, sighting, verdict), None)
-
-
-_NOTHING, _NO_FACTS = (None,) * 11, (None,) * 7
