@@ -23,7 +23,7 @@ from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import Verdicts
+from snapshots.domain.snapshot.verdict_cache import Verdicts, VerdictSpan
 from tests.memory import Correction, Memory
 
 MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,11 +109,21 @@ class InMemoryOpenSessions:
         return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
 
     def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
-        """Look them up where the program has them."""
-        return StagedVerdicts(verdicts.generation, verdicts.before, len(verdicts.spans), verdicts.spans)
+        self._begin_generation(verdicts.generation)
+        begin = max(len(self.memory.staged), verdicts.before)
+        new = tuple(verdicts.spans[begin - verdicts.before :])
+        self.memory.staged.update(enumerate(new, begin))
+        return StagedVerdicts(verdicts.generation, begin, len(new), new)
 
     def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        raise NotImplementedError  # nobody helps here
+        for piece in staged:
+            self._begin_generation(piece.generation)
+            self.memory.staged.update(enumerate(cast("tuple[VerdictSpan, ...]", piece.form), piece.before))
+
+    def _begin_generation(self, generation: int) -> None:
+        if generation != self.memory.staged_generation:
+            self.memory.staged_generation = generation
+            self.memory.staged = {}
 
     def apply_cached(
         self,
@@ -127,9 +137,10 @@ class InMemoryOpenSessions:
         page = self.page(OpenCase.NEVER_JUDGED, run=run, stale_before=MIN_TIME, after=after, limit=limit)
         if not page.sessions:
             return None
+        self.stage_verdicts(verdicts)
         judged = []
         for session in page.sessions:
-            for address, since, until, verdict in verdicts.spans:
+            for address, since, until, verdict in self.memory.staged.values():
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))

@@ -15,6 +15,7 @@ from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_cache import VerdictSpan
 from tests.strategies import NOON
 
 
@@ -67,6 +68,8 @@ class Memory:
     found_by: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     session_documents: dict[str, str] = field(default_factory=dict)
     raw_events: dict[str, list[str]] = field(default_factory=dict)
+    staged: dict[int, VerdictSpan] = field(default_factory=dict)
+    staged_generation: int = 0
 
     @property
     def organizations(self) -> dict[int, str]:

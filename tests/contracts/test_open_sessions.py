@@ -1,4 +1,4 @@
-"""What every store of open sessions promises."""
+"""Contract of the stores of sessions without a snapshot."""
 
 from datetime import datetime, timedelta
 
@@ -12,8 +12,10 @@ from snapshots.domain.session.session import EventKind, SessionAggregate, Sessio
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_cache import Verdicts, VerdictSpan
 from tests.contracts.conftest import PARTITIONS
 from tests.contracts.test_ip_inventory import counted
+from tests.fakes import InMemoryDatabase
 from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
 
 LATER = NOON + DAY
@@ -324,3 +326,40 @@ def test_spans_hold_every_session_that_nobody_judged_once(database: Database) ->
         assert 0 < few[1] < 150
     if not isinstance(database, SqlDatabase) or (database.engine.dialect.name == "postgresql" and not PARTITIONS):
         assert len(spans) == 4
+
+
+def test_staged_verdicts_are_applied_as_long_as_their_generation_lasts(database: Database) -> None:
+    """Another connection receives them piece by piece, any piece maybe twice; a store may leave rows to its caller."""
+    unjudged = [SessionAggregate.sighted(f"s{n}", HOME.text, NOON).summary() for n in range(4)]
+    with database.transaction() as stores:
+        stores.inventory.register_addresses([s.sighting for s in unjudged if s.sighting], registered_at=NOON)
+        stores.sessions.save(unjudged, run="theirs", saved_at=NOON)
+    spans = [
+        VerdictSpan(OTHER.text, NOON - DAY, NOON + DAY, snapshot(asn=7)),
+        VerdictSpan(HOME.text, NOON, NOON + DAY, snapshot(asn=8)),
+        VerdictSpan(HOME.text, NOON - DAY, NOON, snapshot(asn=9)),
+    ]
+    with database.transaction() as stores:
+        first = stores.open_sessions.stage_verdicts(Verdicts(1, spans[:1]))
+        second = stores.open_sessions.stage_verdicts(Verdicts(1, spans))
+        third = stores.open_sessions.stage_verdicts(Verdicts(1, spans))
+        new = stores.open_sessions.stage_verdicts(Verdicts(2, spans[:1]))
+    after, applied = "", []
+    for pieces in ([first], [first, second, third], [second], [new]):
+        with database.transaction() as stores:
+            stores.open_sessions.copy_staged(pieces)
+            last = pieces[-1]
+            verdicts = Verdicts(last.generation, (), last.before + last.size)
+            done = stores.open_sessions.apply_cached(verdicts, run="r", after=after, limit=1)
+        if done is None:
+            return
+        assert done.verdicts.total() + done.left == 1
+        applied.append(done.verdicts.total())
+        after = done.last
+
+    assert [(each.before, each.size) for each in (first, second, third, new)] == [(0, 1), (1, 2), (3, 0), (0, 1)]
+    assert (applied[0], applied[3]) == (0, 0)
+    stored = [kept(database, f"s{n}").snapshot for n in range(4)]
+    assert [each.asn for each in stored if each is not None] == [8] * sum(applied)
+    if isinstance(database, InMemoryDatabase):
+        assert applied == [0, 1, 1, 0]
