@@ -1,10 +1,10 @@
-"""What can go wrong in a use case, named for the condition."""
+"""Errors of use cases, named for the condition."""
 
 from snapshots.domain.errors import SnapshotsError
 
 
 class StoreUnavailable(SnapshotsError):
-    """The database did not do what it was asked; the transaction in hand was rolled back."""
+    """The database failed or refused; the current transaction was rolled back."""
 
 
 class StoreBusy(StoreUnavailable):
@@ -24,7 +24,7 @@ class StoreReplaced(StoreUnavailable):
 
 
 class StoreUnusable(StoreUnavailable):
-    """The database can store nothing of this work, such as without rights or space: a smaller batch fails as well."""
+    """The database can store nothing, such as without permissions or space: a smaller batch fails as well."""
 
 
 class SourceUnreadable(SnapshotsError):
@@ -40,23 +40,23 @@ class NothingToRead(SnapshotsError):
 
 
 class NoSuchSession(SnapshotsError):
-    """There is no session of that name, or it is not sealed."""
+    """The session does not exist, is not sealed, or has no stored events."""
 
 
 class NoSuchRun(SnapshotsError):
-    """There is no run of that name, or it cannot be resumed or undone."""
+    """The run does not exist, or cannot be resumed or undone."""
 
 
 class RunTaken(SnapshotsError):
-    """Another process carries a run on, or ended it; what this one did before is stored."""
+    """Another process has taken over or ended the run; the batches of this process are stored."""
 
 
 class NoSuchLetter(SnapshotsError):
-    """There is no dead letter of that name, or there are several."""
+    """No dead letter has this identity, or several do."""
 
 
 class NoSuchBuild(SnapshotsError):
-    """There is no such build of a source of facts."""
+    """No build of a fact source has this label, or several do."""
 
 
 class SettingRefused(SnapshotsError):
@@ -64,4 +64,4 @@ class SettingRefused(SnapshotsError):
 
 
 class InvalidQuery(SnapshotsError):
-    """A question makes no sense, or names what is no value of its kind."""
+    """A query is contradictory, or contains an invalid value."""

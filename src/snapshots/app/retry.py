@@ -24,14 +24,14 @@ def ignore(_sentence: str) -> None:
     """Drop a message."""
 
 
-def retry(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[str], None] = ignore) -> T:
+def retry(act: Callable[[], T], sleep: Callable[[float], None], warn: Callable[[str], None] = ignore) -> T:
     """
     Call *act*, and retry it with bounded backoff after transient errors.
 
     Args:
         act: A complete transaction.
-        rest: Sleeps for a number of seconds.
-        tell: Called once, with one sentence, if retrying takes longer than `REPORT_AFTER`.
+        sleep: Blocks for a number of seconds.
+        warn: Called once, with one sentence, if retrying takes longer than `REPORT_AFTER`.
 
     Raises:
         LockTimeout: Another process held a lock for too long; not retried.
@@ -39,7 +39,7 @@ def retry(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[s
         StoreGone: The last retry could not reach the database either.
     """
     pauses = {StoreBusy: iter(BUSY_BACKOFF), StoreGone: iter(CONNECTION_BACKOFF)}
-    waited, is_told = 0.0, False
+    waited, is_reported = 0.0, False
     while True:
         try:
             return act()
@@ -49,9 +49,9 @@ def retry(act: Callable[[], T], rest: Callable[[float], None], tell: Callable[[s
             pause = next(pauses[type(error)], None)
             if pause is None:
                 raise
-            if waited >= REPORT_AFTER and not is_told:
+            if waited >= REPORT_AFTER and not is_reported:
                 left = sum(CONNECTION_BACKOFF) - waited
-                tell(f"{error}; retrying for up to {left:,.0f} s")
-                is_told = True
-            rest(pause)
+                warn(f"{error}; retrying for up to {left:,.0f} s")
+                is_reported = True
+            sleep(pause)
             waited += pause

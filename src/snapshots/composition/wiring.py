@@ -223,7 +223,7 @@ def _inventory_service(container: "Container") -> InventoryService:
         container.completion(),
         container.freshness(),
         runtime=container.runtime(),
-        report=warn,
+        warn=warn,
     )
 
 
@@ -234,7 +234,7 @@ def _loader(container: "Container") -> BulkLoader:
         container.completion(),
         runtime=container.runtime(),
         presence=container.process(),
-        tell=warn,
+        warn=warn,
     )
 
 
@@ -250,7 +250,7 @@ def _follower(container: "Container") -> DeltaLoader:
         container.completion(),
         runtime=container.runtime(),
         presence=container.process(),
-        tell=warn,
+        warn=warn,
     )
 
 

@@ -266,7 +266,7 @@ class InTheWay(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[InMemoryStores]:
         with super().transaction(connection, dry_run=dry_run) as stores:
             yield stores

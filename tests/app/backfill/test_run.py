@@ -512,7 +512,7 @@ class Restarting(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[InMemoryStores]:
         self.fail_once()
         with super().transaction(connection, dry_run=dry_run, lock=lock) as stores:

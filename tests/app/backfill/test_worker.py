@@ -618,16 +618,16 @@ def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql
         thread.start()
         return thread
 
-    with database.transaction(lock=WriteLock.LEADS):
-        enter(WriteLock.HELPS).join(30)
+    with database.transaction(lock=WriteLock.LEADER):
+        enter(WriteLock.WORKER).join(30)
         assert entered == ["helps"]
-        waiting = enter(WriteLock.LEADS)
+        waiting = enter(WriteLock.LEADER)
         waiting.join(0.3)
         assert entered == ["helps"]
     waiting.join(30)
-    with database.transaction(lock=WriteLock.HELPS):
-        enter(WriteLock.LEADS).join(30)
-        waiting = enter(WriteLock.ALONE)
+    with database.transaction(lock=WriteLock.WORKER):
+        enter(WriteLock.LEADER).join(30)
+        waiting = enter(WriteLock.EXCLUSIVE)
         waiting.join(0.3)
         assert entered == ["helps", "leads", "leads"]
     waiting.join(30)

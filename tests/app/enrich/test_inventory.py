@@ -42,7 +42,7 @@ class Unreliable(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[InMemoryStores]:
         self.left -= 1
         if self.left < 0 and self.errors:

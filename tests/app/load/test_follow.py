@@ -60,7 +60,7 @@ def follow(
     completion = late_completion(database, service)
     loader = BulkLoader(database, service, completion, runtime=machine, presence=Processes())
     delta = DeltaLoader(
-        database, loader, service, completion, runtime=machine, presence=Processes(), tell=watch.told.append
+        database, loader, service, completion, runtime=machine, presence=Processes(), warn=watch.told.append
     )
     return delta.follow(watch, NoLoadObserver(), lambda: not watch.looks)
 

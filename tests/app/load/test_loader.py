@@ -382,7 +382,7 @@ class InTheWay(InMemoryDatabase):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[InMemoryStores]:
         with super().transaction(connection) as stores:
             yield stores

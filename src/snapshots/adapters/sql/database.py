@@ -47,7 +47,7 @@ class SqlDatabase(DatabaseConnections):
 
     @contextmanager
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[SqlStores]:
         """Open a transaction of its own, or a savepoint on the caller's connection."""
         with self._translated():

@@ -154,7 +154,7 @@ class DatabaseConnections:
     def _watch(self) -> LockWatch:
         return LockWatch(self.engine, str(self), self._policy, self._backends)
 
-    def _lock(self, connection: Connection, lock: WriteLock = WriteLock.ALONE) -> None:
+    def _lock(self, connection: Connection, lock: WriteLock = WriteLock.EXCLUSIVE) -> None:
         """Begin a write transaction; after a lock timeout wait only briefly, because only cleanup is left to do."""
         policy = replace(self._policy, lock_timeout=BRIEFLY) if self._has_given_up else self._policy
         self._server_time.update(begin_write(connection, str(self), policy, lock))

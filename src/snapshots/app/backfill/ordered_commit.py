@@ -90,7 +90,7 @@ class OrderedCommit:
             batch.exception()
 
     def _done(self, after: str) -> str:
-        with self._database.transaction(lock=WriteLock.HELPS) as stores:
+        with self._database.transaction(lock=WriteLock.WORKER) as stores:
             if not self._work.is_owned(stores):
                 return after
             last = self._do(stores, after)

@@ -98,7 +98,7 @@ class Work:
     @property
     def lock(self) -> WriteLock:
         """Return who may write at the same time."""
-        return WriteLock.LEADS if self.is_helped else WriteLock.ALONE
+        return WriteLock.LEADER if self.is_helped else WriteLock.EXCLUSIVE
 
     def is_owned(self, stores: Stores) -> bool:
         """Whether the run is still under way, by this owner."""

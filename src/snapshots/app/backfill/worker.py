@@ -288,7 +288,7 @@ class _Worker:
         """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
         begun_at, last = self._runtime.stopwatch(), heard.last
         with ExitStack() as until_committed:
-            with self._database.transaction(lock=WriteLock.HELPS) as stores:
+            with self._database.transaction(lock=WriteLock.WORKER) as stores:
                 stores.open_sessions.copy_staged(heard.staged)
                 if not self._work.is_owned(stores):
                     return False

@@ -62,7 +62,7 @@ class InventoryService:
         completion: Completes open sessions whose address has new facts.
         freshness: Decides which addresses are refreshed first.
         runtime: Clock, stopwatch, sleep and run names.
-        report: Called with one sentence when retrying takes long.
+        warn: Called with one sentence when retrying takes long.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class InventoryService:
         freshness: FreshnessPolicy,
         *,
         runtime: Runtime,
-        report: Callable[[str], None] = ignore,
+        warn: Callable[[str], None] = ignore,
     ) -> None:
         self._database = database
         self._lookups = lookups
         self._completion = completion
         self._freshness = freshness
         self._runtime = runtime
-        self._retried = partial(retry, rest=runtime.sleep, tell=report)
+        self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
 
     def import_table(self, source: FactSource, on_progress: ProgressCallback) -> LookedUp:
         """

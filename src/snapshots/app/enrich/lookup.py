@@ -1,4 +1,4 @@
-"""Look addresses up in every registered build, and learn what each says."""
+"""Look addresses up in registered builds, and store the observations."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,18 +15,20 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
 
 ENRICHMENT = "cowrieprocessor"
-"""As which source the documents of another loader's enrichment are known; each address has its own date."""
+"""Source name of facts from enrichment documents of another loader; each address has its own date."""
 
 
 class Lookups:
     """
-    Brings addresses up to the newest registered build. What no build knows is learned too: silence.
+    Looks addresses up in every build that was registered since their last lookup.
+
+    An address that a build does not contain is stored too, as an observation without facts.
 
     Args:
-        source_registry: Where the data of builds stands.
-        reader: Says which facts of an address are shown as its newest.
-        clock: Tells when something was learned.
-        facts_in: Reads the facts in a document of another loader's enrichment; None if there are none.
+        source_registry: Opens the data of builds.
+        reader: Chooses the newest facts of an address.
+        clock: Dates what is stored.
+        facts_in: Extracts facts from an enrichment document of another loader; None if there are no documents.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Lookups:
         self._clock = clock
 
     def register_sources(self, stores: Stores) -> Sequence[RegisteredBuild]:
-        """Record the builds that come with the program and the settings, and return them."""
+        """Register the bundled builds and those of the settings, and return them."""
         now = self._clock.now()
         known = {(b.build.name, b.build.built_at): b for b in stores.sources.registered()}
         builds = [source.build for source in self._source_registry.current()]
@@ -53,16 +55,16 @@ class Lookups:
 
     def catch_up(self, behind: Mapping[IpAddress, int], stores: Stores) -> int:
         """
-        Look addresses up in the builds that were registered since they were looked up last.
+        Look addresses up in the builds that were registered since their last lookup.
 
-        Of those that nobody looked up yet, what another loader's enrichment wrote is read too.
+        Enrichment documents about addresses that were never looked up are read too.
 
         Args:
-            behind: Addresses, each with the number of the build up to which it was looked up.
-            stores: The transaction in which it is done.
+            behind: Addresses, each with the number of the last build in which it was looked up.
+            stores: The transaction.
 
         Returns:
-            How many observations were added or lengthened.
+            The number of observations that were added or extended.
 
         Raises:
             SourceUnreadable: The data of a build cannot be read.
@@ -82,17 +84,17 @@ class Lookups:
         return learned + self.read_documents(stores.inventory.documents_of(new), stores)
 
     def look_up(self, addresses: Collection[IpAddress], source: FactSource, number: int, stores: Stores) -> int:
-        """Look addresses up in the build of a number, and return how many observations were added or lengthened."""
+        """Look addresses up in one build; return the number of observations that were added or extended."""
         routable = [address for address in addresses if address.is_routable]
         calendar = BuildCalendar.of(stores.sources.registered())
         return self._learn([(source, routable)], calendar, stores, looked_up=addresses, since=number - 1, until=number)
 
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
-        """Learn what another loader's enrichment says of addresses, and return how many observations were added."""
+        """Store facts from enrichment documents, and return the number of observations that were added."""
         if not documents:
             return 0
         calendar = BuildCalendar.of(stores.sources.registered())
-        said = [
+        observations = [
             (
                 IpObservation(
                     address=document.address,
@@ -105,11 +107,11 @@ class Lookups:
             for document in documents
             if document.address.is_routable
         ]
-        held = stores.inventory.history_of({each.address for each in said})
+        held = stores.inventory.history_of({each.address for each in observations})
         known = {(o.address, o.source, o.observed_at) for history in held.values() for o in history}
         learned = [
             each
-            for each in said
+            for each in observations
             if each.facts != NO_FACTS and (each.address, each.source, each.observed_at) not in known
         ]
         organizations: dict[int, NetworkName] = {}
@@ -125,7 +127,7 @@ class Lookups:
         return len(learned)
 
     def show_again(self, addresses: Collection[IpAddress], stores: Stores) -> None:
-        """Show the newest facts of addresses anew, because a build does not count any more."""
+        """Recompute the newest facts of addresses after a build was retracted."""
         calendar = BuildCalendar.of(stores.sources.registered())
         histories = stores.inventory.history_of(addresses)
         shown = {address: self._newest(history, calendar) for address, history in histories.items()}
@@ -144,18 +146,18 @@ class Lookups:
         until: int = 0,
         new: AbstractSet[IpAddress] = frozenset(),
     ) -> int:
-        """Ask each source, and learn; *new* addresses have no history that would have to be read."""
+        """Query each source and store the observations; *new* addresses have no history to read."""
         touched = {address for _, addresses in wanted for address in addresses} - new
         held = stores.inventory.history_of(touched) if touched else {}
-        histories = {address: list(said) for address, said in held.items()}
+        histories = {address: list(observations) for address, observations in held.items()}
         learned: dict[tuple[IpAddress, str, object], IpObservation] = {}
         organizations: dict[int, NetworkName] = {}
         for source, addresses in wanted:
             build = source.build
             supported = [address for address in addresses if address.version in source.versions]
-            said = source.look_up(supported) if supported else {}
+            found = source.look_up(supported) if supported else {}
             for address in supported:
-                facts = said.get(address, NO_FACTS)
+                facts = found.get(address, NO_FACTS)
                 _add_name(organizations, facts, build.built_at)
                 history = histories.setdefault(address, [])
                 own = [o for o in history if o.source == build.name]
@@ -177,14 +179,14 @@ class Lookups:
         return len(learned)
 
     def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
-        at = max(said.confirmed_until for said in history)
+        at = max(each.confirmed_until for each in history)
         considered = calendar.nearest(history, at)
         snapshot = self._reader.read(considered, at=at).snapshot
         return current_facts(snapshot, considered, history, at) if snapshot is not None else None
 
 
 def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:
-    """Add what a network is called, unless the name that is there is to be kept."""
+    """Add the name of a network, unless a newer name is there."""
     if facts.asn is None or facts.organization is None:
         return
     stated = NetworkName(facts.organization, stated_at)

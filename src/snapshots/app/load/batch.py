@@ -1,4 +1,4 @@
-"""What was read and is not stored yet, and what came of it."""
+"""A batch of events that are read but not stored yet, and the counts of a load."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,18 +11,18 @@ from snapshots.app.ports.logs import DeadLetter, EventPart
 from snapshots.domain.session.session import SessionAggregate
 
 GC_THRESHOLDS = (50_000, 20, 20)
-"""How many new objects are worth a look for cycles: batches have very many, all of which go without one."""
+"""Thresholds for gc.set_threshold(): a batch allocates many objects and creates no cycles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
     """
-    When a batch is stored: as soon as one of these is reached.
+    Limits of a batch, which is stored as soon as one of them is reached.
 
     Attributes:
         lines: Lines read.
-        sessions: Logged ids read. Each takes more memory than ten lines: its row, its address and the facts of that.
-        bytes: Bytes of lines that are kept as they are.
+        sessions: Logged ids read. A session takes more memory than ten lines: its row, its address and its facts.
+        bytes: Bytes of lines that are stored as they are.
         seconds: Time since the batch began.
     """
 
@@ -35,19 +35,19 @@ class BatchSize:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
     """
-    What a load did.
+    Counts of a load.
 
     Attributes:
         run: The run that wrote.
-        sources: Files and streams read.
+        sources: Files and streams that were read.
         unchanged: Those without new data.
         lines: Lines read.
         events: Events that were new.
         repeated: Events that were already stored.
         sessions_added: Sessions that were new.
-        sessions_changed: Sessions that were stored before and grew.
+        sessions_changed: Stored sessions that received new events.
         sealed: Sessions that received their snapshot.
-        inferred: Sealed sessions with at least one fact that was stated only after the attack.
+        inferred: Sealed sessions with at least one fact that was published only after the attack.
         left_open: Sessions that were read and hold no snapshot.
         dead_letters: Invalid lines that were stored.
         known_letters: Invalid lines that were already stored.
@@ -95,11 +95,11 @@ class LoadReport:
 
 class ReadSession(NamedTuple):
     """
-    What was read of a session, under the id that was logged.
+    The events of one logged id that were read elsewhere.
 
     Attributes:
-        aggregate: Its events.
-        lines: The lines to keep of them, by their fingerprints.
+        aggregate: The events.
+        lines: Their lines to store, by fingerprint.
     """
 
     aggregate: SessionAggregate
@@ -108,7 +108,7 @@ class ReadSession(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """What was read and is not stored yet."""
+    """Events, dead letters and bookmarks that are stored in one transaction."""
 
     started_at: float
     pending: dict[str, SessionAggregate] = field(default_factory=dict)
@@ -139,27 +139,27 @@ class Batch:
             self.bytes += len(text)
 
     def put(self, session: ReadSession) -> None:
-        """Count what was read of a session elsewhere."""
+        """Add the events of a session that were read elsewhere."""
         logged = session.aggregate
         held = self.pending.get(logged.session_id)
         self.pending[logged.session_id] = logged if held is None else held.merge(logged)
         self.lines += len(logged.events)
         self.events += len(logged.events)
-        for mark, text in session.lines.items():
-            self.texts.setdefault((logged.session_id, mark), text)
+        for fingerprint, text in session.lines.items():
+            self.texts.setdefault((logged.session_id, fingerprint), text)
             self.bytes += len(text)
 
     def is_full(self, size: BatchSize) -> bool:
-        """Whether it is to be stored, whatever the time is."""
+        """Whether a limit other than the time is reached."""
         return self.lines >= size.lines or len(self.pending) >= size.sessions or self.bytes >= size.bytes
 
-    def kept_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
-        """Return the lines that are to be kept of a session behind a logged id, in the order of time."""
+    def lines_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
+        """Return the lines to store for a session with a logged id, in the order of event times."""
         events = sorted(aggregate.events.values(), key=lambda event: (event.at, event.fingerprint))
         keys = ((logged_id, event.fingerprint) for event in events)
         return EventPart(aggregate.session_id, [self.texts[key] for key in keys if key in self.texts])
 
     def set_mark(self, source: LogSource) -> None:
-        """Remember how far a content was read, if it can be known again."""
+        """Add the bookmark of a content, unless it cannot be recognized later."""
         if source.head:
             self.marks.append((source, source.mark()))

@@ -1,4 +1,4 @@
-"""Look at the lines that could not be loaded, and load those that can be read by now."""
+"""List dead letters, and replay those that this version can decode."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ PartsOf = Callable[[bytes], Sequence[LogEvent | BadLine]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport:
     """
-    What replaying did, or would do.
+    Result of a replay, or of its dry run.
 
     Attributes:
-        letters: How many letters there were.
-        readable: How many of them are events by now; they are no letters any more.
-        events: How many of these were new.
+        letters: Number of dead letters.
+        readable: Those that are valid events now; they are deleted from the dead letters.
+        events: New events among them; 0 in a dry run.
     """
 
     letters: int
@@ -33,11 +33,11 @@ class ReplayReport:
 
 class DeadLetterQueue:
     """
-    Keeps the lines that could not be loaded.
+    Lists and replays dead letters.
 
     Args:
-        database: Where they are.
-        loader: Loads what can be read.
+        database: Holds the dead letters.
+        loader: Loads the events.
         parts_of: Splits a line into events and invalid parts.
     """
 
@@ -47,16 +47,16 @@ class DeadLetterQueue:
         self._parts_of = parts_of
 
     def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
-        """Return the first letters, of one reason or of all."""
+        """Return the first dead letters, of one reason or of all."""
         with self._database.view() as stores:
             return stores.dead_letters.page(after="", limit=limit, reason=reason)
 
     def letter(self, beginning: str) -> StoredDeadLetter:
         """
-        Return the letter whose identity begins so.
+        Return the dead letter whose identity has a prefix.
 
         Raises:
-            NoSuchLetter: There is none, or there are several.
+            NoSuchLetter: No dead letter has it, or several do.
         """
         with self._database.view() as stores:
             found = stores.dead_letters.find_by_prefix(beginning)
@@ -69,15 +69,15 @@ class DeadLetterQueue:
 
     def replay(self, *, dry_run: bool, keeps_lines: bool = False) -> ReplayReport:
         """
-        Load every letter that is an event by now, and remove it. Interrupted, it is called again.
+        Load every dead letter that can be decoded now, and delete it. An interrupted replay is repeated.
 
         Args:
             dry_run: Only count.
-            keeps_lines: Whether the lines are kept as events, as they were logged.
+            keeps_lines: Whether the lines are stored too.
 
         Raises:
-            StoreUnavailable: The database failed; whole batches are stored.
-            SourceUnreadable: A source of facts failed; likewise.
+            StoreUnavailable: The database failed; complete batches are stored.
+            SourceUnreadable: A fact source failed; complete batches are stored.
         """
         source = LetterStream(self._database, self._parts_of, keeps_lines=keeps_lines)
         if dry_run:
@@ -108,11 +108,11 @@ class LetterStream:
         self.read: list[str] = []
 
     def resume(self, _marks: Sequence[Mark]) -> int:
-        """Begin at the beginning: a stream cannot be known again."""
+        """Start at the first dead letter: a stream has no bookmarks."""
         return 0
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
-        """Yield the events that can be read by now, and remember which letters they were."""
+        """Yield the events that can be decoded now, and collect the identities of their dead letters."""
         after = ""
         while True:
             with self._database.view() as stores:
@@ -131,9 +131,9 @@ class LetterStream:
             after = page[-1].letter.identity
 
     def mark(self) -> Mark:
-        """Return the beginning."""
+        """Return the start of the stream."""
         return Mark(0, "")
 
     def progress(self) -> int:
-        """Return how many letters were looked at."""
+        """Return the number of dead letters that were read."""
         return self.count

@@ -1,4 +1,4 @@
-"""Follow logs that are being written, until told to stop."""
+"""Follow logs that are being written, until stopped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,13 +22,13 @@ from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
 QUIET = timedelta(hours=1)
-"""A session without a connect that said nothing for so long is judged: its connect will not come any more."""
+"""A session without an event for this long gets its snapshot without a connect, which is not expected any more."""
 
 HOUSEKEEPING = 60.0
-"""Seconds between two times that quiet sessions are judged, networks are counted and the run is heard of."""
+"""Seconds between two rounds that complete quiet sessions, recount networks and record a heartbeat."""
 
-PATIENCE = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before everything is read again from its marks because the database failed; the last is repeated."""
+RESTART_BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before contents are read again from their bookmarks after the database failed; the last one repeats."""
 
 POLL_SECONDS = 0.1
 
@@ -42,29 +42,29 @@ class LogWatch(Protocol):
 
     def changed(self) -> Sequence[LogSource]:
         """
-        Return the contents in which there is something new since they were read last, the oldest first.
+        Return the contents with new data since the previous call, the oldest first.
 
-        Reading one goes on where it was left; a last line that is still being written stays for later.
+        Reading a content continues where it stopped; an incomplete last line is left for the next call.
         """
         ...
 
     def forget(self) -> None:
-        """Let every content be read again from its marks, because what was read could not be stored."""
+        """Read every content again from its bookmark, because events that were read could not be stored."""
         ...
 
 
 class DeltaLoader:
     """
-    Loads what is added to logs, as it is added, by the same steps as `BulkLoader`.
+    Loads lines as they are appended to logs, by the same steps as `BulkLoader`.
 
     Args:
-        database: Where everything is stored.
-        loader: Reads and stores.
-        service: Gives the snapshots.
-        completion: Judges sessions again whose address learned something.
+        database: The database.
+        loader: Reads and stores batches.
+        service: Registers the fact sources.
+        completion: Completes open sessions whose address has new facts.
         runtime: Clock, stopwatch, sleep and run names.
-        presence: Knows which loads died.
-        tell: Tells whoever watches what stands in the way, in a sentence.
+        presence: Detects loads whose process has ended.
+        warn: Called with one sentence when loading is blocked, and when it continues.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DeltaLoader:
         *,
         runtime: Runtime,
         presence: ProcessLiveness,
-        tell: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._database = database
         self._loader = loader
@@ -84,35 +84,35 @@ class DeltaLoader:
         self._completion = completion
         self._runtime = runtime
         self._presence = presence
-        self._tell = tell
+        self._warn = warn
 
     def follow(
         self, watch: LogWatch, observer: LoadObserver, is_stopped: Callable[[], bool], *, every: float = 1.0
     ) -> LoadReport:
         """
-        Read what is new again and again.
+        Poll for new data and load it until stopped.
 
-        While the database is unreachable or locked, also at the start, it waits and then reads on from the stored
-        bookmarks.
+        While the database is unreachable or locked, also at the start, the loader waits, and then continues from the
+        stored bookmarks.
 
         Args:
-            watch: What to read.
-            observer: Is told about each batch.
+            watch: Finds contents with new data.
+            observer: Receives the progress.
             is_stopped: Whether to stop; events that were read are stored first.
-            every: Seconds between two checks for new data.
+            every: Seconds between two polls.
 
         Returns:
-            What was done.
+            Counts of the load.
 
         Raises:
-            StoreUnavailable: The database refused; whole batches are stored.
-            SourceUnreadable: A source of facts failed; likewise.
+            StoreUnavailable: The database refused; complete batches are stored.
+            SourceUnreadable: A fact source failed; complete batches are stored.
         """
         run = self._runtime.new_run()
         report = LoadReport(run=run)
         if not self._begin(run, is_stopped):
             return report
-        kept_house_at, failures, is_told = self._runtime.stopwatch(), 0, False
+        maintained_at, failures, is_warned = self._runtime.stopwatch(), 0, False
         names = set[str]()
         rejected_in: dict[str, RejectedLines] = {}
         try:
@@ -124,27 +124,27 @@ class DeltaLoader:
                         report += step
                         if step.lines and is_stopped():
                             break  # the rest is read when it is started again
-                    if self._runtime.stopwatch() - kept_house_at >= HOUSEKEEPING:
-                        report = self._keep_house(run, report, observer)
-                        kept_house_at = self._runtime.stopwatch()
-                    if is_told:
-                        self._tell("recovered; loading continues")
-                    failures, is_told = 0, False
+                    if self._runtime.stopwatch() - maintained_at >= HOUSEKEEPING:
+                        report = self._maintain(run, report, observer)
+                        maintained_at = self._runtime.stopwatch()
+                    if is_warned:
+                        self._warn("recovered; loading continues")
+                    failures, is_warned = 0, False
                 except (StoreBusy, StoreGone, LogUnreadable) as error:
-                    # A file may be rotated between a look and its opening: only what lasts is worth a word.
-                    if not is_told and (failures or not isinstance(error, LogUnreadable)):
-                        self._tell(f"{error}; retrying until it succeeds")
-                        is_told = True
+                    # A file may be rotated between a poll and its opening, so only a repeated error is reported.
+                    if not is_warned and (failures or not isinstance(error, LogUnreadable)):
+                        self._warn(f"{error}; retrying until it succeeds")
+                        is_warned = True
                     watch.forget()
                     rejected_in.clear()  # events that were not stored are read and counted again
-                    self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
+                    self._rest(RESTART_BACKOFF[min(failures, len(RESTART_BACKOFF) - 1)], is_stopped)
                     failures += 1
                 self._rest(every, is_stopped)
         except BaseException as error:
-            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+            with suppress(StoreUnavailable):  # the run soon counts as dead, and the original error is raised
                 self._end(report, RunState.after(error))
             raise
-        retry(partial(self._end, report, RunState.DONE), self._runtime.sleep, self._tell)
+        retry(partial(self._end, report, RunState.DONE), self._runtime.sleep, self._warn)
         return replace(report, sources=len(names), unchanged=0, empty=0, unfinished=0)
 
     def _end(self, report: LoadReport, state: RunState) -> None:
@@ -184,28 +184,28 @@ class DeltaLoader:
                     self._service.register_sources(stores)
             except (StoreBusy, StoreGone) as error:
                 if not failures:
-                    self._tell(f"{error}; retrying until it succeeds")
-                self._rest(PATIENCE[min(failures, len(PATIENCE) - 1)], is_stopped)
+                    self._warn(f"{error}; retrying until it succeeds")
+                self._rest(RESTART_BACKOFF[min(failures, len(RESTART_BACKOFF) - 1)], is_stopped)
                 failures += 1
             else:
                 if failures:
-                    self._tell("recovered; loading continues")
+                    self._warn("recovered; loading continues")
                 return True
         return False
 
-    def _keep_house(self, run: str, report: LoadReport, observer: LoadObserver) -> LoadReport:
+    def _maintain(self, run: str, report: LoadReport, observer: LoadObserver) -> LoadReport:
         now = self._runtime.now()
         for step in self._loader.judge_waiting(run, observer, quiet_since=now - QUIET):
             report += step
         with self._database.transaction() as stores:
             stores.counts.recount_networks(counted_at=now)
             stores.runs.record_progress(run, report.counts(), at=now)
-            stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
+            stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
         completed = self._completion.complete(by=run).sealed
         return replace(report, completed=report.completed + completed)
 
     def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
-        """Sleep, but wake up soon when told to stop."""
+        """Sleep in short steps, and return early when stopped."""
         until = self._runtime.stopwatch() + seconds
         while not is_stopped() and self._runtime.stopwatch() < until:
             self._runtime.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Load log lines: count them into sessions, and give every session its snapshot."""
+"""Load log lines: aggregate them into sessions, and give every session its snapshot."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -29,24 +29,24 @@ STILL_WRITTEN = timedelta(hours=1)
 """A file modified within this time may still be written: its incomplete end is read again later."""
 
 LINES_BETWEEN_LOOKS = 255
-"""A file is read this many lines on (a power of two, less one) before the time is looked at again."""
+"""Bit mask of the line count: the stopwatch is read every 256 lines, because reading it for each line is slow."""
 
 
 class BulkLoader:
     """
-    Loads contents of log lines, each from where it was left, in batches of one transaction each.
+    Loads contents of log lines from their bookmarks, one transaction per batch.
 
-    Every event is counted once, however often and in whatever file it is read; an interrupted load is simply started
-    again.
+    Every event is counted once, no matter how often and in which file it is read. An interrupted load is continued by
+    repeating it.
 
     Args:
-        database: Where everything is stored.
-        service: Gives the snapshots.
-        completion: Judges sessions again whose address learned something.
+        database: The database.
+        service: Computes the snapshots.
+        completion: Completes open sessions whose address has new facts.
         runtime: Clock, stopwatch, sleep and run names.
-        presence: Knows which loads died.
-        size: When a batch is stored.
-        tell: Called with one sentence when a wait takes long.
+        presence: Detects loads whose process has ended.
+        size: Limits of a batch.
+        warn: Called with one sentence when retrying takes long.
     """
 
     def __init__(
@@ -58,33 +58,33 @@ class BulkLoader:
         runtime: Runtime,
         presence: ProcessLiveness,
         size: BatchSize | None = None,
-        tell: Callable[[str], None] = ignore,
+        warn: Callable[[str], None] = ignore,
     ) -> None:
         self._database = database
         self._service = service
         self._completion = completion
         self._runtime = runtime
-        self._retried = partial(retry, rest=runtime.sleep, tell=tell)
+        self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
         self._presence = presence
         self._size = size or BatchSize()
 
     def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
         """
-        Read every source to its end, and store what is new.
+        Read every source to its end, and store new events.
 
-        Sessions without a connect receive their snapshot when all sources are read, because a connect
-        in a later file would name their address with more authority.
+        Sessions without a connect receive their snapshot after all sources are read, because the connect may be in
+        a later file, and its address takes precedence.
 
         Args:
-            sources: What to read, the oldest first.
-            observer: Is told about each batch.
+            sources: Contents to read, the oldest first.
+            observer: Receives the progress.
 
         Returns:
-            What was done.
+            Counts of the load.
 
         Raises:
-            StoreUnavailable: The database failed; whole batches are stored, and the same call goes on.
-            SourceUnreadable: A source of facts failed; likewise.
+            StoreUnavailable: The database failed; complete batches are stored, and a repeated call continues.
+            SourceUnreadable: A fact source failed; complete batches are stored, and a repeated call continues.
         """
         return self.load_by(lambda run: self.read(run, sources, observer), observer)
 
@@ -92,19 +92,19 @@ class BulkLoader:
         self, read: Callable[[str], Iterable[LoadReport]], observer: LoadObserver, *, run: str | None = None
     ) -> LoadReport:
         """
-        Do what `load` does, where the sources are read and stored in another way.
+        Load as `load` does, but read and store the sources with a given function, such as on a cluster.
 
         Args:
-            read: Reads and stores everything for a run, and tells what that did step by step.
-            observer: Is told about the sessions that are judged at the end.
-            run: The run's name; None for a new one.
+            read: Reads and stores everything for a run; yields a report of each step.
+            observer: Receives the progress of the sessions that are completed at the end.
+            run: Name of the run; None for a new one.
 
         Returns:
-            What was done.
+            Counts of the load.
 
         Raises:
             StoreUnavailable: As for `load`.
-            SourceUnreadable: Likewise.
+            SourceUnreadable: As for `load`.
         """
         run = run or self._runtime.new_run()
         self._retried(partial(self._begin, run))
@@ -141,12 +141,12 @@ class BulkLoader:
         rejected_in: dict[str, RejectedLines] | None = None,
     ) -> Iterable[LoadReport]:
         """
-        Read every source to its end and store new events; sessions without a connect are judged later.
+        Read every source to its end and store new events, except for the snapshots of sessions without a connect.
 
         Args:
             run: The run that writes.
-            sources: What to read.
-            observer: Is told about each batch.
+            sources: Contents to read.
+            observer: Receives the progress.
             rejected_in: Rejected lines so far by content, for a run that reads its contents repeatedly.
 
         Yields:
@@ -176,7 +176,7 @@ class BulkLoader:
                         events += batch.events
                         yield self._retried(partial(self._store, run, batch, name, observer))
                         batch = Batch(self._runtime.stopwatch())
-            except LogUnreadable as error:  # such as because it was renamed in between
+            except LogUnreadable as error:  # such as after a rename
                 yield LoadReport(run=run, sources=1, problems=(str(error),))
                 continue
             observer.bytes_read(source.progress())
@@ -202,11 +202,11 @@ class BulkLoader:
             yield self._retried(partial(self._store, run, batch, name, observer))
 
     def _may_grow(self, source: LogSource) -> bool:
-        """Whether a content was modified so recently that its end may still be written."""
+        """Whether a content was modified so recently that its last line may still be written."""
         return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
 
     def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
-        """Store sessions that were read elsewhere, in batches; each once, or its parts in any order."""
+        """Store sessions that were read elsewhere, in batches; parts of a session may come in any order."""
         batch = Batch(self._runtime.stopwatch())
         for session in sessions:
             batch.put(session)
@@ -244,11 +244,11 @@ class BulkLoader:
             changes = [_change(by_name, summary) for summary in offered]
             self._save(stores, changes, run)
             if batch.texts:
-                stores.event_lines.store_lines([batch.kept_of(*session) for session in apart], run=run)
+                stores.event_lines.store_lines([batch.lines_of(*session) for session in apart], run=run)
             letters = stores.dead_letters.store_letters(batch.letters, run=run, stored_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
-            stores.runs.resume(run, at=now)  # one that was silent for long may have been ended by another
+            stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
         report = LoadReport(
             run=run,
             lines=batch.lines,
@@ -285,12 +285,15 @@ class BulkLoader:
         self, run: str, observer: LoadObserver, *, quiet_since: datetime | None = None
     ) -> Iterable[LoadReport]:
         """
-        Judge the sessions whose connect was in none of the sources, also those an interrupted run left.
+        Give snapshots to sessions without a connect, including those that an interrupted run left.
 
         Args:
             run: The run that writes.
-            observer: Is told about each batch, which is of no source.
-            quiet_since: Only those whose last event was before; None for all, because everything was read.
+            observer: Receives the progress, with "-" as the source.
+            quiet_since: Only sessions whose last event was earlier; None for all, because all sources were read.
+
+        Yields:
+            A report of each page.
         """
         after, begun_at = "", self._runtime.stopwatch()
         while changes := self._retried(partial(self._judge_page, run, after, quiet_since)):

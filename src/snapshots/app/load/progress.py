@@ -1,4 +1,4 @@
-"""What a use case tells while it works."""
+"""Progress of a load, for observers."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +16,7 @@ class BatchLoaded:
         repeated: Events that were stored before.
         sessions: Sessions that were added or changed.
         sealed: Sessions that received their snapshot.
-        dead_letters: Lines that were set aside, new ones only.
+        dead_letters: New dead letters.
         seconds: How long reading and storing took.
     """
 
@@ -31,14 +31,14 @@ class BatchLoaded:
 
 
 class LoadObserver(Protocol):
-    """Is told how a load goes on; must not raise."""
+    """Receives the progress of a load; must not raise."""
 
     def source_opened(self, name: str, size: int | None) -> None:
-        """A file or stream is read from now on; *size* in bytes, None if it is not known."""
+        """A file or stream was opened; *size* in bytes, None if unknown."""
         ...
 
     def bytes_read(self, count: int) -> None:
-        """How many bytes of the source were read so far."""
+        """*count* bytes of the source were read so far."""
         ...
 
     def source_damaged(self, name: str, damage: str) -> None:
@@ -51,7 +51,7 @@ class LoadObserver(Protocol):
 
 
 class NoLoadObserver:
-    """Tells nobody."""
+    """Ignores all progress."""
 
     def source_opened(self, name: str, size: int | None) -> None:
         """Do nothing."""

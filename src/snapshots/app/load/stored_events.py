@@ -1,4 +1,4 @@
-"""Give back the events of a session as the honeypot wrote them."""
+"""Return stored events of a session, byte for byte as the honeypot logged them."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -8,16 +8,16 @@ from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import LogEvent
 
 MIN_TIME = datetime.min.replace(tzinfo=UTC)
-"""Where a line stands that this version cannot read."""
+"""Sort key of lines that this version cannot decode."""
 
 
 class StoredEvents:
     """
-    The lines of sessions that were loaded with them.
+    Reads the lines of sessions that were loaded with --store-events.
 
     Args:
-        database: Where they are.
-        event_in: Reads an event from a line; None if it is none.
+        database: Holds the lines.
+        event_in: Decodes a line; returns None if it is not a valid event.
     """
 
     def __init__(self, database: Database, event_in: Callable[[bytes], LogEvent | None]) -> None:
@@ -26,11 +26,11 @@ class StoredEvents:
 
     def of(self, session_id: str) -> Sequence[bytes]:
         """
-        Return the lines of a session, each once, in the order of time.
+        Return the distinct lines of a session in the order of event times.
 
         Raises:
-            NoSuchSession: No line of it was kept.
-            StoreUnavailable: The database failed, or what it holds is damaged.
+            NoSuchSession: No line of the session is stored.
+            StoreUnavailable: The database failed, or its data is damaged.
         """
         with self._database.view() as stores:
             lines = stores.event_lines.of(session_id)
@@ -41,5 +41,5 @@ class StoredEvents:
         return sorted(dict.fromkeys(lines), key=self._time_of)
 
     def _time_of(self, line: bytes) -> tuple[datetime, int]:
-        said = self._event_in(line)
-        return (said.event.at, said.event.fingerprint) if said is not None else (MIN_TIME, 0)
+        decoded = self._event_in(line)
+        return (decoded.event.at, decoded.event.fingerprint) if decoded is not None else (MIN_TIME, 0)

@@ -1,4 +1,4 @@
-"""What the use cases need to change or remove sessions that are sealed."""
+"""Ports for audited changes and deletions of sealed sessions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSession:
-    """A session with its snapshot: its name, its canonical sighting, and what it holds."""
+    """A session with its canonical sighting and its snapshot."""
 
     session_id: str
     sighting: Sighting
@@ -19,7 +19,7 @@ class SealedSession:
 
 
 class SealedPage(NamedTuple):
-    """Some sealed sessions, and the place to go on behind; "" if there are no more."""
+    """A page of sealed sessions. `last` is the cursor of the next page; "" if there is none."""
 
     sessions: Sequence[SealedSession]
     last: str
@@ -28,14 +28,14 @@ class SealedPage(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndonePage:
     """
-    What undoing a page of a run gave.
+    Result of undoing a run for one page of sessions.
 
     Attributes:
-        last: The place to go on behind; "" if nothing is left of the run.
-        opened: Sessions that it had sealed, and that are open again.
-        restored: Sessions that hold again what they held before it.
-        forgotten: Open sessions whose address it had found, and that have none again.
-        sources: The builds that its snapshots were made of, such as "dbip@2026-09-01".
+        last: Cursor of the next page; "" if nothing is left to undo.
+        opened: Sessions that the run had sealed and that are open again.
+        restored: Sessions with their previous snapshot.
+        forgotten: Open sessions whose recovered address was removed.
+        sources: Builds from which the removed snapshots were made, such as "dbip@2026-09-01".
     """
 
     last: str
@@ -47,44 +47,44 @@ class UndonePage:
 
 class RunUndo(Protocol):
     """
-    Takes back what runs wrote, through the audit.
+    Undoes runs, with a record of each change.
 
     Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
         """
-        Take back what a run wrote on some sessions, and nothing else.
+        Undo exactly what a run wrote, for a page of sessions.
 
         Args:
-            run: The run to take back.
-            by: The run that does it.
-            counted_until: Up to which address the run counted sessions in the inventory.
-            after: The place to start behind; "" for the first page.
-            limit: How many at most.
-            at: The present moment.
+            run: The run to undo.
+            by: The run that undoes it.
+            counted_until: Last address for which the run counted sessions in the inventory.
+            after: Cursor of the previous page; "" for the first page.
+            limit: Maximum number of sessions.
+            at: The current time.
         """
         ...
 
 
 class Audit(Protocol):
     """
-    The only doors through which sealed sessions change or go, each with its record.
+    The only ways to change or delete sealed sessions; each writes an audit row.
 
     Every implementation passes tests/contracts/test_audit.py.
     """
 
     def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
         """
-        Replace the snapshot of a sealed session, and record what it was.
+        Replace the snapshot of a sealed session, and record the previous one.
 
         Raises:
-            StoreUnavailable: The session is open, or not there; nothing was changed.
+            StoreUnavailable: The session is open or does not exist; nothing was changed.
         """
         ...
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
-        """Return some sealed sessions, in the order of their names; what cannot be read is left out."""
+        """Return a page of sealed sessions in key order; snapshots that cannot be read are left out."""
         ...
 
     def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
@@ -92,43 +92,49 @@ class Audit(Protocol):
         Do what `correct` does for many sessions, in one statement.
 
         Raises:
-            StoreUnavailable: One of them is open, or not there; nothing was changed.
+            StoreUnavailable: One of them is open or does not exist; nothing was changed.
         """
         ...
 
     def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
         """
-        Replace pseudo codes that another loader wrote for facts by nothing, and record what they were.
+        Remove placeholders that another loader stored for unknown facts, and record them.
 
-        A session that holds no other fact is open then.
+        A session without any other fact is open afterwards.
 
         Returns:
-            How many sessions were corrected.
+            The number of corrected sessions.
         """
         ...
 
     def count_sentinels(self) -> int:
-        """Count what `take_out_sentinels` would correct."""
+        """Count the sessions that `take_out_sentinels` would correct."""
         ...
 
     def prune(
         self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
     ) -> "Pruned":
         """
-        Delete the sessions that ended before a moment, record how many they were, and count addresses anew.
+        Delete the sessions that ended before a time, record their number, and recount addresses.
 
-        What runs will still count is left to them: `counted_until` gives the address up to which each one did.
+        Sessions that an unfinished run has yet to count are left to that run.
+
+        Args:
+            before: The time, aware, in UTC.
+            run: The run that deletes.
+            made_at: The current time.
+            counted_until: Last counted address by unfinished run.
         """
         ...
 
     def would_prune(self, before: datetime) -> "Pruned":
-        """Count what `prune` would delete."""
+        """Count the sessions and events that `prune` would delete."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """How many sessions went, or would go, and how many events they had."""
+    """Number of deleted sessions and of their events; in a dry run, of those that would be deleted."""
 
     sessions: int
     events: int

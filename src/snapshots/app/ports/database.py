@@ -1,4 +1,4 @@
-"""A database: its transactions, and everything that is stored within one."""
+"""Ports for a database: its transactions, and the stores within one."""
 
 from contextlib import AbstractContextManager
 from enum import Enum
@@ -13,24 +13,24 @@ from snapshots.app.ports.sessions import SessionStore
 
 
 class Health(Protocol):
-    """Tells whether a database can bear more work."""
+    """Checks whether a database is overloaded."""
 
     def trouble(self) -> str:
-        """Return one sentence on what makes it suffer, with figures; "" if it is well."""
+        """Return one sentence about the overload, with figures; "" if there is none."""
         ...
 
 
 class Stores(Protocol):
-    """Everything that is stored, within one transaction."""
+    """The stores of one transaction."""
 
     @property
     def largest_asn(self) -> int:
-        """Return the largest number of a network that a session can hold; less than any in an adopted database."""
+        """Return the largest ASN that a session can store; an adopted database may have a narrower column."""
         ...
 
     @property
     def inventory(self) -> IpInventory:
-        """Return the addresses."""
+        """Return the addresses and their observations."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class Stores(Protocol):
 
     @property
     def sources(self) -> FactSources:
-        """Return the builds of sources."""
+        """Return the registered builds of sources."""
         ...
 
     @property
@@ -55,75 +55,76 @@ class Stores(Protocol):
 
     @property
     def dead_letters(self) -> DeadLetters:
-        """Return the lines that could not be loaded."""
+        """Return the lines that are not valid events."""
         ...
 
     @property
     def event_lines(self) -> EventLines:
-        """Return the lines of events that are kept."""
+        """Return the stored lines of events."""
         ...
 
     @property
     def bookmarks(self) -> Bookmarks:
-        """Return how far contents were read."""
+        """Return the read positions of contents."""
         ...
 
     @property
     def runs(self) -> Runs:
-        """Return the executions."""
+        """Return the runs."""
         ...
 
     @property
     def run_undo(self) -> RunUndo:
-        """Return what takes runs back."""
+        """Return the undo of runs."""
         ...
 
     def log_position(self) -> int | None:
-        """Return how many bytes the database has written to its log so far; None if it does not tell."""
+        """Return the number of bytes in the write-ahead log so far; None if the database has no such counter."""
         ...
 
     @property
     def audit(self) -> Audit:
-        """Return the doors to sealed sessions."""
+        """Return the audited changes of sealed sessions."""
         ...
 
 
 class WriteLock(Enum):
-    """Who may write at the same time as a transaction; a database that lets nobody takes each for ALONE."""
+    """Which transactions may write at the same time. A database with a single writer treats all as EXCLUSIVE."""
 
-    ALONE = "alone"
-    LEADS = "leads"
-    """Those that help may: they only settle sessions by what is remembered, and count."""
-    HELPS = "helps"
-    """The one that leads may, and others that help."""
+    EXCLUSIVE = "exclusive"
+    """No other transaction writes."""
+    LEADER = "leader"
+    """The main worker of a backfill. WORKER transactions may write too: they only apply cached verdicts and count."""
+    WORKER = "worker"
+    """A further worker of a backfill. The leader and other workers may write too."""
 
 
 class Database(Protocol):
-    """Where everything is stored."""
+    """A database with all stores."""
 
     def view(self) -> AbstractContextManager[Stores]:
         """
-        Open a transaction that only reads, on one consistent state, and keeps nobody waiting.
+        Open a read-only transaction with one consistent state. It blocks no other transaction.
 
         Raises:
-            StoreUnavailable: There is no such database, or it did not answer.
+            StoreUnavailable: The database does not exist or did not answer.
         """
         ...
 
     def transaction(
-        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.ALONE
+        self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> AbstractContextManager[Stores]:
         """
         Open a transaction that is committed at the end of the block, and rolled back if the block raises.
 
         Args:
-            connection: A caller's connection to the same database. The block then works under a
-                savepoint there and never commits: that stays with the caller.
+            connection: A caller's connection to the same database. The block then works under a savepoint there,
+                and the caller commits.
             dry_run: Roll everything back at the end of the block.
-            lock: Who may write at the same time.
+            lock: Which transactions may write at the same time.
 
         Raises:
             StoreUnavailable: The database did not answer, or refused; nothing of the block is stored.
-            StoreBusy: Another process held the write lock for too long.
+            StoreBusy: The transaction met a conflict, or waited too long for a lock.
         """
         ...

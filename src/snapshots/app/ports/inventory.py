@@ -1,4 +1,4 @@
-"""What use cases need of facts about addresses: sources, their builds, and the inventory."""
+"""Ports for facts about addresses: sources, their builds, and the inventory."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ class FactSource(Protocol):
 
     @property
     def build(self) -> SourceBuild:
-        """Return which build this is."""
+        """Return the identity of the build."""
         ...
 
     @property
     def versions(self) -> frozenset[int]:
-        """Return of which versions of IP it speaks: 4, 6 or both."""
+        """Return the IP versions that the build covers: 4, 6 or both."""
         ...
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """
-        Return what the build says of each address; an address it does not know is absent.
+        Return the facts of each address; an address that the build does not contain is absent.
 
         Raises:
             SourceUnreadable: The data cannot be read.
@@ -42,25 +42,25 @@ class FactSource(Protocol):
 
 
 class SourceRegistry(Protocol):
-    """Where the data of builds stands."""
+    """Opens the data of builds."""
 
     def current(self) -> Sequence[FactSource]:
         """
-        Return the builds that come with the program and the settings, the most trusted first.
+        Return the bundled builds and those of the settings, the most trusted first.
 
-        A file that was replaced is opened anew; one that cannot be read any more is told once, and the
-        build that was read before stays.
+        A file that was replaced is opened again. If it has become unreadable, one warning is issued and the build
+        that was read before is used.
         """
         ...
 
     def open(self, build: SourceBuild) -> FactSource | None:
-        """Return a registered build to look addresses up in; None, told once, if its file is gone or another."""
+        """Return a registered build for lookups; None, with one warning, if its file is missing or has changed."""
         ...
 
 
 class IpInventory(Protocol):
     """
-    Every address seen, and everything that sources said of it.
+    Every address seen, and all observations of it.
 
     Every implementation passes tests/contracts/test_ip_inventory.py.
     """
@@ -69,17 +69,17 @@ class IpInventory(Protocol):
         self, sightings: Collection[Sighting], *, known_by_then: bool = False
     ) -> Mapping[Sighting, Sequence[IpObservation]]:
         """
-        Return what sources said next to each sighting, in one query whatever their number.
+        Return the observations nearest to each sighting, in one query for the whole batch.
 
         Args:
-            sightings: A whole batch; may be empty.
-            known_by_then: Leave out what was learned only after the sighting: what was known then, and
-                not what was true then.
+            sightings: A batch; may be empty.
+            known_by_then: Leave out observations that were stored only after the sighting: what was known then, not
+                what was true then.
 
         Returns:
-            For each sighting, of every source its newest build at or before it and its oldest after it,
-            as an observation of that one build; retracted builds say nothing. A sighting whose address
-            nobody looked up is absent.
+            For each sighting and source, an observation of the newest build at or before the sighting and one of the
+            oldest build after it; retracted builds are ignored. A sighting whose address was never looked up is
+            absent.
 
         Raises:
             StoreUnavailable: The inventory did not answer. Nothing was changed.
@@ -90,16 +90,16 @@ class IpInventory(Protocol):
         """
         Return the newest learned_at; None without any.
 
-        learned_at is a monotonic sequence of the inventory: each value is later than the one before, whatever the
-        clocks, and values become visible in order, because a transaction that writes one blocks other writers.
+        learned_at is a monotonic sequence of the inventory: each value is later than the previous one, even if clocks
+        disagree, and values become visible in order, because a transaction that writes one blocks other writers.
         """
         ...
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """
-        Return all observations of each address, in one query whatever their number.
+        Return all observations of each address, in one query for all addresses.
 
-        An address that nobody looked up is absent.
+        An address that was never looked up is absent.
 
         Raises:
             StoreUnavailable: The inventory did not answer. Nothing was changed.
@@ -110,20 +110,20 @@ class IpInventory(Protocol):
         self, sightings: Collection[Sighting], *, registered_at: datetime
     ) -> Mapping[IpAddress, int]:
         """
-        Add the addresses that the inventory does not hold, still without sessions.
+        Insert the addresses that the inventory lacks, with a session count of 0.
 
         Returns:
-            The addresses that were not looked up in the newest registered build, each with the number of
-            the build up to which it was; 0 for a new address.
+            The addresses that were not looked up in the newest registered build, each with the number of the last
+            build in which it was; 0 for a new address.
         """
         ...
 
     def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        """Return addresses in the order of their texts, behind *after*; "" for the first page."""
+        """Return addresses in text order after *after*; "" for the first page."""
         ...
 
     def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        """Return addresses that lack no registered build, in the order of their texts, behind *after*."""
+        """Return addresses that were looked up in every registered build, in text order after *after*."""
         ...
 
     def count_addresses(self) -> int:
@@ -135,18 +135,18 @@ class IpInventory(Protocol):
         ...
 
     def documents(self, *, after: str, limit: int) -> Sequence["Document"]:
-        """Return what another loader's enrichment left of addresses, in the order of their texts; none in our own."""
+        """Return enrichment documents of another loader in the order of addresses; none in a database of our own."""
         ...
 
     def documents_of(self, addresses: Collection[IpAddress]) -> Sequence["Document"]:
-        """Return what another loader's enrichment left of these addresses."""
+        """Return the enrichment documents of another loader about these addresses."""
         ...
 
     def most_urgent(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
         """
-        Return as `register_addresses` does the most urgent addresses that lack builds.
+        Return the addresses to look up next, in the form of `register_addresses`.
 
-        Those that nobody looked up come first, then those whose newest facts are not fresh; in each the ones seen last.
+        Addresses that were never looked up come first, then those without fresh facts; the ones seen last first.
         """
         ...
 
@@ -162,35 +162,35 @@ class IpInventory(Protocol):
         until: int = 0,
     ) -> None:
         """
-        Add observations, or lengthen those held under the same address, source and observed_at.
+        Insert observations, or extend the stored ones with the same address, source and observed_at.
 
-        Facts, once stored, never change.
+        Facts never change once they are stored.
 
         Args:
-            observations: What registered builds said of registered addresses, or another loader's enrichment.
-            organizations: Names of autonomous systems by their numbers; the stored name is the result of `newest_name`.
+            observations: Observations by registered builds or of enrichment documents, about registered addresses.
+            organizations: Names of autonomous systems by number; the stored name is the result of `newest_name`.
             newest: The newest facts of each address.
-            learned_at: The present moment.
-            looked_up: Addresses that were looked up in the builds behind *since* up to *until*.
-            since: The number of a registered build; an address that lacks an older one still lacks it.
-            until: The number of a registered build.
+            learned_at: The current time.
+            looked_up: Addresses that were looked up in the builds numbered after *since* up to *until*.
+            since: Number of a registered build; an address that lacks an older build continues to lack it.
+            until: Number of a registered build.
         """
         ...
 
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
-        """Show no facts of these addresses, until `learn` shows them again."""
+        """Clear the newest facts of these addresses, until `learn` sets them again."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """
-    What another loader's enrichment wrote of an address.
+    An enrichment document of another loader about an address.
 
     Attributes:
         address: The address.
-        content: A decoded JSON document, of any shape.
-        written_at: When it was written last, in UTC.
+        content: Decoded JSON of any shape.
+        written_at: Time of the last update, in UTC.
     """
 
     address: IpAddress
@@ -200,62 +200,62 @@ class Document:
 
 class InventoryCounts(Protocol):
     """
-    First and last seen, and how many sessions, of addresses and networks.
+    First seen, last seen and session count of addresses and networks.
 
     Every implementation passes tests/contracts/test_ip_inventory.py.
     """
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
         """
-        Keep first_seen, last_seen and session_count of addresses true to the sessions.
+        Update first_seen, last_seen and session_count of addresses for changed sessions.
 
         Args:
-            changes: What becomes of each session; not saved yet, its address registered.
-            seen_at: The present moment.
+            changes: Changes that are not saved yet; their addresses are registered.
+            seen_at: The current time.
         """
         ...
 
     def addresses_until(self, *, after: str, limit: int) -> str:
-        """Return the last of at most so many addresses behind one, or behind ""; "" if there are no more."""
+        """Return the last of the next *limit* addresses after *after*; "" if there are no more."""
         ...
 
     def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
         """
-        Count the sessions whose address a run found, on some of the addresses.
+        Count the sessions whose address a run recovered, for a range of addresses.
 
         Args:
             run: The run.
-            after: The address to start behind; "" for the first ones.
-            until: The last of the addresses.
-            seen_at: The present moment.
+            after: Lower bound of the range, exclusive; "" for none.
+            until: Upper bound of the range, inclusive.
+            seen_at: The current time.
         """
         ...
 
     def recount_networks(self, *, counted_at: datetime) -> None:
-        """Make first and last seen and the counts of every network those of the addresses that are in it now."""
+        """Recompute first seen, last seen and counts of every network from the addresses that are now in it."""
         ...
 
 
 class FactSources(Protocol):
     """
-    The builds that addresses are looked up in.
+    The registered builds.
 
     Every implementation passes tests/contracts/test_fact_sources.py.
     """
 
     def registered(self) -> Sequence[RegisteredBuild]:
-        """Return every build in the order of its registration, retracted ones too."""
+        """Return every build in the order of registration, including retracted ones."""
         ...
 
     def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
-        """Record a build, unless one of this name and date is recorded; return what is recorded."""
+        """Register a build unless its name and date are registered; return the registered build."""
         ...
 
     def retract_build(self, number: int, *, retracted_at: datetime) -> int:
         """
-        Withdraw a build: what it said counts no more, and what later builds repeated counts from them.
+        Retract a build: its observations are ignored; those repeated by a later build count from that one on.
 
         Returns:
-            How many observations began with it.
+            The number of observations that began with it.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a content of log lines is, and what its lines say."""
+"""Port for a source of log lines, and the values that it yields."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from snapshots.domain.session.session import SessionEvent
 
 
 class Reason(Enum):
-    """Why a line of a log is no event."""
+    """Why a line is not a valid event."""
 
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
     NOT_COWRIE = "not_cowrie"
-    """No `eventid`, or one that is not Cowrie's: another program wrote it."""
+    """No `eventid`, or not one of Cowrie: another program wrote the line."""
     NO_SESSION = "no_session"
     NO_TIME = "no_time"
     NUL_BLOCK = "nul_block"
@@ -30,14 +30,14 @@ class Reason(Enum):
 
 
 class Layout(Enum):
-    """How events stand in a content."""
+    """How events are laid out in a content."""
 
     AUTO = "auto"
-    """As its beginning says."""
+    """Detected from the first bytes."""
     LINES = "lines"
-    """One in each line, as Cowrie writes them."""
+    """One event per line, as Cowrie writes them."""
     JSON = "json"
-    """As JSON objects, in an array or one after the other, over any number of lines."""
+    """JSON objects, in an array or one after the other, over any number of lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +46,10 @@ class LineOptions:
     How lines are read.
 
     Attributes:
-        sensor: The honeypot's name, in place of what the lines say; None to believe them.
-        keeps_passwords: Whether passwords are kept beside their hashes.
-        keeps_lines: Whether every event keeps its line, to be stored.
-        layout: How events stand in the contents.
+        sensor: Name of the honeypot, which overrides the one in the lines; None to use that.
+        keeps_passwords: Whether passwords are stored in addition to their hashes.
+        keeps_lines: Whether events carry their lines, to be stored.
+        layout: Layout of the contents.
     """
 
     sensor: str | None = None
@@ -61,11 +61,11 @@ class LineOptions:
 @dataclass(frozen=True, slots=True)
 class Mark:
     """
-    A place in a source of lines up to which everything was loaded.
+    A position in a content up to which everything was loaded.
 
     Attributes:
-        offset: How many bytes of the content come before it, decompressed and unfolded.
-        digest: A hash of every byte before it, so that the content is known again.
+        offset: Byte offset in the decompressed, line-based content.
+        digest: Hash of all bytes before the offset, to recognize the content.
     """
 
     offset: int
@@ -78,8 +78,8 @@ class LogEvent(NamedTuple):
 
     Attributes:
         logged_id: The session id.
-        event: What the line says.
-        line: The line, if it is to be kept.
+        event: The decoded event.
+        line: The line, if it is to be stored.
     """
 
     logged_id: str
@@ -90,12 +90,12 @@ class LogEvent(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class BadLine:
     """
-    A line that is no event.
+    A line that is not a valid event.
 
     Attributes:
-        reason: What is wrong with it.
-        payload: The line, at most 64 KiB of it.
-        offset: Where it starts, in bytes of the content, decompressed and unfolded.
+        reason: Why it is invalid.
+        payload: The first 64 KiB of the line.
+        offset: Byte offset of the line in the decompressed, line-based content.
     """
 
     reason: Reason
@@ -112,17 +112,17 @@ class LogSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the source as a user knows it."""
+        """Return the name for messages, such as the path as given."""
         ...
 
     @property
     def head(self) -> str:
-        """Return what its beginning is known by, in hexadecimal; "" if it cannot be known again."""
+        """Return the hash of the head in hexadecimal; "" if the content cannot be recognized later."""
         ...
 
     @property
     def size(self) -> int | None:
-        """Return its bytes as it lies, compressed or not; None for a stream."""
+        """Return the size of the file in bytes, compressed or not; None for a stream."""
         ...
 
     @property
@@ -142,13 +142,13 @@ class LogSource(Protocol):
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """
-        Go to the last of *marks* up to which this content is byte for byte what was read then.
+        Seek to the last of *marks* whose digest matches this content.
 
         Args:
             marks: By ascending offset.
 
         Returns:
-            The offset to go on from; 0 if not even the first mark fits.
+            The offset; 0 if no mark matches.
 
         Raises:
             SourceUnreadable: The content cannot be read.
@@ -157,9 +157,9 @@ class LogSource(Protocol):
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
         """
-        Yield what every line says, from where `resume` went or else from the beginning.
+        Yield the decoded lines, from the offset of `resume` or from the start.
 
-        A content that breaks off in the middle, such as a damaged archive, ends with a BadLine.
+        A content that is truncated or damaged, such as an archive, ends with a BadLine.
 
         Raises:
             SourceUnreadable: The content cannot be read at all.
@@ -167,9 +167,9 @@ class LogSource(Protocol):
         ...
 
     def mark(self) -> Mark:
-        """Return the mark behind the last line that `lines` yielded; before it, if that was unfinished."""
+        """Return the mark after the last yielded line; before that line if it was incomplete."""
         ...
 
     def progress(self) -> int:
-        """Return how many of `size` bytes were read."""
+        """Return the number of bytes read, out of `size`."""
         ...

@@ -1,4 +1,4 @@
-"""What is recorded of lines: how far contents were read, what could not be loaded, and what is kept as it was."""
+"""Ports for lines: bookmarks of contents, dead letters, and stored events."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from snapshots.app.ports.log_source import Mark, Reason
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """
-    A line that could not be loaded.
+    A line that is not a valid event.
 
     Attributes:
-        identity: A hash of the line in hexadecimal, the same in every file.
-        source: The file as it was named, or "-".
-        offset: Where the line starts, in bytes of the content, decompressed and unfolded.
-        reason: What is wrong with it.
-        payload: The line, at most 64 KiB of it.
+        identity: Hash of the line in hexadecimal, the same in every file.
+        source: File name as given, or "-" for standard input.
+        offset: Byte offset of the line in the decompressed, line-based content.
+        reason: Why it is invalid.
+        payload: The first 64 KiB of the line.
     """
 
     identity: str
@@ -30,35 +30,35 @@ class DeadLetter:
 
 class DeadLetters(Protocol):
     """
-    The lines that could not be loaded.
+    The lines that are not valid events.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """
-        Upsert dead letters, and return how many were new.
+        Upsert dead letters, and return the number of new ones.
 
-        An existing one takes the new reason and payload, because the number of lines that were not kept may grow.
+        An existing one takes the new reason and payload, because its number of skipped lines may have grown.
         """
         ...
 
     def remove(self, identities: Collection[str]) -> None:
-        """Remove dead letters whose lines were loaded since."""
+        """Delete dead letters whose lines were loaded since."""
         ...
 
     def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence["StoredDeadLetter"]:
-        """Return letters in the order of their identities, behind *after*; of one reason, or of all if it is None."""
+        """Return a page of dead letters in the order of identities after *after*; None for *reason* means all."""
         ...
 
     def find_by_prefix(self, beginning: str) -> Sequence["StoredDeadLetter"]:
-        """Return the letters whose identity begins so; two at most."""
+        """Return at most two dead letters whose identity has this prefix."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDeadLetter:
-    """A letter, the run that kept it, and when it did."""
+    """A dead letter with the run that stored it and the time."""
 
     letter: DeadLetter
     run: str
@@ -67,11 +67,11 @@ class StoredDeadLetter:
 
 class EventPart(NamedTuple):
     """
-    What one batch read of a session, as it was written.
+    The lines of a session in one batch, byte for byte.
 
     Attributes:
-        session_id: The session's name in the store.
-        lines: Of the log, in the order of time; none holds a newline.
+        session_id: Key of the session.
+        lines: Lines without newlines, in the order of event times.
     """
 
     session_id: str
@@ -80,31 +80,31 @@ class EventPart(NamedTuple):
 
 class EventLines(Protocol):
     """
-    The lines of events, of sessions whose operator wants them; they leave with their session.
+    Stored lines of events (--store-events); deleted together with their session.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def store_lines(self, parts: Collection[EventPart], *, run: str) -> None:
-        """Store each part of a stored session beside others, once; one without lines is passed over."""
+        """Add parts to stored sessions, each once; a part without lines is ignored."""
         ...
 
     def of(self, session_id: str) -> Sequence[bytes]:
-        """Return every line of a session, its parts in any order; none if none was kept."""
+        """Return every stored line of a session, its parts in any order; empty if there is none."""
         ...
 
 
 class Bookmarks(Protocol):
     """
-    How far each content was read; a content is known by its head, not by a path.
+    Read positions of contents. A content is identified by a hash of its head, not by its path.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
     def marks_of(self, head: str) -> Sequence[Mark]:
-        """Return every mark ever set in contents with this head, by ascending offset."""
+        """Return all marks of contents with this head, by ascending offset."""
         ...
 
     def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        """Set a mark; marks are never removed."""
+        """Store a mark; marks are never deleted."""
         ...

@@ -1,4 +1,4 @@
-"""What use cases need to write verdicts on stored sessions without a snapshot."""
+"""Port for stored sessions without a snapshot: find them, and write verdicts on them."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -13,32 +13,32 @@ from snapshots.domain.snapshot.verdict_cache import Verdicts
 
 
 class OpenCase(Enum):
-    """Why open sessions are to be judged."""
+    """Reason for which open sessions are selected."""
 
     NEVER_JUDGED = "never_judged"
-    """Another loader wrote them, and nobody looked at them since."""
+    """Another loader wrote them; no verdict was computed so far."""
     UNDONE = "undone"
-    """A run that had sealed them was undone."""
+    """The run that had sealed them was undone."""
     LEARNED = "learned"
-    """Their address learned something since their gap was judged."""
+    """Facts of their address were stored after their gap was."""
     AGAIN = "again"
-    """They were judged, by another run; an operator wants it again."""
+    """Another run left them open; an operator wants all verdicts computed again."""
 
 
 class OpenSession(NamedTuple):
     """
-    A session without a snapshot. There is one for each row that is judged.
+    A session without a snapshot. A tuple, because millions of them are made.
 
     Attributes:
-        session_id: Its name.
-        sighting: Its canonical sighting; None if its row names no address.
-        stored_ip: What its row holds for an address, in whatever form; None if nothing.
-        stored_gap: What its row holds for the reason why it is open; None if nobody judged it.
-        has_sighting_time: Whether its row says when and by what the address was seen.
-        began_at: Its first event's time, as far as it is known; None if no time is.
-        has_placeholders: Whether its row holds what another loader wrote for facts that it did not know.
-        events: What a table of raw events holds of it, as JSON texts; only of sessions without an address.
-        document: What another loader's enrichment wrote of it, as a JSON text; likewise.
+        session_id: Key of the session.
+        sighting: Canonical sighting; None if the row has no valid address.
+        stored_ip: Address column as stored, valid or not; None if NULL.
+        stored_gap: Gap column as stored; None if no verdict was computed so far.
+        has_sighting_time: Whether the row stores the time and the kind of the sighting.
+        began_at: Time of the first event; None if unknown.
+        has_placeholders: Whether another loader stored placeholders such as "XX" for unknown facts.
+        events: Raw events as JSON texts; only for sessions without an address.
+        document: Enrichment document of another loader as a JSON text; only for sessions without an address.
     """
 
     session_id: str
@@ -52,19 +52,19 @@ class OpenSession(NamedTuple):
     document: str | None = None
 
     def without_documents(self) -> Self:
-        """Return the session without what is large of it, once its address was looked for."""
+        """Return the session without its events and its document, to free memory after address recovery."""
         return self._replace(events=(), document=None) if self.events or self.document is not None else self
 
 
 class KeyRange(NamedTuple):
-    """Where some sessions lie: behind a place, and up to another; "" is before the first, and behind the last."""
+    """A range of sessions in storage order: after *after*, up to and including *until*. "" means no bound."""
 
     after: str
     until: str
 
 
 class OpenPage(NamedTuple):
-    """Some open sessions, and the place to go on behind; "" if there are no more."""
+    """A page of open sessions. `last` is the cursor of the next page; "" if there is none."""
 
     sessions: Sequence[OpenSession]
     last: str
@@ -72,12 +72,12 @@ class OpenPage(NamedTuple):
 
 class Judged(NamedTuple):
     """
-    An open session, and what was decided of it. There is one for each session.
+    An open session with its verdict.
 
     Attributes:
         session: The session.
-        sighting: Its canonical sighting, from its row or from elsewhere; None if there is none.
-        verdict: The snapshot that it gets, or why it gets none.
+        sighting: Canonical sighting, from its row or recovered; None if there is none.
+        verdict: The snapshot to store, or the reason why there is none.
     """
 
     session: OpenSession
@@ -86,18 +86,18 @@ class Judged(NamedTuple):
 
     @property
     def was_found(self) -> bool:
-        """Whether the address stands elsewhere than in the session's row."""
+        """Whether the address was recovered from events or a document, not read from the row."""
         return self.sighting is not None and self.session.sighting is None
 
 
 class EncodedRows(NamedTuple):
     """
-    Verdicts in the form in which a store takes them.
+    Verdicts encoded for `write_verdicts` of one kind of store.
 
     Attributes:
-        form: What it takes; only for the kind of store that made it.
-        size: How many.
-        has_placeholders: Whether a row among them holds what another loader wrote for facts that it did not know.
+        form: Opaque payload of the store.
+        size: Number of sessions.
+        has_placeholders: Whether one of the sessions has placeholders.
     """
 
     form: object
@@ -107,13 +107,13 @@ class EncodedRows(NamedTuple):
 
 class StagedVerdicts(NamedTuple):
     """
-    Verdicts that a store has beside its sessions, in the form in which another transaction takes them too.
+    Verdicts in a staging table, in a form that `copy_staged` of another connection accepts.
 
     Attributes:
-        generation: As of `Verdicts`.
-        before: How many of the generation came before these.
-        size: How many they are.
-        form: What it takes; only for the kind of store that made it.
+        generation: Generation of the verdict cache, as in `Verdicts`.
+        before: Number of earlier verdicts of the generation.
+        size: Number of verdicts.
+        form: Opaque payload of the store.
     """
 
     generation: int
@@ -124,13 +124,13 @@ class StagedVerdicts(NamedTuple):
 
 class PushdownResult(NamedTuple):
     """
-    What the store settled of a page of sessions that nobody judged, because their verdicts were remembered.
+    Result of applying cached verdicts inside the store to one page of never judged sessions.
 
     Attributes:
-        last: The place to go on behind, with what is left of the page or without.
-        left: How many of the page are left for the program to judge; they are the next ones behind the page's start.
-        verdicts: How many sessions each method sealed, and each gap left open.
-        found: Those whose address stood elsewhere than in their row.
+        last: Cursor after the page.
+        left: Sessions of the page that the caller must process; they come first when the page is read again.
+        verdicts: Number of sessions sealed by method, and left open by gap.
+        found: Sessions whose address was recovered.
     """
 
     last: str
@@ -141,62 +141,64 @@ class PushdownResult(NamedTuple):
 
 class OpenSessions(Protocol):
     """
-    The sessions without a snapshot, to be judged.
+    The sessions without a snapshot.
 
     Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
     def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
         """
-        Return some of the open sessions of a case, each once if they are asked for one page after the other.
+        Return a page of open sessions. Reading page after page returns each session once.
 
-        Sessions that another run at work may still read more of are not among them.
+        Sessions to which another living load may still add events are excluded.
 
         Args:
-            case: Why they are to be judged.
-            run: The run that asks; what it judged or set aside itself is not among them.
-            stale_before: A run that was not heard of since then has died.
-            after: The place to start behind, as the page before told it; "" for the first page.
-            limit: How many at most.
+            case: Which sessions.
+            run: The calling run; sessions that it has judged or quarantined are excluded.
+            stale_before: A run without a heartbeat since then counts as dead.
+            after: Cursor of the previous page; "" for the first page.
+            limit: Maximum number of sessions.
         """
         ...
 
     def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
-        """Return the place and the name of the first session that `page` would return, reading nothing else of it."""
+        """Return cursor and key of the first session that `page` would return, without reading its data."""
         ...
 
     def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
-        """Count what `page` would return in all."""
+        """Count the sessions that all pages would return together."""
         ...
 
     def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
-        """Return spans that hold all sessions behind a place that nobody judged, about so many; maybe fewer."""
+        """Split the never judged sessions after a cursor into about *count* ranges of similar size, or fewer."""
         ...
 
     def limit_to(self, span: KeyRange) -> None:
-        """Let there be no sessions that nobody judged but those of a span, in this transaction."""
+        """Restrict NEVER_JUDGED to a range for the rest of this transaction."""
         ...
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
         """
-        Whether there may be LEARNED sessions whose addresses have facts newer than *since*.
+        Return False only if no LEARNED session has an address with facts newer than *since*.
 
         Args:
-            since: A value of `IpInventory.learned_last`; None for the beginning.
+            since: A value of `IpInventory.learned_last`; None for any time.
         """
         ...
 
     def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
         """
-        Make ready for `apply_cached` what came to be remembered: more may come, and the oldest may be gone.
+        Copy cached verdicts that are not staged yet to the staging table that `apply_cached` reads.
+
+        Verdicts that the cache has evicted meanwhile stay staged until their generation ends.
 
         Returns:
-            What was not ready before.
+            The newly staged verdicts.
         """
         ...
 
     def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Make ready what `stage_verdicts` returned, one after the other, in transactions of another connection."""
+        """Stage on this connection what `stage_verdicts` returned on another one, in the order of the calls."""
         ...
 
     def apply_cached(
@@ -209,20 +211,20 @@ class OpenSessions(Protocol):
         learned_until: datetime | None = None,
     ) -> PushdownResult | None:
         """
-        Settle those sessions of a page that nobody judged of which the verdict is remembered, without reading them.
+        Apply cached verdicts to a page of never judged sessions inside the store, without reading the rows.
 
         The store may leave any session to the caller, but writes only what `page`, `AddressFinder` and `write_verdicts`
         would have written.
 
         Args:
-            verdicts: What is remembered.
+            verdicts: The cached verdicts.
             run: The run that writes.
-            after: The place to start behind; "" for the first page.
-            limit: How many sessions the page has at most.
-            learned_until: The newest learned_at when the verdicts were reached.
+            after: Cursor of the previous page; "" for the first page.
+            limit: Maximum number of sessions of the page.
+            learned_until: `IpInventory.learned_last` when the verdicts were computed.
 
         Returns:
-            None if `page` is to be asked from here on: there are no more, or it is not worth it.
+            None if the caller must use `page` from here on, because no rows are left or a pushdown does not pay.
         """
         ...
 
@@ -240,20 +242,20 @@ class OpenSessions(Protocol):
         before_execute: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         """
-        Seal sessions or write why they stay open, all in one statement.
+        Seal sessions or store their gaps, all in one statement.
 
-        Where the row did not say when its address was seen, or held another text for it, the sighting is written
-        too, with the run and what stood there before. A session that is sealed by now, or holds another address or
-        reason than when it was read, is left as it is.
+        If the row lacks the time of the sighting, or stores another text for the address, the sighting is written
+        too, with the run and the previous value. A session that was sealed or whose address or gap changed since it
+        was read is left unchanged.
 
         Args:
             judged: The sessions.
             run: The run that writes.
-            written_at: The present moment.
-            prepared: More sessions, which were prepared for the same run.
-            before_execute: Is called when the rest is the database's work, to begin something else in another thread.
+            written_at: The current time.
+            prepared: More sessions, encoded for the same run.
+            before_execute: Called just before the UPDATE is sent, so that the caller can prefetch the next page.
 
         Returns:
-            The names of those that were left as they are.
+            Keys of the sessions that were left unchanged.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is recorded of the executions that write."""
+"""Port for runs: the record of every execution that writes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 HEARTBEAT_TIMEOUT = timedelta(minutes=10)
-"""A run without a heartbeat for this long counts as dead; others may take over what it left."""
+"""A run without a heartbeat for this long counts as dead; other runs may take over its sessions."""
 
 
 class RunKind(Enum):
@@ -26,7 +26,7 @@ class RunKind(Enum):
 
 
 class RunState(Enum):
-    """How a run stands."""
+    """State of a run."""
 
     RUNNING = "running"
     DONE = "done"
@@ -43,16 +43,16 @@ class RunState(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """
-    What is recorded of a run.
+    The record of a run.
 
     Attributes:
-        run: Its name.
+        run: Name of the run.
         kind: What it does.
-        state: How it stands.
-        began_at: When it began.
-        heartbeat_at: When it last recorded progress or a heartbeat.
-        ended_at: When it ended; None while it runs, and if it died.
-        counts: What it did so far.
+        state: Recorded state; see `state_at`.
+        began_at: Start time.
+        heartbeat_at: Time of the last recorded progress or heartbeat.
+        ended_at: End time; None while the run is running, and if its process died.
+        counts: Progress so far, by name.
         settings: Opaque settings of this kind of run.
         checkpoint: Opaque resume point of this kind of run; "" at the start.
     """
@@ -68,14 +68,14 @@ class RunRecord:
     checkpoint: str = ""
 
     def state_at(self, now: datetime) -> RunState:
-        """Return how the run stands: one that is recorded as running, but had no heartbeat for long, was cut off."""
+        """Return the state, but INTERRUPTED for a running run without a heartbeat for `HEARTBEAT_TIMEOUT`."""
         is_cut_off = self.state is RunState.RUNNING and now - self.heartbeat_at >= HEARTBEAT_TIMEOUT
         return RunState.INTERRUPTED if is_cut_off else self.state
 
 
 class Runs(Protocol):
     """
-    The executions that write.
+    The runs: executions that write.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """
@@ -95,19 +95,19 @@ class Runs(Protocol):
         ...
 
     def resume(self, run: str, *, at: datetime) -> None:
-        """Record that a run goes on."""
+        """Record that a run continues."""
         ...
 
     def find(self, run: str) -> RunRecord | None:
-        """Return what is recorded of a run; None if there is none of that name."""
+        """Return the record of a run; None if it does not exist."""
         ...
 
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:
-        """Return the runs of some kinds that began last, the newest first."""
+        """Return the newest runs of some kinds, the newest first."""
         ...
 
     def mark_undone(self, run: str) -> None:
-        """Record that what a run wrote was taken back; when it ended stays."""
+        """Record that a run was undone; its end time stays."""
         ...
 
     def quarantine(self, run: str, session_id: str, reason: str, *, at: datetime) -> None:

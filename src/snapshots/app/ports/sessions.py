@@ -1,4 +1,4 @@
-"""What use cases need to find and store sessions."""
+"""Port for stored sessions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from snapshots.domain.session.summary import SessionSummary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionChange:
-    """A session as it is stored, None if it is new, and as it will be."""
+    """A session as it is stored (None if it is new) and as it will be stored."""
 
     held: SessionSummary | None
     kept: SessionSummary
@@ -25,22 +25,22 @@ class SessionStore(Protocol):
 
     def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """
-        Return every session stored under each id of the log; an id without a session is absent.
+        Return the sessions stored under each logged id; an id without a session is absent.
 
         Args:
-            events: Fingerprints of events by the id in the log. The returned sessions contain all of these that are
-                stored, but may lack other stored ones; `save` deletes none.
+            events: Fingerprints of events by logged id. A returned session contains those of them that are stored,
+                but may lack other stored fingerprints; `save` deletes none.
         """
         ...
 
     def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
         """
-        Store each summary as it is, but for one rule: a held snapshot and its sighting stay whole.
+        Store summaries. A snapshot that is already stored stays unchanged, together with its sighting.
 
         Args:
             summaries: Each session at most once.
             run: The run that writes.
-            saved_at: The present moment.
+            saved_at: The current time.
         """
         ...
 
@@ -48,15 +48,15 @@ class SessionStore(Protocol):
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
         """
-        Return open sessions without a connect that wait to be judged, in the order of their names.
+        Return sessions that await their connect, in the order of their keys.
 
-        Those that another run has left waiting and may still read more of are not among them.
+        Sessions to which another living load may still add events are excluded.
 
         Args:
-            run: The run that asks.
-            stale_before: A run that was not heard of since then has died.
-            after: The name to start behind; "" for the first page.
-            limit: How many at most.
-            quiet_since: Only those whose last event was before; None for all.
+            run: The calling run.
+            stale_before: A run without a heartbeat since then counts as dead.
+            after: Last key of the previous page; "" for the first page.
+            limit: Maximum number of sessions.
+            quiet_since: Only sessions whose last event was earlier; None for all.
         """
         ...

@@ -9,7 +9,7 @@ from snapshots.app.ports.database import WriteLock
 
 
 def begin_write(
-    connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.ALONE
+    connection: Connection, name: str, policy: WaitPolicy, lock: WriteLock = WriteLock.EXCLUSIVE
 ) -> datetime | None:
     """
     Begin a transaction, and wait until no other writer excludes it.
@@ -35,7 +35,7 @@ def set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
 
 
-def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.ALONE) -> datetime | None:
+def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.EXCLUSIVE) -> datetime | None:
     """
     Take the write lock until the end of this transaction; on SQLite the first change does that.
 
@@ -44,9 +44,9 @@ def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.ALONE
     """
     if connection.dialect.name != "postgresql":
         return None
-    if lock is WriteLock.LEADS:  # always before the shared lock, so that two leaders cannot deadlock
+    if lock is WriteLock.LEADER:  # always before the shared lock, so that two leaders cannot deadlock
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
-    shared = "" if lock is WriteLock.ALONE else "_shared"
+    shared = "" if lock is WriteLock.EXCLUSIVE else "_shared"
     query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a constant
     moment: datetime = connection.execute(text(query)).scalar_one()
     return moment
