@@ -26,7 +26,6 @@ ARCHITECTURE = Path("docs/explanation/architecture.md").read_text()
 ANOTHER_LOADER = Path("docs/how-to/another-loader.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in Path("src").rglob("*.py"))
 DOCUMENTS = [*documents(), Path("CONTRIBUTING.md"), Path("CHANGELOG.md")]
-WORDED = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 WITH_EXAMPLES = [str(path) for path in documents() if CONSOLE.search(path.read_text())]
 BANNED = (
     "told|tells?|said|says|heard|hears?|nobody|somebody|whoever|foresee[ns]?|foresight|rehears\\w*|beside|shelf|patien\\w+"
@@ -242,7 +241,7 @@ def test_every_file_that_the_architecture_names_exists() -> None:
     assert packages <= named
 
 
-@pytest.mark.parametrize("document", WORDED, ids=str)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_documents_use_standard_words(document: Path) -> None:
     """Not the private ones of earlier versions; the help texts have a test of their own."""
     if document == CLI_REFERENCE:
