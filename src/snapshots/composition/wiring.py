@@ -198,7 +198,7 @@ def _backfill(container: "Container") -> BackfillSnapshots:
         container.batch_runner(),
         runtime=container.runtime(),
         ahead=container.read_ahead(),
-        far_end=container.parallel_worker(),
+        parallel_worker=container.parallel_worker(),
     )
 
 

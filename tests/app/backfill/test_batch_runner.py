@@ -10,7 +10,7 @@ import pytest
 
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.throttle import FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH, Throttle
-from snapshots.app.backfill.work import END, Place, Stage, Step, Work
+from snapshots.app.backfill.work import END, BatchResult, RowRef, Stage, Work
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Stores, WriteLock
 from snapshots.app.ports.runs import RunKind
@@ -62,16 +62,16 @@ class Numbers:
     def stage(self, name: str = "numbers") -> Stage:
         return Stage(name=name, step=self.step, first=self.first, count=lambda _: len(self.numbers))
 
-    def step(self, stores: Stores, after: str, limit: int) -> Step:
+    def step(self, stores: Stores, after: str, limit: int) -> BatchResult:
         page = self._behind(after)[:limit]
         if self.refused & set(page):
             raise StoreUnavailable("a check failed")
         self.done += page
-        return Step(str(page[-1]) if page else "", len(page), {"done": len(page)})
+        return BatchResult(str(page[-1]) if page else "", len(page), {"done": len(page)})
 
-    def first(self, stores: Stores, after: str) -> Place | None:
+    def first(self, stores: Stores, after: str) -> RowRef | None:
         behind = self._behind(after)
-        return Place(str(behind[0]), f"s{behind[0]}") if behind else None
+        return RowRef(str(behind[0]), f"s{behind[0]}") if behind else None
 
     def _behind(self, after: str) -> list[int]:
         return [n for n in self.numbers if not after or (after != END and n > int(after))]
@@ -81,7 +81,7 @@ class Slept(list[float]):
     """Remembers for how long it was told to sleep."""
 
 
-def steering(
+def batch_runner(
     database: InMemoryDatabase | None = None, *, health: Ailing | None = None, slept: Slept | None = None
 ) -> BatchRunner:
     seconds = iter(range(1_000_000))
@@ -108,7 +108,7 @@ def test_every_session_is_done_once_and_the_end_is_told() -> None:
     database, told, one, two = InMemoryDatabase(), RecordedProgress(), Numbers(25), Numbers(3)
     work = begun(database, one.stage("one"), two.stage("two"))
 
-    assert steering(database).drive(work, told, never)
+    assert batch_runner(database).run_stages(work, told, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
     assert told.stages == [("one", 25), ("two", 3)]
@@ -121,14 +121,14 @@ def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() ->
     """What it learned is not stored."""
     database, numbers, events = InMemoryDatabase(), Numbers(25, refused=frozenset({3})), list[str]()
 
-    def step(stores: Stores, after: str, limit: int) -> Step:
+    def step(stores: Stores, after: str, limit: int) -> BatchResult:
         events.append("tried")
         done = numbers.step(stores, after, limit)
         events.pop()
         return done
 
-    stage = replace(numbers.stage(), step=step, forget=lambda: events.append("forgotten"))
-    assert steering(database).drive(begun(database, stage), RecordedProgress(), never)
+    stage = replace(numbers.stage(), step=step, on_rollback=lambda: events.append("forgotten"))
+    assert batch_runner(database).run_stages(begun(database, stage), RecordedProgress(), never)
 
     assert events
     assert events == ["tried", "forgotten"] * (len(events) // 2)
@@ -139,7 +139,7 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
     """Whoever reads ahead from there does not keep SQLite's log from beginning anew."""
     database, numbers, heard = InMemoryDatabase(), Numbers(3), list[datetime]()
 
-    def step(stores: Stores, after: str, limit: int) -> Step:
+    def step(stores: Stores, after: str, limit: int) -> BatchResult:
         record = stores.runs.find("r")
         assert record is not None
         heard.append(record.heartbeat_at)
@@ -147,7 +147,9 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
 
     with database.transaction() as stores:
         stores.runs.begin("r", RunKind.BACKFILL, at=NOON - DAY)
-    assert steering(database).drive(begun(database, replace(numbers.stage(), step=step)), RecordedProgress(), never)
+    assert batch_runner(database).run_stages(
+        begun(database, replace(numbers.stage(), step=step)), RecordedProgress(), never
+    )
 
     assert heard == [FixedClock().now()] * 2
 
@@ -157,13 +159,13 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
     """Whenever it was stopped, nothing is done twice and nothing is left out."""
     database, one, two = InMemoryDatabase(), Numbers(25), Numbers(13)
     left = iter([False] * batches)
-    is_done = steering(database).drive(
+    is_done = batch_runner(database).run_stages(
         begun(database, one.stage("one"), two.stage("two")), RecordedProgress(), lambda: next(left, True)
     )
 
     record = database.memory.records["r"]
     again = begun(database, one.stage("one"), two.stage("two"), checkpoint=record.checkpoint)
-    assert steering(database).drive(again, RecordedProgress(), never)
+    assert batch_runner(database).run_stages(again, RecordedProgress(), never)
 
     assert is_done == (batches >= 7)
     assert (one.done, two.done) == (list(range(25)), list(range(13)))
@@ -173,13 +175,13 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
 def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: int) -> None:
     """And only there: it is no stage of its own, and has no place."""
     database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
-    stages = [replace(one.stage("one"), before=first.stage("first")), two.stage("two")]
+    stages = [replace(one.stage("one"), setup=first.stage("first")), two.stage("two")]
     left = iter([False] * batches)
-    steering(database).drive(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
+    batch_runner(database).run_stages(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
     done_before, first.done = first.done, []
 
     checkpoint, told = database.memory.records["r"].checkpoint, RecordedProgress()
-    assert steering(database).drive(begun(database, *stages, checkpoint=checkpoint), told, never)
+    assert batch_runner(database).run_stages(begun(database, *stages, checkpoint=checkpoint), told, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
     is_past = len(one.done) == 25 and told.stages[0][0] == "two"
@@ -191,7 +193,7 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
 def test_work_that_is_done_is_not_done_again() -> None:
     """Its checkpoint is after everything."""
     database, one = InMemoryDatabase(), Numbers(5)
-    steering(database).drive(begun(database, one.stage()), RecordedProgress(), never)
+    batch_runner(database).run_stages(begun(database, one.stage()), RecordedProgress(), never)
 
     checkpoint = json.loads(database.memory.records["r"].checkpoint)
 
@@ -205,7 +207,7 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refus
     database, numbers = InMemoryDatabase(), Numbers(25, refused)
     work = begun(database, numbers.stage())
 
-    assert steering(database).drive(work, RecordedProgress(), never)
+    assert batch_runner(database).run_stages(work, RecordedProgress(), never)
 
     assert numbers.done == [n for n in range(25) if n not in refused]
     assert work.quarantined == {f"s{n}": "a check failed" for n in sorted(refused)}
@@ -218,7 +220,7 @@ def test_a_rehearsal_stores_nothing() -> None:
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
     work = Work(run="r", stages=[numbers.stage()], throttle=Throttle(), is_dry_run=True)
 
-    assert steering(database).drive(work, RecordedProgress(), never)
+    assert batch_runner(database).run_stages(work, RecordedProgress(), never)
 
     assert work.counts == {"done": 4, "quarantined": 1}
     assert not database.memory.records
@@ -228,7 +230,7 @@ def test_a_rehearsal_stores_nothing() -> None:
 def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
     """There is no row to quarantine."""
 
-    def fail(*_: object) -> Step:
+    def fail(*_: object) -> BatchResult:
         raise StoreUnavailable("gone")
 
     for first in (None, lambda _stores, _after: None):
@@ -236,21 +238,21 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
         database = InMemoryDatabase()
 
         with pytest.raises(StoreUnavailable, match="gone"):
-            steering(database).drive(begun(database, stage), RecordedProgress(), never)
+            batch_runner(database).run_stages(begun(database, stage), RecordedProgress(), never)
 
 
 def test_work_ends_at_once_where_every_batch_would_fail() -> None:
     """A right is missing or the disk is full: no smaller batch is tried, and no session is quarantined."""
     numbers, tries = Numbers(5), list[int]()
 
-    def fail(_stores: Stores, _after: str, limit: int) -> Step:
+    def fail(_stores: Stores, _after: str, limit: int) -> BatchResult:
         tries.append(limit)
         raise StoreUnusable("permission denied")
 
     work = begun(InMemoryDatabase(), replace(numbers.stage(), step=fail))
 
     with pytest.raises(StoreUnusable, match="permission denied"):
-        steering(InMemoryDatabase()).drive(replace(work, is_dry_run=True), RecordedProgress(), never)
+        batch_runner(InMemoryDatabase()).run_stages(replace(work, is_dry_run=True), RecordedProgress(), never)
 
     assert len(tries) == 1
     assert not work.quarantined
@@ -289,11 +291,11 @@ def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
     database.times = times
 
     if is_done:
-        assert steering(database, slept=slept).drive(work, RecordedProgress(), never)
+        assert batch_runner(database, slept=slept).run_stages(work, RecordedProgress(), never)
         assert sum(slept) == pytest.approx({StoreBusy: 3.7, StoreGone: 100.0}[error])
     else:
         with pytest.raises(error):
-            steering(database, slept=slept).drive(work, RecordedProgress(), never)
+            batch_runner(database, slept=slept).run_stages(work, RecordedProgress(), never)
     assert not work.quarantined
 
 
@@ -302,7 +304,9 @@ def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
     database, slept, told = InMemoryDatabase(), Slept(), RecordedProgress()
     health = Ailing("a replica is 90 s behind", "a replica is 60 s behind", "")
 
-    assert steering(database, health=health, slept=slept).drive(begun(database, Numbers(3).stage()), told, never)
+    assert batch_runner(database, health=health, slept=slept).run_stages(
+        begun(database, Numbers(3).stage()), told, never
+    )
 
     assert told.waits == ["a replica is 90 s behind", "a replica is 60 s behind", ""]
     assert sum(slept) == pytest.approx(3.0)
@@ -313,7 +317,7 @@ def test_waiting_work_can_be_stopped() -> None:
     database, numbers = InMemoryDatabase(), Numbers(3)
     left = iter([False])
 
-    done = steering(database, health=Ailing("ill", "ill")).drive(
+    done = batch_runner(database, health=Ailing("ill", "ill")).run_stages(
         begun(database, numbers.stage()), RecordedProgress(), lambda: next(left, True)
     )
 
@@ -325,17 +329,17 @@ def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
     database, numbers, told = InMemoryDatabase(), Numbers(5), RecordedProgress()
     before = numbers.stage("before")
 
-    def helped(*_: object) -> Step:
-        work.done_beside += 1000
-        return Step("", 7, {})
+    def helped(*_: object) -> BatchResult:
+        work.parallel_count += 1000
+        return BatchResult("", 7, {})
 
-    work = begun(database, replace(numbers.stage(), before=replace(before, step=helped)))
+    work = begun(database, replace(numbers.stage(), setup=replace(before, step=helped)))
 
-    assert steering(database).drive(work, told, never)
+    assert batch_runner(database).run_stages(work, told, never)
 
     assert told.stages == [("before", 5), ("numbers", 1005)]
     assert told.handled == [7, 1000, 5, 0]
-    assert work.done_beside == 0
+    assert work.parallel_count == 0
 
 
 @pytest.mark.parametrize(

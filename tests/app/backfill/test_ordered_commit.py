@@ -9,7 +9,7 @@ import pytest
 from snapshots.app.backfill import ordered_commit
 from snapshots.app.backfill.ordered_commit import OrderedCommit
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import END, Stage, Step, Work
+from snapshots.app.backfill.work import END, BatchResult, Stage, Work
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.runs import RunKind
 from tests.fakes import FixedClock, InMemoryDatabase
@@ -33,7 +33,7 @@ def database() -> InMemoryDatabase:
 def turns(
     database: InMemoryDatabase, executor: ThreadPoolExecutor, *, run: str = "r", last: str = "d"
 ) -> OrderedCommit:
-    stage = Stage(name="letters", step=lambda *_: Step("", 0, {}), count=lambda _: 0)
+    stage = Stage(name="letters", step=lambda *_: BatchResult("", 0, {}), count=lambda _: 0)
 
     def do(_: Stores, after: str) -> str:
         assert after == "b"
@@ -59,7 +59,7 @@ def test_a_turn_is_stored_when_the_one_before_it_is(
 
     taken.begin("b")
 
-    assert taken.end("b") == last
+    assert taken.commit("b") == last
     assert json.loads(checkpoint(database)) == {"stage": "letters", "after": place}
 
 
@@ -68,23 +68,23 @@ def test_a_turn_that_is_given_up_leaves_nothing(database: InMemoryDatabase, exec
     taken = turns(database, executor)
 
     taken.begin("b")
-    taken.give_up()
+    taken.roll_back()
 
     assert checkpoint(database) == ""
-    assert taken.end("b") == "b"
+    assert taken.commit("b") == "b"
 
 
 def test_a_turn_does_not_wait_for_ever_for_the_one_before_it(
     database: InMemoryDatabase, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A third transaction may wait for it while it waits here, and no database sees that cycle."""
-    monkeypatch.setattr(ordered_commit, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(ordered_commit, "COMMIT_TIMEOUT", 0.01)
     taken = turns(database, executor)
 
     taken.begin("b")
     executor.submit(str).result()  # behind the turn, in the same thread
 
-    assert taken.end("b") == "b"
+    assert taken.commit("b") == "b"
     assert checkpoint(database) == ""
 
 
@@ -96,5 +96,5 @@ def test_a_run_that_somebody_else_carries_on_is_left_to_them(
 
     taken.begin("b")
 
-    assert taken.end("b") == "b"
+    assert taken.commit("b") == "b"
     assert checkpoint(database) == ""

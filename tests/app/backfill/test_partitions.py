@@ -40,7 +40,7 @@ def done(judged: int, left: int = 0, last: str = "x") -> PushdownResult:
 
 
 def take(far: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> KeyRange | None:
-    return far.take(STORES, judged=judged, more_follows=more_follows)
+    return far.claim(STORES, judged=judged, more_follows=more_follows)
 
 
 def test_parts_are_taken_from_the_last_on_and_the_near_end_keeps_clear() -> None:
@@ -48,16 +48,16 @@ def test_parts_are_taken_from_the_last_on_and_the_near_end_keeps_clear() -> None
     far = spans()
 
     assert take(far) == KeyRange("9", "")
-    far.settled(done(6, last="9a"), asked=6, more_follows=False)
+    far.complete(done(6, last="9a"), asked=6, more_follows=False)
     assert take(far) == KeyRange("9a", "")
-    far.settled(done(4, last="9b"), asked=6, more_follows=False)
+    far.complete(done(4, last="9b"), asked=6, more_follows=False)
     assert take(far) == KeyRange("8", "9")
-    assert far.low == "8"
-    far.settled(None, asked=6, more_follows=False)
+    assert far.main_limit == "8"
+    far.complete(None, asked=6, more_follows=False)
     assert take(far) == KeyRange("7", "8")
-    assert far.low == "7"
-    far.give_up()
-    assert far.low == ""
+    assert far.main_limit == "7"
+    far.release_all()
+    assert far.main_limit == ""
 
 
 def test_the_end_is_where_the_near_end_may_have_come() -> None:
@@ -66,7 +66,7 @@ def test_the_end_is_where_the_near_end_may_have_come() -> None:
     most = SPAN * (len(SPANS) - RESERVED_PARTITIONS)
 
     assert take(far, judged=most) == SPANS[-1]
-    far.settled(done(6, left=1), asked=20, more_follows=False)
+    far.complete(done(6, left=1), asked=20, more_follows=False)
     assert take(far, judged=most) is None
     assert take(far, judged=most - 1) == SPANS[-2]
 
@@ -76,11 +76,11 @@ def test_a_part_of_which_little_is_known_is_given_back_and_taken_again_later() -
     far, waits = spans(), []
     for _ in range(MAX_SPARSE_RETRIES):
         assert take(far) == SPANS[-1]
-        waits.append(far.settled(done(1, left=5), asked=6, more_follows=False))
-        assert far.low == SPANS[-1].until
+        waits.append(far.complete(done(1, left=5), asked=6, more_follows=False))
+        assert far.main_limit == SPANS[-1].until
     assert take(far) == SPANS[-1]
-    assert far.low == "9"
-    waits.append(far.settled(done(1, left=5, last="9a"), asked=6, more_follows=False))
+    assert far.main_limit == "9"
+    waits.append(far.complete(done(1, left=5, last="9a"), asked=6, more_follows=False))
 
     assert waits == [2, 4, 8, 0]
     assert take(far) == KeyRange("9a", "")
@@ -90,22 +90,22 @@ def test_what_was_left_while_more_followed_is_gone_through_again_at_the_end() ->
     """The near end is not let in between; and those that were judged then had not been counted on."""
     far = spans()
     assert take(far, more_follows=True) == SPANS[-1]
-    assert far.settled(done(1, left=9), asked=20, more_follows=True) == 0
+    assert far.complete(done(1, left=9), asked=20, more_follows=True) == 0
     assert take(far, more_follows=True) == SPANS[-2]
-    far.settled(done(10), asked=20, more_follows=True)
+    far.complete(done(10), asked=20, more_follows=True)
     assert take(far, more_follows=True) == SPANS[-3]
-    far.settled(done(2, left=3, last="7a"), asked=5, more_follows=True)
+    far.complete(done(2, left=3, last="7a"), asked=5, more_follows=True)
 
     assert take(far) == KeyRange("7a", "8")
-    far.settled(done(5), asked=20, more_follows=False)
+    far.complete(done(5), asked=20, more_follows=False)
     again = [take(far)]
-    far.settled(done(3), asked=20, more_follows=False)
+    far.complete(done(3), asked=20, more_follows=False)
     again.append(take(far))
-    assert far.low == "7"
-    far.settled(done(8, left=1), asked=20, more_follows=False)
+    assert far.main_limit == "7"
+    far.complete(done(8, left=1), asked=20, more_follows=False)
 
     assert again == [SPANS[-3], SPANS[-1]]
-    assert far.low == "7"
+    assert far.main_limit == "7"
     most = SPAN * (len(SPANS) - RESERVED_PARTITIONS) - 1
     assert take(far, judged=most + 1) is None
     assert take(far, judged=most) == SPANS[-4]
@@ -129,7 +129,7 @@ def test_every_session_that_is_known_at_the_end_is_settled_in_every_part_that_wa
         number, _, at = (span.after or "0").partition(".")
         here = int(number)
         taken.append(here)
-        assert far.low == (str(min(taken)) if min(taken) else "")
+        assert far.main_limit == (str(min(taken)) if min(taken) else "")
         begun[here] = open_sessions[here] if not at else begun[here]
         rest = begun[here] - int(at or "0")
         asked = data.draw(st.integers(1, 12))
@@ -138,7 +138,7 @@ def test_every_session_that_is_known_at_the_end_is_settled_in_every_part_that_wa
         open_sessions[here] -= judged
         place = f"{number}.{int(at or '0') + page}"
         settled = done(judged, left=page - judged, last=place) if page else None
-        far.settled(settled, asked=asked, more_follows=more_follows)
+        far.complete(settled, asked=asked, more_follows=more_follows)
 
     assert {number for number in taken if open_sessions[number]} == set()
     assert set(taken) == set(range(min(taken), len(SPANS)))

@@ -85,19 +85,19 @@ class World:
             self.store, Lookups(self.source_registry, reader, self.clock), reader, policy, self.clock
         )
         machine = runtime(self.clock, stopwatch=lambda: float(next(self.ticks)), new_run=self.new_run)
-        steering = BatchRunner(self.store, Ailing(), runtime=machine)
+        batch_runner = BatchRunner(self.store, Ailing(), runtime=machine)
         self.service = service
         self.backfill = BackfillSnapshots(
             self.store,
             service,
             VerdictApplier(service, finder()),
-            steering,
+            batch_runner,
             runtime=machine,
             ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
-            far_end=ParallelWorker(None, no_helper, runtime=machine, span=1),
+            parallel_worker=ParallelWorker(None, no_helper, runtime=machine, span=1),
         )
-        self.improve = ImproveSnapshots(self.store, service, policy, steering, runtime=machine)
-        self.undo = UndoRun(self.store, steering, runtime=machine)
+        self.improve = ImproveSnapshots(self.store, service, policy, batch_runner, runtime=machine)
+        self.undo = UndoRun(self.store, batch_runner, runtime=machine)
 
     def new_run(self) -> str:
         return f"run{next(self.names)}"
@@ -556,14 +556,14 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
 
 def test_nobody_helps_while_the_server_restarts() -> None:
     """The work itself waits for it."""
-    far_end = ParallelWorker(AtOnce(), no_helper, runtime=runtime(TickingClock()), span=1)
+    parallel_worker = ParallelWorker(AtOnce(), no_helper, runtime=runtime(TickingClock()), span=1)
     work = Work(run="run", stages=[], throttle=Throttle())
 
     with (
-        far_end.helping(work, raising(StoreGone("gone")), after=""),
-        far_end.taking_turns(work, "count", lambda _, after: after, is_worth_while=raising(StoreGone("gone"))),
+        parallel_worker.assisting(work, raising(StoreGone("gone")), after=""),
+        parallel_worker.alternating(work, "count", lambda _, after: after, is_worth_while=raising(StoreGone("gone"))),
     ):
-        assert not work.is_helped
+        assert not work.is_parallel
 
 
 def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -617,7 +617,7 @@ def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
     world.put(HOME.text, OTHER.text)
 
     forecast = world.backfill.dry_run(RecordedProgress())
-    monkeypatch.setattr(ParallelWorker, "settled", property(lambda _: next(beside)))
+    monkeypatch.setattr(ParallelWorker, "applied", property(lambda _: next(beside)))
     report = world.run()
 
     assert (forecast.written_bytes, report.written_bytes) == (500, 100)
@@ -669,11 +669,11 @@ def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch
     world = World(source())
 
     @contextmanager
-    def helping(_: ParallelWorker, work: Work, *_args: object, **_more: object) -> Iterator[None]:
+    def assisting(_: ParallelWorker, work: Work, *_args: object, **_more: object) -> Iterator[None]:
         work.counts["judged"] += 1
         yield
 
-    monkeypatch.setattr(ParallelWorker, "helping", helping)
+    monkeypatch.setattr(ParallelWorker, "assisting", assisting)
     world.put(HOME.text)
     world.run()
     counted.clear()

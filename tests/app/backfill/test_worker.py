@@ -251,7 +251,7 @@ def test_the_far_end_settles_while_the_near_end_still_foresees(
 @pytest.mark.parametrize(
     "throttle", [Throttle(rate=1e6), Throttle(batch_size=1000)], ids=["with a rate", "with a size of batches"]
 )
-def test_who_says_how_fast_to_work_is_not_helped(
+def test_who_says_how_fast_to_work_is_not_assisted(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], throttle: Throttle
 ) -> None:
     """Two would be twice as fast."""
@@ -439,7 +439,7 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another loader's transaction, the near end and the far end make a circle that no database sees."""
-    monkeypatch.setattr(ordered_commit, "LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(ordered_commit, "COMMIT_TIMEOUT", 0.5)
     monkeypatch.setattr(stages, "COUNTED", COUNTED)
     engine, threads = create_engine(url), list[threading.Thread]()
     addresses, held, counted = sorted(ADDRESSES), threading.Event(), threading.Event()
@@ -477,13 +477,13 @@ def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice
     container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server restarts between its commit and the answer: what it stored as the place is true."""
-    done = OrderedCommit._done
+    done = OrderedCommit._run
 
     def unanswered(self: OrderedCommit, after: str) -> str:
         done(self, after)
         raise StoreGone("the server closed the connection")
 
-    monkeypatch.setattr(OrderedCommit, "_done", unanswered)
+    monkeypatch.setattr(OrderedCommit, "_run", unanswered)
 
     container.backfill().run(NoProgress(), throttle=SHORT)
 

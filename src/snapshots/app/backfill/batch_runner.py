@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from snapshots.app.backfill.progress import BackfillObserver
-from snapshots.app.backfill.work import Stage, Step, Work, checkpoint_after
+from snapshots.app.backfill.work import BatchResult, Stage, Work, checkpoint_after
 from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Database, Health
 from snapshots.app.ports.runtime import Runtime
@@ -48,7 +48,7 @@ class BatchRunner:
         self._health = health
         self._runtime = runtime
 
-    def drive(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
+    def run_stages(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """
         Do the work from its checkpoint on.
 
@@ -64,9 +64,9 @@ class BatchRunner:
         names = [stage.name for stage in work.stages]
         for stage in work.stages[names.index(begun["stage"]) :]:
             after = begun["after"] if stage.name == begun["stage"] else ""
-            with stage.beside(work):
-                is_ready = stage.before is None or self._through(stage.before, "", work, observer, is_stopped)
-                is_done = is_ready and self._through(stage, after, work, observer, is_stopped)
+            with stage.context(work):
+                is_ready = stage.setup is None or self._run_stage(stage.setup, "", work, observer, is_stopped)
+                is_done = is_ready and self._run_stage(stage, after, work, observer, is_stopped)
             self._tell(observer, work, 0, 0.0)
             if not is_done:
                 return False
@@ -75,26 +75,26 @@ class BatchRunner:
     @staticmethod
     def _tell(observer: BackfillObserver, work: Work, handled: int, seconds: float) -> None:
         """Tell the observer of a batch, and of what was done beside it."""
-        with work.counting:
-            handled, work.done_beside = handled + work.done_beside, 0
+        with work.counts_lock:
+            handled, work.parallel_count = handled + work.parallel_count, 0
         if handled or seconds:
             observer.batch_done(handled, seconds)
 
-    def _through(
+    def _run_stage(
         self, stage: Stage, after: str, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]
     ) -> bool:
         throttle = stage.throttle or work.throttle
         total = self.retried(partial(self._count, stage), observer, is_stopped)
         if not total and stage.is_optional:
             return True
-        is_prelude = stage.name not in {each.name for each in work.stages}
+        is_setup = stage.name not in {each.name for each in work.stages}
         observer.stage_begun(
             stage.name,
-            total + (0 if is_prelude else work.done_beside),
+            total + (0 if is_setup else work.parallel_count),
             run=work.run,
             counts_sessions=stage.counts_sessions,
         )
-        if not is_prelude:
+        if not is_setup:
             self._tell(observer, work, 0, 0.0)
         size = limit = throttle.first_size
         while True:
@@ -109,14 +109,14 @@ class BatchRunner:
                 if limit > 1:
                     limit = max(1, limit // SHRINK_FACTOR)
                     continue
-                after = self._set_aside(stage, after, work, str(error))
+                after = self._quarantine(stage, after, work, str(error))
                 continue
             seconds = self._runtime.stopwatch() - begun_at
-            if is_prelude:
+            if is_setup:
                 observer.batch_done(step.handled, seconds)
             else:
                 self._tell(observer, work, step.handled, seconds)
-            if not step.last or not (after := stage.go_on(step.last)):
+            if not step.last or not (after := stage.after_commit(step.last)):
                 return True
             size = throttle.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK_FACTOR)
@@ -144,23 +144,23 @@ class BatchRunner:
             self._runtime.sleep(min(seconds, POLL_SECONDS))
             seconds -= POLL_SECONDS
 
-    def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
+    def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> BatchResult:
         try:
             return self._committed(stage, after, limit, work)
         except BaseException:
-            stage.forget()
+            stage.on_rollback()
             raise
 
-    def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> Step:
+    def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> BatchResult:
         with ExitStack() as until_committed:
             with self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores:
                 if not work.is_dry_run and not work.is_owned(stores):
                     raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
-                if not work.is_dry_run and not work.is_helped:
+                if not work.is_dry_run and not work.is_parallel:
                     # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
                     stores.runs.record_progress(work.run, None, at=self._runtime.now())
                 step = stage.step(stores, after, limit)
-                until_committed.enter_context(work.counting)
+                until_committed.enter_context(work.counts_lock)
                 if not work.is_dry_run:
                     counts, checkpoint = (
                         work.counts + Counter(step.counts),
@@ -170,7 +170,7 @@ class BatchRunner:
             work.counts.update(step.counts)
         return step
 
-    def _set_aside(self, stage: Stage, after: str, work: Work, reason: str) -> str:
+    def _quarantine(self, stage: Stage, after: str, work: Work, reason: str) -> str:
         """Go on without the session that the database refuses, unless it is the database that does not answer."""
         now: datetime = self._runtime.now()
         with (
@@ -180,7 +180,7 @@ class BatchRunner:
             refused = stage.first(stores, after) if stage.first is not None else None
             if refused is None:
                 raise StoreUnavailable(reason)
-            until_committed.enter_context(work.counting)
+            until_committed.enter_context(work.counts_lock)
             work.counts["quarantined"] += 1
             work.quarantined[refused.session_id] = reason
             if not work.is_dry_run:

@@ -9,7 +9,7 @@ from functools import partial
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import Place, Stage, Step, Work
+from snapshots.app.backfill.work import BatchResult, RowRef, Stage, Work
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run
@@ -50,7 +50,7 @@ class ImproveSnapshots:
         database: Where the sessions are.
         service: Gives the snapshots.
         policy: Says what is better.
-        steering: Drives the batches.
+        batch_runner: Drives the batches.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
@@ -59,14 +59,14 @@ class ImproveSnapshots:
         database: Database,
         service: SnapshotService,
         policy: SnapshotPolicy,
-        steering: BatchRunner,
+        batch_runner: BatchRunner,
         *,
         runtime: Runtime,
     ) -> None:
         self._database = database
         self._service = service
         self._policy = policy
-        self._steering = steering
+        self._batch_runner = batch_runner
         self._runtime = runtime
 
     def run(
@@ -91,13 +91,13 @@ class ImproveSnapshots:
                 step=self._step(work),
                 first=self._first,
                 count=lambda _: 0,
-                forget=self._service.clear_cache,
+                on_rollback=self._service.clear_cache,
             )
         ]
         if not is_dry_run:
-            self._steering.retried(partial(self._begin, work.run), observer, is_stopped)
+            self._batch_runner.retried(partial(self._begin, work.run), observer, is_stopped)
         try:
-            is_done = self._steering.drive(work, observer, is_stopped)
+            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             if not is_dry_run:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
@@ -108,7 +108,7 @@ class ImproveSnapshots:
                 self._service.clear_cache()
         if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
-            self._steering.retried(partial(self._end, work.run, state), observer)
+            self._batch_runner.retried(partial(self._end, work.run, state), observer)
         improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "quarantined"}}
         return ImproveReport(
             run=work.run,
@@ -126,8 +126,8 @@ class ImproveSnapshots:
         with self._database.transaction() as stores:
             stores.runs.end(run, state, at=self._runtime.now())
 
-    def _step(self, work: Work) -> Callable[[Stores, str, int], Step]:
-        def step(stores: Stores, after: str, limit: int) -> Step:
+    def _step(self, work: Work) -> Callable[[Stores, str, int], BatchResult]:
+        def step(stores: Stores, after: str, limit: int) -> BatchResult:
             page = stores.audit.sealed(after=after, limit=limit)
             sightings = [session.sighting for session in page.sessions]
             verdicts = self._service.judge_stored(sightings, stores, is_dry_run=work.is_dry_run)
@@ -138,14 +138,14 @@ class ImproveSnapshots:
                     better[session.session_id] = offered
                     counts[_gain(session.snapshot, offered)] += 1
             stores.audit.replace(better, reason=REASON, run=work.run, made_at=self._runtime.now())
-            return Step(page.last, len(page.sessions), counts)
+            return BatchResult(page.last, len(page.sessions), counts)
 
         return step
 
     @staticmethod
-    def _first(stores: Stores, after: str) -> Place | None:
+    def _first(stores: Stores, after: str) -> RowRef | None:
         page = stores.audit.sealed(after=after, limit=1)
-        return Place(page.last, page.sessions[0].session_id) if page.sessions else None
+        return RowRef(page.last, page.sessions[0].session_id) if page.sessions else None
 
 
 def _gain(held: IpSnapshot, offered: IpSnapshot) -> str:

@@ -10,7 +10,7 @@ from snapshots.app.ports.database import Database, Stores, WriteLock
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.errors import SnapshotsError
 
-LONGEST_WAIT = 10.0
+COMMIT_TIMEOUT = 10.0
 """
 Seconds for which the far end waits for the near one, with its transaction open.
 
@@ -32,7 +32,7 @@ class OrderedCommit:
     Args:
         work: The backfill.
         stage: The name of the stage.
-        do: Does a batch behind a place, within a transaction, and returns the place behind it; "" if nothing is left.
+        process: Does a batch behind a place, within a transaction, and returns the place behind it; "" if nothing is left.
         executor: Where it works.
         database: The same as that of the near end, by another connection.
         clock: Tells when something was done.
@@ -42,7 +42,7 @@ class OrderedCommit:
         self,
         work: Work,
         stage: str,
-        do: Callable[[Stores, str], str],
+        process: Callable[[Stores, str], str],
         *,
         executor: Executor,
         database: Database,
@@ -50,21 +50,21 @@ class OrderedCommit:
     ) -> None:
         self._work = work
         self._stage = stage
-        self._do = do
+        self._process = process
         self._executor = executor
         self._database = database
         self._clock = clock
         self._batch: Future[str] | None = None
-        self._may_end = Event()
-        self._is_left = False
+        self._commit_allowed = Event()
+        self._is_cancelled = False
 
     def begin(self, after: str) -> None:
         """Begin the batch behind that of the near end, of which the transaction is still open."""
-        self._may_end.clear()
-        self._is_left = False
-        self._batch = self._executor.submit(self._done, after)
+        self._commit_allowed.clear()
+        self._is_cancelled = False
+        self._batch = self._executor.submit(self._run, after)
 
-    def end(self, place: str) -> str:
+    def commit(self, place: str) -> str:
         """
         Store the batch that was begun, because the near end stored its own up to a place.
 
@@ -74,29 +74,29 @@ class OrderedCommit:
         batch = self._batch
         if batch is None:
             return place
-        self._may_end.set()
+        self._commit_allowed.set()
         self._batch = None
         try:
             return batch.result()
         except SnapshotsError:
             return place  # the near end meets it too, and deals with it
 
-    def give_up(self) -> None:
+    def roll_back(self) -> None:
         """Take back the batch that was begun, if there is one."""
-        self._is_left = True
-        self._may_end.set()
+        self._is_cancelled = True
+        self._commit_allowed.set()
         batch, self._batch = self._batch, None
         if batch is not None:
             batch.exception()
 
-    def _done(self, after: str) -> str:
+    def _run(self, after: str) -> str:
         with self._database.transaction(lock=WriteLock.WORKER) as stores:
             if not self._work.is_owned(stores):
                 return after
-            last = self._do(stores, after)
-            if not self._may_end.wait(LONGEST_WAIT):
+            last = self._process(stores, after)
+            if not self._commit_allowed.wait(COMMIT_TIMEOUT):
                 raise StoreBusy("the batch before is not done yet")
-            if self._is_left:
+            if self._is_cancelled:
                 raise _PredecessorRolledBack
             checkpoint = checkpoint_after(self._work, self._stage, last)
             stores.runs.record_progress(self._work.run, None, at=self._clock.now(), checkpoint=checkpoint)

@@ -26,25 +26,25 @@ class PartitionQueue:
         after: The place behind which the near end begins.
 
     Attributes:
-        low: The place up to which the near end looks; "" for everything.
+        main_limit: The place up to which the near end looks; "" for everything.
     """
 
     def __init__(self, unjudged: int, judged: int, *, span: int, after: str) -> None:
         self._count = unjudged // span
-        self._begin = after
+        self._after = after
         self._end = judged + unjudged - RESERVED_PARTITIONS * span
         self._fresh: list[KeyRange] = []
-        self._is_cut = False
-        self._again: list[KeyRange] = []
-        self._in_hand = KeyRange("", "")
-        self._is_taken = False
-        self._place = ""
+        self._is_filled = False
+        self._revisits: list[KeyRange] = []
+        self._current = KeyRange("", "")
+        self._is_claimed = False
+        self._position = ""
         self._is_fresh = True
-        self._leaves_some = False
-        self._poor = 0
-        self.low = ""
+        self._has_leftovers = False
+        self._sparse = 0
+        self.main_limit = ""
 
-    def take(self, stores: Stores, *, judged: int, more_follows: bool) -> KeyRange | None:
+    def claim(self, stores: Stores, *, judged: int, more_follows: bool) -> KeyRange | None:
         """
         Return what to settle next.
 
@@ -56,29 +56,29 @@ class PartitionQueue:
         Returns:
             None if the near end may have come there; what is left to be done again comes when no more follows.
         """
-        if not self._is_cut:
-            self._fresh, self._is_cut = list(stores.open_sessions.key_ranges(self._count, after=self._begin)), True
-        if not self._is_taken:
-            self._is_taken = self._takes_next(judged, more_follows=more_follows)
-        return KeyRange(self._place, self._in_hand.until) if self._is_taken else None
+        if not self._is_filled:
+            self._fresh, self._is_filled = list(stores.open_sessions.key_ranges(self._count, after=self._after)), True
+        if not self._is_claimed:
+            self._is_claimed = self._claim_next(judged, more_follows=more_follows)
+        return KeyRange(self._position, self._current.until) if self._is_claimed else None
 
-    def give_up(self) -> None:
+    def release_all(self) -> None:
         """Leave everything to the near end."""
-        self.low = ""
+        self.main_limit = ""
 
-    def _takes_next(self, judged: int, *, more_follows: bool) -> bool:
-        self._is_fresh = more_follows or not self._again
+    def _claim_next(self, judged: int, *, more_follows: bool) -> bool:
+        self._is_fresh = more_follows or not self._revisits
         if not self._is_fresh:
-            self._in_hand = self._again.pop()
+            self._current = self._revisits.pop()
         elif self._fresh and judged <= self._end:
-            self._in_hand = self._fresh.pop()
-            self.low = self._in_hand.after
+            self._current = self._fresh.pop()
+            self.main_limit = self._current.after
         else:
             return False
-        self._place, self._leaves_some = self._in_hand.after, False
+        self._position, self._has_leftovers = self._current.after, False
         return True
 
-    def settled(self, done: PushdownResult | None, *, asked: int, more_follows: bool) -> int:
+    def complete(self, done: PushdownResult | None, *, asked: int, more_follows: bool) -> int:
         """
         Go behind what was settled of the part in hand; begin it anew where little was known.
 
@@ -92,17 +92,17 @@ class PartitionQueue:
         """
         judged = done.verdicts.total() if done is not None else 0
         if done is not None:
-            if self._is_fresh and not more_follows and done.left > judged and self._poor < MAX_SPARSE_RETRIES:
-                self._poor += 1
-                self._fresh.append(self._in_hand)
-                self._is_taken, self.low = False, self._in_hand.until
-                return 1 << self._poor
-            self._poor = 0
+            if self._is_fresh and not more_follows and done.left > judged and self._sparse < MAX_SPARSE_RETRIES:
+                self._sparse += 1
+                self._fresh.append(self._current)
+                self._is_claimed, self.main_limit = False, self._current.until
+                return 1 << self._sparse
+            self._sparse = 0
             self._end += -done.left if self._is_fresh else judged
-            self._leaves_some |= more_follows and done.left > 0
-            self._place = done.last
+            self._has_leftovers |= more_follows and done.left > 0
+            self._position = done.last
         if done is None or judged + done.left < asked:
-            if self._leaves_some:
-                self._again.append(self._in_hand)
-            self._is_taken = False
+            if self._has_leftovers:
+                self._revisits.append(self._current)
+            self._is_claimed = False
         return 0

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.progress import BackfillObserver
-from snapshots.app.backfill.stages import Journey
+from snapshots.app.backfill.stages import BackfillStages
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import Work
 from snapshots.app.backfill.worker import ParallelWorker
@@ -68,10 +68,10 @@ class BackfillSnapshots:
         database: Where the sessions are.
         service: Gives the snapshots.
         verdict_applier: Judges a page of sessions, and writes.
-        steering: Drives the batches.
+        batch_runner: Drives the batches.
         runtime: Clock, stopwatch, sleep and run names.
         ahead: Reads the next batch while one is written.
-        far_end: Helps where there is much to judge.
+        parallel_worker: Helps where there is much to judge.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class BackfillSnapshots:
         database: Database,
         service: SnapshotService,
         verdict_applier: VerdictApplier,
-        steering: BatchRunner,
+        batch_runner: BatchRunner,
         *,
         runtime: Runtime,
         ahead: ReadAhead[FoundPage],
-        far_end: ParallelWorker,
+        parallel_worker: ParallelWorker,
     ) -> None:
         self._database = database
         self._service = service
         self._verdict_applier = verdict_applier
-        self._steering = steering
+        self._batch_runner = batch_runner
         self._runtime = runtime
         self._ahead = ahead
-        self._far_end = far_end
+        self._parallel_worker = parallel_worker
 
     def run(
         self,
@@ -115,7 +115,7 @@ class BackfillSnapshots:
             SourceUnreadable: A source of facts cannot be read; likewise.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
-        settings = self._steering.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
+        settings = self._batch_runner.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
         record = RunRecord(
             run=run,
             kind=RunKind.BACKFILL,
@@ -172,14 +172,16 @@ class BackfillSnapshots:
         """
         with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        journey = self._journey(self._runtime.new_run(), is_dry_run=True)
-        work = Work(run=journey.run, stages=journey.stages(settings), throttle=Throttle(), is_dry_run=True)
+        backfill_stages = self._journey(self._runtime.new_run(), is_dry_run=True)
+        work = Work(
+            run=backfill_stages.run, stages=backfill_stages.stages(settings), throttle=Throttle(), is_dry_run=True
+        )
         begun_at = self._runtime.stopwatch()
         try:
-            is_done = self._steering.drive(work, observer, is_stopped)
+            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         finally:
             self._service.clear_cache()
-        return _report(journey, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
+        return _report(backfill_stages, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
     def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
         with self._database.transaction() as stores:
@@ -196,10 +198,10 @@ class BackfillSnapshots:
         *,
         has_begun: bool,
     ) -> BackfillReport:
-        journey = self._journey(record.run, has_begun=has_begun)
+        backfill_stages = self._journey(record.run, has_begun=has_begun)
         work = Work(
             run=record.run,
-            stages=journey.stages(record.settings),
+            stages=backfill_stages.stages(record.settings),
             throttle=throttle,
             checkpoint=record.checkpoint,
             counts=Counter(record.counts),
@@ -207,34 +209,34 @@ class BackfillSnapshots:
         )
         begun_at = self._runtime.stopwatch()
         try:
-            is_done = self._steering.drive(work, observer, is_stopped)
+            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
-                self._end(journey, work, RunState.after(error))
+                self._end(backfill_stages, work, RunState.after(error))
             raise
         state = RunState.DONE if is_done else RunState.INTERRUPTED
-        self._steering.retried(partial(self._end, journey, work, state), observer)
-        return _report(journey, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
+        self._batch_runner.retried(partial(self._end, backfill_stages, work, state), observer)
+        return _report(backfill_stages, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
-    def _end(self, journey: Journey, work: Work, state: RunState) -> None:
+    def _end(self, backfill_stages: BackfillStages, work: Work, state: RunState) -> None:
         with self._database.transaction() as stores:
             now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
             if work.is_owned(stores):
-                if journey.learned_until is not None:
-                    stores.runs.add_settings(work.run, {"learned_until": journey.learned_until.isoformat()})
+                if backfill_stages.learned_until is not None:
+                    stores.runs.add_settings(work.run, {"learned_until": backfill_stages.learned_until.isoformat()})
                 stores.runs.end(work.run, state, at=now)
             work.quarantined = dict(stores.runs.quarantined_by(work.run))
 
-    def _journey(self, run: str, *, is_dry_run: bool = False, has_begun: bool = False) -> Journey:
+    def _journey(self, run: str, *, is_dry_run: bool = False, has_begun: bool = False) -> BackfillStages:
         self._ahead.drop()
-        return Journey(
+        return BackfillStages(
             run,
             self._database,
             self._verdict_applier,
             self._runtime.clock,
             self._ahead,
-            far_end=self._far_end,
+            parallel_worker=self._parallel_worker,
             is_dry_run=is_dry_run,
             has_begun=has_begun,
         )
@@ -259,10 +261,10 @@ def _resumable(stores: Stores, run: str | None) -> RunRecord:
     return record
 
 
-def _report(journey: Journey, work: Work, *, is_done: bool, seconds: float) -> BackfillReport:
+def _report(backfill_stages: BackfillStages, work: Work, *, is_done: bool, seconds: float) -> BackfillReport:
     counts = work.counts
     return BackfillReport(
-        run=journey.run,
+        run=backfill_stages.run,
         is_done=is_done,
         judged=counts["judged"],
         sealed={m: counts[f"sealed:{m.value}"] for m in Method if counts[f"sealed:{m.value}"]},
@@ -270,7 +272,7 @@ def _report(journey: Journey, work: Work, *, is_done: bool, seconds: float) -> B
         found=counts["found"],
         lost=counts["lost"],
         quarantined=work.quarantined,
-        samples=journey.samples,
+        samples=backfill_stages.samples,
         seconds=seconds,
-        written_bytes=journey.written_bytes,
+        written_bytes=backfill_stages.written_bytes,
     )

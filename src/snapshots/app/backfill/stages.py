@@ -10,7 +10,7 @@ from functools import partial
 from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.pushdown import Pushdown, counts_of
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import Place, Stage, Step, Work
+from snapshots.app.backfill.work import BatchResult, RowRef, Stage, Work
 from snapshots.app.backfill.worker import ParallelWorker, VerdictBatch
 from snapshots.app.backfill_runs import COUNTING, last_done, left_at
 from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier, verdicts_in
@@ -39,7 +39,7 @@ COUNTED = 4_000
 """Of how many addresses the sessions are counted in one transaction."""
 
 
-class Journey:
+class BackfillStages:
     """
     One backfill on its way: its stages, and what is remembered from batch to batch.
 
@@ -49,7 +49,7 @@ class Journey:
         verdict_applier: Judges a page of sessions, and writes.
         clock: Tells when something was done.
         ahead: Reads the next batch while one is written.
-        far_end: Helps where there is much to judge.
+        parallel_worker: Helps where there is much to judge.
         is_dry_run: Whether nothing is stored.
         has_begun: Whether the run may have judged sessions before, here or in another process.
     """
@@ -62,24 +62,24 @@ class Journey:
         clock: Clock,
         ahead: ReadAhead[FoundPage],
         *,
-        far_end: ParallelWorker,
+        parallel_worker: ParallelWorker,
         is_dry_run: bool = False,
         has_begun: bool = False,
     ) -> None:
         self.run = run
-        self._far_end = far_end
+        self._parallel_worker = parallel_worker
         self._database = database
         self._ahead = ahead
         self.learned_until: datetime | None = None
         self._verdict_applier = verdict_applier
         self._clock = clock
-        self._is_rehearsal = is_dry_run
+        self._is_dry_run = is_dry_run
         self._may_have_found = has_begun
         self._samples: dict[object, list[Judged]] = {}
         self.written_bytes: float | None = None
         self._has_written = False
         self._logged = Counter[str]()
-        self._to_foresee, self._foreseen = 0, 0
+        self._precompute_total, self._precomputed = 0, 0
         self._store = Pushdown(verdict_applier, run)
 
     @property
@@ -91,34 +91,34 @@ class Journey:
         """Return the parts of the work, as the run was begun."""
         is_again = settings.get("again") == "True"
         cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, OpenCase.AGAIN if is_again else OpenCase.LEARNED]
-        if self._is_rehearsal:
+        if self._is_dry_run:
             return [self._stage(case) for case in cases]
         if is_again:  # what the run judged itself is not judged again, unless something was learned in between
             cases.append(OpenCase.LEARNED)
         # Rows may have moved in their table, or come in, since the first pass went by.
         passes = [*(self._stage(case) for case in cases), self._once_more()]
-        passes[0] = replace(passes[0], before=self._precompute_stage(), beside=self._helped)
+        passes[0] = replace(passes[0], setup=self._precompute_stage(), context=self._assisted)
         return [*passes, self._counting()]
 
     def _once_more(self) -> Stage:
         return replace(self._stage(OpenCase.NEVER_JUDGED), name="once_more", is_optional=True)
 
     def _stage(self, case: OpenCase) -> Stage:
-        def step(stores: Stores, after: str, limit: int) -> Step:
+        def step(stores: Stores, after: str, limit: int) -> BatchResult:
             done = self._step(case, stores, after, limit)
             self._may_have_found |= done.handled > 0
             return done
 
-        def first(stores: Stores, after: str) -> Place | None:
+        def first(stores: Stores, after: str) -> RowRef | None:
             found = stores.open_sessions.first(case, run=self.run, stale_before=self._stale_before(), after=after)
-            return Place(*found) if found is not None else None
+            return RowRef(*found) if found is not None else None
 
         return Stage(
             name=case.value,
             step=step,
             first=first,
             count=partial(self._left, case),
-            forget=self._verdict_applier.clear_cache,
+            on_rollback=self._verdict_applier.clear_cache,
         )
 
     def _precompute_stage(self) -> Stage:
@@ -130,15 +130,15 @@ class Journey:
             addresses = stores.inventory.count_addresses()
             if addresses * PRECOMPUTE_MIN_RATIO > self._left(OpenCase.NEVER_JUDGED, stores):
                 return 0
-            self._to_foresee, self._foreseen = addresses, 0
+            self._precompute_total, self._precomputed = addresses, 0
             return addresses
 
-        def step(stores: Stores, after: str, limit: int) -> Step:
-            may_settle = self._foreseen >= self._to_foresee * PRECOMPUTE_MIN_ADDRESSES
-            tell = partial(self._tell_far_end, may_settle=may_settle, more_follows=True)
+        def step(stores: Stores, after: str, limit: int) -> BatchResult:
+            may_settle = self._precomputed >= self._precompute_total * PRECOMPUTE_MIN_ADDRESSES
+            tell = partial(self._publish, may_settle=may_settle, more_follows=True)
             last, handled = self._verdict_applier.precompute(stores, after=after, limit=limit, tell=tell)
-            self._foreseen += handled
-            return Step(last, handled, {})
+            self._precomputed += handled
+            return BatchResult(last, handled, {})
 
         return Stage(
             name=PRECOMPUTE,
@@ -147,21 +147,23 @@ class Journey:
             counts_sessions=False,
             is_optional=True,
             throttle=Throttle(),  # sessions are what a pace spares, and none is touched
-            forget=self._verdict_applier.clear_cache,
+            on_rollback=self._verdict_applier.clear_cache,
         )
 
     @contextmanager
-    def _helped(self, work: Work) -> Iterator[None]:
+    def _assisted(self, work: Work) -> Iterator[None]:
         def unjudged() -> int:
             with self._database.view() as stores:
                 return self._left(OpenCase.NEVER_JUDGED, stores)
 
         before = work.counts["judged"]
-        with self._far_end.helping(work, unjudged, after=left_at(work.checkpoint, OpenCase.NEVER_JUDGED.value)):
+        with self._parallel_worker.assisting(
+            work, unjudged, after=left_at(work.checkpoint, OpenCase.NEVER_JUDGED.value)
+        ):
             yield
         self._may_have_found |= work.counts["judged"] > before
 
-    def _tell_far_end(
+    def _publish(
         self,
         staged: StagedVerdicts,
         knowledge: object,
@@ -170,7 +172,7 @@ class Journey:
         may_settle: bool = True,
         more_follows: bool = False,
     ) -> None:
-        self._far_end.tell(VerdictBatch(staged, knowledge, learned_until, may_settle, more_follows))
+        self._parallel_worker.publish(VerdictBatch(staged, knowledge, learned_until, may_settle, more_follows))
 
     def _left(self, case: OpenCase, stores: Stores) -> int:
         return stores.open_sessions.count(case, run=self.run, stale_before=self._stale_before())
@@ -178,34 +180,34 @@ class Journey:
     def _stale_before(self) -> datetime:
         return self._clock.now() - HEARTBEAT_TIMEOUT
 
-    def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
+    def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
         if case is OpenCase.LEARNED and not after:
             self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
-            return Step("", 0, {})
-        if self._is_rehearsal and self._has_written:
+            return BatchResult("", 0, {})
+        if self._is_dry_run and self._has_written:
             return self._done(case, stores, after, limit)
-        log_before, beside_before = stores.log_position(), self._far_end.settled
+        log_before, applied_before = stores.log_position(), self._parallel_worker.applied
         done = self._done(case, stores, after, limit)
         self._has_written |= done.handled > 0
         log_after = stores.log_position()
         if done.handled and log_before is not None and log_after is not None:
-            beside = self._far_end.settled - beside_before
+            beside = self._parallel_worker.applied - applied_before
             self._logged.update(bytes=log_after - log_before, sessions=done.handled + beside)
             self.written_bytes = self._logged["bytes"] / self._logged["sessions"]
         return done
 
-    def _done(self, case: OpenCase, stores: Stores, after: str, limit: int) -> Step:
+    def _done(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
         now = self._clock.now()
         known = None
-        if case is OpenCase.NEVER_JUDGED and not self._is_rehearsal:
-            if self._far_end.is_at_work:
-                self._verdict_applier.publish(stores, self._tell_far_end)
-            self._far_end.keep_clear(stores)
+        if case is OpenCase.NEVER_JUDGED and not self._is_dry_run:
+            if self._parallel_worker.is_running:
+                self._verdict_applier.publish(stores, self._publish)
+            self._parallel_worker.limit_main_worker(stores)
             known = self._store.settle(stores, after=after, limit=limit)
         counts = counts_of(known)
         if known is not None and not known.left:
-            return Step(known.last, counts["judged"], counts)
+            return BatchResult(known.last, counts["judged"], counts)
         last = after
         for found in self._pages(case, stores, after, limit, known):
             behind = found.last if known is None or found.last == known.last else ""
@@ -214,13 +216,13 @@ class Journey:
                 stores,
                 run=self.run,
                 now=now,
-                is_dry_run=self._is_rehearsal,
-                writes=not self._is_rehearsal or not self._has_written,
+                is_dry_run=self._is_dry_run,
+                writes=not self._is_dry_run or not self._has_written,
                 before_execute=partial(self._read_on, case, behind, limit),
             )
             counts += self._counts_of(page)
             last = page.last
-        return Step(last, counts["judged"], counts)
+        return BatchResult(last, counts["judged"], counts)
 
     def _pages(
         self, case: OpenCase, stores: Stores, after: str, limit: int, known: PushdownResult | None
@@ -255,13 +257,13 @@ class Journey:
 
     def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
         """Begin to read the next page, where there may be as many as the table has rows and the program judges them."""
-        if after and case is OpenCase.NEVER_JUDGED and (self._is_rehearsal or not self._store.is_asked_next):
-            self._ahead.begin((case, after), partial(self._read_beside, case, after, min(limit, LARGEST_READ)))
+        if after and case is OpenCase.NEVER_JUDGED and (self._is_dry_run or not self._store.is_asked_next):
+            self._ahead.begin((case, after), partial(self._prefetch_page, case, after, min(limit, LARGEST_READ)))
 
-    def _read_beside(self, case: OpenCase, after: str, limit: int) -> FoundPage:
+    def _prefetch_page(self, case: OpenCase, after: str, limit: int) -> FoundPage:
         """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
         with self._database.view() as stores:
-            self._far_end.keep_clear(stores)
+            self._parallel_worker.limit_main_worker(stores)
             return self._read(case, stores, after, limit, is_ahead=True)
 
     @staticmethod
@@ -282,13 +284,13 @@ class Journey:
                 stores.counts.count_found(self.run, after=after, until=until, seen_at=self._clock.now())
             return until
 
-        def step(stores: Stores, after: str, _: int) -> Step:
+        def step(stores: Stores, after: str, _: int) -> BatchResult:
             if not self._may_have_found:
-                return Step("", 0, {})
+                return BatchResult("", 0, {})
             record = stores.runs.find(self.run)
             stored = left_at(record.checkpoint, COUNTING) if record is not None else ""
             # Whoever lost the connection at the end of a batch does not know whether that was stored.
-            return Step(page(stores, stored or after, self._far_end.begin_turn), 0, {})
+            return BatchResult(page(stores, stored or after, self._parallel_worker.begin_batch), 0, {})
 
         def has_pages() -> bool:
             with self._database.view() as stores:
@@ -298,9 +300,9 @@ class Journey:
             name=COUNTING,
             step=step,
             count=lambda _: 0,
-            forget=self._far_end.give_up_turn,
-            beside=lambda work: self._far_end.taking_turns(work, COUNTING, page, is_worth_while=has_pages),
-            go_on=self._far_end.end_turn,
+            on_rollback=self._parallel_worker.roll_back_batch,
+            context=lambda work: self._parallel_worker.alternating(work, COUNTING, page, is_worth_while=has_pages),
+            after_commit=self._parallel_worker.commit_batch,
         )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import Stage, Step, Work
+from snapshots.app.backfill.work import BatchResult, Stage, Work
 from snapshots.app.backfill_runs import counted_until
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
@@ -45,13 +45,13 @@ class UndoRun:
 
     Args:
         database: Where the sessions are.
-        steering: Drives the batches.
+        batch_runner: Drives the batches.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
-    def __init__(self, database: Database, steering: BatchRunner, *, runtime: Runtime) -> None:
+    def __init__(self, database: Database, batch_runner: BatchRunner, *, runtime: Runtime) -> None:
         self._database = database
-        self._steering = steering
+        self._batch_runner = batch_runner
         self._runtime = runtime
 
     def undo(
@@ -79,7 +79,7 @@ class UndoRun:
         sources: set[str] = set()
         work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
 
-        def step(stores: Stores, after: str, limit: int) -> Step:
+        def step(stores: Stores, after: str, limit: int) -> BatchResult:
             page = stores.run_undo.undo(
                 run,
                 by=work.run,
@@ -90,13 +90,13 @@ class UndoRun:
             )
             sources.update(page.sources)
             counts = {"opened": page.opened, "restored": page.restored, "forgotten": page.forgotten}
-            return Step(page.last, page.opened + page.restored + page.forgotten, counts)
+            return BatchResult(page.last, page.opened + page.restored + page.forgotten, counts)
 
         work.stages = [Stage(name="undo", step=step, count=lambda _: sum(_sealed(record)))]
         if not is_dry_run:
-            self._steering.retried(partial(self._begin, work.run, run), observer, is_stopped)
+            self._batch_runner.retried(partial(self._begin, work.run, run), observer, is_stopped)
         try:
-            is_done = self._steering.drive(work, observer, is_stopped)
+            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             if not is_dry_run:
                 with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
@@ -104,7 +104,7 @@ class UndoRun:
             raise
         if not is_dry_run:
             state = RunState.DONE if is_done else RunState.INTERRUPTED
-            self._steering.retried(partial(self._end, work.run, run, state), observer)
+            self._batch_runner.retried(partial(self._end, work.run, run, state), observer)
         return UndoReport(
             is_done=is_done,
             opened=work.counts["opened"],

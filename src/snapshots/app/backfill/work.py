@@ -16,7 +16,7 @@ END = "\U0010ffff"
 """Behind every place."""
 
 
-class Step(NamedTuple):
+class BatchResult(NamedTuple):
     """What one batch did: the place to go on behind ("" if nothing is left), how many, and what became of them."""
 
     last: str
@@ -24,7 +24,7 @@ class Step(NamedTuple):
     counts: Mapping[str, int]
 
 
-class Place(NamedTuple):
+class RowRef(NamedTuple):
     """One session of a stage, by its place and its name."""
 
     place: str
@@ -52,16 +52,16 @@ class Stage:
     """
 
     name: str
-    step: Callable[[Stores, str, int], Step]
+    step: Callable[[Stores, str, int], BatchResult]
     count: Callable[[Stores], int]
-    first: Callable[[Stores, str], Place | None] | None = None
+    first: Callable[[Stores, str], RowRef | None] | None = None
     counts_sessions: bool = True
     is_optional: bool = False
     throttle: Throttle | None = None
-    forget: Callable[[], None] = lambda: None
-    before: "Stage | None" = None
-    beside: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
-    go_on: Callable[[str], str] = lambda place: place
+    on_rollback: Callable[[], None] = lambda: None
+    setup: "Stage | None" = None
+    context: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
+    after_commit: Callable[[str], str] = lambda place: place
 
 
 @dataclass(slots=True)
@@ -78,9 +78,9 @@ class Work:
         counts: What it did so far.
         is_dry_run: Whether nothing is stored.
         quarantined: Sessions that the database refused, each with the reason.
-        counting: Is held by the thread that writes counts, until they are stored.
-        is_helped: Whether another thread works beside.
-        done_beside: How many that thread did of which no observer was told.
+        counts_lock: Is held by the thread that writes counts, until they are stored.
+        is_parallel: Whether another thread works beside.
+        parallel_count: How many that thread did of which no observer was told.
     """
 
     run: str
@@ -91,14 +91,14 @@ class Work:
     is_dry_run: bool = False
     quarantined: dict[str, str] = field(default_factory=dict)
     owner: str = ""
-    counting: Lock = field(default_factory=Lock)
-    is_helped: bool = False
-    done_beside: int = 0
+    counts_lock: Lock = field(default_factory=Lock)
+    is_parallel: bool = False
+    parallel_count: int = 0
 
     @property
     def lock(self) -> WriteLock:
         """Return who may write at the same time."""
-        return WriteLock.LEADER if self.is_helped else WriteLock.EXCLUSIVE
+        return WriteLock.LEADER if self.is_parallel else WriteLock.EXCLUSIVE
 
     def is_owned(self, stores: Stores) -> bool:
         """Whether the run is still under way, by this owner."""

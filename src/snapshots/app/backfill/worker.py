@@ -82,11 +82,11 @@ class ParallelWorker:
         self._open_own = open_own
         self._runtime = runtime
         self._span = span
-        self._hand: _Worker | None = None
-        self._turns: OrderedCommit | None = None
+        self._worker: _Worker | None = None
+        self._ordered_commit: OrderedCommit | None = None
 
     @contextmanager
-    def helping(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
+    def assisting(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
         """
         Help until the end of the block, if it is worth while and nobody said how fast to work.
 
@@ -98,26 +98,26 @@ class ParallelWorker:
         Raises:
             Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
         """
-        unjudged = _if_reached(count, otherwise=0) if self._executor is not None and _is_free(work) else 0
+        unjudged = _or_default(count, otherwise=0) if self._executor is not None and _may_run(work) else 0
         if self._executor is None or unjudged < self._span * MIN_PARTITIONS:
             yield
             return
-        spans = PartitionQueue(unjudged, work.counts["judged"], span=self._span, after=after)
+        partitions = PartitionQueue(unjudged, work.counts["judged"], span=self._span, after=after)
         with self._open_own() as (database, health):
-            hand = _Worker(work, database, health, spans, runtime=self._runtime)
-            self._hand, work.is_helped = hand, True
-            helping = self._executor.submit(hand.help)
+            worker = _Worker(work, database, health, partitions, runtime=self._runtime)
+            self._worker, work.is_parallel = worker, True
+            future = self._executor.submit(worker.run)
             try:
                 yield
             finally:
-                hand.leave()
-                wait([helping])
-                self._hand, work.is_helped = None, False
-            helping.result()
+                worker.stop()
+                wait([future])
+                self._worker, work.is_parallel = None, False
+            future.result()
 
     @contextmanager
-    def taking_turns(
-        self, work: Work, stage: str, do: Callable[[Stores, str], str], *, is_worth_while: Callable[[], bool]
+    def alternating(
+        self, work: Work, stage: str, process: Callable[[Stores, str], str], *, is_worth_while: Callable[[], bool]
     ) -> Iterator[None]:
         """
         Do every second batch of a stage until the end of the block, if nobody said how fast to work.
@@ -125,77 +125,77 @@ class ParallelWorker:
         Args:
             work: The backfill.
             stage: The name of the stage.
-            do: Does a batch behind a place, within a transaction, and returns the place behind it.
+            process: Does a batch behind a place, within a transaction, and returns the place behind it.
             is_worth_while: Says whether there are enough.
         """
-        if self._executor is None or not _is_free(work) or not _if_reached(is_worth_while, otherwise=False):
+        if self._executor is None or not _may_run(work) or not _or_default(is_worth_while, otherwise=False):
             yield
             return
         with self._open_own() as (database, _):
-            self._turns = OrderedCommit(
-                work, stage, do, executor=self._executor, database=database, clock=self._runtime.clock
+            self._ordered_commit = OrderedCommit(
+                work, stage, process, executor=self._executor, database=database, clock=self._runtime.clock
             )
-            work.is_helped = True
+            work.is_parallel = True
             try:
                 yield
             finally:
-                self.give_up_turn()
-                self._turns, work.is_helped = None, False
+                self.roll_back_batch()
+                self._ordered_commit, work.is_parallel = None, False
 
-    def begin_turn(self, after: str) -> None:
+    def begin_batch(self, after: str) -> None:
         """Begin the batch behind that of the near end, of which the transaction is still open."""
-        if self._turns is not None:
-            self._turns.begin(after)
+        if self._ordered_commit is not None:
+            self._ordered_commit.begin(after)
 
-    def end_turn(self, place: str) -> str:
+    def commit_batch(self, place: str) -> str:
         """Store that batch, because the near end stored its own up to a place; return where to go on."""
-        return place if self._turns is None else self._turns.end(place)
+        return place if self._ordered_commit is None else self._ordered_commit.commit(place)
 
-    def give_up_turn(self) -> None:
+    def roll_back_batch(self) -> None:
         """Take that batch back."""
-        if self._turns is not None:
-            self._turns.give_up()
+        if self._ordered_commit is not None:
+            self._ordered_commit.roll_back()
 
     @property
-    def is_at_work(self) -> bool:
+    def is_running(self) -> bool:
         """Whether anybody listens to `tell`."""
-        return self._hand is not None
+        return self._worker is not None
 
     @property
-    def settled(self) -> int:
+    def applied(self) -> int:
         """Return how many sessions it settled since it began to help."""
-        return self._hand.settled if self._hand is not None else 0
+        return self._worker.applied if self._worker is not None else 0
 
-    def tell(self, news: VerdictBatch) -> None:
+    def publish(self, batch: VerdictBatch) -> None:
         """Hand over what came to be remembered."""
-        if self._hand is not None:
-            self._hand.tell(news)
+        if self._worker is not None:
+            self._worker.publish(batch)
 
-    def keep_clear(self, stores: Stores) -> None:
+    def limit_main_worker(self, stores: Stores) -> None:
         """Let the near end not look at what the far end took."""
-        if self._hand is not None and self._hand.low:
-            stores.open_sessions.limit_to(KeyRange("", self._hand.low))
+        if self._worker is not None and self._worker.main_limit:
+            stores.open_sessions.limit_to(KeyRange("", self._worker.main_limit))
 
 
-def _if_reached(ask: Callable[[], T], *, otherwise: T) -> T:
+def _or_default(query: Callable[[], T], *, otherwise: T) -> T:
     """Return an answer of the database, or another value while it restarts: then nobody helps."""
     try:
-        return ask()
+        return query()
     except (StoreBusy, StoreGone):
         return otherwise
 
 
-def _is_free(work: Work) -> bool:
+def _may_run(work: Work) -> bool:
     """Whether nobody said how fast to work, and something is to be stored."""
     return work.throttle.rate is None and work.throttle.batch_size is None and not work.is_dry_run
 
 
-class _Subscription(NamedTuple):
-    """What was told by now: what is not taken in yet, the last news, and how many they were."""
+class _Received(NamedTuple):
+    """What was told by now: what is not staged in yet, the last news, and how many they were."""
 
     staged: Sequence[StagedVerdicts]
     last: VerdictBatch
-    times: int
+    published: int
 
 
 class _Worker:
@@ -206,126 +206,126 @@ class _Worker:
         work: Work,
         database: Database,
         health: Health,
-        spans: PartitionQueue,
+        partitions: PartitionQueue,
         *,
         runtime: Runtime,
     ) -> None:
         self._work = work
         self._database = database
         self._health = health
-        self._spans = spans
+        self._partitions = partitions
         self._runtime = runtime
         self._changed = Condition()
         self._staged: deque[StagedVerdicts] = deque(maxlen=QUEUE_SIZE)
         self._last: VerdictBatch | None = None
-        self._times_told, self._listens_from = 0, 0
-        self._is_leaving, self._has_ended = False, False
+        self._published, self._resume_at = 0, 0
+        self._is_stopping, self._has_ended = False, False
         self._size = work.throttle.first_size
-        self.settled = 0
+        self.applied = 0
 
     @property
-    def low(self) -> str:
+    def main_limit(self) -> str:
         """Return the place up to which the near end looks; "" for everything."""
-        return self._spans.low
+        return self._partitions.main_limit
 
-    def tell(self, news: VerdictBatch) -> None:
+    def publish(self, batch: VerdictBatch) -> None:
         """Take what is new of what is remembered."""
         with self._changed:
             if self._has_ended:
                 return
-            if self._last is not None and news.staged.generation != self._last.staged.generation:
+            if self._last is not None and batch.staged.generation != self._last.staged.generation:
                 self._staged.clear()
-            if self._last is not None and self._last.more_follows and not news.more_follows:
-                self._listens_from = 0
-            self._staged.append(news.staged)
-            self._last = news
-            self._times_told += 1
+            if self._last is not None and self._last.more_follows and not batch.more_follows:
+                self._resume_at = 0
+            self._staged.append(batch.staged)
+            self._last = batch
+            self._published += 1
             self._changed.notify()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """End with the batch in hand."""
         with self._changed:
-            self._is_leaving = True
+            self._is_stopping = True
             self._changed.notify()
 
-    def help(self) -> None:
+    def run(self) -> None:
         """Work until nothing is left, or wanted."""
         is_well = False
         try:
-            while (heard := self._listen()) is not None:
-                if heard.last.may_settle and self._health.trouble():
+            while (received := self._wait_for_verdicts()) is not None:
+                if received.last.may_settle and self._health.trouble():
                     self._rest(POLL_SECONDS)
-                elif not retry(partial(self._batch, heard), self._rest):
+                elif not retry(partial(self._batch, received), self._rest):
                     break
             is_well = True
         except SnapshotsError:
             return  # the near end meets it too, and deals with it
         finally:
             if not is_well:
-                self._spans.give_up()
+                self._partitions.release_all()
             with self._changed:
                 self._has_ended = True
                 self._staged.clear()
 
-    def _listen(self) -> _Subscription | None:
-        """Wait for news, and return what is to be taken in; None to end."""
+    def _wait_for_verdicts(self) -> _Received | None:
+        """Wait for news, and return what is to be staged in; None to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_leaving or self._is_worth_a_batch)
-            if self._is_leaving or self._last is None:
+            self._changed.wait_for(lambda: self._is_stopping or self._has_work)
+            if self._is_stopping or self._last is None:
                 return None
-            return _Subscription(tuple(self._staged), self._last, self._times_told)
+            return _Received(tuple(self._staged), self._last, self._published)
 
     @property
-    def _is_worth_a_batch(self) -> bool:
-        can_settle = self._last is not None and self._last.may_settle and self._times_told >= self._listens_from
+    def _has_work(self) -> bool:
+        can_settle = self._last is not None and self._last.may_settle and self._published >= self._resume_at
         return can_settle or len(self._staged) >= QUEUE_SIZE // 2
 
     def _rest(self, seconds: float) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._is_leaving, timeout=seconds)
+            self._changed.wait_for(lambda: self._is_stopping, timeout=seconds)
 
-    def _batch(self, heard: _Subscription) -> bool:
-        """Take in what was heard, and settle a part of a span; return whether anything is left to do."""
-        begun_at, last = self._runtime.stopwatch(), heard.last
+    def _batch(self, received: _Received) -> bool:
+        """Take in what was received, and settle a part of a span; return whether anything is left to do."""
+        begun_at, last = self._runtime.stopwatch(), received.last
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.WORKER) as stores:
-                stores.open_sessions.copy_staged(heard.staged)
+                stores.open_sessions.copy_staged(received.staged)
                 if not self._work.is_owned(stores):
                     return False
-                is_told = last.may_settle and knowledge_in(stores) == last.knowledge
-                span = self._span_in_hand(stores, more_follows=last.more_follows) if is_told else None
-                done = self._settle(stores, span, last) if span is not None else None
+                is_current = last.may_settle and knowledge_in(stores) == last.knowledge
+                span = self._claim(stores, more_follows=last.more_follows) if is_current else None
+                done = self._apply(stores, span, last) if span is not None else None
                 counts = counts_of(done)
-                until_committed.enter_context(self._work.counting)
+                until_committed.enter_context(self._work.counts_lock)
                 if done is not None:
                     stores.runs.record_progress(self._work.run, self._work.counts + counts, at=self._runtime.now())
             self._work.counts.update(counts)
-            self._work.done_beside += counts["judged"]
-            self.settled += counts["judged"]
-        self._forget(heard.staged)
-        news = QUEUE_SIZE if is_told else 1  # until all is told
+            self._work.parallel_count += counts["judged"]
+            self.applied += counts["judged"]
+        self._drop(received.staged)
+        batches = QUEUE_SIZE if is_current else 1  # until the queue was read completely
         if span is not None:
-            news = self._spans.settled(done, asked=self._size, more_follows=last.more_follows)
-        elif is_told and not last.more_follows:
+            batches = self._partitions.complete(done, asked=self._size, more_follows=last.more_follows)
+        elif is_current and not last.more_follows:
             return False
         if done is not None:
             seconds = self._runtime.stopwatch() - begun_at
             self._size = self._work.throttle.next_size(self._size, counts["judged"] + done.left, seconds)
         with self._changed:
-            is_still_so = self._last is not None and self._last.more_follows == last.more_follows
-            self._listens_from = heard.times + news if is_still_so else 0
+            is_unchanged = self._last is not None and self._last.more_follows == last.more_follows
+            self._resume_at = received.published + batches if is_unchanged else 0
         return True
 
-    def _forget(self, taken: Sequence[StagedVerdicts]) -> None:
+    def _drop(self, staged: Sequence[StagedVerdicts]) -> None:
         """Drop what the store has by now."""
-        gone = set(map(id, taken))
+        gone = set(map(id, staged))
         with self._changed:
             self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=QUEUE_SIZE)
 
-    def _span_in_hand(self, stores: Stores, *, more_follows: bool) -> KeyRange | None:
-        return self._spans.take(stores, judged=self._work.counts["judged"], more_follows=more_follows)
+    def _claim(self, stores: Stores, *, more_follows: bool) -> KeyRange | None:
+        return self._partitions.claim(stores, judged=self._work.counts["judged"], more_follows=more_follows)
 
-    def _settle(self, stores: Stores, span: KeyRange, last: VerdictBatch) -> PushdownResult | None:
+    def _apply(self, stores: Stores, span: KeyRange, last: VerdictBatch) -> PushdownResult | None:
         stores.open_sessions.limit_to(span)
         return stores.open_sessions.apply_cached(
             Verdicts(last.staged.generation, (), last.staged.before + last.staged.size),
