@@ -83,7 +83,7 @@ def fleet(*arguments: object, master: str = TWO_WORKERS, folder: Path) -> subpro
 
 
 def done(job: subprocess.Popen[str]) -> str:
-    out, err = job.communicate(timeout=300)
+    out, err = job.communicate(timeout=900)
     assert job.returncode == 0, err[-3000:]
     return out
 
@@ -95,7 +95,7 @@ def in_folder(folder: Path) -> Rows:
 
 
 def wait_until(happened: Callable[[], bool], job: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 500
     while not happened():
         assert job.poll() is None, job.communicate()
         assert time.monotonic() < deadline
@@ -247,7 +247,7 @@ def test_what_attackers_uploaded_is_not_read(tmp_path: Path) -> None:
 def test_a_usage_error_is_one_sentence(tmp_path: Path, run: Run) -> None:
     """No traceback, neither of Python nor of Java."""
     job = fleet("load", tmp_path / "nothing", "--to", tmp_path / "lake", master="local[2]", folder=tmp_path / "work")
-    _, err = job.communicate(timeout=120)
+    _, err = job.communicate(timeout=600)
     assert "there is no" in err
     assert "Traceback" not in err
 

@@ -602,8 +602,8 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
 
     assert report.sealed == {Method.ASOF: 5}
     assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
-    assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "foresee"]
-    assert enough.stages_of_addresses == ["foresee"]
+    assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "precompute"]
+    assert enough.stages_of_addresses == ["precompute"]
     assert read == ["s10", "s11", "s12"]
 
 

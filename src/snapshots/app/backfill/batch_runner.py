@@ -1,4 +1,4 @@
-"""Do long work in batches that can be watched, slowed down, interrupted and resumed."""
+"""Execute a run in batches, with retries, throttling, quarantine and checkpoints."""
 
 import json
 from collections import Counter
@@ -18,23 +18,23 @@ from snapshots.app.retry import retry
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
-"""Seconds after which somebody who rests looks whether to stop."""
+"""Interval in seconds at which a pause checks for a stop request."""
 
 SHRINK_FACTOR = 8
-"""By how much a batch that the database refuses is made smaller, until the row that it refuses is found."""
+"""Divisor for the size of a batch that the database refused, until the refused row is alone in its batch."""
 
 HEALTH_BACKOFF = (1.0, 2.0, 5.0, 10.0)
-"""Seconds between two looks at a database that is not well; the last one is repeated."""
+"""Seconds between health checks of a database in trouble; the last value repeats."""
 
 
 class BatchRunner:
     """
-    Drives work through a database, one transaction a batch, each with the place up to which it is done.
+    Executes the stages of a run, one transaction per batch, which also stores the checkpoint.
 
     Args:
-        database: Where the work is done.
-        health: Tells whether the database is well.
-        runtime: Clock, stopwatch, sleep and run names.
+        database: The database.
+        health: Reports replication lag, lock waits and long transactions.
+        runtime: Clock, stopwatch and sleep.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class BatchRunner:
 
     def run_stages(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """
-        Do the work from its checkpoint on.
+        Execute the stages of a run from its checkpoint.
 
         Returns:
-            Whether it came to its end; else it was stopped, and can be resumed from its new checkpoint.
+            True if the run is complete; False if it was stopped and can be resumed.
 
         Raises:
-            RunTaken: Somebody else carries the run on, or ended it.
-            StoreUnavailable: The database failed as a whole; whole batches are stored.
-            SourceUnreadable: A source of facts cannot be read; likewise.
+            RunTaken: Another process took the run over or ended it.
+            StoreUnavailable: The database failed; committed batches are kept.
+            SourceUnreadable: A data source cannot be read; committed batches are kept.
         """
         begun = json.loads(work.checkpoint) if work.checkpoint else {"stage": work.stages[0].name, "after": ""}
         names = [stage.name for stage in work.stages]
@@ -67,14 +67,14 @@ class BatchRunner:
             with stage.context(work):
                 is_ready = stage.setup is None or self._run_stage(stage.setup, "", work, observer, is_stopped)
                 is_done = is_ready and self._run_stage(stage, after, work, observer, is_stopped)
-            self._tell(observer, work, 0, 0.0)
+            self._report(observer, work, 0, 0.0)
             if not is_done:
                 return False
         return True
 
     @staticmethod
-    def _tell(observer: BackfillObserver, work: Work, handled: int, seconds: float) -> None:
-        """Tell the observer of a batch, and of what was done beside it."""
+    def _report(observer: BackfillObserver, work: Work, handled: int, seconds: float) -> None:
+        """Report a batch, and the rows of the second worker since the last report."""
         with work.counts_lock:
             handled, work.parallel_count = handled + work.parallel_count, 0
         if handled or seconds:
@@ -95,10 +95,10 @@ class BatchRunner:
             counts_sessions=stage.counts_sessions,
         )
         if not is_setup:
-            self._tell(observer, work, 0, 0.0)
+            self._report(observer, work, 0, 0.0)
         size = limit = throttle.first_size
         while True:
-            if is_stopped() or not self._is_well(observer, is_stopped):
+            if is_stopped() or not self._wait_for_health(observer, is_stopped):
                 return False
             begun_at = self._runtime.stopwatch()
             try:
@@ -115,31 +115,31 @@ class BatchRunner:
             if is_setup:
                 observer.batch_done(step.handled, seconds)
             else:
-                self._tell(observer, work, step.handled, seconds)
+                self._report(observer, work, step.handled, seconds)
             if not step.last or not (after := stage.after_commit(step.last)):
                 return True
             size = throttle.next_size(size, step.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK_FACTOR)
-            self._rest(throttle.pause_after(step.handled, seconds), is_stopped)
+            self._pause(throttle.pause_after(step.handled, seconds), is_stopped)
 
     def retried(
         self, act: Callable[[], T], observer: BackfillObserver, is_stopped: Callable[[], bool] = lambda: False
     ) -> T:
         """
-        Return what a transaction returns, retried while the database is busy or cannot be reached.
+        Call a transaction and return its result; retry it with backoff while the database is busy or unreachable.
 
         Raises:
-            StoreBusy: Others held locks to the last.
-            StoreGone: The database could not be reached to the last.
+            StoreBusy: The last attempt failed on a lock.
+            StoreGone: The last attempt could not reach the database.
         """
-        return retry(act, partial(self._rest, is_stopped=is_stopped), observer.waiting_for)
+        return retry(act, partial(self._pause, is_stopped=is_stopped), observer.waiting_for)
 
     def _count(self, stage: Stage) -> int:
         with self._database.view() as stores:
             return stage.count(stores)
 
-    def _rest(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
-        """Sleep, but wake up soon when told to stop."""
+    def _pause(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
+        """Sleep, but return soon after a stop request."""
         while seconds > 0 and not is_stopped():
             self._runtime.sleep(min(seconds, POLL_SECONDS))
             seconds -= POLL_SECONDS
@@ -155,9 +155,9 @@ class BatchRunner:
         with ExitStack() as until_committed:
             with self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores:
                 if not work.is_dry_run and not work.is_owned(stores):
-                    raise RunTaken(f"the run {work.run} was ended, or is carried on by another process")
+                    raise RunTaken(f"the run {work.run} was ended, or was resumed by another process")
                 if not work.is_dry_run and not work.is_parallel:
-                    # Written before anybody reads ahead: SQLite's log begins anew only while nobody reads it.
+                    # Written before the prefetch of the next page starts: SQLite resets its WAL only without readers.
                     stores.runs.record_progress(work.run, None, at=self._runtime.now())
                 step = stage.step(stores, after, limit)
                 until_committed.enter_context(work.counts_lock)
@@ -171,7 +171,12 @@ class BatchRunner:
         return step
 
     def _quarantine(self, stage: Stage, after: str, work: Work, reason: str) -> str:
-        """Go on without the session that the database refuses, unless it is the database that does not answer."""
+        """
+        Quarantine the session that the database refused, and return its position.
+
+        Raises:
+            StoreUnavailable: There is no such session, so the database itself failed.
+        """
         now: datetime = self._runtime.now()
         with (
             ExitStack() as until_committed,
@@ -189,12 +194,12 @@ class BatchRunner:
                 stores.runs.record_progress(work.run, work.counts, at=now, checkpoint=checkpoint)
         return refused.place
 
-    def _is_well(self, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
-        """Wait until the database is well; return whether it is, and nobody stopped the work."""
+    def _wait_for_health(self, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
+        """Wait until the database is healthy; return False if the run was stopped meanwhile."""
         waited = 0
         while trouble := self.retried(self._health.trouble, observer, is_stopped):
             observer.waiting_for(trouble)
-            self._rest(HEALTH_BACKOFF[min(waited, len(HEALTH_BACKOFF) - 1)], is_stopped)
+            self._pause(HEALTH_BACKOFF[min(waited, len(HEALTH_BACKOFF) - 1)], is_stopped)
             waited += 1
             if is_stopped():
                 return False

@@ -1,4 +1,4 @@
-"""Replace snapshots by better ones, because an operator asks for it, on the record."""
+"""Replace snapshots by better ones on request of an operator, with an audit row each."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -25,13 +25,13 @@ REASON = "improve"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImproveReport:
     """
-    What improving did, or would do.
+    The result of an improvement or of its dry run.
 
     Attributes:
-        run: The run that wrote; its name means nothing after a rehearsal.
-        is_done: Whether it came to its end.
-        looked_at: Sealed sessions that were looked at.
-        improved: Those that hold a better snapshot now, by what it was: "inferred to asof", "more facts".
+        run: The run that wrote; after a dry run the name is not stored.
+        is_done: Whether it is complete.
+        looked_at: Sealed sessions that were evaluated.
+        improved: Sessions with a better snapshot, by the gain: "inferred to asof" or "more facts".
         quarantined: Sessions that the database refused, each with the reason.
     """
 
@@ -44,13 +44,13 @@ class ImproveReport:
 
 class ImproveSnapshots:
     """
-    Judges sealed sessions again, and replaces what `SnapshotPolicy.improves` allows, through the audit.
+    Evaluates sealed sessions again, and replaces snapshots that `SnapshotPolicy.improves`, through the audit.
 
     Args:
-        database: Where the sessions are.
-        service: Gives the snapshots.
-        policy: Says what is better.
-        batch_runner: Drives the batches.
+        database: The database.
+        service: Computes verdicts.
+        policy: Decides which snapshot is better.
+        batch_runner: Executes the batches.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
@@ -78,11 +78,11 @@ class ImproveSnapshots:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> ImproveReport:
         """
-        Improve until every sealed session was looked at, or until it is stopped; a new call begins anew.
+        Evaluate every sealed session, until complete or stopped; a new call starts from the beginning.
 
         Raises:
-            StoreUnavailable: The database failed as a whole; whole batches are stored.
-            SourceUnreadable: A source of facts cannot be read; likewise.
+            StoreUnavailable: The database failed; committed batches are kept.
+            SourceUnreadable: A data source cannot be read; committed batches are kept.
         """
         work = Work(run=self._runtime.new_run(), stages=[], throttle=throttle or Throttle(), is_dry_run=is_dry_run)
         work.stages = [
@@ -100,7 +100,7 @@ class ImproveSnapshots:
             is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             if not is_dry_run:
-                with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
                     self._end(work.run, RunState.after(error))
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Two batches of a stage at a time: the far end does the one behind that of the near end, and commits it after that."""
+"""Process two consecutive batches at a time in two transactions that commit in order."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -12,30 +12,31 @@ from snapshots.domain.errors import SnapshotsError
 
 COMMIT_TIMEOUT = 10.0
 """
-Seconds for which the far end waits for the near one, with its transaction open.
+Seconds to wait, with an open transaction, for the commit of the preceding batch.
 
-Somebody who holds rows that the near end waits for may wait for those of the far end: no database sees that circle.
+A third transaction may hold a row that the main worker needs and wait for one that is locked here, while this thread
+waits in Python for the main worker. The deadlock detector of the server cannot see that cycle.
 """
 
 
 class _PredecessorRolledBack(Exception):
-    """The batch of the near end was not stored, so this one is not either."""
+    """The preceding batch was rolled back, so this one is too."""
 
 
 class OrderedCommit:
     """
-    The batches that the far end does of one stage.
+    Processes the batch that follows the main worker's, and commits it after that one.
 
-    Each is stored only when the one before it is: so there is one place up to which all is done, whenever anybody
-    is killed.
+    So one checkpoint covers both whenever a process is killed.
 
     Args:
-        work: The backfill.
+        work: The run.
         stage: The name of the stage.
-        process: Does a batch behind a place, within a transaction, and returns the place behind it; "" if nothing is left.
-        executor: Where it works.
-        database: The same as that of the near end, by another connection.
-        clock: Tells when something was done.
+        process: Processes the batch after a position in an open transaction; returns the position of its last row, ""
+            if nothing is left.
+        executor: Runs the batch.
+        database: The same database as that of the main worker, with a connection of its own.
+        clock: Returns the time of heartbeats.
     """
 
     def __init__(
@@ -59,17 +60,17 @@ class OrderedCommit:
         self._is_cancelled = False
 
     def begin(self, after: str) -> None:
-        """Begin the batch behind that of the near end, of which the transaction is still open."""
+        """Start the batch after a position. The transaction of the main worker is still open."""
         self._commit_allowed.clear()
         self._is_cancelled = False
         self._batch = self._executor.submit(self._run, after)
 
     def commit(self, place: str) -> str:
         """
-        Store the batch that was begun, because the near end stored its own up to a place.
+        Commit the batch that was started, because the main worker committed its own up to a position.
 
         Returns:
-            The place behind it, or that of the near end if there is no such batch, or if it could not be done.
+            The position of its last row; the given position if no batch was started or if it failed.
         """
         batch = self._batch
         if batch is None:
@@ -79,10 +80,10 @@ class OrderedCommit:
         try:
             return batch.result()
         except SnapshotsError:
-            return place  # the near end meets it too, and deals with it
+            return place  # the main worker meets the same error and handles it
 
     def roll_back(self) -> None:
-        """Take back the batch that was begun, if there is one."""
+        """Roll back the batch that was started, if there is one."""
         self._is_cancelled = True
         self._commit_allowed.set()
         batch, self._batch = self._batch, None
@@ -95,7 +96,7 @@ class OrderedCommit:
                 return after
             last = self._process(stores, after)
             if not self._commit_allowed.wait(COMMIT_TIMEOUT):
-                raise StoreBusy("the batch before is not done yet")
+                raise StoreBusy("the preceding batch was not committed in time")
             if self._is_cancelled:
                 raise _PredecessorRolledBack
             checkpoint = checkpoint_after(self._work, self._stage, last)

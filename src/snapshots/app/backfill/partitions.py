@@ -1,32 +1,32 @@
-"""Which parts of a table the far end of a backfill takes, from the last one on."""
+"""The key ranges that the second worker of a backfill processes, from the end of the table."""
 
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.open_sessions import KeyRange, PushdownResult
 
 MIN_PARTITIONS = 6
-"""So many spans make a second pair of hands worth while."""
+"""Number of partitions from which a second worker pays."""
 
 RESERVED_PARTITIONS = 3
-"""How many spans are left to the near end: the one that would be taken, and what is in its hands."""
+"""Partitions left to the main worker: the next one to claim, and those that its current batch may reach."""
 
 MAX_SPARSE_RETRIES = 3
-"""How often a part is given back, because the verdicts on most of it are not known yet."""
+"""How many times in a row a range is returned to the queue because fewer than half of its rows had a cached verdict."""
 
 
 class PartitionQueue:
     """
-    Gives the far end one part of the table after the other, and some of them twice.
+    Gives out key ranges from the end of the table, some of them twice.
 
-    While more verdicts are being reached, a part is gone through by those that are known, and again at the end.
+    While more verdicts are being computed, a range is processed with the cached ones, and revisited at the end.
 
     Args:
-        unjudged: How many sessions nobody judged.
-        judged: How many the run judged before.
-        span: How many sessions a part holds, about, if they lie evenly.
-        after: The place behind which the near end begins.
+        unjudged: Number of sessions without a verdict.
+        judged: Number of sessions that the run evaluated before.
+        span: Sessions per range, if they are evenly distributed.
+        after: Start position of the main worker.
 
     Attributes:
-        main_limit: The place up to which the near end looks; "" for everything.
+        main_limit: Position at which the main worker stops; "" for the end of the table.
     """
 
     def __init__(self, unjudged: int, judged: int, *, span: int, after: str) -> None:
@@ -46,15 +46,15 @@ class PartitionQueue:
 
     def claim(self, stores: Stores, *, judged: int, more_follows: bool) -> KeyRange | None:
         """
-        Return what to settle next.
+        Return the rest of the current range, or the next range.
 
         Args:
             stores: A transaction.
-            judged: How many sessions the run judged by now.
-            more_follows: Whether more verdicts are being reached.
+            judged: Number of sessions that the run has evaluated.
+            more_follows: Whether more verdicts are being computed.
 
         Returns:
-            None if the near end may have come there; what is left to be done again comes when no more follows.
+            None if the main worker may have reached the range, or if only revisits are left and more verdicts follow.
         """
         if not self._is_filled:
             self._fresh, self._is_filled = list(stores.open_sessions.key_ranges(self._count, after=self._after)), True
@@ -63,7 +63,7 @@ class PartitionQueue:
         return KeyRange(self._position, self._current.until) if self._is_claimed else None
 
     def release_all(self) -> None:
-        """Leave everything to the near end."""
+        """Leave all ranges to the main worker."""
         self.main_limit = ""
 
     def _claim_next(self, judged: int, *, more_follows: bool) -> bool:
@@ -80,15 +80,15 @@ class PartitionQueue:
 
     def complete(self, done: PushdownResult | None, *, asked: int, more_follows: bool) -> int:
         """
-        Go behind what was settled of the part in hand; begin it anew where little was known.
+        Record the result for the current range; requeue it if few of its rows had a cached verdict.
 
         Args:
-            done: What was settled; None if nothing was there.
-            asked: How many sessions at most.
-            more_follows: Whether more verdicts were being reached.
+            done: The result; None if the range is empty.
+            asked: The limit of rows.
+            more_follows: Whether more verdicts were being computed.
 
         Returns:
-            How much news to wait for before that.
+            How many batches of verdicts to wait for before the next attempt.
         """
         judged = done.verdicts.total() if done is not None else 0
         if done is not None:

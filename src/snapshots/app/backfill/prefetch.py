@@ -1,4 +1,4 @@
-"""Read what comes next while what is in hand is written: a database works on its own, and so does this program."""
+"""Prefetch the next page in a thread while the current one is written."""
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 class ReadAhead(Generic[T]):
     """
-    Reads one thing ahead, in a thread of its own.
+    Holds at most one prefetched result.
 
     Args:
-        executor: Where to read; None to read nothing ahead.
+        executor: Runs the reads; None to prefetch nothing.
     """
 
     def __init__(self, executor: Executor | None) -> None:
@@ -22,16 +22,16 @@ class ReadAhead(Generic[T]):
         self._expected: tuple[Hashable, Future[T]] | None = None
 
     def drop(self) -> None:
-        """Let nobody take what was read: it may be long ago."""
+        """Discard the result, because it may be out of date."""
         self._expected = None
 
     def begin(self, key: Hashable, read: Callable[[], T]) -> None:
-        """Begin to read what somebody will take by a key."""
+        """Start to read a result that `take` returns for this key."""
         if self._executor is not None:
             self._expected = key, self._executor.submit(read)
 
     def take(self, key: Hashable) -> T | None:
-        """Return what was read by that key, once; None if nothing was, or if that failed: it must be read now then."""
+        """Return and remove the result for a key; None if there is none or the read failed, so the caller reads it."""
         expected, self._expected = self._expected, None
         if expected is None:
             return None

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class BackfillObserver(Protocol):
-    """Is told how work goes on; must not raise."""
+    """Receives the progress of a run. Its methods must not raise."""
 
     def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         """
@@ -23,12 +23,12 @@ class BackfillObserver(Protocol):
         ...
 
     def waiting_for(self, reason: str) -> None:
-        """The database is not well; "" when it is again."""
+        """The run waits for a reason, such as replication lag; "" when it continues."""
         ...
 
 
 class NoProgress:
-    """Tells nobody how work goes on."""
+    """Ignores all progress."""
 
     def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         """Do nothing."""

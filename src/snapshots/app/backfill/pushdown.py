@@ -1,4 +1,4 @@
-"""Let the store settle what it can by itself, where that pays."""
+"""Apply cached verdicts inside the database where that is faster than reading the rows."""
 
 from collections import Counter
 
@@ -7,15 +7,15 @@ from snapshots.app.ports.database import Stores
 from snapshots.app.ports.open_sessions import PushdownResult
 
 PAGES_UNASKED = 8
-"""For how many pages the store is not asked again after it left more than half of a page to the program."""
+"""Pages without pushdown after a page of which more than half had no cached verdict."""
 
 
 class Pushdown:
     """
-    Asks the store to settle pages of sessions that nobody judged, by the verdicts that are remembered.
+    Applies cached verdicts to pages of sessions in the database, and backs off where few are cached.
 
     Args:
-        verdict_applier: Knows the verdicts.
+        verdict_applier: Holds the verdict cache.
         run: The run that writes.
     """
 
@@ -26,12 +26,12 @@ class Pushdown:
 
     @property
     def is_asked_next(self) -> bool:
-        """Whether the store is asked for the next page."""
+        """Whether the next page is tried in the database."""
         return self._unasked == 0
 
-    def settle(self, stores: Stores, *, after: str, limit: int) -> PushdownResult | None:
-        """Return what the store settled of a page; None if the page is the program's."""
-        if limit == 1:  # a row that was refused with others is judged in the program, and maybe set aside
+    def apply(self, stores: Stores, *, after: str, limit: int) -> PushdownResult | None:
+        """Apply cached verdicts to a page after a position; None if Python evaluates the whole page."""
+        if limit == 1:  # isolate a refused row: Python evaluates it, so that it can be quarantined
             return None
         if self._unasked:
             self._unasked -= 1
@@ -43,7 +43,7 @@ class Pushdown:
 
 
 def counts_of(known: PushdownResult | None) -> Counter[str]:
-    """Return what the store settled, by the names that a run keeps counts under."""
+    """Return the results of a pushdown, by the names of a run's counts."""
     if known is None:
         return Counter()
     return verdicts_counted(known.verdicts) + Counter(judged=known.verdicts.total(), found=known.found)

@@ -1,4 +1,4 @@
-"""Give stored sessions the snapshot that they lack: watched, resumable, and the same when it is rehearsed."""
+"""Compute the missing snapshots of stored sessions: run, resume and dry run."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,20 +31,20 @@ from snapshots.domain.snapshot.snapshot import Method
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillReport:
     """
-    What a backfill did, or would do.
+    The result of a backfill or of its dry run.
 
     Attributes:
-        run: The run that wrote; its name means nothing after a rehearsal.
-        is_done: Whether it came to its end; else it can be resumed.
-        judged: Sessions that were looked at.
-        sealed: Those that received their snapshot, by its method.
-        left_open: Those that did not, by the reason.
-        found: Those whose address was found elsewhere than in their row.
-        lost: Those that somebody else sealed or changed in between; they count among the judged only.
+        run: The run that wrote; after a dry run the name is not stored.
+        is_done: Whether it is complete; if not, it can be resumed.
+        judged: Sessions that were evaluated.
+        sealed: Sessions that received a snapshot, by method.
+        left_open: Sessions that did not, by reason.
+        found: Sessions whose address was recovered from events or documents.
+        lost: Sessions that another process changed meanwhile; they are counted in `judged` only.
         quarantined: Sessions that the database refused, each with the reason.
-        samples: Some of the judged, of every verdict.
-        seconds: How long it took.
-        written_bytes: How many bytes the database writes to its log for each session, as far as it can tell.
+        samples: Evaluated sessions, a few per kind of verdict.
+        seconds: Duration.
+        written_bytes: Bytes of write-ahead log per session; None if the database does not report them.
     """
 
     run: str
@@ -62,16 +62,16 @@ class BackfillReport:
 
 class BackfillSnapshots:
     """
-    Judges every open session that another loader left, that an undo opened, or that may be judged otherwise by now.
+    Evaluates open sessions: of another loader, of an undone run, or with new facts since their last verdict.
 
     Args:
-        database: Where the sessions are.
-        service: Gives the snapshots.
-        verdict_applier: Judges a page of sessions, and writes.
-        batch_runner: Drives the batches.
+        database: The database.
+        service: Computes verdicts.
+        verdict_applier: Evaluates and writes pages of sessions.
+        batch_runner: Executes the stages.
         runtime: Clock, stopwatch, sleep and run names.
-        ahead: Reads the next batch while one is written.
-        parallel_worker: Helps where there is much to judge.
+        ahead: Prefetches the next page.
+        parallel_worker: The second worker.
     """
 
     def __init__(
@@ -102,17 +102,17 @@ class BackfillSnapshots:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
-        Backfill until nothing is left to judge, or until it is stopped.
+        Evaluate all sessions without a snapshot, until complete or stopped.
 
         Args:
-            observer: Is told how it goes on.
-            throttle: How fast.
-            again: Also judge sessions again of whose address nothing was learned since.
-            is_stopped: Says whether to stop after the batch in hand.
+            observer: Receives the progress.
+            throttle: How fast to work.
+            again: Also evaluate sessions whose address has no new facts.
+            is_stopped: Whether to stop after the current batch.
 
         Raises:
-            StoreUnavailable: The database failed as a whole; whole batches are stored, and `resume` goes on.
-            SourceUnreadable: A source of facts cannot be read; likewise.
+            StoreUnavailable: The database failed; committed batches are kept, and `resume` continues.
+            SourceUnreadable: A data source cannot be read; `resume` continues.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
         settings = self._batch_runner.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
@@ -135,16 +135,16 @@ class BackfillSnapshots:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
-        Go on with a backfill that was stopped or died. If it is still under way, the process that did it stops.
+        Continue a backfill that was stopped or died. If another process still executes it, that process stops.
 
         Args:
-            run: Its name; None for the newest that did not come to its end.
-            observer: Is told how it goes on.
-            throttle: How fast.
-            is_stopped: Says whether to stop after the batch in hand.
+            run: Its name; None for the newest incomplete one.
+            observer: Receives the progress.
+            throttle: How fast to work.
+            is_stopped: Whether to stop after the current batch.
 
         Raises:
-            NoSuchRun: There is none to resume, or it was judged by other rules.
+            NoSuchRun: There is no such run, or it was started with other options.
             StoreUnavailable: As for `run`.
             SourceUnreadable: As for `run`.
         """
@@ -166,9 +166,9 @@ class BackfillSnapshots:
         self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
     ) -> BackfillReport:
         """
-        Do what `run` does but store nothing, and return what it would do.
+        Evaluate the sessions as `run` does, but store nothing.
 
-        The first batch is written and rolled back, to measure it; of the others only the verdicts are reached.
+        The first batch is written and rolled back, to measure it; for the others only the verdicts are computed.
         """
         with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
@@ -211,7 +211,7 @@ class BackfillSnapshots:
         try:
             is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
-            with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+            with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
                 self._end(backfill_stages, work, RunState.after(error))
             raise
         state = RunState.DONE if is_done else RunState.INTERRUPTED

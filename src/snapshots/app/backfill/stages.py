@@ -1,4 +1,4 @@
-"""One backfill on its way through its stages."""
+"""The stages of a backfill, and its state between batches."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,37 +21,37 @@ from snapshots.app.ports.runtime import Clock
 from snapshots.domain.snapshot.gap import Gap
 
 SAMPLES = 5
+"""Sample sessions per kind of verdict in a report."""
+
 LARGEST_READ = 1_000
-"""How many sessions the program reads at once, with their documents."""
+"""Sessions that Python reads at once, with their documents."""
 
-PRECOMPUTE = "foresee"
-"""What comes before the first stage, by the name under which it is shown."""
-
-"""The last stage, by the name under which it is resumed."""
+PRECOMPUTE = "precompute"
+"""Name of the setup stage, as progress shows it."""
 
 PRECOMPUTE_MIN_RATIO = 2
-"""For how many sessions at least that nobody judged, on average, each address is judged before they are looked at."""
+"""Minimum number of sessions per address from which the verdicts of all addresses are computed first."""
 
 PRECOMPUTE_MIN_ADDRESSES = 0.25
-"""Of which part of the addresses verdicts are reached before the far end begins to settle sessions by those."""
+"""Share of the addresses whose verdicts are cached before the second worker starts to apply them."""
 
 COUNTED = 4_000
-"""Of how many addresses the sessions are counted in one transaction."""
+"""Addresses whose sessions are counted in one transaction."""
 
 
 class BackfillStages:
     """
-    One backfill on its way: its stages, and what is remembered from batch to batch.
+    Builds the stages of one backfill, and holds its state between batches.
 
     Args:
         run: The run that writes.
-        database: Where the sessions are.
-        verdict_applier: Judges a page of sessions, and writes.
-        clock: Tells when something was done.
-        ahead: Reads the next batch while one is written.
-        parallel_worker: Helps where there is much to judge.
+        database: The database.
+        verdict_applier: Evaluates and writes pages of sessions.
+        clock: Returns the time of each write.
+        ahead: Prefetches the next page.
+        parallel_worker: The second worker.
         is_dry_run: Whether nothing is stored.
-        has_begun: Whether the run may have judged sessions before, here or in another process.
+        has_begun: Whether the run may have evaluated sessions before, here or in another process.
     """
 
     def __init__(
@@ -80,22 +80,22 @@ class BackfillStages:
         self._has_written = False
         self._logged = Counter[str]()
         self._precompute_total, self._precomputed = 0, 0
-        self._store = Pushdown(verdict_applier, run)
+        self._pushdown = Pushdown(verdict_applier, run)
 
     @property
     def samples(self) -> list[Judged]:
-        """Return some of the judged, of every verdict."""
+        """Return sample sessions, at most `SAMPLES` per kind of verdict."""
         return [each for of_its_kind in self._samples.values() for each in of_its_kind]
 
     def stages(self, settings: Mapping[str, str]) -> list[Stage]:
-        """Return the parts of the work, as the run was begun."""
+        """Return the stages for the settings of the run."""
         is_again = settings.get("again") == "True"
         cases = [OpenCase.NEVER_JUDGED, OpenCase.UNDONE, OpenCase.AGAIN if is_again else OpenCase.LEARNED]
         if self._is_dry_run:
             return [self._stage(case) for case in cases]
-        if is_again:  # what the run judged itself is not judged again, unless something was learned in between
+        if is_again:  # AGAIN excludes what this run evaluated, so facts learned meanwhile need a pass
             cases.append(OpenCase.LEARNED)
-        # Rows may have moved in their table, or come in, since the first pass went by.
+        # Rows may have been inserted or moved (by an UPDATE on PostgreSQL) since the first pass.
         passes = [*(self._stage(case) for case in cases), self._once_more()]
         passes[0] = replace(passes[0], setup=self._precompute_stage(), context=self._assisted)
         return [*passes, self._counting()]
@@ -105,7 +105,7 @@ class BackfillStages:
 
     def _stage(self, case: OpenCase) -> Stage:
         def step(stores: Stores, after: str, limit: int) -> BatchResult:
-            done = self._step(case, stores, after, limit)
+            done = self._process(case, stores, after, limit)
             self._may_have_found |= done.handled > 0
             return done
 
@@ -122,7 +122,7 @@ class BackfillStages:
         )
 
     def _precompute_stage(self) -> Stage:
-        """Judge all addresses first where there are far more sessions, so that the store can settle those alone."""
+        """Return the stage that computes the verdicts of all addresses first, if most have several sessions."""
 
         def count(stores: Stores) -> int:
             if not self._verdict_applier.can_precompute(stores):
@@ -146,7 +146,7 @@ class BackfillStages:
             count=count,
             counts_sessions=False,
             is_optional=True,
-            throttle=Throttle(),  # sessions are what a pace spares, and none is touched
+            throttle=Throttle(),  # the throttle of the run limits writes to sessions, and this stage writes none
             on_rollback=self._verdict_applier.clear_cache,
         )
 
@@ -180,37 +180,37 @@ class BackfillStages:
     def _stale_before(self) -> datetime:
         return self._clock.now() - HEARTBEAT_TIMEOUT
 
-    def _step(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
+    def _process(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
         if case is OpenCase.LEARNED and not after:
             self.learned_until = stores.inventory.learned_last()
         if case is OpenCase.LEARNED and self._nothing_was_learned(stores):
             return BatchResult("", 0, {})
         if self._is_dry_run and self._has_written:
-            return self._done(case, stores, after, limit)
+            return self._process_batch(case, stores, after, limit)
         log_before, applied_before = stores.log_position(), self._parallel_worker.applied
-        done = self._done(case, stores, after, limit)
+        done = self._process_batch(case, stores, after, limit)
         self._has_written |= done.handled > 0
         log_after = stores.log_position()
         if done.handled and log_before is not None and log_after is not None:
-            beside = self._parallel_worker.applied - applied_before
-            self._logged.update(bytes=log_after - log_before, sessions=done.handled + beside)
+            by_worker = self._parallel_worker.applied - applied_before
+            self._logged.update(bytes=log_after - log_before, sessions=done.handled + by_worker)
             self.written_bytes = self._logged["bytes"] / self._logged["sessions"]
         return done
 
-    def _done(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
+    def _process_batch(self, case: OpenCase, stores: Stores, after: str, limit: int) -> BatchResult:
         now = self._clock.now()
         known = None
         if case is OpenCase.NEVER_JUDGED and not self._is_dry_run:
             if self._parallel_worker.is_running:
                 self._verdict_applier.publish(stores, self._publish)
             self._parallel_worker.limit_main_worker(stores)
-            known = self._store.settle(stores, after=after, limit=limit)
+            known = self._pushdown.apply(stores, after=after, limit=limit)
         counts = counts_of(known)
         if known is not None and not known.left:
             return BatchResult(known.last, counts["judged"], counts)
         last = after
         for found in self._pages(case, stores, after, limit, known):
-            behind = found.last if known is None or found.last == known.last else ""
+            next_after = found.last if known is None or found.last == known.last else ""
             page = self._verdict_applier.apply_verdicts(
                 found,
                 stores,
@@ -218,7 +218,7 @@ class BackfillStages:
                 now=now,
                 is_dry_run=self._is_dry_run,
                 writes=not self._is_dry_run or not self._has_written,
-                before_execute=partial(self._read_on, case, behind, limit),
+                before_execute=partial(self._start_prefetch, case, next_after, limit),
             )
             counts += self._counts_of(page)
             last = page.last
@@ -227,10 +227,10 @@ class BackfillStages:
     def _pages(
         self, case: OpenCase, stores: Stores, after: str, limit: int, known: PushdownResult | None
     ) -> Iterator[FoundPage]:
-        """Read what the program judges of a batch, in pages; the last one of several ends where the batch does."""
+        """Yield the pages of a batch that Python evaluates; the last one ends where the batch ends."""
         left = min(limit, LARGEST_READ) if known is None else known.left
         found = self._ahead.take((case, after))
-        if found is None or len(found.sessions) > left:  # fewer are looked at where some were refused
+        if found is None or len(found.sessions) > left:  # the limit shrinks after a refused batch
             found = self._read(case, stores, after, min(left, LARGEST_READ))
         if known is not None:
             while found.last and (left := left - len(found.sessions)) > 0:
@@ -240,7 +240,7 @@ class BackfillStages:
         yield found
 
     def _counts_of(self, page: AppliedPage) -> Counter[str]:
-        """Return what the program settled, and keep some of it to be shown."""
+        """Return the results of a page by name, and add to the samples."""
         for each in page.judged:
             of_its_kind = self._samples.setdefault(_kind(each), [])
             if len(of_its_kind) < SAMPLES:
@@ -255,27 +255,27 @@ class BackfillStages:
             case, stores, run=self.run, stale_before=self._stale_before(), after=after, limit=limit, is_ahead=is_ahead
         )
 
-    def _read_on(self, case: OpenCase, after: str, limit: int) -> None:
-        """Begin to read the next page, where there may be as many as the table has rows and the program judges them."""
-        if after and case is OpenCase.NEVER_JUDGED and (self._is_dry_run or not self._store.is_asked_next):
+    def _start_prefetch(self, case: OpenCase, after: str, limit: int) -> None:
+        """Start to prefetch the next page, in the pass over the whole table and if Python evaluates that page."""
+        if after and case is OpenCase.NEVER_JUDGED and (self._is_dry_run or not self._pushdown.is_asked_next):
             self._ahead.begin((case, after), partial(self._prefetch_page, case, after, min(limit, LARGEST_READ)))
 
     def _prefetch_page(self, case: OpenCase, after: str, limit: int) -> FoundPage:
-        """Read a page before the one in front of it is written: what changes until its turn is not overwritten."""
+        """Read a page before the preceding one is written. The UPDATE skips rows that change in between."""
         with self._database.view() as stores:
             self._parallel_worker.limit_main_worker(stores)
             return self._read(case, stores, after, limit, is_ahead=True)
 
     @staticmethod
     def _nothing_was_learned(stores: Stores) -> bool:
-        """Whether no address learned anything since the last backfill that looked at all of them."""
+        """Whether no address has facts that are newer than the last complete backfill."""
         done = last_done(stores)
         known = done.settings.get("learned_until") if done is not None else None
         last = stores.inventory.learned_last()
         return known is not None and last is not None and known == last.isoformat()
 
     def _counting(self) -> Stage:
-        """Count the sessions whose address the run found, page by page of the addresses of all runs."""
+        """Return the stage that adds sessions whose address the run found to the counters, by pages of addresses."""
 
         def page(stores: Stores, after: str, meanwhile: Callable[[str], None] = lambda _: None) -> str:
             until = stores.counts.addresses_until(after=after, limit=COUNTED)
@@ -289,7 +289,7 @@ class BackfillStages:
                 return BatchResult("", 0, {})
             record = stores.runs.find(self.run)
             stored = left_at(record.checkpoint, COUNTING) if record is not None else ""
-            # Whoever lost the connection at the end of a batch does not know whether that was stored.
+            # After a connection loss during COMMIT only the stored checkpoint shows whether the batch was committed.
             return BatchResult(page(stores, stored or after, self._parallel_worker.begin_batch), 0, {})
 
         def has_pages() -> bool:

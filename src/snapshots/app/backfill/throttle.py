@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 MAX_PAUSE_SECONDS = 5.0
-"""Seconds of work in a batch at most, where there is a rate: whoever rests long looks dead."""
+"""Longest pause after a batch with a rate, in seconds: a run that pauses for long looks dead to others."""
 
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 1000, 100, 20_000
 
@@ -14,9 +14,9 @@ class Throttle:
     How fast to work.
 
     Attributes:
-        batch_size: How many a batch has; None to begin with 1000 and find a size that takes about `seconds`.
-        seconds: How long a batch may take.
-        rate: How many a second at most; None for no bound.
+        batch_size: Rows per batch; None to start with 1000 and adapt to a size that takes about `seconds`.
+        seconds: Target duration of a batch.
+        rate: Maximum rows per second; None for no limit.
     """
 
     batch_size: int | None = None
@@ -24,7 +24,7 @@ class Throttle:
     rate: float | None = None
 
     def next_size(self, size: int, handled: int, seconds: float) -> int:
-        """Return how many the next batch has: at most twice as many as this one, which took some seconds."""
+        """Return the size of the next batch, at most twice the size of the one that handled rows in some seconds."""
         if self.batch_size is not None:
             return self.batch_size
         wanted = int(handled / max(seconds, 1e-3) * self.seconds)
@@ -32,14 +32,14 @@ class Throttle:
 
     @property
     def first_size(self) -> int:
-        """Return how many the first batch has."""
+        """Return the size of the first batch."""
         return self.batch_size or min(FIRST_BATCH, self.largest)
 
     @property
     def largest(self) -> int:
-        """Return how many a batch has at most."""
+        """Return the maximum size of a batch."""
         return LARGEST_BATCH if self.rate is None else max(1, min(LARGEST_BATCH, int(self.rate * MAX_PAUSE_SECONDS)))
 
     def pause_after(self, handled: int, seconds: float) -> float:
-        """Return for how many seconds to rest after a batch."""
+        """Return how many seconds to pause after a batch."""
         return max(0.0, handled / self.rate - seconds) if self.rate else 0.0

@@ -1,4 +1,4 @@
-"""Take back exactly what one run wrote."""
+"""Undo exactly what one run wrote."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,14 +22,14 @@ UNDOABLE = (RunKind.BACKFILL, RunKind.IMPROVE, RunKind.LATE)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoReport:
     """
-    What undoing a run did, or would do.
+    The result of an undo or of its dry run.
 
     Attributes:
-        is_done: Whether nothing of it is left; else the same call goes on.
-        opened: Sessions that it had sealed, and that are open again.
-        restored: Sessions that hold again what they held before it.
-        forgotten: Open sessions whose address it had found, and that have none again.
-        sources: The builds that its snapshots were made of, in alphabetical order.
+        is_done: Whether the undo is complete; if not, the same call continues it.
+        opened: Sessions that the run had sealed and that are open again.
+        restored: Sessions that have their former snapshot again.
+        forgotten: Open sessions whose address the run had recovered and that have none again.
+        sources: Source builds of its snapshots, in alphabetical order.
     """
 
     is_done: bool
@@ -41,11 +41,11 @@ class UndoReport:
 
 class UndoRun:
     """
-    Takes runs back, each change through the audit.
+    Undoes runs, each change through the audit.
 
     Args:
-        database: Where the sessions are.
-        batch_runner: Drives the batches.
+        database: The database.
+        batch_runner: Executes the batches.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
@@ -63,19 +63,19 @@ class UndoRun:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> UndoReport:
         """
-        Take back what a run wrote: snapshots, addresses that it found, and what the inventory counted of them.
+        Undo what a run wrote: snapshots, addresses that it recovered, and their session counts.
 
-        What loading, other runs and operators wrote stays. Sessions that it had sealed are open then, for the
-        reason `undone`. A second call finds nothing to do.
+        Writes of loads, other runs and operators stay. Sessions that the run had sealed are open afterwards, with the
+        gap `undone`. A second call has no effect.
 
         Raises:
-            NoSuchRun: There is no such run, or it is of a kind that cannot be undone.
-            StoreUnavailable: The database failed as a whole; whole batches are undone, and the same call goes on.
+            NoSuchRun: There is no such run, or its kind cannot be undone.
+            StoreUnavailable: The database failed; committed batches stay undone, and the same call continues.
         """
         with self._database.transaction() as stores:
             record = _undoable(stores, run)
             if record.state is RunState.RUNNING and not is_dry_run:
-                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())  # whoever carries it on stops
+                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())  # a process that executes it stops
         sources: set[str] = set()
         work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
 
@@ -99,7 +99,7 @@ class UndoRun:
             is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             if not is_dry_run:
-                with suppress(StoreUnavailable):  # the run counts as dead soon, and what ended it is said
+                with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
                     self._end(work.run, run, RunState.after(error))
             raise
         if not is_dry_run:

@@ -13,11 +13,18 @@ from snapshots.app.ports.database import Stores, WriteLock
 from snapshots.app.ports.runs import RunState
 
 END = "\U0010ffff"
-"""Behind every place."""
+"""A position after all others: the last stage is complete."""
 
 
 class BatchResult(NamedTuple):
-    """What one batch did: the place to go on behind ("" if nothing is left), how many, and what became of them."""
+    """
+    What one batch did.
+
+    Attributes:
+        last: Position of its last row, after which the next batch starts; "" if nothing is left.
+        handled: Rows in the batch.
+        counts: Results by name, such as sealed:asof.
+    """
 
     last: str
     handled: int
@@ -25,7 +32,7 @@ class BatchResult(NamedTuple):
 
 
 class RowRef(NamedTuple):
-    """One session of a stage, by its place and its name."""
+    """A session, by its position in a stage and its ID."""
 
     place: str
     session_id: str
@@ -34,21 +41,22 @@ class RowRef(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """
-    A part of the work.
+    A stage of a run.
 
     Attributes:
-        name: By which it is resumed.
-        step: Does a batch behind a place, of at most so many, within a transaction.
-        count: Returns how many there are, for whoever watches.
-        first: Returns the first session behind a place, without looking at it closely; None where none is set aside.
+        name: Identifies the stage in checkpoints.
+        step: Processes one batch in an open transaction: the rows after a position, up to a limit.
+        count: Returns the number of rows, for progress.
+        first: Returns the first session after a position without decoding its row, so that it can be quarantined; None
+            if this stage quarantines nothing.
         counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
-        is_optional: Whether it is left out where there are none.
-        throttle: How fast, where that is not for whoever began the work to say.
-        forget: Is called when a batch was rolled back, however often it is tried again.
-        before: What is done before it, and anew where it is resumed.
-        beside: Opens a block in which all of that is done, maybe helped by another thread.
-        go_on: Is called with the place behind a batch when that is stored, and returns the place to go on behind; ""
-            if another thread has done the rest.
+        is_optional: Whether the stage is skipped if `count` returns 0.
+        throttle: Overrides the throttle of the run.
+        on_rollback: Called after each rollback of a batch, retries included.
+        setup: Another stage that runs first, from its start also after a resume. It has no checkpoint.
+        context: Context manager around the whole stage, e.g. to start and stop a second worker.
+        after_commit: Called with the position of a committed batch; returns the position to continue after, "" if
+            a parallel worker has processed the rest.
     """
 
     name: str
@@ -67,20 +75,20 @@ class Stage:
 @dataclass(slots=True)
 class Work:
     """
-    A run that is under way, or a rehearsal of one.
+    A run in progress, or a dry run.
 
     Attributes:
         run: The run that writes.
-        owner: Who carries it on; a run that somebody else took over, or that was ended, is left to them.
-        stages: Its parts, in order.
-        throttle: How fast.
-        checkpoint: Where it was left.
-        counts: What it did so far.
-        is_dry_run: Whether nothing is stored.
+        stages: Its stages, in order.
+        throttle: How fast it works.
+        checkpoint: Where it resumes; "" at the start.
+        counts: Results so far, by name.
+        is_dry_run: Whether every transaction is rolled back.
         quarantined: Sessions that the database refused, each with the reason.
-        counts_lock: Is held by the thread that writes counts, until they are stored.
-        is_parallel: Whether another thread works beside.
-        parallel_count: How many that thread did of which no observer was told.
+        owner: Token of the process that executes the run. A resume replaces it, and the former process stops.
+        counts_lock: Held by the thread that updates `counts`, until they are committed.
+        is_parallel: Whether a second worker writes too.
+        parallel_count: Rows of the second worker that were not reported to the observer yet.
     """
 
     run: str
@@ -97,11 +105,11 @@ class Work:
 
     @property
     def lock(self) -> WriteLock:
-        """Return who may write at the same time."""
+        """Return the lock that each transaction takes."""
         return WriteLock.LEADER if self.is_parallel else WriteLock.EXCLUSIVE
 
     def is_owned(self, stores: Stores) -> bool:
-        """Whether the run is still under way, by this owner."""
+        """Whether the run is still running and owned by this process."""
         record = stores.runs.find(self.run)
         return (
             record is not None and record.state is RunState.RUNNING and record.settings.get("owner", "") == self.owner
@@ -110,16 +118,19 @@ class Work:
 
 def checkpoint_after(work: Work, stage: str, last: str) -> str | None:
     """
-    Return the checkpoint of work after a batch; after the last one of a stage it is the start of the next.
+    Return the checkpoint after a batch; after the last batch of a stage it is the start of the next stage.
 
     Args:
-        work: The work.
+        work: The run.
         stage: The name of the stage.
-        last: The place behind the batch; "" if nothing is left.
+        last: Position of the last row of the batch; "" if nothing is left.
+
+    Returns:
+        None for a setup stage, which is repeated after a resume.
     """
     names = [each.name for each in work.stages]
     if stage not in names:
-        return None  # what is done before one is done anew
+        return None
     if last:
         return json.dumps({"stage": stage, "after": last})
     following = names[names.index(stage) + 1 :]

@@ -1,9 +1,9 @@
 """
-A second pair of hands for a large backfill: while batches come from the near end of the table, it works at the far end.
+A second worker for large backfills.
 
-It lets the store settle sessions of which the verdict is remembered, by a thread and a database connection of its own,
-also while verdicts on other addresses are still being reached; and it counts what was found in turns with the near
-end. It judges nothing. Whatever it leaves, and whatever it fails at, is met by the backfill itself.
+The main worker takes pages from the start of the table; this one applies cached verdicts to ranges from the end, in its
+own thread and connection, also while other verdicts are being computed. It never looks up addresses. Rows that it skips
+or fails on are processed by the main worker. Session counts are updated by both in alternating batches.
 """
 
 from collections import deque
@@ -31,25 +31,25 @@ from snapshots.domain.snapshot.verdict_cache import Verdicts
 T = TypeVar("T")
 
 SPAN = 18_000
-"""How many sessions a span holds, about: a little less than the largest batch."""
+"""Sessions per range, roughly: a little less than the largest batch."""
 
 QUEUE_SIZE = 64
-"""How many pieces of news wait for the far end at most: the near end does not wait, and the oldest are lost."""
+"""Verdict batches that wait for the second worker. The main worker never blocks; the oldest are dropped."""
 
 POLL_SECONDS = 1.0
-"""Seconds after which a database that is not well is looked at again."""
+"""Seconds between health checks of a database in trouble."""
 
 
 class VerdictBatch(NamedTuple):
     """
-    What the near end knows in one of its transactions.
+    Verdicts that the main worker cached in one transaction.
 
     Attributes:
-        staged: What came to be remembered.
-        knowledge: What was known when that was reached.
-        learned_until: The value of `IpInventory.learned_last` at that time.
-        may_settle: Whether enough is remembered to settle sessions by.
-        more_follows: Whether more verdicts are being reached, for sessions that are then looked at again.
+        staged: The new verdicts, as rows of the staging table.
+        knowledge: The state of the facts that they are based on.
+        learned_until: `IpInventory.learned_last` at that time.
+        may_settle: Whether enough verdicts are cached to apply them.
+        more_follows: Whether more verdicts are being computed; ranges are then revisited.
     """
 
     staged: StagedVerdicts
@@ -61,13 +61,13 @@ class VerdictBatch(NamedTuple):
 
 class ParallelWorker:
     """
-    Helps with the sessions that nobody judged, where there are many.
+    Starts and stops the second worker.
 
     Args:
-        executor: Where it works; None for no help.
-        open_own: Opens the same database anew, with what tells whether it is well.
-        runtime: Clock, stopwatch, sleep and run names.
-        span: How many sessions a span holds, about, if they lie evenly.
+        executor: Runs it; None for no second worker.
+        open_own: Opens the same database with a connection of its own, and its health check.
+        runtime: Clock and stopwatch.
+        span: Sessions per range, if they are evenly distributed.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class ParallelWorker:
     @contextmanager
     def assisting(self, work: Work, count: Callable[[], int], *, after: str) -> Iterator[None]:
         """
-        Help until the end of the block, if it is worth while and nobody said how fast to work.
+        Run the second worker until the end of the block, if there are enough sessions and no throttle is set.
 
         Args:
-            work: The backfill.
-            count: Returns how many sessions nobody judged.
-            after: The place behind which the near end begins.
+            work: The run.
+            count: Returns the number of sessions without a verdict.
+            after: Start position of the main worker.
 
         Raises:
-            Exception: What nobody expected to happen at the far end, if the block itself raises nothing.
+            Exception: An unexpected error of the second worker, unless the block itself raises.
         """
         unjudged = _or_default(count, otherwise=0) if self._executor is not None and _may_run(work) else 0
         if self._executor is None or unjudged < self._span * MIN_PARTITIONS:
@@ -120,13 +120,13 @@ class ParallelWorker:
         self, work: Work, stage: str, process: Callable[[Stores, str], str], *, is_worth_while: Callable[[], bool]
     ) -> Iterator[None]:
         """
-        Do every second batch of a stage until the end of the block, if nobody said how fast to work.
+        Process every second batch of a stage until the end of the block, if no throttle is set.
 
         Args:
-            work: The backfill.
+            work: The run.
             stage: The name of the stage.
-            process: Does a batch behind a place, within a transaction, and returns the place behind it.
-            is_worth_while: Says whether there are enough.
+            process: Processes the batch after a position in an open transaction; returns the position of its last row.
+            is_worth_while: Whether there are enough batches.
         """
         if self._executor is None or not _may_run(work) or not _or_default(is_worth_while, otherwise=False):
             yield
@@ -143,42 +143,42 @@ class ParallelWorker:
                 self._ordered_commit, work.is_parallel = None, False
 
     def begin_batch(self, after: str) -> None:
-        """Begin the batch behind that of the near end, of which the transaction is still open."""
+        """Start the batch after that of the main worker, whose transaction is still open."""
         if self._ordered_commit is not None:
             self._ordered_commit.begin(after)
 
     def commit_batch(self, place: str) -> str:
-        """Store that batch, because the near end stored its own up to a place; return where to go on."""
+        """Commit that batch after the main worker committed its own; return the position to continue after."""
         return place if self._ordered_commit is None else self._ordered_commit.commit(place)
 
     def roll_back_batch(self) -> None:
-        """Take that batch back."""
+        """Roll that batch back."""
         if self._ordered_commit is not None:
             self._ordered_commit.roll_back()
 
     @property
     def is_running(self) -> bool:
-        """Whether anybody listens to `tell`."""
+        """Whether a second worker consumes published verdicts."""
         return self._worker is not None
 
     @property
     def applied(self) -> int:
-        """Return how many sessions it settled since it began to help."""
+        """Return the number of sessions that it wrote since it started."""
         return self._worker.applied if self._worker is not None else 0
 
     def publish(self, batch: VerdictBatch) -> None:
-        """Hand over what came to be remembered."""
+        """Pass new verdicts to the second worker."""
         if self._worker is not None:
             self._worker.publish(batch)
 
     def limit_main_worker(self, stores: Stores) -> None:
-        """Let the near end not look at what the far end took."""
+        """Exclude the ranges of the second worker from the pages of this transaction."""
         if self._worker is not None and self._worker.main_limit:
             stores.open_sessions.limit_to(KeyRange("", self._worker.main_limit))
 
 
 def _or_default(query: Callable[[], T], *, otherwise: T) -> T:
-    """Return an answer of the database, or another value while it restarts: then nobody helps."""
+    """Return the result of a query, or a default while the database is unreachable."""
     try:
         return query()
     except (StoreBusy, StoreGone):
@@ -186,12 +186,12 @@ def _or_default(query: Callable[[], T], *, otherwise: T) -> T:
 
 
 def _may_run(work: Work) -> bool:
-    """Whether nobody said how fast to work, and something is to be stored."""
+    """Whether the run stores data and has no throttle."""
     return work.throttle.rate is None and work.throttle.batch_size is None and not work.is_dry_run
 
 
 class _Received(NamedTuple):
-    """What was told by now: what is not staged in yet, the last news, and how many they were."""
+    """The verdicts that were not copied yet, the last batch, and the number of batches so far."""
 
     staged: Sequence[StagedVerdicts]
     last: VerdictBatch
@@ -199,7 +199,7 @@ class _Received(NamedTuple):
 
 
 class _Worker:
-    """What works at the far end of one table."""
+    """The second worker on one table."""
 
     def __init__(
         self,
@@ -225,11 +225,11 @@ class _Worker:
 
     @property
     def main_limit(self) -> str:
-        """Return the place up to which the near end looks; "" for everything."""
+        """Return the position at which the main worker stops; "" for the end of the table."""
         return self._partitions.main_limit
 
     def publish(self, batch: VerdictBatch) -> None:
-        """Take what is new of what is remembered."""
+        """Queue new verdicts."""
         with self._changed:
             if self._has_ended:
                 return
@@ -243,23 +243,23 @@ class _Worker:
             self._changed.notify()
 
     def stop(self) -> None:
-        """End with the batch in hand."""
+        """Stop after the current batch."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
 
     def run(self) -> None:
-        """Work until nothing is left, or wanted."""
+        """Process ranges until none is left or the worker is stopped."""
         is_well = False
         try:
             while (received := self._wait_for_verdicts()) is not None:
                 if received.last.may_settle and self._health.trouble():
-                    self._rest(POLL_SECONDS)
-                elif not retry(partial(self._batch, received), self._rest):
+                    self._pause(POLL_SECONDS)
+                elif not retry(partial(self._batch, received), self._pause):
                     break
             is_well = True
         except SnapshotsError:
-            return  # the near end meets it too, and deals with it
+            return  # the main worker meets the same error and handles it
         finally:
             if not is_well:
                 self._partitions.release_all()
@@ -268,7 +268,7 @@ class _Worker:
                 self._staged.clear()
 
     def _wait_for_verdicts(self) -> _Received | None:
-        """Wait for news, and return what is to be staged in; None to end."""
+        """Wait until there is work, and return the queued verdicts; None to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopping or self._has_work)
             if self._is_stopping or self._last is None:
@@ -280,12 +280,12 @@ class _Worker:
         can_settle = self._last is not None and self._last.may_settle and self._published >= self._resume_at
         return can_settle or len(self._staged) >= QUEUE_SIZE // 2
 
-    def _rest(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopping, timeout=seconds)
 
     def _batch(self, received: _Received) -> bool:
-        """Take in what was received, and settle a part of a span; return whether anything is left to do."""
+        """Copy the queued verdicts, and apply them to a part of a range; return whether to continue."""
         begun_at, last = self._runtime.stopwatch(), received.last
         with ExitStack() as until_committed:
             with self._database.transaction(lock=WriteLock.WORKER) as stores:
@@ -317,7 +317,7 @@ class _Worker:
         return True
 
     def _drop(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Drop what the store has by now."""
+        """Remove verdicts that were copied from the queue."""
         gone = set(map(id, staged))
         with self._changed:
             self._staged = deque((each for each in self._staged if id(each) not in gone), maxlen=QUEUE_SIZE)
