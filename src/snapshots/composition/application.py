@@ -1,4 +1,4 @@
-"""Open what commands and other loaders use."""
+"""Open the application for commands, and the service for other loaders."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,12 +38,12 @@ from snapshots.composition.wiring import Container, wait_policy
 from snapshots.domain.facts.ip_type import IpType
 
 TRIAL = "trial"
-"""In place of a URL: a PostgreSQL server that lasts as long as the command."""
+"""Value of --db for a temporary PostgreSQL server that runs as long as the command."""
 
 
 @contextmanager
 def open_application(settings: Settings) -> Iterator[Application]:
-    """Open what the commands work with, and close its database at the end of the block."""
+    """Open the application, and close its database at the end of the block."""
     if settings.db == TRIAL:
         with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
             yield application
@@ -148,18 +148,17 @@ def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:
 @contextmanager
 def open_service(url: str, **settings: object) -> Iterator[SnapshotService]:
     """
-    Open the service that gives snapshots to the sessions of another loader.
+    Open the service that computes snapshots for the sessions of another loader.
 
     Args:
-        url: The database that holds the inventory, such as "sqlite:///snapshots.db". Its tables are
-            made if they are not there.
+        url: The database that holds the inventory, such as "sqlite:///snapshots.db". Missing tables are created.
         settings: `mmdb`, `requires`, `max_lag_days` and `max_type_lag_days`, as for `snapshots load`.
 
     Yields:
         The service; its database is closed at the end of the block.
 
     Raises:
-        SettingRefused: A setting cannot be used.
+        SettingRefused: A setting has an invalid value.
     """
     container = Container(settings=Settings.of(db=url, **settings))
     try:

@@ -1,4 +1,4 @@
-"""What it means to take over the database of another loader, and to give it back."""
+"""Port for adopting a database of cowrieprocessor, and for undoing the adoption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Lock(Enum):
-    """What other programs cannot do to a table while a step is at work."""
+    """What a step blocks in other programs."""
 
     NONE = "none"
     MOMENT = "a moment"
@@ -18,13 +18,13 @@ class Lock(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    One change of the database's tables.
+    One change of the schema.
 
     Attributes:
-        what: What is done, in words.
-        table: The table it is done to.
-        lock: What others cannot do meanwhile.
-        bytes: How much of the table is read or rewritten; 0 for a change of the catalogue only.
+        what: Description of the change.
+        table: The table that is changed.
+        lock: What the change blocks in other programs.
+        bytes: Bytes of the table that are read or rewritten; 0 for a change of the catalog only.
     """
 
     what: str
@@ -36,13 +36,13 @@ class Step:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptionPlan:
     """
-    What adopting a database, or giving it back, does to it.
+    The changes of an adoption or of its undo.
 
     Attributes:
-        found: What the database is, in words.
-        sessions: How many sessions it holds, about.
-        steps: What is done, in order; empty if nothing is left to do.
-        notes: What an operator should know before.
+        found: Description of the database.
+        sessions: Approximate number of sessions.
+        steps: Changes in order; empty if nothing is left to do.
+        notes: Warnings for the operator.
     """
 
     found: str
@@ -52,34 +52,33 @@ class AdoptionPlan:
 
 
 class Adoption(Protocol):
-    """Takes over a database of cowrieprocessor as it is, without writing a row, and gives it back."""
+    """Adopts a database of cowrieprocessor without writing a row, and undoes it."""
 
     def plan(self, *, widen: bool) -> AdoptionPlan:
         """
-        Say what `adopt` would do.
+        Return what `adopt` would do.
 
         Args:
             widen: Whether columns that are too narrow and hold values may be rewritten.
 
         Raises:
-            StoreUnavailable: The database is none of cowrieprocessor's, or did not answer.
+            StoreUnavailable: The database is not one of cowrieprocessor, or did not answer.
         """
         ...
 
     def adopt(self, *, widen: bool) -> AdoptionPlan:
         """
-        Add what is missing, and return what was done. Interrupted, it is called again.
+        Add missing columns, tables, indexes and triggers; return what was done. Interrupted, it is repeated.
 
         Raises:
-            StoreUnavailable: The database is none of cowrieprocessor's, or refused; nothing but finished
-                indexes was added.
-            StoreBusy: Others held the tables for too long; nothing was changed.
+            StoreUnavailable: The database is not one of cowrieprocessor, or refused; only finished indexes were added.
+            StoreBusy: Other programs locked the tables for too long; nothing was changed.
         """
         ...
 
     def plan_undo(self) -> AdoptionPlan:
         """
-        Say what `undo` would do.
+        Return what `undo` would do.
 
         Raises:
             StoreUnavailable: The database was never adopted, or did not answer.
@@ -88,7 +87,7 @@ class Adoption(Protocol):
 
     def undo(self) -> AdoptionPlan:
         """
-        Take away what adopting added, and return what was done; what was filled into the other loader's columns stays.
+        Remove what `adopt` added, and return what was done. Values in columns of the other loader stay.
 
         Raises:
             StoreUnavailable: The database was never adopted, or refused; nothing was changed.

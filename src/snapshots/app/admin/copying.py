@@ -1,4 +1,4 @@
-"""What copying a whole database to another tells and promises."""
+"""Progress and result of copying a database."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,12 +7,12 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCopied:
     """
-    One table stands in the other database, row for row.
+    A table that was copied and compared row by row.
 
     Attributes:
-        table: Its name.
-        rows: How many rows it has, each compared.
-        new: How many of them this copy wrote; the others an earlier one had.
+        table: Name of the table.
+        rows: Number of rows, all of which were compared.
+        new: Rows that this copy wrote; an earlier copy had written the others.
     """
 
     table: str
@@ -21,12 +21,12 @@ class TableCopied:
 
 
 class CopyObserver(Protocol):
-    """Is told how a copy goes on; must not raise."""
+    """Receives the progress of a copy; must not raise."""
 
     def table_opened(self, table: str, rows: int) -> None:
-        """A table of so many rows is copied from now on."""
+        """The copy of a table with *rows* rows began."""
         ...
 
     def rows_copied(self, count: int) -> None:
-        """So many rows of the table were copied and committed."""
+        """*count* rows of the table were copied and committed so far."""
         ...

@@ -1,4 +1,4 @@
-"""Change or delete sealed sessions, on the record."""
+"""Change or delete sealed sessions, with an audit row for each change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 class AuditedChanges:
     """
-    What an operator may do to sealed sessions. Each act is a run, and leaves a row that cannot be changed.
+    Corrects and prunes sealed sessions. Each call is a run, and its audit rows cannot be changed.
 
     Args:
-        database: Where the sessions are.
+        database: Holds the sessions.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
@@ -37,14 +37,14 @@ class AuditedChanges:
         ip_type: IpType | None = None,
     ) -> tuple[IpSnapshot | None, IpSnapshot]:
         """
-        State facts of a sealed session anew; what is None stays as it is.
+        Correct facts of a sealed session; a fact that is None stays as it is.
 
         Returns:
-            The snapshot before and after; before is None if it is another loader's and cannot be read.
+            The previous and the new snapshot; the previous one is None if it cannot be parsed (of another loader).
 
         Raises:
-            NoSuchSession: There is none of that name, or it is open.
-            InvalidFact: Nothing is stated, or a fact is out of range.
+            NoSuchSession: The session does not exist, or is open.
+            InvalidFact: No fact is given, or a fact is out of range.
             StoreUnavailable: The database refused; nothing was changed.
         """
         now = self._runtime.now()
@@ -56,14 +56,14 @@ class AuditedChanges:
 
     def take_out_sentinels(self, *, reason: str, dry_run: bool) -> int:
         """
-        Take out what another loader wrote for facts that it did not know, such as the country "XX".
+        Remove placeholders that another loader stored for unknown facts, such as the country "XX".
 
         Args:
-            reason: Why; it is kept with each correction.
+            reason: Reason, stored with each correction.
             dry_run: Only count.
 
         Returns:
-            How many sessions were corrected, or would be; those without any other fact are open then.
+            The number of corrected sessions; those without any other fact are open afterwards.
 
         Raises:
             StoreUnavailable: The database refused; nothing was changed.
@@ -77,10 +77,10 @@ class AuditedChanges:
 
     def prune(self, before: datetime, *, dry_run: bool) -> Pruned:
         """
-        Delete the sessions that ended before a moment; addresses stay, and count what is left.
+        Delete the sessions that ended before a time. Addresses stay, with the counts of the remaining sessions.
 
         Args:
-            before: Aware, in UTC.
+            before: The time, aware, in UTC.
             dry_run: Only count.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Find where a stored session came from, when its row does not say."""
+"""Recover the source address of a stored session whose row has none."""
 
 from collections.abc import Callable, Collection
 
@@ -10,11 +10,11 @@ from snapshots.domain.snapshot.gap import Gap
 
 class AddressFinder:
     """
-    Looks for the address of a session in what other loaders left of it: its row, then its events, then documents.
+    Searches the data that other loaders stored: the row, then raw events, then the enrichment document.
 
     Args:
-        event_in: Reads an event from a JSON text, as a line of a log is read; None if it is none.
-        addresses_in: Reads every address that a document of another loader's enrichment names for its session.
+        event_in: Decodes a JSON text as a log line; returns None if it is not a valid event.
+        addresses_in: Returns all addresses that an enrichment document names as its session's source.
     """
 
     def __init__(
@@ -26,14 +26,14 @@ class AddressFinder:
         self._addresses_in = addresses_in
 
     def find_sighting(self, session: OpenSession) -> Sighting | Gap:
-        """Return the session's sighting, or why it has none: several addresses without times are no guess."""
+        """Return the sighting, or the gap if there is none; of several addresses without times none is chosen."""
         if session.sighting is not None:
             return session.sighting
         found = self._in_events(session) if session.events else None
         return found or self._in_document(session) or Gap.NO_SOURCE_IP
 
     def _in_events(self, session: OpenSession) -> Sighting | None:
-        """Choose as while loading: the connect, else the earliest event; what a client claimed only by itself."""
+        """Choose as a load does: the connect, else the earliest event; a forward only if there is nothing else."""
         events = [event for text in session.events if (event := self._event_in(text)) is not None]
         return CanonicalIpSelector().choose(
             (event.sighting for event in events if event.sighting is not None),

@@ -1,4 +1,4 @@
-"""Judge a page of open sessions, and write what was decided: late completion and backfill alike."""
+"""Compute and write the verdicts on a page of open sessions, for late completion and backfill."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,24 +16,24 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 V = TypeVar("V")
 
-Tell = Callable[[StagedVerdicts, object, datetime | None], None]
+OnStaged = Callable[[StagedVerdicts, object, datetime | None], None]
 """Called with the verdicts, the facts they are based on, and their `IpInventory.learned_last`."""
 
 
 PRECOMPUTED_ADDRESSES = 250
-"""Of how many addresses verdicts are reached before the store takes them, so that they are still remembered then."""
+"""Addresses per chunk: verdicts are staged after each chunk, before the cache can evict them."""
 
 
 class FoundPage(NamedTuple):
     """
-    Some open sessions.
+    A page of open sessions with their sightings.
 
     Attributes:
-        sessions: The sessions, without what was read of them only to find their addresses.
-        found: Where each came from, or why that is not known.
-        precomputed: The verdict on each that was foreseen, else None; it may be another by the time it is written.
-        prepared: Those of which a verdict is foreseen, ready to be written; None if there are none.
-        last: The place to go on behind.
+        sessions: The sessions, without their events and documents.
+        found: Sighting of each session, or the gap if it has none.
+        precomputed: Cached verdict on each session, or None; it may be stale when the page is written.
+        prepared: The sessions with a cached verdict, encoded for the store; None if there are none.
+        last: Cursor of the next page.
     """
 
     sessions: Sequence[OpenSession]
@@ -46,12 +46,12 @@ class FoundPage(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedPage:
     """
-    What judging a page of open sessions gave.
+    Result of applying verdicts to a page of open sessions.
 
     Attributes:
-        last: The place to go on behind; "" if there are no more.
-        judged: The sessions, each with what was decided.
-        lost: Those that were not written, because somebody else sealed or changed them in between.
+        last: Cursor of the next page; "" if there is none.
+        judged: The sessions with their verdicts.
+        lost: Keys of sessions that were not written, because another process changed them meanwhile.
     """
 
     last: str
@@ -61,11 +61,11 @@ class AppliedPage:
 
 class VerdictApplier:
     """
-    Judges open sessions by the one rule, page by page.
+    Computes and writes verdicts on open sessions, page by page.
 
     Args:
-        service: Gives the snapshots.
-        finder: Finds the addresses of sessions whose rows have none.
+        service: Computes the verdicts.
+        finder: Recovers addresses of sessions whose rows have none.
     """
 
     def __init__(self, service: SnapshotService, finder: AddressFinder) -> None:
@@ -84,16 +84,16 @@ class VerdictApplier:
         is_ahead: bool = False,
     ) -> FoundPage:
         """
-        Read a page of open sessions, and find where each came from.
+        Read a page of open sessions, and recover missing addresses.
 
         Args:
-            case: Which ones.
-            stores: A transaction; it may be another one than that in which they are settled.
-            run: The run that will settle them.
-            stale_before: A run that was not heard of since then has died.
-            after: The place to start behind.
-            limit: How many at most.
-            is_ahead: Whether there is time to foresee verdicts that are remembered, and to make them ready.
+            case: Which sessions.
+            stores: A transaction; may differ from the one in which the verdicts are written.
+            run: The run that will write the verdicts.
+            stale_before: A run without a heartbeat since then counts as dead.
+            after: Cursor of the previous page.
+            limit: Maximum number of sessions.
+            is_ahead: Whether the page is prefetched; then cached verdicts are encoded already.
 
         Raises:
             StoreUnavailable: The database refused.
@@ -103,7 +103,7 @@ class VerdictApplier:
         sessions = [session.without_documents() for session in page.sessions]
         if not is_ahead:
             return FoundPage(sessions, found, [None] * len(found), None, page.last)
-        precomputed = _each(found, self._service.remembered([each for each in found if not isinstance(each, Gap)]))
+        precomputed = _each(found, self._service.cached([each for each in found if not isinstance(each, Gap)]))
         known = [each for each in map(_judged, sessions, found, precomputed) if each is not None]
         return FoundPage(sessions, found, precomputed, stores.open_sessions.encode_verdicts(known, run=run), page.last)
 
@@ -119,66 +119,66 @@ class VerdictApplier:
         before_execute: Callable[[], None] = lambda: None,
     ) -> AppliedPage:
         """
-        Judge a page of open sessions, and write the verdicts.
+        Compute the verdicts on a page of open sessions, and write them.
 
         Args:
-            page: As `read` returned it.
-            stores: The transaction in which it is done.
+            page: A page from `read_page`.
+            stores: The transaction.
             run: The run that writes.
-            now: The present moment.
+            now: The current time.
             is_dry_run: Whether the transaction will be rolled back.
-            writes: Whether the verdicts are written; if not, none counts as lost.
-            before_execute: Is called when the rest is the database's work, if it is to write anything.
+            writes: Whether the verdicts are written; if not, no session counts as lost.
+            before_execute: Called just before the UPDATE is sent, if verdicts are written.
 
         Raises:
             StoreUnavailable: The database refused.
-            SourceUnreadable: A source of facts cannot be read.
+            SourceUnreadable: A fact source cannot be read.
         """
         sightings = [sighting for sighting in page.found if not isinstance(sighting, Gap)]
         verdicts = _each(page.found, self._service.judge_stored(sightings, stores, is_dry_run=is_dry_run))
         judged = [each for each in map(_judged, page.sessions, page.found, verdicts) if each is not None]
         if not writes:
             return AppliedPage(last=page.last, judged=judged, lost=())
-        is_as_foreseen = all(
+        are_cached_valid = all(
             was is None or was is verdict for was, verdict in zip(page.precomputed, verdicts, strict=True)
         )
         lost = stores.open_sessions.write_verdicts(
             [each for each, was in zip(judged, page.precomputed, strict=True) if was is None]
-            if is_as_foreseen
+            if are_cached_valid
             else judged,
             run=run,
             written_at=now,
-            prepared=page.prepared if is_as_foreseen else None,
+            prepared=page.prepared if are_cached_valid else None,
             before_execute=before_execute,
         )
         return AppliedPage(last=page.last, judged=judged, lost=lost)
 
     def can_precompute(self, stores: Stores) -> bool:
-        """Whether all verdicts on an address can be reached at once."""
+        """Whether all verdicts on an address can be computed at once."""
         return self._service.can_precompute(stores)
 
-    def precompute(self, stores: Stores, *, after: str, limit: int, tell: Tell) -> tuple[str, int]:
+    def precompute(self, stores: Stores, *, after: str, limit: int, on_staged: OnStaged) -> tuple[str, int]:
         """
-        Reach all verdicts on a page of addresses before any session of theirs is seen, for the store to settle by.
+        Compute and stage all verdicts on a page of addresses, before their sessions are read.
 
         Returns:
-            The address to go on behind, "" if there are no more, and how many they were.
+            The last address, "" if there was none, and the number of addresses.
         """
-        self._service.register_sources(stores)  # an address that lacks one of them is judged when it is seen
+        self._service.register_sources(stores)  # an address that lacks one of them is looked up with its sessions
         addresses = stores.inventory.page_looked_up(after=after, limit=limit)
         learned_until = stores.inventory.learned_last()
         for begin in range(0, len(addresses), PRECOMPUTED_ADDRESSES):
             verdicts = self._service.precompute(addresses[begin : begin + PRECOMPUTED_ADDRESSES], stores)
-            tell(stores.open_sessions.stage_verdicts(verdicts), self._service.knowledge, learned_until)
+            on_staged(stores.open_sessions.stage_verdicts(verdicts), self._service.knowledge, learned_until)
         return (addresses[-1].text if addresses else ""), len(addresses)
 
-    def publish(self, stores: Stores, tell: Tell) -> None:
-        """Tell what is remembered at the beginning of a transaction, when it follows from what is stored for good."""
+    def publish(self, stores: Stores, on_staged: OnStaged) -> None:
+        """Stage the cached verdicts; only valid at the start of a transaction, before it stores new facts."""
         staged = stores.open_sessions.stage_verdicts(self._service.verdicts(stores))
-        tell(staged, self._service.knowledge, stores.inventory.learned_last())
+        on_staged(staged, self._service.knowledge, stores.inventory.learned_last())
 
     def apply_cached(self, stores: Stores, *, run: str, after: str, limit: int) -> PushdownResult | None:
-        """Let the store settle what it can of a page, as `OpenSessions.settle_remembered` says."""
+        """Apply cached verdicts to a page inside the store; see `OpenSessions.apply_cached`."""
         verdicts = self._service.verdicts(stores)
         if not verdicts.spans:
             return None
@@ -191,32 +191,32 @@ class VerdictApplier:
         )
 
     def clear_cache(self) -> None:
-        """Forget what was learned in a transaction that was rolled back."""
+        """Clear the verdict cache after a transaction was rolled back."""
         self._service.clear_cache()
 
 
 def _each(found: Sequence[Sighting | Gap], verdicts: Iterable[V]) -> list[Gap | V]:
-    """Return the verdicts on sightings, and between them why there was no sighting."""
+    """Merge verdicts on sightings with the gaps of sessions without a sighting, in page order."""
     following = iter(verdicts)
     return [each if isinstance(each, Gap) else next(following) for each in found]
 
 
 def _judged(session: OpenSession, found: Sighting | Gap, verdict: IpSnapshot | Gap | None) -> Judged | None:
-    """Return a session with its verdict, if there is one."""
+    """Return a session with its verdict; None without a verdict."""
     if verdict is None:
         return None
     return Judged(session, None if isinstance(found, Gap) else found, verdict)
 
 
 def verdicts_in(judged: Iterable[Judged]) -> Counter[str]:
-    """Return how many sessions each method sealed, and each gap left open, by the values of both."""
+    """Count sessions by "sealed:METHOD" and "open:GAP"."""
     return verdicts_counted(
         Counter(verdict.method if isinstance(verdict, IpSnapshot) else verdict for _, _, verdict in judged)
     )
 
 
 def verdicts_counted(verdicts: Counter[Method | Gap]) -> Counter[str]:
-    """Return the same counts by names that a run keeps them under."""
+    """Return the counts under the names that a run stores."""
     return Counter(
         {f"{'open' if isinstance(each, Gap) else 'sealed'}:{each.value}": count for each, count in verdicts.items()}
     )

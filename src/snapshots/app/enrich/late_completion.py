@@ -1,4 +1,4 @@
-"""Complete sessions whose address learned something after they were judged."""
+"""Complete open sessions whose address has facts that are newer than their gap."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,17 +17,17 @@ SCANNED = "completed_until"
 """Key under which a load stores the newest learned_at before it searched for sessions to complete."""
 
 LATEST = 100
-"""How many of the newest loads are searched for the last position; clocks may disagree about their order."""
+"""Number of newest loads that are searched for the last position, as clocks may disagree about their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
     """
-    What judging open sessions again did.
+    Result of a completion.
 
     Attributes:
         run: The run that wrote; None if there was nothing to do.
-        judged: Sessions that were judged again.
+        judged: Sessions whose verdict was computed again.
         sealed: Those that received their snapshot.
     """
 
@@ -38,11 +38,11 @@ class Completed:
 
 class LateCompletion:
     """
-    Judges open sessions again, once for each time that their address learned something.
+    Computes the verdict on open sessions again, once after each change of facts about their address.
 
     Args:
-        database: Where the sessions are.
-        verdict_applier: Judges a page of them.
+        database: Holds the sessions.
+        verdict_applier: Computes and writes the verdicts on a page.
         runtime: Clock, stopwatch, sleep and run names.
     """
 
@@ -53,7 +53,7 @@ class LateCompletion:
 
     def complete(self, *, by: str | None = None) -> Completed:
         """
-        Judge open sessions with new facts, in pages of one transaction each.
+        Complete open sessions with new facts, one transaction per page.
 
         Args:
             by: The load, which starts at the position of earlier loads and stores its own; None to search everything.

@@ -1,4 +1,4 @@
-"""Give sessions the snapshot of what was known of their address."""
+"""Compute the snapshot of sessions from the facts about their addresses."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -18,19 +18,19 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache, Verdicts
 
 CHUNK = 5_000
-"""Sessions per query of the inventory, which bounds the memory for its answers."""
+"""Sessions per inventory query, to bound the memory for its rows."""
 
 
 class SnapshotService:
     """
-    Offers a snapshot to sessions, a whole batch at a time.
+    Computes snapshots for batches of sessions, and caches the verdicts.
 
     Args:
-        database: Where the inventory is.
-        lookups: Looks addresses up that lack a registered build.
-        reader: How facts are chosen as of a sighting.
-        policy: Which snapshot a session may keep.
-        clock: Tells when something was learned.
+        database: Holds the inventory.
+        lookups: Looks up addresses that lack a registered build.
+        reader: Chooses facts as of a sighting.
+        policy: Decides which snapshots are accepted.
+        clock: Dates what is stored.
     """
 
     def __init__(
@@ -46,23 +46,22 @@ class SnapshotService:
         self._reader = reader
         self._policy = policy
         self._clock = clock
-        self._known: object = None
-        self._judgement = VerdictCache(reader, policy, largest_asn=LARGEST_ASN)
+        self._knowledge: object = None
+        self._cache = VerdictCache(reader, policy, largest_asn=LARGEST_ASN)
 
     def enrich(self, aggregates: Iterable[SessionAggregate], connection: object | None = None) -> list[SessionSummary]:
         """
-        Return a summary of each aggregate, with the snapshot that is offered to it.
+        Return a summary of each aggregate, with its snapshot or gap.
 
-        The inventory is asked once for every CHUNK sessions, in one transaction. Addresses that it does not know are
-        looked up in every source, and what is learned is stored. The sessions themselves are not: a loader that
-        stores them must keep an existing snapshot unchanged.
+        The inventory is queried once per CHUNK sessions, in one transaction. Addresses that it lacks are looked up in
+        every source, and the observations are stored. The sessions are not stored: a loader that stores them must
+        leave an existing snapshot unchanged.
 
         Args:
             aggregates: Any number of sessions, each with at least one event; an iterator is read to its end before
                 the transaction begins.
-            connection: The caller's SQLAlchemy connection to the same database. All work is then done
-                there, under a savepoint, and nothing is committed. Without it the work is a
-                transaction of its own.
+            connection: The caller's SQLAlchemy connection to the same database. All statements then run there, under
+                a savepoint, and nothing is committed. Without it the work is a transaction of its own.
 
         Returns:
             Summaries in the order of the aggregates. One without a snapshot has a gap: a missing
@@ -71,8 +70,8 @@ class SnapshotService:
         Raises:
             InvalidEvent: An aggregate has no events, is not a SessionAggregate, or has an invalid value.
             InvalidAddress: An aggregate has an invalid address.
-            StoreUnavailable: The database did not answer; nothing was learned.
-            SourceUnreadable: A source of facts cannot be read; nothing was learned.
+            StoreUnavailable: The database did not answer; nothing was stored.
+            SourceUnreadable: A fact source cannot be read; nothing was stored.
         """
         if not isinstance(aggregates, Iterable):
             raise InvalidEvent(f"enrich takes SessionAggregates in a list or another iterable, not {aggregates!r:.80}")
@@ -85,66 +84,66 @@ class SnapshotService:
             ]
 
     def offer(self, summaries: Collection[SessionSummary], stores: Stores) -> list[SessionSummary]:
-        """Do what `enrich` does for summaries, within a transaction that is open already."""
-        self.register_sources(stores)  # a file of facts may have been replaced since
+        """Return summaries with snapshots or gaps as `enrich` does, within an open transaction."""
+        self.register_sources(stores)  # a file of facts may have been replaced
         sightings = [s.sighting for s in summaries if s.sighting is not None]
         behind = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
-        self._forget_what_is_out_of_date(stores)
-        self._learn_of(behind, stores)
-        self._known = knowledge_in(stores)
+        self._evict_stale(stores)
+        self._look_up_missing(behind, stores)
+        self._knowledge = knowledge_in(stores)
         verdicts = iter(self._verdicts(sightings, stores))
         return [
             summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else next(verdicts)) for summary in summaries
         ]
 
     def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
-        return self._completed(sightings, self.remembered(sightings), stores)
+        return self._completed(sightings, self.cached(sightings), stores)
 
-    def remembered(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
-        """Return the verdicts on sightings that are remembered, which may be out of date; None where none is."""
-        verdict = self._judgement.verdict
+    def cached(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
+        """Return the cached verdicts on sightings, which may be stale; None for a sighting without one."""
+        verdict = self._cache.verdict
         return [verdict(sighting) for sighting in sightings]
 
     def _completed(
         self,
         sightings: Sequence[Sighting],
-        remembered: Sequence[IpSnapshot | Gap | None],
+        cached: Sequence[IpSnapshot | Gap | None],
         stores: Stores,
         *,
-        more_will_come: bool = False,
+        with_nearby: bool = False,
     ) -> Sequence[IpSnapshot | Gap]:
-        """Return the snapshot that a session with each sighting may hold, or why it gets none: the one place for it."""
-        judgement = self._judgement
-        unknown = [s for s, verdict in zip(sightings, remembered, strict=True) if verdict is None]
+        """Return cached verdicts, and compute the others. All verdicts come from here."""
+        cache = self._cache
+        unknown = [s for s, verdict in zip(sightings, cached, strict=True) if verdict is None]
         asked = [sighting for sighting in unknown if sighting.address.is_routable]
-        ahead = self._judged_ahead(asked, stores) if more_will_come and asked else {}
-        left = [sighting for sighting in asked if sighting not in ahead]
-        said = stores.inventory.as_of(left) if left else {}
+        nearby = self._with_nearby(asked, stores) if with_nearby and asked else {}
+        left = [sighting for sighting in asked if sighting not in nearby]
+        observations = stores.inventory.as_of(left) if left else {}
         return [
             verdict
-            or ahead.get(sighting)
-            or judgement.verdict(sighting)
-            or judgement.judge(sighting, said.get(sighting))
-            for sighting, verdict in zip(sightings, remembered, strict=True)
+            or nearby.get(sighting)
+            or cache.verdict(sighting)
+            or cache.judge(sighting, observations.get(sighting))
+            for sighting, verdict in zip(sightings, cached, strict=True)
         ]
 
-    def _judged_ahead(self, sightings: Sequence[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
-        """Return the verdicts on sightings, and remember those on others of their addresses, if histories are short."""
+    def _with_nearby(self, sightings: Sequence[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
+        """Compute verdicts from whole histories, if these are short, and cache those on nearby times too."""
         calendar = BuildCalendar.of(stores.sources.registered())
         if not calendar.is_short:
             return {}
-        judgement = self._judgement
+        cache = self._cache
         histories = stores.inventory.history_of({sighting.address for sighting in sightings})
         verdicts: dict[Sighting, IpSnapshot | Gap] = {}
         for sighting in sightings:
             history = histories.get(sighting.address)
             if history is None:
                 continue
-            verdict = judgement.verdict(sighting)
+            verdict = cache.verdict(sighting)
             if verdict is None:
-                said_at = calendar.told(history).nearest
-                verdict = judgement.judge(sighting, said_at(sighting.seen_at))
-                judgement.judge_nearby(sighting, said_at)
+                nearest_at = calendar.told(history).nearest
+                verdict = cache.judge(sighting, nearest_at(sighting.seen_at))
+                cache.judge_nearby(sighting, nearest_at)
             verdicts[sighting] = verdict
         return verdicts
 
@@ -152,81 +151,81 @@ class SnapshotService:
         self, sightings: Sequence[Sighting], stores: Stores, *, is_dry_run: bool
     ) -> Sequence[IpSnapshot | Gap]:
         """
-        Return the snapshot that a stored session with each sighting may hold, or why it gets none.
+        Return the snapshot or gap for each sighting of stored sessions.
 
         Args:
-            sightings: A whole batch.
-            stores: The transaction in which it is done.
-            is_dry_run: Whether the transaction will be rolled back; what is learned is remembered all the same.
-                Where any other is rolled back `clear_cache` must be called, or its addresses are missed afterwards.
+            sightings: A batch.
+            stores: The transaction.
+            is_dry_run: The transaction will be rolled back, but the cache keeps its verdicts. After any other rollback
+                call `clear_cache`: the cache may hold verdicts from lookups that were not stored.
         """
         self.register_sources(stores)
-        self._forget_what_is_out_of_date(stores)
-        remembered = self.remembered(sightings)
-        unknown = [sighting for sighting, verdict in zip(sightings, remembered, strict=True) if verdict is None]
+        self._evict_stale(stores)
+        cached = self.cached(sightings)
+        unknown = [sighting for sighting, verdict in zip(sightings, cached, strict=True) if verdict is None]
         behind = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
-        self._learn_of(behind, stores)
+        self._look_up_missing(behind, stores)
         if behind:
-            remembered = self.remembered(sightings)
+            cached = self.cached(sightings)
         if not is_dry_run:
-            self._known = knowledge_in(stores)
-        return self._completed(sightings, remembered, stores, more_will_come=True)
+            self._knowledge = knowledge_in(stores)
+        return self._completed(sightings, cached, stores, with_nearby=True)
 
     def can_precompute(self, stores: Stores) -> bool:
-        """Whether so few builds are known that all of an address's time can be judged at once."""
+        """Whether there are so few builds that all verdicts on an address can be computed at once."""
         return BuildCalendar.of(stores.sources.registered()).is_short
 
     def precompute(self, addresses: Collection[IpAddress], stores: Stores) -> Verdicts:
         """
-        Judge every sighting that addresses may have, and return the verdicts that are remembered.
+        Compute the verdicts on addresses for all times, and return the cached verdicts.
 
         Args:
-            addresses: Such as lack no build.
-            stores: The transaction in which it is done.
+            addresses: Addresses that were looked up in every registered build.
+            stores: The transaction.
         """
-        self._forget_what_is_out_of_date(stores)
+        self._evict_stale(stores)
         calendar = BuildCalendar.of(stores.sources.registered())
         histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
         now = self._clock.now()
         for address, history in histories.items():
-            self._judgement.judge_history(address, calendar.told(history).nearest, now=now)
-        return self._judgement.remembered
+            self._cache.judge_history(address, calendar.told(history).nearest, now=now)
+        return self._cache.remembered
 
     def verdicts(self, stores: Stores) -> Verdicts:
-        """Return the verdicts that are remembered and hold in this transaction, for any store to apply."""
+        """Return the cached verdicts that are valid in this transaction."""
         self.register_sources(stores)
-        self._forget_what_is_out_of_date(stores)
-        return self._judgement.remembered
+        self._evict_stale(stores)
+        return self._cache.remembered
 
-    def _learn_of(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
-        """Look addresses up in the builds that they lack, as `IpInventory.register` tells them."""
+    def _look_up_missing(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
+        """Look up what `IpInventory.register_addresses` returned, and evict the verdicts on these addresses."""
         if behind:
             self._lookups.catch_up(behind, stores)
-            self._judgement.forget(behind)
+            self._cache.forget(behind)
 
     def clear_cache(self) -> None:
-        """Forget every verdict, because a transaction learned what is not stored."""
-        self._known = None
+        """Evict all verdicts at the next use, because a transaction with lookups was rolled back."""
+        self._knowledge = None
 
     @property
     def knowledge(self) -> object:
-        """Return what was known when the newest verdicts were reached, as `knowledge_in` tells it."""
-        return self._known
+        """Return the `knowledge_in` of the cached verdicts."""
+        return self._knowledge
 
     @property
     def rules(self) -> str:
-        """Return a text that is another whenever sessions may be judged by other rules."""
+        """Return a text that differs whenever verdicts may differ because of the settings."""
         return repr((self._reader, self._policy))
 
-    def _forget_what_is_out_of_date(self, stores: Stores) -> None:
-        """Forget every verdict if anybody else learned, registered or retracted since, or a transaction failed."""
+    def _evict_stale(self, stores: Stores) -> None:
+        """Evict all verdicts if facts or builds were changed elsewhere, or after `clear_cache`."""
         known = knowledge_in(stores)
-        if known != self._known:
-            self._known = known
-            self._judgement.forget_all(largest_asn=stores.largest_asn)
+        if known != self._knowledge:
+            self._knowledge = known
+            self._cache.forget_all(largest_asn=stores.largest_asn)
 
     def register_sources(self, stores: Stores) -> None:
-        """Record the builds that come with the program and the settings."""
+        """Register the bundled builds and those of the settings."""
         self._lookups.register_sources(stores)
 
 
@@ -238,6 +237,6 @@ def _summary_of(aggregate: object) -> SessionSummary:
 
 
 def knowledge_in(stores: Stores) -> object:
-    """Return what is another whenever something is known that was not known before."""
+    """Return a value that changes with every change of facts or builds, for comparison by equality."""
     builds = tuple((registered.number, registered.is_retracted) for registered in stores.sources.registered())
     return stores.inventory.learned_last(), builds, stores.largest_asn

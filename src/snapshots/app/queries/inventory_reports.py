@@ -1,4 +1,4 @@
-"""What can be asked of the inventory, and in which shape it is answered."""
+"""Port for reports about the inventory, and their values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def without_newer_table_text(count: int) -> str:
 
 
 def expired_text(count: int) -> str:
-    """Return the message about sessions whose newest tables are too old to say what holds today."""
+    """Return the message about sessions whose newest tables are too old to be valid today."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
     return (
         f"{sessions} only tables that are too old for today ({_limits_text()}); import newer ones (snapshots inventory"
@@ -43,13 +43,13 @@ def _limits_text() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     """
-    A registered build, and how many observations begin with it.
+    A registered build with its number of observations.
 
     Attributes:
-        registered: Which build.
-        observations: How many observations begin with it.
-        is_newest: Whether no newer build of its source counts.
-        freshness: How far what it says of networks can be believed today.
+        registered: The build.
+        observations: Number of observations that begin with it.
+        is_newest: Whether it is the newest build of its source that is not retracted.
+        freshness: Freshness of its networks today.
     """
 
     registered: RegisteredBuild
@@ -61,13 +61,13 @@ class SourceState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryStatus:
     """
-    How well the addresses of the inventory are known today.
+    State of the inventory.
 
     Attributes:
-        addresses: How many there are.
-        behind: How many of them lack a registered build.
-        by_freshness: How many there are of each state.
-        sources: Every registered build.
+        addresses: Number of addresses.
+        behind: Addresses that were not looked up in every registered build.
+        by_freshness: Number of addresses by freshness.
+        sources: All registered builds.
     """
 
     addresses: int
@@ -79,19 +79,19 @@ class InventoryStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownAddress:
     """
-    Everything that is known of one address.
+    All data about one address.
 
     Attributes:
-        address: In its one text form.
-        first_seen: The first event of its sessions.
-        last_seen: The last event of its sessions.
-        sessions: How many sessions came from it.
-        asn: Its newest ASN.
-        organization: What the ASN is called.
-        country: Its newest country.
-        ip_type: Its newest type.
-        history: What sources said of it, by source and date.
-        retracted: The source and first build of observations that do not count any more.
+        address: Canonical text form.
+        first_seen: Time of the first event of its sessions.
+        last_seen: Time of the last event of its sessions.
+        sessions: Number of its sessions.
+        asn: Newest ASN.
+        organization: Name of the ASN.
+        country: Newest country.
+        ip_type: Newest type.
+        history: All observations, by source and date.
+        retracted: Source and first build of observations that are ignored after a retraction.
     """
 
     address: str
@@ -109,13 +109,13 @@ class KnownAddress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """
-    A fact that is another today than it was then.
+    A fact that differs between the attack and today.
 
     Attributes:
-        then: What the snapshots say; None where they say nothing.
-        now: What the inventory says.
-        sessions: How many sealed sessions.
-        addresses: From how many addresses.
+        then: Value in the snapshots; None if unknown.
+        now: Value in the inventory.
+        sessions: Number of sealed sessions.
+        addresses: Number of their addresses.
     """
 
     then: str | None
@@ -127,20 +127,20 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """
-    What the snapshots of sealed sessions say, compared with the newest facts of their addresses.
+    Snapshots of sealed sessions, compared with the newest facts about their addresses.
 
     A fact of a session is compared if the newest answer about it is newer than the attack and than every table that
     the snapshot was made from, and not too old today (see `CurrentSince`).
 
     Attributes:
-        sealed: All sealed sessions.
-        newest_tables: The newest build of each source, such as "dbip@2026-09-01".
-        sessions: Sessions of which at least one fact is compared.
-        addresses: Their addresses.
-        compared: How many sessions are compared in each of asn, country and ip_type.
-        changed: How many of them differ in it.
-        expired: How many are not compared in each, only because the newest answer is too old today.
-        moves: The moves of each fact with most sessions.
+        sealed: Number of sealed sessions.
+        newest_tables: Newest build of each source, such as "dbip@2026-09-01".
+        sessions: Sessions with at least one compared fact.
+        addresses: Number of their addresses.
+        compared: Compared sessions by fact: asn, country, ip_type.
+        changed: Compared sessions whose fact differs, by fact.
+        expired: Sessions that are not compared only because the newest answer is too old today, by fact.
+        moves: Most frequent changes of each fact.
     """
 
     sealed: int
@@ -154,16 +154,16 @@ class Drift:
 
 
 class InventoryReports(Protocol):
-    """Answers from the inventory. Each is one consistent state of the database."""
+    """Reports about the inventory. Each reads one consistent state of the database."""
 
     def status(self, *, now: datetime) -> InventoryStatus:
-        """Return how well addresses are known at a moment."""
+        """Return the state of the inventory at a time."""
         ...
 
     def address(self, text: str) -> KnownAddress | None:
-        """Return everything known of an address in its one text form; None if it was never seen."""
+        """Return all data about an address in canonical text form; None if it was never seen."""
         ...
 
     def drift(self, *, now: datetime, top: int) -> Drift:
-        """Return then against a moment; of each fact at most *top* moves."""
+        """Compare snapshots with the facts at a time; *top* limits the changes listed per fact."""
         ...
