@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from snapshots.adapters.cowrie.files import log_file as content_module
+from snapshots.adapters.cowrie.files.line_reader import ReadLimits
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.fragments import whole_objects
@@ -210,17 +210,12 @@ def test_what_is_whole_in_an_unfinished_line_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrap", [bytes, lambda text: json.dumps({"log": text.decode()}).encode()])
-def test_an_archive_without_any_line_break_is_read(
-    wrap: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_archive_without_any_line_break_is_read(wrap: Callable[[bytes], bytes], tmp_path: Path) -> None:
     """However long it is; some services write one event right behind the other."""
-    monkeypatch.setattr(content_module, "LONGEST_LINE", 2000)
-    monkeypatch.setattr(content_module, "LONGEST_GLUED", 500)
-    monkeypatch.setattr(content_module, "CHUNK", 100)
     events = [event(f"{number:x}", username="}{") for number in range(99)]
     path = tmp_path / "cowrie.json"
     path.write_bytes(b"".join(map(wrap, events)) + b"x" * 5000 + b"\n" + A)
-    content = LogContent(path, DECODER)
+    content = LogContent(path, DECODER, limits=ReadLimits(line=2000, glued=500, chunk=100))
 
     found = list(content.lines())
 
@@ -229,15 +224,15 @@ def test_an_archive_without_any_line_break_is_read(
     assert content.mark().offset == path.stat().st_size
 
 
-def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path) -> None:
     """An object in it that is no event does not end it."""
-    monkeypatch.setattr(content_module, "LONGEST_GLUED", 50)
-    monkeypatch.setattr(content_module, "CHUNK", 100)
     values = [[str(number), event(f"{number:x}").decode()] for number in range(9)]
     path = tmp_path / "loki.json"
     path.write_text(json.dumps({"stream": {"job": "c"}, "values": values}) + "\n")
 
-    assert len([part for part in LogContent(path, DECODER).lines() if isinstance(part, LogEvent)]) == 9
+    content = LogContent(path, DECODER, limits=ReadLimits(glued=50, chunk=100))
+
+    assert len([part for part in content.lines() if isinstance(part, LogEvent)]) == 9
 
 
 def test_the_objects_of_a_line_are_not_held_at_once() -> None:

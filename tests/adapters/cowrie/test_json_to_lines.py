@@ -2,21 +2,22 @@
 
 import gzip
 import json
-import os
-import time
+import tracemalloc
 from collections.abc import Callable
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshots.adapters.cowrie.files.line_reader import ReadLimits
 from snapshots.adapters.cowrie.files.log_file import LogContent
+from snapshots.adapters.cowrie.lines.byte_streams import PeekableStream
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.json_to_lines import LONGEST_JUNK, JsonLines, is_json_document
+from snapshots.adapters.cowrie.lines.json_to_lines import DEEPEST, LONGEST_JUNK, JsonLines, is_json_document
 from snapshots.app.ports.log_source import BadLine, Layout, LineOptions, LogEvent, Reason
 
 EVENTS = [
@@ -153,32 +154,82 @@ def test_a_large_answer_of_a_search_comes_hit_by_hit() -> None:
     assert unfolded(text[:3000], longest=200)[:-1] == lines[: len(unfolded(text[:3000], longest=200)) - 1]
 
 
-def test_what_a_pipe_brings_bit_by_bit_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first thing written to it may be a single brace."""
-    read, write = os.pipe()
+def test_a_pipe_that_is_written_byte_by_byte_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first write may be a single brace."""
     text = FORMS["pretty events"](EVENTS)
+    stdin = repeated((text[:1], 1), (text[1:], 1))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stdin))
 
-    def bring() -> None:
-        with os.fdopen(write, "wb", buffering=0) as pipe:
-            pipe.write(text[:1])
-            time.sleep(0.1)
-            pipe.write(text[1:])
+    found = list(LogContent(None, LineDecoder()).lines())
 
-    Thread(target=bring).start()
-    with os.fdopen(read, "rb") as stdin:
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stdin))
-        said = list(LogContent(None, LineDecoder()).lines())
-
-    assert [type(line) for line in said] == [LogEvent] * 3
+    assert [type(line) for line in found] == [LogEvent] * 3
 
 
-def test_what_is_too_long_is_given_up_in_bounded_memory() -> None:
-    """And the events behind it are read."""
-    long = unfolded(b'[{"a": "' + b"x" * 3_000_000 + b'"},\n{"b": 2}]', longest=2_000_000, size=100_000)
+def repeated(*parts: tuple[bytes, int]) -> BufferedReader:
+    """Return a stream of parts, each repeated, which is never in memory as a whole."""
+    return cast(BufferedReader, PeekableStream(part for part, count in parts for _ in range(count)))
+
+
+@pytest.mark.parametrize(
+    "filler", [b"x" * 1000, b'","' + b"x" * 1000, b"\\n" + b"x" * 1000], ids=["one string", "strings", "escapes"]
+)
+def test_the_memory_for_a_long_element_is_bounded(filler: bytes) -> None:
+    """Whatever it contains: ten megabytes of it take less than three, and the next event is read."""
+    stream = repeated((b'[{"a": "', 1), (filler * (50_000 // len(filler)), 200), (b'"},\n{"b": 2}]', 1))
+    lines = JsonLines(stream, 500_000)
+    tracemalloc.start()
+    try:
+        end = b""
+        while chunk := lines.read1(100_000):
+            end = (end + chunk)[-100:]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert end.endswith(b'\n{"b":2}\n')
+    assert peak < 3_000_000
+
+
+def test_a_long_element_becomes_a_dead_letter_with_its_size(tmp_path: Path) -> None:
+    """It is one bad line, and the events before and after it are read."""
+    path = tmp_path / "export.json"
+    long = b'{"input": "' + b"x" * 30_000 + b'", "list": [1, {"a": 2}]}'
+    first, second = (json.dumps(event).encode() for event in EVENTS[:2])
+    path.write_bytes(b"[" + first + b", " + long + b", " + second + b"]")
+
+    found = list(LogContent(path, LineDecoder(), limits=ReadLimits(chunk=1000, line=20_000)).lines())
+
+    assert [type(part) for part in found] == [LogEvent, BadLine, LogEvent]
+    assert isinstance(found[1], BadLine)
+    assert found[1].reason is Reason.TOO_LONG
+    assert found[1].payload.startswith(b'{"input": "xxx')
+    assert found[1].payload.endswith(b"x ... (%d bytes)" % len(long))
+
+
+def test_an_element_of_very_many_levels_is_given_up() -> None:
+    """The stack of its brackets is bounded too."""
+    lines = unfolded(b'[{"a":' + b"[" * (DEEPEST + 5) + b'\n{"b": 2}]', longest=10**6, size=100_000)
+
+    assert lines[-1] == b'{"b":2}'
+
+
+def test_text_between_events_is_read_in_pieces() -> None:
+    """However long it is."""
     junk = unfolded(b"[" + b"y" * (LONGEST_JUNK + 1) + b'\n{"b": 2}]', size=100_000)
 
-    assert len(long[0]) > 1_000_000
-    assert (long[-1], junk) == (b'{"b":2}', [b"y" * (LONGEST_JUNK + 1), b'{"b":2}'])
+    assert junk == [b"y" * (LONGEST_JUNK + 1), b'{"b":2}']
+
+
+@pytest.mark.parametrize("end", ['", "b": [1, {"c": 2}]}', "\n", '", }{', '", "hits": [{"_source": 1}, '])
+def test_a_long_element_may_end_in_every_way(end: str) -> None:
+    """The next event is read, and the size is that of the element."""
+    text = '{"a": "' + "x" * 2_000_000
+    lines = unfolded(f'[{text}{end},{{"d": 1}}]'.encode(), longest=10_000, size=100_000)
+
+    shown, _, size = lines[0].rpartition(b" ... ")
+    assert text.encode().startswith(shown)
+    assert len(text) <= int(size.strip(b"( bytes)")) <= len(text + end)
+    assert b'{"d":1}' in lines[-1]
 
 
 json_texts = st.recursive(
@@ -203,7 +254,7 @@ def test_every_array_comes_out_as_its_events(events: list[dict[str, object]], in
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\\n a', max_size=40).map(str.encode))
 def test_whatever_bytes_come_are_read_to_their_end(text: bytes) -> None:
     """Never an exception, and nothing but what separates events is left out."""
-    kept = b"".join(unfolded(text, longest=20))
+    kept = b"".join(unfolded(text))
     strip = bytes(set(b" \t\r\n\x0b\x0c\x00,[]{}"))
 
     assert kept.translate(None, strip) == text.translate(None, strip)

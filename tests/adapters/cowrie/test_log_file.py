@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshots.adapters.cowrie.files import log_file as content_module
+from snapshots.adapters.cowrie.files.line_reader import DEFAULT_LIMITS, ReadLimits
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import SourceUnreadable
@@ -37,9 +37,9 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "cowrie.json"
 
 
-def read(path: Path | None) -> list[str | tuple[Reason, int]]:
-    """Return the session of each event, and reason and place of each bad line."""
-    return [shown(found) for found in LogContent(path, LineDecoder()).lines()]
+def read(path: Path | None, limits: ReadLimits = DEFAULT_LIMITS) -> list[str | tuple[Reason, int]]:
+    """Return the session of each event, and reason and offset of each bad line."""
+    return [shown(found) for found in LogContent(path, LineDecoder(), limits=limits).lines()]
 
 
 def shown(found: LogEvent | BadLine) -> str | tuple[Reason, int]:
@@ -72,12 +72,12 @@ def test_every_line_is_an_event_or_set_aside(
     """Whatever stands between them, and wherever they are cut into chunks: nothing is lost, nothing is read twice."""
     content = b"\n".join(piece for piece, _, _ in found) + b"\n" * is_ended
     log.write_bytes(gzip.compress(content) if is_compressed else content)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(content_module, "CHUNK", chunk)
-        said = list(LogContent(log, LineDecoder(LineOptions(layout=Layout.LINES))).lines())
+    decoder = LineDecoder(LineOptions(layout=Layout.LINES))
 
-    assert sum(isinstance(each, LogEvent) for each in said) == sum(events for _, events, _ in found)
-    assert sum(isinstance(each, BadLine) for each in said) == sum(bad for _, _, bad in found)
+    parts = list(LogContent(log, decoder, limits=ReadLimits(chunk=chunk)).lines())
+
+    assert sum(isinstance(part, LogEvent) for part in parts) == sum(events for _, events, _ in found)
+    assert sum(isinstance(part, BadLine) for part in parts) == sum(bad for _, _, bad in found)
 
 
 def test_an_empty_file_is_no_error(log: Path) -> None:
@@ -107,6 +107,16 @@ def test_a_bad_line_stands_where_it_stands(log: Path) -> None:
     log.write_bytes(gzip.compress(line(1) + b"\nbad\n" + line(2)))
 
     assert read(log) == ["s1", (Reason.NOT_JSON, len(line(1)) + 1), "s2"]
+
+
+def test_the_offset_of_a_bad_line_does_not_count_blanks_before_it(log: Path) -> None:
+    """It is the same while the line is the last one and may still be written, so that its dead letter is replaced."""
+    log.write_bytes(line(1) + b"\n  \tjunk" + line(2))
+    unfinished = read(log)
+    log.write_bytes(line(1) + b"\n  \tjunk" + line(2) + b"\n")
+
+    assert unfinished == ["s1", (Reason.UNFINISHED_LINE, len(line(1)) + 4)]
+    assert read(log) == ["s1", (Reason.NOT_JSON, len(line(1)) + 4)]
 
 
 def test_an_event_behind_a_block_of_nuls_is_saved(log: Path) -> None:
@@ -156,15 +166,14 @@ def test_a_last_line_without_a_newline_counts_if_it_is_whole(log: Path) -> None:
     assert [shown(found) for found in after.lines()] == ["s2"]
 
 
-def test_a_line_without_end_is_set_aside(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_end_is_set_aside(log: Path) -> None:
     """Memory is bounded, and what follows is read."""
-    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(content_module, "CHUNK", 300)
+    limits = ReadLimits(line=1000, chunk=300)
     long = b'{"x":"' + b"y" * 5000
     log.write_bytes(line(1) + b"\n" + long + b"\n" + line(2) + b"\n" + long)
-    content = LogContent(log, LineDecoder())
+    content = LogContent(log, LineDecoder(), limits=limits)
 
-    found = [shown(said) for said in content.lines()]
+    found = [shown(part) for part in content.lines()]
 
     end = len(line(1)) + 1 + len(long) + 1
     assert found == ["s1", (Reason.TOO_LONG, len(line(1)) + 1), "s2", (Reason.TOO_LONG, end + len(line(2)) + 1)]
@@ -186,13 +195,12 @@ def test_what_can_be_read_of_a_cut_archive_is_read(log: Path, compress: object) 
     assert found[-1][0] is Reason.UNFINISHED_FILE
 
 
-def test_a_damaged_line_without_end_ends(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_line_without_end_ends(log: Path) -> None:
     """Both faults at once."""
-    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
     whole = gzip.compress(b"{" + os.urandom(600_000).hex().encode())
     log.write_bytes(whole[: len(whole) // 2])
 
-    assert (Reason.TOO_LONG, 0) in read(log)
+    assert (Reason.TOO_LONG, 0) in read(log, ReadLimits(line=1000))
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
@@ -296,24 +304,21 @@ def test_progress_is_in_bytes_of_the_file(log: Path) -> None:
     assert content.progress() == log.stat().st_size
 
 
-def test_lines_behind_a_line_without_end_are_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_behind_a_line_without_end_are_read(log: Path) -> None:
     """They used to come in the same chunk, and to be taken for one unfinished line."""
-    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(content_module, "CHUNK", 1200)
     log.write_bytes(b"x" * 1300 + b"\n" + line(1) + b"\n" + line(2) + b"\n")
 
-    assert read(log) == [(Reason.TOO_LONG, 0), "s1", "s2"]
+    assert read(log, ReadLimits(line=1000, chunk=1200)) == [(Reason.TOO_LONG, 0), "s1", "s2"]
 
 
 @pytest.mark.parametrize("size", [900, 1300, 5000])
-def test_events_behind_a_hole_of_nuls_are_read(log: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_events_behind_a_hole_of_nuls_are_read(log: Path, size: int) -> None:
     """A file that was truncated while it was written begins with a hole as large as it was."""
-    monkeypatch.setattr(content_module, "LONGEST_LINE", 1000)
-    monkeypatch.setattr(content_module, "CHUNK", 300)
+    limits = ReadLimits(line=1000, chunk=300)
     log.write_bytes(b"\x00" * size + line(1) + b"\n" + line(2) + b"\n")
 
-    assert [found for found in read(log) if isinstance(found, str)] == ["s1", "s2"]
-    assert read(log)[0] == (Reason.NUL_BLOCK, 0)
+    assert [found for found in read(log, limits) if isinstance(found, str)] == ["s1", "s2"]
+    assert read(log, limits)[0] == (Reason.NUL_BLOCK, 0)
 
 
 def test_a_mark_between_a_block_of_nuls_and_its_event_does_not_pass_over_the_event(log: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshots.adapters.cowrie.files.line_reader import ReadLimits
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines import split_lines
@@ -134,16 +135,13 @@ def test_an_event_after_text_without_a_newline_is_kept(tmp_path: Path, runtime: 
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_split_line_without_an_end_keeps_back_no_more_than_a_bound(
-    tmp_path: Path, runtime: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_split_line_without_an_end_keeps_back_no_more_than_a_bound(tmp_path: Path, runtime: str) -> None:
     """Afterwards its parts are lines of their own, and the events after it are read."""
-    monkeypatch.setattr("snapshots.adapters.cowrie.files.log_file.LONGEST_JOINED", 1000)
     path = tmp_path / "0.log"
     begun = RUNTIMES[runtime](line(9, input="z" * 3000), 2000)[0]
     path.write_bytes(b"\n".join([begun, *(EVENTS[0] for _ in range(9)), b""]))
 
-    found = read(path)
+    found = list(LogContent(path, LineDecoder(), limits=ReadLimits(joined=1000)).lines())
 
     assert {*fingerprints(found)} == {*raw(EVENTS[:1])}
     assert len(found) == 10

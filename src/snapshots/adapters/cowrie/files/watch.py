@@ -28,10 +28,9 @@ IDLE_LOOKS = 60
 
 
 class WaitingContent(LogContent):
-    """The events of an array or an export that may be written still: what is not whole yet waits."""
+    """A JSON document that may still be written; an incomplete last event is left for the next reading."""
 
-    def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
-        yield from ()
+    waits_for_newline = True
 
 
 class GrowingContent(LogContent):
@@ -47,6 +46,7 @@ class GrowingContent(LogContent):
     """
 
     may_be_json = False
+    waits_for_newline = True
 
     def __init__(self, path: Path, decoder: LineDecoder, identity: Identity) -> None:
         super().__init__(path, decoder)
@@ -73,23 +73,24 @@ class GrowingContent(LogContent):
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last mark that fits when it was just opened; afterwards stay where reading was left."""
         if self._is_placed:
-            return self._offset
+            return self._reader.offset
         stream = self._opened()
         fitting = 0
         for mark in marks:
-            self._skip(stream, mark.offset)
+            self._reader.skip_to(stream, mark.offset)
             if self.mark() != mark:
                 break
             fitting = mark.offset
         stream.seek(0)
-        self._begin()
-        self._skip(stream, fitting)
+        self._reader.rewind()
+        self._reader.skip_to(stream, fitting)
         self._is_placed = True
-        return self._offset
+        return self._reader.offset
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
         """Yield what every whole line says that was added."""
-        yield from self._lines(self._opened())
+        stream = self._opened()
+        yield from self._reader.lines(stream, self._separator)
         if not self.stays_open:
             self.close()
 
@@ -97,7 +98,7 @@ class GrowingContent(LogContent):
         """Be read again from the marks; a file without a name stays open for that."""
         if self._stream is not None:
             self._stream.seek(0)
-        self._begin()
+        self._reader.rewind()
         self._is_placed = False
 
     @property
@@ -131,10 +132,6 @@ class GrowingContent(LogContent):
             self._close()
             raise LogUnreadable(f"{self.name} is another file by now")
         return stream
-
-    def _last(self, _rest: bytes, /) -> Iterator[LogEvent | BadLine]:
-        """Leave what has no newline yet."""
-        yield from ()
 
 
 @dataclass(slots=True)

@@ -10,9 +10,20 @@ import msgspec
 from snapshots.adapters.cowrie.lines.byte_streams import BLANK, BOM, CHUNK
 
 LONGEST_JUNK = 64 * 1024
+"""Bytes of text outside of events that are buffered before they are emitted as a line."""
+
+SHOWN_BYTES = 16 * 1024
+"""Bytes of a too long element that its line contains."""
+
+TAIL_BYTES = 64
+"""Bytes of a too long element that stay buffered, to find the colon or the key before the next bracket."""
+
+DEEPEST = 10_000
+"""Maximum nesting of an element; the decoders fail at less, and every level takes eight bytes."""
+
 EMPTY = BLANK + b"\x00"
 BETWEEN = EMPTY + b",[]{}"
-"""What stands between events in a document, and means nothing."""
+"""Bytes between the events of a document that carry no data."""
 
 BRACE, END_BRACE, BRACKET, END_BRACKET, QUOTE, BACKSLASH, COLON, NEWLINE = b'{}[]"\\:\n'
 _OUTSIDE = re.compile(rb'[{}"\[\]]')
@@ -26,7 +37,7 @@ _PRETTY = re.compile(rb'\{(?:[^\n]*,)?[ \t\r]*\n\s*"')
 
 
 def is_json_document(beginning: bytes) -> bool:
-    """Whether a content begins as one whose events do not stand one in a line."""
+    """Whether a content begins as a JSON document rather than as one event per line."""
     text = beginning.removeprefix(BOM).lstrip(EMPTY)
     return any(sign.match(text) for sign in (_ARRAY, _PRETTY, _WRAPPED))
 
@@ -38,9 +49,12 @@ class JsonLines(BufferedIOBase):
     Events may be in an array or in Elasticsearch's list of `hits`, and may span several lines; an event in an envelope
     is returned with its envelope. After a truncated event, reading continues with the next one.
 
+    An element longer than *longest* is not buffered: its line contains its beginning and its size in bytes. So memory
+    is bounded whatever the document contains.
+
     Args:
-        stream: What to read.
-        longest: How many bytes of an event are read; a longer one becomes a line that is too long.
+        stream: The document.
+        longest: Maximum length of an element in bytes.
     """
 
     def __init__(self, stream: BufferedIOBase, longest: int) -> None:
@@ -51,6 +65,14 @@ class JsonLines(BufferedIOBase):
         self._open: list[int] = []
         self._is_in_text = self._is_at_end = False
         self._ready = b""
+        self._emitted = 0
+        self._beginning = b""  # of a too long element; empty for others
+        self._dropped = 0  # bytes of the element that are not buffered any more
+        self._too_long = set[int]()
+
+    def is_too_long(self, offset: int) -> bool:
+        """Whether the line at an offset of this stream is the beginning of a too long element."""
+        return offset in self._too_long
 
     def readable(self) -> bool:
         """Return True."""
@@ -61,10 +83,15 @@ class JsonLines(BufferedIOBase):
         while not self._ready and not self._is_at_end:
             chunk = self._stream.read1(CHUNK)
             self._is_at_end = not chunk
-            self._ready = b"".join(self._lines_in(chunk) if chunk else self._rest())
+            self._ready = b"".join(self._counted(self._lines_in(chunk) if chunk else self._rest()))
         size = len(self._ready) if size < 0 else size
         taken, self._ready = self._ready[:size], self._ready[size:]
         return taken
+
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._emitted += len(piece)
+            yield piece
 
     def _lines_in(self, chunk: bytes) -> Iterator[bytes]:
         self._data += chunk
@@ -82,48 +109,86 @@ class JsonLines(BufferedIOBase):
         at = max(at, len(self._data))
         del self._data[: self._begun]
         self._at = at - self._begun
-        if len(self._data) > (self._longest if self._open else LONGEST_JUNK):
+        if not self._open and len(self._data) > LONGEST_JUNK:
             yield from self._rest(b"\n")
-            self._data, self._at, self._open, self._is_in_text = bytearray(), 0, [], False
+            self._data, self._at = bytearray(), 0
+        elif self._open and (self._beginning or len(self._data) > self._longest):
+            self._drop()
+
+    def _drop(self) -> None:
+        """Drop what is buffered of a too long element, but for its brace and its last bytes."""
+        self._beginning = self._beginning or bytes(self._data[:SHOWN_BYTES])
+        rest = bytearray(b"{") + self._data[-TAIL_BYTES:]
+        self._dropped += len(self._data) - len(rest)
+        self._at -= len(self._data) - len(rest)
+        self._data = rest
+
+    def _too_long_line(self, end: int) -> Iterator[bytes]:
+        """Yield the beginning and the size of the element that ends at an index of the buffer."""
+        beginning = (self._beginning or bytes(self._data[self._begun : self._begun + SHOWN_BYTES])).rstrip(BETWEEN)
+        size = self._dropped + end - self._begun
+        self._too_long.add(self._emitted)
+        self._beginning, self._dropped = b"", 0
+        yield beginning.replace(b"\n", b" ") + b" ... (%d bytes)\n" % size
 
     def _outside(self, token: int, start: int) -> Iterator[bytes]:
-        """Take a sign that is not within a text."""
+        """Handle a token outside of strings."""
         if token == BRACE:
-            if not self._may_open(start):
-                yield from self._broken_off(start)
-            elif not self._open:
-                yield from _junk(self._data[self._begun : start])
-                self._begun = start
-            self._open.append(token)
+            yield from self._opened(start)
         elif not self._open:
             return
         elif token == QUOTE:
             self._is_in_text = True
-        elif token == BRACKET and _HITS.search(self._data, max(self._begun, start - 32), start):
-            self._begun, self._open = start + 1, []  # what wraps the hits is no event
         elif token == BRACKET:
-            self._open.append(token)
+            yield from self._list_opened(start)
         else:
             self._open.pop()
             if not self._open:
-                yield from _event(bytes(self._data[self._begun : start + 1]))
-                self._begun = start + 1
+                yield from self._ended(start + 1)
+
+    def _opened(self, start: int) -> Iterator[bytes]:
+        if not self._may_open(start) or len(self._open) == DEEPEST:
+            yield from self._broken_off(start)
+        elif not self._open:
+            yield from _junk(self._data[self._begun : start])
+            self._begun = start
+        self._open.append(BRACE)
+
+    def _list_opened(self, start: int) -> Iterator[bytes]:
+        if _HITS.search(self._data, max(self._begun, start - 32), start):
+            if self._beginning:
+                yield from self._too_long_line(start)
+            self._begun, self._open = start + 1, []  # the object around the hits is not an event
+        elif len(self._open) == DEEPEST:
+            yield from self._broken_off(start)
+        else:
+            self._open.append(BRACKET)
+
+    def _ended(self, end: int) -> Iterator[bytes]:
+        if self._dropped + end - self._begun > self._longest:
+            yield from self._too_long_line(end)
+        else:
+            yield from _event(bytes(self._data[self._begun : end]))
+        self._begun = end
 
     def _broken_off(self, end: int) -> Iterator[bytes]:
-        """Give up the event in hand, because what follows is not allowed within it."""
-        yield from _junk(self._data[self._begun : end], EMPTY + b",")
+        """End the current event before its closing brace, because the next bytes are not allowed within it."""
+        yield from self._too_long_line(end) if self._beginning else _junk(self._data[self._begun : end], EMPTY + b",")
         self._begun, self._open, self._is_in_text = end, [], False
 
     def _may_open(self, start: int) -> bool:
-        """Whether an object may begin here: within an object only behind a colon."""
+        """Whether an object may begin here: within an object only after a colon."""
         if not self._open or self._open[-1] == BRACKET:
             return True
-        while self._data[start - 1] in EMPTY:  # before them stands at least the brace that opened the event
+        while self._data[start - 1] in EMPTY:  # ends at the latest at the brace that opened the event
             start -= 1
         return self._data[start - 1] == COLON
 
     def _rest(self, end: bytes = b"") -> Iterator[bytes]:
-        """Yield what was begun and is not whole."""
+        """Yield the incomplete last element, or the text after the last one."""
+        if self._beginning:
+            yield next(self._too_long_line(len(self._data))).rstrip(b"\n") + end
+            return
         rest = bytes(self._data).strip(EMPTY) if self._open else bytes(self._data).strip(BETWEEN)
         if rest:
             yield rest.replace(b"\n", b" ") + end

@@ -6,9 +6,6 @@ from typing import NamedTuple
 
 import msgspec
 
-LONGEST_JOINED = 1024 * 1024
-"""Bytes of the log that are searched for the end of a split line."""
-
 _CRI = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([FP])(?: |\Z)")
 
 
