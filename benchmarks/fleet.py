@@ -24,7 +24,7 @@ from typing import Any
 
 from load import made
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import CowrieLineParser
 from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
@@ -98,7 +98,7 @@ def measure(workers: int, logs: Path, what: str) -> tuple[float, float]:
 
             def load(paths: list[str], to: str) -> None:
                 source = FleetInput(paths=paths, options=LineOptions())
-                SparkLoad(spark, source, LinesOfParts(source.options), [beginning]).into_folder(
+                SparkLoad(spark, source, CowrieLineParser(source.options), [beginning]).into_folder(
                     "run", to, rows_of, session_columns(), CurrentProcess()
                 )
 

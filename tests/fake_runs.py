@@ -110,8 +110,8 @@ class InMemoryOpenSessions:
 
     def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
         self._begin_generation(verdicts.generation)
-        begin = max(len(self.memory.staged), verdicts.before)
-        new = tuple(verdicts.spans[begin - verdicts.before :])
+        begin = max(len(self.memory.staged), verdicts.evicted)
+        new = tuple(verdicts.spans[begin - verdicts.evicted :])
         self.memory.staged.update(enumerate(new, begin))
         return StagedVerdicts(verdicts.generation, begin, len(new), new)
 

@@ -102,7 +102,7 @@ def test_a_load_crashed_once_an_address_was_known(load: Load, engine: Engine) ->
 
 def test_a_list_of_types_was_stored_as_its_text() -> None:
     """The priority of types was never applied to '["RESIDENTIAL", "VPN"]'."""
-    assert IpTypePriority().most_telling(types_in('["RESIDENTIAL", "VPN"]')) is IpType.VPN
+    assert IpTypePriority().highest_ranked(types_in('["RESIDENTIAL", "VPN"]')) is IpType.VPN
     assert types_in('[""]') == types_in(None) == frozenset()
 
 

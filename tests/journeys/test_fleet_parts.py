@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import CowrieLineParser
 from snapshots.adapters.spark.map_lines import FOLDED, Kind, MapLines
 from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import decoded, encoded, packed, unpacked
@@ -62,7 +62,7 @@ def folded(lines: Sequence[bytes], cuts: Sequence[int], **options: bool) -> list
     """Let as many workers as there are parts fold a file."""
     rows = []
     for number, (begin, end) in enumerate(pairwise([0, *cuts, len(lines)])):
-        fold = MapLines(LinesOfParts(LineOptions(**options)))  # type: ignore[arg-type]  # flags
+        fold = MapLines(CowrieLineParser(LineOptions(**options)))  # type: ignore[arg-type]  # flags
         for batch in fold(iter([*batches_of(lines[begin:end], "file:///log", number * 1000, 7)])):
             rows += [tuple(row.values()) for row in batch.to_pylist()]
     return rows
@@ -315,7 +315,7 @@ def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:
         b'{"session":"s%d","eventid":"cowrie.x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
         for n in range(250_000)
     ]
-    batches = [*MapLines(LinesOfParts(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]
+    batches = [*MapLines(CowrieLineParser(LineOptions()))(batches_of(lines, "file:///log", 0, 50_000))]
 
     parts = [row for batch in batches for row in batch.to_pylist() if row["kind"] == Kind.READ]
     assert len(parts) > 3

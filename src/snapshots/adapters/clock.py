@@ -1,4 +1,4 @@
-"""The only place that reads the clock or asks for randomness."""
+"""Read the system clock and the random number generator; no other module does."""
 
 import time
 from datetime import UTC, datetime
@@ -6,10 +6,10 @@ from secrets import token_hex
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the present moment in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
 
@@ -19,10 +19,10 @@ def stopwatch() -> float:
 
 
 def pause(seconds: float) -> None:
-    """Wait."""
+    """Sleep for some seconds."""
     time.sleep(seconds)
 
 
 def new_run() -> str:
-    """Return a name for a run that no other run has."""
+    """Return a unique name for a run."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{token_hex(3)}"

@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one of this machine still runs."""
+"""Name the current process, and check whether another process of this machine is dead."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,10 @@ PROC = Path("/proc")
 
 class CurrentProcess:
     """
-    This process, by a name that no other has until the machine is started anew, as far as the system tells.
+    The current process, with a name that is unique until the next boot of the machine.
 
     Args:
-        proc: Where the system tells of its processes; on systems without it no process has a name.
+        proc: The proc file system; without it, processes have no name.
     """
 
     def __init__(self, proc: Path = PROC) -> None:
@@ -19,23 +19,23 @@ class CurrentProcess:
 
     @property
     def name(self) -> str:
-        """Return the machine's start, the space of process numbers, the number, and when the process began."""
+        """Return the boot id, the PID namespace, the PID and the start time; "" without a proc file system."""
         machine, began = self._machine(), self._began(os.getpid())
         return f"{machine} {os.getpid()} {began}" if machine and began else ""
 
     def is_dead(self, name: str) -> bool:
-        """Whether a process of this machine and space has ended; what runs elsewhere is not known to be gone."""
+        """Whether a process of this machine and PID namespace has ended; False for processes elsewhere."""
         machine, _, process = name.partition(" ")
         number, _, began = process.partition(" ")
         if not machine or machine != self._machine() or not began or not number.isdigit():
             return False
         try:
-            os.kill(int(number), 0)  # it only asks
+            os.kill(int(number), 0)  # signal 0 only checks existence
         except ProcessLookupError:
             return True
         except (OSError, OverflowError):
-            pass  # it is somebody else's
-        return self._began(int(number)) not in {"", began}  # what may not be seen may be the same
+            pass  # a process of another user
+        return self._began(int(number)) not in {"", began}  # an invisible process may be the same one
 
     def _machine(self) -> str:
         try:
@@ -45,10 +45,10 @@ class CurrentProcess:
             return ""
 
     def _began(self, number: int) -> str:
-        """Return when a process began, by the system's count; "" if there is none, or it may not be seen."""
+        """Return the start time of a process in clock ticks since boot; "" if it does not exist or is invisible."""
         try:
-            told = (self._proc / str(number) / "stat").read_text()
+            status = (self._proc / str(number) / "stat").read_text()
         except OSError:
             return ""
-        state, *rest = told.rpartition(")")[2].split()  # its name, in parentheses, may hold anything
+        state, *rest = status.rpartition(")")[2].split()  # the name, in parentheses, can contain any character
         return "ended" if state in "ZX" else rest[18]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import new_run
-from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import CowrieLineParser
 from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.backfill import SparkBackfill
 from snapshots.adapters.spark.engine import spark_session
@@ -43,7 +43,7 @@ class SparkFleet:
         _require_folder(to)
         files = [str(path) for path in self._settings.mmdb]
         with _template_database(facts_db) as template, spark_session(self._master, self._spark) as spark:
-            job = SparkLoad(spark, source, LinesOfParts(source.options), [*files, template])
+            job = SparkLoad(spark, source, CowrieLineParser(source.options), [*files, template])
             rows_of = partial(rows_of_part, (self._settings, template))
             return job.into_folder(new_run(), to, rows_of, session_columns(), CurrentProcess())
 

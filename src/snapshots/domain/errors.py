@@ -1,21 +1,21 @@
-"""What can be wrong with a value of the domain."""
+"""Errors of domain values."""
 
 
 class SnapshotsError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises deliberately."""
 
 
 class InvalidAddress(SnapshotsError):
-    """A text is no IP address."""
+    """A text is not an IP address."""
 
 
 class InvalidFact(SnapshotsError):
-    """A fact about an address is out of its range."""
+    """A fact about an address is out of range."""
 
 
 class InvalidPolicy(SnapshotsError):
-    """A rule was configured in a way that cannot be followed."""
+    """A policy has contradictory or incomplete settings."""
 
 
 class InvalidEvent(SnapshotsError):
-    """An event lacks what every event must have."""
+    """An event lacks a required value, or a value is invalid."""

@@ -84,5 +84,5 @@ NAMES = ("protocol", "version", "hassh", "username", "password", "input", "shasu
 @given(st.sampled_from(sorted(TRAIT_READERS)), st.dictionaries(st.sampled_from(NAMES), anything))
 def test_whatever_an_attacker_writes_is_read_or_left_out(event: str, fields: dict[str, Any]) -> None:
     """Of any type and any length; and what is kept is a text that both databases take."""
-    for texts in behaviour(event, keeps_passwords=True, **fields).said.values():
+    for texts in behaviour(event, keeps_passwords=True, **fields).values.values():
         assert not any("\ud800" <= char <= "\udfff" for _, text in texts for char in text)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.envelope import DEEPEST
-from snapshots.adapters.cowrie.lines.salvage import LinesOfParts
+from snapshots.adapters.cowrie.lines.salvage import CowrieLineParser
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 
 EVENTS: list[dict[str, Any]] = [
@@ -139,10 +139,10 @@ def test_every_wrapping_says_the_same_as_the_log(wrapping: str, tmp_path: Path) 
 
 def test_workers_read_envelopes_too() -> None:
     """By the same rule."""
-    lines = LinesOfParts(LineOptions(keeps_lines=True))
+    lines = CowrieLineParser(LineOptions(keeps_lines=True))
     wrapped = json.dumps({"log": LINES[1]}).encode()
 
-    assert [part.line for part in lines.said(wrapped, 9) if isinstance(part, LogEvent)] == [LINES[1].encode()]
+    assert [part.line for part in lines.parse(wrapped, 9) if isinstance(part, LogEvent)] == [LINES[1].encode()]
 
 
 def forged(**fields: object) -> str:
@@ -196,7 +196,7 @@ def test_what_an_attacker_typed_is_no_event(attack: str) -> None:
     text = ATTACKS[attack]
     line = text.encode() if isinstance(text, str) else json.dumps(text).encode()
 
-    found = LinesOfParts(LineOptions()).said(line, 9)
+    found = CowrieLineParser(LineOptions()).parse(line, 9)
 
     assert not [part for part in found if isinstance(part, LogEvent) and part.logged_id == "forged"]
     assert len(found) == 1
@@ -221,8 +221,8 @@ def test_an_event_is_found_in_any_envelope(layers: list[tuple[Any, str]], number
     for wrap, name in layers:
         wrapped = wrap(name, wrapped)
     wrapped = wrapped if isinstance(wrapped, dict) else {"x": wrapped}
-    lines = LinesOfParts(LineOptions(keeps_lines=True))
+    lines = CowrieLineParser(LineOptions(keeps_lines=True))
 
-    found = [part.event for part in lines.said(json.dumps(wrapped).encode(), 9) if isinstance(part, LogEvent)]
+    found = [part.event for part in lines.parse(json.dumps(wrapped).encode(), 9) if isinstance(part, LogEvent)]
 
-    assert found == [part.event for part in lines.said(LINES[number].encode(), 9) if isinstance(part, LogEvent)]
+    assert found == [part.event for part in lines.parse(LINES[number].encode(), 9) if isinstance(part, LogEvent)]

@@ -37,7 +37,7 @@ from snapshots.domain.session.session import EventKind, SessionAggregate, Sessio
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from snapshots.domain.snapshot.verdict_cache import EVER
+from snapshots.domain.snapshot.verdict_cache import MIN_TIME
 from tests.adapters.sql.test_query_plans import plans
 from tests.cowrieprocessor import AdoptableSchema, put_session
 from tests.fakes import FixedClock
@@ -320,7 +320,7 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
         ([Dimension.ASN], SessionFilter(values={Dimension.ADDRESS: ["999.1.1.1"]}), False),
         ([Dimension.ASN], SessionFilter(values={Dimension.GAP: ["foo"]}), False),
         ([Dimension.ASN], SessionFilter(since=NOON, until=NOON - DAY), False),
-        ([Dimension.ASN], SessionFilter(since=EVER, until=NOON), True),
+        ([Dimension.ASN], SessionFilter(since=MIN_TIME, until=NOON), True),
     ],
 )
 def test_what_makes_no_sense_is_refused(

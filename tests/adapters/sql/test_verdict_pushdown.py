@@ -22,7 +22,7 @@ from snapshots.composition.wiring import Container
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, Verdicts, VerdictSpan
+from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME, Verdicts, VerdictSpan
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import HOME, NOON, OTHER, snapshot
 
@@ -31,11 +31,11 @@ pytestmark = pytest.mark.slow
 SECOND = timedelta(seconds=1)
 PRIVATE = IpAddress("10.0.0.1")
 SPANS = [
-    VerdictSpan(HOME.text, EVER, NOON, snapshot(asn=1, country=None)),
+    VerdictSpan(HOME.text, MIN_TIME, NOON, snapshot(asn=1, country=None)),
     VerdictSpan(HOME.text, NOON, NOON + SECOND, snapshot(asn=4_200_000_000, country="DE")),
-    VerdictSpan(OTHER.text, NOON, NEVER, Gap.NOTHING_KNOWN),
-    VerdictSpan(PRIVATE.text, EVER, NEVER, Gap.NOT_ROUTABLE),
-    VerdictSpan("0.0.0.0", EVER, NEVER, Gap.NOT_ROUTABLE),
+    VerdictSpan(OTHER.text, NOON, MAX_TIME, Gap.NOTHING_KNOWN),
+    VerdictSpan(PRIVATE.text, MIN_TIME, MAX_TIME, Gap.NOT_ROUTABLE),
+    VerdictSpan("0.0.0.0", MIN_TIME, MAX_TIME, Gap.NOT_ROUTABLE),
 ]
 NAMES = [HOME.text, OTHER.text, PRIVATE.text, "0.0.0.0", "9.9.9.9", f"::ffff:{HOME.text}", f" {HOME.text}", "", "12ab"]
 
@@ -239,7 +239,7 @@ def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(conta
     put_plain(container.database(), 4)
     settled = []
     after = ""
-    for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], before=3), Verdicts(2, SPANS[3:], before=3)):
+    for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], evicted=3), Verdicts(2, SPANS[3:], evicted=3)):
         with container.database().transaction() as stores:
             done = stores.open_sessions.apply_cached(verdicts, run="r", after=after, limit=1)
         assert done is not None

@@ -21,15 +21,15 @@ def test_the_ranking_is_the_one_that_was_agreed() -> None:
 @example([IpType.DATACENTER, IpType.TOR])
 def test_the_order_of_types_is_irrelevant(types: list[IpType]) -> None:
     """What is said of an address does not depend on which list was read first."""
-    assert RANKING.most_telling(types) is RANKING.most_telling(types[::-1])
+    assert RANKING.highest_ranked(types) is RANKING.highest_ranked(types[::-1])
 
 
 @given(type_sets, ip_types)
 @example(frozenset(), IpType.MOBILE)
 def test_adding_a_type_never_lowers_the_answer(types: frozenset[IpType], more: IpType) -> None:
     """Learning more of an address never hides what was known."""
-    before = RANKING.most_telling(types)
-    after = RANKING.most_telling(types | {more})
+    before = RANKING.highest_ranked(types)
+    after = RANKING.highest_ranked(types | {more})
 
     assert after in {before, more}
     assert before is None or RANKING.ranking.index(after) <= RANKING.ranking.index(before)
@@ -38,7 +38,7 @@ def test_adding_a_type_never_lowers_the_answer(types: frozenset[IpType], more: I
 @given(st.permutations(list(IpType)))
 def test_of_all_types_the_first_in_the_ranking_is_said(order: list[IpType]) -> None:
     """An operator may rank otherwise, and is obeyed."""
-    assert IpTypePriority(ranking=tuple(order)).most_telling(list(IpType)) is order[0]
+    assert IpTypePriority(ranking=tuple(order)).highest_ranked(list(IpType)) is order[0]
 
 
 @pytest.mark.parametrize("ranking", [(), tuple(IpType)[:-1], (*IpType, IpType.TOR), (IpType.TOR,) * len(IpType)])

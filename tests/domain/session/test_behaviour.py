@@ -43,7 +43,7 @@ def test_what_is_left_out_does_not_depend_on_where_a_log_was_cut(found: list[tup
     whole = Behaviour.of(events)
 
     assert Behaviour.of(events[cut:]).merge(Behaviour.of(events[:cut])) == whole
-    assert all(len(pairs) <= trait.most and list(pairs) == sorted(pairs) for trait, pairs in whole.said.items())
+    assert all(len(pairs) <= trait.most and list(pairs) == sorted(pairs) for trait, pairs in whole.values.items())
 
 
 def test_the_first_login_is_kept_and_whether_one_succeeded() -> None:

@@ -116,18 +116,18 @@ DAYS_BELIEVED = {
 }
 """For how many days after it was stated a type holds, and for how many before."""
 
-INSTANT = timedelta(microseconds=1)
+RESOLUTION = timedelta(microseconds=1)
 distances = st.builds(
     lambda days, rest: days * DAY + rest,
     st.sampled_from([-400, -120, -45, -14, -1, 1, 14, 45, 120, 400, 3000]),
-    st.sampled_from([-INSTANT, timedelta(0), INSTANT]),
+    st.sampled_from([-RESOLUTION, timedelta(0), RESOLUTION]),
 )
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.tuples(distances, type_sets), min_size=1))
 @example({"a": (-18 * DAY, frozenset({IpType.RESIDENTIAL, IpType.VPN}))})
-@example({"a": (14 * DAY, frozenset({IpType.TOR})), "b": (INSTANT - 14 * DAY, frozenset({IpType.MOBILE}))})
-@example({"a": (14 * DAY + INSTANT, frozenset({IpType.TOR, IpType.DATACENTER}))})
+@example({"a": (14 * DAY, frozenset({IpType.TOR})), "b": (RESOLUTION - 14 * DAY, frozenset({IpType.MOBILE}))})
+@example({"a": (14 * DAY + RESOLUTION, frozenset({IpType.TOR, IpType.DATACENTER}))})
 def test_a_type_is_believed_for_its_days_before_and_after_it_was_stated(
     stated: dict[str, tuple[timedelta, frozenset[IpType]]],
 ) -> None:
@@ -166,11 +166,11 @@ def test_less_telling_types_of_a_statement_change_nothing(
         type_max_age=dict.fromkeys(IpType, days * DAY) | {IpType.VPN: DAY}, type_max_lag={IpType.TOR: DAY}
     )
 
-    def only_the_most_telling(said: IpObservation) -> IpObservation:
+    def only_the_highest_ranked(said: IpObservation) -> IpObservation:
         types = sorted(said.facts.ip_types, key=list(IpType).index)[:1]
         return replace(said, facts=replace(said.facts, ip_types=frozenset(types)))
 
-    assert reader.read(history, at=at) == reader.read(list(map(only_the_most_telling, history)), at=at)
+    assert reader.read(history, at=at) == reader.read(list(map(only_the_highest_ranked, history)), at=at)
 
 
 def test_that_a_source_states_no_type_counts_as_long_as_the_type_it_states_later() -> None:

@@ -14,7 +14,7 @@ from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import EVER, NEVER, VerdictCache
+from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME, VerdictCache
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
@@ -74,26 +74,26 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
         if is_ahead:
-            remembering.judge_nearby(at(moment), lambda then: BuildCalendar().nearest(history, then))
+            remembering.judge_neighbours(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
-@given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(NEVER))
+@given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(MAX_TIME))
 def test_a_whole_history_is_judged_as_each_of_its_moments_is(
     history: list[IpObservation], moments: list[datetime], now: datetime
 ) -> None:
     """Up to the present moment nothing is left out; every span is judged once."""
-    said_at = BuildCalendar().told(history).nearest
+    nearest_to = BuildCalendar().address_history(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
     reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
     precomputed = fresh(reader)
 
-    precomputed.judge_history(HOME, said_at, now=now)
+    precomputed.precompute(HOME, nearest_to, now=now)
 
     for moment in moments:
         if moment < now:
-            assert precomputed.verdict(at(moment)) == fresh(reader).judge(at(moment), said_at(moment))
+            assert precomputed.verdict(at(moment)) == fresh(reader).judge(at(moment), nearest_to(moment))
     spans = precomputed.remembered.spans
-    assert spans[0].since == EVER
+    assert spans[0].since == MIN_TIME
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     assert spans[-1].until >= now
 
@@ -102,14 +102,14 @@ def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None
     """Each span once, from either end; where nothing bounds a span its verdict is not worth remembering."""
     history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
 
-    def said_at(moment: datetime) -> list[IpObservation]:
+    def nearest_to(moment: datetime) -> list[IpObservation]:
         return BuildCalendar().nearest(history, moment)
 
     for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
         judged = fresh()
-        judged.judge(at(middle), said_at(middle))
-        judged.judge_nearby(at(middle), said_at)
-        judged.judge_nearby(at(middle), said_at)
+        judged.judge(at(middle), nearest_to(middle))
+        judged.judge_neighbours(at(middle), nearest_to)
+        judged.judge_neighbours(at(middle), nearest_to)
         spans = sorted(judged.remembered.spans, key=lambda span: span.since)
         assert [(span.since, span.until) for span in spans] == [
             (NOON, NOON + 9 * DAY),
@@ -135,11 +135,11 @@ def test_a_verdict_holds_between_two_builds() -> None:
 
 def test_at_the_ends_of_the_calendar_spans_end_too() -> None:
     """No sum of a moment and an age falls out of it."""
-    last, first = observed("a", NEVER - DAY, asn=1), observed("a", EVER + DAY, asn=2)
+    last, first = observed("a", MAX_TIME - DAY, asn=1), observed("a", MIN_TIME + DAY, asn=2)
     judged = fresh(policy=SnapshotPolicy(max_lag=3 * DAY))
 
-    assert isinstance(judged.judge(at(NEVER), [last]), IpSnapshot)
-    assert isinstance(judged.judge(at(EVER), [first]), IpSnapshot)
+    assert isinstance(judged.judge(at(MAX_TIME), [last]), IpSnapshot)
+    assert isinstance(judged.judge(at(MIN_TIME), [first]), IpSnapshot)
 
 
 def test_what_was_learned_makes_it_forget() -> None:
@@ -150,13 +150,13 @@ def test_what_was_learned_makes_it_forget() -> None:
 
     judged.forget([HOME])
     assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [None, Gap.NEVER_LOOKED_UP]
-    judged.forget_all()
+    judged.clear()
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
 def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> None:
     """Its older verdict was let go, its newer one not."""
-    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=2)
+    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=2)
     said = [observed("a", NOON, asn=1)]
     judged.judge(at(NOON - DAY), said)
     newer = judged.judge(at(NOON), said)
@@ -173,7 +173,7 @@ def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> Non
 
 def test_it_remembers_no_more_verdicts_than_it_may() -> None:
     """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
-    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, memory=1)
+    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=1)
     judged.judge(at(NOON, OTHER), None)
     generation = judged.remembered.generation
 
@@ -181,4 +181,4 @@ def test_it_remembers_no_more_verdicts_than_it_may() -> None:
 
     assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP, None]
     assert [span.address for span in judged.remembered.spans] == [HOME.text]
-    assert (judged.remembered.generation, judged.remembered.before) == (generation, 1)
+    assert (judged.remembered.generation, judged.remembered.evicted) == (generation, 1)

@@ -9,8 +9,8 @@ from snapshots.adapters.spark.folder import ParquetFolder, Part
 from snapshots.adapters.spark.map_lines import Kind
 from snapshots.adapters.spark.serialization import packed
 
-LONGEST_SENSOR = 200
-"""So many characters of a honeypot's name name a folder."""
+LONGEST_FOLDER_NAME = 200
+"""Characters of a honeypot's name that are used in the name of its folder."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def with_parts(rows: Any) -> Any:
     # Names that begin so are hidden, or mean that there is none.
     named = sql.when(sensor.rlike("^[A-Za-z0-9-]"), sensor).otherwise(sql.concat(sql.lit("-"), sensor))
     day = sql.date_format("first_event_at", "yyyy-MM-dd")
-    return rows.withColumn("day", day).withColumn("sensor", sql.substring(named, 1, LONGEST_SENSOR))
+    return rows.withColumn("day", day).withColumn("sensor", sql.substring(named, 1, LONGEST_FOLDER_NAME))
 
 
 def stored(sessions: Any, columns: Mapping[str, type]) -> Any:

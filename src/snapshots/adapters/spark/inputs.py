@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from snapshots.app.errors import NothingToRead
+from snapshots.app.ports.log_source import FOLDERS_OF_ATTACKERS
 
-NOT_LOGS = "/(downloads|tty)/"
-"""Cowrie's folders for what attackers left; a file in them may look like a log, and is theirs."""
+NOT_LOGS = f"/({'|'.join(sorted(FOLDERS_OF_ATTACKERS))})/"
 
 LOCAL = "^file:/+"
 """Hadoop and Spark begin the address of a local file with one slash or with three."""

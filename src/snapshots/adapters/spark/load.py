@@ -18,7 +18,7 @@ from snapshots.adapters.spark.store_partitions import SessionRows, as_spark
 from snapshots.app.errors import NothingToRead
 from snapshots.app.liveness import ProcessLiveness
 from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.cluster import FleetInput, PartLines, RowsOfPart
+from snapshots.app.load.cluster import FleetInput, LineParser, RowsOfPart
 
 PART_BYTES = 64 * 1024 * 1024
 """Of how many bytes of logs the sessions are stored by one worker at a time."""
@@ -38,7 +38,7 @@ class SparkLoad:
         files: Files that the workers need, such as tables of facts.
     """
 
-    def __init__(self, spark: Any, source: FleetInput, lines: PartLines, files: Sequence[str]) -> None:
+    def __init__(self, spark: Any, source: FleetInput, lines: LineParser, files: Sequence[str]) -> None:
         self._spark = spark
         self._source = source
         self._lines = lines

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from snapshots.adapters.spark.serialization import encoded, packed
 from snapshots.app.load.batch import ReadSession
-from snapshots.app.load.cluster import PartLines
+from snapshots.app.load.cluster import LineParser
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.ports.log_source import BadLine, LogEvent
 from snapshots.app.ports.logs import DeadLetter
@@ -77,7 +77,7 @@ class MapLines:
         lines: Tells what lines say.
     """
 
-    def __init__(self, lines: PartLines) -> None:
+    def __init__(self, lines: LineParser) -> None:
         self._lines = lines
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -95,7 +95,7 @@ class MapLines:
 class _Fold:
     """What a worker read and did not pass on yet."""
 
-    def __init__(self, lines: PartLines) -> None:
+    def __init__(self, lines: LineParser) -> None:
         self._lines = lines
         self._sessions: dict[str, ReadSession] = {}
         self._rows: list[Folded] = []
@@ -116,7 +116,7 @@ class _Fold:
             self._events_said = self._letters_said = 0
         start = self._offset
         self._offset += len(line) + 1
-        for said in self._lines.said(line, start):
+        for said in self._lines.parse(line, start):
             if isinstance(said, BadLine):
                 self._letters_said += 1
                 self._set_aside(self._rejected.letter_of(said))

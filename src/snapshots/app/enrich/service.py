@@ -141,9 +141,9 @@ class SnapshotService:
                 continue
             verdict = cache.verdict(sighting)
             if verdict is None:
-                nearest_at = calendar.told(history).nearest
+                nearest_at = calendar.address_history(history).nearest
                 verdict = cache.judge(sighting, nearest_at(sighting.seen_at))
-                cache.judge_nearby(sighting, nearest_at)
+                cache.judge_neighbours(sighting, nearest_at)
             verdicts[sighting] = verdict
         return verdicts
 
@@ -188,7 +188,7 @@ class SnapshotService:
         histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
         now = self._clock.now()
         for address, history in histories.items():
-            self._cache.judge_history(address, calendar.told(history).nearest, now=now)
+            self._cache.precompute(address, calendar.address_history(history).nearest, now=now)
         return self._cache.remembered
 
     def verdicts(self, stores: Stores) -> Verdicts:
@@ -222,7 +222,7 @@ class SnapshotService:
         known = knowledge_in(stores)
         if known != self._knowledge:
             self._knowledge = known
-            self._cache.forget_all(largest_asn=stores.largest_asn)
+            self._cache.clear(largest_asn=stores.largest_asn)
 
     def register_sources(self, stores: Stores) -> None:
         """Register the bundled builds and those of the settings."""

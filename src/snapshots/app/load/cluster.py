@@ -19,10 +19,10 @@ Files = Mapping[str, str]
 """Local paths of files that were distributed to the workers, by their paths on the driver."""
 
 
-class PartLines(Protocol):
+class LineParser(Protocol):
     """Decodes single lines of a log file that is read in partitions."""
 
-    def said(self, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
+    def parse(self, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
         """Return the events and bad lines in the line at a byte offset; nothing if it is blank."""
         ...
 

@@ -8,6 +8,12 @@ from typing import NamedTuple, Protocol
 
 from snapshots.domain.session.session import SessionEvent
 
+HEAD_BYTES = 64 * 1024
+"""Maximum length of the beginning by which a content is recognized; every reader of logs must use the same."""
+
+FOLDERS_OF_ATTACKERS = frozenset({"downloads", "tty"})
+"""Cowrie's folders for files of attackers; a file in them may look like a log, and is never loaded with its folder."""
+
 
 class Reason(Enum):
     """Why a line is not a valid event."""

@@ -14,7 +14,7 @@ from snapshots.domain.session.concentration import Concentration
 LONGEST_PERIOD = timedelta(days=7)
 """How long the newest span is at most that is compared with the one before."""
 
-INSTANT = timedelta(microseconds=1)
+RESOLUTION = timedelta(microseconds=1)
 
 SPANS = (
     (timedelta(days=3), TimeBucket.HOUR),
@@ -154,8 +154,8 @@ def _period(report: Report) -> tuple[datetime, datetime] | None:
     """Return the newest span: a week, or half of what there is if that is less than two."""
     if report.first_event_at is None or report.last_event_at is None:
         return None
-    end = report.last_event_at + INSTANT
-    return end - min(LONGEST_PERIOD, (end - report.first_event_at) / 2 + INSTANT), end
+    end = report.last_event_at + RESOLUTION
+    return end - min(LONGEST_PERIOD, (end - report.first_event_at) / 2 + RESOLUTION), end
 
 
 def _span(report: Report) -> TimeBucket:

@@ -1,1 +1,1 @@
-"""Addresses of attackers, and when they were seen."""
+"""IP addresses of attackers and the times at which they were seen."""

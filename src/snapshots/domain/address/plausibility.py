@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""Cowrie and its predecessors are newer; a clock without a battery starts in 1970."""
+"""Cowrie and its predecessors are newer, and a clock without a battery starts in 1970."""
 
 AHEAD = timedelta(days=1)
-"""How far a clock may be ahead; a clock set to local time is less than a day ahead."""
+"""Maximum clock error into the future; a clock set to local time is less than a day ahead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +17,8 @@ class PlausibleTimes:
     A closed range of plausible times.
 
     Attributes:
-        earliest: The first.
-        latest: The last.
+        earliest: The first plausible time, in UTC.
+        latest: The last plausible time, in UTC.
     """
 
     earliest: datetime
@@ -26,7 +26,7 @@ class PlausibleTimes:
 
     @classmethod
     def seen_from(cls, now: datetime) -> Self:
-        """Return the plausible times at *now*: from the year 2000 to a day ahead."""
+        """Return the plausible times at *now*: from the year 2000 to one day later."""
         return cls(earliest=EARLIEST, latest=now + AHEAD)
 
     def __contains__(self, at: datetime) -> bool:

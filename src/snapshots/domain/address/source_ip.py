@@ -1,4 +1,4 @@
-"""Which address a session came from: the canonical source IP."""
+"""Choose the address that a session came from: its canonical source IP."""
 
 import re
 from bisect import bisect_right
@@ -13,15 +13,15 @@ from typing import NamedTuple, Self
 from snapshots.domain.errors import InvalidAddress
 
 LONGEST_ADDRESS = 80
-"""An IPv6 address has 45 characters at most, and a zone behind it; a longer text is none, and not worth a look."""
+"""Characters. An IPv6 address has at most 45, plus a zone; longer texts are rejected without parsing."""
 
-UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - what some loaders write for an address they do not know
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - some loaders write it for an unknown address
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IpAddress:
     """
-    An IP address in its one text form, made by `IpAddress.parse`.
+    An IP address in its canonical text form, made by `IpAddress.parse`.
 
     Attributes:
         text: Dotted IPv4, or compressed lower-case IPv6. An IPv4-mapped address is written as IPv4.
@@ -32,10 +32,10 @@ class IpAddress:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Read an address in any of its usual forms; the zone of a link-local IPv6 address is dropped.
+        Parse an address in any usual form; the zone of a link-local IPv6 address is dropped.
 
         Raises:
-            InvalidAddress: *text* is no IPv4 or IPv6 address.
+            InvalidAddress: *text* is not an IPv4 or IPv6 address.
         """
         try:
             if _IPV4.fullmatch(text):  # fast path: most texts are already canonical
@@ -53,7 +53,7 @@ class IpAddress:
 
     @property
     def is_routable(self) -> bool:
-        """Whether packets to it may cross the public internet, as IANA's special-purpose registries say."""
+        """Whether IANA's special-purpose registries list it as globally reachable."""
         return _is_routable(self.text)
 
 
@@ -80,7 +80,7 @@ def _without_mapping(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Ad
 
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry, "Globally Reachable".
-# Written out, because the answers of Python's `is_global` changed between its releases.
+# Listed here because the result of Python's `is_global` changed between releases.
 _V4_NOT_ROUTABLE = tuple(
     IPv4Network(net)
     for net in (
@@ -120,7 +120,7 @@ _V6_EXCEPTIONS = tuple(
 
 
 class SightingKind(IntEnum):
-    """By what an address was seen, the most trustworthy first."""
+    """The kind of event in which an address was seen, the most trustworthy first."""
 
     CONNECT = 0
     OTHER = 1
@@ -129,13 +129,13 @@ class SightingKind(IntEnum):
 
 class Sighting(NamedTuple):
     """
-    An address, seen at a moment, by a kind of event. A tuple, because there is one for each session.
+    An address with the time and the kind of the event that names it. A tuple, because every session has one.
 
     Attributes:
         address: The address that the event names as the session's source.
         seen_at: The time of the event, in UTC.
         kind: The kind of the event.
-        port: The attacker's port, 0 to 65535, where the event is a connect and states it.
+        port: The attacker's port, 0 to 65535, if the event is a connect and contains it.
     """
 
     address: IpAddress
@@ -144,12 +144,12 @@ class Sighting(NamedTuple):
     port: int | None = None
 
     def precedes(self, other: "Sighting") -> bool:
-        """Whether this sighting comes before *other* in the order of the canonical source IP."""
+        """Whether this sighting takes precedence over *other* as the canonical source IP."""
         return self.rank < other.rank
 
     @property
     def rank(self) -> tuple[int, datetime, str, int]:
-        """Return its place in that order; the smallest gives the address."""
+        """Return the sort key of that order; the smallest sighting is canonical."""
         return (self.kind, self.seen_at, self.address.text, -1 if self.port is None else self.port)
 
 
@@ -158,21 +158,21 @@ class CanonicalIpSelector:
     """
     Chooses the canonical source IP of a session: the address of its earliest sighting.
 
-    `cowrie.session.connect` comes before every other event, then the earlier time, then the smaller
-    address text. Where a line stands in a file plays no part. An address in a `direct-tcpip` event was
-    claimed by the client in older Cowries, so it counts only if the session consists of nothing else.
+    A `cowrie.session.connect` event comes before every other event, then the earlier time, then the smaller address
+    text; the position in a file does not matter. The address in a `direct-tcpip` event of older Cowrie releases was
+    claimed by the client, so it counts only if the session has no other events.
     """
 
     def choose(self, sightings: Iterable[Sighting], *, only_forwards: bool) -> Sighting | None:
         """
-        Return the sighting whose address is the session's.
+        Return the canonical sighting of a session.
 
         Args:
-            sightings: What was seen in one session, in any order.
+            sightings: The sightings of one session, in any order.
             only_forwards: Whether every event of the session is a `direct-tcpip` event.
 
         Returns:
-            The first sighting in the order above; None if none may count.
+            The first sighting in the order above; None if no sighting counts.
         """
         counting = [s for s in sightings if only_forwards or s.kind is not SightingKind.FORWARD]
         return counting[0] if len(counting) == 1 else min(counting, key=lambda s: s.rank, default=None)

@@ -1,1 +1,1 @@
-"""What sources state about an address."""
+"""Facts that sources state about addresses."""

@@ -1,4 +1,4 @@
-"""What kind of network an address belongs to, and which kind tells most."""
+"""Kinds of networks, and their ranking for addresses of several kinds."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from snapshots.domain.errors import InvalidPolicy
 
 
 class IpType(Enum):
-    """A kind of network. What nobody knows is None, never one of these by default."""
+    """A kind of network. Unknown is None, never a default member."""
 
     VPN = "VPN"
     TOR = "TOR"
@@ -20,7 +20,7 @@ class IpType(Enum):
 
     @classmethod
     def named(cls, word: str) -> "IpType | None":
-        """Return the type that a provider means by *word*; None for a word without a meaning here."""
+        """Return the type that a provider calls *word*; None for an unknown word."""
         return ALIASES.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
 
 
@@ -49,22 +49,22 @@ ALIASES: Mapping[str, IpType] = MappingProxyType(
         "cellular": IpType.MOBILE,
     }
 )
-"""What providers call the types, in lower case with underscores."""
+"""Names of the types at providers, in lower case with underscores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpTypePriority:
     """
-    Decides which of several types is said of an address.
+    Ranks the types of an address that has several.
 
-    An address often is several things at once: a Tor exit stands in a data center. The type that says
-    most about who is behind it comes first.
+    A Tor exit, for example, is often in a data center. The type that identifies the user of the address best comes
+    first.
 
     Attributes:
-        ranking: Every type once, the most telling first.
+        ranking: Every type once, the highest-ranked first.
 
     Raises:
-        InvalidPolicy: A type is missing from the ranking, or stands in it twice.
+        InvalidPolicy: A type is missing from the ranking or repeated.
     """
 
     ranking: tuple[IpType, ...] = (
@@ -80,6 +80,6 @@ class IpTypePriority:
         if len(self.ranking) != len(IpType) or set(self.ranking) != set(IpType):
             raise InvalidPolicy("a ranking names every IP type exactly once")
 
-    def most_telling(self, types: Collection[IpType]) -> IpType | None:
-        """Return the type of *types* that stands first in the ranking; None if there are none."""
+    def highest_ranked(self, types: Collection[IpType]) -> IpType | None:
+        """Return the highest-ranked of *types*; None if there are none."""
         return min(types, key=self.ranking.index, default=None)

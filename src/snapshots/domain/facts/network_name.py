@@ -1,4 +1,4 @@
-"""Which of several names of a network is kept."""
+"""Choose one of several names of a network."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -8,11 +8,11 @@ UNDATED = datetime.min.replace(tzinfo=UTC)
 
 class NetworkName(NamedTuple):
     """
-    The name of an autonomous system, as one table states it.
+    The name of an autonomous system in one table.
 
     Attributes:
         text: The name.
-        stated_at: The date of the table, in UTC; None for a name without a date, such as another loader's.
+        stated_at: The date of the table, in UTC; None if unknown, such as for a name that another loader stored.
     """
 
     text: str
@@ -21,9 +21,8 @@ class NetworkName(NamedTuple):
 
 def newest_name(first: NetworkName, *others: NetworkName) -> NetworkName:
     """
-    Return the name of the newest table; of names with the same date, the one whose text is smaller.
+    Return the name from the newest table; among equal dates, the alphabetically first.
 
-    The result depends neither on the order of the names nor on how they are grouped into batches. A name without a date
-    is older than every other.
+    The result does not depend on the order or the batches of the names. A name without a date is the oldest.
     """
     return min((first, *others), key=lambda name: (UNDATED - (name.stated_at or UNDATED), name.text))

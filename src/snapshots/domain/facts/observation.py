@@ -1,4 +1,4 @@
-"""What one build of one source says of one address."""
+"""Facts that one build of one source states about one address."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,13 +12,13 @@ from snapshots.domain.facts.validation import check_asn, check_country, check_ut
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpFacts:
     """
-    What is said of an address, only the facts that are stated.
+    The facts stated about an address.
 
     Attributes:
         asn: Autonomous system number, 1 to 4294967295, or None.
-        organization: The name of the autonomous system, where the source has one.
+        organization: The name of the autonomous system, or None.
         country: ISO 3166-1 alpha-2, upper case, or None.
-        ip_types: Every type that applies; empty if none is stated.
+        ip_types: All types that apply; empty if none is stated.
 
     Raises:
         InvalidFact: A fact is out of range.
@@ -34,12 +34,12 @@ class IpFacts:
         check_country(self.country)
 
     def equal(self, other: "IpFacts") -> bool:
-        """Whether both say the same of the address; what its network is called makes no difference."""
+        """Whether ASN, country and types are equal; the name of the network is ignored."""
         return (self.asn, self.country, self.ip_types) == (other.asn, other.country, other.ip_types)
 
 
 NO_FACTS = IpFacts()
-"""The address was looked up, and the source does not know it."""
+"""The facts about an address that a source does not contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +50,10 @@ class SourceBuild:
     Attributes:
         name: The source, such as "dbip".
         built_at: When the source made this build, in UTC.
-        licence: Under which terms the data may be used, with the attribution they ask for.
+        licence: The terms of use of the data, with the required attribution.
         sha256: The hash of the data, in hexadecimal.
-        origin: A file's path, or "bundled".
-        form: How the file is read again, such as "mmdb", "ranges" or "list TOR"; "" if it comes with the program.
+        origin: The path of the file, or "bundled".
+        form: The file format, such as "mmdb", "ranges" or "list TOR"; "" for bundled data.
     """
 
     name: str
@@ -74,25 +74,25 @@ class SourceBuild:
 
 @lru_cache(maxsize=1024)
 def label_of(source: str, built_at: datetime) -> str:
-    """Return how a build is named in a snapshot's provenance."""
+    """Return the name of a build in the provenance of snapshots, such as "dbip@2026-09-01"."""
     return f"{source}@{built_at.date()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpObservation:
     """
-    What one source said of one address, from one build to another.
+    The facts that consecutive builds of one source state about one address.
 
-    A run of builds that say the same is one observation. That a build knows nothing of the address is
-    an observation too.
+    Consecutive builds with equal facts are one observation. A build without facts about the address is an observation
+    too.
 
     Attributes:
         address: The address that was looked up.
         source: The name of the source.
-        observed_at: The date of the first build that said so, in UTC.
-        confirmed_until: The date of the last build in the run that said the same.
-        facts: What was said.
-        learned_at: When it was first stored; None if it was not stored yet. It makes no difference to what was said.
+        observed_at: The date of the first of these builds, in UTC.
+        confirmed_until: The date of the last of these builds, in UTC.
+        facts: The stated facts.
+        learned_at: When it was first stored, in UTC; None if it is not stored yet. Ignored by comparisons.
     """
 
     address: IpAddress
@@ -102,6 +102,6 @@ class IpObservation:
     facts: IpFacts
     learned_at: datetime | None = field(default=None, compare=False)
 
-    def heard_at(self, moment: datetime) -> datetime:
-        """Return the date of the newest build at or before *moment* known to have said this, else of the first."""
+    def confirmed_at(self, moment: datetime) -> datetime:
+        """Return the date of the newest known build of this observation at or before *moment*, else of its first."""
         return self.confirmed_until if self.confirmed_until <= moment else self.observed_at

@@ -1,4 +1,4 @@
-"""What each build of a source said of an address, told from runs of builds that said the same."""
+"""Find the facts that each build of a source states about an address, from runs of builds with equal facts."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,18 +10,18 @@ from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 
 FEW_BUILDS = 12
-"""So many builds of all sources together: what is read of an address changes with each of them."""
+"""Builds of all sources together up to which all spans of an address are precomputed: each build adds spans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredBuild:
     """
-    A build that addresses are looked up in.
+    A registered build, in which addresses are looked up.
 
     Attributes:
-        number: In which order it was registered, from 1.
-        build: Which one.
-        is_retracted: Whether it was withdrawn, as if it had never been made.
+        number: Its position in the order of registration, from 1.
+        build: The build.
+        is_retracted: Whether it was retracted and is ignored.
     """
 
     number: int
@@ -34,12 +34,12 @@ class BuildCalendar:
     """
     The dates of the builds of every source.
 
-    An observation is a run of builds: it was said from its first build to its last, but not by builds that
-    another observation begins at. A source without dates here states each observation by itself.
+    An observation covers the builds from its first to its last one, except those from which another observation of the
+    source begins. For a source without dates here, only the first and the last build of each observation are known.
 
     Attributes:
-        dates: The builds of each source that count, ascending.
-        retracted: The builds that do not.
+        dates: The dates of the valid builds of each source, ascending.
+        retracted: The source and date of each retracted build.
     """
 
     dates: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
@@ -61,37 +61,37 @@ class BuildCalendar:
 
     @property
     def is_short(self) -> bool:
-        """Whether there are so few builds that all of an address's time can be judged at once."""
+        """Whether there are few enough builds to precompute all verdict spans of an address."""
         return sum(map(len, self.dates.values())) <= FEW_BUILDS
 
     def nearest(
         self, history: Collection[IpObservation], at: datetime, *, known_by_then: bool = False
     ) -> list[IpObservation]:
         """
-        Return what each source said next to a moment.
+        Return the observations of each source next to a time.
 
         Args:
             history: Observations of one address, of any sources, in any order; of each source at least
-                the last that begins at or before the moment, and the first that begins after it.
-            at: The moment, in UTC.
-            known_by_then: Leave out what was learned only after the moment.
+                the last one that begins at or before the time, and the first one that begins after it.
+            at: The time, in UTC.
+            known_by_then: Ignore observations that were stored after the time.
 
         Returns:
-            Of each source its newest build at or before the moment, and its oldest after it, each as an
-            observation of that one build.
+            Of each source the newest build at or before the time and the oldest build after it, each as an
+            observation of that build alone.
         """
         if known_by_then:
-            history = [said for said in history if said.learned_at is not None and said.learned_at <= at]
-        return self.told(history).nearest(at)
+            history = [each for each in history if each.learned_at is not None and each.learned_at <= at]
+        return self.address_history(history).nearest(at)
 
-    def told(self, history: Iterable[IpObservation]) -> "AddressHistory":
-        """Return what the builds of every source tell of one address, to be asked for many moments."""
+    def address_history(self, observations: Iterable[IpObservation]) -> "AddressHistory":
+        """Return the history of one address, to be queried for many times."""
         runs: dict[str, list[IpObservation]] = {}
-        for said in history:
-            if (said.source, said.observed_at) not in self.retracted:
-                runs.setdefault(said.source, []).append(said)
+        for each in observations:
+            if (each.source, each.observed_at) not in self.retracted:
+                runs.setdefault(each.source, []).append(each)
         for own in runs.values():
-            own.sort(key=lambda said: said.observed_at)
+            own.sort(key=attrgetter("observed_at"))
         return AddressHistory([(self.dates.get(source, ()), own) for source, own in runs.items()])
 
     def answers(
@@ -101,30 +101,29 @@ class BuildCalendar:
         *,
         known_by_then: bool = False,
     ) -> "Answers":
-        """Return what was said next to each sighting, as `nearest` tells it from the runs of its address."""
+        """Return the observations next to each sighting, as `nearest` returns them from the runs of its address."""
         return Answers(self, [s for s in sightings if s.address in runs], runs, known_by_then=known_by_then)
 
     def extended(
         self, history: Collection[IpObservation], address: IpAddress, facts: IpFacts, *, build: SourceBuild
     ) -> list[IpObservation]:
         """
-        Return the observations that add to *history* what a build says.
+        Return the observations to store when a build is added to *history*.
 
         Args:
-            history: What is held of this address from the build's source.
+            history: The stored observations of this address from the source of the build.
             address: The address that was looked up.
-            facts: What the build says of it.
-            build: The build, older or newer than what is held.
+            facts: The facts that the build states about it.
+            build: The build, older or newer than the stored ones.
 
         Returns:
-            Nothing, if that is held already; the observation before it, confirmed until the build; or a
-            new one, and another that says again after it what the run said into which it was made.
+            Nothing if the facts are stored already; the previous observation, confirmed until the build; or a new
+            observation, followed by the rest of the run that it splits, if it splits one.
         """
         at = build.built_at
-        live = [said for said in history if (said.source, said.observed_at) not in self.retracted]
-        before = max((said for said in live if said.observed_at <= at), key=lambda said: said.observed_at, default=None)
-        says_the_same = before is not None and before.facts.equal(facts)
-        if before is not None and says_the_same:
+        valid = [each for each in history if (each.source, each.observed_at) not in self.retracted]
+        before = max((e for e in valid if e.observed_at <= at), key=attrgetter("observed_at"), default=None)
+        if before is not None and before.facts.equal(facts):
             return [] if before.confirmed_until >= at else [replace(before, confirmed_until=at)]
         new = IpObservation(address=address, source=build.name, observed_at=at, confirmed_until=at, facts=facts)
         if before is None or before.confirmed_until <= at:
@@ -134,7 +133,7 @@ class BuildCalendar:
         if following == len(dates) or dates[following] > before.confirmed_until:
             return [new]
         again = dates[following]
-        if any(at < said.observed_at <= again for said in live):
+        if any(at < each.observed_at <= again for each in valid):
             return [new]
         return [new, replace(before, observed_at=again)]
 
@@ -142,17 +141,17 @@ class BuildCalendar:
 @dataclass(frozen=True, slots=True)
 class AddressHistory:
     """
-    What the builds of every source tell of one address.
+    The observations of one address from all sources.
 
     Attributes:
-        sources: Of each its dates, ascending, and the runs of builds that said the same, in their order.
+        sources: For each source the dates of its builds, ascending, and its observations by `observed_at`.
     """
 
     sources: Sequence[tuple[Sequence[datetime], Sequence[IpObservation]]]
 
     def nearest(self, at: datetime) -> list[IpObservation]:
-        """Return what each source said next to a moment, as `BuildCalendar.nearest` does."""
-        return [said for dates, runs in self.sources for said in _neighbours(dates, runs, at)]
+        """Return the observations of each source next to a time, as `BuildCalendar.nearest`."""
+        return [found for dates, runs in self.sources for found in _neighbours(dates, runs, at)]
 
 
 def _neighbours(dates: Sequence[datetime], runs: Sequence[IpObservation], at: datetime) -> Iterator[IpObservation]:
@@ -161,8 +160,8 @@ def _neighbours(dates: Sequence[datetime], runs: Sequence[IpObservation], at: da
     after = runs[begun] if begun < len(runs) else None
     if before is not None:
         dates = dates or sorted({before.observed_at, before.confirmed_until})
-        heard = bisect_right(dates, min(at, before.confirmed_until))
-        newest = max(before.observed_at, dates[heard - 1]) if heard else before.observed_at
+        past = bisect_right(dates, min(at, before.confirmed_until))
+        newest = max(before.observed_at, dates[past - 1]) if past else before.observed_at
         yield _of_build(before, newest)
         next_ = bisect_right(dates, at)
         if next_ < len(dates) and dates[next_] <= before.confirmed_until:
@@ -175,14 +174,14 @@ def _neighbours(dates: Sequence[datetime], runs: Sequence[IpObservation], at: da
 
 
 def _of_build(run: IpObservation, at: datetime) -> IpObservation:
-    """Return what one build of a run said."""
+    """Return the observation of one build of a run."""
     if run.observed_at == run.confirmed_until == at:
         return run
     return replace(run, observed_at=at, confirmed_until=at)
 
 
 class Answers(Mapping[Sighting, Sequence[IpObservation]]):
-    """What was said next to each of many sightings, told when it is asked for: few of them are."""
+    """The observations next to each of many sightings, computed on access, because few are accessed."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Ranges of the facts of an address."""
+"""Check the ranges of facts about an address."""
 
 import re
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from snapshots.domain.errors import InvalidFact
 
 LARGEST_ASN = 2**32 - 1
 PSEUDO_COUNTRIES = frozenset({"XX", "ZZ", "EU", "AP"})
-"""Codes that registries and databases use for "somewhere"; they name no country."""
+"""Codes that registries and databases use for unknown countries or regions."""
 
 
 def check_asn(asn: int | None) -> None:

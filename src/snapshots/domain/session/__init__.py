@@ -1,1 +1,1 @@
-"""What a honeypot session is."""
+"""Honeypot sessions and their events."""

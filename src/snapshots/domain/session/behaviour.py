@@ -1,4 +1,4 @@
-"""What a session did, beside how often: by this, campaigns are found again."""
+"""Behavior of a session, such as its client, first login and commands, by which campaigns are recognized."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,11 +15,12 @@ from snapshots.domain.session.command import LONGEST_COMMAND, key_fingerprints, 
 
 class Trait(Enum):
     """
-    Something that an event may say of its session.
+    A kind of behavior that an event can show.
 
     Attributes:
-        most: How many of it are kept of one session, the earliest.
-        is_repeatable: Whether the same text counts again at another time.
+        word: Its name in stored documents.
+        most: Maximum number of values stored per session; the earliest are kept.
+        is_repeatable: Whether an equal text at another time is another value.
     """
 
     PROTOCOL = ("protocol", 1)
@@ -38,33 +39,33 @@ class Trait(Enum):
         self.most = most
         self.is_repeatable = is_repeatable
 
-    __hash__ = object.__hash__  # there is one of each, and an Enum's own hash is slow
+    __hash__ = object.__hash__  # members are singletons, and the hash of Enum is slow
 
 
 TimedText = tuple[datetime, str]
-"""When something was said, in UTC, and what."""
+"""The time of an event in UTC, and the text of its trait."""
 
 Traits = tuple[tuple[Trait, str], ...]
-"""What one event says."""
+"""The traits of one event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """
-    What the events of a session said, each with its time.
+    The traits of a session's events, each with its time.
 
     Attributes:
-        said: The earliest of each trait, in the order of their times, then of their texts.
+        values: The earliest values of each trait, ordered by time, then by text.
     """
 
-    said: Mapping[Trait, tuple[TimedText, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    values: Mapping[Trait, tuple[TimedText, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @classmethod
-    def of(cls, said: Iterable[tuple[datetime, Traits]]) -> Self:
-        """Return what events say, each with its time."""
+    def of(cls, events: Iterable[tuple[datetime, Traits]]) -> Self:
+        """Return the behavior shown by events, each given as its time in UTC and its traits."""
         found: dict[Trait, tuple[TimedText, ...]] = {}
         again: dict[Trait, list[TimedText]] = {}
-        for at, traits in said:
+        for at, traits in events:
             for trait, text in traits:
                 if trait in found:
                     again.setdefault(trait, []).append((at, text))
@@ -75,36 +76,36 @@ class Behaviour:
         return cls(found)
 
     def merge(self, other: "Behaviour") -> "Behaviour":
-        """Return what both say: associative, commutative and idempotent."""
-        if not other.said or self == other:
+        """Return the union: associative, commutative and idempotent."""
+        if not other.values or self == other:
             return self
-        both = dict(self.said)
-        for trait, pairs in other.said.items():
+        both = dict(self.values)
+        for trait, pairs in other.values.items():
             both[trait] = _earliest(trait, [*both.get(trait, ()), *pairs])
         return Behaviour(both)
 
     def texts(self, trait: Trait) -> tuple[str, ...]:
-        """Return what was said of a trait, the earliest first."""
-        return tuple(text for _, text in self.said.get(trait, ()))
+        """Return the values of a trait, the earliest first."""
+        return tuple(text for _, text in self.values.get(trait, ()))
 
     def first(self, trait: Trait) -> str | None:
-        """Return what was said first of a trait."""
-        said = self.said.get(trait)
-        return said[0][1] if said else None
+        """Return the earliest value of a trait; None if there is none."""
+        values = self.values.get(trait)
+        return values[0][1] if values else None
 
     @property
     def username(self) -> str | None:
-        """Return the user name of the first login that was tried."""
+        """Return the user name of the first login attempt."""
         return self._credential(0)
 
     @property
     def password_hash(self) -> str | None:
-        """Return the SHA-256 of its password, in hexadecimal; None where a key was offered."""
+        """Return the SHA-256 of its password, in hexadecimal; None if a key was offered."""
         return self._credential(1)
 
     @property
     def password(self) -> str | None:
-        """Return its password, if it was kept."""
+        """Return its password, if passwords are stored."""
         return self._credential(2)
 
     def _credential(self, at: int) -> str | None:
@@ -113,28 +114,28 @@ class Behaviour:
 
     @property
     def login_succeeded(self) -> bool | None:
-        """Whether a login succeeded; None if none was tried."""
-        if Trait.SUCCESS in self.said:
+        """Whether a login succeeded; None without a login attempt."""
+        if Trait.SUCCESS in self.values:
             return True
-        return False if Trait.CREDENTIALS in self.said else None
+        return False if Trait.CREDENTIALS in self.values else None
 
     @property
     def duration_ms(self) -> int | None:
-        """Return how long the session lasted, in milliseconds, as Cowrie says when it closes."""
-        said = self.first(Trait.DURATION)
-        return int(said) if said is not None else None
+        """Return the duration that Cowrie logged at the end of the session, in milliseconds."""
+        duration = self.first(Trait.DURATION)
+        return int(duration) if duration is not None else None
 
     @property
     def command_signature(self) -> str | None:
         """
         Return a hash of the commands in their order, in hexadecimal; None without commands.
 
-        What differs from session to session in one campaign does not count: see `command.shape`.
+        Parts that differ between the sessions of one campaign are left out: see `command.shape`.
         """
         return signature(self.texts(Trait.COMMAND))
 
 
-@lru_cache(maxsize=8192)  # attackers try the same ones everywhere
+@lru_cache(maxsize=8192)  # attackers try the same credentials everywhere
 def _parts_of(credentials: str) -> tuple[str | None, ...]:
     return tuple(json.loads(credentials))
 
@@ -153,13 +154,14 @@ def _earliest(trait: Trait, pairs: list[TimedText]) -> tuple[TimedText, ...]:
 @lru_cache(maxsize=8192)
 def login(username: str | None, password: str | None, *, succeeded: bool, kept: str | None = None) -> Traits:
     """
-    Return what a login says.
+    Return the traits of a login attempt.
 
     Args:
-        username: As it was typed; without NUL and lone surrogates. None if it is not said.
-        password: As it was typed; None where a key was offered.
-        succeeded: Whether it did.
-        kept: What is kept of the password beside its hash; without NUL and lone surrogates. None to keep nothing.
+        username: As typed, without NUL and lone surrogates; None if the event has none.
+        password: As typed; None if a key was offered.
+        succeeded: Whether the login succeeded.
+        kept: Text of the password to store besides its hash, without NUL and lone surrogates; None to store only the
+            hash.
     """
     digest = sha256(password.encode("utf-8", "surrogatepass")).hexdigest() if password is not None else None
     tried = (Trait.CREDENTIALS, json.dumps([username, digest, kept]))
@@ -168,10 +170,10 @@ def login(username: str | None, password: str | None, *, succeeded: bool, kept: 
 
 def command(text: str) -> Traits:
     """
-    Return what a command says: itself, and the fingerprint of every SSH key in it.
+    Return the traits of a command: its text, and the fingerprint of every SSH key in it.
 
     Args:
-        text: As it was typed; without NUL and lone surrogates.
+        text: As typed, without NUL and lone surrogates.
     """
     return _often_typed(text) if len(text) <= LONGEST_COMMAND else _command(text)
 

@@ -1,4 +1,4 @@
-"""What an attacker's command is known again by."""
+"""Normalize commands of attackers, so that those of one campaign compare equal."""
 
 import base64
 import binascii
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 LONGEST_COMMAND = 1000
-"""Characters; of a longer command the beginning is kept, and a hash of its shape."""
+"""Characters. Of a longer command its beginning and a hash of its shape are stored."""
 
 SIGNATURE_DIGITS = 32
 CUT = "…"
@@ -22,9 +22,9 @@ _SECRET_TAKERS = ("passwd", "chpasswd")
 
 def shortened(text: str) -> str:
     """
-    Return a command with its white space run together, at most LONGEST_COMMAND characters of it.
+    Return a command with every run of white space as one space, in at most LONGEST_COMMAND characters.
 
-    A longer one ends with a hash of its shape, so that two that begin alike stay two.
+    A longer command ends with a hash of its shape, so that two with an equal beginning stay distinct.
     """
     normal = " ".join(text.split())
     if len(normal) <= LONGEST_COMMAND:
@@ -39,9 +39,9 @@ def signature(commands: tuple[str, ...]) -> str | None:
 
 def shape(text: str) -> str:
     """
-    Return a command without what differs from session to session in one campaign.
+    Return a command without the parts that differ between the sessions of one campaign.
 
-    An IPv4 address counts as a word, and so does whatever is piped to `passwd` or `chpasswd`.
+    IPv4 addresses and text piped to `passwd` or `chpasswd` are replaced by placeholders.
     """
     parts = [part.strip() for part in _ADDRESS.sub("<address>", text).split("|")]
     for at, following in enumerate(parts[1:]):

@@ -1,4 +1,4 @@
-"""How much of what was counted falls on few."""
+"""Measure how concentrated sessions are on few groups."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Concentration:
 
     @classmethod
     def of(cls, sizes: Mapping[int, int]) -> Self:
-        """Return the concentration of groups, told as how many have each size."""
+        """Return the concentration of groups, given as the number of groups by size in sessions."""
         total = sum(size * count for size, count in sizes.items())
         shares = [(size / total, count) for size, count in sizes.items() if size]
         return cls(

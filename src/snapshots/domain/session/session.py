@@ -1,4 +1,4 @@
-"""What the events of a session add up to."""
+"""Events of a session, and their totals."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from snapshots.domain.session.summary import SessionSummary
 LARGEST_PORT = 65_535
 
 SessionId = NewType("SessionId", str)
-"""A session's name in the store: the id that Cowrie logged, or that id with `~` and a qualifier."""
+"""The id of a session in the store: the logged id, or the logged id with `~` and a qualifier."""
 
 
 class EventKind(Enum):
-    """What an event counts as."""
+    """The kind of an event, by which it is counted."""
 
     CONNECT = "connect"
     COMMAND = "command"
@@ -28,11 +28,11 @@ class EventKind(Enum):
     FORWARD = "forward"
     OTHER = "other"
 
-    __hash__ = object.__hash__  # there is one of each, and an Enum's own hash is slow
+    __hash__ = object.__hash__  # members are singletons, and the hash of Enum is slow
 
     @property
     def sighting_kind(self) -> SightingKind:
-        """Return how far the event is trusted about the address."""
+        """Return the precedence of the event for the canonical source IP."""
         return _SIGHTING_KINDS.get(self, SightingKind.OTHER)
 
 
@@ -41,18 +41,17 @@ _SIGHTING_KINDS = {EventKind.CONNECT: SightingKind.CONNECT, EventKind.FORWARD: S
 
 class SessionEvent(NamedTuple):
     """
-    One thing that happened in a session. A tuple, because there is one for each line of a log.
+    An event of a session. A tuple, because one is made for each line of a log.
 
     Attributes:
-        fingerprint: 64 bits that tell this event from every other of its session, the same wherever
-            the event is read again.
-        at: When it happened, in UTC.
-        kind: What it counts as.
-        address: The address it names as the session's source, if it names a valid one.
-        port: The attacker's port, 0 to 65535; only on a connect.
-        sensor: The honeypot that logged it.
-        sensor_id: The honeypot's UUID, where the log has one.
-        traits: What it says of the session's behaviour.
+        fingerprint: 64-bit hash that identifies the event within its session, in every copy of the log.
+        at: The time of the event, in UTC.
+        kind: The kind by which it is counted.
+        address: The source address in the event; None if it has no valid one.
+        port: The attacker's port, 0 to 65535; only of a connect.
+        sensor: The name of the honeypot.
+        sensor_id: The UUID of the honeypot; None if the log has none.
+        traits: The behavior that it shows.
     """
 
     fingerprint: int
@@ -66,7 +65,7 @@ class SessionEvent(NamedTuple):
 
     @property
     def sighting(self) -> Sighting | None:
-        """Return what the event says of the session's address; None if it names none."""
+        """Return the sighting of the source address; None if the event has no address."""
         if self.address is None:
             return None
         return Sighting(self.address, self.at, self.kind.sighting_kind, self.port)
@@ -77,14 +76,14 @@ class SessionAggregate:
     """
     The events of one session that were read so far, each once.
 
-    It is a set of events: adding one again changes nothing, and `merge` is associative, commutative and
-    idempotent, so neither order nor batches nor copies of a log change what it adds up to.
+    Adding an event again has no effect, and `merge` is associative, commutative and idempotent, so the result does not
+    depend on the order, batches or copies of the logs.
 
     Attributes:
-        session_id: The session's name.
-        events: The events by their fingerprints.
-        counted_until: Events at or before it were counted by another loader, and only tell the address;
-            None if there was none.
+        session_id: The id of the session in the store.
+        events: The events by fingerprint.
+        counted_until: Time in UTC; events at or before it were counted by another loader and only provide the address.
+            None without one.
     """
 
     session_id: SessionId
@@ -96,7 +95,7 @@ class SessionAggregate:
         """Return the aggregate of *events*.
 
         Raises:
-            InvalidEvent: *session_id* is empty, or not a text.
+            InvalidEvent: *session_id* is empty or not a string.
         """
         if not session_id or not isinstance(session_id, str):
             raise InvalidEvent(f"session_id must be a non-empty string, not {session_id!r:.80}")
@@ -108,22 +107,22 @@ class SessionAggregate:
     @classmethod
     def sighted(cls, session_id: str, source_ip: str | None, at: datetime) -> Self:
         """
-        Return the aggregate of a session of which only the source IP is known.
+        Return the aggregate of a session with one connect event.
 
         Args:
-            session_id: The session's name.
-            source_ip: The address that connected, in any form; None if unknown.
-            at: When it connected; aware, in any zone.
+            session_id: The id of the session in the store.
+            source_ip: The source address in any form; None if unknown.
+            at: The time of the connect; aware, in any time zone.
 
         Raises:
             InvalidAddress: *source_ip* is not an IP address.
-            InvalidEvent: *session_id* is empty or not a text, or *at* is not a datetime, has no zone, or falls out of
-                the calendar in UTC.
+            InvalidEvent: *session_id* is empty or not a string, or *at* is not a datetime, has no time zone, or is out
+                of range in UTC.
         """
         address = IpAddress.parse(source_ip) if source_ip is not None else None
         seen_at = in_utc(at)
-        mark = blake2b(f"{address and address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
-        return cls.of(session_id, [SessionEvent(int.from_bytes(mark, "big"), seen_at, EventKind.CONNECT, address)])
+        digest = blake2b(f"{address and address.text} {seen_at.isoformat()}".encode(), digest_size=8).digest()
+        return cls.of(session_id, [SessionEvent(int.from_bytes(digest, "big"), seen_at, EventKind.CONNECT, address)])
 
     def validate(self) -> None:
         """
@@ -148,15 +147,15 @@ class SessionAggregate:
                 raise InvalidAddress(f"{address.text!r:.80} is not a canonical address: use IpAddress.parse")
 
     def add(self, event: SessionEvent) -> None:
-        """Count *event*, unless it was counted before."""
+        """Add *event*, unless an event with its fingerprint is there."""
         self.events.setdefault(event.fingerprint, event)
 
     def merge(self, other: "SessionAggregate") -> "SessionAggregate":
         """
-        Return what both read.
+        Return the union of the events.
 
         Raises:
-            InvalidEvent: *other* is of another session.
+            InvalidEvent: *other* belongs to another session.
         """
         if other.session_id != self.session_id:
             raise InvalidEvent(f"{other.session_id!r} is another session than {self.session_id!r}")
@@ -164,10 +163,10 @@ class SessionAggregate:
 
     def summary(self, logged_id: str | None = None) -> SessionSummary:
         """
-        Return what the events add up to, still without a snapshot.
+        Return the totals of the events, without a snapshot.
 
         Args:
-            logged_id: The id in the log, where it is not the session's name.
+            logged_id: The id in the log, if it differs from the id in the store.
 
         Raises:
             InvalidEvent: There are no events.
@@ -199,7 +198,7 @@ class SessionAggregate:
 
 
 def _first_sightings(events: Iterable[SessionEvent], kinds: Sequence[EventKind]) -> Iterable[Sighting]:
-    """Return the sightings among which the first is: those of connects, or all if there is no connect."""
+    """Return the candidates for the canonical sighting: those of connects, or all if no connect has an address."""
     connects = (
         [event.sighting for event in events if event.kind is EventKind.CONNECT and event.address is not None]
         if EventKind.CONNECT in kinds
@@ -210,7 +209,7 @@ def _first_sightings(events: Iterable[SessionEvent], kinds: Sequence[EventKind])
 
 
 def _smallest(names: Iterable[str | None]) -> str | None:
-    return min((name for name in set(names) if name is not None), default=None)  # most often there is one
+    return min((name for name in set(names) if name is not None), default=None)  # usually there is one
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -218,7 +217,7 @@ def in_utc(moment: datetime) -> datetime:
     Return *moment* in UTC.
 
     Raises:
-        InvalidEvent: It is not a datetime, has no zone, or falls out of the calendar in UTC.
+        InvalidEvent: It is not a datetime, has no time zone, or is out of range in UTC.
     """
     if not isinstance(moment, datetime):
         raise InvalidEvent(f"{moment!r:.80} is not a datetime")

@@ -1,4 +1,4 @@
-"""One stored line for each session, and how two of them become one."""
+"""The stored summary of a session, and the merge of two summaries."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -14,9 +14,9 @@ NO_BEHAVIOUR = Behaviour()
 
 class SessionSummary(NamedTuple):
     """
-    What is stored of a session: what its events add up to, and the snapshot it holds or why not.
+    The stored row of a session: totals of its events, and its snapshot or the reason why there is none.
 
-    A tuple, because there is one for each session that is read.
+    A tuple, because one is made for each session read.
 
     Attributes:
         session_id: The session's name in the store.
@@ -31,13 +31,14 @@ class SessionSummary(NamedTuple):
         forward_count: `cowrie.direct-tcpip` events.
         sensor: The honeypot's name.
         sensor_id: The honeypot's UUID.
-        fingerprints: Fingerprints of counted events, so that none is counted again; of a stored long session, the
-            requested ones and some others.
-        snapshot: What was known of the address; None while the session is open.
-        gap: Why the session is open; None when it is sealed, or nobody judged it yet.
-        is_unreadable: Whether it is sealed with what another loader wrote and nobody can read; it stays all the same.
-        counted_until: Events at or before it were counted by another loader; None if there was none.
-        behaviour: What the events said that campaigns are found by.
+        fingerprints: Fingerprints of counted events, so that no event is counted twice. Of a long stored session,
+            only the requested ones and some others.
+        snapshot: The sealed facts about the address; None while the session is open.
+        gap: Why the session is open; None when it is sealed, or has no verdict yet.
+        has_foreign_snapshot: Whether another loader wrote snapshot values that cannot be parsed. They are kept
+            unchanged, and the session counts as sealed.
+        counted_until: Time in UTC; events at or before it were counted by another loader. None without one.
+        behaviour: Traits by which campaigns are recognized.
     """
 
     session_id: str
@@ -55,14 +56,14 @@ class SessionSummary(NamedTuple):
     fingerprints: frozenset[int] = frozenset()
     snapshot: IpSnapshot | None = None
     gap: Gap | None = None
-    is_unreadable: bool = False
+    has_foreign_snapshot: bool = False
     counted_until: datetime | None = None
     behaviour: Behaviour = NO_BEHAVIOUR
 
     @property
     def is_sealed(self) -> bool:
-        """Whether the session holds its snapshot for good."""
-        return self.snapshot is not None or self.is_unreadable
+        """Whether the session has its final snapshot."""
+        return self.snapshot is not None or self.has_foreign_snapshot
 
     @property
     def source_ip(self) -> IpAddress | None:
@@ -71,16 +72,16 @@ class SessionSummary(NamedTuple):
 
     @property
     def connect_was_seen(self) -> bool:
-        """Whether the address comes from `cowrie.session.connect`, so that nothing can take its place."""
+        """Whether the address comes from `cowrie.session.connect`, so that no other sighting can replace it."""
         return self.sighting is not None and self.sighting.kind is SightingKind.CONNECT
 
     @property
     def waits_for_connect(self) -> bool:
-        """Whether the session is open only until everything is read, as `awaiting_connect` left it."""
+        """Whether the session is open only because its connect may still be read."""
         return self.gap is Gap.AWAITING_CONNECT
 
     def judged(self, verdict: IpSnapshot | Gap) -> "SessionSummary":
-        """Return the summary sealed, or left open for a reason; a sealed one stays as it is."""
+        """Return the summary with a verdict: sealed with a snapshot, or open with a gap. A sealed one is unchanged."""
         if self.is_sealed:
             return self
         if isinstance(verdict, Gap):
@@ -88,21 +89,20 @@ class SessionSummary(NamedTuple):
         return self._replace(snapshot=verdict, gap=None)
 
     def awaiting_connect(self) -> "SessionSummary":
-        """Return the summary left open if its connect may still be read; its address may then be another."""
+        """Return the summary open as AWAITING_CONNECT if its connect, and so its address, may still change."""
         if self.snapshot is None or self.connect_was_seen:
             return self
         return self._replace(snapshot=None, gap=Gap.AWAITING_CONNECT)
 
     def merge(self, later: "SessionSummary") -> "SessionSummary":
         """
-        Return this stored summary with what *later* adds.
+        Return this stored summary merged with *later*.
 
-        The two count different events. A sealed summary keeps its sighting and its snapshot, whatever
-        *later* says. An open one takes the sighting that comes first, with the snapshot or gap that
-        was judged for it.
+        The two count different events. A sealed summary keeps its sighting and its snapshot. An open one takes the
+        earlier sighting, with the snapshot or gap computed for it.
 
         Raises:
-            InvalidEvent: *later* is of another session.
+            InvalidEvent: *later* belongs to another session.
         """
         if later.session_id != self.session_id:
             raise InvalidEvent(f"{later.session_id!r} is another session than {self.session_id!r}")
@@ -123,22 +123,22 @@ class SessionSummary(NamedTuple):
             fingerprints=self.fingerprints | later.fingerprints,
             snapshot=first.snapshot,
             gap=first.gap,
-            is_unreadable=self.is_unreadable,
+            has_foreign_snapshot=self.has_foreign_snapshot,
             counted_until=self.counted_until,
             behaviour=self.behaviour.merge(later.behaviour),
         )
         return both if self.is_sealed else both._without_claimed_address()
 
     def is_too_late_for(self, held: "SessionSummary") -> bool:
-        """Whether this summary names an earlier sighting than the one *held* is sealed with."""
+        """Whether this summary has an earlier sighting than the one with which *held* is sealed."""
         if held.snapshot is None or self.sighting is None or self.sighting.kind is SightingKind.FORWARD:
             return False
         if held.snapshot.method is Method.ADOPTED and held.source_ip == self.source_ip:
-            return False  # when another loader saw the address is not known, so no time is earlier
+            return False  # the time at which the other loader saw the address is unknown
         return held.sighting is None or self.sighting.precedes(held.sighting)
 
     def _without_claimed_address(self) -> "SessionSummary":
-        """A forwarded connection names the session's address only where there is nothing else."""
+        """Drop the address of a forwarded connection unless all events are forwarded connections."""
         is_claimed = self.sighting is not None and self.sighting.kind is SightingKind.FORWARD
         if not is_claimed or self.forward_count == self.event_count:
             return self

@@ -1,1 +1,1 @@
-"""Which facts hold as of a time, and what is sealed on a session."""
+"""Snapshots: the facts about an address as of a time, sealed in a session."""

@@ -1,4 +1,4 @@
-"""Which facts are chosen for one address at one sighting, each from its source."""
+"""Choose the facts about an address as of the time of a sighting."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ TYPE_MAX_AGE: Mapping[IpType, timedelta] = MappingProxyType(
         IpType.MOBILE: timedelta(days=120),
     }
 )
-"""How long a type is still believed after it was last stated: Tor exits come and go, buildings stay."""
+"""Maximum age of each type, from its last statement to the sighting: Tor exits change daily, data centers seldom."""
 
 TYPE_MAX_LAG: Mapping[IpType, timedelta] = MappingProxyType(
     {
@@ -41,17 +41,17 @@ RESIDENTIAL and MOBILE follow the network, and an ASN is also inferred from any 
 """
 
 NETWORK_MAX_AGE = timedelta(days=400)
-"""How long an ASN or a country is still believed after it was last stated."""
+"""Maximum age of an ASN or a country, from its last statement to the sighting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpReading:
     """
-    What reading an address's history gave.
+    The result of reading the history of an address.
 
     Attributes:
-        snapshot: The facts chosen, ready to be written; None if there are none.
-        was_looked_up: Whether any source was ever asked.
+        snapshot: The chosen facts; None if there are none.
+        was_looked_up: Whether the address was ever looked up in a source.
         has_expired: Whether there is no snapshot, but a fact was stated too long before the sighting.
         is_too_late: Whether there is no snapshot, but a fact was stated too long after the sighting.
     """
@@ -65,12 +65,12 @@ class IpReading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOfReader:
     """
-    Reads an address's history as of a moment.
+    Reads the history of an address as of a time.
 
-    For each fact, every source answers once: with its newest observation at or before the moment if the
-    fact is not older than its greatest age ("as of"), else with its oldest observation after it, if that
-    is near enough ("inferred"). An answer as of the moment beats every inferred one; among equals the
-    first source in the order of precedence wins.
+    For each fact, every source gives one answer: from its newest observation at or before the time if that is not older
+    than the maximum age of the fact ("as of"), else from its oldest observation after the time, within the maximum lag
+    ("inferred"). An answer as of the time takes precedence over inferred ones; among equals, the source that is first
+    in the order of precedence.
 
     Of several types that one source states together only the highest-ranked one counts. If that is out of its limits, a
     lower-ranked one is not used instead, or an expired VPN would be read as RESIDENTIAL. The types of all sources are
@@ -78,18 +78,18 @@ class AsOfReader:
     that type would be valid.
 
     Attributes:
-        precedence: Names of sources, the most trusted first; sources not named follow in alphabetical order.
+        precedence: Names of sources, the most trusted first; other sources follow in alphabetical order.
         fallbacks: Names of sources that come after all others, the most trusted first.
         asn_precedence: Names of sources that come before all others for the ASN.
         country_precedence: Names of sources that come before all others for the country.
-        network_max_age: The greatest age of an ASN or a country.
-        type_max_age: The greatest age of each type.
-        max_lag: How long after the moment a fact may have been stated; None for no bound.
-        type_max_lag: The same for each type; a type that is not in it is only limited by max_lag.
-        ranking: Which type is said of an address that has several.
+        network_max_age: Maximum age of an ASN or a country.
+        type_max_age: Maximum age of each type.
+        max_lag: Maximum time from the sighting to the first statement of an inferred fact; None for no limit.
+        type_max_lag: The same for each type; a type without an entry is only limited by max_lag.
+        ranking: Chooses the type of an address that has several.
 
     Raises:
-        InvalidPolicy: A type has no greatest age, or a time span is negative.
+        InvalidPolicy: A type has no maximum age, or a duration is negative.
     """
 
     precedence: tuple[str, ...] = ()
@@ -104,42 +104,42 @@ class AsOfReader:
 
     def __post_init__(self) -> None:
         if set(self.type_max_age) != set(IpType):
-            raise InvalidPolicy("every IP type needs a greatest age")
+            raise InvalidPolicy("every IP type needs a maximum age")
         spans = (self.network_max_age, self.max_lag, *self.type_max_lag.values(), *self.type_max_age.values())
         if any(span is not None and span < timedelta(0) for span in spans):
-            raise InvalidPolicy("ages and lags are not negative")
+            raise InvalidPolicy("ages and lags must not be negative")
 
     def read(self, history: Collection[IpObservation], *, at: datetime) -> IpReading:
         """
-        Choose what was known at a moment.
+        Choose the facts as of a time.
 
         Args:
-            history: Every observation of ONE address, in any order, of any sources.
+            history: The observations of one address, in any order, from any sources.
             at: The time of the sighting, in UTC.
 
         Returns:
-            The reading; its snapshot is "inferred" if any chosen fact is.
+            The reading; its snapshot is "inferred" if at least one of its facts is.
         """
         sources = self._sources(history, at)
         of_asn, of_country = _first_of(sources, self.asn_precedence), _first_of(sources, self.country_precedence)
         asn = self._first_stated(of_asn, _asn)
         country = self._first_stated(of_country, _country)
-        ip_type = self._most_telling(sources) if any(said.facts.ip_types for said in history) else None
+        ip_type = self._highest_ranked(sources) if any(observation.facts.ip_types for observation in history) else None
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:
             parts = [answer for answer in (asn, country, ip_type) if answer is not None]
-            inferred = [part.said for part in parts if part.is_inferred]
+            inferred = [part.observation for part in parts if part.is_inferred]
             snapshot = IpSnapshot(
                 asn=asn.fact if asn is not None else None,
                 country=country.fact if country is not None else None,
                 ip_type=ip_type.fact if ip_type is not None else None,
                 enrichment_at=(
-                    max(said.observed_at for said in inferred)
+                    max(observation.observed_at for observation in inferred)
                     if inferred
-                    else max(s.before.heard_at(at) for s in sources if s.before is not None)
+                    else max(s.before.confirmed_at(at) for s in sources if s.before is not None)
                 ),
                 method=Method.INFERRED if inferred else Method.ASOF,
-                source=" ".join(dict.fromkeys(_label(part.said, at) for part in parts)),
+                source=" ".join(dict.fromkeys(_label(part.observation, at) for part in parts)),
             )
         return IpReading(
             snapshot=snapshot,
@@ -149,7 +149,7 @@ class AsOfReader:
         )
 
     def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list["TypeLeftOut"]:
-        """Return the types that were stated too long before or after a moment to be used."""
+        """Return the types that were stated too long before or after a time to be used."""
         left_out = []
         for source in self._sources(history, at):
             before, after = self._type_in(source.before), self._type_in(source.after)
@@ -164,61 +164,61 @@ class AsOfReader:
                     left_out.append(self._left_out(source.after, after, source.lag, lag_bound, is_after=True))
         return left_out
 
-    def ages_of(self, said: IpObservation, later: IpObservation | None) -> Iterable[timedelta]:
+    def ages_of(self, observation: IpObservation, later: IpObservation | None) -> Iterable[timedelta]:
         """
-        Return the ages of an observation at which its reading changes.
+        Yield the ages of an observation at which a reading can change.
 
         Args:
-            said: The observation before the moment.
-            later: The first observation of the same source after the moment, used when *said* is too old.
+            observation: The observation before the time.
+            later: The first observation of the same source after the time, used when *observation* is too old.
         """
         yield self.network_max_age
-        ip_type = self._type_in(said) or self._type_in(later)
+        ip_type = self._type_in(observation) or self._type_in(later)
         if ip_type is not None:
             yield self.type_max_age[ip_type]
 
-    def lags_of(self, said: IpObservation) -> Iterable[timedelta]:
-        """Return the times before an observation at which its reading changes."""
+    def lags_of(self, observation: IpObservation) -> Iterable[timedelta]:
+        """Yield the times before an observation at which a reading can change, as lags."""
         if self.max_lag is not None:
             yield self.max_lag
-        ip_type = self._type_in(said)
+        ip_type = self._type_in(observation)
         if ip_type is not None and ip_type in self.type_max_lag:
             yield self.type_max_lag[ip_type]
 
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
-        """Return what stands next to a moment, of each source, the most trusted first."""
+        """Return the observations of each source next to a time, the most trusted source first."""
         sources: dict[str, _Source] = {}
-        for said in history:
-            if said.source not in sources:
-                sources[said.source] = _Source(said.source, at)
-            sources[said.source].hear(said)
+        for observation in history:
+            if observation.source not in sources:
+                sources[observation.source] = _Source(observation.source, at)
+            sources[observation.source].add(observation)
         if len(sources) == 1:
             return list(sources.values())
         trusted = [sources.pop(name) for name in self.precedence if name in sources]
         fallbacks = [sources.pop(name) for name in self.fallbacks if name in sources]
         return [*trusted, *(sources[name] for name in sorted(sources)), *fallbacks]
 
-    def _type_in(self, said: IpObservation | None) -> IpType | None:
+    def _type_in(self, observation: IpObservation | None) -> IpType | None:
         """Return the highest-ranked type of an observation."""
-        return self.ranking.most_telling(said.facts.ip_types) if said is not None else None
+        return self.ranking.highest_ranked(observation.facts.ip_types) if observation is not None else None
 
     def _lag_of(self, ip_type: IpType) -> timedelta | None:
-        """Return how long after the moment a type may have been stated."""
+        """Return the maximum lag of a type; None for no limit."""
         lags = (self.max_lag, self.type_max_lag.get(ip_type))
         return min((lag for lag in lags if lag is not None), default=None)
 
     def _is_silent(self, source: "_Source", ip_type: IpType) -> bool:
-        """Whether an observation without a type before the moment still excludes this type."""
+        """Whether an observation without a type before the time still excludes this type."""
         if source.before is None or source.before.facts.ip_types:
             return False
         return source.age <= self.type_max_age[ip_type]
 
     def _left_out(
-        self, said: IpObservation, ip_type: IpType, distance: timedelta, bound: timedelta, *, is_after: bool
+        self, observation: IpObservation, ip_type: IpType, distance: timedelta, bound: timedelta, *, is_after: bool
     ) -> "TypeLeftOut":
-        others = said.facts.ip_types - {ip_type}
+        others = observation.facts.ip_types - {ip_type}
         return TypeLeftOut(
-            source=said.source,
+            source=observation.source,
             ip_type=ip_type,
             others=tuple(kind for kind in self.ranking.ranking if kind in others),
             distance=distance,
@@ -229,7 +229,7 @@ class AsOfReader:
     def _first_stated(
         self, sources: Iterable["_Source"], fact_in: Callable[[IpObservation], Fact | None]
     ) -> "_Answer[Fact] | None":
-        """Choose an ASN or a country: of the first source that states one as of the moment, else of the first other."""
+        """Choose the ASN or the country of the first source that states it as of the time, else of the first other."""
         inferred = None
         for source in sources:
             if source.before is not None and source.age <= self.network_max_age:
@@ -242,8 +242,8 @@ class AsOfReader:
                     inferred = _Answer(fact, source.after, is_inferred=True)
         return inferred
 
-    def _most_telling(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
-        """Choose a type: of all that sources state as of the moment, else of all others."""
+    def _highest_ranked(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
+        """Choose the highest-ranked type stated as of the time, else of all later ones."""
         stated: dict[IpType, IpObservation] = {}
         inferred: dict[IpType, IpObservation] = {}
         for source in sources:
@@ -257,25 +257,25 @@ class AsOfReader:
                 and not self._is_silent(source, after)
             ):
                 inferred.setdefault(after, source.after)
-        for pile, is_inferred in ((stated, False), (inferred, True)):
-            best = self.ranking.most_telling(pile)
+        for types, is_inferred in ((stated, False), (inferred, True)):
+            best = self.ranking.highest_ranked(types)
             if best is not None:
-                return _Answer(best, pile[best], is_inferred)
+                return _Answer(best, types[best], is_inferred)
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeLeftOut:
     """
-    A type that was stated too long before or after a moment to be used.
+    A type that was stated too long before or after a time to be used.
 
     Attributes:
         source: The name of the source.
         ip_type: The highest-ranked of the types that it stated together.
         others: The lower-ranked ones, which are not used instead.
-        distance: How long before or after the moment it was stated.
-        bound: The limit for this.
-        is_after: Whether it was stated after the moment.
+        distance: Its age, or its lag if it was stated later.
+        bound: The maximum age or lag.
+        is_after: Whether it was stated after the time.
     """
 
     source: str
@@ -287,7 +287,7 @@ class TypeLeftOut:
 
 
 class _Source:
-    """The two observations of one source that stand next to a moment."""
+    """The observations of one source next to a time."""
 
     __slots__ = ("_at", "after", "before", "name")
 
@@ -297,54 +297,56 @@ class _Source:
         self.before: IpObservation | None = None
         self.after: IpObservation | None = None
 
-    def hear(self, said: IpObservation) -> None:
-        """Take an observation that stands nearer."""
-        if said.observed_at > self._at:
-            if self.after is None or said.observed_at < self.after.observed_at:
-                self.after = said
-        elif self.before is None or said.observed_at > self.before.observed_at:
-            self.before = said
+    def add(self, observation: IpObservation) -> None:
+        """Store an observation if it is nearer to the time than the stored one."""
+        if observation.observed_at > self._at:
+            if self.after is None or observation.observed_at < self.after.observed_at:
+                self.after = observation
+        elif self.before is None or observation.observed_at > self.before.observed_at:
+            self.before = observation
 
     @property
     def age(self) -> timedelta:
-        """Return how long before the moment the source last said what it said before it."""
+        """Return how long before the time the last build of the observation before it was made."""
         if self.before is None or self.before.confirmed_until >= self._at:
             return timedelta(0)
         return self._at - self.before.confirmed_until
 
     @property
     def lag(self) -> timedelta:
-        """Return how long after the moment the source first said what it said after it."""
+        """Return how long after the time the first build of the observation after it was made."""
         return self.after.observed_at - self._at if self.after is not None else timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer(Generic[Fact]):
     fact: Fact
-    said: IpObservation
+    observation: IpObservation
     is_inferred: bool
 
 
 def _first_of(sources: list[_Source], names: tuple[str, ...]) -> list[_Source]:
-    """Return sources with the named ones first, in the order of the names."""
+    """Return the sources with the named ones first, in the order of the names."""
     return sorted(sources, key=lambda s: names.index(s.name) if s.name in names else len(names)) if names else sources
 
 
-def _asn(said: IpObservation) -> int | None:
-    return said.facts.asn
+def _asn(observation: IpObservation) -> int | None:
+    return observation.facts.asn
 
 
-def _country(said: IpObservation) -> str | None:
-    return said.facts.country
+def _country(observation: IpObservation) -> str | None:
+    return observation.facts.country
 
 
 def _is_within(lag: timedelta, max_lag: timedelta | None) -> bool:
     return max_lag is None or lag <= max_lag
 
 
-def _label(said: IpObservation, at: datetime) -> str:
-    return label_of(said.source, said.heard_at(at))
+def _label(observation: IpObservation, at: datetime) -> str:
+    return label_of(observation.source, observation.confirmed_at(at))
 
 
-def _states_a_fact(said: IpObservation | None) -> bool:
-    return said is not None and bool(said.facts.asn or said.facts.country or said.facts.ip_types)
+def _states_a_fact(observation: IpObservation | None) -> bool:
+    return observation is not None and bool(
+        observation.facts.asn or observation.facts.country or observation.facts.ip_types
+    )

@@ -1,4 +1,4 @@
-"""How many sessions and addresses carry a snapshot, and why the others do not."""
+"""Count how many sessions or addresses have a snapshot, and why the others have none."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,21 +8,21 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
 NOT_JUDGED = "not_judged"
-"""The word for sessions that nobody judged, beside the reasons of the others."""
+"""The key of sessions without a verdict, next to the gaps of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageCase:
     """
-    Sessions that stand alike: all sealed with the same kinds of facts, or all open for one reason.
+    A group of sessions: all sealed with the same kinds of facts, or all open for one reason.
 
     Attributes:
-        count: How many there are, at least 1.
-        has_asn: Whether they hold an ASN.
-        has_country: Whether they hold a country.
-        has_type: Whether they hold an IP type.
-        method: How near their facts are to the attack; None if they are open.
-        gap: Why they are open; None if they are sealed, or if nobody judged them.
+        count: Number of sessions, at least 1.
+        has_asn: Whether their snapshots have an ASN.
+        has_country: Whether their snapshots have a country.
+        has_type: Whether their snapshots have an IP type.
+        method: The method of their snapshots; None if they are open.
+        gap: Why they are open; None if they are sealed or have no verdict yet.
     """
 
     count: int
@@ -36,18 +36,18 @@ class CoverageCase:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """
-    How much of what was counted holds a snapshot.
+    Numbers of sessions, or of distinct addresses, with and without a snapshot.
 
     Attributes:
-        total: Everything counted: sessions, or distinct addresses.
-        sealed: Those that hold a snapshot.
-        asn: Those that hold an ASN.
-        country: Those that hold a country.
-        ip_type: Those that hold an IP type.
+        total: All of them.
+        sealed: Those with a snapshot.
+        asn: Those with an ASN.
+        country: Those with a country.
+        ip_type: Those with an IP type.
         by_method: Sealed ones by method; the counts add up to sealed.
-        asof: How many of each `by_field` count hold only facts stated by the time of the attack.
-        inferred: How many of each `by_field` count hold a fact stated only after the attack.
-        by_gap: Open ones by reason, None for those nobody judged; the counts add up to total - sealed.
+        asof: Of each `by_field` count, those with only facts stated by the time of the attack.
+        inferred: Of each `by_field` count, those with a fact first stated after the attack.
+        by_gap: Open ones by reason, None for those without a verdict; the counts add up to total - sealed.
     """
 
     total: int = 0
@@ -62,7 +62,7 @@ class Coverage:
 
     @classmethod
     def of(cls, cases: Iterable[CoverageCase]) -> "Coverage":
-        """Return the coverage of everything in *cases*."""
+        """Return the sums over *cases*."""
         cases = list(cases)
         sealed = [case for case in cases if case.method is not None]
         total = _by_field(sealed)
@@ -87,32 +87,32 @@ class Coverage:
 
     @property
     def by_field(self) -> Mapping[str, int]:
-        """Return how many hold each thing that is asked of coverage, by its word."""
+        """Return the number of snapshots and of each fact, by name."""
         return {"snapshot": self.sealed, "asn": self.asn, "country": self.country, "ip_type": self.ip_type}
 
     @property
     def open(self) -> int:
-        """Return how many hold no snapshot."""
+        """Return the number without a snapshot."""
         return self.total - self.sealed
 
     @property
     def reachable(self) -> int:
-        """Return how many could hold one: all but those whose address is not routable."""
+        """Return the number that can have a snapshot: all but those whose address is not routable."""
         return self.total - self.by_gap[Gap.NOT_ROUTABLE]
 
     def share(self, count: int) -> float | None:
-        """Return *count* as a share, 0 to 1, of what is reachable; None if nothing is."""
+        """Return *count* as a share, 0 to 1, of the reachable ones; None if there are none."""
         return count / self.reachable if self.reachable else None
 
     def meets(self, target: float) -> bool:
         """
-        Whether snapshots, ASN and country each cover enough.
+        Whether snapshots, ASNs and countries each reach a share.
 
         Args:
-            target: The least share, 0 to 1, of what is reachable.
+            target: Minimum share, 0 to 1, of the reachable ones.
 
         Returns:
-            False if nothing is reachable: nothing proves nothing.
+            False if none are reachable.
         """
         shares = [self.share(count) for count in (self.sealed, self.asn, self.country)]
         return all(share is not None and share >= target for share in shares)

@@ -1,4 +1,4 @@
-"""How far what is known of an address can still be believed."""
+"""Classify facts about addresses by age: fresh, ageing or expired."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE
 
 
 class Freshness(Enum):
-    """How far what is known of something can be believed today."""
+    """The class of facts by their age today."""
 
     FRESH = "fresh"
     AGEING = "ageing"
@@ -20,21 +20,21 @@ class Freshness(Enum):
 
 
 FAST_TYPES = frozenset({IpType.VPN, IpType.TOR, IpType.DATACENTER})
-"""Types that addresses take on and lose quickly."""
+"""Types that change quickly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshnessPolicy:
     """
-    Says when a newer build should be had.
+    Decides from which age on facts need a newer build.
 
     Attributes:
-        fresh_for: How old facts may be.
-        fresh_for_fast: How old they may be of an address of one of FAST_TYPES.
-        network_max_age: From which age on the ASN and the country are not believed any more.
+        fresh_for: Maximum age of fresh facts.
+        fresh_for_fast: The same for addresses of one of FAST_TYPES.
+        network_max_age: Maximum age of an ASN and a country before they expire.
 
     Raises:
-        InvalidPolicy: A span is negative.
+        InvalidPolicy: A duration is negative.
     """
 
     fresh_for: timedelta = timedelta(days=30)
@@ -43,10 +43,10 @@ class FreshnessPolicy:
 
     def __post_init__(self) -> None:
         if min(self.fresh_for, self.fresh_for_fast, self.network_max_age) < timedelta(0):
-            raise InvalidPolicy("ages are not negative")
+            raise InvalidPolicy("ages must not be negative")
 
     def freshness_of(self, age: timedelta | None, ip_type: IpType | None) -> Freshness:
-        """Return how far facts of an age can be believed; an age of None means that there are none."""
+        """Return the class of facts of an age; None means that there are no facts."""
         if age is None:
             return Freshness.UNKNOWN
         if age > (TYPE_MAX_AGE[ip_type] if ip_type is not None else self.network_max_age):
@@ -60,13 +60,13 @@ class FreshnessPolicy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentSince:
     """
-    The oldest dates of tables whose answers still hold today, by the same limits as for an attack.
+    The oldest dates of tables that are still valid today, by the same maximum ages as for an attack.
 
     Attributes:
-        network: For an ASN and a country.
-        types: For each IP type.
-        no_type: For the answer that an address has no type, the strictest of the limits of types: the last
-            statement of a type may have been left out because of its age.
+        network: For ASNs and countries, in UTC.
+        types: For each IP type, in UTC.
+        no_type: For the answer that an address has no type, the newest of the dates of types: the last statement of a
+            type may have been ignored because of its age.
     """
 
     network: datetime
@@ -75,6 +75,6 @@ class CurrentSince:
 
     @classmethod
     def at(cls, now: datetime) -> "CurrentSince":
-        """Return the dates at a moment."""
+        """Return the dates at a time."""
         types = {ip_type: now - age for ip_type, age in TYPE_MAX_AGE.items()}
         return cls(network=now - NETWORK_MAX_AGE, types=types, no_type=max(types.values()))

@@ -1,10 +1,10 @@
-"""Why a session holds no snapshot."""
+"""Reasons why a session has no snapshot."""
 
 from enum import Enum
 
 
 class Gap(Enum):
-    """The reason, stored on every open session."""
+    """A reason, stored in every open session."""
 
     NO_SOURCE_IP = "no_source_ip"
     AMBIGUOUS_IP = "ambiguous_ip"
@@ -20,25 +20,25 @@ class Gap(Enum):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether what is learned of the address may close it."""
+        """Whether new observations of the address can close the gap."""
         return self not in (Gap.NO_SOURCE_IP, Gap.AMBIGUOUS_IP, Gap.NOT_ROUTABLE, Gap.UNDONE)
 
     @property
     def explanation(self) -> str:
-        """Return one sentence for an operator."""
+        """Return the reason as one sentence for an operator."""
         return _EXPLANATIONS[self]
 
 
 _EXPLANATIONS = {
     Gap.NO_SOURCE_IP: "No event of the session names a valid source address.",
-    Gap.AMBIGUOUS_IP: "Several addresses are written of the session, and not when each was seen.",
-    Gap.NOT_ROUTABLE: "The address is private, shared, reserved or multicast: nobody on the internet owns it.",
-    Gap.NEVER_LOOKED_UP: "No source has been asked about the address yet.",
+    Gap.AMBIGUOUS_IP: "Several addresses are stored for the session, without the times at which they were seen.",
+    Gap.NOT_ROUTABLE: "The address is private, shared, reserved or multicast, so no network on the internet owns it.",
+    Gap.NEVER_LOOKED_UP: "The address has not been looked up in any source yet.",
     Gap.AWAITING_CONNECT: "Its connect event was not read yet, and can contain another address.",
-    Gap.NOTHING_KNOWN: "Every source was asked about the address, and none knows it.",
-    Gap.EXPIRED: "What was known of the address was too old at the time of the attack.",
-    Gap.TOO_LATE: "What is known of the address was learned too long after the attack.",
-    Gap.ASN_TOO_LARGE: "The network's number does not fit a 32-bit column; `snapshots adopt --widen` widens it.",
-    Gap.UNDONE: "A run that had sealed it was undone; only `snapshots backfill` takes it again.",
-    Gap.PARTIAL: "Something is known of the address, but not the facts that the policy requires.",
+    Gap.NOTHING_KNOWN: "The address was looked up in every source, and no source contains it.",
+    Gap.EXPIRED: "The facts about the address were too old at the time of the attack.",
+    Gap.TOO_LATE: "The facts about the address are from too long after the attack.",
+    Gap.ASN_TOO_LARGE: "The ASN does not fit a 32-bit column; `snapshots adopt --widen` widens it.",
+    Gap.UNDONE: "The run that had sealed it was undone; only `snapshots backfill` can seal it again.",
+    Gap.PARTIAL: "Some facts about the address are known, but not those that the policy requires.",
 }

@@ -1,4 +1,4 @@
-"""Which snapshot a session keeps."""
+"""Decide which snapshot a session is sealed with."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 
 class Requirement(Enum):
-    """Which facts a snapshot must state to be kept."""
+    """The facts that a snapshot must have."""
 
     ASN_OR_COUNTRY = "asn_or_country"
     ASN = "asn"
@@ -22,7 +22,7 @@ class Requirement(Enum):
     ANY = "any"
 
     def is_met_by(self, snapshot: IpSnapshot) -> bool:
-        """Whether *snapshot* states enough."""
+        """Whether *snapshot* has the required facts."""
         return (snapshot.asn is not None, snapshot.country is not None) in _ENOUGH[self]
 
 
@@ -39,11 +39,11 @@ _ENOUGH = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotPolicy:
     """
-    Decides which snapshot a session keeps: the first acceptable one, whole, for good.
+    Decides which snapshot a session is sealed with: the first acceptable one, complete and final.
 
     Attributes:
-        requires: Which facts a snapshot must state.
-        max_lag: How long after a sighting its newest part may have been stated; None for no bound.
+        requires: The facts that a snapshot must have.
+        max_lag: Maximum time from the sighting to the newest fact; None for no limit.
 
     Raises:
         InvalidPolicy: max_lag is negative.
@@ -54,14 +54,14 @@ class SnapshotPolicy:
 
     def __post_init__(self) -> None:
         if self.max_lag is not None and self.max_lag < timedelta(0):
-            raise InvalidPolicy("max_lag is not negative")
+            raise InvalidPolicy("max_lag must not be negative")
 
     def keep(self, held: IpSnapshot | None, offered: IpSnapshot | None, *, seen_at: datetime) -> IpSnapshot | None:
         """
-        Return the snapshot that the session holds from now on.
+        Return the snapshot of the session when another one is offered; None if neither is acceptable.
 
-        A fact that the held snapshot lacks is never filled in from a later one, or the row would
-        describe an address as it was at no time.
+        A missing fact of the held snapshot is never taken from a later one, because the row would then describe the
+        address as it was at no time.
         """
         if held is not None:
             return held
@@ -71,11 +71,11 @@ class SnapshotPolicy:
 
     def improves(self, held: IpSnapshot, offered: IpSnapshot) -> bool:
         """
-        Whether an operator who asks for it gets *offered* in the place of *held*.
+        Whether `backfill --improve` replaces *held* by *offered*.
 
-        Only a snapshot that was stated by the time of the attack where *held* was inferred, and states the same kinds
-        of facts; or one of the same method that says all that *held* says, and more. Never the reverse, and never what
-        an operator corrected or another loader wrote.
+        True if *held* is inferred and *offered* is as of the attack with the same kinds of facts or more, or if both
+        have the same method and *offered* has all facts of *held* and more. Corrected and adopted snapshots are never
+        replaced.
         """
         if held.method not in {Method.ASOF, Method.INFERRED}:
             return False
@@ -88,12 +88,12 @@ class SnapshotPolicy:
         self, sighting: Sighting | None, reading: IpReading | None, *, largest_asn: int = LARGEST_ASN
     ) -> IpSnapshot | Gap:
         """
-        Return the snapshot that an open session may be sealed with, or why it stays open.
+        Return the snapshot with which an open session is sealed, or the gap for which it stays open.
 
         Args:
-            sighting: The session's canonical sighting, if it has one.
-            reading: What was read of its address; None if nothing could be read.
-            largest_asn: The largest number of a network that the store can hold.
+            sighting: The canonical sighting of the session; None if it has none.
+            reading: The reading of its address; None if the address has no history.
+            largest_asn: The largest ASN that the store can hold.
         """
         if sighting is None:
             return Gap.NO_SOURCE_IP

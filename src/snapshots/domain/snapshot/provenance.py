@@ -52,7 +52,7 @@ def sources_of(snapshot: IpSnapshot, observations: Collection[IpObservation], at
     builds = snapshot.source.split()
     stating: dict[str, dict[str, StatedBy]] = {fact: {} for fact in FACTS}
     for observation in observations:
-        stated_at = observation.heard_at(at)
+        stated_at = observation.confirmed_at(at)
         label = label_of(observation.source, stated_at)
         for fact, value in _stated(observation.facts).items():
             if label in builds and value == getattr(snapshot, fact):
@@ -78,14 +78,16 @@ def current_facts(
     stated = sources_of(snapshot, newest, at)
     dates = {}
     for fact in FACTS:
-        able = {said.source for said in history if fact in _stated(said.facts)}
-        answers = [said for said in newest if said.source in able] or newest
-        dates[fact] = stated[fact].stated_at if fact in stated else max(said.confirmed_until for said in answers)
+        able = {observation.source for observation in history if fact in _stated(observation.facts)}
+        answers = [observation for observation in newest if observation.source in able] or newest
+        dates[fact] = (
+            stated[fact].stated_at if fact in stated else max(observation.confirmed_until for observation in answers)
+        )
     return CurrentFacts(snapshot, dates)
 
 
 def _stated(facts: IpFacts) -> dict[str, object]:
-    """Return the facts that are stated; of several types, the most telling."""
-    ip_type = IpTypePriority().most_telling(facts.ip_types)
+    """Return the stated facts; of several types, the highest-ranked."""
+    ip_type = IpTypePriority().highest_ranked(facts.ip_types)
     found = {"asn": facts.asn, "country": facts.country, "ip_type": ip_type}
     return {fact: value for fact, value in found.items() if value is not None}

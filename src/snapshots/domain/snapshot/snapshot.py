@@ -1,4 +1,4 @@
-"""What was known about an address at one moment."""
+"""The facts about an address at one time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from snapshots.domain.facts.validation import check_asn, check_country, check_ut
 
 
 class Method(Enum):
-    """How near the facts of a snapshot are to the attack."""
+    """How the facts of a snapshot relate to the time of the attack."""
 
     ASOF = "asof"
     """Every fact was stated at or before the sighting."""
@@ -19,7 +19,7 @@ class Method(Enum):
     CORRECTED = "corrected"
     """An operator stated a fact, through the audit."""
     ADOPTED = "adopted"
-    """Another loader wrote the facts before its database was adopted; when they were stated is its word."""
+    """Another loader wrote the facts before its database was adopted; their date is that loader's."""
 
     @property
     def explanation(self) -> str:
@@ -29,7 +29,7 @@ class Method(Enum):
 
 _EXPLANATIONS = {
     Method.ASOF: "stated by the time of the attack",
-    Method.INFERRED: "of which at least one was stated only after the attack",
+    Method.INFERRED: "with at least one first stated after the attack",
     Method.CORRECTED: "stated by an operator, through the audit",
     Method.ADOPTED: "that another loader wrote before the database was adopted",
 }
@@ -38,18 +38,17 @@ _EXPLANATIONS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpSnapshot:
     """
-    What was known about one address at one moment.
+    The facts about one address at one time.
 
-    The facts were chosen together, so they are kept or dropped together. A fact nobody knew is None; a
-    snapshot of three Nones cannot be built.
+    They were chosen together, so they are stored or dropped together. An unknown fact is None; at least one is known.
 
     Attributes:
         asn: Autonomous system number, 1 to 4294967295.
         country: ISO 3166-1 alpha-2, upper case, such as "DE"; never a pseudo code such as "XX".
-        ip_type: The most telling type, as IpTypePriority ranks them.
-        enrichment_at: The newest date among its parts, in UTC.
+        ip_type: The highest-ranked type by IpTypePriority.
+        enrichment_at: The newest date of its facts, in UTC.
         method: Whether all facts were stated by the time of the sighting.
-        source: The builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05".
+        source: Labels of the builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05".
 
     Raises:
         InvalidFact: A fact is out of range, there is none, or enrichment_at is not in UTC.
@@ -80,17 +79,17 @@ class IpSnapshot:
         at: datetime,
     ) -> "IpSnapshot":
         """
-        Return a held snapshot with what an operator states; what is None stays.
+        Return a snapshot with the corrections of an operator; facts that are None stay unchanged.
 
         Args:
-            held: The snapshot; None if it is another loader's and cannot be read.
-            asn: The right ASN.
-            country: The right country.
-            ip_type: The right type.
-            at: The present moment, in UTC.
+            held: The snapshot to correct; None if another loader wrote it and it cannot be parsed.
+            asn: The correct ASN.
+            country: The correct country.
+            ip_type: The correct type.
+            at: The present time, in UTC.
 
         Raises:
-            InvalidFact: Nothing is stated, or a fact is out of range.
+            InvalidFact: No fact is given, or a fact is out of range.
         """
         if asn is None and country is None and ip_type is None:
             raise InvalidFact("a correction needs at least one fact: an ASN, a country or an IP type")
@@ -104,5 +103,5 @@ class IpSnapshot:
         )
 
     def lag_behind(self, moment: datetime) -> timedelta:
-        """Return how long after *moment* the newest part was stated; negative if before."""
+        """Return how long after *moment* the newest fact was stated; negative if before."""
         return self.enrichment_at - moment

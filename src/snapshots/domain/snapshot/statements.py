@@ -1,4 +1,4 @@
-"""Whether what a session keeps is what its sources said."""
+"""Check that the facts of a snapshot were stated by the builds that it names."""
 
 from collections.abc import Iterable
 
@@ -6,20 +6,20 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 
-def is_stated(snapshot: IpSnapshot, said: Iterable[tuple[str, IpFacts]]) -> bool:
+def is_stated(snapshot: IpSnapshot, stated: Iterable[tuple[str, IpFacts]]) -> bool:
     """
-    Whether the builds that a snapshot names stated each of its facts.
+    Whether the builds that a snapshot names state each of its facts.
 
-    Facts of an operator or of another loader are stated by no build, and always pass.
+    Corrected and adopted facts have no build, and always pass.
 
     Args:
-        snapshot: What a session keeps.
-        said: All that was said of its address, each with the label of the build that said so first.
+        snapshot: The snapshot of a session.
+        stated: All observations of its address, each as the label of its first build and its facts.
     """
     if snapshot.method not in {Method.ASOF, Method.INFERRED}:
         return True
     labels = frozenset(snapshot.source.split())
-    named = [(label, facts) for label, facts in said if label in labels]
+    named = [(label, facts) for label, facts in stated if label in labels]
     return (
         labels == {label for label, _ in named}
         and (snapshot.asn is None or any(facts.asn == snapshot.asn for _, facts in named))

@@ -1,4 +1,4 @@
-"""Verdicts on sightings, each reached once: what is read of an address stays the same for a span of time."""
+"""Cache verdicts on sightings by span of time, because the facts of an address stay the same between two builds."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,15 +11,15 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
-LARGEST_MEMORY = 24_000
-"""How many verdicts are remembered; about ten megabytes. A store may keep those that went."""
+DEFAULT_CAPACITY = 24_000
+"""Verdicts in memory; about ten megabytes. A store may hold evicted ones."""
 
-EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-INSTANT = timedelta(microseconds=1)
+MIN_TIME, MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+RESOLUTION = timedelta(microseconds=1)
 
 
 class VerdictSpan(NamedTuple):
-    """A verdict on one address, for every sighting from *since* until before *until*. There are very many of them."""
+    """A verdict on one address, for every sighting with *since* <= time < *until*. A tuple, because there are many."""
 
     address: str
     since: datetime
@@ -29,129 +29,130 @@ class VerdictSpan(NamedTuple):
 
 class Verdicts(NamedTuple):
     """
-    The verdicts that are remembered.
+    The cached verdicts.
 
     Attributes:
-        generation: Grows whenever a verdict may be wrong; until then verdicts are only added, at the end.
-        spans: Where those of one address overlap they agree.
-        before: How many of the generation came before these and are not remembered any more. They still hold.
+        generation: Number that grows whenever cached verdicts become invalid; within one, spans are only appended.
+        spans: The cached spans, oldest first; overlapping spans of one address have equal verdicts.
+        evicted: Number of older spans of this generation that were dropped from memory. They remain valid.
     """
 
     generation: int
     spans: Sequence[VerdictSpan]
-    before: int = 0
+    evicted: int = 0
 
 
 class VerdictCache:
     """
-    Judges sightings, and remembers for how long around each the verdict holds.
+    Computes verdicts on sightings, and caches each with the span of time in which it is valid.
 
-    Between two edges (a build, or a build and a greatest age or lag) the same builds stand next to a
-    moment and are believed, so the reading is the same. It remembers until it is told to forget.
+    A verdict can change only at the date of a build, and where a build reaches its maximum age or lag. Between two such
+    times it is constant. Spans stay cached until `forget` or `clear`, or until they are evicted.
 
     Args:
-        reader: How facts are chosen as of a sighting.
-        policy: Which snapshot a session may keep.
-        largest_asn: The largest number of a network that the store can hold.
-        memory: How many verdicts are remembered.
+        reader: Chooses facts as of a sighting.
+        policy: Decides which snapshots are acceptable.
+        largest_asn: The largest ASN that the store can hold.
+        capacity: Maximum number of cached spans.
     """
 
     def __init__(
-        self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int, memory: int = LARGEST_MEMORY
+        self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int, capacity: int = DEFAULT_CAPACITY
     ) -> None:
         self._largest_asn = largest_asn
-        self._memory = memory
+        self._capacity = capacity
         self._reader = reader
         self._policy = policy
         self._policy_lags = () if policy.max_lag is None else (policy.max_lag,)
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
         self._in_order: list[VerdictSpan] = []
-        self._before = 0
+        self._evicted = 0
         self._generation = 0
         self._equal: dict[IpSnapshot | Gap, IpSnapshot | Gap] = {}
         self._edges: dict[datetime, datetime] = {}
 
     @property
     def remembered(self) -> Verdicts:
-        """Return every verdict that is remembered; more may come to be in it."""
-        return Verdicts(self._generation, self._in_order, self._before)
+        """Return the cached verdicts. The list is live: later verdicts are appended to it."""
+        return Verdicts(self._generation, self._in_order, self._evicted)
 
     def verdict(self, sighting: Sighting) -> IpSnapshot | Gap | None:
-        """Return the verdict on a sighting if it is remembered; None if it must be judged."""
+        """Return the cached verdict on a sighting; None if it must be computed."""
         at = sighting.seen_at
         for _, since, until, verdict in self._spans.get(sighting.address.text, ()):
             if since <= at < until:
                 return verdict
         return None
 
-    def judge(self, sighting: Sighting, said: Sequence[IpObservation] | None) -> IpSnapshot | Gap:
+    def judge(self, sighting: Sighting, nearest: Sequence[IpObservation] | None) -> IpSnapshot | Gap:
         """
-        Return the verdict on a sighting, and remember it.
+        Compute and cache the verdict on a sighting.
 
         Args:
-            sighting: Of a session's canonical address.
-            said: What stands next to it, each an observation of one build; None if nobody looked the address up.
+            sighting: The canonical sighting of a session.
+            nearest: Of each source the observations next to the sighting, as `BuildCalendar.nearest` returns them; None
+                if the address was never looked up.
         """
-        span = self._span(said or (), sighting.seen_at)
-        return self._judge(sighting, said, span)
+        span = self._span(nearest or (), sighting.seen_at)
+        return self._judge(sighting, nearest, span)
 
-    def judge_nearby(self, sighting: Sighting, said_at: Callable[[datetime], Sequence[IpObservation]]) -> None:
+    def judge_neighbours(self, sighting: Sighting, nearest_to: Callable[[datetime], Sequence[IpObservation]]) -> None:
         """
-        Judge also the spans of time before and behind that of a sighting, as far as anything bounds them.
+        Compute also the spans before and after that of a sighting, up to the first and the last edge.
 
-        Most addresses come back, and an address's history is read once for all of its sightings.
+        Most addresses return, so their history is read once for all sightings.
 
         Args:
-            sighting: One that was judged.
-            said_at: Returns what stands next to a moment in the history of its address.
+            sighting: A sighting whose verdict was computed.
+            nearest_to: Returns the observations of its address next to a time, as `BuildCalendar.nearest`.
         """
-        here = self._span(said_at(sighting.seen_at), sighting.seen_at)
+        here = self._span(nearest_to(sighting.seen_at), sighting.seen_at)
         for is_later in (True, False):
             since, until = here
-            while (until if is_later else since) not in {EVER, NEVER}:
-                at = until if is_later else since - INSTANT
-                said = said_at(at)
-                since, until = span = self._span(said, at)
+            while (until if is_later else since) not in {MIN_TIME, MAX_TIME}:
+                at = until if is_later else since - RESOLUTION
+                nearest = nearest_to(at)
+                since, until = span = self._span(nearest, at)
                 neighbour = sighting._replace(seen_at=at)
-                if since != EVER and until != NEVER and self.verdict(neighbour) is None:
-                    self._judge(neighbour, said, span)
+                if since != MIN_TIME and until != MAX_TIME and self.verdict(neighbour) is None:
+                    self._judge(neighbour, nearest, span)
 
-    def judge_history(
-        self, address: IpAddress, said_at: Callable[[datetime], Sequence[IpObservation]], *, now: datetime = NEVER
+    def precompute(
+        self, address: IpAddress, nearest_to: Callable[[datetime], Sequence[IpObservation]], *, now: datetime = MAX_TIME
     ) -> None:
         """
-        Judge every sighting that an address may have had, and remember the verdicts.
+        Compute and cache the verdicts for all possible sightings of an address.
 
         Args:
-            address: One that was looked up.
-            said_at: Returns what stands next to a moment in its history.
-            now: The present moment; whatever is seen later may be left out.
+            address: An address that was looked up.
+            nearest_to: Returns its observations next to a time, as `BuildCalendar.nearest`.
+            now: The present time, in UTC; spans that begin later may be missing.
         """
-        until = EVER
+        until = MIN_TIME
         while until < now:
-            said = said_at(until)
-            since, until = self._span(said, at := until)
-            self._judge(Sighting(address, at), said, (since, until))
+            nearest = nearest_to(until)
+            since, until = self._span(nearest, at := until)
+            self._judge(Sighting(address, at), nearest, (since, until))
 
     def _judge(
-        self, sighting: Sighting, said: Sequence[IpObservation] | None, span: tuple[datetime, datetime]
+        self, sighting: Sighting, nearest: Sequence[IpObservation] | None, span: tuple[datetime, datetime]
     ) -> IpSnapshot | Gap:
-        reading = self._reader.read(said, at=sighting.seen_at) if said else None
+        reading = self._reader.read(nearest, at=sighting.seen_at) if nearest else None
         verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
         verdict = self._equal.setdefault(verdict, verdict)
-        if len(self._in_order) >= self._memory:
-            self._let_go()
+        if len(self._in_order) >= self._capacity:
+            self._evict()
         address = sighting.address.text
         judged = VerdictSpan(address, *span, verdict)
         self._spans[address] = (*self._spans.get(address, ()), judged)
         self._in_order.append(judged)
         return verdict
 
-    def _let_go(self) -> None:
-        """Remember the older half no more: what is newest may not have reached the store yet."""
+    def _evict(self) -> None:
+        """Drop the older half: the newest spans may not be in the store yet."""
         half = (len(self._in_order) + 1) // 2
         self._in_order = self._in_order[half:]
-        self._before += half
+        self._evicted += half
         self._spans.clear()
         for span in self._in_order:
             self._spans[span.address] = (*self._spans.get(span.address, ()), span)
@@ -160,17 +161,17 @@ class VerdictCache:
 
     def forget(self, addresses: Iterable[IpAddress]) -> None:
         """
-        Forget the verdicts on addresses, because something was learned of them.
+        Drop the verdicts on addresses that have new observations.
 
-        One that was judged since `forget_all` lacked no build then, so none that was let go is among them.
+        An address whose verdict was computed in this generation lacked no build then, so no evicted span is affected.
         """
         gone = {address.text for address in addresses if self._spans.pop(address.text, None) is not None}
         if gone:
             self._in_order = [each for each in self._in_order if each.address not in gone]
             self._begin_generation()
 
-    def forget_all(self, *, largest_asn: int | None = None) -> None:
-        """Forget every verdict; *largest_asn* is what the store can hold from now on, None for what it could."""
+    def clear(self, *, largest_asn: int | None = None) -> None:
+        """Drop all verdicts; *largest_asn* is the new limit of the store, None if it is unchanged."""
         self._largest_asn = largest_asn or self._largest_asn
         self._spans.clear()
         self._equal.clear()
@@ -180,19 +181,19 @@ class VerdictCache:
 
     def _begin_generation(self) -> None:
         self._generation += 1
-        self._before = 0
+        self._evicted = 0
 
-    def _span(self, said: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
-        since, until = EVER, NEVER
-        later = {each.source: each for each in said if each.observed_at > at}
-        for each in said:
+    def _span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
+        since, until = MIN_TIME, MAX_TIME
+        later = {each.source: each for each in nearest if each.observed_at > at}
+        for each in nearest:
             moment = each.observed_at
             if moment > at:
                 lags = (*self._reader.lags_of(each), *self._policy_lags)
                 edges = [moment, *(_moved(moment, -lag) for lag in lags)]
             else:
                 ages = self._reader.ages_of(each, later.get(each.source))
-                edges = [moment, *(_moved(moment, age + INSTANT) for age in ages)]
+                edges = [moment, *(_moved(moment, age + RESOLUTION) for age in ages)]
             for edge in edges:
                 if edge <= at:
                     since = max(since, edge)
@@ -205,4 +206,4 @@ def _moved(moment: datetime, by: timedelta) -> datetime:
     try:
         return moment + by
     except OverflowError:
-        return NEVER if by > timedelta(0) else EVER
+        return MAX_TIME if by > timedelta(0) else MIN_TIME

@@ -20,7 +20,7 @@ def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
         "login_succeeded": behaviour.login_succeeded,
         "duration_ms": behaviour.duration_ms,
         "command_signature": behaviour.command_signature,
-        "commands": [{"at": at, "text": text} for at, text in behaviour.said.get(Trait.COMMAND, ())],
+        "commands": [{"at": at, "text": text} for at, text in behaviour.values.get(Trait.COMMAND, ())],
         "ssh_key_fingerprints": behaviour.texts(Trait.KEY),
         "download_hashes": behaviour.texts(Trait.DOWNLOAD),
         "urls": behaviour.texts(Trait.URL),

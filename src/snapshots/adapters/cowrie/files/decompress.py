@@ -68,7 +68,7 @@ class _Input:
     Compressed bytes with pushback.
 
     Args:
-        stream: What to read.
+        stream: The compressed bytes.
     """
 
     def __init__(self, stream: BufferedIOBase) -> None:
@@ -77,7 +77,7 @@ class _Input:
         self.is_seekable = stream.seekable()
 
     def take(self) -> bytes:
-        """Return some bytes; none at the end."""
+        """Return some bytes; b"" at the end."""
         taken, self._ahead = self._ahead, b""
         return taken or self._stream.read1(INPUT)
 
@@ -101,11 +101,11 @@ class _Input:
         return False
 
     def tell(self) -> int:
-        """Return the place in the stream, if it is seekable."""
+        """Return the offset in the stream, if it is seekable."""
         return self._stream.tell() - len(self._ahead)
 
     def seek(self, place: int) -> None:
-        """Go to a place in the stream, if it is seekable."""
+        """Go to an offset in the stream, if it is seekable."""
         self._stream.seek(place)
         self._ahead = b""
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are Cowrie logs, and in which order they were written."""
+"""Find Cowrie logs in folders and patterns, and order them by age."""
 
 import glob
 import os
@@ -15,12 +15,10 @@ from snapshots.adapters.cowrie.files.layers import ForeignFile, Identity, refuse
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import LogUnreadable
-
-NOT_LOGS = frozenset({"downloads", "tty"})
-"""Cowrie's folders for what attackers left; a file in them may look like a log, and is theirs."""
+from snapshots.app.ports.log_source import FOLDERS_OF_ATTACKERS
 
 DEEPEST_PATTERN = 10_000
-"""Calls within each other that a pattern may take: a path has 2,048 levels at most."""
+"""Maximum recursion of a pattern: a path has at most 2,048 levels."""
 
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -31,7 +29,7 @@ class FoundLogs:
     The contents to load, the oldest first, and the files that were skipped or cannot be loaded.
 
     Attributes:
-        contents: What to read.
+        contents: The logs.
         skipped: Files in folders and patterns without Cowrie events, and links to folders.
         foreign: Files in folders and patterns of kinds that contain no log lines, by their kind and what to do.
         problems: A message for each file or folder that cannot be loaded although it was named or may be a log.
@@ -47,7 +45,7 @@ def find_logs(
     paths: Iterable[str], decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]] = frozenset
 ) -> FoundLogs:
     """
-    Find the logs that a user means.
+    Find the logs for the paths that a user gave.
 
     Args:
         paths: Files, folders (searched with their sub-folders), patterns with `*`, `?` or `[`, or `-`
@@ -56,8 +54,8 @@ def find_logs(
         own: Returns the files of the database, which are never opened.
 
     Returns:
-        Each file once. They are ordered by the time of their first event, because `cowrie.json` is the
-        newest of its set though its name sorts first; those without one come last.
+        Each file once, ordered by the time of the first event, because `cowrie.json` is the newest of its set although
+        its name sorts first; files without an event come last.
     """
     search = _Search(decoder, own)
     for text in paths:
@@ -166,7 +164,7 @@ def is_log(content: LogContent) -> bool:
 
 def files_named(paths: Iterable[str]) -> Iterator[Path]:
     """
-    Yield the files that paths name at present; what is not there yet, or cannot be read, is passed over.
+    Yield the files that paths match at present; missing and unreadable ones are skipped.
 
     Args:
         paths: Files, folders and patterns, as for `find_logs`.
@@ -198,7 +196,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_visited(name: str) -> bool:
-    return not name.startswith(".") and name not in NOT_LOGS
+    return not name.startswith(".") and name not in FOLDERS_OF_ATTACKERS
 
 
 def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 class Folder(NamedTuple):
     """
-    What a folder holds, each in the order of the names.
+    The entries of a folder, sorted by name.
 
     Attributes:
         path: Its path.
-        links: The names of links to folders, which are not followed.
-        files: The names of everything else that is no folder.
+        links: Names of links to folders, which are not followed.
+        files: Names of all entries that are not folders.
     """
 
     path: str
@@ -22,14 +22,14 @@ class Folder(NamedTuple):
 
 def walk(top: str, *, is_entered: Callable[[str], bool], on_error: Callable[[OSError], None]) -> Iterator[Folder]:
     """
-    Yield a folder and all below it, each before its sub-folders.
+    Yield a folder and all its sub-folders, each before its own sub-folders.
 
-    os.walk calls itself for each level, and fails at about 1,000 levels.
+    os.walk is recursive and fails at about 1,000 levels.
 
     Args:
         top: The folder.
-        is_entered: Says whether a sub-folder or link of a name counts; others are left out.
-        on_error: Is called for each folder that cannot be read; the others are read all the same.
+        is_entered: Returns whether to visit a sub-folder or list a link of this name.
+        on_error: Called for each folder that cannot be read; the walk continues.
     """
     waiting = [top]
     while waiting:
@@ -54,5 +54,5 @@ def walk(top: str, *, is_entered: Callable[[str], bool], on_error: Callable[[OSE
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # such as a link whose goal may not be looked at
+    except OSError:  # such as a link whose target is not accessible
         return False

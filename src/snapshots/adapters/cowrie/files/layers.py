@@ -13,7 +13,7 @@ from snapshots.adapters.cowrie.lines.byte_streams import CHUNK, DAMAGED, Peekabl
 from snapshots.app.errors import LogUnreadable
 
 MOST_LAYERS = 3
-"""How many times a content may be compressed: once is usual, twice happens, and a thousand times is an attack."""
+"""Maximum number of nested compressions: one is usual, two occur, and a thousand are an attack."""
 
 TAR_HEADER = 512
 
@@ -40,13 +40,13 @@ _TEXT_LOG = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \[[^\]\n]*\] (?!\
 """The beginning of Cowrie's text log, which contains unescaped text of attackers that may look like an event."""
 
 _DOCKER_LOCAL = re.compile(rb"\0[\0-\xff]{3}\n\x06std(?:out|err)\x10")
-"""How a log of Docker's driver `local` begins: a length, and a record that names its stream."""
+"""The beginning of a log of Docker's driver `local`: a length, and a record with the name of the stream."""
 
 OWN = "part of the database in use; it is not a log"
-"""SQLite loses its locks on a file when the same process opens the file once more and closes it (POSIX)."""
+"""SQLite loses its POSIX locks on a file when the same process opens the file again and closes it."""
 
 Identity = tuple[int, int]
-"""The device and the inode of a file, which every name of it shares."""
+"""The device and the inode of a file, which are equal for all its names."""
 
 DEVICES: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a character device"),
@@ -63,7 +63,7 @@ ENCODINGS = (
     ("utf-16-le", re.compile(rb"(%b\0){4}" % _ASCII)),
     ("utf-16-be", re.compile(rb"(\0%b){4}" % _ASCII)),
 )
-"""The beginning of a text in each encoding; a byte order mark alone may be noise before a line of UTF-8."""
+"""The beginning of a text in each encoding. A byte order mark alone is not enough: it may be noise before UTF-8."""
 
 
 class ForeignFile(LogUnreadable):
@@ -72,7 +72,7 @@ class ForeignFile(LogUnreadable):
 
     Args:
         name: The file.
-        reason: Its kind, and what to do with it, to be read after "is".
+        reason: Its kind and what to do with it, as the end of a sentence "FILE is ...".
 
     Attributes:
         reason: The same.
@@ -84,7 +84,7 @@ class ForeignFile(LogUnreadable):
 
 
 def special_kind(path: Path) -> str | None:
-    """Return the kind of a pipe, a device or a socket; None for files, folders and what cannot be looked at."""
+    """Return the kind of a pipe, a device or a socket; None for files, folders and inaccessible paths."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -108,7 +108,7 @@ def refuse_device(path: Path, name: str) -> None:
 
 def refuse_own(path: Path, name: str, own: AbstractSet[Identity]) -> None:
     """
-    Refuse the files of the database, under whatever name.
+    Refuse the files of the database, under any of their names.
 
     Raises:
         ForeignFile: It is one of them.

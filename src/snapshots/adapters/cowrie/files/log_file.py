@@ -20,9 +20,9 @@ from snapshots.adapters.cowrie.lines.byte_streams import (
 )
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.json_to_lines import JsonLines, is_json_document
-from snapshots.adapters.cowrie.lines.salvage import HEAD, first_event_in
+from snapshots.adapters.cowrie.lines.salvage import first_event_in
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.ports.log_source import BadLine, Layout, LogEvent, Mark
+from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, Layout, LogEvent, Mark
 
 
 class LogContent:
@@ -109,7 +109,7 @@ class LogContent:
         beginning = b""
         try:
             stream = content._open()
-            while len(beginning) < HEAD and (chunk := stream.read1(HEAD - len(beginning))):
+            while len(beginning) < HEAD_BYTES and (chunk := stream.read1(HEAD_BYTES - len(beginning))):
                 beginning += chunk
         except DAMAGED:
             pass  # the bytes before the damage are the beginning

@@ -1,4 +1,4 @@
-"""Logs that are being written: rotated, truncated, deleted and made anew while they are followed."""
+"""Follow logs while they are written, rotated, truncated, deleted and created again."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,18 +13,18 @@ from snapshots.adapters.cowrie.files.find_logs import by_age, files_named, is_lo
 from snapshots.adapters.cowrie.files.layers import OWN, ForeignFile, Identity, special_kind
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.salvage import HEAD, first_event_in
+from snapshots.adapters.cowrie.lines.salvage import first_event_in
 from snapshots.app.errors import LogUnreadable, SettingRefused, SourceUnreadable
-from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
+from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, LogEvent, Mark
 
 LONGEST_MAGIC = 16
 """Number of bytes that suffice to detect compression and encoding."""
 
 BEGINNING = 4096
-"""By so many of its first bytes a file is known to be still the one that was followed."""
+"""First bytes of a file that are compared to detect that it was replaced."""
 
 IDLE_LOOKS = 60
-"""After how many looks at which nothing was new a file is closed; it is opened again when it grows."""
+"""Polls without new data after which a file is closed; it is opened again when it grows."""
 
 
 class WaitingContent(LogContent):
@@ -35,14 +35,14 @@ class WaitingContent(LogContent):
 
 class GrowingContent(LogContent):
     """
-    The lines of a plain file that stays open from one reading to the next, under whatever name it has by then.
+    The lines of a plain file that stays open between readings, also after it was renamed or deleted.
 
-    A last line without its newline is still being written, and waits.
+    A last line without a newline is left for the next reading, because it is still being written.
 
     Args:
         path: The file.
         decoder: Turns lines into events.
-        identity: Its number on its device, by which another file of its name is told from it.
+        identity: Its device and inode, to detect another file of the same name.
     """
 
     may_be_json = False
@@ -67,11 +67,11 @@ class GrowingContent(LogContent):
 
     @property
     def size_now(self) -> int:
-        """Return the bytes of the file while it is open, whatever its name is by now; else 0."""
+        """Return the current size of the open file in bytes; 0 if it is closed."""
         return os.fstat(self._descriptor).st_size if self.is_open else 0
 
     def resume(self, marks: Sequence[Mark]) -> int:
-        """Go to the last mark that fits when it was just opened; afterwards stay where reading was left."""
+        """Go to the last bookmark that fits if the file was just opened; otherwise stay where reading ended."""
         if self._is_placed:
             return self._reader.offset
         stream = self._opened()
@@ -88,14 +88,14 @@ class GrowingContent(LogContent):
         return self._reader.offset
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
-        """Yield what every whole line says that was added."""
+        """Yield the events and bad lines of the complete lines added since the last reading."""
         stream = self._opened()
         yield from self._reader.lines(stream, self._separator)
         if not self.stays_open:
             self.close()
 
     def rewind(self) -> None:
-        """Be read again from the marks; a file without a name stays open for that."""
+        """Read again from the bookmarks next time; the file stays open, because it may have no name any more."""
         if self._stream is not None:
             self._stream.seek(0)
         self._reader.rewind()
@@ -103,18 +103,18 @@ class GrowingContent(LogContent):
 
     @property
     def is_open(self) -> bool:
-        """Whether the file can be read whatever became of its name."""
+        """Whether the file is open, and so readable without its name."""
         return self._stream is not None
 
     def close(self) -> None:
-        """Let go of the file; it is read again from its marks."""
+        """Close the file; the next reading begins at a bookmark."""
         self._close()
         self._is_placed = False
 
     def _first(self) -> tuple[str, datetime | None]:
         if not self._known[0]:
             was_open = self._stream is not None
-            self._known = first_event_in(self._decoder, os.pread(self._descriptor, HEAD, 0))
+            self._known = first_event_in(self._decoder, os.pread(self._descriptor, HEAD_BYTES, 0))
             if not was_open:
                 self.close()
         return self._known
@@ -130,22 +130,22 @@ class GrowingContent(LogContent):
         status = os.fstat(stream.fileno())
         if (status.st_dev, status.st_ino) != self.identity:
             self._close()
-            raise LogUnreadable(f"{self.name} is another file by now")
+            raise LogUnreadable(f"{self.name} was replaced by another file")
         return stream
 
 
 @dataclass(slots=True)
 class _Followed:
     """
-    A file that is followed.
+    A followed file.
 
     Attributes:
-        content: What is read of it.
+        content: Its content.
         beginning: Its first bytes.
-        size: Its bytes when it was looked at last; -1 if it is to be looked at anew.
-        modified: When it was changed then.
-        idle: For how many looks there was nothing new.
-        is_growing_archive: Whether it is compressed and may be written still: it is read when it stands still.
+        size: Its size at the last poll, in bytes; -1 to read it at the next poll in any case.
+        modified: Its modification time at the last poll, in nanoseconds.
+        idle: Number of polls without new data.
+        is_growing_archive: Whether it is compressed and may still be written; it is read when it stops growing.
     """
 
     content: LogContent
@@ -158,17 +158,17 @@ class _Followed:
 
 class FolderWatch:
     """
-    Looks at the files that paths name, again and again.
+    Polls the files that paths match.
 
-    A file is known by its number on its device while it is followed, so it may be renamed; when it shrinks, or does
-    not begin as it did, it is another content. Compressed files are read as they appear: what was loaded before,
-    under another name, is known by its marks. One that comes later is read when it stands still from one look to
-    the next, because of one that grows all would be read again each time.
+    A file is identified by its device and inode while it is followed, so it may be renamed. If it shrinks or begins
+    with other bytes, it is a new content. Compressed files that exist at the first poll are read at once, and bookmarks skip
+    those that were loaded under another name. A later one is read when its size did not change between two polls,
+    because a growing one would be read from its start each time.
 
     Args:
-        paths: Files, folders and patterns; they may name nothing yet.
+        paths: Files, folders and patterns; they may match nothing yet.
         decoder: Turns lines into events.
-        warn: Tells an operator, once for each, which files may not be read.
+        warn: Called with a message, once for each file that cannot be read.
         own: Returns the files of the database, which are never opened.
 
     Raises:
@@ -196,7 +196,7 @@ class FolderWatch:
         self._foreign: dict[Identity, tuple[int, int]] = {}
 
     def changed(self) -> Sequence[LogContent]:
-        """Return what grew, shrank or came, the oldest first."""
+        """Return the contents that changed or appeared since the last poll, the oldest first."""
         found: list[LogContent] = []
         seen: set[Identity] = set()
         newest: dict[Path, int] = {}
@@ -260,14 +260,14 @@ class FolderWatch:
             return None  # reported when it is read
 
     def forget(self) -> None:
-        """Let every file be read again from its marks."""
+        """Read every file again from its bookmarks at the next poll."""
         for followed in self._followed.values():
             if isinstance(followed.content, GrowingContent):
                 followed.content.rewind()
             followed.size = followed.modified = -1
 
     def close(self) -> None:
-        """Let go of every file."""
+        """Close all files."""
         for followed in self._followed.values():
             _close(followed.content)
         self._followed.clear()
@@ -307,7 +307,7 @@ class FolderWatch:
         return [held.content] if status.st_size and not held.is_growing_archive else ()
 
     def _can_be_read(self, content: LogContent) -> bool:
-        """Whether a content has a beginning at present; if not, it counts as not looked at."""
+        """Whether the beginning of a content can be read now; if not, it is polled again."""
         try:
             by_age(content)
         except SourceUnreadable:
@@ -318,11 +318,11 @@ class FolderWatch:
         return True
 
     def _without_a_name(self, seen: set[Identity]) -> Iterable[LogContent]:
-        """Return what was added to files that no path names any more, and let go of those that do not grow."""
+        """Return deleted files that have new data, and close those that stopped growing."""
         for identity in set(self._followed) - seen:
             held = self._followed[identity]
             if not isinstance(held.content, GrowingContent) or not held.content.is_open:
-                del self._followed[identity]  # it is gone; under another name it would be known by its marks
+                del self._followed[identity]  # under another name it is recognized by its bookmarks
                 continue
             size = held.content.size_now
             if size > held.size:

@@ -1,4 +1,4 @@
-"""What a line of a Cowrie log says of its session's behaviour."""
+"""Read the behavior of a session from the fields of a Cowrie event."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def clean(text: str, longest: int | None) -> str:
-    """Return *text* as both databases can hold it: without NUL and lone surrogates, and not too long."""
+    """Return *text* as both databases can store it: without NUL and lone surrogates, at most *longest* characters."""
     return text[:longest] if text.isprintable() else _UNSTORABLE.sub("\ufffd", text)[:longest]
 
 
@@ -26,7 +26,7 @@ def _text(trait: Trait, value: object, longest: int = LONGEST_TEXT) -> Traits:
 
 
 def _version(value: object) -> Traits:
-    """Read it as it was sent; Cowries of some years wrote it as Python shows bytes."""
+    """Return the client version as it was sent; some releases of Cowrie wrote the repr of bytes."""
     if isinstance(value, str) and value[:2] in {"b'", 'b"'} and len(value) > 3 and value[-1] == value[1]:
         value = value[2:-1]
     return _text(Trait.CLIENT_VERSION, value)
@@ -47,7 +47,7 @@ def _short(value: object) -> str | None:
 
 
 def _duration(fields: Any) -> Traits:
-    """Read it in either generation: `duration_ms`, or `duration` in seconds, as a number or as its text."""
+    """Read `duration_ms`, or in older releases `duration` in seconds, as a number or as text."""
     value, unit = (fields.duration_ms, 1) if fields.duration_ms is not None else (fields.duration, 1000)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return ()
@@ -78,7 +78,7 @@ TRAIT_READERS: Mapping[str, Callable[[Any, bool], Traits]] = {
     "cowrie.session.closed": lambda fields, _: _duration(fields),
 }
 """
-The events that say something of behaviour, each with what reads it.
+Parsers of traits by eventid.
 
-It takes the event's fields, of any type, and whether passwords are kept beside their hashes.
+Each takes the fields of the event, of any type, and whether passwords are stored besides their hashes.
 """

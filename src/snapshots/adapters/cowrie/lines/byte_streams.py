@@ -1,4 +1,4 @@
-"""Bytes as they come, from files and pipes."""
+"""Streams of bytes from files and pipes."""
 
 import sys
 from collections.abc import Iterator
@@ -25,25 +25,25 @@ DAMAGED: tuple[type[Exception], ...] = (OSError, DamagedData)
 CHUNK = 1024 * 1024
 BLANK = b" \t\r\n\x0b\x0c"
 BOM = b"\xef\xbb\xbf"
-"""What some editors put first."""
+"""The byte order mark, which some editors write at the start of a file."""
 
 LONGEST_BEGINNING = 8192
-"""Bytes by which it is told what a content is."""
+"""Bytes that suffice to detect the format of a content."""
 
 
 def separator_of(beginning: bytes) -> bytes:
-    """Return the line separator of a content: a newline, or another character that is used instead."""
+    """Return the line separator of a content: a newline, or the carriage return or record separator used instead."""
     text = beginning[: LONGEST_BEGINNING - 1]
     return next((sign for sign in (b"\n", b"\r", b"\x1e") if sign in text[1:-1]), b"\n")
 
 
 class PeekableStream(BufferedIOBase):
     """
-    A stream of pieces that are made when they are read, and can be looked at first.
+    A stream of generated pieces that supports `peek`.
 
     Args:
-        pieces: The content; empty pieces are skipped. Every read after the piece at which it raises one of `DAMAGED`
-            raises the same error.
+        pieces: The content; empty pieces are skipped. If it raises one of `DAMAGED`, every later read raises the same
+            error.
     """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -56,7 +56,7 @@ class PeekableStream(BufferedIOBase):
         return True
 
     def peek(self, _size: int = 0, /) -> bytes:
-        """Return some bytes without taking them; none at the end."""
+        """Return some bytes without consuming them; b"" at the end."""
         if self._damage is not None and not self._ready:
             raise self._damage
         while not self._ready:
@@ -70,7 +70,7 @@ class PeekableStream(BufferedIOBase):
         return self._ready
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return some bytes, at most *size*; none at the end."""
+        """Return some bytes, at most *size*; b"" at the end."""
         ready = self.peek()
         size = len(ready) if size < 0 else size
         self._ready = ready[size:]
@@ -79,11 +79,11 @@ class PeekableStream(BufferedIOBase):
 
 class PrefixedStream(RawIOBase):
     """
-    A stream of which enough has come to tell what it is, however little was written at once.
+    A stream whose first read returns a whole line or `LONGEST_BEGINNING` bytes, however small the writes to a pipe are.
 
     Args:
-        stream: What to read.
-        is_ours: Whether to close it too.
+        stream: The stream to read.
+        is_ours: Whether `close` closes it too.
     """
 
     def __init__(self, stream: BufferedIOBase, *, is_ours: bool) -> None:
@@ -96,13 +96,13 @@ class PrefixedStream(RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close the stream, if nobody else had opened it."""
+        """Close the stream, unless its owner is another object."""
         super().close()
         if self._is_ours:
             self._stream.close()
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Put some bytes into a buffer, and return how many; 0 at the end."""
+        """Read some bytes into a buffer, and return their number; 0 at the end."""
         target = memoryview(buffer)
         if self._beginning is None:
             self._beginning = self._read_beginning()
@@ -112,7 +112,7 @@ class PrefixedStream(RawIOBase):
         return len(taken)
 
     def _read_beginning(self) -> bytes:
-        """Read a line, or as much as tells what it is."""
+        """Read a line, or enough bytes to detect the format."""
         found = b""
         while b"\n" not in found and (more := self._stream.read1(LONGEST_BEGINNING - len(found))):
             found += more

@@ -1,4 +1,4 @@
-"""What one line of a Cowrie log says."""
+"""Decode one line of a Cowrie log to an event."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.session_id_reuse import QUALIFIER
 
 LONGEST_SESSION_ID = 40
-"""Cowrie's have 8 or 12 characters; with a qualifier a name must still fit its column of 64."""
+"""Characters. Cowrie's ids have 8 or 12; with a qualifier a name must fit its column of 64."""
 
 LONGEST_SENSOR = 255
 KINDS = {
@@ -31,11 +31,11 @@ KINDS = {
 }
 FORWARDED = "cowrie.direct-tcpip."
 COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
-"""The eventids of Cowrie, today and before 2016; other honeypots write the same fields with other eventids."""
+"""Eventids of Cowrie, including those before 2016; other honeypots write the same fields with other eventids."""
 
 
 class _Fields(msgspec.Struct):
-    """The fields that are needed, as Cowrie writes them; of the last ones any type is taken."""
+    """The fields used here, with the types that Cowrie writes; fields of type Any are checked later."""
 
     session: str
     timestamp: str
@@ -57,10 +57,10 @@ class _Fields(msgspec.Struct):
 
 
 SPACED, LONGEST_BEFORE_SPACE = b'": ', 64
-"""Stands near the beginning of a line with white space between its parts; seldom also within a text."""
+"""Found near the start of a line with white space between its tokens, and rarely within a string."""
 
 LONGEST_EVENTID = 64
-"""How much of a name is looked at; no event of Cowrie has a longer one."""
+"""Characters of an eventid that are compared; no event of Cowrie has a longer one."""
 
 _decode = msgspec.json.Decoder(_Fields).decode
 _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum", "url", "duration", "duration_ms")
@@ -68,10 +68,10 @@ _ANY = ("protocol", "version", "hassh", "username", "password", "input", "shasum
 
 class LineDecoder:
     """
-    Turns lines into events.
+    Decodes lines to events.
 
     Args:
-        options: How.
+        options: Options for decoding; None for the defaults.
     """
 
     def __init__(self, options: LineOptions | None = None) -> None:
@@ -99,7 +99,7 @@ class LineDecoder:
         known = _known(fields.eventid[:LONGEST_EVENTID])
         if known is None:
             return Reason.NOT_COWRIE
-        kind, telling = known
+        kind, read_traits = known
         at = moment(fields.timestamp)
         if at is None:
             return Reason.NO_TIME
@@ -122,7 +122,7 @@ class LineDecoder:
                 port if port is not None and 0 <= port <= 65535 else None,
                 self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
                 _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
-                telling(fields, self._keeps_passwords) if telling is not None else (),
+                read_traits(fields, self._keeps_passwords) if read_traits is not None else (),
             ),
             line if self._keeps_lines else None,
         )
@@ -143,7 +143,7 @@ def _address(text: str) -> IpAddress | None:
         address = IpAddress.parse(text)
     except InvalidAddress:
         return None
-    return address if address.text != UNKNOWN_ADDRESS else None  # what some write where they know none
+    return address if address.text != UNKNOWN_ADDRESS else None  # some programs write it for an unknown address
 
 
 @lru_cache(maxsize=1024)
@@ -163,7 +163,7 @@ def _hash(data: bytes) -> str:
 
 
 def _leniently(line: bytes) -> _Fields | Reason:
-    """Read what the fast decoder refuses: odd types, lone surrogates, NaN, bytes that are not UTF-8."""
+    """Decode what the fast decoder rejects: unexpected types, lone surrogates, NaN, invalid UTF-8."""
     try:
         found: Any = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -179,7 +179,7 @@ def _leniently(line: bytes) -> _Fields | Reason:
     return _Fields(
         **{name: found.get(name) for name in _ANY},
         session=session,
-        timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() takes anything
+        timestamp=found.get("timestamp"),  # type: ignore[arg-type]  # moment() accepts any type
         eventid=eventid,
         src_ip=_text(found.get("src_ip")),
         src_port=_port(found.get("src_port")),

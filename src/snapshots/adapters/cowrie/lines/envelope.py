@@ -56,7 +56,7 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
     """
     if flat := _flattened(envelope):
         return _event(decoder, flat)  # an attacker may have typed the text in other fields
-    if depth == 0 or any(map(_tells_of_attack, envelope)):
+    if depth == 0 or any(map(_describes_attack, envelope)):
         return []
     if any(isinstance(envelope.get(name), dict | list) for name in ENDS):
         return []
@@ -132,7 +132,7 @@ def _is_typed(name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _tells_of_attack(name: str) -> bool:
+def _describes_attack(name: str) -> bool:
     first, *_, last = name.split(".") if "." in name else ("", name)
     return first in ENDS or "_".join(_words(last)) in ATTACK
 

@@ -213,7 +213,7 @@ def as_cowrie_writes(event: bytes) -> bytes:
     Return a JSON text without white space between its parts, and in ASCII with the escapes that Python writes.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not JSON.
         RecursionError: It is nested too deeply.
     """
     if event.isascii() and b"\\" not in event:

@@ -1,4 +1,4 @@
-"""What single lines say, whoever reads them from their files."""
+"""Extract the events of single lines that are damaged, joined or wrapped by a log shipper."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from snapshots.adapters.cowrie.lines.envelope import events_in_object, events_in
 from snapshots.adapters.cowrie.lines.fragments import SEPARATORS, whole_objects
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent, Reason
 
-HEAD = 64 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
 LONGEST_PAYLOAD = 64 * 1024
 
@@ -29,9 +28,9 @@ def parts_of_line(decoder: LineDecoder, line: bytes, reason: Reason, start: int)
 
     Args:
         decoder: Turns lines into events.
-        line: Without white space around it.
-        reason: Why it is no event.
-        start: Where it starts in its content.
+        line: The line, without white space around it.
+        reason: Why it is not an event.
+        start: Its offset in the content, in bytes.
     """
     bad = BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
     bare = salvaged(line)
@@ -52,7 +51,7 @@ def _parts_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> 
         said = decoder.decode(text) if len(text) < len(line) else reason
         events = [said] if isinstance(said, LogEvent) else events_in_object(decoder, found.value)
         if not events:
-            continue  # it belongs to the bad line before the next event
+            continue  # part of the bad line before the next event
         if not found.is_wrapped:
             parts += _rest(line, end, found.start, start)
         parts += events
@@ -94,19 +93,19 @@ def first_event_in(decoder: LineDecoder, beginning: bytes) -> tuple[str, datetim
     return "", None
 
 
-class LinesOfParts:
+class CowrieLineParser:
     """
-    Tells what lines say that another program reads, in parts of files.
+    Parses single lines that another program has read, such as Spark. JSON documents are not unfolded.
 
     Args:
-        options: How they are read; what is laid out otherwise than in lines is not unfolded.
+        options: Options for decoding lines.
     """
 
     def __init__(self, options: LineOptions) -> None:
         self._decoder = LineDecoder(options)
 
-    def said(self, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
-        """Return what a line says that starts at an offset; nothing if it is blank."""
+    def parse(self, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
+        """Return the events and bad lines of a line that starts at an offset; () for a blank line."""
         text = line.strip(BLANK)
         if not text:
             return ()
@@ -116,9 +115,9 @@ class LinesOfParts:
 
 
 WHOLE = frozenset({Reason.NOT_AN_OBJECT, Reason.NOT_COWRIE, Reason.NO_SESSION, Reason.NO_TIME})
-"""What may be wrong with a line that is JSON."""
+"""Reasons why a complete JSON text is not an event."""
 
 
 def is_whole(line: bytes, reason: Reason) -> bool:
-    """Whether a line without its newline is a whole JSON text, to which nothing can be added: exports have such."""
+    """Whether a last line without a newline is complete JSON, so that nothing can be appended to it, as in exports."""
     return reason in WHOLE and line.endswith((b"}", b"]", b'"'))

@@ -24,7 +24,7 @@ class LinePart(NamedTuple):
     One record of a container runtime.
 
     Attributes:
-        stream: Of which stream of the container.
+        stream: The stream of the container, such as stdout.
         text: What the container wrote, without a newline.
         is_last: Whether the container's line ends here.
     """
@@ -48,7 +48,7 @@ class JoinedLines(NamedTuple):
 
 
 def part_of(line: bytes) -> LinePart | None:
-    """Return the record in a line of a container's log; None if it is none."""
+    """Return the record in a line of a container's log; None if the line is not one."""
     cri = _CRI.match(line)
     if cri is not None:
         return LinePart(cri[1], line[cri.end() :], cri[2] == b"F")

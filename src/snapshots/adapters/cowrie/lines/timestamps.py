@@ -1,9 +1,9 @@
-"""The forms in which Cowrie and its operators write a moment."""
+"""Parse the timestamps of Cowrie releases and log shippers."""
 
 from datetime import UTC, datetime
 
 MILLISECONDS_FROM = 100_000_000_000
-"""A number this large counts milliseconds: as seconds it would lie in the year 5138."""
+"""Numbers from here on are milliseconds: as seconds this is the year 5138."""
 
 
 USUAL = len("2026-01-01T00:00:00.000000Z")
@@ -11,14 +11,14 @@ USUAL = len("2026-01-01T00:00:00.000000Z")
 
 def moment(value: object) -> datetime | None:
     """
-    Return the moment that a `timestamp` field names, in UTC to the microsecond.
+    Return the time in a `timestamp` field, in UTC to the microsecond.
 
     Args:
         value: ISO 8601 with `Z`, an offset with or without a colon, or none (read as UTC), with or
             without a fraction; or seconds or milliseconds since 1970 as a number or its text.
 
     Returns:
-        None if it names no moment from the year 1 to 9999.
+        None if it is not a time from the year 1 to 9999.
     """
     try:
         if isinstance(value, str):
@@ -36,7 +36,7 @@ def _of_text(text: str) -> datetime:
     if text.replace(".", "", 1).isdigit():
         return _of_number(float(text))
     if len(text) < len("2026-01-01T00"):
-        raise ValueError("a day is no moment")
+        raise ValueError("a date has no time")
     parsed = datetime.fromisoformat(text)
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 

@@ -165,10 +165,10 @@ def settle_plain(
 
 def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
     """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
-    first = max(_staged(connection, verdicts.generation), verdicts.before)
+    first = max(_staged(connection, verdicts.generation), verdicts.evicted)
     packed = pack_rows(connection, _rows(connection, verdicts, first))
     append_staging(connection, STAGE, packed)
-    size = max(0, verdicts.before + len(verdicts.spans) - first)
+    size = max(0, verdicts.evicted + len(verdicts.spans) - first)
     return StagedVerdicts(verdicts.generation, first, size, packed)
 
 
@@ -201,7 +201,7 @@ def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tu
     stored = timestamp_encoder(connection)
     seals = SealBuilder("", stored)
     first = (PROCESS + verdicts.generation) * GENERATION + 1
-    for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.before :], known):
+    for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.evicted :], known):
         if address == UNKNOWN_ADDRESS:
             continue
         span = (first + number, address, stored(since), stored(until))

@@ -116,7 +116,7 @@ def summary_in(row: Mapping[str, Any] | RowMapping) -> SessionSummary:
         fingerprints=unpacked(row["event_fingerprints"] or b""),
         snapshot=snapshot,
         gap=gap,
-        is_unreadable=is_sealed and snapshot is None,
+        has_foreign_snapshot=is_sealed and snapshot is None,
         counted_until=_counted_until(row),
         behaviour=behaviour_in(row["behaviour"]),
     )
@@ -194,7 +194,7 @@ def _adopted_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
     """Return what another loader wrote, as far as it can be read; pseudo codes and unknown words are no facts."""
     asn, country = row["snapshot_asn"], (row["snapshot_country"] or "").strip().upper()
     is_country = re.fullmatch("[A-Z]{2}", country) and country not in PSEUDO_COUNTRIES
-    ip_type = IpTypePriority().most_telling(types_in(row["snapshot_ip_type"]))
+    ip_type = IpTypePriority().highest_ranked(types_in(row["snapshot_ip_type"]))
     asn = asn if asn is not None and 1 <= asn <= LARGEST_ASN else None
     stated_at = row["enrichment_at"] or row["updated_at"] or row["last_event_at"] or row["created_at"]
     if stated_at is None or (asn is None and not is_country and ip_type is None):

@@ -116,12 +116,12 @@ class SessionRows:
 
 def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
     """Return the values of BEHAVIOUR_COLUMNS: what is asked for most, and all of it as a JSON text; or NULLs."""
-    if not behaviour.said:
+    if not behaviour.values:
         return _NO_BEHAVIOUR
     first = behaviour.first
     values = {
         trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
-        for trait, pairs in behaviour.said.items()
+        for trait, pairs in behaviour.values.items()
     }
     return (
         first(Trait.PROTOCOL),

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.datetimes import timestamp_text
-from snapshots.domain.snapshot.verdict_cache import EVER, NEVER
+from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME
 
 
 def timestamp_encoder(connection: Connection) -> Callable[[datetime], datetime | str]:
@@ -37,7 +37,7 @@ MOMENT = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2} {'[0-9]' * 2}:{'[0-9]' * 2}
 def is_plain_timestamp(connection: Connection, at: ColumnElement[datetime]) -> ColumnElement[bool]:
     """Whether a timestamp is in our format and in the range of `datetime`; others may be valid in another format."""
     if connection.dialect.name == "postgresql":
-        return at.between(EVER, NEVER)
+        return at.between(MIN_TIME, MAX_TIME)
     as_text = type_coerce(at, String)
     is_as_long = func.length(cast(as_text, LargeBinary)) == len("YYYY-MM-DD HH:MM:SS.ffffff")  # length() stops at a NUL
     return and_(
