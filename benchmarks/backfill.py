@@ -1,5 +1,5 @@
 """
-How fast stored sessions are given their snapshots, beside what rewriting the table costs at least.
+Measure how fast `backfill` seals stored sessions, compared with rewriting the table.
 
     .venv/bin/python benchmarks/backfill.py [--sessions 200000] [--addresses 39000] [--only sqlite|postgresql]
 

@@ -59,17 +59,17 @@ def main() -> None:
         began, cpu = time.perf_counter(), sum(os.times()[2:4])
         command = [sys.executable, "-m", "snapshots", "load", "-q", "--db", f"sqlite:///{temporary}/one.db", str(logs)]
         subprocess.run(command, check=True)
-        told = {("load on one machine", 1): [(time.perf_counter() - began, sum(os.times()[2:4]) - cpu)]}
+        times = {("load on one machine", 1): [(time.perf_counter() - began, sum(os.times()[2:4]) - cpu)]}
         for _ in range(chosen.rounds):
             for workers in chosen.workers:
                 for what in ("load", "expressions"):
                     seconds, cpu = measured(workers, logs, what)
-                    told.setdefault((f"{what} on Spark", workers), []).append((seconds, cpu))
+                    times.setdefault((f"{what} on Spark", workers), []).append((seconds, cpu))
     print(f"{chosen.events:,} events in {chosen.files} files, medians of {chosen.rounds}\n")
     print(f"{'':24}{'workers':>8}{'events/s':>12}{'CPU µs/event':>14}{'to one worker':>15}")
-    for (what, workers), found in told.items():
+    for (what, workers), found in times.items():
         seconds, cpu = sorted(found)[len(found) // 2]
-        alone = sorted(told.get((what, min(chosen.workers)), found))
+        alone = sorted(times.get((what, min(chosen.workers)), found))
         ratio = alone[len(alone) // 2][0] / seconds
         print(f"{what:24}{workers:8}{chosen.events / seconds:12,.0f}{cpu / chosen.events * 1e6:14.1f}{ratio:15.2f}")
 

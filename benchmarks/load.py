@@ -12,7 +12,7 @@ thread, and keeping bad ones, where it is installed (`pip install duckdb`); and,
 stores every event as a row, 500 in a statement, and adds to its session by an upsert. It prints the median of the
 rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that comes with the program is
 repeated under new ids and times until there are enough events; with --addresses its sessions come from so many
-addresses that nobody knew. The last line says which part of loading is looking addresses up.
+addresses that no source contains. The last line says which part of loading is looking addresses up.
 """
 
 import argparse

@@ -3,10 +3,10 @@ How fast addresses are looked up in each source, and read as of a moment from th
 
     .venv/bin/python benchmarks/lookup.py [--addresses 300000] [--observations 3] [--sightings 20000] [--rounds 3]
 
-The first table gives addresses a second for each source, beside maxminddb's bare reader on the same file. The second
-asks an inventory of so many addresses with some observations each as of so many sightings, in SQLite and PostgreSQL: by
-the program's own statement (index seeks around the span of each address, on PostgreSQL by LATERAL), by a plain
-window function over all observations of the addresses, and by fetching all of them. All answers are compared.
+The first table gives addresses a second for each source, next to the reader of maxminddb alone on the same file. The
+second asks an inventory of so many addresses with some observations each as of so many sightings, in SQLite and
+PostgreSQL: by the program's own statement (index seeks around the span of each address, on PostgreSQL by LATERAL), by
+a plain window function over all observations of the addresses, and by fetching all of them. All answers are compared.
 Medians of the rounds.
 """
 

@@ -1,4 +1,4 @@
-"""Run a command, and watch how much memory it takes."""
+"""Run a command and measure its peak memory."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LOOKS_EVERY = 0.02
-"""Seconds from one look to the next."""
+"""Seconds between two measurements."""
 
 
 def watched(command: Sequence[str]) -> tuple[str, float]:
@@ -17,7 +17,7 @@ def watched(command: Sequence[str]) -> tuple[str, float]:
     Run a command to its end.
 
     Returns:
-        What it printed, and the most memory that it had, in megabytes; 0 where the system does not tell.
+        Its output, and its peak memory in MiB; 0 on systems without /proc.
     """
     peak = 0.0
     with tempfile.TemporaryFile("w+") as printed:

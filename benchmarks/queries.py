@@ -1,5 +1,5 @@
 """
-How fast questions are answered by snapshot, beside the joins that they spare.
+Measure queries by snapshot columns, compared with the joins that they replace.
 
     .venv/bin/python benchmarks/queries.py [--sessions 1680000] [--addresses 300000] [--only sqlite|postgresql] [--wide]
 

@@ -104,7 +104,7 @@ def fact_of(record: Any) -> Any:
 
 
 def overlay(asns: list[Range], countries: list[Range]) -> Iterator[Range]:
-    """Yield the pieces of both sorted lists laid over each other, each with what both say."""
+    """Yield the pieces of the overlay of two sorted lists, each with the facts of both."""
     edges = sorted({edge for rows in (asns, countries) for first, last, _ in rows for edge in (first, last + 1)})
     i = j = 0
     for first, after in pairwise(edges):
@@ -119,14 +119,14 @@ def overlay(asns: list[Range], countries: list[Range]) -> Iterator[Range]:
 
 
 def gaps_of(asns: list[Range], origins: list[Range]) -> Iterator[Range]:
-    """Yield what *origins* say where *asns* say nothing."""
+    """Yield the ranges of *origins* without an ASN in *asns*."""
     for first, last, (asn, origin) in overlay(asns, origins):
         if asn is None:
             yield first, last, (origin, None)
 
 
 def coalesce(pieces: Iterator[Range]) -> Iterator[Range]:
-    """Join neighbours that say the same."""
+    """Join adjacent ranges with equal facts."""
     held: Range | None = None
     for piece in pieces:
         if held is not None and held[1] + 1 == piece[0] and held[2] == piece[2]:
@@ -152,7 +152,7 @@ def record_of(facts: Any) -> dict[str, Any]:
 
 
 def with_epoch(data: bytes, epoch: int) -> bytes:
-    """Put the source's date where the writer put the time of this run."""
+    """Replace the build epoch by the date of the source."""
     name = b"\x4bbuild_epoch"
     at = data.rindex(name) + len(name)
     control, kind = data[at], data[at + 1]
@@ -163,7 +163,7 @@ def with_epoch(data: bytes, epoch: int) -> bytes:
 
 
 def check_dbip(asns: dict[int, list[Range]], countries: dict[int, list[Range]]) -> None:
-    """Stop unless the new table answers like its sources at both ends of every tenth range."""
+    """Exit unless the table equals its sources at both ends of every tenth range."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.mmdb"
         path.write_bytes(lzma.decompress((FOLDER / "dbip-lite.mmdb.xz").read_bytes()))

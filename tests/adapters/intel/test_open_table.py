@@ -103,7 +103,7 @@ def test_what_is_no_table_is_refused_in_a_sentence(tmp_path: Path, content: str)
 
 def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
     """A page of an error in place of the list would withdraw everything."""
-    with pytest.raises(SourceUnreadable, match="holds no address"):
+    with pytest.raises(SourceUnreadable, match="contains no readable address"):
         open_table(write(tmp_path / "x.txt", "<html>\nnot found\n"), TOR)
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         open_table(tmp_path / "missing.txt", TOR)
@@ -184,7 +184,7 @@ def test_a_registered_file_is_opened_again_only_if_it_is_the_same(tmp_path: Path
         assert (again.build, again.look_up([address])) == (source.build, source.look_up([address]))
 
     write(tmp_path / "t.txt", "2.0.0.0/24\n")
-    with pytest.raises(SourceUnreadable, match="is not the file any more"):
+    with pytest.raises(SourceUnreadable, match="has changed since it was imported"):
         open_again(opened[1].build)
 
 

@@ -286,7 +286,7 @@ def test_what_another_process_left_on_a_connection_is_not_applied(
         stores.open_sessions.stage_verdicts(Verdicts(1, SPANS))
     monkeypatch.setattr(verdict_pushdown, "PROCESS", 8)
     with container.database().transaction() as stores:
-        verdicts = Verdicts(1, (), before=len(SPANS))
+        verdicts = Verdicts(1, (), evicted=len(SPANS))
         done = stores.open_sessions.apply_cached(verdicts, run="r", after="", limit=9)
 
     assert done is not None

@@ -1,1 +1,1 @@
-"""Where facts about addresses come from."""
+"""Sources of facts about addresses."""

@@ -1,4 +1,4 @@
-"""The tables of ASN and country that come with the package."""
+"""Open the bundled tables of ASN and country."""
 
 import hashlib
 import lzma
@@ -21,13 +21,13 @@ from snapshots.domain.facts.observation import SourceBuild
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledTable:
     """
-    A table that `tools/build_ip_table.py` made.
+    A table built by `tools/build_ip_table.py`.
 
     Attributes:
-        source: Its name as a source of facts.
-        file: Its packed file, among the package's data.
-        sha256: The hash of the unpacked table.
-        licence: Its terms, with the attribution they ask for.
+        source: The name of the source.
+        file: The name of the compressed file in the package data.
+        sha256: The SHA-256 of the decompressed table, in hexadecimal.
+        licence: The terms of use, with the required attribution.
     """
 
     source: str
@@ -50,18 +50,18 @@ BUNDLED = (
         licence="origin-asn of ip-location-db (https://github.com/sapics/ip-location-db), PDDL 1.0",
     ),
 )
-"""DB-IP Lite's ASN and country, and origin-asn's ASN for what DB-IP does not know; the more trusted first."""
+"""ASN and country of DB-IP Lite, and the ASN of origin-asn where DB-IP has none; the more trusted first."""
 
 
 def open_bundled(table: BundledTable, cache: Path | None = None) -> MmdbSource:
     """
     Open a bundled table.
 
-    It is unpacked once into the user's cache folder, and into memory where no folder can be written.
+    It is decompressed once into the cache folder of the user, or into memory if the folder is not writable.
 
     Args:
-        table: Which one.
-        cache: The folder to unpack into; None for the user's.
+        table: The table.
+        cache: The folder for the decompressed file; None for the cache folder of the user.
     """
     folder = cache if cache is not None else user_cache_path("snapshots")
     reader = _open_cached(table, folder) or _open_in_memory(table)
@@ -93,7 +93,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write under a name of its own first, so that no other process opens half of it."""
+    """Write to a temporary name and rename, so that no other process opens an incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:

@@ -1,4 +1,4 @@
-"""Facts in the documents that cowrieprocessor's enrichment left, in all of their shapes."""
+"""Read facts and addresses from the enrichment documents of cowrieprocessor, in all their formats."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -14,16 +14,15 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts
 
 SPUR_AS, SPUR_TYPES = 0, 9
-"""Where the organization and the client's types stand in the list that its SPUR writer makes."""
+"""Indexes of the organization and the client types in the list that its SPUR writer stores."""
 
 
 def facts_in_document(document: object) -> IpFacts:
     """
-    Return what a document says of its address; what cannot be read is left out.
+    Return the facts in a document; values that cannot be parsed are ignored.
 
-    Its keys are sources, the first that states a fact wins: for the country `maxmind`, `cymru`, `dshield`; for the
-    ASN `maxmind`, `cymru`, `dshield` (whose number is called `asn`, `as` or `asnum`). Types are united from `spur`
-    (a list of 18, a mapping or a word), `ip_types` and `ip_classification`.
+    Its keys are sources, in order of precedence `maxmind`, `cymru`, `dshield` (with the ASN as `asn`, `as` or `asnum`).
+    Types are the union of `spur` (a list of 18, a mapping or a word), `ip_types` and `ip_classification`.
     """
     if not isinstance(document, Mapping):
         return IpFacts()
@@ -44,13 +43,13 @@ def facts_in_document(document: object) -> IpFacts:
 def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
     spur = document.get("spur")
     if isinstance(spur, list):
-        said = [spur[SPUR_TYPES]] if len(spur) > SPUR_TYPES else list(spur)
+        values = [spur[SPUR_TYPES]] if len(spur) > SPUR_TYPES else list(spur)
     elif isinstance(spur, Mapping):
-        said = [_part(spur, "client").get("types"), spur.get("types")]
+        values = [_part(spur, "client").get("types"), spur.get("types")]
     else:
-        said = [spur]
-    said += [document.get("ip_types"), document.get("ip_type"), _part(document, "ip_classification").get("ip_type")]
-    for words in said:
+        values = [spur]
+    values += [document.get("ip_types"), document.get("ip_type"), _part(document, "ip_classification").get("ip_type")]
+    for words in values:
         for word in words if isinstance(words, list) else str(words or "").split(","):
             kind = IpType.named(word) if isinstance(word, str) else None
             if kind is not None:
@@ -59,24 +58,24 @@ def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
 
 def _part(document: Mapping[Any, object], key: str) -> Mapping[Any, object]:
     part = document.get(key)
-    return part if isinstance(part, dict) else {}  # a Mapping takes far longer to ask for
+    return part if isinstance(part, dict) else {}  # isinstance with Mapping is much slower
 
 
 NAMING = ("session", "session_metadata", "dshield")
-"""Parts of a document of a session that name its address; the others, which are large, are passed over unread."""
+"""Parts of a session's document that contain its address; the other parts are large and not decoded."""
 
 SOURCES = frozenset((*NAMING, "maxmind", "cymru", "spur", "urlhaus", "virustotal"))
-"""Keys that documents have most often, so that no more is asked of them than whether they are these."""
+"""The most frequent keys, which are not addresses."""
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def addresses_in_document(text: str | bytes) -> frozenset[IpAddress]:
     """
-    Return every address that a document of a session names as the session's.
+    Return all source addresses in the document of a session.
 
-    They stand as keys below `session` or at the top, in `session_metadata.source_ip`, or in `dshield.ip.number`;
-    what cannot be read, and 0.0.0.0, is left out.
+    They are keys of `session` or of the document, or the values of `session_metadata.source_ip` and
+    `dshield.ip.number`. Invalid addresses and 0.0.0.0 are ignored.
     """
     try:
         parts, document = _read(text)
@@ -91,12 +90,12 @@ def addresses_in_document(text: str | bytes) -> frozenset[IpAddress]:
 
 
 def _read(text: str | bytes) -> tuple[Collection[str], Mapping[str, object]]:
-    """Return the keys of a document, and those parts of it that name an address."""
+    """Return the keys of a document, and the parts that contain an address."""
     try:
         parts = _PARTS.decode(text)
         return parts, {key: msgspec.json.decode(parts[key]) for key in NAMING if key in parts}
     except (msgspec.DecodeError, UnicodeEncodeError):
-        # Numbers may be larger than msgspec takes them, and not be needed; databases take them for JSON.
+        # Databases accept larger numbers in JSON than msgspec does; they are not needed here.
         document = json.loads(text, parse_int=str)
         if not isinstance(document, dict):
             return (), {}

@@ -1,4 +1,4 @@
-"""IP types from the published ranges of cloud, VPN and Tor operators that `iporigin` collects."""
+"""IP types from the ranges of cloud, VPN and Tor operators in the `iporigin` package."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
 
 RELAY = "Apple Private Relay"
-"""Listed as a VPN; by what it does it is a proxy, and other providers say so."""
+"""Listed as a VPN, but it works as a proxy, and other providers list it as one."""
 
 
 class IporiginSource:
@@ -23,8 +23,8 @@ class IporiginSource:
 
     @cached_property
     def build(self) -> SourceBuild:
-        """Return the date of the ranges, and the hash of their file."""
-        built_at = datetime.fromtimestamp(int(iporigin.dataset_info()["built_at"]), UTC)  # type: ignore[no-untyped-call]  # it states no types
+        """Return the build of the installed ranges."""
+        built_at = datetime.fromtimestamp(int(iporigin.dataset_info()["built_at"]), UTC)  # type: ignore[no-untyped-call]  # the package has no annotations
         return SourceBuild(
             name="iporigin",
             built_at=built_at,
@@ -35,14 +35,14 @@ class IporiginSource:
 
     @property
     def versions(self) -> frozenset[int]:
-        """Return both."""
+        """Return 4 and 6."""
         return frozenset({4, 6})
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
-        """Return the type of each address that stands in a known range."""
+        """Return the type of each address in a known range; other addresses are absent."""
         found = {}
         for address in addresses:
-            origin = iporigin.classify(address.text)  # type: ignore[no-untyped-call]  # it states no types
+            origin = iporigin.classify(address.text)  # type: ignore[no-untyped-call]  # the package has no annotations
             kind = IpType.PROXY if origin.provider == RELAY else IpType.named(origin.kind)
             if kind is not None:
                 found[address] = IpFacts(ip_types=frozenset({kind}))

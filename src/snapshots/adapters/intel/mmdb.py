@@ -1,4 +1,4 @@
-"""Facts from a MaxMind DB file, whoever made it."""
+"""Read facts from MaxMind DB files of any provider."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from snapshots.domain.facts.observation import IpFacts, SourceBuild
 UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
 
 MOST_KNOWN = 100_000
-"""How many different records are remembered of a file."""
+"""Maximum number of parsed records cached per file."""
 
 FLAGS = {
     "is_anonymous_vpn": IpType.VPN,
@@ -32,20 +32,20 @@ FLAGS = {
     "relay": IpType.PROXY,
     "hosting": IpType.DATACENTER,
 }
-"""Yes-or-no fields of anonymous-IP databases, of MaxMind and of IPinfo."""
+"""Boolean fields of the anonymous-IP databases of MaxMind and IPinfo."""
 
 
 class MmdbSource:
     """
-    One MMDB file: GeoLite2, DB-IP and IPinfo shapes of ASN, country, city and anonymous-IP databases.
+    An MMDB file: ASN, country, city or anonymous-IP database in the format of GeoLite2, DB-IP or IPinfo.
 
     Args:
-        build: Which build the file is.
+        build: The build that the file contains.
         reader: The opened file.
     """
 
     unread = 0
-    """An MMDB file is read as a whole or not at all."""
+    """Number of unreadable lines; an MMDB file has no lines."""
 
     def __init__(self, build: SourceBuild, reader: maxminddb.Reader) -> None:
         self._build = build
@@ -54,20 +54,20 @@ class MmdbSource:
 
     @property
     def build(self) -> SourceBuild:
-        """Return name, date and licence of the file."""
+        """Return the build that the file contains."""
         return self._build
 
     @property
     def versions(self) -> frozenset[int]:
-        """Return 4 and, if the file has it, 6."""
+        """Return 4 and, if the file has IPv6 networks, 6."""
         return frozenset({4, self._reader.metadata().ip_version})
 
     def renamed(self, build: SourceBuild) -> "MmdbSource":
-        """Return the same file under another name or date."""
+        """Return a source with the same data and another build."""
         return MmdbSource(build, self._reader)
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
-        """Return what the file says; the addresses that it does not hold are absent."""
+        """Return the facts by address; addresses that the file does not contain are absent."""
         found = {}
         for address in addresses:
             try:
@@ -75,17 +75,17 @@ class MmdbSource:
             except maxminddb.InvalidDatabaseError as exc:
                 raise SourceUnreadable(f"{self._build.origin} is damaged: {exc}") from exc
             except ValueError:
-                continue  # an IPv6 address, and a table of IPv4
+                continue  # an IPv6 address in a table of IPv4
             if isinstance(record, dict):
                 found[address] = self._facts_in(record)
         return found
 
     def _facts_in(self, record: Mapping[str, Any]) -> IpFacts:
-        """Return the facts in a record; records of a small table are few, and are read once."""
+        """Return the facts in a record, from the cache if an equal record was parsed before."""
         try:
             key = tuple(record.items())
             facts = self._known.get(key)
-        except TypeError:  # a record with records in it
+        except TypeError:  # a nested record is not hashable
             return facts_in(record)
         if facts is None:
             if len(self._known) >= MOST_KNOWN:
@@ -96,11 +96,11 @@ class MmdbSource:
 
 def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
     """
-    Open an operator's own file. Its name as a source is its `database_type`, its date its build date.
+    Open a file of the operator. Its `database_type` becomes the name of the source, its build epoch the date.
 
     Args:
         path: The file.
-        in_memory: Read it as a whole first, so that it may be overwritten.
+        in_memory: Read the whole file into memory, so that it may be overwritten later.
 
     Raises:
         SourceUnreadable: The file is missing, or no MMDB.
@@ -127,7 +127,7 @@ def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
 
 
 def facts_in(record: Mapping[str, Any]) -> IpFacts:
-    """Return the facts in a record; what is out of range or no fact is left out."""
+    """Return the facts in a record; invalid and out-of-range values are ignored."""
     asn, organization = _network_in(record)
     return IpFacts(asn=asn, organization=organization, country=_country_in(record), ip_types=_types_in(record))
 

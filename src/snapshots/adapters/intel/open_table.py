@@ -1,4 +1,4 @@
-"""Files of facts that an operator has: of which kind they are, and of which date."""
+"""Open tables of the operator: detect their format, name and date."""
 
 import os
 import re
@@ -23,12 +23,12 @@ SUFFIXES = re.compile(r"(\.(mmdb|csv|txt|list|lst|netset|ipset|gz))+$", re.IGNOR
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
     """
-    What an operator says of a file.
+    Options of an import.
 
     Attributes:
-        name: The name of the source; None to take the file's.
-        as_of: The date of the build; None to take the file's.
-        ip_type: The type that a list of addresses states; None for other files.
+        name: The name of the source; None to derive it from the file.
+        as_of: The date of the build, in UTC; None to derive it from the file.
+        ip_type: The type of all addresses in a list; None for other formats.
     """
 
     name: str | None = None
@@ -36,32 +36,32 @@ class ImportOptions:
     ip_type: IpType | None = None
 
 
-def open_table(path: Path, wish: ImportOptions) -> MmdbSource | RangeSource:
+def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
     """
     Open an MMDB file, a list of addresses of one type, or a CSV table of ranges.
 
     Raises:
         SourceUnreadable: The file is missing, damaged or none of these.
-        SettingRefused: Its date is not known; the message says what to do.
+        SettingRefused: Its date is unknown.
     """
     if _is_mmdb(path):
         source = open_mmdb(path)
-        named = replace(source.build, name=_name(wish.name or source.build.name), form="mmdb")
-        return source.renamed(replace(named, built_at=wish.as_of or named.built_at))
-    form = f"list {wish.ip_type.value}" if wish.ip_type is not None else "ranges"
-    if wish.ip_type is None and not is_ranges(path):
+        named = replace(source.build, name=_name(options.name or source.build.name), form="mmdb")
+        return source.renamed(replace(named, built_at=options.as_of or named.built_at))
+    form = f"list {options.ip_type.value}" if options.ip_type is not None else "ranges"
+    if options.ip_type is None and not is_ranges(path):
         raise SourceUnreadable(
-            f"{path} is neither an MMDB file nor a table of ranges; for a list of addresses, say --type"
+            f"{path} is neither an MMDB file nor a table of ranges; for a list of addresses, add --type"
         )
     build = SourceBuild(
-        name=_name(wish.name or _stem(path)),
-        built_at=wish.as_of or _date_in(path),
+        name=_name(options.name or _stem(path)),
+        built_at=options.as_of or _date_in(path),
         licence=OWN_LICENCE,
         sha256=sha256_of(path),
         origin=str(path.absolute()),
         form=form,
     )
-    return open_list(path, wish.ip_type, build) if wish.ip_type is not None else open_ranges(path, build)
+    return open_list(path, options.ip_type, build) if options.ip_type is not None else open_ranges(path, build)
 
 
 def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
@@ -69,11 +69,11 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
     Open the file of a registered build.
 
     Raises:
-        SourceUnreadable: The file is gone, or is another by now.
+        SourceUnreadable: The file is missing or has changed.
     """
     path = Path(build.origin)
     if sha256_of(path) != build.sha256:
-        raise SourceUnreadable(f"{path} is not the file any more that was imported as {build.label}")
+        raise SourceUnreadable(f"{path} has changed since it was imported as {build.label}")
     kind, _, word = build.form.partition(" ")
     if kind == "mmdb":
         return open_mmdb(path).renamed(build)
@@ -82,7 +82,7 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
 
 def tables_below(folder: Path) -> Iterator[Path]:
     """
-    Yield the files of a folder and its sub-folders of any depth that may be tables, in the order of their names.
+    Yield the files of a folder and all its sub-folders that may be tables, sorted by path.
 
     Links to folders are not followed: they may form a loop.
 
@@ -138,5 +138,5 @@ def _stem(path: Path) -> str:
 
 
 def _name(text: str) -> str:
-    """Return the name of a source as it can stand in provenance: one word, at most 64 characters."""
+    """Return a valid name of a source for provenance: one word of at most 64 characters."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:64] or "table"

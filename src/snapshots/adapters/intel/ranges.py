@@ -1,4 +1,4 @@
-"""Facts from plain files of addresses: lists of one type, and tables of ranges."""
+"""Read facts from text files: lists of addresses of one type, and CSV tables of ranges."""
 
 import csv
 import gzip
@@ -21,11 +21,11 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS, IpFacts, SourceBuild
 
 LONGEST_NUMBER = 39
-"""Digits of the largest IPv6 address; tables write addresses as numbers too."""
+"""Digits of the largest IPv6 address; some tables contain addresses as numbers."""
 
 
 class Row(NamedTuple):
-    """A range of addresses of one version, both ends included, and what is said of it."""
+    """A range of addresses of one IP version, both ends included, and its facts."""
 
     version: int
     first: int
@@ -35,87 +35,87 @@ class Row(NamedTuple):
 
 class RangeSource:
     """
-    Ranges in memory. Of ranges that overlap, the one that begins last says what is said.
+    Ranges in memory. Where ranges overlap, the one that begins last applies.
 
     Args:
-        build: Which build they are.
+        build: The build that the file contains.
         rows: The ranges, in any order.
-        unread: How many lines of the file were none.
+        unread: Number of lines of the file that are not ranges.
     """
 
     def __init__(self, build: SourceBuild, rows: Iterable[Row], unread: int = 0) -> None:
         self._build = build
         self._facts: list[IpFacts | None] = [None]
         self.unread = unread
-        known: dict[int, int] = {}  # by identity: hashing facts for each of many rows would take longer than all else
+        known: dict[int, int] = {}  # by identity, because hashing the facts of every row would dominate the time
         by_version: dict[int, list[tuple[int, int, int]]] = {4: [], 6: []}
         for version, first, last, facts in rows:
-            says = known.get(id(facts))
-            if says is None:
-                says = known[id(facts)] = len(self._facts)
+            index = known.get(id(facts))
+            if index is None:
+                index = known[id(facts)] = len(self._facts)
                 self._facts.append(facts)
-            by_version[version].append((first, last, says))
+            by_version[version].append((first, last, index))
         self._pieces = {version: _flattened(own) for version, own in by_version.items() if own}
 
     @property
     def build(self) -> SourceBuild:
-        """Return name and date."""
+        """Return the build that the file contains."""
         return self._build
 
     @property
     def versions(self) -> frozenset[int]:
-        """Return the versions of IP that the file has ranges of."""
+        """Return the IP versions of the ranges."""
         return frozenset(self._pieces)
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
-        """Return what is said of each address that stands in a range."""
+        """Return the facts of each address in a range; other addresses are absent."""
         found = {}
         for address in addresses:
             pieces = self._pieces.get(address.version)
             if pieces is None:
                 continue
-            starts, says = pieces
+            starts, indexes = pieces
             at = bisect_right(starts, int(ip_address(address.text))) - 1
-            facts = self._facts[says[at]] if at >= 0 else None
+            facts = self._facts[indexes[at]] if at >= 0 else None
             if facts is not None:
                 found[address] = facts
         return found
 
 
 def _flattened(rows: list[tuple[int, int, int]]) -> tuple[Sequence[int], Sequence[int]]:
-    """Return where each piece starts and what is said of it, 0 for nothing; pieces do not overlap."""
+    """Return the starts and the indexes of facts of disjoint pieces; index 0 means no facts."""
     starts: list[int] = []
-    says = array("L")
+    indexes = array("L")
 
-    def say(start: int, what: int) -> None:
+    def add(start: int, index: int) -> None:
         if starts and starts[-1] == start:
-            says[-1] = what
+            indexes[-1] = index
         else:
             starts.append(start)
-            says.append(what)
+            indexes.append(index)
 
-    within: list[tuple[int, int]] = []  # (last, what) of the ranges that are not over, the innermost last
-    for first, last, what in sorted(rows, key=lambda row: (row[0], -row[1])):
+    within: list[tuple[int, int]] = []  # (last, index) of the ranges that contain the current start, the innermost last
+    for first, last, index in sorted(rows, key=lambda row: (row[0], -row[1])):
         while within and within[-1][0] < first:
             over = within.pop()[0]
             while within and within[-1][0] <= over:
                 within.pop()
-            say(over + 1, within[-1][1] if within else 0)
-        say(first, what)
-        within.append((last, what))
+            add(over + 1, within[-1][1] if within else 0)
+        add(first, index)
+        within.append((last, index))
     while within:
         over = within.pop()[0]
         while within and within[-1][0] <= over:
             within.pop()
-        say(over + 1, within[-1][1] if within else 0)
-    return (array("L", starts) if starts[-1] < 2**64 else starts), says
+        add(over + 1, within[-1][1] if within else 0)
+    return (array("L", starts) if starts[-1] < 2**64 else starts), indexes
 
 
 def open_list(path: Path, ip_type: IpType, build: SourceBuild) -> RangeSource:
     """
-    Open a file that lists addresses of one type: single ones, CIDR blocks and ranges `first-last`, one a line.
+    Open a list of addresses of one type, with one address, CIDR block or range `first-last` per line.
 
-    What follows the first word of a line is passed over, and so is what follows `#` or `;`.
+    Only the first word of a line is read; text after `#` or `;` is a comment.
 
     Raises:
         SourceUnreadable: The file is missing, or has no address.
@@ -154,7 +154,7 @@ def open_ranges(path: Path, build: SourceBuild) -> RangeSource:
 
 
 def is_ranges(path: Path) -> bool:
-    """Whether a file begins with ranges in CSV, perhaps after a header."""
+    """Whether a file begins with ranges in CSV, with or without a header."""
     lines = _lines(path)
     head = [line for line, _ in zip(lines, range(3), strict=False)]
     return any(_row_in(_cells(line)) is not None for line in head)
@@ -176,7 +176,7 @@ def sha256_of(path: Path) -> str:
 
 def _opened(path: Path, build: SourceBuild, rows: list[Row], unread: int) -> RangeSource:
     if not rows:
-        raise SourceUnreadable(f"{path} holds no address that can be read; {unread:,} lines are something else")
+        raise SourceUnreadable(f"{path} contains no readable address; {unread:,} lines are something else")
     return RangeSource(build, rows, unread)
 
 
@@ -193,7 +193,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _cells(line: str) -> Sequence[str]:
-    """Return the cells of one line of CSV; none of a line that breaks its rules."""
+    """Return the cells of one line of CSV; [] if the line is invalid."""
     if '"' not in line:
         return line.rstrip("\r\n").split(",")
     try:
@@ -213,7 +213,7 @@ def _row_in(cells: Sequence[str]) -> Row | None:
 
 @lru_cache(maxsize=1_000_000)
 def _facts(word: str, name: str) -> IpFacts:
-    """Return what a row says, the same object for the same words."""
+    """Return the facts of a row; equal cells give the same object."""
     asn, country = asn_in(word), country_in(word)
     if asn is None and country is None:
         return NO_FACTS
@@ -228,7 +228,7 @@ def _end(text: str) -> tuple[int, int] | None:
     try:
         return 4, int.from_bytes(inet_pton(AF_INET, text), "big")
     except OSError:
-        pass  # no IPv4
+        pass  # not IPv4
     try:
         return _plain(IPv6Address(text))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where the data of builds stands: with the program, in the operator's files, in imported files."""
+"""Open the data of builds: bundled, in files of the operator, and in imported files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ Signature = tuple[int, int, int]
 
 class FileSourceRegistry:
     """
-    Opens each build when it is first asked for, and keeps it open.
+    Opens builds on first use and keeps them open.
 
     Args:
-        mmdb: The operator's files, the most trusted first. They may be replaced while the program runs.
-        warn: Is told one sentence about a build that cannot be opened, once for each.
+        mmdb: MMDB files of the operator, the most trusted first. They may be replaced while the program runs.
+        warn: Called with a message, once for each build that cannot be opened.
     """
 
     def __init__(self, mmdb: Sequence[Path], warn: Callable[[str], None]) -> None:
@@ -29,16 +29,16 @@ class FileSourceRegistry:
         self._opened: dict[Path, tuple[Signature, MmdbSource]] = {}
         self._bundled: list[FactSource] = []
         self._registered: dict[tuple[str, str], FactSource | None] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def current(self) -> Sequence[FactSource]:
-        """Return the builds that come with the program and the settings, the most trusted first."""
+        """Return the builds of the settings and the bundled ones, the most trusted first."""
         if not self._bundled:
             self._bundled = [*(open_bundled(table) for table in BUNDLED), IporiginSource()]
         return [*(self._newest(path) for path in self._mmdb), *self._bundled]
 
     def open(self, build: SourceBuild) -> FactSource | None:
-        """Return a registered build; None, told once, if its file is gone or another."""
+        """Return the data of a registered build; None, after one warning, if its file is missing or has changed."""
         for source in self.current():
             if (source.build.name, source.build.built_at) == (build.name, build.built_at):
                 return source
@@ -48,34 +48,34 @@ class FileSourceRegistry:
         return self._registered[key]
 
     def _newest(self, path: Path) -> MmdbSource:
-        """Return what a file holds now; if that cannot be read, what it held before."""
+        """Return the current build in a file; the previous one if the file cannot be read."""
         held = self._opened.get(path)
         try:
             signature = _signature(path)
             if held is None or held[0] != signature:
-                if held is not None:  # what was read before still answers for the build that it is
+                if held is not None:  # the previous data still serves lookups in its build
                     self._registered[_key(held[1].build)] = held[1]
-                # In memory: a file that is overwritten in place would else change under the reader.
+                # In memory, because a file that is overwritten in place would change under the reader.
                 held = self._opened[path] = (signature, open_mmdb(path, in_memory=True))
         except SourceUnreadable as exc:
             if held is None:
                 raise
-            self._tell(f"{exc}; {held[1].build.label}, which was read before, stays in use")
+            self._warn_once(f"{exc}; {held[1].build.label}, which was read earlier, stays in use")
         return held[1]
 
     def _open_again(self, build: SourceBuild) -> FactSource | None:
         if not build.form:
-            return None  # an older version of what comes with the program; what it said is stored
+            return None  # an older version of bundled data; its observations are stored
         try:
             return open_again(build)
         except SourceUnreadable as exc:
-            self._tell(f"{exc}; new addresses are not looked up in {build.label}")
+            self._warn_once(f"{exc}; new addresses are not looked up in {build.label}")
             return None
 
-    def _tell(self, sentence: str) -> None:
-        if sentence not in self._told:
-            self._told.add(sentence)
-            self._warn(sentence)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(message)
 
 
 def _key(build: SourceBuild) -> tuple[str, str]:

@@ -161,9 +161,9 @@ class FolderWatch:
     Polls the files that paths match.
 
     A file is identified by its device and inode while it is followed, so it may be renamed. If it shrinks or begins
-    with other bytes, it is a new content. Compressed files that exist at the first poll are read at once, and bookmarks skip
-    those that were loaded under another name. A later one is read when its size did not change between two polls,
-    because a growing one would be read from its start each time.
+    with other bytes, it is a new content. Compressed files that exist at the first poll are read at once, and bookmarks
+    skip those that were loaded under another name. A later one is read when its size did not change between two
+    polls, because a growing one would be read from its start each time.
 
     Args:
         paths: Files, folders and patterns; they may match nothing yet.
