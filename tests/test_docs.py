@@ -19,6 +19,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
+from tests.conftest import database_on
 
 README = Path("README.md").read_text()
 GLOSSARY = Path("docs/reference/glossary.md").read_text()
@@ -77,6 +78,47 @@ def test_every_command_in_a_document_exists_with_its_options(document: Path) -> 
             command = command.commands.get(words.pop(0), click.Command("any"))
         known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known | {"--help"}, line
+
+
+def plain_commands() -> Iterator[str]:
+    """Yield the command lines that no example runs and that need no server, no cluster and no end by hand."""
+    for document in documents():
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL):
+            for line in re.findall(r"^(?:\.venv/bin/)?(snapshots .*)$", block, re.MULTILINE):
+                if not re.search(r"\b[A-Z]{3,}\b(?!-)|--follow|fleet|/var/log", line.partition("#")[0]):
+                    yield line.partition("#")[0].strip()
+
+
+def test_every_other_command_is_accepted(tmp_path: Path) -> None:
+    """On a loaded database; files that the documents only name are reported as missing, in one line."""
+    folder = Folder(tmp_path)
+    folder.run("snapshots load -q cowrie-logs")
+    lines = list(dict.fromkeys(plain_commands()))
+
+    assert len(lines) > 10
+    for line in lines:
+        output = folder.run(line)
+        assert "Usage:" not in output, output
+        assert "Traceback" not in output, output
+
+
+@pytest.mark.slow
+def test_the_commands_for_postgresql_work(server: str, tmp_path: Path) -> None:
+    """Each on a new database."""
+    guide = Path("docs/how-to/use-postgresql.md").read_text()
+    folder = Folder(tmp_path)
+    folder.run("snapshots load -q cowrie-logs --db snapshots.db")
+    lines = [line for line in re.findall(r"^(snapshots .*)$", guide, re.MULTILINE) if "postgresql://" in line]
+
+    outputs = []
+    for line in lines:
+        with database_on(server, "template0") as url:
+            local = line.replace("postgresql://USER@HOST/NAME", url).replace("/var/log/cowrie", "cowrie-logs")
+            outputs.append(folder.run(local))
+    loaded, copied, partitioned = outputs
+    assert "83 new sessions" in loaded
+    assert "session_summaries: 83 rows are the same, 83 of them copied now" in copied
+    assert "64 partitions" in partitioned
 
 
 def test_the_command_line_reference_is_that_of_the_program() -> None:

@@ -107,13 +107,14 @@ class Folder:
     A folder in which the commands of one document are run, one after the other.
 
     Args:
-        path: An empty folder; it receives a sample log, and a link to the sources of this checkout.
+        path: An empty folder; it receives a sample log, a sample table, and a link to the sources of this checkout.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         (path / "cowrie-logs").mkdir()
         shutil.copy(LOG, path / "cowrie-logs")
+        (path / "tor-exits-2026-11-20.txt").write_text("185.220.101.1\n2a0b:f4c2::1\n")
         (path / "src").symlink_to(Path("src").resolve())
 
     def run(self, command: str) -> str:
