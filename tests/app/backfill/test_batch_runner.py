@@ -215,6 +215,16 @@ def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refus
     assert work.counts["quarantined"] == len(refused)
 
 
+def test_batches_grow_again_step_by_step_after_a_refusal() -> None:
+    """The next row may be refused too, and a full batch would fail again."""
+    database, numbers, observed = InMemoryDatabase(), Numbers(300, frozenset({0})), RecordedProgress()
+    work = begun(database, numbers.stage(), throttle=Throttle(batch_size=100))
+
+    assert batch_runner(database).run_stages(work, observed, never)
+
+    assert [handled for handled in observed.handled if handled] == [1, 8, 64, 100, 100, 26]
+
+
 def test_a_rehearsal_stores_nothing() -> None:
     """Neither the run nor its quarantined sessions."""
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))

@@ -1,7 +1,9 @@
 """Backfill, improve and undo, over a database in memory."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -24,7 +26,7 @@ from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
 from snapshots.app.ports.database import Database, Health, WriteLock
-from snapshots.app.ports.open_sessions import OpenCase
+from snapshots.app.ports.open_sessions import OpenCase, OpenPage
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress
@@ -37,7 +39,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.app.backfill.test_batch_runner import Ailing, RecordedProgress
-from tests.fake_runs import InMemoryAudit
+from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import (
     AtOnce,
     DictSource,
@@ -49,6 +51,7 @@ from tests.fakes import (
     finder,
     runtime,
 )
+from tests.memory import Memory
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 PRIVATE = "10.0.0.1"
@@ -161,6 +164,45 @@ def test_a_second_backfill_finds_nothing_to_do() -> None:
     again = world.run()
 
     assert (again.judged, again.is_done) == (0, True)
+
+
+def test_samples_are_bounded_for_each_kind_of_verdict() -> None:
+    """A report of millions of sessions holds a few of them in memory."""
+    world = World(source())
+    world.put(*[HOME.text] * 3 * stages.SAMPLES, *[PRIVATE] * 3 * stages.SAMPLES)
+
+    report = world.run(batch=4)
+
+    kinds = Counter(type(each.verdict) for each in report.samples)
+    assert kinds == {IpSnapshot: stages.SAMPLES, Gap: stages.SAMPLES}
+
+
+class RecordingOpenSessions(InMemoryOpenSessions):
+    """Records why pages of open sessions were read."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
+        self.cases = set[OpenCase]()
+
+    def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
+        self.cases.add(case)
+        return super().page(case, run=run, stale_before=stale_before, after=after, limit=limit)
+
+
+def test_a_backfill_reads_no_session_for_new_facts_if_there_are_none() -> None:
+    """Looking for them would read every open session."""
+    world = World(source())
+    world.put(HOME.text, OTHER.text)
+    world.run()
+    recording = world.database.stores.open_sessions = RecordingOpenSessions(world.database.memory)
+
+    world.run()
+    without_facts = set(recording.cases)
+    learn_of_home(world)
+    world.run()
+
+    assert OpenCase.LEARNED not in without_facts
+    assert OpenCase.LEARNED in recording.cases
 
 
 def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
