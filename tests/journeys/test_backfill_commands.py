@@ -244,7 +244,7 @@ def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) 
 def test_options_that_exclude_each_other_are_refused(run: Run) -> None:
     """Before anything is opened."""
     assert run("backfill", "--dry-run", "--resume")[0] == 2
-    assert run("backfill", "--improve", "--again")[0] == 2
+    assert run("backfill", "--improve", "--rejudge-all")[0] == 2
     assert run("backfill", "--rate", "0")[0] == 2
     assert run("backfill", "--resume")[0] == 1
     assert run("undo", "nothing")[0] == 1

@@ -32,7 +32,7 @@ class Follower:
             "snapshots",
             "load",
             "--follow",
-            "--every",
+            "--poll-interval",
             "0.1",
             "--db",
             url,

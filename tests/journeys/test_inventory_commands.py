@@ -132,18 +132,18 @@ def test_then_against_now(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_table_older_than_the_attack_says_nothing_of_now(run: Run, tmp_path: Path) -> None:
-    """Neither in `drift` nor in `query --as now`: the answer is what to do."""
+    """Neither in `drift` nor in `query --network-at today`: the answer is what to do."""
     run("inventory", "import", table(tmp_path / "asn-2099-04-11.csv", 1))
     run("load", log(tmp_path / "cowrie.json", "2099-06-01"))
 
     _, shown, _ = run("drift")
-    code, rows, err = run("query", "--by", "asn", "--as", "now", "--format", "json")
+    code, rows, err = run("query", "--by", "asn", "--network-at", "today", "--format", "json")
 
     assert "ASN: 0 of 0 sessions differ from the newest table. 1 of 1 cannot be compared." in shown
     assert "import or refresh one" in shown
     assert (code, json.loads(rows)["rows"], json.loads(rows)["without_newer_table"]) == (0, [], 1)
     assert "1 session has no table newer than the attack; import or refresh one" in err
-    assert "no table newer than the attack" in run("query", "--as", "now")[2]
+    assert "no table newer than the attack" in run("query", "--network-at", "today")[2]
 
 
 def test_a_snapshot_is_not_compared_with_the_table_it_was_made_from(run: Run, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_networks_countries_and_behaviours_are_asked_for(loaded: Run) -> None:
     assert [row["day"] for row in rows(loaded, "--by", "day")] == ["2026-11-11", "2026-11-10"]
     assert rows(loaded, "--by", "asn", "--since", "2026-11-11", "--until", "2026-11-12", "--change")[0]["change"] == 1
     assert rows(loaded, "--since", "1h") == []
-    _, now, err = loaded("query", "--as", "now", "--asn", "14061", "--format", "json")
+    _, now, err = loaded("query", "--network-at", "today", "--asn", "14061", "--format", "json")
     assert json.loads(now)["rows"] == [], "the bundled tables are older than the attack"
     assert "no table newer than the attack" in err
 
@@ -273,7 +273,7 @@ def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: 
     [
         ("--since", "yesterday"),
         ("--by", "nonsense"),
-        ("--as", "later"),
+        ("--network-at", "later"),
         ("--since", "0001-01-01T00:00+14:00"),
         ("--change",),
         ("--addresses",),

@@ -75,12 +75,12 @@ def test_a_crash_of_the_server_loses_nothing_and_the_run_ends(
             assert run("load", "-q", "--db", url, *NOTHING_YET, logs)[0] == 0
         commands: dict[str, list[object]] = {
             "load": ["load", "-q", "--db", url, logs],
-            "follow": ["load", "-q", "--follow", "--every", "0.2", "--db", url, logs],
-            "backfill": ["backfill", "-q", "--again", "--batch-size", "20", "--rate", "100", "--db", url],
+            "follow": ["load", "-q", "--follow", "--poll-interval", "0.2", "--db", url, logs],
+            "backfill": ["backfill", "-q", "--rejudge-all", "--batch-size", "20", "--rate", "100", "--db", url],
             "import": ["inventory", "import", "--db", url, table],
         }
         if kind == "undo":
-            done = run("backfill", "--again", "--batch-size", "20", "--format", "json", "--db", url)
+            done = run("backfill", "--rejudge-all", "--batch-size", "20", "--format", "json", "--db", url)
             commands["undo"] = ["undo", "--db", url, json.loads(done[1])["run"]]
         command = [sys.executable, "-m", "snapshots", *map(str, commands[kind])]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -37,7 +37,7 @@ def test_no_history_of_a_database_is_an_alarm(run: Run, db: str, tmp_path: Path)
     steps = (
         ("correct", session, "--asn", "1", "--reason", "wrong"),
         ("load", NEW, "-q", "--max-lag", "0"),
-        ("backfill", "--again", "-q"),
+        ("backfill", "--rejudge-all", "-q"),
         ("undo", "the last run"),
         ("backfill", "-q"),
         ("backfill", "--improve", "-q"),

@@ -15,7 +15,7 @@ COMMANDS = [
     "export -",
     "drift",
     "inventory show {address}",
-    "backfill --again",
+    "backfill --rejudge-all",
     "copy --to {tmp}/copy.db",
     "load -q {log}",
 ]

@@ -1,56 +1,52 @@
 """Options that select sessions, and the filter that they make."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from snapshots.adapters.cli.options import Command
+from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.services import Application
 from snapshots.app.queries.session_queries import FOUND_BY, Dimension, NetworkTime, SessionFilter
 
-NOT_KNOWN = "none"
-"""The word for a value that is not known."""
-
+NONE = "none"
+"""The value that selects sessions without a value."""
 
 HELP = {
-    Dimension.ASN: ("N", "Only sessions from this network."),
-    Dimension.COUNTRY: ("CC", "Only sessions from this country."),
-    Dimension.IP_TYPE: ("TYPE", "Only sessions from addresses of this type."),
-    Dimension.ADDRESS: ("IP", "Only sessions from this address."),
-    Dimension.SENSOR: ("NAME", "Only sessions of this honeypot."),
-    Dimension.PROTOCOL: ("NAME", "Only ssh or telnet."),
-    Dimension.CLIENT: ("TEXT", "Only clients with exactly this version string."),
-    Dimension.HASSH: ("HASH", "Only clients with this fingerprint."),
-    Dimension.USER: ("NAME", "Only sessions that tried this user name first."),
-    Dimension.PASSWORD: ("SHA256", "Only sessions that tried the password with this hash first."),
-    Dimension.COMMANDS: ("SIGNATURE", "Only sessions with these commands."),
-    Dimension.SSH_KEY: ("FINGERPRINT", "Only sessions that installed this SSH key first."),
-    Dimension.DOWNLOAD: ("HASH", "Only sessions that fetched this file first."),
-    Dimension.METHOD: ("METHOD", "Only snapshots made this way: asof, inferred, corrected or adopted."),
-    Dimension.GAP: ("REASON", "Only sessions that have no snapshot for this reason."),
+    Dimension.ASN: ("N", "ASN of the network, such as 4134."),
+    Dimension.COUNTRY: ("CC", "Country code, such as DE."),
+    Dimension.IP_TYPE: ("TYPE", "IP type: VPN, TOR, PROXY, DATACENTER, RESIDENTIAL or MOBILE."),
+    Dimension.ADDRESS: ("IP", "Source IP address."),
+    Dimension.SENSOR: ("NAME", "Name of the honeypot."),
+    Dimension.PROTOCOL: ("NAME", "ssh or telnet."),
+    Dimension.CLIENT: ("TEXT", "Exact version string of the client."),
+    Dimension.HASSH: ("HASH", "Client fingerprint (HASSH)."),
+    Dimension.USER: ("NAME", "User name of the first login attempt."),
+    Dimension.PASSWORD: ("SHA256", "SHA-256 of the password of the first login attempt."),
+    Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands."),
+    Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed."),
+    Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file."),
+    Dimension.METHOD: ("METHOD", "How the snapshot was made: asof, inferred, corrected or adopted."),
+    Dimension.GAP: ("REASON", "Why there is no snapshot."),
 }
-"""What each filter is called in help; any may be repeated, and "none" finds sessions without it."""
+"""Metavar and help of each filter."""
 
-
-AGO = re.compile(r"(\d{1,5})([hdw])")
-
-
+DURATION = re.compile(r"(\d{1,5})([hdw])")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-class Moment(click.ParamType[object]):
-    """A moment in UTC: a date, a time, or how long ago, such as 7d."""
+class TimeOrDuration(click.ParamType[object]):
+    """A time in UTC as a datetime, or a duration before now, such as 7d, as a timedelta."""
 
-    name = "moment"
+    name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return a moment, or how long ago it is."""
+        """Return a datetime or a timedelta."""
         if not isinstance(value, str):
             return value
-        if found := AGO.fullmatch(value):
+        if found := DURATION.fullmatch(value):
             return int(found[1]) * UNITS[found[2]]
         try:
             moment = datetime.fromisoformat(value)
@@ -63,36 +59,50 @@ class Moment(click.ParamType[object]):
             )
 
 
-def filter_options(command: Command) -> Command:
-    """Add what says which sessions are asked for."""
-    options: list[Callable[[Command], Command]] = [
-        click.option(
-            "--since", type=Moment(), metavar="WHEN", help="A date or time in UTC, or how long ago: 7d, 12h, 4w."
+def filter_options(function: Decorated) -> Decorated:
+    """Add the options that select sessions."""
+    options = [
+        option(
+            "--since",
+            type=TimeOrDuration(),
+            metavar="WHEN",
+            section=Section.FILTERS,
+            help="Start of the range: a date or time in UTC, or a duration before now, such as 7d, 12h or 4w.",
         ),
-        click.option(
-            "--until", type=Moment(), metavar="WHEN", help="End of the range (exclusive); same formats as --since."
+        option(
+            "--until",
+            type=TimeOrDuration(),
+            metavar="WHEN",
+            section=Section.FILTERS,
+            help="End of the range (exclusive); same formats as --since.",
         ),
-        *(click.option(f"--{key.value}", multiple=True, metavar=HELP[key][0], help=HELP[key][1]) for key in FOUND_BY),
+        *(
+            option(f"--{key.value}", multiple=True, metavar=HELP[key][0], section=Section.FILTERS, help=HELP[key][1])
+            for key in FOUND_BY
+        ),
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    for each in reversed(options):
+        function = each(function)
+    return function
 
 
 def filter_of(
     application: Application, options: dict[str, Any], *, network_time: NetworkTime = NetworkTime.THEN
 ) -> SessionFilter:
-    """Take what says which sessions are asked for out of a command's options."""
+    """
+    Remove the options that select sessions from *options*, and return them as a filter.
+
+    Raises:
+        click.UsageError: A duration is too long.
+    """
     now = application.now()
-    moments = [options.pop(name) for name in ("since", "until")]
+    limits = [options.pop(name) for name in ("since", "until")]
     try:
-        since, until = (now - moment if isinstance(moment, timedelta) else moment for moment in moments)
+        since, until = (now - limit if isinstance(limit, timedelta) else limit for limit in limits)
     except OverflowError as exc:
         raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
-    chosen = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
+    given = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
     values: dict[Dimension, Sequence[str | None]] = {
-        key: [None if value.lower() == NOT_KNOWN else value for value in given]
-        for key, given in chosen.items()
-        if given
+        key: [None if value.lower() == NONE else value for value in texts] for key, texts in given.items() if texts
     }
     return SessionFilter(since=since, until=until, values=values, network_time=network_time)

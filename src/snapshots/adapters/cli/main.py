@@ -2,6 +2,7 @@
 
 import click
 
+from snapshots.adapters.cli.command import group
 from snapshots.adapters.cli.commands.backfill import backfill
 from snapshots.adapters.cli.commands.cluster import fleet
 from snapshots.adapters.cli.commands.correct import correct
@@ -23,34 +24,39 @@ from snapshots.adapters.cli.queries.sources import sources
 from snapshots.adapters.cli.queries.verify import verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    commands=[
+        adopt,
+        backfill,
+        copy,
+        correct,
+        dead_letters,
+        demo,
+        drift,
+        events,
+        explain,
+        export,
+        fleet,
+        indexes,
+        inventory,
+        load,
+        migrate,
+        prune,
+        query,
+        report,
+        runs,
+        sources,
+        undo,
+        verify,
+    ],
+    examples=[
+        "snapshots demo",
+        "snapshots load /home/cowrie/var/log/cowrie",
+        "snapshots report",
+        "snapshots query --by asn --since 7d",
+    ],
+)
 @click.version_option(package_name="snapshots")
 def cli() -> None:
-    """Whose network did each session of a Cowrie honeypot come from, at the time of the attack?"""
-
-
-for _command in (
-    load,
-    report,
-    verify,
-    explain,
-    correct,
-    prune,
-    demo,
-    inventory,
-    sources,
-    drift,
-    dead_letters,
-    backfill,
-    runs,
-    undo,
-    query,
-    events,
-    export,
-    migrate,
-    indexes,
-    copy,
-    adopt,
-    fleet,
-):
-    cli.add_command(_command)
+    """Find the network, country and IP type of each Cowrie session, by data from the time of the attack."""

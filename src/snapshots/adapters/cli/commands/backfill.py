@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option, renamed_option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
@@ -14,6 +15,7 @@ from snapshots.adapters.cli.options import (
     lock_option,
     metrics_option,
     opened,
+    output_options,
 )
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
@@ -27,50 +29,76 @@ from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.backfill.throttle import Throttle
 
-LARGE = 10_000
-"""After how many sealed sessions the database's statistics are refreshed."""
+STATISTICS_MIN_SESSIONS = 10_000
+"""Sealed sessions after which the statistics of the query planner are refreshed."""
 
 
-@click.command(short_help="Give stored sessions the snapshot that they lack.")
-@database_option
-@lock_option
-@facts_options
-@format_option
-@click.option("--dry-run", is_flag=True, help="Only say what it would do, to the session.")
-@click.option("--resume", is_flag=True, help="Go on with the newest backfill that did not come to its end.")
-@click.option("--again", is_flag=True, help="Judge all open sessions, also those of which nothing new is known.")
-@click.option("--improve", is_flag=True, help="Replace inferred snapshots by timely ones, and some facts by more.")
-@click.option("--batch-size", type=click.IntRange(1, 100_000), help="Sessions in a batch.  [default: 1000 first]")
-@click.option("--rate", type=click.FloatRange(0.01, 1e9), metavar="N", help="At most N sessions a second.")
-@click.option(
+@command(
+    short_help="Compute snapshots for stored sessions.",
+    examples=[
+        "snapshots backfill --dry-run",
+        "snapshots backfill --db postgresql://cowrie@localhost/cowrie --rate 500",
+        "snapshots backfill --resume",
+    ],
+)
+@option("--dry-run", is_flag=True, section=Section.GENERAL, help="Report what would change, and write nothing.")
+@option("--resume", is_flag=True, section=Section.GENERAL, help="Resume the newest unfinished backfill.")
+@option(
+    "--rejudge-all",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Evaluate all sessions without a snapshot again, even if there are no new facts about their addresses.",
+)
+@renamed_option("--again", "--rejudge-all", parameter="rejudge_all", is_flag=True)
+@option(
+    "--improve",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Replace inferred snapshots where newly imported tables are closer to the attack or add facts.",
+)
+@option(
+    "--batch-size",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    section=Section.GENERAL,
+    help="Sessions per batch.  [default: 1000 at first, then about one second per batch]",
+)
+@option(
+    "--rate",
+    type=click.FloatRange(0.01, 1e9),
+    metavar="N",
+    section=Section.GENERAL,
+    help="Maximum number of sessions per second.",
+)
+@option(
     "--max-replication-lag",
     "max_replication_lag_seconds",
     type=click.FloatRange(0, 1e9),
     metavar="SECONDS",
-    help="Wait while a replica is further behind; 0: never mind.  [default: 30]",
+    section=Section.DATABASE,
+    help="Pause while a replica lags behind by more than this; 0: no limit.  [default: 30]",
 )
-@click.option(
+@option(
     "--max-lock-waits",
     type=click.IntRange(0),
     metavar="N",
-    help="Wait while more sessions wait for locks; 0: never mind.  [default: 5]",
+    section=Section.DATABASE,
+    help="Pause while more connections than this wait for locks; 0: no limit.  [default: 5]",
 )
-@click.option(
+@option(
     "--max-transaction",
     "max_transaction_seconds",
     type=click.FloatRange(0, 1e9),
     metavar="SECONDS",
-    help="Wait while another transaction is older; 0: never mind.  [default: 3600]",
+    section=Section.DATABASE,
+    help="Pause while another transaction is open for longer than this; 0: no limit.  [default: 3600]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option(
-    "-v",
-    "--verbose",
-    is_flag=True,
-    expose_value=False,
-    help="Log each batch to stderr, as JSON unless it is a terminal.",
-)
+@facts_options
+@format_option
+@output_options
 @metrics_option
+@database_option
+@lock_option
 @click.pass_obj
 def backfill(
     open_application: OpenApplication,
@@ -79,7 +107,7 @@ def backfill(
     output: str,
     dry_run: bool,
     resume: bool,
-    again: bool,
+    rejudge_all: bool,
     improve: bool,
     batch_size: int | None,
     rate: float | None,
@@ -88,15 +116,15 @@ def backfill(
     **options: Any,
 ) -> None:
     """
-    Give sessions that are stored without a snapshot the one nearest to the attack, as of it or inferred.
+    Compute a snapshot for every stored session without one, from the facts nearest to the attack.
 
-    It processes sessions of other loaders, sessions that an undo opened, and sessions whose address has new facts.
-    Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not changed, except
-    with --improve.
+    This covers sessions that other programs stored, sessions that an undo opened, and sessions whose address has new
+    facts. Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not changed,
+    except with --improve.
     """
-    if (dry_run and resume) or (improve and (resume or again)) or (resume and again):
+    if (dry_run and resume) or (improve and (resume or rejudge_all)) or (resume and rejudge_all):
         raise click.UsageError(
-            "--resume cannot be combined with --dry-run or --again, nor --improve with --resume or --again"
+            "--resume cannot be combined with --dry-run or --rejudge-all, nor --improve with --resume or --rejudge-all"
         )
     if dry_run and not improve and (batch_size or rate):
         raise click.UsageError("--dry-run cannot be combined with --batch-size or --rate, except with --improve")
@@ -104,10 +132,10 @@ def backfill(
     stderr = SafeConsole(stderr=True, quiet=quiet)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
         metrics = application.metrics(metrics_file) if metrics_file is not None and not dry_run else None
-        watch: BackfillObserver = application.logged(bar)
-        watch = metrics.work_observer(watch) if metrics is not None else watch
+        observer: BackfillObserver = application.logged(bar)
+        observer = metrics.work_observer(observer) if metrics is not None else observer
         if improve:
-            done = application.improve.run(watch, throttle=throttle, is_dry_run=dry_run, is_stopped=stopped)
+            done = application.improve.run(observer, throttle=throttle, is_dry_run=dry_run, is_stopped=stopped)
             _write_metrics(metrics)
             _show(
                 lambda: show_improvement(done, is_dry_run=dry_run),
@@ -118,11 +146,11 @@ def backfill(
             _exit_with(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
             return
         if dry_run:
-            report = application.backfill.dry_run(watch, again=again, is_stopped=stopped)
+            report = application.backfill.dry_run(observer, again=rejudge_all, is_stopped=stopped)
         elif resume:
-            report = application.backfill.resume(None, watch, throttle=throttle, is_stopped=stopped)
+            report = application.backfill.resume(None, observer, throttle=throttle, is_stopped=stopped)
         else:
-            report = application.backfill.run(watch, throttle=throttle, again=again, is_stopped=stopped)
+            report = application.backfill.run(observer, throttle=throttle, again=rejudge_all, is_stopped=stopped)
         _write_metrics(metrics)
         _show(
             lambda: show_backfill(report, is_dry_run=dry_run),
@@ -130,12 +158,12 @@ def backfill(
             output,
             quiet=quiet,
         )
-        if not dry_run and sum(report.sealed.values()) >= LARGE:
+        if not dry_run and sum(report.sealed.values()) >= STATISTICS_MIN_SESSIONS:
             application.refresh_statistics()
             if not application.has_query_indexes():
-                stderr.print("`snapshots indexes` builds the indexes by which questions are answered fast.")
-    goes_on = "" if dry_run else " To continue: `snapshots backfill --resume`."
-    _exit_with(report, stopped, hint=f"Interrupted after the current batch.{goes_on}")
+                stderr.print("To speed up queries, build their indexes: snapshots indexes")
+    how_to_resume = "" if dry_run else " To continue: `snapshots backfill --resume`."
+    _exit_with(report, stopped, hint=f"Interrupted after the current batch.{how_to_resume}")
 
 
 def _write_metrics(metrics: MetricsWriter | None) -> None:
@@ -151,7 +179,7 @@ def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, qu
 
 
 def _exit_with(report: BackfillReport | ImproveReport, stopped: StopRequest, *, hint: str) -> None:
-    """Say what went wrong, and end with the exit code for it."""
+    """Print the quarantined sessions, and exit with the code of the outcome."""
     for session_id, reason in report.quarantined.items():
         click.echo(f"Quarantined {printable(session_id, 80).plain}: {printable(reason, 300).plain}", err=True)
     if not report.is_done:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import (
     database_option,
     lock_option,
@@ -17,16 +18,37 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 
-@click.command(short_help="Correct a sealed session, with an audit row.")
+@command(
+    short_help="Correct a sealed session, with an audit row.",
+    examples=[
+        "snapshots correct 0a1b2c3d4e5f --reason 'wrong table' --asn 64500 --ip-type TOR",
+        "snapshots correct --sentinels --dry-run --reason 'unknown values of another loader'",
+    ],
+)
 @click.argument("session", required=False)
+@option(
+    "--sentinels",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Remove the placeholders XX and AS0 that another loader wrote for unknown facts.",
+)
+@option(
+    "--dry-run",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="With --sentinels: report how many sessions would be corrected, and write nothing.",
+)
+@option("--reason", required=True, metavar="TEXT", section=Section.GENERAL, help="Stored with the correction.")
+@option("--asn", type=int, metavar="N", section=Section.FACTS, help="The correct ASN.")
+@option("--country", metavar="CC", section=Section.FACTS, help="The correct country code, such as DE.")
+@option(
+    "--ip-type",
+    type=click.Choice([t.value for t in IpType], case_sensitive=False),
+    section=Section.FACTS,
+    help="The correct IP type.",
+)
 @database_option
 @lock_option
-@click.option("--sentinels", is_flag=True, help="Take out the XX and AS0 that another loader wrote for unknown facts.")
-@click.option("--dry-run", is_flag=True, help="With --sentinels: only say how many sessions it would correct.")
-@click.option("--reason", required=True, help="Why; it is kept with the correction.")
-@click.option("--asn", type=int, help="The right ASN.")
-@click.option("--country", help="The right country, such as DE.")
-@click.option("--ip-type", type=click.Choice([t.value for t in IpType], case_sensitive=False), help="The right type.")
 @click.pass_obj
 def correct(
     open_application: OpenApplication,
@@ -41,14 +63,18 @@ def correct(
     ip_type: str | None,
     **options: Any,
 ) -> None:
-    """Correct facts of a sealed SESSION through the audit, which keeps what they were."""
+    """
+    Correct facts of a sealed SESSION; the audit table stores the old and the new ones.
+
+    Facts without an option stay as they are. The same correction again does nothing.
+    """
     if sentinels == (session is not None) or (dry_run and not sentinels):
         raise click.UsageError("name either a SESSION or --sentinels; --dry-run needs --sentinels")
     if session is None:
         with opened(open_application, options) as application:
             count = application.changes.take_out_sentinels(reason=reason, dry_run=dry_run)
-        said = "hold a code for nowhere" if dry_run else "held a code for nowhere, which was taken out"
-        click.echo(f"{count:,} sessions {said}.")
+        change = "have a placeholder" if dry_run else "had a placeholder, which was removed"
+        click.echo(f"{count:,} sessions {change}.")
         return
     with opened(open_application, options) as application:
         before, after = application.changes.correct(

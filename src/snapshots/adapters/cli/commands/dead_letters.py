@@ -5,6 +5,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from snapshots.adapters.cli.command import Section, group, option
 from snapshots.adapters.cli.options import database_option, facts_options, format_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.sanitize import payload_text, printable
@@ -12,19 +13,40 @@ from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import Reason
 
 
-@click.group(name="dead-letters", short_help="Lines that could not be loaded: list, show, replay.")
+@group(
+    name="dead-letters",
+    short_help="List, show and replay lines that are not events.",
+    examples=["snapshots dead-letters list", "snapshots dead-letters replay --dry-run"],
+)
 def dead_letters() -> None:
-    """List, show and load again the lines that are not events."""
+    """List, show and replay lines that could not be loaded."""
 
 
-@dead_letters.command("list", short_help="List them.")
-@database_option
+@dead_letters.command(
+    "list",
+    short_help="List dead letters.",
+    examples=["snapshots dead-letters list --reason not_json --top 100"],
+)
+@option(
+    "--reason",
+    type=click.Choice([reason.value for reason in Reason]),
+    section=Section.FILTERS,
+    help="Only dead letters with this reason.",
+)
+@option(
+    "--top",
+    type=click.IntRange(1, 100_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    section=Section.OUTPUT,
+    help="Number of dead letters.",
+)
 @format_option
-@click.option("--reason", type=click.Choice([reason.value for reason in Reason]), help="Only those of this reason.")
-@click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@database_option
 @click.pass_obj
 def list_(open_application: OpenApplication, /, output: str, reason: str | None, top: int, **options: Any) -> None:
-    """List lines that could not be loaded: where they stand, why, and how they begin."""
+    """List lines that could not be loaded: file and offset, reason, and the start of the line."""
     with opened(open_application, options) as application:
         found = application.letters.letters(limit=top, reason=Reason(reason) if reason else None)
     if output == "json":
@@ -44,36 +66,47 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     stdout().print(table)
 
 
-@dead_letters.command(short_help="Show one of them.")
+@dead_letters.command(
+    short_help="Show one dead letter.",
+    examples=["snapshots dead-letters show 3f1a9c", "snapshots dead-letters show --raw 3f1a9c > line.json"],
+)
 @click.argument("letter", metavar="ID")
+@option("--raw", is_flag=True, section=Section.OUTPUT, help="Write only the bytes of the line, unchanged.")
 @database_option
-@click.option("--raw", is_flag=True, help="Write the bytes of the line as they were, and nothing else.")
 @click.pass_obj
 def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **options: Any) -> None:
-    """Show the line of one letter; the beginning of its ID is enough."""
+    """Show the line of one dead letter. A unique prefix of its ID is enough."""
     with opened(open_application, options) as application:
         kept = application.letters.letter(letter)
     if raw:
         click.echo(kept.letter.payload, nl=False)
         return
     click.echo(f"{kept.letter.identity}: {kept.letter.reason.value}")
-    click.echo(f"{printable(kept.letter.source, 400).plain}, from byte {kept.letter.offset:,} on")
+    click.echo(f"{printable(kept.letter.source, 400).plain}, byte offset {kept.letter.offset:,}")
     click.echo(f"stored {kept.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {kept.run}")
     click.echo(printable(payload_text(kept.letter.payload), 70_000).plain)
 
 
-@dead_letters.command(short_help="Load those that can be read by now.")
+@dead_letters.command(
+    short_help="Load dead letters that can be decoded now.",
+    examples=["snapshots dead-letters replay --dry-run", "snapshots dead-letters replay"],
+)
+@option("--dry-run", is_flag=True, section=Section.GENERAL, help="Report how many can be decoded, and load none.")
+@option(
+    "--store-events",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Also store the events as they were logged, as `load --store-events` does.",
+)
+@facts_options
 @database_option
 @lock_option
-@facts_options
-@click.option("--dry-run", is_flag=True, help="Only say how many can be read.")
-@click.option("--store-events", is_flag=True, help="Keep those as they were logged, as `load --store-events` does.")
 @click.pass_obj
 def replay(open_application: OpenApplication, /, *, dry_run: bool, store_events: bool, **options: Any) -> None:
-    """Load the lines that this version of the program can read; they are then no longer dead letters."""
+    """Load the dead letters that this version of the program can decode, and remove them from the table."""
     with opened(open_application, options) as application:
         report = application.letters.replay(dry_run=dry_run, keeps_lines=store_events)
     if dry_run:
-        click.echo(f"{report.readable:,} of {report.letters:,} dead letters can be read.")
+        click.echo(f"{report.readable:,} of {report.letters:,} dead letters can be decoded.")
         return
-    click.echo(f"{report.readable:,} of {report.letters:,} dead letters were read: {report.events:,} new events.")
+    click.echo(f"{report.readable:,} of {report.letters:,} dead letters were loaded: {report.events:,} new events.")

@@ -7,6 +7,7 @@ from importlib import resources
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.commands.load import load_with_bar
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
@@ -19,29 +20,34 @@ from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import LineOptions
 
 
-@click.command(short_help="Load a bundled real log, and show everything.")
-@click.option("--db", metavar="URL", help="Keep the demonstration in this database; else it is thrown away.")
+@command(
+    short_help="Load the bundled example log, and show the results.",
+    examples=["snapshots demo", "snapshots demo --db demo.db"],
+)
+@option(
+    "--db",
+    metavar="URL|PATH",
+    section=Section.DATABASE,
+    help="Retain the results in this database.  [default: a temporary one]",
+)
 @click.pass_obj
 def demo(open_application: OpenApplication, /, db: str | None) -> None:
-    """Load a real log that comes with this program, show the report, load it again, and verify."""
+    """Load a real log that is part of this program, show the report, load it again, and show the coverage."""
     console = stdout()
     with _demo_database(db) as url, opened(open_application, {"db": url}) as application:
         log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")
         with resources.as_file(log) as path:
-            steps = (
-                ("A log of a real Cowrie 3.1.4, attacked for this demonstration:", "load"),
-                ("The same log once more:", "load"),
-            )
-            for title, _ in steps:
+            for is_first in (True, False):
+                title = "Load the log of a real Cowrie 3.1.4:" if is_first else "Load the same log again:"
                 console.print(f"\n{title}\n", style="bold")
                 report = load_with_bar(application, [str(path)], LineOptions(), quiet=False)
                 show_load(console, report)
                 show_stale_types(console, report, *application.bundled_types())
-                if title == steps[0][0]:
+                if is_first:
                     console.print()
                     show_report(console, application.reports.report(top=8))
         coverage = application.reports.coverage()
-        console.print("\nEvery session that can be covered is:", style="bold")
+        console.print("\nCoverage:", style="bold")
         show_coverage(console, coverage)
         if not coverage.sessions.meets(0.95):
             click.get_current_context().exit(ExitCode.CHECK_FAILED)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from snapshots.adapters.cli.command import Section, group, option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
@@ -31,24 +32,47 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.freshness import Freshness
 
 
-@click.group(short_help="What is known of addresses: import, refresh, retract, status, show.")
+@group(
+    short_help="Import, refresh, retract and show facts about addresses.",
+    examples=["snapshots inventory import GeoLite2-ASN.mmdb", "snapshots inventory status"],
+)
 def inventory() -> None:
-    """Keep and show what sources said of the addresses, and when."""
+    """Manage the observations: facts about addresses, each with its source and date."""
 
 
-@inventory.command("import", short_help="Import dated tables of facts.")
+@inventory.command(
+    "import",
+    short_help="Import dated tables of facts.",
+    examples=[
+        "snapshots inventory import GeoLite2-ASN.mmdb",
+        "snapshots inventory import asn.csv --name asn --as-of 2026-06-17",
+        "snapshots inventory import vpn.txt --name vpn-list --type VPN --as-of 2026-06-17",
+    ],
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@database_option
-@lock_option
-@facts_options
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The date of the table.")
-@click.option("--name", help="The name of the source; tables of one name are builds of one source.")
-@click.option(
+@option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    section=Section.GENERAL,
+    help="Date of the table.",
+)
+@option(
+    "--name",
+    metavar="NAME",
+    section=Section.GENERAL,
+    help="Name of the source; tables with the same name are builds of one source.",
+)
+@option(
     "--type",
     "ip_type",
     type=click.Choice([t.value for t in IpType], case_sensitive=False),
-    help="The file lists addresses of this type.",
+    section=Section.GENERAL,
+    help="IP type of all addresses in a list.",
 )
+@facts_options
+@database_option
+@lock_option
 @click.pass_obj
 def import_(
     open_application: OpenApplication,
@@ -60,20 +84,20 @@ def import_(
     **options: Any,
 ) -> None:
     """
-    Import tables, and look every address up in each; addresses that come later are looked up as they come.
+    Import tables, and look up every known address in each. New addresses are looked up when they are loaded.
 
     PATHS are MMDB files, CSV tables (first,last,asn,organization or first,last,country), lists of addresses of
-    one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of. Keep the files
-    where they are: they are read again for new addresses. A file in a folder that cannot be imported is reported, and
-    the others are imported; the exit code is then 1. Links to folders are not followed.
+    one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of. Do not move the files:
+    they are read again for new addresses. A file in a folder that cannot be imported is reported, and the others are
+    imported; the exit code is then 1. Links to folders are not followed.
     """
     has_failed = False
     with opened(open_application, options) as application:
         for path in application.find_tables(paths):
             try:
-                with CountBar(SafeConsole(stderr=True), f"{path.name}") as told:
+                with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
                     label, unread, done = application.import_table(
-                        path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, told
+                        path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, bar
                     )
             except (SettingRefused, SourceUnreadable) as exc:
                 if path in paths:
@@ -83,71 +107,92 @@ def import_(
                 continue
             click.echo(f"{label}: {lookup_text(done)}")
             if unread:
-                click.echo(f"Warning: {unread:,} lines of {path} could not be read and were passed over", err=True)
+                click.echo(f"Warning: {unread:,} lines of {path} could not be read and were skipped", err=True)
     if has_failed:
         click.get_current_context().exit(ExitCode.FAILED)
 
 
-@inventory.command(short_help="Look up what lacks a registered build.")
-@database_option
-@lock_option
+@inventory.command(
+    short_help="Look up addresses in newer builds.",
+    examples=["snapshots inventory refresh", "snapshots inventory refresh --limit 10000"],
+)
+@option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    section=Section.GENERAL,
+    help="Look up at most N addresses.",
+)
 @facts_options
 @freshness_options
-@click.option("--limit", type=click.IntRange(1), help="Look up at most this many addresses.")
+@database_option
+@lock_option
 @click.pass_obj
 def refresh(open_application: OpenApplication, /, limit: int | None, **options: Any) -> None:
     """
-    Look up addresses that were never looked up, then those that lack a newer build.
+    Look up the addresses that have not been looked up in every registered build.
 
-    Addresses whose facts are not fresh any more come first among them, and the newest attackers first of all.
+    Order: first addresses that were never looked up, then those whose facts are no longer fresh, then all others; the
+    most recent attackers first.
     """
-    with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "addresses") as told:
-        done = application.inventory_service.refresh(told, limit=limit)
+    with opened(open_application, options) as application, CountBar(SafeConsole(stderr=True), "addresses") as bar:
+        done = application.inventory_service.refresh(bar, limit=limit)
     click.echo(lookup_text(done).capitalize())
 
 
-@inventory.command(short_help="Withdraw a wrong build.")
+@inventory.command(
+    short_help="Retract a wrong build.",
+    examples=["snapshots sources", "snapshots inventory retract vpn-list@2026-06-17"],
+)
 @click.argument("label", metavar="SOURCE@YYYY-MM-DD")
 @database_option
 @lock_option
 @click.pass_obj
 def retract(open_application: OpenApplication, /, label: str, **options: Any) -> None:
     """
-    Withdraw a build, as if it had never been made.
+    Retract a build: it is no longer used for new snapshots.
 
-    Sealed sessions keep their snapshots; new ones are judged without it.
+    Sealed sessions are not changed.
     """
     with opened(open_application, options) as application:
         build, count = application.inventory_service.retract(label)
-    click.echo(f"{build.build.label} is retracted; {count:,} observations began with it.")
+    click.echo(f"{build.build.label} is retracted; {count:,} observations started with it.")
 
 
-@inventory.command(short_help="Show how fresh what is known is.")
-@database_option
-@format_option
+@inventory.command(
+    short_help="Show the freshness of facts.",
+    examples=["snapshots inventory status", "snapshots inventory status --max-fresh-age 14"],
+)
 @freshness_options
+@format_option
+@database_option
 @click.pass_obj
 def status(open_application: OpenApplication, /, output: str, **options: Any) -> None:
-    """Show how many addresses are known how well today, and the builds that say so."""
+    """Count the addresses by the freshness of their facts, and list the registered builds."""
     with opened(open_application, options) as application:
         found = application.inventory.status(now=application.now())
     if output == "json":
         click.echo(json_documents.to_json(json_documents.inventory_status_document(found)))
         return
-    click.echo(f"{found.addresses:,} addresses; {found.behind:,} lack a registered build (`inventory refresh`).")
+    click.echo(
+        f"{found.addresses:,} addresses; {found.behind:,} have not been looked up in every build (`inventory refresh`)."
+    )
     for state in Freshness:
         if found.by_freshness.get(state):
             click.echo(f"  {state.value}: {found.by_freshness[state]:,}")
     show_sources(stdout(), found.sources)
 
 
-@inventory.command(short_help="Show the history of one address.")
+@inventory.command(
+    short_help="Show the history of one address.",
+    examples=["snapshots inventory show 198.51.100.7"],
+)
 @click.argument("address")
-@database_option
 @format_option
+@database_option
 @click.pass_obj
 def show(open_application: OpenApplication, /, address: str, output: str, **options: Any) -> None:
-    """Show everything that sources said of ADDRESS, and when."""
+    """Show all observations of ADDRESS, with source and dates."""
     try:
         text = IpAddress.parse(address).text
     except InvalidAddress as exc:
@@ -155,7 +200,7 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
     with opened(open_application, options) as application:
         found = application.inventory.address(text)
         if found is None:
-            raise click.ClickException(f"{text} was never seen in {application.shown_database}")
+            raise click.ClickException(f"{application.shown_database} has no session from {text}")
     if output == "json":
         click.echo(json_documents.to_json(json_documents.address_document(found)))
         return
@@ -166,7 +211,13 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         + Text(f"  {found.country or '-'}  {found.ip_type or '-'}")
     )
     console.print(f"{found.sessions:,} sessions, {found.first_seen:%Y-%m-%d %H:%M} to {found.last_seen:%Y-%m-%d %H:%M}")
-    for said in found.history:
-        until = "" if said.confirmed_until == said.observed_at else f" to {said.confirmed_until:%Y-%m-%d}"
-        gone = " (retracted)" if (said.source, said.observed_at) in found.retracted else ""
-        console.print(f"  {said.observed_at:%Y-%m-%d}{until} {said.source}: {facts_text(said.facts)}{gone}")
+    for observation in found.history:
+        until = (
+            ""
+            if observation.confirmed_until == observation.observed_at
+            else f" to {observation.confirmed_until:%Y-%m-%d}"
+        )
+        gone = " (retracted)" if (observation.source, observation.observed_at) in found.retracted else ""
+        console.print(
+            f"  {observation.observed_at:%Y-%m-%d}{until} {observation.source}: {facts_text(observation.facts)}{gone}"
+        )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option, renamed_option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
@@ -31,36 +32,64 @@ from snapshots.app.safe_text import one_line
 
 SHOWN_PROBLEMS = 20
 
+POLL_INTERVAL = click.FloatRange(0.05, 3600)
 
-@click.command(short_help="Load Cowrie logs.")
+
+@command(
+    short_help="Load Cowrie logs.",
+    examples=[
+        "snapshots load /home/cowrie/var/log/cowrie",
+        "snapshots load --follow --metrics-file /var/lib/node_exporter/load.prom /data/cowrie/log",
+        "zcat cowrie.json.2026-03-0*.gz | snapshots load --sensor edge-1 -",
+    ],
+)
 @click.argument("paths", nargs=-1, required=True)
-@database_option
-@lock_option
-@facts_options
-@output_options
-@metrics_option
-@click.option("--sensor", help="The honeypot's name, in place of what the logs say.")
+@option(
+    "--sensor",
+    metavar="NAME",
+    section=Section.GENERAL,
+    help="Name of the honeypot; replaces the one in the logs.",
+)
 @one_of(
     "--input-format",
     kinds=Layout,
     default=Layout.AUTO,
-    help="How events stand in the files: one in each line, or as JSON (arrays, pretty-printed, from Elasticsearch).",
+    section=Section.GENERAL,
+    help="One event per line, or JSON (arrays, pretty-printed, Elasticsearch exports).",
 )
-@click.option("--keep-passwords", is_flag=True, help="Keep the password tried first beside its hash.")
-@click.option(
+@option(
+    "--keep-passwords",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Store the password of the first login attempt in addition to its hash.",
+)
+@option(
     "--store-events",
     is_flag=True,
+    section=Section.GENERAL,
     help="Store every new event as it was logged, including passwords, for `events`; takes time and disk space.",
 )
-@click.option("--follow", is_flag=True, help="Go on reading what is added, until Ctrl-C or SIGTERM.")
-@click.option(
-    "--every",
-    type=click.FloatRange(0.05, 3600),
+@option(
+    "--follow",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Continue to load what is appended, until Ctrl-C or SIGTERM.",
+)
+@option(
+    "--poll-interval",
+    type=POLL_INTERVAL,
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --follow: from one look to the next.",
+    section=Section.GENERAL,
+    help="With --follow: time between checks for new data.",
 )
+@renamed_option("--every", "--poll-interval", parameter="poll_interval", type=POLL_INTERVAL)
+@facts_options
+@output_options
+@metrics_option
+@database_option
+@lock_option
 @click.pass_obj
 def load(
     open_application: OpenApplication,
@@ -72,38 +101,38 @@ def load(
     keep_passwords: bool,
     store_events: bool,
     follow: bool,
-    every: float,
+    poll_interval: float,
     quiet: bool,
     metrics_file: Path | None,
     **options: Any,
 ) -> None:
     """
-    Load Cowrie logs, and give every session its snapshot.
+    Load Cowrie logs, and store a snapshot with every session.
 
-    PATHS are files, folders and patterns, plain, .gz, .bz2 or .xz, or - for standard input. Events that were loaded
-    before are not loaded again, even if the file was renamed. Files in folders and patterns that are not Cowrie
+    PATHS are files, folders and patterns, plain, .gz, .bz2 or .xz, or - for standard input. Events that are already
+    stored are not loaded again, even if the file was renamed. Files in folders and patterns that are not Cowrie
     logs are skipped and listed. A named file that holds text but no Cowrie event is an error (exit code 1); all
     other files are still loaded. A named file that is empty, or whose only line is incomplete, is not an error.
     """
     if follow and "-" in paths:
-        raise click.UsageError("--follow cannot read standard input (-): name files or folders, or leave --follow out")
-    reading = LineOptions(
+        raise click.UsageError("--follow cannot read standard input (-): name files or folders, or omit --follow")
+    line_options = LineOptions(
         sensor=sensor, keeps_passwords=keep_passwords, keeps_lines=store_events, layout=Layout(input_format)
     )
     exit_code = ExitCode.DONE
     with opened(open_application, options) as application:
         metrics = application.metrics(metrics_file) if metrics_file is not None else None
-        watched = metrics.load_observer if metrics is not None else _unwatched
+        observed = metrics.load_observer if metrics is not None else _unobserved
         if follow:
             for path in paths:
                 if not glob.has_magic(path) and not Path(path).exists():
                     click.echo(f"Warning: {path} does not exist yet; waiting for it", err=True)
             with stopping() as stopped:
-                asked = metrics.ticking(stopped) if metrics is not None else stopped
-                report = application.follow(paths, reading, watched(NoLoadObserver()), asked, every)
+                is_stopped = metrics.ticking(stopped) if metrics is not None else stopped
+                report = application.follow(paths, line_options, observed(NoLoadObserver()), is_stopped, poll_interval)
             exit_code = stopped.exit_code
         else:
-            report = load_with_bar(application, paths, reading, watched, quiet=quiet)
+            report = load_with_bar(application, paths, line_options, observed, quiet=quiet)
         if metrics is not None:
             metrics.write()
         if not quiet and report.run:
@@ -114,6 +143,46 @@ def load(
     click.get_current_context().exit(exit_code)
 
 
+def load_with_bar(
+    application: Application,
+    paths: Sequence[str],
+    line_options: LineOptions,
+    observed: Callable[[LoadObserver], LoadObserver] | None = None,
+    *,
+    quiet: bool,
+) -> LoadReport:
+    """
+    Load the logs that *paths* name, with a progress bar on stderr, and list the files that are skipped.
+
+    Args:
+        application: Finds and loads the logs.
+        paths: Files, folders, patterns, or "-".
+        line_options: How lines are decoded.
+        observed: Wraps the progress bar in another observer.
+        quiet: Whether to print nothing.
+    """
+    stderr = SafeConsole(stderr=True, quiet=quiet)
+    found = application.find_logs(paths, line_options)
+    if found.skipped:
+        stderr.print(skipped(found.skipped))
+    for reason, paths_of_kind in found.foreign.items():
+        stderr.print(skipped(paths_of_kind, reason))
+    if not found.contents:
+        return LoadReport(run="", problems=tuple(found.problems))
+    with LoadBar(stderr, _total_size(found.contents)) as bar:
+        report = application.load(found.contents, (observed or _unobserved)(bar))
+    return replace(report, problems=(*found.problems, *report.problems))
+
+
+def _unobserved(observer: LoadObserver) -> LoadObserver:
+    return observer
+
+
+def _total_size(contents: Sequence[LogSource]) -> int | None:
+    sizes = [content.size for content in contents]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
 def _exit_if(problems: Sequence[str]) -> None:
     """Print what could not be loaded, and exit with an error if there is any."""
     for problem in problems[:SHOWN_PROBLEMS]:
@@ -122,34 +191,3 @@ def _exit_if(problems: Sequence[str]) -> None:
         click.echo(f"Error: {len(problems) - SHOWN_PROBLEMS:,} more files could not be loaded", err=True)
     if problems:
         click.get_current_context().exit(ExitCode.FAILED)
-
-
-def _unwatched(observer: LoadObserver) -> LoadObserver:
-    return observer
-
-
-def load_with_bar(
-    application: Application,
-    paths: Sequence[str],
-    reading: LineOptions,
-    watched: Callable[[LoadObserver], LoadObserver] = _unwatched,
-    *,
-    quiet: bool,
-) -> LoadReport:
-    """Load the logs that *paths* name, with a progress bar on stderr, and list the files that are skipped."""
-    stderr = SafeConsole(stderr=True, quiet=quiet)
-    found = application.find_logs(paths, reading)
-    if found.skipped:
-        stderr.print(skipped(found.skipped))
-    for reason, paths_of_kind in found.foreign.items():
-        stderr.print(skipped(paths_of_kind, reason))
-    if not found.contents:
-        return LoadReport(run="", problems=tuple(found.problems))
-    with LoadBar(stderr, _total_size(found.contents)) as bar:
-        report = application.load(found.contents, watched(bar))
-    return replace(report, problems=(*found.problems, *report.problems))
-
-
-def _total_size(contents: Sequence[LogSource]) -> int | None:
-    sizes = [content.size for content in contents]
-    return None if None in sizes else sum(size or 0 for size in sizes)

@@ -1,4 +1,4 @@
-"""The commands for the tables themselves: migrate, indexes, copy and adopt."""
+"""The commands that create and change tables: migrate, indexes, copy and adopt."""
 
 import sys
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output.console import SafeConsole
@@ -14,86 +15,109 @@ from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.admin.adoption import AdoptionPlan, Lock
 
-MOST_PARTITIONS = 1024
+MAX_PARTITIONS = 1024
 
 
-@click.command(short_help="Bring the tables up to date.")
+@command(
+    short_help="Create or upgrade the tables.",
+    examples=["snapshots migrate", "snapshots migrate --db postgresql://localhost/cowrie --partitions 32"],
+)
+@option(
+    "--to",
+    default="head",
+    show_default=True,
+    metavar="VERSION",
+    section=Section.GENERAL,
+    help="Schema version; base drops all tables.",
+)
+@option(
+    "--partitions",
+    type=click.IntRange(2, MAX_PARTITIONS),
+    metavar="N",
+    section=Section.GENERAL,
+    help="On a new PostgreSQL database: partition the table of sessions into N partitions.",
+)
+@option("--yes", is_flag=True, section=Section.GENERAL, help="Do not ask before --to base drops the tables.")
 @database_option
 @lock_option
-@click.option("--to", default="head", show_default=True, metavar="VERSION", help="A version, or base for no tables.")
-@click.option(
-    "--partitions",
-    type=click.IntRange(2, MOST_PARTITIONS),
-    metavar="N",
-    help="On a new PostgreSQL database: store sessions in this many partitions.",
-)
-@click.option("--yes", is_flag=True, help="Do not ask before --to base drops the tables.")
 @click.pass_obj
 def migrate(
     open_application: OpenApplication, /, to: str, *, partitions: int | None, yes: bool, **options: Any
 ) -> None:
     """
-    Bring the tables of the database to the version that this program works with; their rows stay.
+    Upgrade the tables of the database to the schema version of this program. Rows are not lost.
 
-    A load does it for a new database. Going back to an older version loses what only the newer one holds, and
-    --to base drops every table: it says how many sessions are lost and asks, unless --yes is given.
+    `load` creates the tables of a new database. A downgrade loses what the older version cannot store, and --to base
+    drops every table: it shows how many sessions are lost and asks for confirmation, unless --yes is given.
     """
     with opened(open_application, options) as application:
         if to == "base" and not yes:
             _confirm_drop(application)
         before, after = application.migrate(to, partitions)
         if partitions is not None:
-            click.echo(f"{application.shown_database}: sessions lie in {partitions} partitions.")
+            click.echo(f"{application.shown_database}: the sessions are in {partitions} partitions.")
         elif before == after:
-            click.echo(f"The tables of {application.shown_database} have version {after or 'none'} already.")
+            click.echo(f"The tables of {application.shown_database} already have version {after or 'none'}.")
         else:
             click.echo(f"{application.shown_database}: from version {before or 'none'} to {after or 'none'}.")
 
 
 def _confirm_drop(application: Application) -> None:
-    """Ask whether to drop the tables; end the command if the answer is no, or if nobody can be asked."""
+    """Ask whether to drop the tables; exit if the answer is no, or if stdin is not a terminal."""
     count = application.session_count()
     if count is None:
         return
     sentence = f"this drops all tables of {application.shown_database}, with {count:,} sessions"
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{sentence}; give --yes to do it")
+        raise click.UsageError(f"{sentence}; to do that, add --yes")
     if not click.confirm(f"{sentence[0].upper()}{sentence[1:]}. Continue?", err=True):
         click.echo("Nothing was changed.", err=True)
         click.get_current_context().exit(ExitCode.FAILED)
 
 
-@click.command(short_help="Build the indexes that questions need.")
+@command(
+    short_help="Build or drop the indexes of queries.",
+    examples=["snapshots indexes", "snapshots indexes --drop"],
+)
+@option("--drop", is_flag=True, section=Section.GENERAL, help="Drop the indexes, for example before a large backfill.")
 @database_option
 @lock_option
-@click.option("--drop", is_flag=True, help="Take them away, as before a large backfill.")
 @click.pass_obj
 def indexes(open_application: OpenApplication, /, *, drop: bool, **options: Any) -> None:
     """
-    Build the indexes that only questions need, without keeping writers out.
+    Build the indexes that only queries need, without blocking writers.
 
-    A new database has them. One that was adopted has not, because a backfill of the past is faster without.
+    A new database has them. An adopted one does not, because a backfill is faster without them.
     """
     with opened(open_application, options) as application:
         names = application.drop_query_indexes() if drop else application.build_query_indexes()
     for name in names:
         click.echo(f"{name}: {'dropped' if drop else 'built'}")
     if not names:
-        click.echo("There is none to drop." if drop else "Every index is there.")
+        click.echo("No index to drop." if drop else "All indexes exist.")
 
 
-@click.command(short_help="Copy everything to another database.")
+@command(
+    short_help="Copy everything to another database.",
+    examples=["snapshots copy --db snapshots.db --to postgresql://localhost/cowrie"],
+)
+@option(
+    "--to",
+    "target",
+    required=True,
+    metavar="URL|PATH",
+    section=Section.GENERAL,
+    help="The target: an empty database, or the one of an interrupted copy.",
+)
 @database_option
 @lock_option
-@click.option("--to", "target", required=True, metavar="URL|PATH", help="An empty database, such as one of PostgreSQL.")
 @click.pass_obj
 def copy(open_application: OpenApplication, /, target: str, **options: Any) -> None:
     """
     Copy the whole database to another one, and compare every row.
 
-    After an interruption, run the same command to continue. After a complete copy, it compares every row again.
-
-    The target can be used once everything is copied and compared.
+    After an interruption, run the same command again to continue. After a complete copy, it compares every row again.
+    The target can be used when everything has been copied and compared.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, CopyBar(stderr) as bar:
@@ -101,23 +125,39 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
     if not any(table.new for table in copied):
         click.echo("Everything is already copied.")
     for table in copied:
-        click.echo(f"{table.table}: {table.rows:,} rows are the same, {table.new:,} of them copied now")
+        click.echo(f"{table.table}: {table.rows:,} rows are equal, {table.new:,} of them copied now")
 
 
-@click.command(short_help="Take over a database of cowrieprocessor.")
+@command(
+    short_help="Add snapshots to a cowrieprocessor database.",
+    examples=[
+        "snapshots adopt --db postgresql://localhost/cowrieprocessor --dry-run",
+        "snapshots adopt --db postgresql://localhost/cowrieprocessor",
+        "snapshots adopt --db postgresql://localhost/cowrieprocessor --undo",
+    ],
+)
+@option("--dry-run", is_flag=True, section=Section.GENERAL, help="Report what would change, and change nothing.")
+@option(
+    "--undo",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Remove what was added; facts that were written into existing columns stay.",
+)
+@option(
+    "--widen",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Also rewrite columns that are too narrow and have values; locks the table.",
+)
 @database_option
 @lock_option
-@click.option("--dry-run", is_flag=True, help="Only say what it would do.")
-@click.option(
-    "--undo", is_flag=True, help="Restore the database as it was; facts that were written into its columns stay."
-)
-@click.option("--widen", is_flag=True, help="Also rewrite columns that are too narrow and hold values; it locks.")
 @click.pass_obj
 def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, widen: bool, **options: Any) -> None:
     """
-    Take over a database of cowrieprocessor (versions 15 to 17) as it is.
+    Prepare a database of cowrieprocessor (schema versions 15 to 17) for snapshots.
 
-    Columns, tables, triggers and indexes are added; no row is written, and its own loader keeps working.
+    Columns, tables, triggers and indexes are added; no row is written, and the loader of cowrieprocessor continues to
+    work.
     """
     if undo and widen:
         raise click.UsageError("--undo cannot be combined with --widen")
@@ -131,7 +171,7 @@ def adopt(open_application: OpenApplication, /, *, dry_run: bool, undo: bool, wi
 
 
 def _show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
-    """Print what adopting a database does to it, or did."""
+    """Print the steps of an adoption."""
     console.print(f"Found: {plan.found}, {count_of(plan.sessions, 'session')}.")
     for step in plan.steps:
         size = f", over {step.bytes:,} bytes" if step.bytes else ""
@@ -140,6 +180,6 @@ def _show_plan(console: Console, plan: AdoptionPlan, *, is_done: bool) -> None:
     for note in plan.notes:
         console.print(f"Note: {note}.", soft_wrap=True)
     if not plan.steps:
-        console.print("Nothing is left to do.")
+        console.print("Nothing to do.")
     else:
         console.print("Done." if is_done else "Nothing was changed: this was a dry run.")

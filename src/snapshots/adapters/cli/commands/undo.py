@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import (
     database_option,
     lock_option,
@@ -16,17 +17,17 @@ from snapshots.adapters.cli.services import OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
 
 
-@click.command(short_help="Take back exactly what one run wrote.")
+@command(short_help="Undo one run.", examples=["snapshots runs", "snapshots undo --dry-run RUN"])
 @click.argument("run")
+@option("--dry-run", is_flag=True, section=Section.GENERAL, help="Report what would change, and write nothing.")
 @database_option
 @lock_option
-@click.option("--dry-run", is_flag=True, help="Only say what it would take back.")
 @click.pass_obj
 def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **options: Any) -> None:
     """
-    Take back what RUN wrote, a backfill or a late completion: snapshots, addresses it found, and counts.
+    Undo RUN, a backfill or a late completion: remove the snapshots and addresses that it wrote, and restore counts.
 
-    What loading, other runs and operators wrote stays. `snapshots runs` lists the runs.
+    What loads, other runs and operators wrote is not changed. `snapshots runs` lists the runs.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import (
     database_option,
     opened,
@@ -14,13 +15,32 @@ from snapshots.adapters.cli.output.text.inventory import drift_csv, show_drift
 from snapshots.adapters.cli.services import OpenApplication
 
 
-@click.command(short_help="Show then against now.")
+@command(
+    short_help="Compare snapshots with the newest tables.",
+    examples=["snapshots drift", "snapshots drift --top 50 --format csv"],
+)
+@option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    section=Section.OUTPUT,
+    help="Most frequent changes of each fact.",
+)
+@option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    section=Section.OUTPUT,
+    help="Output format.",
+)
 @database_option
-@click.option("--format", "output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many moves of each fact.")
 @click.pass_obj
 def drift(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
-    """Compare what sessions hold of their addresses with what is known of them today."""
+    """Compare the facts in snapshots with those of the newest tables, and count the sessions that differ."""
     with opened(open_application, options) as application:
         found = application.inventory.drift(now=application.now(), top=top)
     if output == "json":

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import command
 from snapshots.adapters.cli.options import (
     database_option,
     facts_options,
@@ -18,15 +19,18 @@ from snapshots.adapters.cli.output.text.explanation import show_explanation
 from snapshots.adapters.cli.services import OpenApplication
 
 
-@click.command(short_help="Show one session, and who said what of it.")
+@command(
+    short_help="Show one session and where its facts come from.",
+    examples=["snapshots explain 0a1b2c3d4e5f", "snapshots explain 0a1b2c3d4e5f --format json"],
+)
 @click.argument("session")
-@database_option
 @facts_options
 @format_option
+@database_option
 @click.pass_obj
 def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
     """
-    Show how SESSION got its data: its address, its snapshot, and the source and date of each fact.
+    Show the address and the snapshot of SESSION, with the source and the date of each fact.
 
     If the session was loaded with options such as --mmdb or --max-lag, pass the same options.
     """

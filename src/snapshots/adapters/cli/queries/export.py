@@ -1,4 +1,4 @@
-"""`snapshots export`: sessions with their snapshots for other programs."""
+"""`snapshots export`: write sessions with their snapshots for other programs."""
 
 import io
 import json
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.filters import filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.output.atomic_output import opened_whole
@@ -26,11 +27,11 @@ from snapshots.app.queries.session_queries import SessionFilter, SessionRow, eve
 T = TypeVar("T")
 
 PROGRESS_EVERY = 1000
-"""Rows from one move of the bar to the next."""
+"""Rows between two updates of the progress bar."""
 
 
 class Target(Enum):
-    """For whom sessions are written."""
+    """The formats of an export."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -39,32 +40,41 @@ class Target(Enum):
     BLOCKLIST = "blocklist"
 
 
-@click.command(short_help="Write sessions for other programs.")
+@command(
+    short_help="Write sessions for other programs.",
+    examples=[
+        "snapshots export sessions.csv --since 30d",
+        "snapshots export --format ecs --country CN | gzip > cn.ndjson.gz",
+        "snapshots export blocklist.txt --format blocklist --min-sessions 10 --since 7d",
+    ],
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, readable=False), default="-")
-@database_option
 @one_of(
     "--format",
     "target",
     kinds=Target,
     default=Target.CSV,
-    help="A table, JSON lines, events of the Elastic Common Schema, Parquet, or addresses only.",
+    section=Section.OUTPUT,
+    help="Comma-separated, JSON lines, Elastic Common Schema, Parquet, or addresses only.",
 )
-@click.option(
+@option(
     "--min-sessions",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     metavar="N",
+    section=Section.OUTPUT,
     help="With blocklist: only addresses with at least this many sessions.",
 )
 @filter_options
+@database_option
 @click.pass_obj
 def export(open_application: OpenApplication, /, file: Path, target: str, min_sessions: int, **options: Any) -> None:
     """
     Write sessions with snapshot and provenance to FILE, or to standard output.
 
-    The filters are those of `query`. A block list holds every routable source address once, in order.
-    A file that cannot be written whole is not written at all.
+    The filters are those of `query`. A block list has every routable source address once, in order. FILE is written
+    atomically: after an error, it is unchanged.
     """
     form = Target(target)
     stderr = SafeConsole(stderr=True)
@@ -88,14 +98,14 @@ def _write(
     *,
     at_least: int,
 ) -> int:
-    lines = _told(every_line(application.session_queries, session_filter), bar)
+    lines = _counted(every_line(application.session_queries, session_filter), bar)
     if form is Target.PARQUET:
         return write_parquet(lines, to)
     text = io.TextIOWrapper(to, encoding="utf-8", newline="")
     try:
         if form is Target.BLOCKLIST:
             count = _print_lines(
-                _told(every_address(application.session_queries, session_filter, at_least=at_least), bar), text
+                _counted(every_address(application.session_queries, session_filter, at_least=at_least), bar), text
             )
         elif form is Target.ECS:
             count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
@@ -104,7 +114,7 @@ def _write(
         text.flush()
         return count
     finally:
-        with suppress(OSError):  # what could not be written was told
+        with suppress(OSError):  # the error has been raised by flush
             text.detach()
 
 
@@ -116,8 +126,8 @@ def _print_lines(lines: Iterable[str], to: TextIO) -> int:
     return count
 
 
-def _told(found: Iterable[T], bar: Callable[[int], None]) -> Iterator[T]:
-    """Pass everything on, and tell how much it was so far."""
+def _counted(found: Iterable[T], bar: Callable[[int], None]) -> Iterator[T]:
+    """Yield everything, and report the count to the progress bar."""
     for count, each in enumerate(found, 1):
         yield each
         if count % PROGRESS_EVERY == 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option, renamed_option
 from snapshots.adapters.cli.filters import filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened, stdout
 from snapshots.adapters.cli.output.sanitize import count_of
@@ -15,48 +16,75 @@ from snapshots.app.queries.inventory_reports import expired_text, without_newer_
 from snapshots.app.queries.session_queries import Dimension, Group, NetworkTime, SessionFilter, SessionRow, TimeBucket
 from snapshots.domain.session.concentration import Concentration
 
+NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
 
-@click.command(short_help="Ask which sessions, grouped by what.")
-@database_option
-@filter_options
-@click.option(
+
+@command(
+    short_help="Count or list sessions.",
+    examples=[
+        "snapshots query --by asn --since 7d --change",
+        "snapshots query --by day --by ip-type --country CN",
+        "snapshots query --asn 4134 --by asn --network-at today",
+        "snapshots query --hassh none --limit 100 --format csv",
+    ],
+)
+@option(
     "--by",
     multiple=True,
     type=click.Choice([each.value for each in (*Dimension, *TimeBucket)]),
+    section=Section.GENERAL,
     help="Count sessions by this key; may be repeated. Without it, sessions are listed.",
 )
-@one_of(
-    "--as",
-    "network_time",
-    kinds=NetworkTime,
-    default=NetworkTime.THEN,
-    help="Use the network of the snapshot (then), or of a table newer than the attack and not too old today (now).",
+@option(
+    "--network-at",
+    type=click.Choice(list(NETWORK_TIMES)),
+    default="attack",
+    show_default=True,
+    section=Section.GENERAL,
+    help="Show the network in the snapshot (attack), or the one in a newer table that still holds today (today).",
 )
-@click.option(
-    "--top", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="With --by: how many groups."
+@renamed_option("--as", "--network-at", parameter="network_at", values={"then": "attack", "now": "today"})
+@option(
+    "--top",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    section=Section.OUTPUT,
+    help="With --by: number of groups.",
 )
-@click.option("--addresses", is_flag=True, help="With --by: count the addresses too.")
-@click.option(
+@option("--addresses", is_flag=True, section=Section.OUTPUT, help="With --by: also count the addresses.")
+@option(
     "--change",
     is_flag=True,
+    section=Section.OUTPUT,
     help="With --by and --since: compare with the previous period of the same length, and order by growth.",
 )
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Without --by: how many."
+@option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    section=Section.OUTPUT,
+    help="Without --by: number of sessions.",
 )
-@click.option(
+@option(
     "--after",
     default="",
-    metavar="PLACE",
+    metavar="CURSOR",
+    section=Section.OUTPUT,
     help="Without --by: continue after this cursor (`next` of the previous page).",
 )
-@one_of("--format", "output", kinds=Form, default=Form.TABLE)
+@one_of("--format", "output", kinds=Form, default=Form.TABLE, section=Section.OUTPUT, help="Output format.")
+@filter_options
+@database_option
 @click.pass_obj
 def query(
     open_application: OpenApplication,
     /,
     by: tuple[str, ...],
-    network_time: str,
+    network_at: str,
     *,
     top: int,
     addresses: bool,
@@ -69,17 +97,17 @@ def query(
     """
     Count sessions by network, country, type, time or behaviour, or list them.
 
-    Every filter may be repeated; its values are ORed, and "none" finds sessions without a value. For example,
-    `--hassh HASH --by asn` shows which networks behave alike, and `--asn N --by command` what one network does. Filters
-    use the facts of the snapshots, also with --as now. Put hour, day, week or month first; command and url cannot be
-    combined with another --by.
+    Every filter may be repeated; its values are ORed, and "none" selects sessions without a value. For example,
+    `--hassh HASH --by asn` shows the networks that use one client, and `--asn N --by command` the commands from one
+    network. Filters use the facts of the snapshots, even with --network-at today. Put hour, day, week or month first;
+    command and url cannot be combined with another --by.
     """
     if not by and (change or addresses):
         raise click.UsageError("--change and --addresses need --by")
     if by and after:
         raise click.UsageError("--after cannot be combined with --by")
     with opened(open_application, {"db": options.pop("db")}) as application:
-        session_filter = filter_of(application, options, network_time=NetworkTime(network_time))
+        session_filter = filter_of(application, options, network_time=NETWORK_TIMES[network_at])
         if change and session_filter.since is not None and session_filter.until is None:
             session_filter = replace(session_filter, until=application.now())
         if not by:
@@ -95,7 +123,7 @@ def query(
                 {"next": page.last} | _not_current(application, session_filter, ()),
             )
             if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
-                click.echo(f"There are more; go on with --after '{page.last}'", err=True)
+                click.echo(f"More sessions follow; continue with --after '{page.last}'", err=True)
             return
         keys = [_key(word) for word in by]
         groups = application.session_queries.groups(
@@ -118,7 +146,7 @@ def query(
 def _not_current(
     application: Application, session_filter: SessionFilter, keys: Sequence[Dimension | TimeBucket]
 ) -> dict[str, Any]:
-    """Return and report how many sessions have no current facts, for queries with --as now."""
+    """Return and print how many sessions have no current facts, for queries with --network-at today."""
     if session_filter.network_time is not NetworkTime.NOW:
         return {}
     count = application.session_queries.count_not_current(session_filter, keys)
@@ -154,7 +182,7 @@ def _key(word: str) -> Dimension | TimeBucket:
 def _spread(
     application: Application, session_filter: SessionFilter, keys: Sequence[Dimension | TimeBucket]
 ) -> Concentration | None:
-    """Return how the sessions spread over one key; None for spans, and what a session has several of."""
+    """Return how concentrated the sessions are on few values of one key; None for times and for repeated keys."""
     (first, *more) = keys
     if more or isinstance(first, TimeBucket) or first.is_repeated:
         return None

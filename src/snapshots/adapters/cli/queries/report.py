@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import (
     database_option,
     format_option,
@@ -17,21 +18,35 @@ from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
 
 
-@click.command(short_help="Show who attacked.")
-@database_option
-@format_option
-@click.option(
-    "--top", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many networks and countries."
+@command(
+    short_help="Show where the attacks came from.",
+    examples=[
+        "snapshots report",
+        "snapshots report --html report.html",
+        "snapshots report --format json | jq .networks",
+    ],
 )
-@click.option(
+@option(
+    "--top",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    section=Section.OUTPUT,
+    help="Rows per table.",
+)
+@option(
     "--html",
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False, readable=False),
     metavar="FILE",
-    help="Write it as one page with charts, which a browser opens from the disk; - for standard output.",
+    section=Section.OUTPUT,
+    help="Write a self-contained HTML page with charts; - for standard output.",
 )
+@format_option
+@database_option
 @click.pass_obj
 def report(open_application: OpenApplication, /, output: str, top: int, html: Path | None, **options: Any) -> None:
-    """Show who attacked: networks, countries, types, days, and how much is known."""
+    """Count sessions by network, country, IP type and day, and show the coverage of snapshots."""
     with opened(open_application, options) as application:
         if html is None and output == "table":
             show_report(stdout(), application.reports.report(top=top))
@@ -41,6 +56,6 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
             with opened_whole(html, is_private=any(group.password for group in found.passwords)) as to:
                 to.write(application.page(found).encode())
             if str(html) != "-":
-                click.echo(f"The report is in {html}.", err=True)
+                click.echo(f"Report written to {html}.", err=True)
         if output == "json":
             click.echo(json_documents.to_json(json_documents.overview_document(found)))

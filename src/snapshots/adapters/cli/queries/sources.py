@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import command
 from snapshots.adapters.cli.options import (
     database_option,
     format_option,
@@ -16,13 +17,16 @@ from snapshots.adapters.cli.output.text.inventory import show_sources
 from snapshots.adapters.cli.services import OpenApplication
 
 
-@click.command(short_help="List the builds that facts come from.")
-@database_option
-@format_option
+@command(
+    short_help="List the registered builds of all sources.",
+    examples=["snapshots sources", "snapshots sources --format json"],
+)
 @freshness_options
+@format_option
+@database_option
 @click.pass_obj
 def sources(open_application: OpenApplication, /, output: str, **options: Any) -> None:
-    """List every registered build: its date, how much it said, its file and its licence."""
+    """List every registered build of a source: date, observations, file and licence."""
     with opened(open_application, options) as application:
         found = application.inventory.status(now=application.now()).sources
     if output == "json":

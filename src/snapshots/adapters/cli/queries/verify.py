@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import (
     database_option,
@@ -21,19 +22,28 @@ from snapshots.adapters.cli.services import OpenApplication
 SHOWN_VIOLATIONS = 100
 
 
-@click.command(short_help="Check coverage and that nothing changed.")
-@database_option
-@lock_option
-@format_option
-@click.option(
+@command(
+    short_help="Check coverage and integrity.",
+    examples=["snapshots verify", "snapshots verify --target 95 --full", "snapshots verify --format json"],
+)
+@option(
     "--target",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Exit with 3 unless snapshot, ASN and country each cover this share of the sessions.",
+    section=Section.GENERAL,
+    help="Exit with code 3 if less than this share of the sessions has a snapshot, an ASN or a country.",
 )
-@click.option("--run", help="Look only at the sessions that this run sealed.")
-@click.option("--full", is_flag=True, help="Look at every sealed session, also of more than 200,000.")
+@option("--run", metavar="RUN", section=Section.GENERAL, help="Check only the sessions that this run sealed.")
+@option(
+    "--full",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Check all sealed sessions. By default, at most 200,000 of them are checked.",
+)
+@format_option
 @metrics_option
+@database_option
+@lock_option
 @click.pass_obj
 def verify(
     open_application: OpenApplication,
@@ -47,13 +57,13 @@ def verify(
     **options: Any,
 ) -> None:
     """
-    Show how many sessions carry a snapshot, and check that none was changed.
+    Show how many sessions have a snapshot, and check that no sealed session was changed.
 
-    Sessions from private, shared or reserved addresses are left out of the shares. Sealed sessions are compared with
-    their seals and with the observations of their addresses, their number with the record of runs, corrections and
-    prunings, the inventory's counts with the sessions, and tables, triggers and functions with what this program makes.
-    Then a forbidden change of each protected column is tried in a transaction that is rolled back. What cannot be
-    checked, such as without the right to write, is named, and the exit code is 1 if nothing else was found.
+    Sessions from private, shared or reserved addresses are excluded from the shares. Sealed sessions are compared with
+    their seals and with the observations of their addresses; their number with the audit tables; the counts per
+    address with the sessions; and tables, triggers and functions with their definitions in this program. Then a
+    forbidden change of each protected column is attempted in a transaction that is rolled back. Checks that are not
+    possible, for example without the right to write, are listed; the exit code is 1 if nothing else was found.
     """
     with opened(open_application, options) as application:
         inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run, full=full)
@@ -71,7 +81,7 @@ def verify(
             show_coverage(stdout(), found)
         show_inspection(stdout(), inspection)
     if not met:
-        click.echo(f"Coverage is below the target of {target:g} %.", err=True)
+        click.echo(f"Coverage is below the target of {target:g}%.", err=True)
     if not met or inspection.violation_count:
         click.get_current_context().exit(ExitCode.CHECK_FAILED)
     if inspection.not_checked:

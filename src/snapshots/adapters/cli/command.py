@@ -1,0 +1,139 @@
+"""Commands and options whose help has sections and examples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import click
+
+Decorated = Callable[..., Any]
+
+
+class Section(Enum):
+    """The headings under which help lists options, in order."""
+
+    GENERAL = "Options"
+    FILTERS = "Filters"
+    FACTS = "Facts"
+    OUTPUT = "Output"
+    DATABASE = "Database"
+
+
+class SectionOption(click.Option):
+    """An option that help lists under a heading."""
+
+    def __init__(self, *args: Any, section: Section = Section.GENERAL, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.section = section
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Return the default; ranges are so wide that the error about a value outside of one is enough."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
+def option(*names: str, section: Section, **more: Any) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds an option under a heading."""
+    return click.option(*names, cls=SectionOption, section=section, **more)
+
+
+def renamed_option(
+    old: str, new: str, *, parameter: str, values: Mapping[str, str] | None = None, **more: Any
+) -> Callable[[Decorated], Decorated]:
+    """
+    Return a decorator that adds the former name of an option. It is hidden, works, and names the new one on stderr.
+
+    Args:
+        old: The former name.
+        new: The name of today. Its value wins if both are given.
+        parameter: The parameter of the function that the option sets.
+        values: The former values, each with its value of today; None if they are the same.
+        more: The type of the option, or `is_flag=True`.
+    """
+    kind: dict[str, Any] = {"type": click.Choice(list(values))} if values is not None else {}
+
+    def use_new_name(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value is None:
+            return
+        given = values[value] if values is not None else value
+        ctx.default_map = {**(ctx.default_map or {}), parameter: given}
+        shown = f"{new} {given}" if values is not None else new
+        click.echo(f"Warning: {old} is now called {shown}; the old name will be removed", err=True)
+
+    return click.option(
+        old,
+        f"former_{parameter}",
+        hidden=True,
+        expose_value=False,
+        is_eager=True,  # before the option of today reads its default
+        default=None,
+        callback=use_new_name,
+        **kind,
+        **more,
+    )
+
+
+class _ExamplesMixin(click.Command):
+    """Help with options in sections, followed by examples."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each section under its heading."""
+        rows: dict[Section, list[tuple[str, str]]] = {section: [] for section in Section}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue  # the usage line and the text above name them
+            section = parameter.section if isinstance(parameter, SectionOption) else Section.GENERAL
+            if (record := parameter.get_help_record(ctx)) is not None:
+                rows[section].append(record)
+        for section, records in rows.items():
+            if records:
+                with formatter.section(section.value):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are, without wrapping."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
+class Command(_ExamplesMixin):
+    """
+    A command.
+
+    Args:
+        examples: Complete command lines, shown at the end of the help.
+    """
+
+
+class Group(_ExamplesMixin, click.Group):
+    """
+    A group of commands.
+
+    Args:
+        examples: Complete command lines, shown at the end of the help.
+    """
+
+    command_class = Command
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then the commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def command(*args: Any, **more: Any) -> Callable[[Decorated], Command]:
+    """Return a decorator that makes a command."""
+    return click.command(*args, cls=Command, **more)
+
+
+def group(*args: Any, **more: Any) -> Callable[[Decorated], Group]:
+    """Return a decorator that makes a group of commands."""
+    return click.group(*args, cls=Group, **more)

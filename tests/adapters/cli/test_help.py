@@ -1,0 +1,59 @@
+"""Help: sections, and examples that the commands accept."""
+
+import shlex
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from snapshots.adapters.cli.command import Command, Group
+from snapshots.adapters.cli.main import cli
+
+
+def all_commands(command: click.Command = cli, words: str = "snapshots") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with the words that call it."""
+    yield words, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from all_commands(inner, f"{words} {name}")
+
+
+COMMANDS = {words: command for words, command in all_commands() if isinstance(command, Command | Group)}
+EXAMPLES = [example for command in COMMANDS.values() for example in command.examples]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_every_help_ends_with_examples(words: str) -> None:
+    """They show how the command is used."""
+    context = click.Context(COMMANDS[words], info_name=words)
+
+    help_text = COMMANDS[words].get_help(context)
+
+    _, _, examples = help_text.partition("Examples:\n")
+    assert examples
+    assert all(line.startswith("  ") for line in examples.splitlines())
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_accepted(example: str) -> None:
+    """Its options exist, and its values are valid."""
+    words = shlex.split(next(part for part in example.split("|") if "snapshots" in part).partition(">")[0])
+    command: click.Command = cli
+    arguments = words[words.index("snapshots") + 1 :]
+    while isinstance(command, click.Group):
+        command = command.commands[arguments.pop(0)]
+
+    context = command.make_context(command.name, arguments)
+
+    assert context.params is not None
+
+
+def test_options_are_listed_under_headings() -> None:
+    """Filters are apart from what controls the output and the database."""
+    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"]))
+
+    headings = [line for line in help_text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Options:", "Filters:", "Output:", "Database:", "Examples:"]
+    filters = help_text.partition("Filters:")[2].partition("Output:")[0]
+    assert "--hassh" in filters
+    assert "--db" not in filters

@@ -1,0 +1,50 @@
+"""Former names of options."""
+
+from typing import Any
+
+import click
+import pytest
+
+from snapshots.adapters.cli.main import cli
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "parameter", "value", "new"),
+    [
+        ("query", ["--as", "now"], "network_at", "today", "--network-at today"),
+        ("query", ["--as=then"], "network_at", "attack", "--network-at attack"),
+        ("load", ["--every", "2.5", "x"], "poll_interval", 2.5, "--poll-interval"),
+        ("backfill", ["--again"], "rejudge_all", True, "--rejudge-all"),
+        ("sources", ["--fresh", "3"], "fresh_days", 3.0, "--max-fresh-age"),
+        ("sources", ["--fresh-fast", "2"], "fresh_days_fast", 2.0, "--max-fresh-age-volatile"),
+    ],
+)
+def test_a_former_name_works_and_names_the_new_one(
+    *, capsys: pytest.CaptureFixture[str], command: str, old: list[str], parameter: str, value: Any, new: str
+) -> None:
+    """Scripts continue to work, with one line on stderr."""
+    context = cli.commands[command].make_context(command, list(old))
+
+    assert context.params[parameter] == value
+    assert capsys.readouterr().err.splitlines() == [
+        f"Warning: {old[0].partition('=')[0]} is now called {new}; the old name will be removed"
+    ]
+
+
+def test_the_new_name_wins_over_the_former_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever comes first."""
+    context = cli.commands["load"].make_context("load", ["--poll-interval", "3", "--every", "4", "x"])
+
+    assert context.params["poll_interval"] == 3
+    assert "--poll-interval" in capsys.readouterr().err
+
+
+def test_a_former_name_is_neither_shown_nor_lenient(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help does not list it, wrong values are refused, and without it nothing is printed."""
+    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"]))
+    assert "--as " not in help_text
+    with pytest.raises(click.UsageError, match="later"):
+        cli.commands["query"].make_context("query", ["--as", "later"])
+
+    assert cli.commands["query"].make_context("query", []).params["network_at"] == "attack"
+    assert capsys.readouterr().err == ""
