@@ -1,4 +1,4 @@
-"""Whose network each session of a Cowrie honeypot came from, at the time of the attack."""
+"""Find the network, country and IP type of each Cowrie session, by data from the time of the attack."""
 
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs the libraries only when it is asked for, so that the rules alone stay light."""
+    """Import `open_service` on first use: it needs SQLAlchemy and other libraries, which the rules do not."""
     if name == "open_service":
         from snapshots.composition.application import open_service  # noqa: PLC0415 - see above
 

@@ -1,4 +1,4 @@
-"""The program: runs a command, and turns what went wrong into one sentence and an exit code."""
+"""Entry point: run a command, and report errors in one line with an exit code."""
 
 import gc
 import logging
@@ -74,7 +74,7 @@ def _is_verbose(arguments: Sequence[str]) -> bool:
 
 
 def _run(arguments: list[str]) -> int:
-    """Import the libraries here, where an interruption is expected, and run the command."""
+    """Import the libraries, which takes long enough to be interrupted, and run the command."""
     import click  # noqa: PLC0415 - see above
 
     from snapshots.adapters.cli.main import cli  # noqa: PLC0415 - see above
@@ -94,14 +94,14 @@ def _run(arguments: list[str]) -> int:
         return exc.exit_code
     except click.Abort as exc:
         raise KeyboardInterrupt from exc
-    except SystemExit as exc:  # click's, when whoever read the output is gone
+    except SystemExit as exc:  # click exits if the reader of the output closed the pipe
         raise BrokenPipeError from exc
     sys.stdout.flush()
     return outcome if isinstance(outcome, int) else ExitCode.DONE
 
 
-def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
-    """Interrupt anew, in a moment, where an interruption came in a place from which Python can raise nothing."""
+def _repeat_interrupt(swallowed: "sys.UnraisableHookArgs") -> None:
+    """Repeat an interruption that came while Python could not raise an exception, such as in __del__."""
     if issubclass(swallowed.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
         again.daemon = True
@@ -112,22 +112,22 @@ def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
 
 def program() -> NoReturn:
     """
-    Run a command as a process of its own, and end it with the command's exit code.
+    Run a command in this process, and exit with its exit code.
 
-    An interruption that comes while a library makes a class from a text is handled like any other, and yet Python
-    would end by the signal: it remembers that one went through a text that was being run.
+    After an interruption, `os._exit` is called: if the signal came while a library executed generated source code (such
+    as a dataclass), Python would otherwise end by the signal although the exception was handled.
     """
     open_missing_descriptors()
     gc.set_threshold(*GC_THRESHOLDS)
-    sys.unraisablehook = _interrupt_again
-    for library in ("sqlalchemy.pool", "psycopg"):  # what they log they raise too
+    sys.unraisablehook = _repeat_interrupt
+    for library in ("sqlalchemy.pool", "psycopg"):  # they also raise what they log
         logging.getLogger(library).setLevel(logging.CRITICAL)
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # those of libraries, for programmers; -W and PYTHONWARNINGS show them
+        warnings.simplefilter("ignore")  # warnings are for programmers; -W and PYTHONWARNINGS show them
     code = main()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt, but Python would end by it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done; a signal now would change the exit code
     if code == ExitCode.INTERRUPTED:
-        with suppress(OSError):  # whoever read the output may be gone too
+        with suppress(OSError):  # the reader of the output may have closed the pipe
             sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

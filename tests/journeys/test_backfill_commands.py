@@ -106,7 +106,7 @@ def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run
     assert f"{len(FOUND)} received a snapshot" in out
     code, verified, _ = run("verify")
     assert (code, verified.count(" codes")) == (3, 2), "only the codes for nowhere that were left are told"
-    assert f"{len(FOUND)} sealed sessions looked at" in run("verify", "--run", run_of(out))[1]
+    assert f"{len(FOUND)} sealed sessions checked" in run("verify", "--run", run_of(out))[1]
     assert "Nothing to do" in run("backfill")[1]
 
 
@@ -132,17 +132,17 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert counted[GOOGLE] == counts[GOOGLE] + 7
     assert counted[CLOUDFLARE] == 1
 
-    assert f"{len(FOUND) - 2} sessions would be open again; 2 hold" in run("undo", name, "--dry-run")[1]
+    assert f"{len(FOUND) - 2} sessions would be open again; 2 have" in run("undo", name, "--dry-run")[1]
     code, out, err = run("undo", name)
 
     assert (code, err) == (0, "")
-    assert f"{len(FOUND) - 2} sessions are open again; 2 hold what they held before" in out
+    assert f"{len(FOUND) - 2} sessions are open again; 2 have their previous snapshot" in out
     assert "dbip@" in out
     assert [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()] == before
     after = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     assert {**counts, CLOUDFLARE: 0, TIMELESS: 0, PRIVATE: 0} == after
     assert {row["snapshot_gap"] for row in theirs.rows() if row["session_id"] in FOUND} == {"undone"}
-    assert "Nothing of it is left" in run("undo", name)[1]
+    assert "Nothing to undo" in run("undo", name)[1]
     assert [row["state"] for row in json.loads(run("runs", "--format", "json")[1])][-1] == "undone"
     assert f"{len(FOUND)} received a snapshot" in run("backfill")[1]
 
@@ -227,7 +227,7 @@ def test_an_improvement_of_nothing_says_what_would_help(run: Run, tmp_path: Path
     code, out, _ = run("backfill", "--improve")
 
     assert code == 0
-    assert out.startswith("1 sealed sessions looked at; 0 were improved.\nNo table is closer to these attacks")
+    assert out.startswith("1 sealed sessions checked; 0 were improved.\nNo table is closer to these attacks")
     assert "snapshots inventory import" in out
 
 

@@ -228,7 +228,7 @@ def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Pa
 
     code, _, err = run("verify", "--target", "95")
 
-    assert (code, err) == (3, "Coverage is below the target of 95 %.\n")
+    assert (code, err) == (3, "Coverage is below the target of 95%.\n")
     assert run("verify")[0] == 0
 
 
@@ -269,7 +269,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
         "",
     )
 
-    assert run("report")[1].startswith("No session is stored yet.")
+    assert run("report")[1].startswith("No sessions are stored yet.")
     assert run("verify", "--target", "0")[0] == 3
     assert json.loads(run("report", "--format", "json")[1])["first_event_at"] is None
 

@@ -62,7 +62,7 @@ def test_a_copy_has_every_row_verifies_and_goes_on(postgresql: str, run: Run, lo
     code, out, err = run("copy", "--to", postgresql)
 
     assert (code, err) == (0, "")
-    assert "session_summaries: 162 rows are the same, 162 of them copied now" in out
+    assert "session_summaries: 162 rows are equal, 162 of them copied now" in out
     code, out, err = run("copy", "--to", postgresql)
     assert (code, err) == (0, "")
     assert "Everything is already copied." in out

@@ -47,7 +47,7 @@ def test_letters_are_replayed_when_the_program_can_read_them(
 ) -> None:
     """A later version understands what this one did not; every letter counts once."""
     assert loaded.exists()
-    assert "0 of 2 dead letters can be read" in run("dead-letters", "replay", "--dry-run")[1]
+    assert "0 of 2 dead letters can be decoded" in run("dead-letters", "replay", "--dry-run")[1]
     decode = LineDecoder.decode
 
     def understanding(self: LineDecoder, line: bytes) -> LogEvent | Reason:
@@ -55,8 +55,8 @@ def test_letters_are_replayed_when_the_program_can_read_them(
 
     monkeypatch.setattr(LineDecoder, "decode", understanding)
 
-    assert "1 of 2 dead letters were read: 1 new events" in run("dead-letters", "replay")[1]
-    assert "0 of 1 dead letters were read: 0 new events" in run("dead-letters", "replay")[1]
+    assert "1 of 2 dead letters were loaded: 1 new events" in run("dead-letters", "replay")[1]
+    assert "0 of 1 dead letters were loaded: 0 new events" in run("dead-letters", "replay")[1]
     assert "AS15169" in run("report")[1]
 
 

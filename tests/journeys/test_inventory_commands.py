@@ -105,7 +105,7 @@ def test_a_wrong_table_is_withdrawn(run: Run, tmp_path: Path) -> None:
 
     code, out, _ = run("inventory", "retract", "asn@2025-04-11")
 
-    assert (code, out) == (0, "asn@2025-04-11 is retracted; 1 observations began with it.\n")
+    assert (code, out) == (0, "asn@2025-04-11 is retracted; 1 observations started with it.\n")
     run("load", log(tmp_path / "cowrie.json", "2026-03-21"))
     assert snapshot(run, "2026-03-20")["asn"] == 1
     assert snapshot(run, "2026-03-21")["asn"] != 1
@@ -166,7 +166,7 @@ def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:
     assert "  2025-04-11 asn: AS1" in run("inventory", "show", f"::ffff:{ATTACKER}")[1]
     found = json.loads(run("inventory", "show", ATTACKER, "--format", "json")[1])
     assert {said["source"] for said in found["observations"]} == {"asn", "dbip", "origin-asn", "iporigin"}
-    assert "was never seen" in run("inventory", "show", "9.9.9.9")[2]
+    assert "no session from 9.9.9.9" in run("inventory", "show", "9.9.9.9")[2]
     assert run("inventory", "show", "nonsense")[0] == 2
 
 
@@ -174,7 +174,7 @@ def test_how_fresh_the_inventory_is(run: Run, tmp_path: Path) -> None:
     """In words and as JSON."""
     run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
 
-    assert run("inventory", "status")[1].startswith("1 addresses; 0 lack a registered build")
+    assert run("inventory", "status")[1].startswith("1 addresses; 0 have not been looked up in every build")
     found = json.loads(run("inventory", "status", "--format", "json")[1])
     assert (found["addresses"], found["behind"], sum(found["by_freshness"].values())) == (1, 0, 1)
     assert run("inventory", "refresh")[1].startswith("0 addresses looked up")
@@ -200,7 +200,7 @@ def test_lines_that_cannot_be_read_are_counted(run: Run, tmp_path: Path) -> None
 
     code, out, err = run("inventory", "import", path, "--type", "VPN")
 
-    assert (code, err) == (0, f"Warning: 1 lines of {path} could not be read and were passed over\n")
+    assert (code, err) == (0, f"Warning: 1 lines of {path} could not be read and were skipped\n")
     assert out.startswith("vpn@2026-01-01: ")
     assert "there is no table" in run("inventory", "import", _empty(tmp_path))[2]
 

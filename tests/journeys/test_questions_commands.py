@@ -306,9 +306,9 @@ def test_what_makes_no_sense_is_said_so(loaded: Run, arguments: tuple[str, ...])
 
 def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
     """A new database has them."""
-    assert loaded("indexes")[1] == "Every index is there.\n"
+    assert loaded("indexes")[1] == "All indexes exist.\n"
     assert loaded("indexes", "--drop")[1].count("dropped") == 7
-    assert loaded("indexes", "--drop")[1] == "There is none to drop.\n"
+    assert loaded("indexes", "--drop")[1] == "No index to drop.\n"
     assert loaded("indexes")[1].count("built") == 7
 
 
@@ -321,9 +321,9 @@ def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypa
     _, part, _ = loaded("verify")
     _, whole, _ = loaded("verify", "--full")
 
-    assert " of 3 looked at" in part
+    assert " of 3 checked" in part
     assert "--full looks at every one" in part
-    assert "3 sealed sessions looked at" in whole
+    assert "3 sealed sessions checked" in whole
 
 
 @pytest.mark.parametrize(

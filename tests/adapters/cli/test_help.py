@@ -18,8 +18,10 @@ def all_commands(command: click.Command = cli, words: str = "snapshots") -> Iter
             yield from all_commands(inner, f"{words} {name}")
 
 
-COMMANDS = {words: command for words, command in all_commands() if isinstance(command, Command | Group)}
-EXAMPLES = [example for command in COMMANDS.values() for example in command.examples]
+COMMANDS = dict(all_commands())
+EXAMPLES = [
+    example for command in COMMANDS.values() if isinstance(command, Command | Group) for example in command.examples
+]
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -43,9 +45,10 @@ def test_every_example_is_accepted(example: str) -> None:
     while isinstance(command, click.Group):
         command = command.commands[arguments.pop(0)]
 
-    context = command.make_context(command.name, arguments)
+    if arguments == ["--help"]:
+        return
 
-    assert context.params is not None
+    assert command.make_context(command.name, arguments).params
 
 
 def test_options_are_listed_under_headings() -> None:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command returns to the shell."""
+    """The exit code of a command."""
 
     DONE = 0
     FAILED = 1

@@ -1,4 +1,4 @@
-"""What the commands work with."""
+"""The application as the commands see it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -30,31 +30,31 @@ from snapshots.app.queries.session_queries import SessionQueries
 
 
 class MetricsWriter(Protocol):
-    """Counts what is done, and writes it for a monitor."""
+    """Collects metrics, and writes them to a file."""
 
     def load_observer(self, next_observer: LoadObserver) -> LoadObserver:
-        """Return who counts a load, and tells another observer."""
+        """Return an observer of a load that counts and forwards to another observer."""
         ...
 
     def work_observer(self, next_observer: BackfillObserver) -> BackfillObserver:
-        """Return who counts long work, and tells another observer."""
+        """Return an observer of a backfill that counts and forwards to another observer."""
         ...
 
     def ticking(self, is_stopped: Callable[[], bool]) -> Callable[[], bool]:
-        """Return what tells whether to stop, and writes the numbers now and then."""
+        """Return a wrapper of *is_stopped* that writes the metrics at most once a minute."""
         ...
 
     def write(self, inspection: Inspection | None = None) -> None:
-        """Write the numbers, and what a verification found, if it was one."""
+        """Write the metrics; *inspection* is the result of `verify`."""
         ...
 
 
 class LogsToLoad(Protocol):
-    """The contents to load, and the files that were passed over."""
+    """The logs to load, and the files that are skipped."""
 
     @property
     def contents(self) -> Sequence[LogSource]:
-        """Return what to read, the oldest first."""
+        """Return the logs, the oldest first."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class LogsToLoad(Protocol):
 
     @property
     def foreign(self) -> Mapping[str, Sequence[Path]]:
-        """Return those of kinds that contain no log lines, by their kind and what to do."""
+        """Return the skipped files by the reason, which states the kind of file and what to do."""
         ...
 
     @property
@@ -76,45 +76,43 @@ class LogsToLoad(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """
-    Everything behind the commands.
+    The use cases and queries that commands call.
 
     Attributes:
-        metrics: Returns what writes numbers for a monitor into a file.
-        logged: Logs each batch of long work, and tells another observer.
-        load: Loads contents and tells an observer.
-        follow: Loads what is added to the logs that paths name, read as is said, until it is stopped; looks every so
-            many seconds.
-        find_logs: Finds the logs that paths name, to be read as is said.
-        reports: Tells who attacked, and how much is known.
-        session_queries: Answers which sessions, grouped by what.
-        overview: Puts everything together that one look should tell.
-        page: Returns an overview as a page.
-        changes: Corrects and prunes sealed sessions, on the record.
-        adoption: Takes over a database of cowrieprocessor.
-        inventory: Answers questions about addresses.
-        inventory_service: Imports, refreshes and withdraws what sources said.
-        letters: Keeps the lines that could not be loaded.
-        events: Gives back the events that were kept as they were logged.
-        backfill: Gives stored sessions their snapshots.
+        metrics: Returns a writer of metrics to a file.
+        logged: Returns an observer that logs each batch and forwards to another observer.
+        load: Loads logs.
+        follow: Loads what is appended to the logs at some paths, polling every so many seconds, until it is stopped.
+        find_logs: Finds the logs at some paths.
+        reports: Report, coverage, explanation and verification.
+        session_queries: Counts and lists of sessions.
+        overview: Everything that the HTML report shows.
+        page: Renders an overview as an HTML page.
+        changes: Corrects and deletes sealed sessions, with audit rows.
+        adoption: Prepares databases of cowrieprocessor.
+        inventory: Reports about addresses.
+        inventory_service: Imports, refreshes and retracts facts about addresses.
+        letters: Dead letters.
+        events: Stored events.
+        backfill: Computes snapshots of stored sessions.
         improve: Replaces snapshots by better ones.
-        undo: Takes runs back.
-        runs: Returns the runs that began last, so many at most.
-        build_query_indexes: Builds the indexes that questions need, and others that are missing; returns their names.
-        drop_query_indexes: Drops them, likewise.
-        has_query_indexes: Tells whether they are there.
-        refresh_statistics: Lets the database's planner look at the sessions anew.
-        find_tables: Finds the files of facts that paths name.
-        import_table: Imports a file under a name, a date and a type, each None to take the file's; returns the
-            build's label, how many of its lines could not be read, and what was done.
-        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and the last time at
-            which they are used.
-        now: Returns the present moment in UTC.
-        copy: Copies the database to the one under another URL, and tells an observer.
-        session_count: Returns how many sessions the tables hold, whatever version these have; None without
-            tables of ours.
-        migrate: Brings the tables to a version, lays sessions into so many partitions or none, and returns the version
-            before and the one after.
-        fleet: Returns a cluster, by its address and the settings of its engine.
+        undo: Undoes runs.
+        runs: Returns the most recent runs, at most so many.
+        build_query_indexes: Builds missing indexes; returns their names.
+        drop_query_indexes: Drops the indexes that only queries need; returns their names.
+        has_query_indexes: Whether these indexes exist.
+        refresh_statistics: Refreshes the statistics of the database's query planner.
+        find_tables: Finds the tables of facts at some paths.
+        import_table: Imports a table under a name, a date and an IP type, each None for the one of the file; returns
+            the label of the build, the number of unreadable lines, and the result of the look-ups.
+        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and the end of its
+            validity.
+        now: Returns the current time in UTC.
+        copy: Copies the database to another URL.
+        session_count: Returns the number of sessions, whatever the schema version is; None without tables of ours.
+        migrate: Migrates the tables to a schema version, with a number of partitions or None; returns the versions
+            before and after.
+        fleet: Returns a Spark cluster by its URL and settings.
         import_folder: Imports the sessions of a folder of Parquet files into the database.
         shown_database: The database without its password.
     """

@@ -1,4 +1,4 @@
-"""The settings, as text comes in from options and the environment."""
+"""Settings from options and the environment."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -13,22 +13,22 @@ from snapshots.domain.snapshot.policy import Requirement
 
 class Settings(BaseModel):
     """
-    How `snapshots` works.
+    Validated settings of the program.
 
     Attributes:
         db: The database's URL, or the path of a SQLite file.
-        mmdb: MMDB files to look addresses up in, the most trusted first; before the bundled table.
-        requires: Which facts a snapshot must state.
-        max_lag_days: How many days after a sighting a fact may have been stated; None for no bound.
-        max_type_lag_days: The same for IP types, replacing the limit of each type; None for those limits.
-        max_age_days: How old an ASN or a country may be at a sighting; None for 400 days.
-        fresh_days: How old facts of an address may be before a newer build should be had.
-        fresh_days_fast: The same for addresses that are a VPN, a Tor exit or in a datacenter.
-        max_replication_lag_seconds: How far a replica may be behind before a backfill waits; 0 to never mind.
-        max_lock_waits: How many sessions may wait for locks before it waits; 0 to never mind.
-        max_transaction_seconds: How old another transaction may be before it waits; 0 to never mind.
-        lock_timeout_seconds: How long to wait for a lock that another process holds.
-        prefer: Sources that come before all others for one fact, such as "country=geolite2-country".
+        mmdb: MMDB files, consulted in this order before the bundled tables.
+        requires: Facts that a snapshot must have.
+        max_lag_days: Maximum days from a sighting to a later fact; None for no limit.
+        max_type_lag_days: The same for all IP types; None for the default limit of each type.
+        max_age_days: Maximum age of an ASN or a country at a sighting; None for 400 days.
+        fresh_days: Age in days up to which facts of an address are fresh.
+        fresh_days_fast: The same for VPN, Tor and datacenter addresses, which change often.
+        max_replication_lag_seconds: Replication lag above which a backfill pauses; 0 for no limit.
+        max_lock_waits: Number of connections waiting for locks above which it pauses; 0 for no limit.
+        max_transaction_seconds: Age of another transaction above which it pauses; 0 for no limit.
+        lock_timeout_seconds: Maximum wait for a lock that another process holds.
+        prefer: Sources that are used first for one fact, such as "country=geolite2-country".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +38,6 @@ class Settings(BaseModel):
     requires: Requirement = Requirement.ASN_OR_COUNTRY
     max_lag_days: float | None = Field(default=None, ge=0, le=100_000)
     max_type_lag_days: float | None = Field(default=None, ge=0, le=100_000)
-
     max_age_days: float | None = Field(default=None, ge=0, le=100_000)
     fresh_days: float = Field(default=30, ge=0, le=100_000)
     fresh_days_fast: float = Field(default=7, ge=0, le=100_000)
@@ -54,7 +53,7 @@ class Settings(BaseModel):
         Return the settings in *values*; a value of None leaves the default.
 
         Raises:
-            SettingRefused: A value cannot be used; the message says which and why.
+            SettingRefused: A value is invalid; the message names it and the reason.
         """
         try:
             return cls.model_validate({name: value for name, value in values.items() if value is not None})
@@ -64,47 +63,47 @@ class Settings(BaseModel):
 
     @property
     def max_lag(self) -> timedelta | None:
-        """Return the greatest lag of any fact."""
+        """Return the maximum time from a sighting to a later fact; None for no limit."""
         return None if self.max_lag_days is None else timedelta(days=self.max_lag_days)
 
     @property
     def max_age(self) -> timedelta | None:
-        """Return how old an ASN or a country may be at a sighting."""
+        """Return the maximum age of an ASN or a country at a sighting; None for the default."""
         return None if self.max_age_days is None else timedelta(days=self.max_age_days)
 
     @property
     def fresh_for(self) -> timedelta:
-        """Return how old facts may be."""
+        """Return the age up to which facts are fresh."""
         return timedelta(days=self.fresh_days)
 
     @property
     def fresh_for_fast(self) -> timedelta:
-        """Return how old facts may be that change quickly."""
+        """Return the age up to which facts that change often are fresh."""
         return timedelta(days=self.fresh_days_fast)
 
     @property
     def max_replication_lag(self) -> timedelta | None:
-        """Return how far a replica may be behind; None to never mind."""
+        """Return the replication lag above which a backfill pauses; None for no limit."""
         return timedelta(seconds=self.max_replication_lag_seconds) or None
 
     @property
     def lock_waits(self) -> int | None:
-        """Return how many sessions may wait for locks; None to never mind."""
+        """Return the number of lock waits above which a backfill pauses; None for no limit."""
         return self.max_lock_waits or None
 
     @property
     def max_transaction(self) -> timedelta | None:
-        """Return how old another transaction may be; None to never mind."""
+        """Return the age of another transaction above which a backfill pauses; None for no limit."""
         return timedelta(seconds=self.max_transaction_seconds) or None
 
     @property
     def prefer_for_asn(self) -> tuple[str, ...]:
-        """Return the sources that come first for the ASN."""
+        """Return the sources that are used first for the ASN."""
         return self._preferred("asn=")
 
     @property
     def prefer_for_country(self) -> tuple[str, ...]:
-        """Return the sources that come first for the country."""
+        """Return the sources that are used first for the country."""
         return self._preferred("country=")
 
     def _preferred(self, fact: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class StopRequest:
 
 @contextmanager
 def stopping() -> Iterator[StopRequest]:
-    """Make the first Ctrl-C or SIGTERM stop the work after the current batch, and the second one at once."""
+    """Make the first SIGINT or SIGTERM stop the work after the current batch, and the second one at once."""
     request = StopRequest()
     before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,1 +1,1 @@
-"""What is told to logs."""
+"""Logs and metrics."""

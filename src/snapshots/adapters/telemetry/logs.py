@@ -27,16 +27,16 @@ def configure_logs(*, verbose: bool) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Tell an operator something on stderr, in a sentence."""
+    """Print a warning to stderr in one line."""
     sys.stderr.write(f"Warning: {one_line(sentence)}\n")
 
 
 class LoggedLoad:
     """
-    Logs every batch, and tells another observer.
+    Logs every batch of a load, and forwards to another observer.
 
     Args:
-        next_observer: Who is told too.
+        next_observer: The observer that receives everything, too.
     """
 
     def __init__(self, next_observer: LoadObserver) -> None:
@@ -44,15 +44,15 @@ class LoggedLoad:
         self._log = structlog.get_logger("snapshots")
 
     def source_opened(self, name: str, size: int | None) -> None:
-        """Pass on."""
+        """Forward."""
         self._next.source_opened(name, size)
 
     def bytes_read(self, count: int) -> None:
-        """Pass on."""
+        """Forward."""
         self._next.bytes_read(count)
 
     def source_damaged(self, name: str, damage: str) -> None:
-        """Warn the operator."""
+        """Print a warning."""
         warn(f"{name} is damaged: {damage}; the data before the damage is loaded")
         self._next.source_damaged(name, damage)
 
@@ -64,10 +64,10 @@ class LoggedLoad:
 
 class LoggedWork:
     """
-    Logs every batch of long work, and tells another observer.
+    Logs every batch of a backfill, and forwards to another observer.
 
     Args:
-        next_observer: Who is told too.
+        next_observer: The observer that receives everything, too.
     """
 
     def __init__(self, next_observer: BackfillObserver) -> None:
@@ -75,7 +75,7 @@ class LoggedWork:
         self._log = structlog.get_logger("snapshots")
 
     def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
-        """Name the run and the part of the work in the lines that follow."""
+        """Add the run and the stage to the following lines."""
         self._log = self._log.bind(run=run, stage=name)
         self._next.stage_begun(name, total, run=run, counts_sessions=counts_sessions)
 
@@ -85,6 +85,6 @@ class LoggedWork:
         self._next.batch_done(handled, seconds)
 
     def waiting_for(self, reason: str) -> None:
-        """Log what is waited for."""
+        """Log the reason of a wait."""
         self._log.info("waiting", reason=reason)
         self._next.waiting_for(reason)

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what this process did, and how the database stands."""
+"""Prometheus metrics of loads, backfills and verifications."""
 
 from collections.abc import Callable
 from math import nan
@@ -14,94 +14,104 @@ from snapshots.domain.snapshot.coverage import NOT_JUDGED
 from snapshots.domain.snapshot.gap import Gap
 
 SECONDS_BETWEEN_FILES = 60.0
-"""How long a load goes on at least from one writing of its file to the next."""
+"""Minimum time between two writes of the file during a load or a backfill."""
 
 BUCKETS = (0.1, 0.3, 1, 3, 10, 30)
 
 
 class LoadMetrics:
     """
-    What loading did, and how the database stands behind it. No label holds an address, or anything else without end.
+    Metrics of a load, and of the database after it. Labels have a bounded number of values: none is an address.
 
     Args:
-        registry: Where they are collected; it may be one's own.
+        registry: The registry of the metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._events = Counter(
-            "snapshots_events_total", "Events read, by whether they were new.", ["state"], registry=registry
+            "snapshots_events_total", "Events read, by state (new, repeated).", ["state"], registry=registry
         )
-        self._bad = Counter("snapshots_bad_lines_total", "Lines that this process set aside.", registry=registry)
-        self._sealed = Counter(
-            "snapshots_sealed_total", "Sessions that received their snapshot by loading.", registry=registry
+        self._dead_lettered = Counter(
+            "snapshots_bad_lines_total", "Lines that were stored as dead letters.", registry=registry
         )
+        self._sealed = Counter("snapshots_sealed_total", "Sessions sealed by a load.", registry=registry)
         self._seconds = Histogram(
-            "snapshots_load_batch_seconds", "How long batches of loading took.", buckets=BUCKETS, registry=registry
+            "snapshots_load_batch_seconds", "Duration of load batches.", buckets=BUCKETS, registry=registry
         )
-        self._sessions = Gauge("snapshots_sessions", "Sessions in the database.", registry=registry)
+        self._sessions = Gauge("snapshots_sessions", "Number of sessions in the database.", registry=registry)
         self._open = Gauge(
-            "snapshots_open_sessions", "Sessions without a snapshot, by the reason.", ["reason"], registry=registry
+            "snapshots_open_sessions",
+            "Number of sessions without a snapshot, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self._coverage = Gauge(
-            "snapshots_coverage_ratio", "Share of reachable sessions that hold it.", ["field"], registry=registry
+            "snapshots_coverage_ratio",
+            "Fraction of sessions from routable addresses that have the field.",
+            ["field"],
+            registry=registry,
         )
-        self._kept = Gauge("snapshots_dead_letters", "Lines that are set aside in the database.", registry=registry)
+        self._dead_letters = Gauge(
+            "snapshots_dead_letters", "Number of dead letters in the database.", registry=registry
+        )
         self._newest = Gauge(
-            "snapshots_newest_event_timestamp_seconds", "When the newest stored event was.", registry=registry
+            "snapshots_newest_event_timestamp_seconds", "Time of the newest stored event.", registry=registry
         )
         self._built = Gauge(
             "snapshots_source_built_timestamp_seconds",
-            "When the newest build of each source of facts was made.",
+            "Build time of the newest build of each source.",
             ["source"],
             registry=registry,
         )
         self._written = Gauge(
-            "snapshots_load_timestamp_seconds", "When these numbers of loading were written.", registry=registry
+            "snapshots_load_timestamp_seconds", "Time at which the load metrics were written.", registry=registry
         )
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Count what was stored."""
         self._events.labels("new").inc(batch.events)
         self._events.labels("repeated").inc(batch.repeated)
-        self._bad.inc(batch.dead_letters)
+        self._dead_lettered.inc(batch.dead_letters)
         self._sealed.inc(batch.sealed)
         self._seconds.observe(batch.seconds)
 
-    def stands(self, standing: DatabaseStatus) -> None:
-        """Tell how the database stands."""
-        sessions = standing.sessions
+    def database_read(self, status: DatabaseStatus) -> None:
+        """Set the gauges of the database."""
+        sessions = status.sessions
         self._sessions.set(sessions.total)
         for gap in (*Gap, None):
             self._open.labels(gap.value if gap is not None else NOT_JUDGED).set(sessions.by_gap[gap])
         for field, count in sessions.by_field.items():
             share = sessions.share(count)
             self._coverage.labels(field).set(nan if share is None else share)
-        self._kept.set(sum(standing.dead_letters.values()))
-        if standing.last_event_at is not None:
-            self._newest.set(standing.last_event_at.timestamp())
-        for source, built_at in standing.newest_builds.items():
+        self._dead_letters.set(sum(status.dead_letters.values()))
+        if status.last_event_at is not None:
+            self._newest.set(status.last_event_at.timestamp())
+        for source, built_at in status.newest_builds.items():
             self._built.labels(source).set(built_at.timestamp())
         self._written.set_to_current_time()
 
 
 class BackfillMetrics:
     """
-    What a backfill did.
+    Metrics of a backfill.
 
     Args:
-        registry: Where they are collected.
+        registry: The registry of the metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._handled = Counter("snapshots_backfilled_total", "Sessions that this backfill handled.", registry=registry)
+        self._handled = Counter("snapshots_backfilled_total", "Sessions processed by this backfill.", registry=registry)
         self._seconds = Histogram(
             "snapshots_backfill_batch_seconds",
-            "How long batches of a backfill took.",
+            "Duration of backfill batches.",
             buckets=BUCKETS,
             registry=registry,
         )
         self._written = Gauge(
-            "snapshots_backfill_timestamp_seconds", "When these numbers of a backfill were written.", registry=registry
+            "snapshots_backfill_timestamp_seconds",
+            "Time at which the backfill metrics were written.",
+            registry=registry,
         )
 
     def batch_done(self, handled: int, seconds: float) -> None:
@@ -113,23 +123,23 @@ class BackfillMetrics:
 
 class VerifyMetrics:
     """
-    What verify found.
+    Metrics of a verification.
 
     Args:
-        registry: Where they are collected.
+        registry: The registry of the metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._violations = Gauge(
             "snapshots_violations",
-            "Sessions, addresses and columns of which an invariant does not hold.",
+            "Number of violations found by verify, by invariant.",
             ["invariant"],
             registry=registry,
         )
-        self._written = Gauge("snapshots_verify_timestamp_seconds", "When verify last looked.", registry=registry)
+        self._written = Gauge("snapshots_verify_timestamp_seconds", "Time of the last verification.", registry=registry)
 
     def inspected(self, inspection: Inspection) -> None:
-        """Tell what was found."""
+        """Set the gauges of violations."""
         for invariant in Invariant:
             self._violations.labels(invariant.value).set(inspection.counts.get(invariant, 0))
         self._written.set_to_current_time()
@@ -137,15 +147,15 @@ class VerifyMetrics:
 
 class MetricsFile:
     """
-    A file for the textfile collector of a node exporter, written whole or not at all.
+    A file for the textfile collector of the Prometheus node exporter, written atomically.
 
-    Each command has numbers of its own, so that each may have a file of its own beside the others.
+    Each metric belongs to one command, so that the files of several commands can be in one folder.
 
     Args:
         path: The file; its name should end with .prom.
-        reports: Tells how the database stands.
+        reports: Source of the gauges of the database.
         stopwatch: Returns seconds from an arbitrary start.
-        warn: Is told, once, if the file cannot be written; no work ends for that.
+        warn: Called once if the file cannot be written; the work continues.
     """
 
     def __init__(
@@ -161,16 +171,16 @@ class MetricsFile:
         self._has_warned = False
 
     def load_observer(self, next_observer: LoadObserver) -> LoadObserver:
-        """Return who counts a load, and tells another observer."""
+        """Return an observer of a load that counts and forwards to another observer."""
         self._load = LoadMetrics(self._registry)
         return _MeteredLoad(self._load, next_observer, self._write_if_old)
 
     def work_observer(self, next_observer: BackfillObserver) -> BackfillObserver:
-        """Return who counts a backfill, and tells another observer."""
+        """Return an observer of a backfill that counts and forwards to another observer."""
         return _MeteredWork(BackfillMetrics(self._registry), next_observer, self._write_if_old)
 
     def ticking(self, is_stopped: Callable[[], bool]) -> Callable[[], bool]:
-        """Return what tells whether to stop, and writes the file now and then while it is asked."""
+        """Return a wrapper of *is_stopped* that also writes the file if it is old."""
 
         def ask() -> bool:
             self._write_if_old()
@@ -179,11 +189,11 @@ class MetricsFile:
         return ask
 
     def write(self, inspection: Inspection | None = None) -> None:
-        """Write the file; *inspection* is what verify found, if it was that."""
+        """Write the file; *inspection* is the result of `verify`."""
         self._written_at = self._stopwatch()
         try:
             if self._load is not None:
-                self._load.stands(self._reports.standing())
+                self._load.database_read(self._reports.standing())
             if inspection is not None:
                 VerifyMetrics(self._registry).inspected(inspection)
             write_to_textfile(str(self._path), self._registry)

@@ -1,10 +1,11 @@
 """The commands for a Spark cluster and its folders: fleet load, backfill and import."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from snapshots.adapters.cli.command import Decorated, Section, group, option
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, facts_options, lock_option, opened, stdout
 from snapshots.adapters.cli.output.text.load import show_load
@@ -13,48 +14,71 @@ from snapshots.app.load.cluster import FleetInput
 from snapshots.app.ports.log_source import Layout, LineOptions
 from snapshots.app.safe_text import one_line
 
-Command = Callable[..., Any]
 
-
-@click.group(short_help="Load, backfill and import folders of Parquet files (Apache Spark).")
+@group(
+    short_help="Load, backfill and import folders of Parquet files (Apache Spark).",
+    examples=["snapshots fleet load --help", "snapshots fleet import --help"],
+)
 def fleet() -> None:
     """Load logs into a folder of Parquet files on an Apache Spark cluster: same rules, same rows as `load`."""
 
 
-def cluster_options(command: Command) -> Command:
+def cluster_options(function: Decorated) -> Decorated:
     """Add `--master`, `--conf` and `--facts-db`."""
-    for option in (
-        click.option(
+    options = (
+        option(
             "--conf",
             "settings",
             multiple=True,
             metavar="NAME=VALUE",
+            section=Section.GENERAL,
             help="A Spark setting, such as spark.executor.memory=4g. May be repeated.",
         ),
-        click.option(
+        option(
             "--facts-db",
             metavar="URL",
+            section=Section.FACTS,
             help="Also use the facts that were imported into this database.",
         ),
-        click.option(
+        option(
             "--master",
             required=True,
             metavar="URL",
+            section=Section.GENERAL,
             help="The cluster, such as local[4], spark://HOST:7077, yarn or k8s://https://HOST:443.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
+    for each in options:
+        function = each(function)
+    return function
 
 
-@fleet.command(short_help="Load Cowrie logs into a folder.")
+@fleet.command(
+    short_help="Load Cowrie logs into a folder.",
+    examples=["snapshots fleet load --master local[4] --to /data/sessions /data/cowrie/log"],
+)
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--to", required=True, metavar="FOLDER", help="Folder for the Parquet files.")
+@option("--to", required=True, metavar="FOLDER", section=Section.GENERAL, help="Folder for the Parquet files.")
 @cluster_options
 @facts_options
-@click.option("--only", metavar="PATTERN", help="Load only files with such names from folders.  [default: *.json*]")
-@click.option("--sensor", help="The name of the honeypot, in place of the name in the logs.")
-@click.option("--keep-passwords", is_flag=True, help="Store the first password that was tried, not only its hash.")
+@option(
+    "--only",
+    metavar="PATTERN",
+    section=Section.FILTERS,
+    help="Load only files with such names from folders.  [default: *.json*]",
+)
+@option(
+    "--sensor",
+    metavar="NAME",
+    section=Section.GENERAL,
+    help="Name of the honeypot; replaces the one in the logs.",
+)
+@option(
+    "--keep-passwords",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Store the password of the first login attempt in addition to its hash.",
+)
 @click.pass_obj
 def load(
     open_application: OpenApplication,
@@ -71,20 +95,23 @@ def load(
     **options: Any,
 ) -> None:
     """
-    Load Cowrie logs into a folder of Parquet files, and give every session its snapshot.
+    Load Cowrie logs into a folder of Parquet files, and store a snapshot with every session.
 
     INPUTs are files, folders and patterns of any file system that Spark supports, plain, .gz or .bz2, with one event
     per line. Loading the same logs again changes nothing. `snapshots fleet import` copies the folder into a database.
     """
-    reading = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout.LINES)
+    line_options = LineOptions(sensor=sensor, keeps_passwords=keep_passwords, layout=Layout.LINES)
     with opened(open_application, options) as application:
         cluster = application.fleet(master, _named(settings))
-        report = cluster.load(FleetInput(paths=paths, only=only, options=reading), to, facts_db=facts_db)
+        report = cluster.load(FleetInput(paths=paths, only=only, options=line_options), to, facts_db=facts_db)
     show_load(stdout(), report)
 
 
-@fleet.command(short_help="Compute missing snapshots of a folder.")
-@click.option("--at", required=True, metavar="FOLDER", help="Folder that `fleet load` wrote.")
+@fleet.command(
+    short_help="Compute missing snapshots of a folder.",
+    examples=["snapshots fleet backfill --master local[4] --at /data/sessions"],
+)
+@option("--at", required=True, metavar="FOLDER", section=Section.GENERAL, help="Folder that `fleet load` wrote.")
 @cluster_options
 @facts_options
 @click.pass_obj
@@ -109,11 +136,15 @@ def backfill(
         click.echo(f"{name}: {count:,}")
 
 
-@fleet.command("import", short_help="Copy a folder into a database.")
+@fleet.command(
+    "import",
+    short_help="Copy a folder into a database.",
+    examples=["snapshots fleet import /data/sessions --db postgresql://localhost/cowrie"],
+)
 @click.argument("folder")
+@facts_options
 @database_option
 @lock_option
-@facts_options
 @click.pass_obj
 def import_folder(open_application: OpenApplication, /, folder: str, **options: Any) -> None:
     """

@@ -1,4 +1,4 @@
-"""Files that a command writes."""
+"""Write a file atomically."""
 
 import fcntl
 import glob
@@ -15,7 +15,7 @@ import click
 from snapshots.adapters.cli.output.streams import writing_output
 
 PART = ".part"
-LONGEST_NAME = 48
+MAX_NAME_CHARACTERS = 48
 """How many characters of the file name the temporary name contains: file names are limited to 255 bytes."""
 
 
@@ -33,14 +33,14 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         return
-    file = _where_it_leads(file)
+    file = _link_target(file)
     try:
         if file.exists() and not file.is_file():
             with file.open("wb") as device:
                 yield device
             return
         _remove_stale_parts(file)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:LONGEST_NAME]}.", suffix=PART)
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:MAX_NAME_CHARACTERS]}.", suffix=PART)
         whole = Path(name)
         with os.fdopen(descriptor, "wb") as part:
             try:
@@ -59,22 +59,22 @@ def opened_whole(file: Path, *, is_private: bool = False) -> Iterator[BinaryIO]:
 
 def _remove_stale_parts(file: Path) -> None:
     """Remove the part files of killed processes; the operating system released their locks."""
-    for left in file.parent.glob(f".{glob.escape(file.name[:LONGEST_NAME])}.????????{PART}"):
+    for left in file.parent.glob(f".{glob.escape(file.name[:MAX_NAME_CHARACTERS])}.????????{PART}"):
         with suppress(OSError), left.open("rb") as part:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
 
 
-def _where_it_leads(file: Path) -> Path:
-    """Return what a link leads to; else the file itself."""
+def _link_target(file: Path) -> Path:
+    """Return the target of a symbolic link, or the file itself."""
     try:
         return file.resolve()
-    except (OSError, RuntimeError) as exc:  # Python says the latter of links that lead to themselves
+    except (OSError, RuntimeError) as exc:  # RuntimeError: a link that leads to itself
         raise click.ClickException(f"{file} cannot be written: {exc}") from exc
 
 
 def _umask() -> int:
-    """Return what is asked not to be allowed of new files; it can be read only by setting it."""
+    """Return the umask of this process, which can be read only by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -9,8 +9,8 @@ VERSION = "8.17.0"
 
 
 def ecs_document(line: SessionRow) -> dict[str, Any]:
-    """Return a session as an event of ECS; what has no field there is under `snapshots`, what is unknown is absent."""
-    return _without_nothing(
+    """Return a session as an ECS event. Fields that ECS lacks are under `snapshots`; unknown values are absent."""
+    return _without_empty(
         {
             "@timestamp": line.first_event_at,
             "ecs": {"version": VERSION},
@@ -55,7 +55,7 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
     )
 
 
-def _without_nothing(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document without what is not known, however deep."""
-    found = {name: _without_nothing(value) if isinstance(value, dict) else value for name, value in document.items()}
+def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without empty values at any depth."""
+    found = {name: _without_empty(value) if isinstance(value, dict) else value for name, value in document.items()}
     return {name: value for name, value in found.items() if value not in (None, {})}

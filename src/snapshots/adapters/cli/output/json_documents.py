@@ -24,7 +24,7 @@ from snapshots.domain.snapshot.freshness import Freshness
 
 
 def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
-    """Return *document* as indented JSON in ASCII, so that no terminal obeys what is in it."""
+    """Return *document* as indented JSON in ASCII, so that it contains no control characters for a terminal."""
     return json.dumps(document, indent=2, default=plain)
 
 
@@ -61,7 +61,7 @@ def report_document(report: Report) -> dict[str, Any]:
 
 
 def overview_document(overview: Overview) -> dict[str, Any]:
-    """Return everything that the page shows; what `report` prints as a table is part of it."""
+    """Return everything that the HTML page shows, including what `report` prints as a table."""
     return report_document(overview.report) | {
         "made_at": overview.made_at,
         "timeline": {
@@ -125,7 +125,7 @@ def _behaviour_seen(key: str, seen: BehaviourSeen) -> dict[str, Any]:
 
 
 def drift_document(found: Drift) -> dict[str, Any]:
-    """Return then against now."""
+    """Return how snapshots differ from the newest tables."""
     return {
         "sealed": found.sealed,
         "newest_tables": list(found.newest_tables),
@@ -142,7 +142,7 @@ def drift_document(found: Drift) -> dict[str, Any]:
 
 
 def coverage_document(report: CoverageReport) -> dict[str, Any]:
-    """Return coverage by session and by address; shares are of what is reachable, null if nothing is."""
+    """Return coverage by session and by address; shares are of the reachable ones, null if there are none."""
     return {
         "sessions": _coverage(report.sessions),
         "addresses": _coverage(report.addresses),
@@ -152,7 +152,7 @@ def coverage_document(report: CoverageReport) -> dict[str, Any]:
 
 
 def inspection_document(inspection: Inspection) -> dict[str, Any]:
-    """Return what looking at every sealed session found; at most some of the violations are named."""
+    """Return the result of checking sealed sessions; the list of violations may be shorter than their count."""
     return {
         "sealed": inspection.sealed,
         "of": inspection.of,
@@ -251,16 +251,16 @@ def source_document(state: SourceState) -> dict[str, Any]:
     }
 
 
-def dead_letter_document(kept: StoredDeadLetter) -> dict[str, Any]:
+def dead_letter_document(stored: StoredDeadLetter) -> dict[str, Any]:
     """Return a dead letter with its line as text."""
     return {
-        "id": kept.letter.identity,
-        "reason": kept.letter.reason.value,
-        "source": kept.letter.source,
-        "offset": kept.letter.offset,
-        "payload": payload_text(kept.letter.payload),
-        "run": kept.run,
-        "stored_at": kept.stored_at,
+        "id": stored.letter.identity,
+        "reason": stored.letter.reason.value,
+        "source": stored.letter.source,
+        "offset": stored.letter.offset,
+        "payload": payload_text(stored.letter.payload),
+        "run": stored.run,
+        "stored_at": stored.stored_at,
     }
 
 
@@ -305,7 +305,7 @@ def _value_counts(key: str, tallies: Any) -> list[dict[str, Any]]:
 
 
 def plain(value: object) -> object:
-    """Return what JSON has in the place of an enum, a date or a moment."""
+    """Return the JSON value for an enum, a date or a datetime."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, date):

@@ -1,4 +1,4 @@
-"""Sessions as a Parquet file, with pyarrow, which the extra `parquet` brings."""
+"""Write sessions as a Parquet file with pyarrow (extra `parquet`)."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,8 +7,8 @@ from typing import Any, BinaryIO, get_type_hints
 from snapshots.app.errors import SettingRefused
 from snapshots.app.queries.session_queries import SessionRow
 
-ROWS_A_GROUP = 20_000
-"""Rows that are in memory at a time."""
+ROWS_PER_GROUP = 20_000
+"""Rows in memory at a time."""
 
 
 def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
@@ -20,7 +20,7 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415 - likewise
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
     except ImportError as exc:
         raise SettingRefused("Parquet needs pyarrow: install it, or the extra parquet") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
@@ -36,11 +36,11 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
 
 
 def _kind(hint: object) -> str:
-    """Return the name of a type, without the None that may stand for it."""
+    """Return the name of a type; of an optional type, that of the other member."""
     kinds: list[Any] = [kind for kind in getattr(hint, "__args__", (hint,)) if kind is not type(None)]
     return str(kinds[0].__name__)
 
 
 def _groups(lines: Iterator[SessionRow]) -> Iterator[list[SessionRow]]:
-    while group := list(islice(lines, ROWS_A_GROUP)):
+    while group := list(islice(lines, ROWS_PER_GROUP)):
         yield group

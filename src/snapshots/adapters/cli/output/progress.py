@@ -20,7 +20,7 @@ from snapshots.app.load.progress import BatchLoaded
 
 
 class _Bar:
-    """A bar that is drawn while a block runs, and only on a terminal; its first column says what is done."""
+    """A progress bar that is shown during a block, on a terminal only."""
 
     def __init__(self, console: Console, *columns: ProgressColumn) -> None:
         self._progress = Progress(
@@ -43,10 +43,10 @@ class _Bar:
 
 class LoadBar(_Bar):
     """
-    Shows how far the files of a load are read; silent where stderr is no terminal.
+    Shows how many bytes of a load have been read; silent if stderr is not a terminal.
 
     Args:
-        console: Where the bar is drawn.
+        console: The console of stderr.
         total: Bytes of all files; None if a stream is among them.
     """
 
@@ -62,7 +62,7 @@ class LoadBar(_Bar):
         self._size = 0
 
     def source_opened(self, name: str, size: int | None) -> None:
-        """Name the file, and count those before it as read."""
+        """Show the name of the file, and count the previous files as read."""
         self._read += self._size
         self._size = size or 0
         self._progress.update(self._task, description=printable(Path(name).name, 28).plain, completed=self._read)
@@ -72,7 +72,7 @@ class LoadBar(_Bar):
         self._progress.update(self._task, completed=self._read + count)
 
     def source_damaged(self, name: str, damage: str) -> None:
-        """Do nothing: `LoggedLoad` warns."""
+        """Do nothing: `LoggedLoad` prints a warning."""
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Do nothing: the bar shows bytes."""
@@ -80,10 +80,10 @@ class LoadBar(_Bar):
 
 class CopyBar(_Bar):
     """
-    Shows how far each table is copied; silent where stderr is no terminal.
+    Shows how many rows of each table have been copied; silent if stderr is not a terminal.
 
     Args:
-        console: Where the bars are drawn.
+        console: The console of stderr.
     """
 
     def __init__(self, console: Console) -> None:
@@ -96,7 +96,7 @@ class CopyBar(_Bar):
         self._task = self._progress.add_task("")
 
     def table_opened(self, table: str, rows: int) -> None:
-        """Begin a bar."""
+        """Start a new bar."""
         self._progress.update(self._task, description=table, total=rows, completed=0)
 
     def rows_copied(self, count: int) -> None:
@@ -106,10 +106,10 @@ class CopyBar(_Bar):
 
 class CountBar(_Bar):
     """
-    Counts what has no known end; silent where stderr is no terminal. Called with how many were done so far.
+    Shows a count without a total; silent if stderr is not a terminal. Call it with the count so far.
 
     Args:
-        console: Where it is drawn.
+        console: The console of stderr.
         title: What is counted.
     """
 
@@ -127,10 +127,10 @@ class CountBar(_Bar):
 
 class WorkBar(_Bar):
     """
-    Shows how far work is, how fast, and what it waits for; without a terminal it only says what it waits for.
+    Shows progress, rate and waits of a backfill; prints only the waits if stderr is not a terminal.
 
     Args:
-        console: Where it is drawn.
+        console: The console of stderr.
     """
 
     def __init__(self, console: Console) -> None:
@@ -144,7 +144,7 @@ class WorkBar(_Bar):
         )
         self._task = self._progress.add_task("", total=None, rate="")
         self._stage = ""
-        self._waits_for = ""
+        self._wait_reason = ""
 
     def stage_begun(  # the bar shows neither the run nor what is counted
         self,
@@ -154,7 +154,7 @@ class WorkBar(_Bar):
         run: str,  # noqa: ARG002
         counts_sessions: bool = True,  # noqa: ARG002
     ) -> None:
-        """Begin a bar."""
+        """Start a new bar."""
         self._stage = name.replace("_", " ")
         self._progress.reset(self._task, total=total or None, description=self._stage, rate="")
 
@@ -164,8 +164,8 @@ class WorkBar(_Bar):
         self._progress.update(self._task, advance=handled, rate=rate, description=self._stage)
 
     def waiting_for(self, reason: str) -> None:
-        """Say it once."""
+        """Show the reason; without a terminal, print it once."""
         self._progress.update(self._task, description=f"waiting: {reason}" if reason else self._stage)
-        if reason and reason != self._waits_for and not self._console.is_terminal:
+        if reason and reason != self._wait_reason and not self._console.is_terminal:
             self._console.print(f"Waiting: {reason}")
-        self._waits_for = reason
+        self._wait_reason = reason

@@ -7,11 +7,11 @@ from snapshots.app.safe_text import escaped
 
 def printable(text: str, longest: int = 80) -> Text:
     """
-    Return *text* with every character that could do something shown as an escape, and cut.
+    Return *text* with control characters as escape sequences, truncated.
 
     Args:
-        text: Anything.
-        longest: How many characters are shown; a cut is marked with an ellipsis.
+        text: Untrusted text.
+        longest: Maximum number of characters; a truncated text ends with an ellipsis.
     """
     shown = escaped(text[: longest + 1])
     return Text(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")

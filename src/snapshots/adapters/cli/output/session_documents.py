@@ -9,7 +9,7 @@ from snapshots.domain.session.behaviour import Behaviour, Trait
 
 
 def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
-    """Return what a session's events said that campaigns are found by."""
+    """Return the behavior of a session."""
     return {
         "protocol": behaviour.first(Trait.PROTOCOL),
         "client_version": behaviour.first(Trait.CLIENT_VERSION),
@@ -28,7 +28,7 @@ def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
-    """Return what led to what a session holds."""
+    """Return a session with its address, its snapshot, and the observations that they come from."""
     session, snapshot = explanation.session, explanation.session.snapshot
     sighting = session.sighting
     return {
@@ -66,8 +66,8 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         else None,
         "gap": session.gap,
         "gap_explanation": session.gap.explanation if session.gap else None,
-        "observations": [observation_document(said) for said in explanation.history],
-        "considered": [observation_document(said) for said in explanation.considered],
+        "observations": [observation_document(observation) for observation in explanation.history],
+        "considered": [observation_document(observation) for observation in explanation.considered],
         "known_then": {
             "asn": explanation.known_then.asn,
             "country": explanation.known_then.country,
@@ -89,13 +89,13 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def observation_document(said: IpObservation) -> dict[str, Any]:
-    """Return what one source said from one build to another."""
+def observation_document(observation: IpObservation) -> dict[str, Any]:
+    """Return an observation."""
     return {
-        "source": said.source,
-        "observed_at": said.observed_at,
-        "confirmed_until": said.confirmed_until,
-        "asn": said.facts.asn,
-        "country": said.facts.country,
-        "ip_types": sorted(kind.value for kind in said.facts.ip_types),
+        "source": observation.source,
+        "observed_at": observation.observed_at,
+        "confirmed_until": observation.confirmed_until,
+        "asn": observation.facts.asn,
+        "country": observation.facts.country,
+        "ip_types": sorted(kind.value for kind in observation.facts.ip_types),
     }

@@ -19,11 +19,11 @@ from snapshots.app.safe_text import escaped
 Row = Mapping[str, Any]
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a text begins that a spreadsheet takes for a formula, also in the wide forms that some take for the others."""
+"""First characters of a formula in a spreadsheet; some spreadsheets also accept the full-width forms."""
 
 
-NUMBERED = frozenset({"asn", "source_port"})
-"""Columns of numbers that count nothing."""
+IDENTIFIERS = frozenset({"asn", "source_port"})
+"""Columns of numbers without thousands separators."""
 
 
 def session_columns(line: SessionRow) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def session_columns(line: SessionRow) -> dict[str, Any]:
 
 
 class Form(Enum):
-    """In which form rows are printed."""
+    """The output formats of rows."""
 
     TABLE = "table"
     JSON = "json"
@@ -47,11 +47,11 @@ def print_rows(
     Print rows with the same keys.
 
     Args:
-        rows: What to print.
-        form: How.
-        console: Where tables go; everything else goes to standard output as it is.
+        rows: The rows.
+        form: The output format.
+        console: The console for tables; all other formats are written to standard output.
         names: The keys.
-        about: What is said of all of them; in JSON beside "rows", below a table, and nowhere else.
+        about: Values about all rows. JSON has them next to "rows", a table below it; other formats omit them.
     """
     if form is Form.TABLE:
         _print_table(console, rows, about or {})
@@ -62,9 +62,9 @@ def print_rows(
 
 
 def write_lines(rows: Iterable[Row], form: Form, to: TextIO, names: Sequence[str]) -> int:
-    """Write rows with the same keys, which are *names*, as NDJSON or CSV, one after the other; return how many."""
+    """Stream rows with the keys *names* as NDJSON or CSV; return how many were written."""
     written = 0
-    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a reader may split at another character
+    writer = csv.writer(to, lineterminator="\n", quoting=csv.QUOTE_ALL)  # readers may use another separator
     if form is Form.CSV:
         writer.writerow(names)
     for row in rows:
@@ -78,9 +78,9 @@ def write_lines(rows: Iterable[Row], form: Form, to: TextIO, names: Sequence[str
 
 def cell(value: object) -> str:
     """
-    Return a value as a cell of one line that no spreadsheet takes for a formula, and that no terminal obeys.
+    Return a value as one line of text, protected against formula injection and terminal control characters.
 
-    A quote comes before what looks like a formula, and characters that do something are shown as escapes.
+    A text that a spreadsheet could take for a formula gets a leading apostrophe; control characters become escapes.
     """
     if value is None:
         return ""
@@ -101,7 +101,7 @@ def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
         has_numbers = any(isinstance(row[name], int | float) for row in rows)
         table.add_column(name.replace("_", " "), justify="right" if has_numbers else "left")
     for row in rows:
-        table.add_row(*(_shown(value, is_number=name not in NUMBERED) for name, value in row.items()))
+        table.add_row(*(_shown(value, is_number=name not in IDENTIFIERS) for name, value in row.items()))
     console.print(table)
     for name, value in about.items():
         if value not in (None, ""):

@@ -15,32 +15,32 @@ from snapshots.domain.snapshot.gap import Gap
 def show_backfill(report: BackfillReport, *, is_dry_run: bool) -> None:
     """Print what a backfill did, or would do."""
     if not report.judged and not report.quarantined:
-        click.echo("Nothing to do: every session is sealed, or open for a reason that still holds.")
+        click.echo("Nothing to do: every session has a snapshot, or there are no new facts for it.")
         return
     would = "would receive" if is_dry_run else "received"
     sealed = sum(report.sealed.values())
-    click.echo(f"{report.judged:,} sessions judged: {sealed:,} {would} a snapshot.")
+    click.echo(f"{report.judged:,} sessions evaluated: {sealed:,} {would} a snapshot.")
     for method, count in report.sealed.items():
         click.echo(f"  {method.value}: {count:,}")
     for gap, count in report.left_open.items():
-        click.echo(f"  open, {gap.value}: {count:,}. {gap.explanation}")
+        click.echo(f"  without a snapshot, {gap.value}: {count:,}. {gap.explanation}")
     if report.found:
-        click.echo(f"The addresses of {report.found:,} sessions were found in events or documents.")
+        click.echo(f"The addresses of {report.found:,} sessions were recovered from stored events or documents.")
     if report.lost:
-        click.echo(f"{report.lost:,} sessions were sealed or changed by another program in between.")
+        click.echo(f"{report.lost:,} sessions were changed by another process meanwhile and left as they are.")
     if is_dry_run:
-        click.echo("Such as:")
+        click.echo("Examples:")
         for each in report.samples:
             click.echo(f"  {sample_text(each)}")
         click.echo(_forecast(report))
     else:
-        click.echo(f"Run {report.run}, {report.seconds:,.1f} s. `snapshots undo {report.run}` takes it back.")
+        click.echo(f"Run {report.run}, {report.seconds:,.1f} s. To undo it: `snapshots undo {report.run}`.")
 
 
 def _forecast(report: BackfillReport) -> str:
-    text = f"Judging took {report.seconds:,.1f} s; writing takes about as long again."
+    text = f"Evaluation took {report.seconds:,.1f} s; writing takes about as long again."
     if report.written_bytes is not None:
-        text += f" About {report.written_bytes * report.judged / 1e6:,.0f} MB are written to the log."
+        text += f" About {report.written_bytes * report.judged / 1e6:,.0f} MB would be written to the transaction log."
     return text
 
 
@@ -58,25 +58,25 @@ def sample_text(judged: Judged) -> str:
 def show_improvement(report: ImproveReport, *, is_dry_run: bool) -> None:
     """Print how many snapshots were replaced by better ones, or would be."""
     would = "would be" if is_dry_run else "were"
-    click.echo(f"{report.looked_at:,} sealed sessions looked at; {sum(report.improved.values()):,} {would} improved.")
+    click.echo(f"{report.looked_at:,} sealed sessions checked; {sum(report.improved.values()):,} {would} improved.")
     for gain, count in report.improved.items():
         click.echo(f"  {gain}: {count:,}")
     if report.improved and not is_dry_run:
-        click.echo(f"`snapshots undo {report.run}` takes it back.")
+        click.echo(f"To undo it: `snapshots undo {report.run}`.")
     if report.looked_at and report.is_done and not report.improved:
         click.echo(
-            "No table is closer to these attacks than the tables of their snapshots, or adds a fact to them. Tables"
-            " built before the attacks would help: snapshots inventory import --help"
+            "No table is closer to these attacks than the tables of their snapshots, or adds a fact. To improve them,"
+            " import tables from before the attacks: snapshots inventory import --help"
         )
 
 
 def undo_lines(report: UndoReport, *, is_dry_run: bool) -> Iterator[str]:
     """Yield what an undo restored, or would restore."""
     if not report.opened + report.restored + report.forgotten:
-        yield "Nothing of it is left."
+        yield "Nothing to undo."
         return
     would = "would be" if is_dry_run else "are"
-    yield f"{report.opened:,} sessions {would} open again; {report.restored:,} hold what they held before;"
-    yield f"of {report.forgotten:,} open ones the address that was found {would} forgotten."
+    yield f"{report.opened:,} sessions {would} open again; {report.restored:,} have their previous snapshot;"
+    yield f"{report.forgotten:,} recovered addresses of open sessions {would} removed."
     if report.sources and not is_dry_run:
-        yield "If a table was wrong, withdraw it with `snapshots inventory retract`: " + ", ".join(report.sources)
+        yield "If a table was wrong, retract it (`snapshots inventory retract`): " + ", ".join(report.sources)

@@ -22,7 +22,7 @@ SHOWN_COMMANDS = 10
 
 
 def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
-    """Yield what a session's events said, as far as they said anything."""
+    """Yield the behavior of a session as rows, without what is unknown."""
     client = [behaviour.first(trait) for trait in (Trait.PROTOCOL, Trait.CLIENT_VERSION, Trait.HASSH)]
     if any(client):
         yield "client", printable(", ".join(part for part in client if part), 300)
@@ -43,11 +43,11 @@ def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
         for number, text in enumerate(behaviour.texts(trait)):
             yield "" if number else name, printable(text, 300)
     if behaviour.duration_ms is not None:
-        yield "lasted", Text(f"{behaviour.duration_ms / 1000:,.1f} s")
+        yield "duration", Text(f"{behaviour.duration_ms / 1000:,.1f} s")
 
 
 def show_explanation(console: Console, explanation: Explanation) -> None:
-    """Print what led to what a session holds."""
+    """Print the address and the snapshot of a session, and the observations that they come from."""
     session, snapshot = explanation.session, explanation.session.snapshot
     sighting = session.sighting
     rows: list[tuple[str, Text | str]] = [
@@ -85,14 +85,15 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         table.add_row(Text(name, style="dim"), value)
     console.print(table)
     seen_at = sighting.seen_at if sighting is not None else session.first_event_at
-    for said in sorted(explanation.considered, key=lambda said: (said.source, said.observed_at)):
-        when = "by then" if said.observed_at <= seen_at else "after"
-        label = label_of(said.source, said.observed_at)
+    for observation in sorted(explanation.considered, key=lambda each: (each.source, each.observed_at)):
+        when = "by then" if observation.observed_at <= seen_at else "after"
+        label = label_of(observation.source, observation.observed_at)
         taken = "; taken" if snapshot is not None and label in snapshot.source.split() else ""
-        console.print(f"  {said.observed_at:%Y-%m-%d} {said.source}: {facts_text(said.facts)} ({when}{taken})")
+        source = f"{observation.observed_at:%Y-%m-%d} {observation.source}"
+        console.print(f"  {source}: {facts_text(observation.facts)} ({when}{taken})")
     if snapshot is not None:
         known = explanation.known_then
-        console.print(f"  learned here by then: {'nothing' if known is None else _snapshot_text(known)}")
+        console.print(f"  in this database by then: {'nothing' if known is None else _snapshot_text(known)}")
     for left_out in explanation.types_left_out:
         console.print(f"  {_left_out_text(left_out)}", soft_wrap=True)
 
@@ -112,7 +113,7 @@ def _fact(value: str, name: str, explanation: Explanation, more: Text | None = N
 
 
 def _left_out_text(left_out: TypeLeftOut) -> str:
-    """Return why a type is not used, and which types of the same statement are not used instead."""
+    """Return why a type is not used, and which other types of the same observation are not used instead."""
     kind = left_out.ip_type.value
     days, most = _days_that_differ(left_out.distance, left_out.bound)
     if left_out.is_after:
@@ -148,7 +149,7 @@ def _snapshot_text(snapshot: IpSnapshot) -> str:
 
 
 def facts_text(facts: IpFacts) -> str:
-    """Return facts in a few words."""
+    """Return facts as one line, such as "AS4134 CN DATACENTER"."""
     stated = (
         f"AS{facts.asn}" if facts.asn else "",
         facts.country or "",

@@ -29,7 +29,7 @@ def lookup_text(done: LookedUp) -> str:
 def show_sources(console: Console, found: Sequence[SourceState]) -> None:
     """Print the registered builds as a table."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("build", "state", "observations", "from", "licence"):
+    for name in ("build", "state", "observations", "file", "licence"):
         table.add_column(name)
     for state in found:
         build = state.registered.build

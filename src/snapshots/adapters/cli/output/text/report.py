@@ -24,9 +24,9 @@ BAR = 12
 
 
 def show_report(console: Console, report: Report) -> None:
-    """Print who attacked."""
+    """Print the report."""
     if not report.coverage.sessions.total:
-        console.print("No session is stored yet. `snapshots load PATH` loads Cowrie logs.")
+        console.print("No sessions are stored yet. To load Cowrie logs: snapshots load PATH")
         _show_dead_letters(console, report)
         return
     console.print(
@@ -62,11 +62,11 @@ def _day(at: datetime | None) -> str:
 def _show_dead_letters(console: Console, report: Report) -> None:
     if report.dead_letters:
         found = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.dead_letters.items()))
-        console.print(f"Lines that are no events, in the table dead_letters: {found}.")
+        console.print(f"Lines that are not events, in the table dead_letters: {found}.")
 
 
 def show_coverage(console: Console, report: CoverageReport) -> None:
-    """Print how many sessions and addresses carry a snapshot, and why the others do not."""
+    """Print how many sessions and addresses have a snapshot, and why the others have none."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("Coverage", "sessions", "as of", "inferred", "addresses"):
         table.add_column(title, justify="left" if title == "Coverage" else "right")
@@ -77,8 +77,8 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
         table.add_row(FIELD_NAMES[name], _share(sessions, count), *apart, _share(addresses, among))
     console.print()
     console.print(table)
-    console.print("Sessions from private, shared or reserved addresses are left out of the shares.", style="dim")
-    console.print("An address counts only if all of its sessions do.", style="dim")
+    console.print("Sessions from private, shared or reserved addresses are excluded from the shares.", style="dim")
+    console.print("An address is counted only if all of its sessions are.", style="dim")
     for method, count in sessions.by_method.items():
         console.print(f"  {method.value}: {count_of(count, 'session')} with facts {method.explanation}")
     for source, count in report.by_source.items():
@@ -91,27 +91,27 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
 
 
 def show_inspection(console: Console, inspection: Inspection) -> None:
-    """Print whether every invariant holds, and which does not."""
+    """Print the violations that were found."""
     console.print()
     if inspection.adopted:
         adopted = count_of(inspection.adopted, "session")
-        console.print(f"Another loader wrote {adopted} of them: without a seal, a change of theirs cannot be seen.")
+        console.print(f"Another loader wrote {adopted} of them; these have no seal, so changes cannot be detected.")
     if inspection.put_back:
         times = count_of(inspection.put_back, "time")
-        console.print(f"The guard put back {times} a value that another loader wrote into a sealed session.")
+        console.print(f"The guard reverted {times} a value that another loader wrote into a sealed session.")
     part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
         guard = "whether the guard holds was not checked" if inspection.not_checked else "the guard holds"
         console.print(
-            f"{count_of(inspection.sealed, 'sealed session')}{part} looked at, none changed without audit, {guard}; "
+            f"{count_of(inspection.sealed, 'sealed session')}{part} checked, none changed without audit, {guard}; "
             f"{count_of(inspection.corrections, 'correction')} on record."
         )
         if part:
             share = f"{inspection.unseen_share:.4%}"
-            console.print(f"So at most {share} of all may be changed, at 95 % confidence; --full looks at every one.")
+            console.print(f"At most {share} of all sessions are changed (95% confidence). --full checks all of them.")
         return
     if part:
-        console.print(f"{count_of(inspection.sealed, 'sealed session')}{part} looked at.")
+        console.print(f"{count_of(inspection.sealed, 'sealed session')}{part} checked.")
     console.print(f"{count_of(inspection.violation_count, 'violation')} found:")
     for violation in inspection.violations:
         console.print(Text("  ") + printable(violation.where) + f"  {violation.invariant.broken}")
