@@ -252,6 +252,10 @@ class InMemoryAudit:
         self.memory.sessions[session_id] = held._replace(snapshot=snapshot)
         self.memory.sealed_by[session_id] = run
 
+    def last_reason(self, session_id: str) -> str | None:
+        reasons = [made.reason for made in self.memory.corrections if made.session_id == session_id]
+        return reasons[-1] if reasons else None
+
     def sealed(self, *, after: str, limit: int) -> SealedPage:
         sessions = sorted(self.memory.sessions.items())
         names = [name for name, session in sessions if f"={name}" > after and session.snapshot][:limit]

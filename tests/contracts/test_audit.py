@@ -34,6 +34,18 @@ def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
     assert (kept.snapshot, kept.sighting, kept.event_count) == (stated, session("s", 0).sighting, 1)
 
 
+def test_the_reason_of_the_last_correction_is_known(database: Database) -> None:
+    """Of each session its own; None before the first."""
+    save(database, session("s", 0), session("t", 0))
+    with database.transaction() as stores:
+        assert stores.audit.last_reason("s") is None
+        for asn, reason in ((1, "first"), (2, "second")):
+            stated = IpSnapshot.corrected(snapshot(), asn=asn, at=NOON + DAY)
+            stores.audit.correct("s", stated, reason=reason, run="r", made_at=NOON)
+
+        assert (stores.audit.last_reason("s"), stores.audit.last_reason("t")) == ("second", None)
+
+
 def test_a_pruning_takes_what_ended_before_its_moment(database: Database) -> None:
     """The addresses stay, and count what is left."""
     save(database, session("a", 0), session("b", 1), session("c", 2))

@@ -53,6 +53,8 @@ def test_a_correction_is_made_recorded_and_explained(run: Run, engine: Engine) -
     with engine.connect() as connection:
         row = connection.execute(text("SELECT old_snapshot_asn, reason FROM snapshot_corrections")).one()
     assert tuple(row) == (4134, "wrong table")
+    repeated = run("correct", session, "--reason", "wrong table", "--asn", "64500", "--ip-type", "tor")
+    assert repeated == (0, f"{session} already has this correction; nothing was changed.\n", "")
     code, out, _ = run("verify")
     assert (code, "none changed without audit, the guard holds; 1 correction on record" in out) == (0, True)
 

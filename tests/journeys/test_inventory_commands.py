@@ -114,6 +114,7 @@ def test_a_wrong_table_is_withdrawn(run: Run, tmp_path: Path) -> None:
     code, _, err = run("inventory", "import", tmp_path / "asn-2025-04-11.csv")
     assert (code, "was retracted" in err) == (2, True)
     assert "there is no build" in run("inventory", "retract", "asn@1999-01-01")[2]
+    assert run("inventory", "retract", "asn@2025-04-11") == (0, "asn@2025-04-11 is already retracted.\n", "")
 
 
 def test_then_against_now(run: Run, tmp_path: Path) -> None:

@@ -41,6 +41,26 @@ def test_a_correction_states_facts_and_keeps_the_rest(database: InMemoryDatabase
     assert database.memory.runs == {"run": RunState.DONE}
 
 
+def test_the_same_correction_again_does_nothing(database: InMemoryDatabase) -> None:
+    """It may be repeated after a crash; other facts or another reason are a correction of their own."""
+    first = changes(database).correct("s~1", reason="a typo", country="FR")[1]
+
+    assert changes(database).correct("s~1", reason="a typo", country="FR") == (first, first)
+    assert len(database.memory.corrections) == 1
+    assert list(database.memory.runs) == ["run"]
+    changes(database).correct("s~1", reason="a typo", country="DE")
+    changes(database).correct("s~1", reason="another", country="DE")
+    assert [made.reason for made in database.memory.corrections] == ["a typo", "a typo", "another"]
+
+
+def test_a_correction_that_states_what_is_there_is_recorded(database: InMemoryDatabase) -> None:
+    """The operator confirms the facts, and becomes their source."""
+    before, after = changes(database).correct("s~1", reason="checked", asn=snapshot().asn)
+
+    assert (before, after.method) == (snapshot(), Method.CORRECTED)
+    assert len(database.memory.corrections) == 1
+
+
 @pytest.mark.parametrize("name", ["o", "nobody", "s"])
 def test_only_a_sealed_session_can_be_corrected(database: InMemoryDatabase, name: str) -> None:
     """An open one has nothing to correct."""

@@ -262,7 +262,23 @@ def test_a_withdrawn_build_says_nothing_any_more_and_snapshots_stay() -> None:
         (judged,) = world.service.offer([SessionAggregate.sighted("new", HOME.text, NOON).summary()], stores)
     assert not judged.is_sealed
     with pytest.raises(NoSuchBuild, match="there is no build"):
-        world.inventory_service.retract("a@2026-02-28")
+        world.inventory_service.retract("a@2026-02-27")
+
+
+def test_a_second_retraction_completes_an_interrupted_one() -> None:
+    """The first one may have been killed before the current facts of all addresses were computed again."""
+    world = World()
+    world.store(HOME.text)
+    world.import_(source())
+    with world.database.transaction() as stores:
+        (registered,) = stores.sources.registered()
+        stores.sources.retract_build(registered.number, retracted_at=NOON)
+    assert world.database.memory.addresses[HOME].newest is not None
+
+    again, count = world.inventory_service.retract("a@2026-02-28")
+
+    assert (again.build.label, again.is_retracted, count) == ("a@2026-02-28", True, None)
+    assert world.database.memory.addresses[HOME].newest is None
 
 
 def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> None:

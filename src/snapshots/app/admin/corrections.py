@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from snapshots.app.backfill_runs import still_counting
@@ -39,8 +40,12 @@ class AuditedChanges:
         """
         Correct facts of a sealed session; a fact that is None stays as it is.
 
+        If the last correction of the session has the same facts and the same reason, nothing is changed, so that a
+        correction can be repeated after a crash.
+
         Returns:
-            The previous and the new snapshot; the previous one is None if it cannot be parsed (of another loader).
+            The previous and the new snapshot, equal if nothing was changed; the previous one is None if another loader
+            wrote it and it cannot be parsed.
 
         Raises:
             NoSuchSession: The session does not exist, or is open.
@@ -48,10 +53,13 @@ class AuditedChanges:
             StoreUnavailable: The database refused; nothing was changed.
         """
         now = self._runtime.now()
-        with self._database.transaction() as stores, self._run(stores, RunKind.CORRECT, now) as run:
+        with self._database.transaction() as stores:
             before = self._held(stores, session_id)
             after = IpSnapshot.corrected(before, asn=asn, country=country, ip_type=ip_type, at=now)
-            stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
+            if before is not None and _is_repeated(before, after) and stores.audit.last_reason(session_id) == reason:
+                return before, before
+            with self._run(stores, RunKind.CORRECT, now) as run:
+                stores.audit.correct(session_id, after, reason=reason, run=run, made_at=now)
         return before, after
 
     def take_out_sentinels(self, *, reason: str, dry_run: bool) -> int:
@@ -113,3 +121,8 @@ class AuditedChanges:
         raise NoSuchSession(
             f"there is no sealed session {session_id!r}; `snapshots explain` shows why a session has no snapshot"
         )
+
+
+def _is_repeated(before: IpSnapshot, after: IpSnapshot) -> bool:
+    """Whether a correction states the facts of an earlier one."""
+    return replace(before, enrichment_at=after.enrichment_at, source=after.source) == after

@@ -1,6 +1,6 @@
 """Import dated tables of facts, refresh the facts of addresses, and retract builds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -172,15 +172,18 @@ class InventoryService:
             stores.runs.record_progress(run, None, at=self._runtime.now())
             return _Page(page[-1].address.text, len(page), learned)
 
-    def retract(self, label: str) -> tuple[RegisteredBuild, int]:
+    def retract(self, label: str) -> tuple[RegisteredBuild, int | None]:
         """
-        Withdraw a build, as if it had never been published. Snapshots made from it stay, as all snapshots do.
+        Retract a build, as if it had never been published. Snapshots made from it stay, as all snapshots do.
+
+        If it is already retracted, only the current facts of all addresses are computed again, which completes a
+        retraction that was interrupted.
 
         Args:
             label: A source and a date, such as "tor-exits@2026-03-01".
 
         Returns:
-            The build, and the number of observations that began with it.
+            The build, and the number of observations that began with it; None if it was already retracted.
 
         Raises:
             NoSuchBuild: No build has this label, or several do.
@@ -188,16 +191,13 @@ class InventoryService:
         """
         run, now = self._runtime.new_run(), self._runtime.now()
 
-        def begin() -> tuple[RegisteredBuild, int]:
+        def begin() -> tuple[RegisteredBuild, int | None]:
             with self._database.transaction() as stores:
-                found = [b for b in stores.sources.registered() if b.build.label == label and not b.is_retracted]
-                if len(found) != 1:
-                    raise NoSuchBuild(
-                        f"there {'are several builds' if found else 'is no build'} {label} to retract;"
-                        " `snapshots sources` lists them"
-                    )
+                found = _build_to_retract(stores.sources.registered(), label)
                 begin_run(stores, run, RunKind.RETRACT, at=now)
-                return found[0], stores.sources.retract_build(found[0].number, retracted_at=now)
+                if found.is_retracted:
+                    return found, None
+                return found, stores.sources.retract_build(found.number, retracted_at=now)
 
         build, count = begin()  # not retried: after a lost connection it may have been committed
 
@@ -245,3 +245,20 @@ def _refuse_another(known: RegisteredBuild, build: SourceBuild) -> None:
         raise SettingRefused(f"{build.label} was retracted; import it under another --name")
     if known.build.sha256 != build.sha256:
         raise SettingRefused(f"{build.label} is already registered with other data; give another --name or --as-of")
+
+
+def _build_to_retract(registered: Sequence[RegisteredBuild], label: str) -> RegisteredBuild:
+    """
+    Return the build with a label: the one that is not retracted, or else one that is.
+
+    Raises:
+        NoSuchBuild: There is none, or there are several that are not retracted.
+    """
+    found = [each for each in registered if each.build.label == label]
+    valid = [each for each in found if not each.is_retracted]
+    if not found or len(valid) > 1:
+        raise NoSuchBuild(
+            f"there {'are several builds' if found else 'is no build'} {label} to retract;"
+            " `snapshots sources` lists them"
+        )
+    return (valid or found)[0]

@@ -83,6 +83,10 @@ class Audit(Protocol):
         """
         ...
 
+    def last_reason(self, session_id: str) -> str | None:
+        """Return the reason of the newest correction of a session; None if it was never corrected."""
+        ...
+
     def sealed(self, *, after: str, limit: int) -> SealedPage:
         """Return a page of sealed sessions in key order; snapshots that cannot be read are left out."""
         ...

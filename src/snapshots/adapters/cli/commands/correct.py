@@ -80,6 +80,9 @@ def correct(
         before, after = application.changes.correct(
             valid_text(session), reason=reason, asn=asn, country=country, ip_type=IpType(ip_type) if ip_type else None
         )
+    if before == after:
+        click.echo(f"{session} already has this correction; nothing was changed.")
+        return
     _show_correction(stdout(), before, after)
 
 

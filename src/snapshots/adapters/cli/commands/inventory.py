@@ -156,7 +156,10 @@ def retract(open_application: OpenApplication, /, label: str, **options: Any) ->
     """
     with opened(open_application, options) as application:
         build, count = application.inventory_service.retract(label)
-    click.echo(f"{build.build.label} is retracted; {count:,} observations started with it.")
+    if count is None:
+        click.echo(f"{build.build.label} is already retracted.")
+    else:
+        click.echo(f"{build.build.label} is retracted; {count:,} observations started with it.")
 
 
 @inventory.command(

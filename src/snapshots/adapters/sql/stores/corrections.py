@@ -81,6 +81,17 @@ class SqlAudit:
         new = {column: literal(row[column], SESSIONS[column].type) for column in changed}
         self.insert_corrections(new, SESSIONS.session_id == session_id, reason=reason, run=run, made_at=made_at)
 
+    def last_reason(self, session_id: str) -> str | None:
+        """Return the reason in the newest row about the session."""
+        corrections = snapshot_corrections.c
+        newest = (
+            select(corrections.reason)
+            .where(corrections.session_id == session_id)
+            .order_by(corrections.id.desc())
+            .limit(1)
+        )
+        return self._connection.execute(newest).scalar()
+
     def sealed(self, *, after: str, limit: int) -> SealedPage:
         """Return sealed sessions in the order of their names."""
         query = (
