@@ -19,6 +19,7 @@ from snapshots.adapters.cli.output.streams import (
     open_missing_descriptors,
     safe_streams,
 )
+from snapshots.adapters.cli.stop_signals import Terminated, terminable
 from snapshots.app.errors import InvalidQuery, SettingRefused
 from snapshots.app.load.batch import GC_THRESHOLDS
 from snapshots.app.safe_text import one_line
@@ -32,23 +33,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 error, 2 usage error, 3 verification found something, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return _main(list(sys.argv[1:] if argv is None else argv))[0]
+
+
+def _main(arguments: list[str]) -> tuple[int, bool]:
+    """Run a command; return its exit code, and whether a signal interrupted it."""
     with safe_streams():
-        return _exit_code(arguments)
+        try:
+            with terminable(arguments):
+                return _exit_code(arguments), False
+        except KeyboardInterrupt as exc:
+            sys.stderr.write(
+                "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
+            )
+            return ExitCode.DONE if isinstance(exc, Terminated) else ExitCode.INTERRUPTED, True
 
 
 def _exit_code(arguments: list[str]) -> int:
-    """Run a command, and report every error in one line."""
+    """Run a command, and report every error except an interruption in one line."""
     try:
         return _run(arguments)
     except SnapshotsError as exc:
         _print_error(str(exc))
         return ExitCode.USAGE_ERROR if isinstance(exc, (SettingRefused, InvalidQuery)) else ExitCode.FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "Interrupted. Completed batches are stored; run the command again to continue or start over.\n"
-        )
-        return ExitCode.INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, closed the pipe
         discard_output_of(sys.stdout)
         return ExitCode.DONE
@@ -93,7 +100,7 @@ def _run(arguments: list[str]) -> int:
         _print_error(exc.format_message())
         return exc.exit_code
     except click.Abort as exc:
-        raise KeyboardInterrupt from exc
+        raise (exc.__cause__ if isinstance(exc.__cause__, Terminated) else KeyboardInterrupt()) from exc
     except SystemExit as exc:  # click exits if the reader of the output closed the pipe
         raise BrokenPipeError from exc
     sys.stdout.flush()
@@ -103,7 +110,8 @@ def _run(arguments: list[str]) -> int:
 def _repeat_interrupt(swallowed: "sys.UnraisableHookArgs") -> None:
     """Repeat an interruption that came while Python could not raise an exception, such as in __del__."""
     if issubclass(swallowed.exc_type, KeyboardInterrupt):
-        again = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
+        number = signal.SIGTERM if issubclass(swallowed.exc_type, Terminated) else signal.SIGINT
+        again = threading.Timer(0.05, signal.raise_signal, [number])
         again.daemon = True
         again.start()
     else:
@@ -124,9 +132,9 @@ def program() -> NoReturn:
         logging.getLogger(library).setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # warnings are for programmers; -W and PYTHONWARNINGS show them
-    code = main()
+    code, was_interrupted = _main(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command is done; a signal now would change the exit code
-    if code == ExitCode.INTERRUPTED:
+    if was_interrupted or code == ExitCode.INTERRUPTED:
         with suppress(OSError):  # the reader of the output may have closed the pipe
             sys.stdout.flush()
         sys.stderr.flush()

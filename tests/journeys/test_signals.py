@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +20,17 @@ LOCK = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_lock(hash
 
 @contextmanager
 def signal_while_locked(url: str, number: int) -> Iterator[None]:
-    """Hold the write lock of a database until the command of the block listens for signals, and send it one."""
+    """Hold the write lock of a database until the command of the block can stop after a batch, and send it a signal."""
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    before = signal.getsignal(number)
+    before = signal.getsignal(signal.SIGINT)
     connection = engine.connect()
     connection.execute(text(LOCK[engine.dialect.name]))
 
     def send() -> None:
-        while signal.getsignal(number) == before:
+        while signal.getsignal(signal.SIGINT) == before:
             time.sleep(0.01)
         os.kill(os.getpid(), number)
-        while signal.getsignal(number) != before:  # its handler has run
+        while signal.getsignal(signal.SIGINT) != before:  # the handler has run
             time.sleep(0.01)
         connection.invalidate()
 
@@ -74,3 +76,39 @@ def test_a_signal_ends_with_its_own_code(
     assert "Traceback" not in err
     assert command == "load" or "nterrupted" in err
     assert "running" not in run("runs", "--db", url)[1]
+
+
+SIGNAL_WHILE_STARTING = """
+import os, signal, sys
+
+number = int(sys.argv.pop(1))
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Finder())
+from snapshots.__main__ import program
+program()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [
+        ("load --follow logs", signal.SIGTERM, 0),
+        ("backfill", signal.SIGTERM, 0),
+        ("undo some-run", signal.SIGTERM, 0),
+        ("load logs", signal.SIGTERM, -signal.SIGTERM),
+        ("load --follow logs", signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_ends_a_command_that_is_still_starting(command: str, number: int, code: int) -> None:
+    """The code is that of a signal during the work: a service manager may stop a service at any moment."""
+    arguments = [sys.executable, "-c", SIGNAL_WHILE_STARTING, str(int(number)), *command.split()]
+
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr

@@ -1,7 +1,7 @@
 """Stop work after the current batch when SIGINT or SIGTERM arrives."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -27,6 +27,31 @@ class StopRequest:
     def exit_code(self) -> ExitCode:
         """Return 130 if the first signal was SIGINT (Ctrl-C); 0 after SIGTERM, which service managers send."""
         return ExitCode.INTERRUPTED if self.signal == signal.SIGINT else ExitCode.DONE
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived while the command could not stop after a batch, for example during its start."""
+
+
+@contextmanager
+def terminable(arguments: Sequence[str]) -> Iterator[None]:
+    """
+    Raise `Terminated` on SIGTERM in a command that `stopping` protects later, so that its exit code is the same.
+
+    Importing the libraries and opening the database takes a second; without this, the signal would kill the process.
+    """
+    if not (arguments[:1] in (["backfill"], ["undo"]) or (arguments[:1] == ["load"] and "--follow" in arguments)):
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
