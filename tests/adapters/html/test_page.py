@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from snapshots.__main__ import main
-from snapshots.adapters.html.page import timeline_of
+from snapshots.adapters.cli.settings import Settings
+from snapshots.adapters.html.page import page_of, timeline_of
 from snapshots.app.queries.session_queries import Group, TimeBucket
+from snapshots.composition.application import open_application
 from tests.journeys.conftest import NEW, OLD
 
 ATTACKS = [
@@ -111,8 +114,8 @@ def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
     assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
 
     text = " ".join(" ".join(Seen((tmp_path / "report.html").read_text()).texts).split())
-    assert "25.0 % of sessions: all facts of the time of the attack" in text
-    assert "75.0 % of sessions: a fact from a later table" in text
+    assert "25.0% of sessions: all facts of the time of the attack" in text
+    assert "75.0% of sessions: a fact from a later table" in text
     assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
     sentence = "known for 100.0% of 4 sessions: 25.0% with all facts of the time of the attack, 75.0% with a fact from"
     for facts in ("Networks, countries and types", "Country", "Network"):
@@ -126,7 +129,9 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
     db = f"sqlite:///{page.parent}/test.db"
     assert main(["report", "--format", "json", "--top", "200", "--db", db]) == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    drawn = json.loads(re.findall(r'<script id="told" type="application/json">(.*?)</script>', page.read_text())[0])
+    drawn = json.loads(
+        re.findall(r'<script id="chart-data" type="application/json">(.*?)</script>', page.read_text())[0]
+    )
 
     assert drawn["countries"] == {
         "labels": [row["country"] or "not known" for row in told["countries"]],
@@ -144,6 +149,19 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
     text = " ".join("".join(Seen(page.read_text()).texts).split())
     assert f"{told['sessions']:,}sessions" in text
     assert f"{told['spread_over_networks']['groups']:,}networks" in text
+
+
+def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> None:
+    """As `drift` does: fact by fact, with what to do."""
+    with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
+        overview = application.overview.overview(top=3)
+    drift = replace(overview.drift, expired={"asn": 0, "country": 1, "ip_type": 1_500})
+
+    text = " ".join(" ".join(Seen(page_of(replace(overview, drift=drift), version="1")).texts).split())
+
+    assert "country: 1 session has only tables that are too old for today" in text
+    assert "IP type: 1,500 sessions have only tables that are too old for today" in text
+    assert "ASN: " not in text
 
 
 def test_a_timeline_has_no_hole() -> None:

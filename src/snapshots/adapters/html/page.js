@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const told = JSON.parse(document.getElementById("told").textContent);
+  const chartData = JSON.parse(document.getElementById("chart-data").textContent);
   const drawn = [];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const ofType = (type) => colour(`--${type.toLowerCase()}`) || colour("--other");
@@ -22,7 +22,7 @@
     }));
   }
 
-  // Where there is no room for the name of a network its number must do.
+  // Narrow charts show the ASN without the name of the network.
   function short(id, labels) {
     const canvas = document.getElementById(id);
     return canvas.parentElement.clientWidth < 460 ? labels.map((label) => label.replace(/^(AS\d+) .*/, "$1")) : labels;
@@ -49,7 +49,7 @@
 
   function drawAll() {
     drawn.splice(0).forEach((chart) => chart.destroy());
-    const { timeline, countries, networks, types } = told;
+    const { timeline, countries, networks, types } = chartData;
     draw("timeline", "bar", {
       labels: timeline.labels,
       datasets: Object.entries(timeline.types).map(([type, data]) => (

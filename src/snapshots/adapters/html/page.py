@@ -1,4 +1,4 @@
-"""The overview as one page that needs nothing else."""
+"""Render an overview as a self-contained HTML page."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snapshots.app.queries.inventory_reports import NOT_COMPARABLE
+from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, expired_text
 from snapshots.app.queries.overview import LARGEST_TIMELINE, Overview
 from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text
 from snapshots.app.queries.session_queries import Group, TimeBucket
@@ -23,20 +23,19 @@ HERE = resources.files("snapshots.adapters.html")
 NOT_KNOWN = "not known"
 TYPES = [*(kind.value for kind in IpType), NOT_KNOWN]
 
-LONGEST_TEXT = 120
-"""Characters of a text that are shown at most."""
+MAX_TEXT_CHARACTERS = 120
 
 
 def page_of(overview: Overview, *, version: str) -> str:
     """
-    Return the page: text, style, charts and their library in one, for which no browser asks anybody anything.
+    Return the page with style, charts and chart library inline: a browser makes no request to show it.
 
-    What attackers typed is text: the template escapes it, the data for the charts cannot end their element, and
-    the page's own policy lets no other script run than the two that it names by their hashes.
+    Input of attackers is shown as text: the template escapes it, the JSON of the charts contains no HTML characters,
+    and the content security policy allows only the two scripts that it names by hash.
 
     Args:
-        overview: What it says.
-        version: Of the program that made it.
+        overview: The data of the page.
+        version: Version of this program, shown in the footer.
     """
     style, library, script = (_text(name) for name in ("page.css", "vendor/chart.umd.min.js", "page.js"))
     scripts = " ".join(f"'sha256-{_digest(text)}'" for text in (library, script))
@@ -51,12 +50,19 @@ def page_of(overview: Overview, *, version: str) -> str:
         )
     )
     environment = Environment(loader=FileSystemLoader(str(HERE)), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"number": _number, "share": _share, "moment": _moment, "cut": _cut, "days": _days}
+    environment.filters |= {
+        "number": _number,
+        "share": _share,
+        "moment": _moment,
+        "cut": _cut,
+        "days": _days,
+        "expired": expired_text,
+    }
     return environment.get_template("page.html").render(
         policy=policy,
         style=Markup(style),  # noqa: S704 - our own files
-        library=Markup(library),  # noqa: S704 - likewise
-        script=Markup(script),  # noqa: S704 - likewise
+        library=Markup(library),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704 - our own files
         charts=_safe_json(charts_of(overview)),
         overview=overview,
         report=overview.report,
@@ -70,7 +76,7 @@ def page_of(overview: Overview, *, version: str) -> str:
 
 
 def charts_of(overview: Overview) -> dict[str, Any]:
-    """Return what the charts show."""
+    """Return the data of all charts."""
     report = overview.report
     return {
         "timeline": timeline_of(overview.timeline, overview.span),
@@ -84,27 +90,27 @@ def charts_of(overview: Overview) -> dict[str, Any]:
 
 
 def timeline_of(groups: Sequence[Group], span: TimeBucket) -> dict[str, Any]:
-    """Return the beginnings of all spans in order, and for each type that occurs how many sessions began in each."""
+    """Return the starts of all time buckets in order, and for each IP type the number of sessions in each bucket."""
     counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for group in groups:
         at, kind = group.values
         counts[kind or NOT_KNOWN][at or ""] = group.sessions
     begun = {at for of_kind in counts.values() for at in of_kind}
     labels = list(islice(_every(span, begun), LARGEST_TIMELINE + 1))
-    if len(labels) > LARGEST_TIMELINE:  # an event of another millennium is there
+    if len(labels) > LARGEST_TIMELINE:  # a clock of another millennium: show only buckets with sessions
         labels = sorted(begun)
     known = [kind for kind in TYPES if kind in counts] + sorted(set(counts) - set(TYPES))
     return {"labels": labels, "types": {kind: [counts[kind].get(at, 0) for at in labels] for kind in known}}
 
 
 def _every(span: TimeBucket, begun: Collection[str]) -> Iterator[str]:
-    """Yield the beginnings of spans from the first to the last, also of those in which nothing was."""
+    """Yield the starts of all buckets from the first to the last, including empty ones."""
     if not begun:
         return
     at, last = (datetime.fromisoformat(text) for text in (min(begun), max(begun)))
     while True:
         yield f"{at:%Y-%m-%d %H:%M}" if span is TimeBucket.HOUR else f"{at:%Y-%m-%d}"
-        if at >= last:  # there may be no time behind it
+        if at >= last:  # `following` could exceed the year 9999
             return
         at = span.following(at)
 
@@ -117,7 +123,7 @@ def _bars(tallies: Sequence[Any]) -> dict[str, Any]:
 
 
 def _split(tallies: Sequence[Any]) -> dict[str, Any]:
-    """Return the sessions of each bar, and how many of them hold only facts of the time of the attack."""
+    """Return the sessions of each bar, and how many of them have a snapshot as of the attack."""
     return {"values": [tally.sessions for tally in tallies], "asof": [tally.asof or 0 for tally in tallies]}
 
 
@@ -134,7 +140,7 @@ def _digest(text: str) -> str:
 
 
 def _safe_json(document: Mapping[str, Any]) -> Markup:
-    """Return JSON that ends no element and begins no comment, whatever texts are in it."""
+    """Return JSON without characters that have a meaning in HTML."""
     text = json.dumps(document)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -146,7 +152,7 @@ def _number(value: int | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value * 100:.1f} %"
+    return "-" if value is None else f"{value * 100:.1f}%"
 
 
 def _moment(value: datetime | None) -> str:
@@ -157,7 +163,7 @@ def _days(value: Any) -> str:
     return f"{value.total_seconds() / 86_400:,.1f}"
 
 
-def _cut(text: str | None, longest: int = LONGEST_TEXT) -> str:
-    """Return a text whose characters that show nothing are visible, cut."""
+def _cut(text: str | None, longest: int = MAX_TEXT_CHARACTERS) -> str:
+    """Return a truncated text with invisible characters as escape sequences."""
     shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in (text or "")[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
