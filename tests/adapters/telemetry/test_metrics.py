@@ -44,7 +44,7 @@ class Standings(Reports):
     def __init__(self, coverage: Coverage = COVERAGE) -> None:
         self.coverage_report = CoverageReport(sessions=coverage, addresses=coverage, lag=None)
 
-    def standing(self) -> DatabaseStatus:
+    def database_status(self) -> DatabaseStatus:
         return DatabaseStatus(
             sessions=self.coverage_report.sessions,
             dead_letters={"not_json": 2, "unfinished_line": 1},
@@ -173,7 +173,7 @@ def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
     """It is only watched here."""
 
     class Gone(Standings):
-        def standing(self) -> DatabaseStatus:
+        def database_status(self) -> DatabaseStatus:
             raise StoreBusy("later")
 
     watch = Watch()

@@ -193,7 +193,7 @@ class MetricsFile:
         self._written_at = self._stopwatch()
         try:
             if self._load is not None:
-                self._load.database_read(self._reports.standing())
+                self._load.database_read(self._reports.database_status())
             if inspection is not None:
                 VerifyMetrics(self._registry).inspected(inspection)
             write_to_textfile(str(self._path), self._registry)

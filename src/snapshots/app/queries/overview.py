@@ -1,4 +1,4 @@
-"""One look at everything: who attacked, how that changed, what they did, and how much is known."""
+"""Overview of all sessions for the report page: networks, changes, behavior and coverage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration
 
 LONGEST_PERIOD = timedelta(days=7)
-"""How long the newest span is at most that is compared with the one before."""
+"""Maximum length of the newest period, which is compared with the period before."""
 
 RESOLUTION = timedelta(microseconds=1)
 
-SPANS = (
+BUCKETS = (
     (timedelta(days=3), TimeBucket.HOUR),
     (timedelta(days=180), TimeBucket.DAY),
     (timedelta(days=3 * 365), TimeBucket.WEEK),
 )
-"""How long the whole may be for each span of time to be drawn; longer ones are drawn by months."""
+"""Time bucket of the timeline by maximum length of all data; longer data is drawn by month."""
 
 LARGEST_TIMELINE = 2_000
-"""How many spans and types are told at most."""
+"""Maximum number of bars, one per time bucket and type."""
 
-NETWORKS_BEHIND, COMMANDS_TYPED = 3, 3
-"""How many are told of each behaviour."""
+NETWORKS_LISTED, COMMANDS_LISTED = 3, 3
+"""Networks and commands listed per behavior."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BehaviourSeen:
     """
-    A behaviour, and the networks behind it.
+    A behavior with the networks that show it.
 
     Attributes:
-        group: Its value, and how many sessions showed it.
-        networks: The networks with most of them.
-        network_count: From how many networks they came.
-        commands: What most of these sessions typed.
+        group: Value of the behavior, and its sessions.
+        networks: Networks with most of these sessions.
+        network_count: Number of networks.
+        commands: Most frequent commands of these sessions.
     """
 
     group: Group
@@ -51,22 +51,22 @@ class BehaviourSeen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """
-    Everything on one page.
+    The data of the report page.
 
     Attributes:
-        made_at: When it was made.
-        report: Who attacked, and how much is known.
-        span: By what the timeline is told.
-        timeline: Sessions by that span and IP type, the newest first; only of plausible times.
-        period: The newest span, and what is compared with the one before; None without sessions.
-        changed: The networks that grew most in it.
-        spread: How the sessions whose network is known spread over networks.
-        drift: What the snapshots say against what is known today.
-        users: User names tried first.
-        passwords: Hashes of passwords tried first.
-        commands: Commands.
-        clients: Fingerprints of clients (hassh), with the networks behind them.
-        campaigns: Signatures of commands, likewise.
+        made_at: Time of the report.
+        report: Summary of the attacks.
+        span: Time bucket of the timeline.
+        timeline: Sessions by time bucket and IP type, the newest first; only at plausible times.
+        period: The newest period, which is compared with the one before; None without sessions.
+        changed: Networks with the largest growth in the period.
+        spread: Concentration of sessions with a known network over networks.
+        drift: Snapshots compared with the facts of today.
+        users: Most frequent user names of first logins.
+        passwords: Most frequent password hashes of first logins.
+        commands: Most frequent commands.
+        clients: Client fingerprints (hassh) with their networks.
+        campaigns: Command signatures with their networks.
     """
 
     made_at: datetime
@@ -86,20 +86,20 @@ class Overview:
 
 class OverviewMaker:
     """
-    Puts an overview together.
+    Makes overviews.
 
     Args:
-        reports: Tells who attacked.
-        session_queries: Answers the rest.
-        inventory: Tells then against now.
-        clock: Tells when it was made.
+        reports: Summary of the attacks.
+        session_queries: Groups of sessions.
+        inventory: Drift of facts.
+        clock: Dates the overview.
     """
 
     def __init__(
         self, reports: Reports, session_queries: SessionQueries, inventory: InventoryReports, clock: Clock
     ) -> None:
         self._reports = reports
-        self._questions = session_queries
+        self._session_queries = session_queries
         self._inventory = inventory
         self._clock = clock
 
@@ -108,17 +108,17 @@ class OverviewMaker:
         Return an overview of all sessions.
 
         Args:
-            top: How many networks, countries, names and so on are listed, at least 1.
+            top: Maximum number of networks, countries, names and so on, at least 1.
 
         Raises:
             StoreUnavailable: The database did not answer.
         """
         report = self._reports.report(top=top)
         period = _period(report)
-        span = _span(report)
+        span = _bucket(report)
         now = self._clock.now()
         times = PlausibleTimes.seen_from(now)
-        ask, everything = self._questions.groups, SessionFilter()
+        ask, everything = self._session_queries.groups, SessionFilter()
         in_time = SessionFilter(since=times.earliest, until=times.latest)
         within = SessionFilter(since=period[0], until=period[1]) if period is not None else None
         return Overview(
@@ -128,7 +128,7 @@ class OverviewMaker:
             timeline=ask(in_time, [span, Dimension.IP_TYPE], top=LARGEST_TIMELINE),
             period=period,
             changed=ask(within, [Dimension.ASN], top=top, with_before=True) if within is not None else (),
-            spread=self._questions.concentration(everything, Dimension.ASN, known_only=True),
+            spread=self._session_queries.concentration(everything, Dimension.ASN, known_only=True),
             drift=self._inventory.drift(now=now, top=top),
             users=ask(everything, [Dimension.USER], top=top),
             passwords=ask(everything, [Dimension.PASSWORD], top=top),
@@ -138,28 +138,28 @@ class OverviewMaker:
         )
 
     def _behaviours(self, key: Dimension, top: int) -> Sequence[BehaviourSeen]:
-        return [self._behind(key, group) for group in self._questions.groups(SessionFilter(), [key], top=top)]
+        return [self._behaviour(key, group) for group in self._session_queries.groups(SessionFilter(), [key], top=top)]
 
-    def _behind(self, key: Dimension, group: Group) -> BehaviourSeen:
+    def _behaviour(self, key: Dimension, group: Group) -> BehaviourSeen:
         session_filter = SessionFilter(values={key: group.values})
         return BehaviourSeen(
             group=group,
-            networks=self._questions.groups(session_filter, [Dimension.ASN], top=NETWORKS_BEHIND),
-            network_count=self._questions.concentration(session_filter, Dimension.ASN, known_only=True).groups,
-            commands=self._questions.groups(session_filter, [Dimension.COMMAND], top=COMMANDS_TYPED),
+            networks=self._session_queries.groups(session_filter, [Dimension.ASN], top=NETWORKS_LISTED),
+            network_count=self._session_queries.concentration(session_filter, Dimension.ASN, known_only=True).groups,
+            commands=self._session_queries.groups(session_filter, [Dimension.COMMAND], top=COMMANDS_LISTED),
         )
 
 
 def _period(report: Report) -> tuple[datetime, datetime] | None:
-    """Return the newest span: a week, or half of what there is if that is less than two."""
+    """Return the newest period: a week, or half of all data if that is less than two weeks."""
     if report.first_event_at is None or report.last_event_at is None:
         return None
     end = report.last_event_at + RESOLUTION
     return end - min(LONGEST_PERIOD, (end - report.first_event_at) / 2 + RESOLUTION), end
 
 
-def _span(report: Report) -> TimeBucket:
+def _bucket(report: Report) -> TimeBucket:
     if report.first_event_at is None or report.last_event_at is None:
         return TimeBucket.DAY
     length = report.last_event_at - report.first_event_at
-    return next((span for longest, span in SPANS if length <= longest), TimeBucket.MONTH)
+    return next((bucket for longest, bucket in BUCKETS if length <= longest), TimeBucket.MONTH)

@@ -1,4 +1,4 @@
-"""What is asked of the stored sessions, and in which shape it is answered."""
+"""Port for reports about stored sessions, and their values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueCount:
     """
-    How many sessions and addresses one value of a fact stands for.
+    Number of sessions and addresses with one value of a fact.
 
     Attributes:
-        value: An ASN, a country, a type or a day, as text; None where it is not known.
-        name: The organization behind an ASN, where it is known.
-        sessions: Sessions that hold it.
+        value: An ASN, a country, a type or a day, as text; None if unknown.
+        name: Organization of an ASN, if known.
+        sessions: Sessions with the value.
         asof: How many of them hold only facts that were stated by the time of the attack; None of sessions without
             the fact.
         inferred: How many hold a fact that was stated only after it; None likewise. The rest was corrected, or written
             by another loader, or holds no snapshot.
-        addresses: Distinct addresses among them.
+        addresses: Distinct addresses of these sessions.
     """
 
     value: str | None
@@ -40,7 +40,7 @@ class ValueCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LagSpread:
-    """How long after the sighting the newest part of the snapshots was stated; negative means before."""
+    """Time from the sighting to the newest fact of the snapshot; negative if the fact is older."""
 
     least: timedelta
     median: timedelta
@@ -60,15 +60,15 @@ class KnownSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageReport:
     """
-    How many sessions and addresses carry a snapshot.
+    Share of sessions and addresses with a snapshot.
 
     An address counts as covered in a field if every session of it is.
 
     Attributes:
-        sessions: Of all sessions.
-        addresses: Of all distinct canonical addresses.
-        lag: Of the sealed sessions; None if there are none.
-        by_source: Sealed sessions by the builds that their facts are of, the most frequent first, at most a few.
+        sessions: Coverage of all sessions.
+        addresses: Coverage of all distinct canonical addresses.
+        lag: Lag of the sealed sessions; None if there are none.
+        by_source: Sealed sessions by the builds of their facts; only the most frequent builds.
     """
 
     sessions: Coverage
@@ -80,13 +80,13 @@ class CoverageReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseStatus:
     """
-    How the database stands, for those who watch it.
+    State of the database, for monitoring.
 
     Attributes:
-        sessions: How many sessions carry a snapshot.
-        dead_letters: Lines set aside, by reason.
-        last_event_at: The latest event at a plausible time; None without any.
-        newest_builds: When the newest build of each source that counts was made.
+        sessions: Coverage of all sessions.
+        dead_letters: Dead letters by reason.
+        last_event_at: Latest event at a plausible time; None without any.
+        newest_builds: Date of the newest build by source, without retracted builds.
     """
 
     sessions: Coverage
@@ -98,23 +98,23 @@ class DatabaseStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
-    Who attacked.
+    Summary of the attacks.
 
     Attributes:
-        events: All events of all sessions.
-        logins: Attempts to log in, successful or not.
-        commands: Commands entered.
-        downloads: Files fetched.
-        first_event_at: The earliest event at a plausible time; None without any.
-        last_event_at: The latest one.
-        impossible_clocks: Sessions that began or ended at no plausible time; they count everywhere but in times.
-        coverage: How many sessions and addresses carry a snapshot.
+        events: Number of events.
+        logins: Login attempts, successful or not.
+        commands: Commands that were entered.
+        downloads: Files that were downloaded.
+        first_event_at: Earliest event at a plausible time; None without any.
+        last_event_at: Latest event at a plausible time.
+        impossible_clocks: Sessions that began or ended at an implausible time; excluded from times only.
+        coverage: Share of sessions and addresses with a snapshot.
         networks: The networks with most sessions.
         countries: The countries with most sessions.
         types: Sessions by IP type.
-        days: Sessions by the day of their first event in UTC, the last fourteen of them, in order.
-        dead_letters: Lines set aside, by reason.
-        sources: Where the facts come from.
+        days: Sessions by the UTC day of their first event; the last fourteen days, in order.
+        dead_letters: Dead letters by reason.
+        sources: Registered sources of facts.
     """
 
     events: int
@@ -136,19 +136,19 @@ class Report:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """
-    Everything that led to what one session holds.
+    The snapshot of a session with all data that led to it.
 
     Attributes:
-        session: As it is stored.
-        organization: Who the snapshot's ASN belongs to, where it is known.
+        session: The stored session.
+        organization: Organization of the snapshot's ASN, if known.
         run: The run that sealed it.
-        history: Everything that sources said of its address.
-        considered: Of each source the newest build at or before its sighting, and the oldest after it.
-        known_then: The snapshot it would hold by what this program had learned by the time of the sighting.
-        namesakes: Other sessions under the same id of the log.
-        types_left_out: Types that were stated too long before or after the attack.
-        stated: The source of each fact of the snapshot, by "asn", "country" and "ip_type"; a fact is missing where
-            no observation of the sources that the snapshot names states it any more.
+        history: All observations of its address.
+        considered: For each source, the newest build at or before the sighting and the oldest one after it.
+        known_then: The snapshot by the observations that were stored at the time of the sighting.
+        namesakes: Other sessions with the same logged id.
+        types_left_out: Types that were published too long before or after the attack.
+        stated: Source of each fact of the snapshot by "asn", "country" and "ip_type"; a fact is missing if no
+            observation of the snapshot's sources contains it any more.
     """
 
     session: SessionSummary
@@ -171,8 +171,8 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     Return the shares of sessions with a fact, as of the attack and inferred.
 
     Args:
-        coverage: Of the sessions.
-        fact: A word of `Coverage.by_field`.
+        coverage: Coverage of the sessions.
+        fact: A key of `Coverage.by_field`.
     """
     if not coverage.total:
         return "no sessions"
@@ -198,7 +198,7 @@ def impossible_clocks_text(report: Report) -> str:
 
 
 class Invariant(Enum):
-    """What must be true of every stored session, or of the database itself."""
+    """A property that must hold for every stored session, or for the database itself."""
 
     WHOLE = "whole"
     IN_RANGE = "in_range"
@@ -214,7 +214,7 @@ class Invariant(Enum):
 
     @property
     def broken(self) -> str:
-        """Return what it means that it does not hold, in a few words."""
+        """Return a short description of a violation."""
         return _BROKEN[self]
 
 
@@ -222,11 +222,11 @@ _BROKEN = {
     Invariant.WHOLE: "torn: facts without a time or a method, a time without facts, or both a snapshot and a gap",
     Invariant.IN_RANGE: "out of range: a fact that no network, country or type has",
     Invariant.UNCHANGED: "changed without audit: not what was sealed",
-    Invariant.NO_SENTINEL: "sentinel: a code for nowhere stands for a fact; `correct --sentinels` takes it out",
-    Invariant.AUDITED: "not what its last correction says: somebody went round the audit",
-    Invariant.COUNTED: "miscounted: the inventory counts other sessions of this address than there are",
-    Invariant.STATED: "not stated: the observations of its address do not say what it holds",
-    Invariant.ON_RECORD: "not on record: sessions were sealed, opened or deleted past the guard",
+    Invariant.NO_SENTINEL: "sentinel: a placeholder such as XX in place of a fact; `correct --sentinels` removes it",
+    Invariant.AUDITED: "differs from its last correction: changed without audit",
+    Invariant.COUNTED: "miscounted: the inventory has another session count for this address",
+    Invariant.STATED: "not stated: no observation of its address contains its facts",
+    Invariant.ON_RECORD: "not on record: sessions were sealed, opened or deleted despite the guard",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",
     Invariant.TYPED: "wrong type: commands that read the value fail until it is corrected in the database",
     Invariant.INTACT: "not intact: not as this program made it",
@@ -234,12 +234,12 @@ _BROKEN = {
 
 
 class Trial(Enum):
-    """What came of a forbidden change of a sealed session."""
+    """Result of an attempt to change a sealed session."""
 
     REFUSED = "refused"
-    """The guard refused it, or put the session back."""
+    """The guard refused it, or restored the session."""
     REFUSED_OTHERWISE = "refused otherwise"
-    """Another constraint refused it before the guard was asked."""
+    """Another constraint refused it before the guard ran."""
     ACCEPTED = "accepted"
     """The session was changed."""
 
@@ -247,12 +247,11 @@ class Trial(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
     """
-    An invariant that does not hold.
+    A violated invariant.
 
     Attributes:
-        invariant: Which one.
-        where: The session's name, the address, the run with its numbers, the column that the guard did not protect,
-            or the part of the database that is not intact.
+        invariant: The invariant.
+        where: Key of the session, address, run with its numbers, unprotected column, or altered part of the database.
     """
 
     invariant: Invariant
@@ -262,21 +261,21 @@ class Violation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
     """
-    What looking at sealed sessions found.
+    Result of an inspection of sealed sessions.
 
     Attributes:
-        sealed: How many sealed or torn sessions were looked at.
-        of: How many there are; where there are very many, of those with a seal only a part is looked at.
-        drawn: How many of those were looked at that a part was taken of.
-        drawn_of: How many of those there are.
-        corrections: How many corrections are on record.
-        adopted: How many of them another loader wrote; they carry no seal, so a change cannot be seen.
-        put_back: How often the guard put back what another loader filled into a sealed session.
-        violations: What does not hold, at most as many as were asked for.
-        counts: How many there are of each invariant that does not hold.
-        trials: What came of a forbidden change of each protected column; none without a sealed session.
-        not_checked: What could not be checked here, each with the reason.
-        is_impossible: Whether sessions could not be looked at, because tables or columns are gone.
+        sealed: Sealed or torn sessions that were inspected.
+        of: All sealed or torn sessions; in a large database, only a sample of the sealed ones is inspected.
+        drawn: Size of the sample.
+        drawn_of: Number of sessions from which the sample was drawn.
+        corrections: Number of audited corrections.
+        adopted: Sessions that another loader sealed; they have no seal, so a change cannot be detected.
+        put_back: Number of writes of another loader to sealed sessions that the guard reverted.
+        violations: Violations, up to the requested number.
+        counts: Number of violations by invariant.
+        trials: Result of an attempt to change each protected column; empty without a sealed session.
+        not_checked: Checks that could not be made, each with the reason.
+        is_impossible: Whether sessions could not be inspected, because tables or columns are missing.
     """
 
     sealed: int
@@ -294,15 +293,15 @@ class Inspection:
 
     @property
     def violation_count(self) -> int:
-        """Return how many violations there are."""
+        """Return the number of violations."""
         return sum(self.counts.values())
 
     @property
     def unseen_share(self) -> float:
         """
-        Return which share of the sealed sessions may be changed, at a confidence of 95 %, although none was found.
+        Return the largest share of altered sessions that a clean sample leaves possible, at 95 % confidence.
 
-        By the rule of three, 3 in as many as were drawn; 0 if all were looked at.
+        By the rule of three, this is 3 divided by the sample size; 0 if all sessions were inspected.
         """
         if self.drawn >= self.drawn_of:
             return 0.0
@@ -310,31 +309,31 @@ class Inspection:
 
 
 class Reports(Protocol):
-    """Answers from the stored sessions. Each is one consistent state of the database."""
+    """Reports about stored sessions. Each reads one consistent state of the database."""
 
     def report(self, *, top: int) -> Report:
-        """Return who attacked; *top* is how many networks and countries are listed, at least 1."""
+        """Return a summary of the attacks; *top* (at least 1) limits the networks and countries listed."""
         ...
 
-    def standing(self) -> DatabaseStatus:
-        """Return how the database stands."""
+    def database_status(self) -> DatabaseStatus:
+        """Return the state of the database, for monitoring."""
         ...
 
     def coverage(self) -> CoverageReport:
-        """Return how many sessions and addresses carry a snapshot, and why the others do not."""
+        """Return the share of sessions and addresses with a snapshot, and the gaps of the others."""
         ...
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
         """
-        Look at sealed sessions, audit and counts, and try the guard in a transaction that is rolled back.
+        Inspect sealed sessions, audit and counts, and test the guard in a transaction that is rolled back.
 
         Args:
-            show: How many violations to name, at least 1.
-            full: Look at every sealed session; else, of very many, at a part that is another one each time.
-            run: Look only at the sessions that this run sealed; None to look at all.
+            show: Maximum number of violations to return, at least 1.
+            full: Inspect every sealed session; otherwise a new random sample if there are very many.
+            run: Inspect only the sessions that this run sealed; None for all.
         """
         ...
 
     def explain(self, session_id: str) -> Explanation | None:
-        """Return what led to what a session holds; None if there is no such session."""
+        """Return a session with all data that led to its snapshot; None if it does not exist."""
         ...

@@ -1,4 +1,4 @@
-"""What analysts ask of sessions: which ones, grouped by what, as it was then or as it is now."""
+"""Port for queries of analysts about stored sessions, and their values."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from snapshots.domain.session.concentration import Concentration
 
 
 class Dimension(Enum):
-    """By what sessions are found, and told apart. A session without it holds None there."""
+    """What sessions are filtered and grouped by. The value of a session is None if it is unknown."""
 
     ASN = "asn"
     COUNTRY = "country"
@@ -33,19 +33,19 @@ class Dimension(Enum):
 
     @property
     def is_repeated(self) -> bool:
-        """Whether a session may have several of it; such keys group, but find nothing."""
+        """Whether a session may have several values; such dimensions group sessions, but do not filter them."""
         return self in {Dimension.COMMAND, Dimension.URL}
 
 
 SNAPSHOT_FACTS = frozenset({Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE})
-"""Keys that are facts of a snapshot."""
+"""Dimensions that are facts of a snapshot."""
 
 FOUND_BY = tuple(key for key in Dimension if not key.is_repeated)
-"""Keys by which sessions are found."""
+"""Dimensions by which sessions are filtered."""
 
 
 class TimeBucket(Enum):
-    """A span of time by whose beginning sessions are grouped, in UTC; weeks begin on Monday."""
+    """Length of the time intervals into which sessions are grouped, in UTC; weeks begin on Monday."""
 
     HOUR = "hour"
     DAY = "day"
@@ -53,7 +53,7 @@ class TimeBucket(Enum):
     MONTH = "month"
 
     def following(self, begins: datetime) -> datetime:
-        """Return when the span behind one begins."""
+        """Return the start of the interval after the one that starts at *begins*."""
         if self is TimeBucket.MONTH:
             return (begins.replace(day=1) + timedelta(days=32)).replace(day=1)
         return (
@@ -67,24 +67,24 @@ class TimeBucket(Enum):
 
 
 class NetworkTime(Enum):
-    """Whose network a session counts for."""
+    """Time at which the network of a session is looked up."""
 
     THEN = "then"
-    """The one that its snapshot names: whose the address was at the time of the attack."""
+    """The network in the snapshot, at the time of the attack."""
     NOW = "now"
-    """The one in tables newer than the attack and not too old today; sessions without such a table are excluded."""
+    """The network in tables that are newer than the attack and valid today; other sessions are excluded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFilter:
     """
-    Which sessions are asked for.
+    Selection of sessions.
 
     Attributes:
-        since: Only those whose first event was at that moment or later; None for all.
-        until: Only those whose first event was before; None for all.
-        values: Only those that have one of these values of each key; None among them is "not known".
-        network_time: Whose network they count for, or are listed with; the values are always those of then.
+        since: Earliest time of the first event, inclusive; None for no limit.
+        until: Latest time of the first event, exclusive; None for no limit.
+        values: Accepted values by dimension; None among them is "unknown".
+        network_time: Time of the networks that are counted or listed; *values* always apply to the snapshot.
     """
 
     since: datetime | None = None
@@ -93,27 +93,27 @@ class SessionFilter:
     network_time: NetworkTime = NetworkTime.THEN
 
     def splits_by_method(self, by: Collection[Dimension | TimeBucket]) -> bool:
-        """Whether groups by these keys count sessions as of the attack and inferred ones separately."""
+        """Whether groups by these dimensions count as-of and inferred sessions separately."""
         return self.network_time is NetworkTime.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """
-    Sessions that are alike.
+    Sessions with the same values.
 
     Attributes:
-        values: Their value of each key asked for, in order; None where it is not known.
-        name: The organization behind the ASN, if that is a key and it is known.
-        password: The text of the password, if that is a key and its newest session keeps it.
-        sessions: How many.
+        values: Value of each requested dimension, in order; None if unknown.
+        name: Organization of the ASN, if that is a dimension and known.
+        password: Text of the password, if that is a dimension and its newest session stores it.
+        sessions: Number of sessions.
         asof: How many of them hold only facts that were stated by the time of the attack; None if no fact is a key
             or known, or the facts are those of now.
         inferred: How many hold a fact that was stated only after it; None likewise.
-        first_seen: The earliest of their first events.
-        last_seen: The latest of their first events.
-        addresses: From how many addresses; None if that was not asked for.
-        before: How many there were in the span of the same length before; None if that was not asked for.
+        first_seen: Earliest first event.
+        last_seen: Latest first event.
+        addresses: Number of addresses; None if not requested.
+        before: Sessions in the preceding period of equal length; None if not requested.
     """
 
     values: tuple[str | None, ...]
@@ -131,38 +131,38 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
     """
-    One session as analysts list and hand it on.
+    A session in lists and exports.
 
     Attributes:
-        session_id: Its name in the store.
-        sensor: The honeypot.
-        first_event_at: Its first event.
-        last_event_at: Its last event.
-        source_ip: Its canonical address; None if it has none.
-        source_port: The port that it connected from.
-        asn: Whose network it came from.
-        organization: The organization behind it, where it is known.
-        country: The country.
-        ip_type: The type of its address.
-        enrichment_at: The newest date among the facts.
-        method: How near they are to the attack.
-        source: The builds that stated them.
-        run: The run that wrote them.
-        gap: Why there are none.
-        events: How many events it has.
-        logins: How many logins were tried.
-        commands: How many commands were entered.
-        downloads: How many files were fetched.
+        session_id: Key of the session.
+        sensor: Name of the honeypot.
+        first_event_at: Time of the first event.
+        last_event_at: Time of the last event.
+        source_ip: Canonical address; None if there is none.
+        source_port: Source port of the connection.
+        asn: Autonomous system of the address.
+        organization: Organization of the ASN, if known.
+        country: Country of the address.
+        ip_type: Type of the address.
+        enrichment_at: Newest date among the facts.
+        method: How the snapshot was obtained, such as asof or inferred.
+        source: Builds of the facts.
+        run: The run that wrote the snapshot.
+        gap: Reason if there is no snapshot.
+        events: Number of events.
+        logins: Number of login attempts.
+        commands: Number of commands.
+        downloads: Number of downloaded files.
         protocol: SSH or Telnet.
-        client: What the client called itself.
-        hassh: Its fingerprint.
-        user: The user name tried first.
-        password_hash: SHA-256 of the password tried first.
+        client: Version string of the client.
+        hassh: Fingerprint of the SSH client.
+        user: User name of the first login attempt.
+        password_hash: SHA-256 of the password of the first login attempt.
         login_succeeded: Whether a login succeeded.
-        command_signature: A hash of its commands.
-        ssh_key: The fingerprint of the first SSH key that it installed.
-        download_hash: The hash of the first file that it fetched.
-        duration_ms: How long it lasted.
+        command_signature: Hash of the commands.
+        ssh_key: Fingerprint of the first SSH key that was installed.
+        download_hash: Hash of the first downloaded file.
+        duration_ms: Duration in milliseconds.
     """
 
     session_id: str
@@ -198,7 +198,7 @@ class SessionRow:
 
 class NotCurrent(NamedTuple):
     """
-    How many sessions have no current facts.
+    Number of sessions without current facts.
 
     Attributes:
         without_newer: No table is newer than the attack.
@@ -210,14 +210,14 @@ class NotCurrent(NamedTuple):
 
 
 class SessionPage(NamedTuple):
-    """Some sessions, the newest first, and the place to go on behind; "" if there are no more."""
+    """A page of sessions, the newest first. `last` is the cursor of the next page; "" if there is none."""
 
     lines: Sequence[SessionRow]
     last: str
 
 
 class SessionQueries(Protocol):
-    """Answers about stored sessions. Those of "then" look into the inventory only for names of organizations."""
+    """Queries about stored sessions. With NetworkTime.THEN, the inventory is read for names of organizations only."""
 
     def groups(
         self,
@@ -229,33 +229,32 @@ class SessionQueries(Protocol):
         with_before: bool = False,
     ) -> Sequence[Group]:
         """
-        Return the groups with most sessions, or, by a span of time, the newest; ties in the order of their values.
+        Return the largest groups, or the newest ones if grouped by time; ties in the order of their values.
 
         Args:
-            session_filter: Which sessions.
-            by: What they have in common, at least one thing and each once; a span only as the first, a repeated key
-                only alone.
-            top: How many groups at most, at least 1.
-            with_addresses: Count the addresses too, which takes longer.
+            session_filter: The sessions.
+            by: One or more dimensions, each once; a time bucket only as the first, a repeated dimension only alone.
+            top: Maximum number of groups, at least 1.
+            with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
                 both ends, and order by the growth.
 
         Raises:
-            InvalidQuery: It does not make sense.
+            InvalidQuery: The combination is not supported.
         """
         ...
 
     def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
         """
-        Return how the sessions spread over a key.
+        Return the concentration of sessions over the values of a dimension.
 
         Args:
-            session_filter: Which sessions.
-            by: The key; of those that a session may have several of there is no spread.
-            known_only: Leave out sessions without it; else those without a fact count as one group.
+            session_filter: The sessions.
+            by: The dimension; must not be repeated.
+            known_only: Leave out sessions with an unknown value; otherwise they count as one group.
 
         Raises:
-            InvalidQuery: It does not make sense.
+            InvalidQuery: The combination is not supported.
         """
         ...
 
@@ -264,40 +263,40 @@ class SessionQueries(Protocol):
         Count the sessions that are excluded because their facts are not current.
 
         Args:
-            session_filter: Which sessions, as of now.
-            by: The keys; each fact among them must be current. Without a fact, any of the three must be.
+            session_filter: The sessions, with NetworkTime.NOW.
+            by: The dimensions; each fact among them must be current. Without a fact, any of the three must be.
         """
         ...
 
     def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
         """
-        Return some sessions, the newest first.
+        Return a page of sessions, the newest first.
 
         Args:
-            session_filter: Which ones.
-            limit: How many at most, at least 1.
-            after: The place to start behind, as the page before told it; "" for the first page.
+            session_filter: The sessions.
+            limit: Maximum number of sessions, at least 1.
+            after: Cursor of the previous page; "" for the first page.
 
         Raises:
-            InvalidQuery: There is no such place.
+            InvalidQuery: The cursor is invalid.
         """
         ...
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> "AddressPage":
         """
-        Return some source addresses.
+        Return a page of source addresses.
 
         Args:
-            session_filter: Of which sessions.
-            at_least: Of how many sessions at least.
-            limit: How many at most, at least 1.
-            after: The place to start behind, as the page before told it; "" for the first page.
+            session_filter: The sessions.
+            at_least: Minimum number of sessions per address.
+            limit: Maximum number of addresses, at least 1.
+            after: Cursor of the previous page; "" for the first page.
         """
         ...
 
 
 class AddressPage(NamedTuple):
-    """Some addresses in the order of their texts, and the place to go on behind; "" if there are no more."""
+    """A page of addresses in text order. `last` is the cursor of the next page; "" if there is none."""
 
     addresses: Sequence[IpAddress]
     last: str
@@ -306,7 +305,7 @@ class AddressPage(NamedTuple):
 def every_address(
     session_queries: SessionQueries, session_filter: SessionFilter, *, at_least: int = 1, page: int = 5_000
 ) -> Iterator[str]:
-    """Yield every routable address once, in the order of their texts: others would block one's own network."""
+    """Yield every routable address once, in text order. Blocking others would hit the own network."""
     after = ""
     while True:
         found = session_queries.addresses(session_filter, at_least=at_least, limit=page, after=after)
@@ -319,7 +318,7 @@ def every_address(
 def every_line(
     session_queries: SessionQueries, session_filter: SessionFilter, *, page: int = 5_000
 ) -> Iterator[SessionRow]:
-    """Yield all sessions, the newest first, a page at a time."""
+    """Yield all sessions, the newest first, reading page by page."""
     after = ""
     while True:
         found = session_queries.lines(session_filter, limit=page, after=after)

@@ -109,7 +109,7 @@ class SqlReports:
                 sources=_sources(connection),
             )
 
-    def standing(self) -> DatabaseStatus:
+    def database_status(self) -> DatabaseStatus:
         """Return how the database stands."""
         with self._database.reading() as connection:
             newest = (
