@@ -1,4 +1,4 @@
-"""Runs, open sessions, the audit and undoing, in memory."""
+"""In-memory stores of runs, open sessions and the audit, and the undo of runs."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -63,7 +63,7 @@ class InMemoryOpenSessions:
         if session.gap is None or case is OpenCase.NEVER_JUDGED:
             return session.gap is None and case is OpenCase.NEVER_JUDGED
         judge = self.memory.judged_by[name]
-        at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heard[judge] > stale_before
+        at_work = self.memory.runs.get(judge) is RunState.RUNNING and self.memory.heartbeats[judge] > stale_before
         if session.gap is Gap.AWAITING_CONNECT and at_work and judge != run:
             return False
         if session.gap is Gap.UNDONE or case is OpenCase.UNDONE:
@@ -191,7 +191,7 @@ class InMemoryRuns:
 
     def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
         self.memory.runs[run] = RunState.RUNNING
-        self.memory.heard[run] = at
+        self.memory.heartbeats[run] = at
         self.memory.records[run] = RunRecord(
             run=run, kind=kind, state=RunState.RUNNING, began_at=at, heartbeat_at=at, settings=dict(settings or {})
         )
@@ -202,7 +202,7 @@ class InMemoryRuns:
         held = self.memory.records[run]
         counts = held.counts if counts is None else counts
         self.memory.counts[run] = counts
-        self.memory.heard[run] = at
+        self.memory.heartbeats[run] = at
         place = held.checkpoint if checkpoint is None else checkpoint
         self.memory.records[run] = replace(held, counts=dict(counts), heartbeat_at=at, checkpoint=place)
 
@@ -301,8 +301,8 @@ class InMemoryAudit:
         return Pruned(sessions=len(going), events=sum(session.event_count for session in going))
 
 
-class InMemoryUndoing:
-    """What runs wrote, taken back in the dicts."""
+class InMemoryRunUndo:
+    """Undo of runs in the dicts."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory

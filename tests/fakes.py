@@ -1,4 +1,4 @@
-"""Everything that is stored, in memory. Each fake passes the contract suite that the databases pass."""
+"""In-memory stores and other fakes. The stores pass the same contract suites as the databases."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -35,7 +35,7 @@ from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.provenance import CurrentFacts
-from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryUndoing
+from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryRunUndo
 from tests.memory import KnownAddress, Memory
 from tests.strategies import NOON
 
@@ -133,14 +133,14 @@ class InMemoryInventory:
         last = self.learned_last()
         if last is not None:
             learned_at = max(learned_at, last + timedelta(microseconds=1))
-        for said in observations:
-            key = (said.address, said.source, said.observed_at)
-            held = self.memory.observations.get(key, replace(said, learned_at=learned_at))
-            until_then = max(held.confirmed_until, said.confirmed_until)
+        for observation in observations:
+            key = (observation.address, observation.source, observation.observed_at)
+            held = self.memory.observations.get(key, replace(observation, learned_at=learned_at))
+            until_then = max(held.confirmed_until, observation.confirmed_until)
             self.memory.observations[key] = replace(
                 held, confirmed_until=until_then, facts=replace(held.facts, organization=None)
             )
-            self.memory.addresses[said.address].learned_at = learned_at
+            self.memory.addresses[observation.address].learned_at = learned_at
         for address in looked_up:
             known = self.memory.addresses[address]
             if known.looked_up_until >= since:
@@ -156,7 +156,7 @@ class InMemoryInventory:
 
 
 class InMemoryCounts:
-    """The counts of addresses."""
+    """Session counts of addresses."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -189,7 +189,7 @@ class InMemoryCounts:
                 known.session_count += 1
 
     def recount_networks(self, *, counted_at: datetime) -> None:
-        pass  # networks are not kept apart from their addresses
+        pass  # networks have no rows of their own here
 
 
 class InMemorySessions:
@@ -223,7 +223,7 @@ class InMemorySessions:
         at_work = {
             name
             for name, state in self.memory.runs.items()
-            if state is RunState.RUNNING and self.memory.heard[name] > stale_before and name != run
+            if state is RunState.RUNNING and self.memory.heartbeats[name] > stale_before and name != run
         }
         waiting = [
             session
@@ -260,17 +260,21 @@ class InMemorySources:
         again = next((at for at in dates if at > build.built_at), None)
         held = self.memory.observations
         begun = [o for o in held.values() if (o.source, o.observed_at) == (build.name, build.built_at)]
-        for said in begun:
-            own = [o.observed_at for o in held.values() if (o.address, o.source) == (said.address, said.source)]
-            if again is None or said.confirmed_until < again or any(build.built_at < at <= again for at in own):
+        for observation in begun:
+            own = [
+                o.observed_at
+                for o in held.values()
+                if (o.address, o.source) == (observation.address, observation.source)
+            ]
+            if again is None or observation.confirmed_until < again or any(build.built_at < at <= again for at in own):
                 continue
-            repeated = replace(said, observed_at=again, learned_at=retracted_at)
-            held[said.address, said.source, again] = repeated
+            repeated = replace(observation, observed_at=again, learned_at=retracted_at)
+            held[observation.address, observation.source, again] = repeated
         return len(begun)
 
 
 class InMemoryDeadLetters:
-    """Letters in a dict."""
+    """Dead letters in a dict."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -325,7 +329,7 @@ class InMemoryBookmarks:
 
 
 class Processes:
-    """This process, and those that ended."""
+    """This process, and processes that have ended."""
 
     def __init__(self, name: str = "me", *gone: str) -> None:
         self.name = name
@@ -336,7 +340,7 @@ class Processes:
 
 
 class InMemoryStores:
-    """Everything that is stored, within one transaction."""
+    """The stores of one transaction."""
 
     def __init__(self, memory: Memory) -> None:
         self.inventory = InMemoryInventory(memory)
@@ -349,7 +353,7 @@ class InMemoryStores:
         self.bookmarks = InMemoryBookmarks(memory)
         self.runs = InMemoryRuns(memory)
         self.audit = InMemoryAudit(memory)
-        self.run_undo = InMemoryUndoing(memory)
+        self.run_undo = InMemoryRunUndo(memory)
         self.largest_asn = LARGEST_ASN
 
     def log_position(self) -> int | None:
@@ -357,7 +361,7 @@ class InMemoryStores:
 
 
 class InMemoryDatabase:
-    """A database that forgets what a failed transaction did."""
+    """A database in memory, with rollback."""
 
     def __init__(self) -> None:
         self.memory = Memory()
@@ -383,7 +387,7 @@ class InMemoryDatabase:
 
 
 class AtOnce(Executor):
-    """Does what it is given before it returns."""
+    """Runs each task before `submit` returns."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -395,7 +399,7 @@ class AtOnce(Executor):
 
 
 class TickingClock:
-    """A second later each time that it is asked."""
+    """Advances by a second with each reading."""
 
     def __init__(self) -> None:
         self._at = NOON
@@ -406,7 +410,7 @@ class TickingClock:
 
 
 class FixedClock:
-    """Always the same moment."""
+    """Always returns the same time."""
 
     def __init__(self, at: datetime = NOON) -> None:
         self._at = at
@@ -427,7 +431,7 @@ def runtime(
 
 
 class DictSource:
-    """A source of facts that is a dict; counts how often it is asked."""
+    """A fact source in a dict; records the addresses that are looked up."""
 
     def __init__(self, name: str, built_at: datetime, facts: Mapping[str, IpFacts]) -> None:
         self.build = SourceBuild(name=name, built_at=built_at, licence="MIT", sha256="00", origin="bundled")
@@ -440,8 +444,8 @@ class DictSource:
         return {address: self.facts[address.text] for address in addresses if address.text in self.facts}
 
 
-class FakeShelf:
-    """Sources that are at hand, and those that were once."""
+class FakeSourceRegistry:
+    """Current sources, and imported ones that can be opened again."""
 
     def __init__(self, *sources: DictSource) -> None:
         self.sources = list(sources)
@@ -456,7 +460,7 @@ class FakeShelf:
 
 
 class ListSource:
-    """A content that is a list of lines; each counts as one byte."""
+    """A content in a list of lines; each counts as one byte."""
 
     def __init__(
         self,
@@ -493,8 +497,8 @@ class ListSource:
         return self._at
 
 
-class AddressHistory:
-    """Remembers what it was told."""
+class RecordedLoad:
+    """Records the progress of a load."""
 
     def __init__(self) -> None:
         self.batches: list[BatchLoaded] = []
@@ -518,13 +522,13 @@ class AddressHistory:
 def snapshot_service(
     database: Database, source_registry: SourceRegistry, *, clock: Clock | None = None
 ) -> SnapshotService:
-    """The service over sources that a test has at hand."""
+    """A snapshot service with given sources."""
     reader, ticks = AsOfReader(), clock or FixedClock()
     return SnapshotService(database, Lookups(source_registry, reader, ticks), reader, SnapshotPolicy(), ticks)
 
 
 def late_completion(database: Database, service: SnapshotService, *, clock: Clock | None = None) -> LateCompletion:
-    """What follows a load."""
+    """The completion that follows a load."""
     return LateCompletion(
         database,
         VerdictApplier(service, finder()),
@@ -533,12 +537,12 @@ def late_completion(database: Database, service: SnapshotService, *, clock: Cloc
 
 
 def finder() -> AddressFinder:
-    """What finds addresses in events and documents: a document is a list of addresses between spaces."""
+    """Address recovery from test events and documents; a document is a list of addresses separated by spaces."""
     return AddressFinder(event_in, lambda text: [IpAddress(word) for word in text.split()])
 
 
 def event_in(text: str) -> SessionEvent | None:
-    """An event of tests: its kind, its address and the day after NOON."""
+    """Decode a test event: kind, address and days after NOON."""
     kind, address, days = text.split()
     at = NOON + int(days) * timedelta(days=1)
     return SessionEvent(int(days), at, EventKind(kind), IpAddress(address)) if address != "-" else None

@@ -1,4 +1,4 @@
-"""What a database in memory holds."""
+"""The data of an in-memory database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class KnownAddress:
 
 
 class Correction(NamedTuple):
-    """One line of the audit; the run that made it, and what was held by which run."""
+    """An audit row, with the run that made it and the run that had sealed the session."""
 
     session_id: str
     before: IpSnapshot | None
@@ -45,7 +45,7 @@ class Correction(NamedTuple):
 
 @dataclass
 class Memory:
-    """What a database would hold."""
+    """All tables of a database."""
 
     addresses: dict[IpAddress, KnownAddress] = field(default_factory=dict)
     observations: dict[tuple[IpAddress, str, datetime], IpObservation] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Memory:
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
     counts: dict[str, Mapping[str, int]] = field(default_factory=dict)
-    heard: dict[str, datetime] = field(default_factory=dict)
+    heartbeats: dict[str, datetime] = field(default_factory=dict)
     judged_by: dict[str, str] = field(default_factory=dict)
     judged_at: dict[str, datetime | None] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)

@@ -18,7 +18,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.domain.facts.test_source_builds import obvious
-from tests.fakes import DictSource, FakeShelf, TickingClock
+from tests.fakes import DictSource, FakeSourceRegistry, TickingClock
 from tests.strategies import DAY, NOON, current, observed
 
 ADDRESSES = [IpAddress(f"8.8.{n // 250}.{n % 250}") for n in range(20_000)]
@@ -129,7 +129,7 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
     number = next(EXAMPLES)  # the database is the same for all examples, so each has an address and sources of its own
     address, tag = ADDRESSES[number], f"{number}-"
     withdrawn = frozenset(data.draw(st.sets(st.sampled_from(keys), max_size=2)))
-    source_registry = FakeShelf()
+    source_registry = FakeSourceRegistry()
     lookups = Lookups(source_registry, AsOfReader(), TickingClock())
     sightings = [Sighting(address=address, seen_at=NOON + timedelta(hours=h)) for h in (-9, 12, 36, 60, 96, 130, 190)]
 
@@ -164,7 +164,7 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
 def test_what_was_known_then_leaves_out_what_was_learned_later(database: Database) -> None:
     """For an audit of what this program could have said at the time."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON + DAY)
-    source_registry = FakeShelf(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
+    source_registry = FakeSourceRegistry(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
 
     class Later(TickingClock):
         def __init__(self) -> None:

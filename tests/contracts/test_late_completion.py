@@ -18,7 +18,7 @@ from snapshots.domain.session.session import EventKind
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.app.load.test_loader import said
-from tests.fakes import DictSource, FakeShelf, ListSource, Processes, finder, runtime
+from tests.fakes import DictSource, FakeSourceRegistry, ListSource, Processes, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 OFF = [(0, 0, 0), (2, 0, 0), (-2, 0, 0), (0, 2, 0), (0, -2, 0), (1440, -1440, 0), (0, 1, 2), (2, 1, 0)]
@@ -41,7 +41,7 @@ class Program:
     """A process that loads, with the tables that it has."""
 
     def __init__(self, database: Database, clock: ClockOff, name: str, *sources: DictSource) -> None:
-        self.database, self.source_registry, reader = database, FakeShelf(*sources), AsOfReader()
+        self.database, self.source_registry, reader = database, FakeSourceRegistry(*sources), AsOfReader()
         self.lookups = Lookups(self.source_registry, reader, clock)
         service = SnapshotService(database, self.lookups, reader, SnapshotPolicy(), clock)
         names = (f"{name}{n}" for n in count())

@@ -19,7 +19,7 @@ from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from tests.fakes import (
     DictSource,
-    FakeShelf,
+    FakeSourceRegistry,
     InMemoryDatabase,
     ListSource,
     Processes,
@@ -90,7 +90,7 @@ def _load_and_load_again(database: Database, cut: Lines, random: Random) -> None
 
 
 def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: int) -> LoadReport:
-    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    service = snapshot_service(database, FakeSourceRegistry(DictSource("a", NOON, FACTS)))
     loader = BulkLoader(
         database,
         service,

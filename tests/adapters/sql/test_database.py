@@ -27,7 +27,7 @@ from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.behaviour import Behaviour
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from tests.fakes import DictSource, FakeShelf, snapshot_service
+from tests.fakes import DictSource, FakeSourceRegistry, snapshot_service
 from tests.strategies import NOON, ip_snapshots, sightings
 
 
@@ -40,7 +40,7 @@ def database(tmp_path: Path) -> Iterator[SqlDatabase]:
 
 def service(database: SqlDatabase, facts: dict[str, IpFacts] | None = None) -> SnapshotService:
     source = DictSource("a", NOON, facts or {"8.8.8.8": IpFacts(asn=15169, country="US")})
-    return snapshot_service(database, FakeShelf(source))
+    return snapshot_service(database, FakeSourceRegistry(source))
 
 
 def statements(engine: Engine) -> list[str]:
@@ -122,7 +122,7 @@ def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
     """Only the savepoint is rolled back."""
     broken = DictSource("a", NOON, {})
     broken.look_up = lambda _: 1 / 0  # type: ignore[assignment, method-assign, return-value]  # it fails
-    service = snapshot_service(database, FakeShelf(broken))
+    service = snapshot_service(database, FakeSourceRegistry(broken))
     with theirs.begin() as connection:
         connection.execute(text("CREATE TABLE mine (ip TEXT)"))
         connection.execute(text("INSERT INTO mine VALUES ('x')"))

@@ -16,7 +16,7 @@ from snapshots.app.ports.database import Stores
 from snapshots.app.ports.open_sessions import Judged, OpenSession
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
-from snapshots.app.queries.reports import Inspection, Invariant
+from snapshots.app.queries.inspection import Inspection, Invariant
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.session.session import SessionAggregate

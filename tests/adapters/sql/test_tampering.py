@@ -14,7 +14,7 @@ from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.app.ports.runs import RunKind
 from snapshots.app.ports.sessions import SessionChange
-from snapshots.app.queries.reports import Inspection, Trial
+from snapshots.app.queries.inspection import Inspection, Trial
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader

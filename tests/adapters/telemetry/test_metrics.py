@@ -12,15 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from snapshots.adapters.telemetry.metrics import BackfillMetrics, LoadMetrics, MetricsFile, VerifyMetrics
 from snapshots.app.errors import StoreBusy
 from snapshots.app.load.progress import BatchLoaded, NoLoadObserver
-from snapshots.app.queries.reports import (
-    CoverageReport,
-    DatabaseStatus,
-    Inspection,
-    Invariant,
-    Report,
-    Reports,
-    Violation,
-)
+from snapshots.app.queries.inspection import Inspection, Invariant, Violation
+from snapshots.app.queries.reports import CoverageReport, DatabaseStatus, Report, Reports
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method

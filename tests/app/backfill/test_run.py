@@ -43,7 +43,7 @@ from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import (
     AtOnce,
     DictSource,
-    FakeShelf,
+    FakeSourceRegistry,
     InMemoryCounts,
     InMemoryDatabase,
     InMemoryStores,
@@ -72,7 +72,7 @@ class World:
         self.memory_database = InMemoryDatabase()
         self.store: Database = database or self.memory_database
         self.has_two_connections = not isinstance(self.store, SqlDatabase) or not self.store.has_one_connection
-        self.source_registry, self.clock = FakeShelf(*sources), TickingClock()
+        self.source_registry, self.clock = FakeSourceRegistry(*sources), TickingClock()
         self.count = 0
         self.names = iter(range(99))
         self.ticks = iter(range(10**6))

@@ -28,7 +28,7 @@ from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.fake_runs import InMemoryRuns
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, InMemoryStores, TickingClock, finder, runtime
+from tests.fakes import DictSource, FakeSourceRegistry, InMemoryDatabase, InMemoryStores, TickingClock, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 
@@ -55,7 +55,7 @@ class World:
     """Everything around one in-memory database."""
 
     def __init__(self, *sources: DictSource) -> None:
-        self.database, self.source_registry, clock = Unreliable(), FakeShelf(*sources), TickingClock()
+        self.database, self.source_registry, clock = Unreliable(), FakeSourceRegistry(*sources), TickingClock()
         reader = AsOfReader()
         lookups = self.lookups = Lookups(self.source_registry, reader, clock)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)

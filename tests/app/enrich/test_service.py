@@ -15,14 +15,14 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent, SessionId
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, snapshot_service
+from tests.fakes import DictSource, FakeSourceRegistry, InMemoryDatabase, snapshot_service
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 FACTS = {HOME.text: IpFacts(asn=15169, organization="Google", country="US")}
 
 
 def service(database: InMemoryDatabase, *sources: DictSource) -> SnapshotService:
-    return snapshot_service(database, FakeShelf(*sources))
+    return snapshot_service(database, FakeSourceRegistry(*sources))
 
 
 def table(facts: Mapping[str, IpFacts] = FACTS, name: str = "a", at: datetime = NOON - DAY) -> DictSource:

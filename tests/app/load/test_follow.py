@@ -19,7 +19,7 @@ from snapshots.domain.session.session import EventKind
 from tests.app.load.test_loader import FACTS, said
 from tests.fakes import (
     DictSource,
-    FakeShelf,
+    FakeSourceRegistry,
     FixedClock,
     InMemoryDatabase,
     ListSource,
@@ -56,7 +56,7 @@ def follow(
 ) -> LoadReport:
     ticks: Iterator[int] = iter(range(10**6))
     machine = runtime(clock, stopwatch=lambda: next(ticks) * step, new_run=lambda: "delta")
-    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    service = snapshot_service(database, FakeSourceRegistry(DictSource("a", NOON, FACTS)))
     completion = late_completion(database, service)
     loader = BulkLoader(database, service, completion, runtime=machine, presence=Processes())
     delta = DeltaLoader(

@@ -21,13 +21,13 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.fakes import (
-    AddressHistory,
     DictSource,
-    FakeShelf,
+    FakeSourceRegistry,
     InMemoryDatabase,
     InMemoryStores,
     ListSource,
     Processes,
+    RecordedLoad,
     late_completion,
     runtime,
     snapshot_service,
@@ -47,7 +47,7 @@ def loader(
 ) -> BulkLoader:
     source = DictSource("a", NOON, FACTS)
     ticks, runs = count(), count(1)
-    service = snapshot_service(database, FakeShelf(source))
+    service = snapshot_service(database, FakeSourceRegistry(source))
     return BulkLoader(
         database,
         service,
@@ -337,7 +337,7 @@ def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
 
 def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
     """Garbage must not fill the memory."""
-    database, told = InMemoryDatabase(), AddressHistory()
+    database, told = InMemoryDatabase(), RecordedLoad()
     garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
     small = loader(database)
     small._size = BatchSize(bytes=100_000)
@@ -349,7 +349,7 @@ def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
 
 def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
     """Each with its mark, so that a crash loses one batch of work and no event."""
-    database, told = InMemoryDatabase(), AddressHistory()
+    database, told = InMemoryDatabase(), RecordedLoad()
 
     loader(database).load(
         [ListSource("log", [said("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], told
@@ -363,7 +363,7 @@ def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
 
 def test_a_batch_is_stored_when_it_took_long_enough() -> None:
     """A slow stream is not kept waiting."""
-    database, told = InMemoryDatabase(), AddressHistory()
+    database, told = InMemoryDatabase(), RecordedLoad()
     slow = loader(database, seconds=1, step=1)
     slow._size = BatchSize(lines=10_000, seconds=8)
 

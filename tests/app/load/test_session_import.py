@@ -11,7 +11,7 @@ from snapshots.domain.session.session import EventKind, SessionAggregate, Sessio
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from tests.app.load.test_loader import FACTS, loader
-from tests.fakes import DictSource, FakeShelf, InMemoryDatabase, runtime, snapshot_service
+from tests.fakes import DictSource, FakeSourceRegistry, InMemoryDatabase, runtime, snapshot_service
 from tests.strategies import HOME, NOON
 
 LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=7, reason=Reason.NOT_JSON, payload=b"x")
@@ -38,7 +38,7 @@ def summary(name: str, *fingerprints: int) -> SessionSummary:
 
 
 def importing(database: InMemoryDatabase) -> SessionImport:
-    service = snapshot_service(database, FakeShelf(DictSource("a", NOON, FACTS)))
+    service = snapshot_service(database, FakeSourceRegistry(DictSource("a", NOON, FACTS)))
     return SessionImport(database, service, loader(database), runtime=runtime())
 
 

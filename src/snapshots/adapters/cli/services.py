@@ -23,9 +23,10 @@ from snapshots.app.load.progress import LoadObserver
 from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.log_source import LineOptions, LogSource
 from snapshots.app.ports.runs import RunRecord
+from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.inventory_reports import InventoryReports
 from snapshots.app.queries.overview import Overview, OverviewMaker
-from snapshots.app.queries.reports import Inspection, Reports
+from snapshots.app.queries.reports import Reports
 from snapshots.app.queries.session_queries import SessionQueries
 
 

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, writ
 
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
-from snapshots.app.queries.reports import DatabaseStatus, Inspection, Invariant, Reports
+from snapshots.app.queries.inspection import Inspection, Invariant
+from snapshots.app.queries.reports import DatabaseStatus, Reports
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.coverage import NOT_JUDGED
 from snapshots.domain.snapshot.gap import Gap

@@ -15,9 +15,10 @@ from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.ports.logs import StoredDeadLetter
 from snapshots.app.ports.runs import RunRecord
+from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus, KnownAddress, SourceState
 from snapshots.app.queries.overview import BehaviourSeen, Overview
-from snapshots.app.queries.reports import CoverageReport, Inspection, LagSpread, Report
+from snapshots.app.queries.reports import CoverageReport, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
 from snapshots.domain.snapshot.freshness import Freshness

@@ -26,7 +26,7 @@ from snapshots.adapters.sql.schema.tables import (
 from snapshots.adapters.sql.stores.seal_counts import unbalanced
 from snapshots.app.errors import NoSuchRun
 from snapshots.app.ports.runs import RunKind, RunState
-from snapshots.app.queries.reports import Inspection, Invariant, Violation
+from snapshots.app.queries.inspection import Inspection, Invariant, Violation
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.ip_type import IpType

@@ -26,16 +26,14 @@ from snapshots.adapters.sql.schema.tables import (
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.errors import StoreBusy, StoreUnusable
 from snapshots.app.ports.runtime import Clock
+from snapshots.app.queries.inspection import Inspection, Invariant, Trial
 from snapshots.app.queries.reports import (
     CoverageReport,
     DatabaseStatus,
     Explanation,
-    Inspection,
-    Invariant,
     KnownSource,
     LagSpread,
     Report,
-    Trial,
     ValueCount,
 )
 from snapshots.domain.address.plausibility import PlausibleTimes

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError
 from snapshots.adapters.sql.connection.driver_errors import is_busy, is_gone, is_lock_timeout, is_unusable
 from snapshots.adapters.sql.schema.guard_rules import PROTECTED
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries
-from snapshots.app.queries.reports import Trial
+from snapshots.app.queries.inspection import Trial
 
 SESSIONS = session_summaries.c
 

@@ -8,9 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.output.sanitize import printable
-from snapshots.app.queries.reports import (
-    Explanation,
-)
+from snapshots.app.queries.reports import Explanation
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.facts.observation import IpFacts, label_of
 from snapshots.domain.session.behaviour import Behaviour, Trait

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.reports import (
     FIELD_NAMES,
     CoverageReport,
-    Inspection,
     LagSpread,
     Report,
     ValueCount,
