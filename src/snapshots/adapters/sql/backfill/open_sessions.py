@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
-from snapshots.adapters.sql.backfill.verdict_pushdown import settle_plain, stage_spans, stage_too
+from snapshots.adapters.sql.backfill.verdict_pushdown import apply_to_plain_rows, copy_staged_verdicts, stage_verdicts
 from snapshots.adapters.sql.backfill.verdict_rows import STAGE, verdict_rows
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
@@ -77,7 +77,7 @@ SEEN = [
 BEGAN_AT = func.coalesce(SESSIONS.first_event_at, SESSIONS.last_event_at, SESSIONS.created_at)
 CONNECT = "cowrie.session.connect"
 
-MAY_CLOSE = sorted(gap.value for gap in Gap if gap.is_retryable)
+RETRYABLE_GAPS = sorted(gap.value for gap in Gap if gap.is_retryable)
 
 MOST_ADDRESSES = 10_000
 """Up to this many addresses with new facts, open sessions are queried by address instead of scanned."""
@@ -99,24 +99,24 @@ class SqlOpenSessions:
         """
         Return a page of open sessions.
 
-        Those that nobody judged come in the order in which rows lie, which is not that of names.
+        Never judged sessions come in physical order, all others by id.
         """
-        if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_none:
+        if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_empty:
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
-        rows, last = self._behind(columns, case, run, stale_before, after=after, limit=limit)
+        rows, last = self._rows_after(columns, case, run, stale_before, after=after, limit=limit)
         no_address = [row[1] for row in rows if address_of(row[2]) is None]
         events = self._events_of(no_address)
         return OpenPage([_open_session(row, events.get(row[1], ())) for row in rows], last)
 
     def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        rows, last = self._behind([SESSIONS.session_id], case, run, stale_before, after=after, limit=1)
+        rows, last = self._rows_after([SESSIONS.session_id], case, run, stale_before, after=after, limit=1)
         while last and not rows:
-            rows, last = self._behind([SESSIONS.session_id], case, run, stale_before, after=last, limit=1)
+            rows, last = self._rows_after([SESSIONS.session_id], case, run, stale_before, after=last, limit=1)
         return (last, rows[0][1]) if rows else None
 
-    def _behind(
+    def _rows_after(
         self,
         columns: Sequence[ColumnElement[Any]],
         case: OpenCase,
@@ -126,14 +126,14 @@ class SqlOpenSessions:
         after: str,
         limit: int,
     ) -> tuple[Sequence[Any], str]:
-        """Return some sessions behind a place, each as its place and some columns, and the place of the last."""
+        """Return columns of the sessions after a position, each with its position, and the last position."""
         page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
         if page is not None:
             rows = (
                 self._connection.execute(select(page.place, *columns).where(page.condition)).all() if page.size else []
             )
-            return rows, page.last  # also where none is left of them, because somebody wrote them in between
-        query = self._among(select(SESSIONS.session_id, *columns), case, run, stale_before)
+            return rows, page.last  # even if another process wrote all of them meanwhile
+        query = self._filter(select(SESSIONS.session_id, *columns), case, run, stale_before)
         query = query.where(is_after(SESSIONS.session_id, after)).order_by(SESSIONS.session_id).limit(limit)
         rows = self._connection.execute(query).all()
         return rows, position_of(rows[-1][0]) if rows else ""
@@ -142,26 +142,26 @@ class SqlOpenSessions:
         """Count the open sessions of a case."""
         if case is OpenCase.NEVER_JUDGED:
             return self._unjudged.count(run=run)
-        query = self._among(select(func.count()).select_from(session_summaries), case, run, stale_before)
+        query = self._filter(select(func.count()).select_from(session_summaries), case, run, stale_before)
         return int(self._connection.execute(query).scalar_one())
 
-    def _among(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
+    def _filter(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
         quarantined = select(quarantined_sessions.c.session_id).where(quarantined_sessions.c.run == run)
         if self._connection.execute(quarantined.limit(1)).first() is not None:
             query = query.where(SESSIONS.session_id.not_in(quarantined))
         if case is OpenCase.NEVER_JUDGED:
             return query.where(_is_unjudged())
-        query = query.where(not_(is_sealed()), not_(_awaits_a_connect(run, stale_before)))
+        query = query.where(not_(is_sealed()), not_(_may_get_connect(run, stale_before)))
         if case is OpenCase.UNDONE:
             return query.where(SESSIONS.snapshot_gap == Gap.UNDONE.value)
         if case is OpenCase.LEARNED:
             query = query.join(known_addresses, known_addresses.c.ip_address == SESSIONS.source_ip)
-            return query.where(_has_learned())
+            return query.where(_has_new_facts())
         others = SESSIONS.gap_run.is_distinct_from(run)
         return query.where(SESSIONS.snapshot_gap.is_not(None), SESSIONS.snapshot_gap != Gap.UNDONE.value, others)
 
     def _document(self) -> ColumnElement[Any]:
-        """Return what another loader's enrichment wrote of a session without an address, as a text; else NULL."""
+        """Return the enrichment document of a session without an address, as text; NULL for other sessions."""
         if not self._features.has_session_documents:
             return literal(None)
         is_no_address = and_(SESSIONS.source_ip.not_like("%.%"), SESSIONS.source_ip.not_like("%:%"))
@@ -169,7 +169,7 @@ class SqlOpenSessions:
         return case((is_nowhere, cast(literal_column("session_summaries.enrichment"), Text)))
 
     def _events_of(self, sessions: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Return the raw events of sessions: their connects, and all of those that have none."""
+        """Return the raw events of sessions: the connects, or all events of a session without a connect."""
         raw = self._features.raw_events
         if raw is None or not sessions:
             return {}
@@ -191,11 +191,11 @@ class SqlOpenSessions:
             found.setdefault(session_id, []).append(payload)
 
     def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
-        """Return spans of the order in which rows lie."""
+        """Return key ranges in physical order."""
         return self._unjudged.key_ranges(count, after=after)
 
     def limit_to(self, span: KeyRange) -> None:
-        """Look at no rows behind a span."""
+        """Exclude all rows after a range."""
         self._unjudged.limit_to(span)
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
@@ -208,17 +208,17 @@ class SqlOpenSessions:
             return bool(addresses)
         theirs = select(SESSIONS.session_id).join(known_addresses, row.ip_address == SESSIONS.source_ip)
         theirs = theirs.where(
-            SESSIONS.source_ip.in_(select_texts(self._connection, addresses)), not_(is_sealed()), _has_learned()
+            SESSIONS.source_ip.in_(select_texts(self._connection, addresses)), not_(is_sealed()), _has_new_facts()
         )
         return self._connection.execute(theirs.limit(1)).first() is not None
 
     def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
-        """Put verdicts beside the sessions."""
-        return stage_spans(self._connection, verdicts)
+        """Copy verdicts into the staging table."""
+        return stage_verdicts(self._connection, verdicts)
 
     def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Put verdicts beside the sessions, as another connection did."""
-        stage_too(self._connection, staged)
+        """Copy verdicts that another connection staged into the staging table of this one."""
+        copy_staged_verdicts(self._connection, staged)
 
     def apply_cached(
         self,
@@ -229,11 +229,11 @@ class SqlOpenSessions:
         limit: int,
         learned_until: datetime | None = None,
     ) -> PushdownResult | None:
-        """Settle what is remembered of a page, if rows are gone through in the order in which they lie."""
+        """Apply cached verdicts to a page, if pages follow the physical order."""
         page = self._unjudged.page(after, run=run, limit=limit)
         if page is None:
             return None
-        return settle_plain(
+        return apply_to_plain_rows(
             self._connection,
             self._features,
             page,
@@ -245,7 +245,7 @@ class SqlOpenSessions:
         )
 
     def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
-        """Pack the rows to be staged."""
+        """Encode the rows for the staging table."""
         rows = pack_rows(self._connection, verdict_rows(judged, run, timestamp_encoder(self._connection)))
         return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
 
@@ -279,7 +279,7 @@ class SqlOpenSessions:
                 SESSIONS.snapshot_gap.is_not_distinct_from(staged.stored_gap),
             )
             .values(
-                # A row with codes for nowhere is sealed by the audit below; while it is open it keeps them.
+                # A row with placeholder codes is sealed by the audit below; while it is open it keeps them.
                 {c: case((or_(_is_blank(), ~seals), staged[c]), else_=SESSIONS[c]) for c in SEEN_COLUMNS}
                 | {c: case((writes_facts, staged[c]), else_=SESSIONS[c]) for c in (*FACT_COLUMN_NAMES, "snapshot_seal")}
                 | {
@@ -298,13 +298,13 @@ class SqlOpenSessions:
             written = dict(tuple(row) for row in self._connection.execute(writing))
         count_seals(self._connection, run, sum(written.values()))
         if any(part.has_placeholders for part in parts):
-            self._seal_over_codes(written, run, written_at)
+            self._seal_over_placeholders(written, run, written_at)
         if len(written) == count:
             return ()
         return set(self._connection.execute(select(STAGE.c.session_id)).scalars()) - written.keys()
 
-    def _seal_over_codes(self, written: Collection[str], run: str, written_at: datetime) -> None:
-        """Seal rows that hold codes for nowhere through the audit, so that they can be given back."""
+    def _seal_over_placeholders(self, written: Collection[str], run: str, written_at: datetime) -> None:
+        """Seal rows with placeholder codes through the audit, so that an undo can restore the codes."""
         of_row = STAGE.c.session_id == SESSIONS.session_id
         new: dict[str, ColumnElement[Any]] = {
             column: select(STAGE.c[column]).where(of_row).scalar_subquery()
@@ -320,23 +320,23 @@ class SqlOpenSessions:
 
 
 def _is_blank() -> ColumnElement[bool]:
-    """Whether nothing stands in the columns of facts, not even a code for nowhere that another loader wrote."""
+    """Whether all fact columns are NULL; another loader may have written placeholder codes."""
     return and_(SESSIONS.enrichment_at.is_(None), *(SESSIONS[fact].is_(None) for fact in FACTS))
 
 
-def _has_learned() -> ColumnElement[bool]:
+def _has_new_facts() -> ColumnElement[bool]:
     """Whether the address of an open session has facts that are newer than its gap decision."""
     learned_at = known_addresses.c.learned_at
     is_new = or_(SESSIONS.gap_checked_at.is_(None), learned_at > SESSIONS.gap_checked_at)
-    return and_(SESSIONS.snapshot_gap.in_(MAY_CLOSE), learned_at.is_not(None), is_new)
+    return and_(SESSIONS.snapshot_gap.in_(RETRYABLE_GAPS), learned_at.is_not(None), is_new)
 
 
 def _is_unjudged() -> TextClause:
     return text(UNJUDGED.format(row="session_summaries."))
 
 
-def _awaits_a_connect(run: str, stale_before: datetime) -> ColumnElement[bool]:
-    """Whether a run at work may still read the connect of a session."""
+def _may_get_connect(run: str, stale_before: datetime) -> ColumnElement[bool]:
+    """Whether a live run may still read the connect of a session."""
     return and_(
         SESSIONS.snapshot_gap == Gap.AWAITING_CONNECT.value, SESSIONS.gap_run.in_(others_at_work(run, stale_before))
     )

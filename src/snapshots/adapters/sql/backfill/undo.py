@@ -1,4 +1,4 @@
-"""What runs wrote, taken back in SQL."""
+"""Undo what a run wrote, in SQL."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -40,7 +40,7 @@ SEEN = ("source_port", "source_ip_rank", "source_ip_seen_at")
 
 
 class SqlRunUndo:
-    """Corrections that put back what stood in `session_summaries` before a run."""
+    """Corrections that restore the values of `session_summaries` from before a run."""
 
     def __init__(self, connection: Connection, audit: SqlAudit, features: SchemaFeatures = OURS) -> None:
         self._connection = connection
@@ -48,8 +48,8 @@ class SqlRunUndo:
         self._placeholders = AddressPlaceholders(connection, features)
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
-        """Undo a page of sessions, each in the order of its name."""
-        # An address that the run found stays with a session that somebody else sealed since.
+        """Undo a page of sessions, in the order of their ids."""
+        # A session that another run sealed since keeps the address that this run found.
         wrote = or_(SESSIONS.snapshot_run == run, and_(SESSIONS.source_ip_run == run, ~is_sealed()))
         page = (
             select(SESSIONS.session_id)
@@ -73,8 +73,8 @@ class SqlRunUndo:
         before = exists().where(C.session_id == SESSIONS.session_id, C.run == run)
         restored = self._restore(and_(sealed, before), run, by, at)
         opened = self._open(and_(sealed, ~before), run, by, at)
-        forgotten = self._forget(and_(among, ~is_sealed()), run, by, at)
-        self._take_from_inventory(counts, at)
+        forgotten = self._clear_found_addresses(and_(among, ~is_sealed()), run, by, at)
+        self._subtract_session_counts(counts, at)
         self._placeholders.take_away(addresses)
         return UndonePage(
             last=position_of(names[-1]),
@@ -85,7 +85,7 @@ class SqlRunUndo:
         )
 
     def _restore(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
-        """Give sessions back what the run's own correction replaced."""
+        """Restore the values that corrections of the run replaced."""
         replaced: Mapping[str, ColumnElement[Any]] = {
             column: select(C[f"old_{column}"])
             .where(C.session_id == SESSIONS.session_id, C.run == run)
@@ -97,15 +97,15 @@ class SqlRunUndo:
         return self._audit.insert_corrections(replaced, condition, reason=f"undo {run}", run=by, made_at=at)
 
     def _open(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
-        """Take the snapshot away, and the sighting if the run wrote it."""
+        """Remove the snapshot, and the sighting if the run wrote it."""
         wrote_it = SESSIONS.source_ip_run == run
         new: dict[str, ColumnElement[Any]] = dict.fromkeys(SNAPSHOT_COLUMNS, null())
         new["source_ip"] = case((wrote_it, SESSIONS.source_ip_was), else_=SESSIONS.source_ip)
         new |= {column: case((wrote_it, null()), else_=SESSIONS[column]) for column in SEEN}
         return self._audit.insert_corrections(new, condition, reason=f"undo {run}", run=by, made_at=at)
 
-    def _forget(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
-        """Take from open sessions the sighting that the run wrote, and say why they are open."""
+    def _clear_found_addresses(self, condition: ColumnElement[bool], run: str, by: str, at: datetime) -> int:
+        """Remove the sighting that the run wrote from open sessions, and set their gap."""
         wrote_it = SESSIONS.source_ip_run == run
         found = and_(condition, was_found_by(SESSIONS, run))
         forgotten = self._connection.execute(select(func.count()).select_from(session_summaries).where(found))
@@ -136,8 +136,8 @@ class SqlRunUndo:
         )
         return [(address, count) for address, count in self._connection.execute(query)]
 
-    def _take_from_inventory(self, counts: Sequence[tuple[str, int]], at: datetime) -> None:
-        """Let addresses count the sessions less, and say when the others were."""
+    def _subtract_session_counts(self, counts: Sequence[tuple[str, int]], at: datetime) -> None:
+        """Subtract sessions from the counters of addresses, and recompute first_seen and last_seen."""
         if not counts:
             return
         row = known_addresses.c

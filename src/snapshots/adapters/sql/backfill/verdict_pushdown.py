@@ -1,9 +1,9 @@
 """
-Sessions of which the verdict is remembered, settled where they lie, without reading them.
+Apply cached verdicts inside the database, without reading the sessions.
 
-The verdicts are the domain's, each with the address and the span of time for which it holds. What is said here
-a second time is where the address and the time of a session stand, which columns are written, and how a seal is made,
-and only of plain rows: those of which anything is unusual are left to the program. A test compares both ways.
+The verdicts are computed by the domain, each for an address and a time span. Three things are repeated here in SQL:
+where a row keeps its address and time, which columns an update sets, and how the seal is computed. Only ordinary rows
+are handled; Python evaluates all others. A contract test checks that both give the same rows.
 """
 
 from collections import Counter
@@ -78,16 +78,16 @@ STAGE = Table(
     Column("snapshot_gap", String(20)),
     prefixes=["TEMPORARY"],
 )
-OF_ADDRESS = Index("ix_stage_verdict_spans", STAGE.c.address)
+ADDRESS_INDEX = Index("ix_stage_verdict_spans", STAGE.c.address)
 
-GENERATION = 2**32
-"""By what the numbers of verdicts of one generation are apart from those of the next."""
+NUMBERS_PER_GENERATION = 2**32
+"""Distance between the row numbers of two generations of the verdict cache."""
 
-PROCESS = randbits(30)
-"""What the generations of this process begin at: a pool of connections may give one with verdicts of another."""
+FIRST_GENERATION = randbits(30)
+"""Random start of the generations of this process: a pooled connection may hold rows that another process staged."""
 
 
-def settle_plain(
+def apply_to_plain_rows(
     connection: Connection,
     features: SchemaFeatures,
     page: RowPage,
@@ -99,25 +99,25 @@ def settle_plain(
     learned_until: datetime | None,
 ) -> PushdownResult | None:
     """
-    Settle the plain rows of a page of which the verdict is remembered.
+    Apply cached verdicts to the ordinary rows of a page.
 
     Args:
-        connection: With a transaction.
-        features: What the database has beside our definitions.
+        connection: A connection with an open transaction.
+        features: The tables and columns that the database has in addition to ours.
         page: The rows.
-        verdicts: What is remembered.
-        began_at: When a session began, as far as its row tells.
-        is_blank: Whether nothing stands where facts are written.
+        verdicts: The cached verdicts.
+        began_at: Expression for the time of a session.
+        is_blank: Condition that all fact columns are NULL.
         run: The run that writes.
-        learned_until: The newest learned_at when the verdicts were reached; None if there was none.
+        learned_until: The newest learned_at when the verdicts were computed; None if there was none.
 
     Returns:
         None if the page is empty.
     """
     if not page.size:
         return None
-    stage_spans(connection, verdicts)
-    plain = _plain(connection, features, page, began_at, is_blank)
+    stage_verdicts(connection, verdicts)
+    plain = _plain_rows(connection, features, page, began_at, is_blank)
     known = select(STAGE.c.address).where(STAGE.c.address == plain.c.ip).exists()
     placeholders = adding(features, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
     span = STAGE.c
@@ -163,20 +163,20 @@ def settle_plain(
     return PushdownResult(page.last, page.size - done.total(), counted, found)
 
 
-def stage_spans(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
-    """Stage what is not staged yet; a transaction that was rolled back took what it had staged with it."""
-    first = max(_staged(connection, verdicts.generation), verdicts.evicted)
+def stage_verdicts(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
+    """Stage the verdicts that are missing in the staging table; a rollback also removes staged rows."""
+    first = max(_last_staged(connection, verdicts.generation), verdicts.evicted)
     packed = pack_rows(connection, _rows(connection, verdicts, first))
     append_staging(connection, STAGE, packed)
     size = max(0, verdicts.evicted + len(verdicts.spans) - first)
     return StagedVerdicts(verdicts.generation, first, size, packed)
 
 
-def stage_too(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
-    """Stage what `stage_spans` staged by another connection to a database of the same kind, but for what is here."""
+def copy_staged_verdicts(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
+    """Copy verdicts that another connection staged, without those that are staged here already."""
     if not staged:
         return
-    known = _staged(connection, staged[0].generation)
+    known = _last_staged(connection, staged[0].generation)
     new = []
     for each in staged:
         if each.before >= known:
@@ -185,13 +185,13 @@ def stage_too(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
     append_staging(connection, STAGE, *new)
 
 
-def _staged(connection: Connection, generation: int) -> int:
-    """Return how many verdicts of a generation are staged, or were let go before; those of others are dropped."""
+def _last_staged(connection: Connection, generation: int) -> int:
+    """Return the number of the last staged verdict of a generation; rows of other generations are deleted."""
     connection.execute(CreateTable(STAGE, if_not_exists=True))
-    connection.execute(CreateIndex(OF_ADDRESS, if_not_exists=True))
+    connection.execute(CreateIndex(ADDRESS_INDEX, if_not_exists=True))
     last = connection.execute(select(func.max(STAGE.c.number))).scalar()
-    of_generation, known = divmod(last, GENERATION) if last is not None else (-1, 0)
-    if of_generation == PROCESS + generation:
+    of_generation, known = divmod(last, NUMBERS_PER_GENERATION) if last is not None else (-1, 0)
+    if of_generation == FIRST_GENERATION + generation:
         return int(known)
     truncate(connection, STAGE)
     return 0
@@ -200,7 +200,7 @@ def _staged(connection: Connection, generation: int) -> int:
 def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
     stored = timestamp_encoder(connection)
     seals = SealBuilder("", stored)
-    first = (PROCESS + verdicts.generation) * GENERATION + 1
+    first = (FIRST_GENERATION + verdicts.generation) * NUMBERS_PER_GENERATION + 1
     for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.evicted :], known):
         if address == UNKNOWN_ADDRESS:
             continue
@@ -212,14 +212,14 @@ def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tu
             yield (*span, *(None for _ in FACT_COLUMN_NAMES), None, verdict.value)
 
 
-def _plain(
+def _plain_rows(
     connection: Connection,
     features: SchemaFeatures,
     page: RowPage,
     began_at: ColumnElement[datetime],
     is_blank: ColumnElement[bool],
 ) -> CTE:
-    """Return the place, name, address and time of the plain rows of a page."""
+    """Return position, id, address and time of the ordinary rows of a page."""
     ip: ColumnElement[str] = SESSIONS.source_ip
     if features.has_session_documents:
         ip = case(
@@ -243,6 +243,6 @@ def _plain(
 
 
 def _has_events(features: SchemaFeatures) -> ColumnElement[bool]:
-    """Whether raw events are kept of a session: they come before documents, and only the program reads them."""
+    """Whether a session has raw events, which take precedence over documents and are decoded in Python."""
     raw = features.raw_events
     return false() if raw is None else select(raw.c.session_id).where(raw.c.session_id == SESSIONS.session_id).exists()
