@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -86,9 +87,15 @@ class Example:
         return re.fullmatch("".join(lines), output) is not None
 
     def renewed(self, output: str) -> str:
-        """Return *output*, shortened as the shown output is: by a line of `...` after as many lines as before."""
+        """
+        Return *output* as the document should show it.
+
+        Run IDs, present times and durations become `...`. If the shown output has a line of `...`, the new one has as
+        many lines before and after it.
+        """
         shown = self.output.splitlines()
-        lines = output.splitlines()
+        volatile = rf"\d{{8}}T\d{{6}}-[0-9a-f]{{6}}|{datetime.now(UTC):%F} \d\d:\d\d:\d\d|\b\d+\.\d s\b"
+        lines = re.sub(volatile, "...", output).splitlines()
         if "..." in shown:
             head = shown.index("...")
             tail = len(shown) - head - 1
