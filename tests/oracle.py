@@ -84,7 +84,7 @@ def row_of(events: list[Row]) -> Row:
 
 
 def behaviour_of(events: list[Row]) -> Row:
-    """Tell what one session said first of each kind."""
+    """Return the first value of each kind in a session."""
     logins = [
         (e["at"], e.get("username", ""), hashlib.sha256(e["password"].encode()).hexdigest() if "password" in e else "")
         for e in events

@@ -73,21 +73,21 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> Ses
     address = draw(st.none() | addresses)
     port = draw(st.none() | st.sampled_from([1, 2])) if kind is EventKind.CONNECT else None
     sensor = draw(st.sampled_from([None, "a", "b"]))
-    said = draw(st.none() | traits)
-    mark = hash((at, kind.value, address, port, sensor, said and (said[0].word, said[1]))) % 2**64
-    return SessionEvent(mark, at, kind, address, port, sensor, traits=(said,) if said else ())
+    trait = draw(st.none() | traits)
+    mark = hash((at, kind.value, address, port, sensor, trait and (trait[0].word, trait[1]))) % 2**64
+    return SessionEvent(mark, at, kind, address, port, sensor, traits=(trait,) if trait else ())
 
 
 @st.composite
 def histories(draw: st.DrawFn, address: IpAddress = HOME) -> list[IpObservation]:
-    """What up to three sources said of one address; one source says one thing at a time."""
-    said = {}
+    """Observations of one address by up to three sources, at most one per source and date."""
+    observations = {}
     for source in draw(st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)):
         at = draw(moments)
-        said[source, at] = IpObservation(
+        observations[source, at] = IpObservation(
             address=address, source=source, observed_at=at, confirmed_until=at, facts=draw(facts)
         )
-    return list(said.values())
+    return list(observations.values())
 
 
 def observed(

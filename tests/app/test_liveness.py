@@ -23,7 +23,7 @@ MOMENT = timedelta(microseconds=1)
 def test_a_run_without_a_heartbeat_is_ended_by_the_next_of_its_kind(
     silent: timedelta, kind: RunKind, state: RunState
 ) -> None:
-    """It ended when it was heard of last; whoever asks before is told that it was interrupted."""
+    """Its end is its last heartbeat; until that is recorded, it shows as interrupted."""
     database = InMemoryDatabase()
     with database.transaction() as stores:
         stores.runs.begin("cut off", RunKind.BACKFILL, at=NOON)

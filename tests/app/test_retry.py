@@ -63,9 +63,9 @@ def test_a_lock_that_was_waited_for_is_not_waited_for_again() -> None:
 
 def test_what_is_waited_for_is_said_once_after_five_seconds() -> None:
     """Shorter waits are not worth a word."""
-    told: list[str] = []
+    warnings: list[str] = []
 
-    retry(Act(*[StoreGone("refused")] * 3), lambda _: None, told.append)
-    assert told == []
-    retry(Act(*[StoreGone("refused")] * 8), lambda _: None, told.append)
-    assert told == ["refused; retrying for up to 95 s"]
+    retry(Act(*[StoreGone("refused")] * 3), lambda _: None, warnings.append)
+    assert warnings == []
+    retry(Act(*[StoreGone("refused")] * 8), lambda _: None, warnings.append)
+    assert warnings == ["refused; retrying for up to 95 s"]

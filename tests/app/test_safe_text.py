@@ -89,5 +89,5 @@ def test_what_holds_no_password_is_shown_whole(text: str) -> None:
 
 
 def test_user_and_host_are_still_shown() -> None:
-    """Which database it is can be told."""
+    """The database can still be identified."""
     assert shown_url("postgresql://u:p@ss@h:1/x") == "postgresql://u:***@h:1/x"

@@ -82,7 +82,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
 
 
 def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any]) -> None:
-    """Store sessions as another loader leaves them, and what sources said of their addresses."""
+    """Store sessions as another loader leaves them, and the observations of their addresses."""
     engine = create_engine(url)
     with engine.begin() as connection:
         for number, given_session in enumerate(sessions):
@@ -101,17 +101,17 @@ def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any])
                     text("INSERT INTO raw_events (id, payload, session_id) VALUES (:n, :p, :s)"),
                     {"n": number, "p": json.dumps(payload), "s": f"s{number}"},
                 )
-        for said in history:
+        for observation in history:
             connection.execute(
                 ip_observations.insert(),
                 {
-                    "ip_address": said.address.text,
-                    "source": said.source,
-                    "observed_at": said.observed_at,
-                    "confirmed_until": said.confirmed_until,
-                    "asn": said.facts.asn,
-                    "country": said.facts.country,
-                    "ip_types": " ".join(sorted(kind.value for kind in said.facts.ip_types)),
+                    "ip_address": observation.address.text,
+                    "source": observation.source,
+                    "observed_at": observation.observed_at,
+                    "confirmed_until": observation.confirmed_until,
+                    "asn": observation.facts.asn,
+                    "country": observation.facts.country,
+                    "ip_types": " ".join(sorted(kind.value for kind in observation.facts.ip_types)),
                     "learned_at": NOON,
                 },
             )

@@ -1,4 +1,4 @@
-"""What every store of builds and of what they said promises."""
+"""Contract of the stores of builds and of their observations."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -81,14 +81,14 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
         stores.inventory.register_addresses(seen, registered_at=NOON)
         shown = {
             address: IpSnapshot(
-                asn=said.asn,
+                asn=known.asn,
                 country=None,
-                ip_type=next(iter(said.ip_types), None),
+                ip_type=next(iter(known.ip_types), None),
                 enrichment_at=NOON - days * DAY,
                 method=Method.ASOF,
                 source="a",
             )
-            for address, said, days in zip(ADDRESSES, facts, days_old, strict=False)
+            for address, known, days in zip(ADDRESSES, facts, days_old, strict=False)
         }
         stores.inventory.learn(
             [], {}, {at: current(held) for at, held in shown.items()}, learned_at=NOON, looked_up=ADDRESSES[:4], until=1
@@ -157,12 +157,14 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
 
     for sighting in sightings:
         mine = [o for o in found.get(sighting, ()) if o.source.startswith(tag)]
-        said = {(o.source.removeprefix(tag), o.observed_at <= sighting.seen_at): (o.observed_at, o.facts) for o in mine}
-        assert said == obvious(dict(world), sighting.seen_at, withdrawn)
+        nearest = {
+            (o.source.removeprefix(tag), o.observed_at <= sighting.seen_at): (o.observed_at, o.facts) for o in mine
+        }
+        assert nearest == obvious(dict(world), sighting.seen_at, withdrawn)
 
 
 def test_what_was_known_then_leaves_out_what_was_learned_later(database: Database) -> None:
-    """For an audit of what this program could have said at the time."""
+    """For an audit of what was known at the time."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON + DAY)
     source_registry = FakeSourceRegistry(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
 
@@ -188,8 +190,8 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
         stores.inventory.register_addresses([sighting], registered_at=NOON - 9 * DAY)
         for days in (5, 1):
             stores.sources.register_build(build(-days), registered_at=NOON)
-        for said, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
-            stores.inventory.learn([replace(said, address=sighting.address)], {}, {}, learned_at=learned_at)
+        for observation, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
+            stores.inventory.learn([replace(observation, address=sighting.address)], {}, {}, learned_at=learned_at)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]
@@ -200,16 +202,16 @@ def test_what_another_loader_knew_is_answered_though_it_is_no_build(database: Da
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     with database.transaction() as stores:
         stores.inventory.register_addresses([sighting], registered_at=NOON)
-        said = replace(observed(ENRICHMENT, NOON - DAY, asn=7), address=sighting.address)
-        stores.inventory.learn([said], {}, {}, learned_at=NOON)
+        observation = replace(observed(ENRICHMENT, NOON - DAY, asn=7), address=sighting.address)
+        stores.inventory.learn([observation], {}, {}, learned_at=NOON)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [7]
 
 
 @pytest.mark.parametrize("known_by_then", [False, True])
 def test_nothing_is_asked_of_nothing(database: Database, *, known_by_then: bool) -> None:
-    """An empty batch costs nothing, and an address nobody looked up is absent."""
+    """An empty batch costs nothing, and an address unknown looked up is absent."""
     with database.transaction() as stores:
         assert stores.inventory.as_of([], known_by_then=known_by_then) == {}
-        nobody = Sighting(address=IpAddress("9.9.9.9"), seen_at=NOON)
-        assert stores.inventory.as_of([nobody], known_by_then=known_by_then) == {}
+        unknown = Sighting(address=IpAddress("9.9.9.9"), seen_at=NOON)
+        assert stores.inventory.as_of([unknown], known_by_then=known_by_then) == {}

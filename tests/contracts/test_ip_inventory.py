@@ -32,18 +32,18 @@ def learn(database: Database, *observations: IpObservation) -> None:
 def history(database: Database, *addresses: IpAddress) -> list[IpObservation]:
     with database.transaction() as stores:
         found = stores.inventory.history_of(addresses or [HOME])
-    return sorted((said for said_of in found.values() for said in said_of), key=lambda said: said.observed_at)
+    return sorted((each for observations in found.values() for each in observations), key=lambda each: each.observed_at)
 
 
 def test_what_was_learned_is_told(database: Database) -> None:
     """Every fact, and silence too."""
-    said = [
+    observations = [
         observed("a", NOON, asn=4_294_967_295, country="DE", types=frozenset({IpType.TOR, IpType.DATACENTER})),
         observed("a", NOON + timedelta(microseconds=1)),
     ]
-    learn(database, *said)
+    learn(database, *observations)
 
-    assert history(database) == said
+    assert history(database) == observations
 
 
 def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
@@ -57,7 +57,7 @@ def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
 
 
 def test_addresses_that_lack_no_build_come_page_by_page(database: Database) -> None:
-    """Whether or not anything was said of them; all are counted."""
+    """Also addresses without observations; all are counted."""
     names = [f"198.51.100.{n}" for n in (1, 2, 3, 10)]
     build = SourceBuild(name="a", built_at=NOON, licence="x", sha256="", origin="x")
     with database.transaction() as stores:

@@ -17,7 +17,7 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
-from tests.app.load.test_loader import said
+from tests.app.load.test_loader import logged
 from tests.fakes import DictSource, FakeSourceRegistry, ListSource, Processes, finder, runtime
 from tests.strategies import DAY, HOME, NOON, OTHER
 
@@ -55,11 +55,11 @@ class Program:
             service,
             completion,
             runtime=runtime(clock, new_run=lambda: next(names)),
-            presence=Processes(),
+            liveness=Processes(),
         )
 
     def load(self, session: str, mark: int, address: object = HOME) -> LoadReport:
-        event = said(session, mark, EventKind.CONNECT, address=address)
+        event = logged(session, mark, EventKind.CONNECT, address=address)
         return self.loader.load([ListSource(session, [event])], NoLoadObserver())
 
     def learn(self, source: DictSource) -> None:
@@ -76,7 +76,7 @@ KNOWS = DictSource("a", NOON - DAY, {HOME.text: IpFacts(asn=1, country="DE")})
 
 @pytest.mark.parametrize("off", OFF, ids=str)
 def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Database, off: tuple[int, int, int]) -> None:
-    """Also what somebody learned who died before the sessions were looked at."""
+    """Also after an import whose process died before sessions were completed."""
     one, two, three = (
         Program(database, ClockOff(minutes), name, EMPTY) for minutes, name in zip(off, "abc", strict=True)
     )

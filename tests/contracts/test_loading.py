@@ -62,7 +62,7 @@ def test_every_event_is_stored_once_however_lines_are_cut_into_loads_and_batches
 
 
 def test_every_event_of_a_long_session_is_stored_once(database: Database) -> None:
-    """Of more events than a row knows, in several loads, and beside a second session of its id."""
+    """Of more events than a row knows, in several loads, and with a second session of the same id."""
     random = Random(1)
     events = [SessionEvent(n * 2**55 + 1, NOON, EventKind.OTHER, HOME) for n in range(400)]
     connects = [SessionEvent(n, NOON, EventKind.CONNECT, HOME, n) for n in (2, 3)]
@@ -96,7 +96,7 @@ def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: 
         service,
         late_completion(database, service),
         runtime=runtime(new_run=lambda: f"run {name}"),
-        presence=Processes(),
+        liveness=Processes(),
         size=BatchSize(lines=batch_size),
     )
     return loader.load([ListSource(name, lines)], NoLoadObserver())

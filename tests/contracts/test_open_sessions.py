@@ -111,7 +111,7 @@ def opened(database: Database, name: str) -> OpenSession:
 
 
 def test_settling_seals_once_and_never_again(database: Database) -> None:
-    """Who seals first has sealed for good; the others are told."""
+    """The first verdict stays; later writers get the key of the session back."""
     put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
     one, two = (opened(database, name) for name in ("s0", "s1"))
     with database.transaction() as stores:

@@ -87,7 +87,7 @@ def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Databas
 def test_an_unknown_id_is_absent(database: Database) -> None:
     """Absence is no error, and no None."""
     with database.transaction() as stores:
-        assert stores.sessions.find_summaries({"nobody": ()}) == {}
+        assert stores.sessions.find_summaries({"unknown": ()}) == {}
         assert stores.sessions.find_summaries({}) == {}
 
 
@@ -151,14 +151,14 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
     [
         ("me", NOON - DAY, None, 0),  # the other run is at work
         (RUN, NOON - DAY, None, 1),  # it asks itself
-        ("me", NOON, None, 1),  # it was not heard of since
+        ("me", NOON, None, 1),  # no heartbeat since then
         ("me", NOON - DAY, RunState.FAILED, 1),  # it has ended
     ],
 )
 def test_what_another_run_is_waiting_for_is_left_to_it(
     database: Database, asks: str, stale_before: datetime, state: RunState | None, found: int
 ) -> None:
-    """It may still read the connect; if it has died, somebody else judges."""
+    """It may still read the connect; after its death another run completes the session."""
     with database.transaction() as stores:
         stores.runs.begin(RUN, RunKind.LOAD, at=NOON)
         if state is not None:
@@ -172,7 +172,7 @@ def test_what_another_run_is_waiting_for_is_left_to_it(
 
 
 class StoreAgainstOracle(RuleBasedStateMachine):
-    """A session that is merged and saved, against a list of everything that was said of it."""
+    """A session that is merged and saved, against a list of all its events."""
 
     def __init__(self) -> None:
         super().__init__()

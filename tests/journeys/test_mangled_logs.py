@@ -72,7 +72,7 @@ def load(database: SqlDatabase, paths: Sequence[Path], *, lines: int = 50_000) -
         service,
         late_completion(database, service, clock=SystemClock()),
         runtime=runtime(SystemClock(), stopwatch=stopwatch, new_run=new_run),
-        presence=Processes(),
+        liveness=Processes(),
         size=BatchSize(lines=lines, seconds=1000),
     )
     decoder = LineDecoder(LineOptions(keeps_lines=True))

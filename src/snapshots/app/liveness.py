@@ -37,12 +37,12 @@ def begin_run(
     stores.runs.begin(run, kind, at=at, settings=settings)
 
 
-def begin_load(stores: Stores, run: str, presence: ProcessLiveness, *, at: datetime) -> None:
+def begin_load(stores: Stores, run: str, liveness: ProcessLiveness, *, at: datetime) -> None:
     """Begin a load, and end the loads whose processes have ended."""
     for record in stores.runs.latest(limit=LATEST, kinds=[RunKind.LOAD]):
-        if record.state is RunState.RUNNING and presence.is_dead(record.settings.get("process", "")):
+        if record.state is RunState.RUNNING and liveness.is_dead(record.settings.get("process", "")):
             stores.runs.end(record.run, RunState.FAILED, at=record.heartbeat_at)
-    begin_run(stores, run, RunKind.LOAD, at=at, settings={"process": presence.name})
+    begin_run(stores, run, RunKind.LOAD, at=at, settings={"process": liveness.name})
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def _loader(container: "Container") -> BulkLoader:
         container.service(),
         container.completion(),
         runtime=container.runtime(),
-        presence=container.process(),
+        liveness=container.process(),
         warn=warn,
     )
 
@@ -249,7 +249,7 @@ def _follower(container: "Container") -> DeltaLoader:
         container.service(),
         container.completion(),
         runtime=container.runtime(),
-        presence=container.process(),
+        liveness=container.process(),
         warn=warn,
     )
 

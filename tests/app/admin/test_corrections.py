@@ -61,7 +61,7 @@ def test_a_correction_that_states_what_is_there_is_recorded(database: InMemoryDa
     assert len(database.memory.corrections) == 1
 
 
-@pytest.mark.parametrize("name", ["o", "nobody", "s"])
+@pytest.mark.parametrize("name", ["o", "unknown", "s"])
 def test_only_a_sealed_session_can_be_corrected(database: InMemoryDatabase, name: str) -> None:
     """An open one has nothing to correct."""
     with pytest.raises(NoSuchSession):

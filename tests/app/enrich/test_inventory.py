@@ -66,7 +66,7 @@ class World:
         self.inventory_service = InventoryService(
             self.database, lookups, completion, FreshnessPolicy(), runtime=machine
         )
-        self.told: list[int] = []
+        self.progress: list[int] = []
 
     def new_run(self) -> str:
         return f"run{next(self.names)}"
@@ -80,7 +80,7 @@ class World:
 
     def import_(self, source: DictSource) -> int:
         self.source_registry.imported.append(source)
-        return self.inventory_service.import_table(source, self.told.append).learned
+        return self.inventory_service.import_table(source, self.progress.append).learned
 
     def register(self, source: DictSource) -> int:
         """Look every address up in a new build, but complete no session."""
@@ -154,7 +154,7 @@ def test_an_import_survives_a_lost_connection(transaction: int, error: StoreUnav
 
 
 def refresh(world: World) -> None:
-    world.inventory_service.refresh(world.told.append)
+    world.inventory_service.refresh(world.progress.append)
 
 
 def retract(world: World) -> None:
@@ -226,7 +226,7 @@ def test_importing_again_changes_nothing() -> None:
     world = World()
     world.store(HOME.text)
     assert [world.import_(source()), world.import_(source())] == [1, 0]
-    assert world.told == [1, 1]
+    assert world.progress == [1, 1]
 
 
 def test_other_data_under_the_same_name_and_date_is_refused() -> None:
@@ -287,10 +287,10 @@ def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> N
     world.store(HOME.text, OTHER.text)
     world.source_registry.sources.append(source("new", day=0))
 
-    assert world.inventory_service.refresh(world.told.append, limit=1).addresses == 1
-    assert world.inventory_service.refresh(world.told.append).addresses == 1
-    assert world.inventory_service.refresh(world.told.append).addresses == 0
-    assert world.told == [1, 1]
+    assert world.inventory_service.refresh(world.progress.append, limit=1).addresses == 1
+    assert world.inventory_service.refresh(world.progress.append).addresses == 1
+    assert world.inventory_service.refresh(world.progress.append).addresses == 0
+    assert world.progress == [1, 1]
     assert world.source_registry.sources[1].asked == [OTHER, HOME]
 
 
@@ -363,5 +363,5 @@ def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
         runtime=runtime(TickingClock(), new_run=world.new_run),
     )
 
-    assert [inventory_service.refresh(world.told.append).learned for _ in range(2)] == [1, 0]
+    assert [inventory_service.refresh(world.progress.append).learned for _ in range(2)] == [1, 0]
     assert world.database.memory.organizations == {1: "Example"}

@@ -194,7 +194,7 @@ def test_an_event_that_none_can_be_is_refused_before_anything_is_stored(wrong: A
 
 @pytest.mark.parametrize("at", [None, 1772366400, 1772366400.5, "2026-03-01T12:00:00Z", NOON.date()])
 def test_a_time_that_is_no_datetime_is_refused(at: object) -> None:
-    """Texts and numbers are somebody else's times."""
+    """Texts and numbers are not times of events."""
     with pytest.raises(InvalidEvent, match="is not a datetime"):
         SessionAggregate.sighted("s", "8.8.8.8", at)  # type: ignore[arg-type]  # that is the point
 
@@ -257,8 +257,8 @@ def test_an_organization_is_no_fact_of_its_own() -> None:
 
     service(database, table(renamed, at=NOON)).enrich([sighted("t")])
 
-    (said,) = database.memory.observations.values()
-    assert (said.observed_at, said.confirmed_until) == (NOON - DAY, NOON)
+    (observation,) = database.memory.observations.values()
+    assert (observation.observed_at, observation.confirmed_until) == (NOON - DAY, NOON)
     assert database.memory.organizations == {15169: "Alphabet"}
 
 

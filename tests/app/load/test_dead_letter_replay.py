@@ -8,7 +8,7 @@ from snapshots.app.errors import NoSuchLetter
 from snapshots.app.load.dead_letter_replay import DeadLetterQueue, LetterStream
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.logs import DeadLetter
-from tests.app.load.test_loader import loader, said
+from tests.app.load.test_loader import loader, logged
 from tests.fakes import InMemoryDatabase
 from tests.strategies import NOON
 
@@ -19,7 +19,7 @@ def parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
     """Read an event for each number behind a word; another word is no event."""
     words = line.split()
     return [
-        said("s", int(number))._replace(line=line)
+        logged("s", int(number))._replace(line=line)
         if word == b"good"
         else BadLine(Reason[word.decode().upper()], word, 0)
         for word, number in zip(words[::2], words[1::2], strict=True)
@@ -93,7 +93,7 @@ def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDa
     [("good 3 good 4", 2, False), ("good 3 not_json 0", 1, True), ("nul_block 0 good 3", 1, False)],
 )
 def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events: int, is_kept: bool) -> None:
-    """What was cut beside an event is not lost; NULs are nothing."""
+    """Text next to an event is not lost; NUL bytes are ignored."""
     database = InMemoryDatabase()
     letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
     with database.transaction() as stores:

@@ -16,7 +16,7 @@ from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.log_source import BadLine, Reason
 from snapshots.app.ports.runs import RunState
 from snapshots.domain.session.session import EventKind
-from tests.app.load.test_loader import FACTS, said
+from tests.app.load.test_loader import FACTS, logged
 from tests.fakes import (
     DictSource,
     FakeSourceRegistry,
@@ -34,12 +34,12 @@ CONNECT = EventKind.CONNECT
 
 
 class Scripted:
-    """A watch that says what a script says, and remembers how often it was told to forget."""
+    """A watch that returns scripted rounds, and counts calls of `forget`."""
 
     def __init__(self, *looks: Sequence[ListSource] | Exception) -> None:
         self.looks = list(looks)
         self.forgotten = 0
-        self.told: list[str] = []
+        self.warnings: list[str] = []
 
     def changed(self) -> Sequence[ListSource]:
         look = self.looks.pop(0)
@@ -58,9 +58,9 @@ def follow(
     machine = runtime(clock, stopwatch=lambda: next(ticks) * step, new_run=lambda: "delta")
     service = snapshot_service(database, FakeSourceRegistry(DictSource("a", NOON, FACTS)))
     completion = late_completion(database, service)
-    loader = BulkLoader(database, service, completion, runtime=machine, presence=Processes())
+    loader = BulkLoader(database, service, completion, runtime=machine, liveness=Processes())
     delta = DeltaLoader(
-        database, loader, service, completion, runtime=machine, presence=Processes(), warn=watch.told.append
+        database, loader, service, completion, runtime=machine, liveness=Processes(), warn=watch.warnings.append
     )
     return delta.follow(watch, NoLoadObserver(), lambda: not watch.looks)
 
@@ -68,9 +68,9 @@ def follow(
 def test_what_is_added_is_loaded_as_it_is_added() -> None:
     """In one run, whatever the number of looks."""
     database = InMemoryDatabase()
-    log = ListSource("log", [said("s", 1, CONNECT), said("s", 2)])
+    log = ListSource("log", [logged("s", 1, CONNECT), logged("s", 2)])
 
-    report = follow(database, Scripted([log], [], [ListSource("other", [said("t", 3, CONNECT)])]))
+    report = follow(database, Scripted([log], [], [ListSource("other", [logged("t", 3, CONNECT)])]))
 
     assert (report.events, report.sessions_added, report.sealed, report.sources) == (3, 2, 2, 2)
     assert database.memory.runs == {"delta": RunState.DONE}
@@ -92,7 +92,7 @@ def test_a_session_without_a_connect_is_judged_when_it_was_quiet_for_an_hour(
 
     follow(
         database,
-        Scripted([ListSource("log", [said("s", 1), said("s", 2)])], []),
+        Scripted([ListSource("log", [logged("s", 1), logged("s", 2)])], []),
         step=HOUSEKEEPING,
         clock=clock,
     )
@@ -104,27 +104,27 @@ def test_a_session_without_a_connect_is_judged_when_it_was_quiet_for_an_hour(
 def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Exception) -> None:
     """Nothing that was read but not stored is lost."""
     database = InMemoryDatabase()
-    watch = Scripted(error, error, [ListSource("log", [said("s", 1, CONNECT)])])
+    watch = Scripted(error, error, [ListSource("log", [logged("s", 1, CONNECT)])])
 
     report = follow(database, watch)
 
     assert (watch.forgotten, report.events) == (2, 1)
-    assert watch.told == [f"{error}; retrying until it succeeds", "recovered; loading continues"]
+    assert watch.warnings == [f"{error}; retrying until it succeeds", "recovered; loading continues"]
 
 
 @pytest.mark.parametrize(
-    ("times", "told"),
+    ("times", "warnings"),
     [(1, []), (2, ["log is another file by now; retrying until it succeeds", "recovered; loading continues"])],
 )
-def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, told: list[str]) -> None:
+def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, warnings: list[str]) -> None:
     """What stands in the way for longer is."""
     error = LogUnreadable("log is another file by now")
-    watch = Scripted(*[error] * times, [ListSource("log", [said("s", 1, CONNECT)])])
+    watch = Scripted(*[error] * times, [ListSource("log", [logged("s", 1, CONNECT)])])
 
     report = follow(InMemoryDatabase(), watch)
 
     assert (watch.forgotten, report.events) == (times, 1)
-    assert watch.told == told
+    assert watch.warnings == warnings
 
 
 def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() -> None:
@@ -148,7 +148,7 @@ def test_a_log_that_cannot_be_read_is_read_again_and_keeps_no_other_waiting() ->
         def resume(self, marks: object) -> int:
             raise LogUnreadable("gone.json cannot be read")
 
-    watch = Scripted([Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT)])], [])
+    watch = Scripted([Gone("gone.json", []), ListSource("log", [logged("s", 1, CONNECT)])], [])
 
     report = follow(InMemoryDatabase(), watch)
 
@@ -182,12 +182,15 @@ class Closed(InMemoryDatabase):
 
 def test_a_follower_waits_for_its_database_at_the_start_too() -> None:
     """A machine may start it before the database."""
-    database, watch = Closed(StoreGone("refused"), LockTimeout("locked")), Scripted([ListSource("log", [said("s", 1)])])
+    database, watch = (
+        Closed(StoreGone("refused"), LockTimeout("locked")),
+        Scripted([ListSource("log", [logged("s", 1)])]),
+    )
 
     report = follow(database, watch)
 
     assert report.events == 1
-    assert watch.told == ["refused; retrying until it succeeds", "recovered; loading continues"]
+    assert watch.warnings == ["refused; retrying until it succeeds", "recovered; loading continues"]
 
 
 def test_a_follower_that_is_stopped_while_it_waits_ends() -> None:

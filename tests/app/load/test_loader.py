@@ -43,7 +43,7 @@ def loader(
     seconds: float = 1000,
     step: float = 0,
     name: str = "run",
-    presence: Processes | None = None,
+    liveness: Processes | None = None,
 ) -> BulkLoader:
     source = DictSource("a", NOON, FACTS)
     ticks, runs = count(), count(1)
@@ -53,12 +53,12 @@ def loader(
         service,
         late_completion(database, service),
         runtime=runtime(stopwatch=lambda: next(ticks) * step, new_run=lambda: f"{name}{next(runs)}"),
-        presence=presence or Processes(),
+        liveness=liveness or Processes(),
         size=BatchSize(lines=1024, seconds=seconds),
     )
 
 
-def said(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: object) -> LogEvent:
+def logged(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: object) -> LogEvent:
     at = NOON + timedelta(seconds=mark)
     return LogEvent(session, SessionEvent(**{"fingerprint": mark, "at": at, "kind": kind, "address": HOME, **parts}))  # type: ignore[arg-type]  # a builder
 
@@ -75,7 +75,7 @@ def test_a_log_becomes_sealed_sessions_and_a_run() -> None:
     database = InMemoryDatabase()
 
     report = load(
-        database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, EventKind.LOGIN), said("t", 3, CONNECT)])
+        database, ListSource("log", [logged("s", 1, CONNECT), logged("s", 2, EventKind.LOGIN), logged("t", 3, CONNECT)])
     )
 
     assert (report.events, report.sessions_added, report.sealed) == (3, 2, 2)
@@ -90,9 +90,9 @@ def test_a_report_counts_inferred_snapshots_and_names_the_latest_attack() -> Non
     database = InMemoryDatabase()
     before = NOON - timedelta(days=3)  # the only table is of NOON
     first = load(
-        database, ListSource("log", [said("s", 1, CONNECT, at=before), said("t", 2, at=before, address=OTHER)])
+        database, ListSource("log", [logged("s", 1, CONNECT, at=before), logged("t", 2, at=before, address=OTHER)])
     )
-    second = load(database, ListSource("more", [said("s", 3, at=NOON), said("u", 4, CONNECT)]))
+    second = load(database, ListSource("more", [logged("s", 3, at=NOON), logged("u", 4, CONNECT)]))
 
     assert (first.sealed, first.inferred, first.latest_attack) == (2, 2, before)
     assert (second.sealed, second.inferred, second.latest_attack) == (1, 0, NOON + timedelta(seconds=4))
@@ -104,10 +104,10 @@ def test_a_report_counts_inferred_snapshots_and_names_the_latest_attack() -> Non
 def test_the_same_content_again_is_not_even_read() -> None:
     """Its mark says that all of it is stored."""
     database = InMemoryDatabase()
-    load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    load(database, ListSource("log", [logged("s", 1, CONNECT)]))
     before = dict(database.memory.sessions)
 
-    report = load(database, ListSource("log", [said("s", 1, CONNECT)]))
+    report = load(database, ListSource("log", [logged("s", 1, CONNECT)]))
 
     assert (report.unchanged, report.lines, database.memory.sessions) == (1, 0, before)
 
@@ -115,9 +115,9 @@ def test_the_same_content_again_is_not_even_read() -> None:
 def test_the_same_events_under_another_content_count_once() -> None:
     """A copy that cannot be known again is read, and adds nothing."""
     database = InMemoryDatabase()
-    load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2)]))
+    load(database, ListSource("log", [logged("s", 1, CONNECT), logged("s", 2)]))
 
-    report = load(database, ListSource("copy", [said("s", 2), said("s", 1, CONNECT), said("s", 3)], head=""))
+    report = load(database, ListSource("copy", [logged("s", 2), logged("s", 1, CONNECT), logged("s", 3)], head=""))
 
     assert (report.events, report.repeated, report.sessions_changed) == (1, 2, 1)
     assert database.memory.sessions["s"].event_count == 3
@@ -129,8 +129,8 @@ def test_a_session_without_a_connect_is_sealed_when_all_is_read() -> None:
 
     load(
         database,
-        ListSource("new", [said("s", 9, address=OTHER), said("t", 8)]),
-        ListSource("old", [said("s", 1, CONNECT)]),
+        ListSource("new", [logged("s", 9, address=OTHER), logged("t", 8)]),
+        ListSource("old", [logged("s", 1, CONNECT)]),
     )
 
     sessions = database.memory.sessions
@@ -143,7 +143,7 @@ def test_a_load_that_ctrl_c_ended_is_interrupted() -> None:
     database = InMemoryDatabase()
 
     def pressed() -> Iterator[ListSource]:
-        yield ListSource("log", [said("s", 1)])
+        yield ListSource("log", [logged("s", 1)])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -157,7 +157,7 @@ def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
     database = InMemoryDatabase()
 
     def broken() -> Iterator[ListSource]:
-        yield ListSource("log", [said("s", n) for n in range(1024)])
+        yield ListSource("log", [logged("s", n) for n in range(1024)])
         raise SourceUnreadable("log2 cannot be read")
 
     with pytest.raises(SourceUnreadable):
@@ -172,9 +172,9 @@ def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
 def test_a_late_connect_does_not_change_a_sealed_session() -> None:
     """It is counted and reported."""
     database = InMemoryDatabase()
-    load(database, ListSource("new", [said("s", 9, address=OTHER)]))
+    load(database, ListSource("new", [logged("s", 9, address=OTHER)]))
 
-    report = load(database, ListSource("old", [said("s", 1, CONNECT)]))
+    report = load(database, ListSource("old", [logged("s", 1, CONNECT)]))
 
     assert report.late_sightings == 1
     assert database.memory.sessions["s"].source_ip == OTHER
@@ -184,7 +184,7 @@ def test_a_second_connect_under_one_id_is_another_session() -> None:
     """And the report says that ids were reused."""
     database = InMemoryDatabase()
 
-    report = load(database, ListSource("log", [said("s", 1, CONNECT), said("s", 2, CONNECT, address=OTHER)]))
+    report = load(database, ListSource("log", [logged("s", 1, CONNECT), logged("s", 2, CONNECT, address=OTHER)]))
 
     assert (report.sessions_added, report.reused_ids) == (2, 1)
     assert {s.logged_id for s in database.memory.sessions.values()} == {None, "s"}
@@ -193,7 +193,7 @@ def test_a_second_connect_under_one_id_is_another_session() -> None:
 def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
     """With where it stands and what is wrong with it."""
     database = InMemoryDatabase()
-    lines: list[LogEvent | BadLine] = [BadLine(Reason.NOT_JSON, b"{", 0), said("s", 1, CONNECT)]
+    lines: list[LogEvent | BadLine] = [BadLine(Reason.NOT_JSON, b"{", 0), logged("s", 1, CONNECT)]
 
     first, second = (load(database, ListSource(name, lines, head="")) for name in ("log", "log"))
 
@@ -220,7 +220,7 @@ def test_an_unfinished_end_is_kept_when_it_will_not_be_written_any_more(
     """Until then it is read again by each load, and the load says so. A stream cannot be read again."""
     database = InMemoryDatabase()
     at = NOON - written if written is not None else None
-    lines: list[LogEvent | BadLine] = [said("s", 1, CONNECT), BadLine(reason, b"{", 1)]
+    lines: list[LogEvent | BadLine] = [logged("s", 1, CONNECT), BadLine(reason, b"{", 1)]
 
     report = load(database, ListSource("log", lines, modified_at=at))
 
@@ -240,8 +240,8 @@ def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
 def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
     """A shorter copy that ends just there says nothing of the line."""
     database = InMemoryDatabase()
-    shorter = [said("s", 1, CONNECT)]
-    longer: list[LogEvent | BadLine] = [*shorter, BadLine(Reason.NOT_JSON, b"bad", 1), said("s", 2)]
+    shorter = [logged("s", 1, CONNECT)]
+    longer: list[LogEvent | BadLine] = [*shorter, BadLine(Reason.NOT_JSON, b"bad", 1), logged("s", 2)]
     for _ in range(2):
         load(database, ListSource("log", shorter), ListSource("log", longer))
 
@@ -279,7 +279,7 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
         database,
         ListSource("eve.json", [*other, BadLine(Reason.NOT_JSON, b"x", 9)], head="", is_named=True, hint="a hint"),
         ListSource("folder/eve.json", other, head=""),
-        ListSource("cowrie.json", [said("s", 1, CONNECT)], is_named=True),
+        ListSource("cowrie.json", [logged("s", 1, CONNECT)], is_named=True),
     )
 
     why = "3 without a Cowrie eventid, 1 not JSON"
@@ -291,9 +291,9 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
 @pytest.mark.parametrize(
     "source",
     [
-        ListSource("loaded", [said("s", 1)], is_named=True),
-        ListSource("copy of what was loaded", [said("s", 1)], head="", is_named=True),
-        ListSource("its last line is bad", [said("s", 1), BadLine(Reason.NOT_JSON, b"x", 9)], is_named=True),
+        ListSource("loaded", [logged("s", 1)], is_named=True),
+        ListSource("copy of what was loaded", [logged("s", 1)], head="", is_named=True),
+        ListSource("its last line is bad", [logged("s", 1), BadLine(Reason.NOT_JSON, b"x", 9)], is_named=True),
         ListSource("empty", [], head="", is_named=True),
         ListSource("begun", [BadLine(Reason.UNFINISHED_LINE, b"{", 0)], head="", modified_at=NOON, is_named=True),
     ],
@@ -302,7 +302,7 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
 def test_a_named_content_may_hold_nothing_new(source: ListSource) -> None:
     """A log that was loaded before, and one that was just rotated."""
     database = InMemoryDatabase()
-    load(database, ListSource("loaded", [said("s", 1)]))
+    load(database, ListSource("loaded", [logged("s", 1)]))
 
     report = load(database, source)
 
@@ -324,11 +324,11 @@ def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
     database = InMemoryDatabase()
 
     def slow() -> Iterator[ListSource]:
-        yield ListSource("log", [said("s", n, address=OTHER) for n in range(1024)])
-        load(database, ListSource("another", [said("t", 1)]))
+        yield ListSource("log", [logged("s", n, address=OTHER) for n in range(1024)])
+        load(database, ListSource("another", [logged("t", 1)]))
         assert database.memory.sessions["t"].is_sealed
         assert not database.memory.sessions["s"].is_sealed
-        yield ListSource("rest", [said("s", 5000, CONNECT)])
+        yield ListSource("rest", [logged("s", 5000, CONNECT)])
 
     loader(database, name="slow").load(slow(), NoLoadObserver())
 
@@ -337,39 +337,39 @@ def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
 
 def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
     """Garbage must not fill the memory."""
-    database, told = InMemoryDatabase(), RecordedLoad()
+    database, recorded = InMemoryDatabase(), RecordedLoad()
     garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
     small = loader(database)
     small._size = BatchSize(bytes=100_000)
 
-    small.load([ListSource("log", garbage)], told)
+    small.load([ListSource("log", garbage)], recorded)
 
-    assert [batch.dead_letters for batch in told.batches] == [4, 4, 2]
+    assert [batch.dead_letters for batch in recorded.batches] == [4, 4, 2]
 
 
 def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
     """Each with its mark, so that a crash loses one batch of work and no event."""
-    database, told = InMemoryDatabase(), RecordedLoad()
+    database, recorded = InMemoryDatabase(), RecordedLoad()
 
     loader(database).load(
-        [ListSource("log", [said("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], told
+        [ListSource("log", [logged("s", n, CONNECT, address=HOME, at=NOON) for n in range(2500)])], recorded
     )
 
-    assert [batch.events for batch in told.batches] == [1024, 1024, 452]
+    assert [batch.events for batch in recorded.batches] == [1024, 1024, 452]
     assert {mark.offset for mark in database.memory.marks["log"]} == {1024, 2048, 2500}
     assert database.memory.sessions["s"].event_count == 2500
-    assert (told.opened, told.read[-1]) == (["log"], 2500)
+    assert (recorded.opened, recorded.read[-1]) == (["log"], 2500)
 
 
 def test_a_batch_is_stored_when_it_took_long_enough() -> None:
     """A slow stream is not kept waiting."""
-    database, told = InMemoryDatabase(), RecordedLoad()
+    database, recorded = InMemoryDatabase(), RecordedLoad()
     slow = loader(database, seconds=1, step=1)
     slow._size = BatchSize(lines=10_000, seconds=8)
 
-    slow.load([ListSource("-", [said("s", n) for n in range(2500)], head="")], told)
+    slow.load([ListSource("-", [logged("s", n) for n in range(2500)], head="")], recorded)
 
-    assert [batch.events for batch in told.batches] == [2048, 452, 0]  # the last judged what has no connect
+    assert [batch.events for batch in recorded.batches] == [2048, 452, 0]  # the last judged what has no connect
     assert database.memory.marks == {}
 
 
@@ -397,10 +397,10 @@ def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored
     database = InTheWay(times)
 
     if is_stored:
-        load(database, ListSource("log", [said("s", 1, CONNECT)]))
+        load(database, ListSource("log", [logged("s", 1, CONNECT)]))
     else:
         with pytest.raises(StoreBusy):
-            load(database, ListSource("log", [said("s", 1, CONNECT)]))
+            load(database, ListSource("log", [logged("s", 1, CONNECT)]))
 
     assert bool(database.memory.sessions) == is_stored
 
@@ -409,18 +409,18 @@ def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
     """In the order of time: of two connects under one id, of a batch of its own, and of lines read again."""
     database = InMemoryDatabase()
     first = [
-        said("s", 3)._replace(line=b"third"),
-        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
-        said("s", 9, CONNECT, port=2)._replace(line=b"ninth"),
-        said("s", 1, CONNECT, port=1)._replace(line=b"first"),
-        said("t", 5),
+        logged("s", 3)._replace(line=b"third"),
+        logged("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        logged("s", 9, CONNECT, port=2)._replace(line=b"ninth"),
+        logged("s", 1, CONNECT, port=1)._replace(line=b"first"),
+        logged("t", 5),
     ]
 
     load(database, ListSource("log", first))
-    load(database, ListSource("log copied", [*first, said("s", 2)._replace(line=b"second")]))
+    load(database, ListSource("log copied", [*first, logged("s", 2)._replace(line=b"second")]))
 
     own, other = sorted(name for name in database.memory.sessions if name.startswith("s"))
-    kept = StoredEvents(database, lambda line: said("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
+    kept = StoredEvents(database, lambda line: logged("s", {b"first": 1, b"second": 2, b"third": 3}[line]))
     assert list(kept.of(own)) == [b"first", b"second", b"third"]
     assert [part.lines for part in database.memory.event_parts if part.session_id == other] == [[b"ninth"]]
     with pytest.raises(NoSuchSession, match="--store-events"):
@@ -430,7 +430,7 @@ def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
 def test_a_kept_line_that_cannot_be_read_any_more_is_given_back() -> None:
     """It was an event once; nothing is lost."""
     database = InMemoryDatabase()
-    load(database, ListSource("log", [said("s", 1)._replace(line=b"a"), said("s", 2)._replace(line=b"b")]))
+    load(database, ListSource("log", [logged("s", 1)._replace(line=b"a"), logged("s", 2)._replace(line=b"b")]))
 
     assert list(StoredEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
 
@@ -440,7 +440,7 @@ def test_kept_lines_fill_a_batch() -> None:
     database = InMemoryDatabase()
     big = b"x" * (BatchSize().bytes // 2)
 
-    load(database, ListSource("log", [said("s", mark)._replace(line=b"%d" % mark + big) for mark in range(4)]))
+    load(database, ListSource("log", [logged("s", mark)._replace(line=b"%d" % mark + big) for mark in range(4)]))
 
     assert [len(part.lines) for part in database.memory.event_parts] == [2, 2]
 
@@ -453,11 +453,11 @@ def died(database: InMemoryDatabase) -> None:
     """Let a load store what it read and die before it judges what waits."""
 
     def read(run: str) -> Iterator[LoadReport]:
-        yield from loader(database).read(run, [ListSource("log", [said("s", 1)])], NoLoadObserver())
+        yield from loader(database).read(run, [ListSource("log", [logged("s", 1)])], NoLoadObserver())
         raise Death
 
     with pytest.raises(Death):
-        loader(database, presence=Processes("dead")).load_by(read, NoLoadObserver(), run="died")
+        loader(database, liveness=Processes("dead")).load_by(read, NoLoadObserver(), run="died")
     died = database.memory.records["died"]
     database.memory.records["died"] = replace(died, state=RunState.RUNNING, ended_at=None)
     database.memory.runs["died"] = RunState.RUNNING
@@ -469,7 +469,7 @@ def test_what_a_dead_load_left_is_judged_as_soon_as_its_death_is_known(is_known:
     database = InMemoryDatabase()
     died(database)
 
-    loader(database, name="next", presence=Processes("next", *(["dead"] if is_known else []))).load(
+    loader(database, name="next", liveness=Processes("next", *(["dead"] if is_known else []))).load(
         [], NoLoadObserver()
     )
 
@@ -486,7 +486,7 @@ def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
         def resume(self, marks: object) -> int:
             raise LogUnreadable("gone.json cannot be read")
 
-    report = load(database, Gone("gone.json", []), ListSource("log", [said("s", 1, CONNECT), said("t", 2)]))
+    report = load(database, Gone("gone.json", []), ListSource("log", [logged("s", 1, CONNECT), logged("t", 2)]))
 
     assert report.problems == ("gone.json cannot be read",)
     assert [database.memory.sessions[name].is_sealed for name in "st"] == [True, True]
@@ -531,7 +531,7 @@ def test_one_bad_line_again_and_again_is_one_letter() -> None:
 def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:
     """Parts of one session may come apart, with the lines to keep of them."""
     database = InMemoryDatabase()
-    events = [said("s", mark).event for mark in range(1500)]
+    events = [logged("s", mark).event for mark in range(1500)]
     parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]
 
     stored = loader(database)

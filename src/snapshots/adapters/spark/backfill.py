@@ -26,11 +26,11 @@ class SparkBackfill:
         self._sent = send(spark, files)
 
     def in_folder(
-        self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
+        self, run: str, at: str, rows_of: RowsOfPart, columns: Mapping[str, type], liveness: ProcessLiveness
     ) -> Mapping[str, int]:
         """Judge the open sessions of a folder, and return what became of them, by name."""
         folder = ParquetFolder(self._spark, at)
-        with folder.taken(presence):
+        with folder.taken(liveness):
             return self._in_taken(folder, run, rows_of, columns)
 
     def _in_taken(

@@ -47,7 +47,7 @@ class ParquetFolder:
         self._files = self._java.Path(self.root).getFileSystem(self._settings)
 
     @contextmanager
-    def taken(self, presence: ProcessLiveness) -> Iterator[None]:
+    def taken(self, liveness: ProcessLiveness) -> Iterator[None]:
         """
         Keep other jobs away during the block; first finish what an earlier one completed, or remove what it did not.
 
@@ -56,9 +56,9 @@ class ParquetFolder:
         """
         if self._names("", AT_WORK):
             told = json.loads(self._read(AT_WORK))
-            if not presence.is_dead(told["process"]):
+            if not liveness.is_dead(told["process"]):
                 raise StoreBusy(f"another job works on {self.root}; if it died elsewhere, delete {AT_WORK} there")
-        self._write(AT_WORK, {"process": presence.name})
+        self._write(AT_WORK, {"process": liveness.name})
         try:
             self._recover()
             yield

@@ -45,11 +45,11 @@ class SparkLoad:
         self._sent = send(spark, files)
 
     def into_folder(
-        self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], presence: ProcessLiveness
+        self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], liveness: ProcessLiveness
     ) -> LoadReport:
         """Store what the logs say in a folder of Parquet files."""
         folder = ParquetFolder(self._spark, to)
-        with folder.taken(presence), self._folded() as (folded, starts):
+        with folder.taken(liveness), self._folded() as (folded, starts):
             read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
             held = folder.held(SESSIONS)
             known = self._known(held, read, columns) if held is not None else None

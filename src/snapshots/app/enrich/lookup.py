@@ -53,14 +53,14 @@ class Lookups:
             for build in builds
         ]
 
-    def catch_up(self, behind: Mapping[IpAddress, int], stores: Stores) -> int:
+    def catch_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> int:
         """
         Look addresses up in the builds that were registered since their last lookup.
 
         Enrichment documents about addresses that were never looked up are read too.
 
         Args:
-            behind: Addresses, each with the number of the last build in which it was looked up.
+            outdated: Addresses, each with the number of the last build in which it was looked up.
             stores: The transaction.
 
         Returns:
@@ -69,18 +69,18 @@ class Lookups:
         Raises:
             SourceUnreadable: The data of a build cannot be read.
         """
-        if not behind:
+        if not outdated:
             return 0
         registered = stores.sources.registered()
-        routable = {address: number for address, number in behind.items() if address.is_routable}
+        routable = {address: number for address, number in outdated.items() if address.is_routable}
         lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
         opened = [(b.number, source) for b in lacking if (source := self._source_registry.open(b.build)) is not None]
         wanted = [
             (source, [address for address, number in routable.items() if number < until]) for until, source in opened
         ]
         until = registered[-1].number if registered else 0
-        new = frozenset(address for address, number in behind.items() if not number)
-        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=behind, until=until, new=new)
+        new = frozenset(address for address, number in outdated.items() if not number)
+        learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=outdated, until=until, new=new)
         return learned + self.read_documents(stores.inventory.documents_of(new), stores)
 
     def look_up(self, addresses: Collection[IpAddress], source: FactSource, number: int, stores: Stores) -> int:

@@ -87,9 +87,9 @@ class SnapshotService:
         """Return summaries with snapshots or gaps as `enrich` does, within an open transaction."""
         self.register_sources(stores)  # a file of facts may have been replaced
         sightings = [s.sighting for s in summaries if s.sighting is not None]
-        behind = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
+        outdated = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
         self._evict_stale(stores)
-        self._look_up_missing(behind, stores)
+        self._look_up_missing(outdated, stores)
         self._knowledge = knowledge_in(stores)
         verdicts = iter(self._verdicts(sightings, stores))
         return [
@@ -163,9 +163,9 @@ class SnapshotService:
         self._evict_stale(stores)
         cached = self.cached(sightings)
         unknown = [sighting for sighting, verdict in zip(sightings, cached, strict=True) if verdict is None]
-        behind = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
-        self._look_up_missing(behind, stores)
-        if behind:
+        outdated = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
+        self._look_up_missing(outdated, stores)
+        if outdated:
             cached = self.cached(sightings)
         if not is_dry_run:
             self._knowledge = knowledge_in(stores)
@@ -197,11 +197,11 @@ class SnapshotService:
         self._evict_stale(stores)
         return self._cache.remembered
 
-    def _look_up_missing(self, behind: Mapping[IpAddress, int], stores: Stores) -> None:
+    def _look_up_missing(self, outdated: Mapping[IpAddress, int], stores: Stores) -> None:
         """Look up what `IpInventory.register_addresses` returned, and evict the verdicts on these addresses."""
-        if behind:
-            self._lookups.catch_up(behind, stores)
-            self._cache.forget(behind)
+        if outdated:
+            self._lookups.catch_up(outdated, stores)
+            self._cache.forget(outdated)
 
     def clear_cache(self) -> None:
         """Evict all verdicts at the next use, because a transaction with lookups was rolled back."""

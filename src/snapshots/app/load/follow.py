@@ -63,7 +63,7 @@ class DeltaLoader:
         service: Registers the fact sources.
         completion: Completes open sessions whose address has new facts.
         runtime: Clock, stopwatch, sleep and run names.
-        presence: Detects loads whose process has ended.
+        liveness: Detects loads whose process has ended.
         warn: Called with one sentence when loading is blocked, and when it continues.
     """
 
@@ -75,7 +75,7 @@ class DeltaLoader:
         completion: LateCompletion,
         *,
         runtime: Runtime,
-        presence: ProcessLiveness,
+        liveness: ProcessLiveness,
         warn: Callable[[str], None],
     ) -> None:
         self._database = database
@@ -83,7 +83,7 @@ class DeltaLoader:
         self._service = service
         self._completion = completion
         self._runtime = runtime
-        self._presence = presence
+        self._liveness = liveness
         self._warn = warn
 
     def follow(
@@ -180,7 +180,7 @@ class DeltaLoader:
         while not is_stopped():
             try:
                 with self._database.transaction() as stores:
-                    begin_load(stores, run, self._presence, at=self._runtime.now())
+                    begin_load(stores, run, self._liveness, at=self._runtime.now())
                     self._service.register_sources(stores)
             except (StoreBusy, StoreGone) as error:
                 if not failures:

@@ -44,7 +44,7 @@ class BulkLoader:
         service: Computes the snapshots.
         completion: Completes open sessions whose address has new facts.
         runtime: Clock, stopwatch, sleep and run names.
-        presence: Detects loads whose process has ended.
+        liveness: Detects loads whose process has ended.
         size: Limits of a batch.
         warn: Called with one sentence when retrying takes long.
     """
@@ -56,7 +56,7 @@ class BulkLoader:
         completion: LateCompletion,
         *,
         runtime: Runtime,
-        presence: ProcessLiveness,
+        liveness: ProcessLiveness,
         size: BatchSize | None = None,
         warn: Callable[[str], None] = ignore,
     ) -> None:
@@ -65,7 +65,7 @@ class BulkLoader:
         self._completion = completion
         self._runtime = runtime
         self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
-        self._presence = presence
+        self._liveness = liveness
         self._size = size or BatchSize()
 
     def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
@@ -124,7 +124,7 @@ class BulkLoader:
 
     def _begin(self, run: str) -> None:
         with self._database.transaction() as stores:
-            begin_load(stores, run, self._presence, at=self._runtime.now())
+            begin_load(stores, run, self._liveness, at=self._runtime.now())
             self._service.register_sources(stores)
 
     def _end(self, report: LoadReport, state: RunState) -> None:

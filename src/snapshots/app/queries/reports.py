@@ -23,10 +23,9 @@ class ValueCount:
         value: An ASN, a country, a type or a day, as text; None if unknown.
         name: Organization of an ASN, if known.
         sessions: Sessions with the value.
-        asof: How many of them hold only facts that were stated by the time of the attack; None of sessions without
-            the fact.
-        inferred: How many hold a fact that was stated only after it; None likewise. The rest was corrected, or written
-            by another loader, or holds no snapshot.
+        asof: Those whose facts were all published by the time of the attack; None for sessions without the fact.
+        inferred: Those with a fact that was published only after the attack; None for sessions without the fact. The
+            rest was corrected, was sealed by another loader, or has no snapshot.
         addresses: Distinct addresses of these sessions.
     """
 

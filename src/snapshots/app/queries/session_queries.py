@@ -107,9 +107,9 @@ class Group:
         name: Organization of the ASN, if that is a dimension and known.
         password: Text of the password, if that is a dimension and its newest session stores it.
         sessions: Number of sessions.
-        asof: How many of them hold only facts that were stated by the time of the attack; None if no fact is a key
-            or known, or the facts are those of now.
-        inferred: How many hold a fact that was stated only after it; None likewise.
+        asof: Those whose facts were all published by the time of the attack; None if no fact is a dimension or
+            known, or with NetworkTime.NOW.
+        inferred: Those with a fact that was published only after the attack; None as for *asof*.
         first_seen: Earliest first event.
         last_seen: Latest first event.
         addresses: Number of addresses; None if not requested.
