@@ -41,9 +41,11 @@ def reference(name: str) -> str:
 
 
 def shell_lines(text: str) -> Iterator[str]:
-    """Yield each command line of the program in the blocks and the running text of a document."""
+    """Yield each command line of the program in the blocks, help texts and running text of a document."""
     for block in re.findall(r"```(?:sh|ini|console)\n(.*?)```", text, re.DOTALL):
         yield from re.findall(r"(?:^|[ /=])snapshots ([a-z-]+(?: .*)?)$", block, re.MULTILINE)
+    for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL):
+        yield from re.findall(r"^  snapshots (.*)$", block, re.MULTILINE)
     running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     yield from re.findall(r"`(?:\.venv/bin/)?snapshots ([^`]+)`", running)
 
@@ -78,7 +80,8 @@ def test_every_command_in_a_document_exists_with_its_options(document: Path) -> 
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             assert words[0] in command.commands or words[0].isupper(), line
             command = command.commands.get(words.pop(0), click.Command("any"))
-        known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        visible = [each for each in command.params if not getattr(each, "hidden", False)]
+        known = {name for each in visible for name in (*each.opts, *each.secondary_opts)}
         assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known | {"--help"}, line
 
 
@@ -211,7 +214,13 @@ def test_every_column_and_table_is_in_the_reference() -> None:
 def test_every_setting_is_in_the_reference_with_its_default() -> None:
     """And with an option that exists."""
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", reference("settings"), re.MULTILINE))
-    options = {name for command in all_commands(cli) for parameter in command.params for name in parameter.opts}
+    options = {
+        name
+        for command in all_commands(cli)
+        for option in command.params
+        if not getattr(option, "hidden", False)
+        for name in option.opts
+    }
 
     for name, field in Settings.model_fields.items():
         option, default, _ = rows[name].split(" | ", 2)
