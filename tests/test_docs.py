@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy import create_engine
 from tools.build_docs import CLI_REFERENCE, CONSOLE, Folder, cli_reference, documents, examples
 
 import snapshots
@@ -22,6 +23,7 @@ from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, TYPE_
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 from tests.conftest import database_on
+from tests.cowrieprocessor import AdoptableSchema, put_session
 
 README = Path("README.md").read_text()
 GLOSSARY = Path("docs/reference/glossary.md").read_text()
@@ -105,6 +107,29 @@ def test_every_other_command_is_accepted(tmp_path: Path) -> None:
         output = folder.run(line)
         assert "Usage:" not in output, output
         assert "Traceback" not in output, output
+
+
+def test_the_guide_to_adoption_works_from_the_dry_run_to_the_undo(tmp_path: Path) -> None:
+    """On a database with a sealed session, an open one, and one with a code in place of a fact."""
+    guide = Path("docs/how-to/adopt-cowrieprocessor.md").read_text()
+    url = f"sqlite:///{tmp_path}/theirs.db"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        AdoptableSchema(dialect="sqlite").make(connection)
+        at = {"enrichment_at": "2026-03-01 11:00:00.000000"}
+        put_session(connection, "open", source_ip="1.1.1.1")
+        put_session(connection, "sealed", source_ip="8.8.8.8", snapshot_asn=15169, snapshot_country="US", **at)
+        put_session(connection, "sentinel", source_ip="8.8.8.8", snapshot_asn=15169, snapshot_country="XX", **at)
+    engine.dispose()
+    folder = Folder(tmp_path)
+
+    lines = [line for line in re.findall(r"^(snapshots [^#\n]*)", guide, re.MULTILINE) if "--db URL" in line]
+    outputs = {line.strip(): folder.run(line.replace("--db URL", f"--db {url}")) for line in lines}
+
+    assert len(outputs) == 7
+    assert [line for line, output in outputs.items() if "Usage" in output or "Error" in output] == []
+    assert "1 session" in outputs['snapshots correct --db URL --sentinels --reason "XX is not a country" --dry-run']
+    assert "1 would receive a snapshot" in outputs["snapshots backfill --db URL --dry-run"]
 
 
 @pytest.mark.slow
