@@ -118,7 +118,7 @@ class InMemoryOpenSessions:
     def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
         for piece in staged:
             self._begin_generation(piece.generation)
-            self.memory.staged.update(enumerate(cast("tuple[VerdictSpan, ...]", piece.form), piece.before))
+            self.memory.staged.update(enumerate(cast("tuple[VerdictSpan, ...]", piece.payload), piece.before))
 
     def _begin_generation(self, generation: int) -> None:
         if generation != self.memory.staged_generation:
@@ -163,7 +163,7 @@ class InMemoryOpenSessions:
         before_execute: Callable[[], None] = lambda: None,
     ) -> Collection[str]:
         before_execute()
-        prepared_for, more = cast("tuple[str, tuple[Judged, ...]]", prepared.form if prepared else (run, ()))
+        prepared_for, more = cast("tuple[str, tuple[Judged, ...]]", prepared.payload if prepared else (run, ()))
         assert prepared_for == run
         lost = []
         for each in [*more, *judged]:

@@ -95,12 +95,12 @@ class EncodedRows(NamedTuple):
     Verdicts encoded for `write_verdicts` of one kind of store.
 
     Attributes:
-        form: Opaque payload of the store.
+        payload: Opaque payload of the store.
         size: Number of sessions.
         has_placeholders: Whether one of the sessions has placeholders.
     """
 
-    form: object
+    payload: object
     size: int
     has_placeholders: bool
 
@@ -113,13 +113,13 @@ class StagedVerdicts(NamedTuple):
         generation: Generation of the verdict cache, as in `Verdicts`.
         before: Number of earlier verdicts of the generation.
         size: Number of verdicts.
-        form: Opaque payload of the store.
+        payload: Opaque payload of the store.
     """
 
     generation: int
     before: int
     size: int
-    form: object
+    payload: object
 
 
 class PushdownResult(NamedTuple):

@@ -263,7 +263,7 @@ class SqlOpenSessions:
         if not parts:
             return ()
         count = sum(part.size for part in parts)
-        fill_staging(self._connection, STAGE, *(typed(PackedRows, part.form) for part in parts))
+        fill_staging(self._connection, STAGE, *(typed(PackedRows, part.payload) for part in parts))
         new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.stored_ip))
         self._placeholders.add(new.subquery())
         staged = staged_rows(STAGE, count).c

@@ -180,7 +180,7 @@ def copy_staged_verdicts(connection: Connection, staged: Sequence[StagedVerdicts
     new = []
     for each in staged:
         if each.before >= known:
-            new.append(typed(PackedRows, each.form))
+            new.append(typed(PackedRows, each.payload))
             known = each.before + each.size
     append_staging(connection, STAGE, *new)
 
