@@ -147,7 +147,7 @@ def test_the_commands_for_postgresql_work(server: str, tmp_path: Path) -> None:
             outputs.append(folder.run(local))
     loaded, copied, partitioned = outputs
     assert "83 new sessions" in loaded
-    assert "session_summaries: 83 rows are the same, 83 of them copied now" in copied
+    assert "session_summaries: 83 rows" in copied
     assert "64 partitions" in partitioned
 
 
@@ -336,9 +336,7 @@ def test_every_file_that_the_architecture_names_exists() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_documents_use_standard_words(document: Path) -> None:
-    """Not the private ones of earlier versions; the help texts have a test of their own."""
-    if document == CLI_REFERENCE:
-        pytest.skip("made of help texts")
+    """Not the private ones of earlier versions; this includes the help texts, by their reference."""
     assert re.findall(rf"\b(?:{BANNED})\b", document.read_text(), re.IGNORECASE) == []
 
 
