@@ -1,4 +1,4 @@
-"""Taking over a database of cowrieprocessor, living beside its loader, cutting over, and giving it back."""
+"""Adopting a database of cowrieprocessor, running next to its loader, replacing the loader, and undoing it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 class Adopted:
-    """A database of cowrieprocessor, and somebody's own way into it."""
+    """A database of cowrieprocessor, and a connection to it."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -118,7 +118,7 @@ def newest(make: Make, request: pytest.FixtureRequest) -> Adopted:
 
 
 def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs: Adopted, run: Run) -> None:
-    """What stood there stands there, and everything of ours works beside it."""
+    """Its rows are unchanged, and everything of ours works next to them."""
     names = ", ".join(theirs.shape()["session_summaries"][0])
     before = theirs.rows(columns=names)
 
@@ -210,7 +210,7 @@ def an_event(name: str) -> LogEvent:
 
 
 def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) -> None:
-    """SQLite lets a primary key be NULL; nothing could be said about such a session."""
+    """SQLite lets a primary key be NULL; such a session cannot be named."""
     database = make(AdoptableSchema(dialect="sqlite", by_migrations=True))
     with database.engine.begin() as connection:
         put_session(connection, "named")
@@ -257,7 +257,7 @@ def test_a_change_of_a_fact_by_the_other_loader_is_refused(newest: Adopted, run:
 
 
 def test_verify_names_torn_and_sentinel_rows_and_correct_opens_them(newest: Adopted, run: Run) -> None:
-    """XX alone is no fact: taken out through the audit, the session is open again; a fact beside it stays."""
+    """XX alone is not a fact: after its removal the session is open again; other facts stay."""
     put_rows(newest)
     run("adopt")
 
@@ -269,9 +269,9 @@ def test_verify_names_torn_and_sentinel_rows_and_correct_opens_them(newest: Adop
         ("whole", "torn"),
     ]
 
-    assert run("correct", "--sentinels", "--reason", "no facts", "--dry-run")[1].startswith("2 sessions hold")
-    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions held")
-    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("0 sessions held")
+    assert run("correct", "--sentinels", "--reason", "no facts", "--dry-run")[1].startswith("2 sessions have")
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions had")
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("0 sessions had")
     opened, mixed = newest.row("sentinel"), newest.row("mixed")
     assert (opened["snapshot_country"], opened["enrichment_at"]) == (None, None)
     assert (mixed["snapshot_country"], mixed["snapshot_asn"], mixed["enrichment_at"] is None) == (None, 64500, False)
@@ -372,7 +372,7 @@ def test_cutting_over_neither_doubles_nor_loses(newest: Adopted, run: Run, tmp_p
 def test_loading_again_after_cutting_over_gives_the_addresses_that_its_loader_never_wrote(
     newest: Adopted, run: Run
 ) -> None:
-    """The delta loader stored sessions without source_ip and snapshot; their log lines tell both."""
+    """The delta loader stored sessions without source_ip and snapshot; their log lines contain both."""
     with newest.engine.begin() as connection:
         load_as_cowrieprocessor(connection, events_of(NEW))
     run("adopt")
@@ -475,7 +475,7 @@ def test_the_text_of_a_list_fits_into_the_audit(newest: Adopted, run: Run) -> No
         put_session(connection, "plain", source_ip="8.8.8.8", snapshot_country="XX", enrichment_at=BEFORE)
     run("adopt")
 
-    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions held")
+    assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions had")
     assert run("correct", "listed", "--ip-type", "VPN", "--reason", "the list says so")[0] == 0
     assert newest.row("listed")["snapshot_ip_type"] == "VPN"
 

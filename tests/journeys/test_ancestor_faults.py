@@ -1,4 +1,4 @@
-"""Faults of an older loader, each told by the test that keeps it from coming back. Both databases."""
+"""Faults of an older loader, each with a test that prevents its return. Both databases."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ Load = Callable[..., str]
 
 @pytest.fixture
 def engine(sql_url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """Somebody's own way into a database of each kind, which every command of the test uses."""
+    """A connection to a database of each kind, which every command of the test uses."""
     assert callable(run)
     monkeypatch.setenv("SNAPSHOTS_DB", sql_url)
     engine = create_engine(sql_url, poolclass=NullPool)
@@ -119,7 +119,7 @@ def test_one_bad_country_ended_the_whole_load(
 
 
 def test_an_old_attack_got_the_facts_of_today_as_if_they_were_of_then(load: Load, engine: Engine) -> None:
-    """Nothing in the row told facts of the time of the attack from later ones."""
+    """The row did not distinguish facts as of the attack from later ones."""
     old = event("10:00:00Z", GOOGLE, CONNECT) | {"timestamp": "2019-01-01T00:00:00Z"}
     load(old, event("10:00:00Z", GOOGLE, CONNECT, "b"))
 
@@ -203,7 +203,7 @@ def test_every_part_of_the_program_had_its_own_words_for_types() -> None:
 
 
 def test_loading_again_doubled_the_counters(load: Load, engine: Engine) -> None:
-    """Raw rows were told apart, but what they added up to was added again."""
+    """Raw rows were distinguished, but their sums were added again."""
     lines = [event("10:00:00Z", kind=CONNECT), event("10:00:01Z"), event("10:00:02Z", kind="cowrie.login.failed")]
     for _ in range(3):
         load(*lines)
@@ -361,7 +361,7 @@ def test_a_pattern_with_a_sensor_read_nothing(run: Run, engine: Engine, tmp_path
 
 
 def test_uploads_counted_as_downloads_and_failed_commands_as_commands(load: Load, engine: Engine) -> None:
-    """What an event counts as was told by parts of its name."""
+    """The kind of an event was derived from parts of its name."""
     load(event("10:00:00Z", kind="cowrie.session.file_upload"), event("10:00:01Z", kind="cowrie.command.failed"))
 
     row = rows(engine)[0]

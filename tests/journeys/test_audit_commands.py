@@ -29,7 +29,7 @@ def url(sql_url: str, run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
-    """Somebody's own way into it."""
+    """A connection to it."""
     made = create_engine(url)
     yield made
     made.dispose()
@@ -74,7 +74,7 @@ def test_pruning_says_first_what_it_will_do(run: Run, engine: Engine) -> None:
 
 
 def damage(engine: Engine, *statements: str) -> None:
-    """Change rows as somebody who switched the guard off, and on again."""
+    """Change rows while the guard is switched off."""
     with engine.begin() as connection:
         triggers.remove(connection)
         for statement in statements:
@@ -173,7 +173,7 @@ def test_tables_come_and_go_by_command(run: Run, tmp_path: Path) -> None:
 
 
 def test_no_table_is_dropped_without_a_question(run: Run, logs: Path, sql_url: str) -> None:
-    """It says how many sessions would be lost; where nobody can be asked, --yes is needed."""
+    """It states how many sessions would be lost; without a terminal, --yes is needed."""
     run("load", logs, "--db", sql_url)
     with create_engine(sql_url, poolclass=NullPool).connect() as connection:
         count = connection.execute(text("SELECT count(*) FROM session_summaries")).scalar_one()

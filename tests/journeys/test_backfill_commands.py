@@ -75,10 +75,10 @@ def theirs(request: pytest.FixtureRequest, make: Make, run: Run) -> Adopted:
             "nothing": [],
         }
         number = 0
-        for name, said in events.items():
+        for name, sightings in events.items():
             if name != "timeless":
                 put_session(connection, name)
-            for kind, address, at in said:
+            for kind, address, at in sightings:
                 number += 1
                 row = {"i": number, "s": name, "p": event(f"cowrie.{kind}", address, at)}
                 connection.execute(text("INSERT INTO raw_events (id, session_id, payload) VALUES (:i, :s, :p)"), row)
@@ -105,7 +105,7 @@ def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run
     assert rows["sealed"] == sealed
     assert f"{len(FOUND)} received a snapshot" in out
     code, verified, _ = run("verify")
-    assert (code, verified.count(" codes")) == (3, 2), "only the codes for nowhere that were left are told"
+    assert (code, verified.count(" codes")) == (3, 2), "only the remaining placeholders are reported"
     assert f"{len(FOUND)} sealed sessions checked" in run("verify", "--run", run_of(out))[1]
     assert "Nothing to do" in run("backfill")[1]
 

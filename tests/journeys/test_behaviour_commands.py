@@ -34,7 +34,7 @@ def test_what_a_session_did_is_explained(run: Run, tmp_path: Path, options: tupl
     assert run("load", tmp_path / "export.json", *options)[:1] == (0,)
 
     code, table, _ = run("explain", "a")
-    said = json.loads(run("explain", "a", "--format", "json")[1])["behaviour"]
+    behaviour = json.loads(run("explain", "a", "--format", "json")[1])["behaviour"]
 
     assert code == 0
     assert "\x1b" not in table
@@ -43,9 +43,9 @@ def test_what_a_session_did_is_explained(run: Run, tmp_path: Path, options: tupl
     assert "and 2 more" in table
     assert "61.5 s" in table
     assert ("letmein" in table) == bool(options)
-    assert said["password"] == ("letmein" if options else None)
-    assert (said["username"], said["login_succeeded"], said["duration_ms"]) == (HOSTILE, True, 61500)
-    assert [each["text"] for each in said["commands"]] == [f"{HOSTILE} {n}" for n in range(12)]
+    assert behaviour["password"] == ("letmein" if options else None)
+    assert (behaviour["username"], behaviour["login_succeeded"], behaviour["duration_ms"]) == (HOSTILE, True, 61500)
+    assert [each["text"] for each in behaviour["commands"]] == [f"{HOSTILE} {n}" for n in range(12)]
 
 
 def test_an_export_of_a_log_is_the_log(run: Run, tmp_path: Path) -> None:

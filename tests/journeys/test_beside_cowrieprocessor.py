@@ -218,8 +218,8 @@ def test_its_loaders_work_and_seal_only_what_its_own_inventory_says(
         row["session_id"]: tuple(row[column] for column in ("snapshot_asn", "snapshot_country", "snapshot_ip_type"))
         for row in database.rows()
     }
-    said = [(None, None, None)] * 3 + [(64500, "FR", None), (64501, None, None)]
-    assert [facts[f"new{n}"] for n in range(len(addresses))] == said[: len(addresses)]
+    stated = [(None, None, None)] * 3 + [(64500, "FR", None), (64501, None, None)]
+    assert [facts[f"new{n}"] for n in range(len(addresses))] == stated[: len(addresses)]
     assert [facts[f"delta{n}"] for n in range(len(addresses))] == [(None, None, None)] * len(addresses)
     assert {row["event_count"] for row in database.rows() if row["session_id"].startswith("new")} == {2}
     if state in {"adopted", "backfilled", "undone"}:

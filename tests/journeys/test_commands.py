@@ -85,7 +85,7 @@ def test_the_report_says_who_attacked(run: Run, logs: Path) -> None:
 
 
 def test_a_session_is_explained(run: Run, logs: Path, tmp_path: Path) -> None:
-    """Its address, its snapshot, and who said so when."""
+    """Its address, its snapshot, and the source and date of each fact."""
     run("load", logs)
     with sqlite3.connect(tmp_path / "test.db") as connection:
         (session,) = connection.execute(
@@ -100,7 +100,7 @@ def test_a_session_is_explained(run: Run, logs: Path, tmp_path: Path) -> None:
     assert code == 0
     assert (explained["snapshot"]["asn"], explained["snapshot"]["country"]) == (4134, "CN")
     assert explained["snapshot"]["source"].startswith("dbip@2026-09-01")
-    assert {said["source"] for said in explained["observations"]} == {"dbip", "origin-asn", "iporigin"}
+    assert {each["source"] for each in explained["observations"]} == {"dbip", "origin-asn", "iporigin"}
     for word in (session, explained["source_ip"], "Chinanet", "asof", "by its connect"):
         assert word in table
 
@@ -178,7 +178,7 @@ def test_a_tor_exit_of_a_list_of_another_year_is_explained(
 
 
 def test_a_type_that_an_expired_one_was_stated_with_is_not_used(run: Run, tmp_path: Path) -> None:
-    """The source said VPN; that it may be none by now does not make it a data center."""
+    """The source stated VPN; that this has expired does not make the address a data center."""
     table = mmdb(tmp_path / "own.mmdb", {"185.220.101.1/32": {"vpn": True, "hosting": True}}, version=4, kind="Own")
     at = datetime.now(UTC) + timedelta(days=18)
     event = {"eventid": "cowrie.session.connect", "session": "a", "src_ip": "185.220.101.1", "src_port": 1}
@@ -281,7 +281,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
         (["load"], 2, "Missing argument 'PATHS...'"),
         (["load", ".", "--max-lag", "-1"], 2, "Invalid value for '--max-lag'"),
         (["prune", "--before", "yesterday"], 2, "Invalid value for '--before'"),
-        (["correct", "nobody", "--reason", "x", "--asn", "1"], 1, "there is no sealed session 'nobody'"),
+        (["correct", "unknown", "--reason", "x", "--asn", "1"], 1, "there is no sealed session 'unknown'"),
         (["migrate", "--to", "9999"], 2, "there is no version 9999"),
         (["load", ".", "--mmdb", "gone.mmdb"], 1, "gone.mmdb cannot be read"),
         (["report", "--db", "sqlite:////nowhere/x.db"], 1, "there is no database sqlite:////nowhere/x.db"),
@@ -293,7 +293,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
         (["report", "--db", "oracle9://me:secret@host/x"], 2, "oracle9://me:***@host/x: only SQLite and PostgreSQL"),
         (["report", "--format", "xml"], 2, "'xml' is not one of"),
         (["verify", "--target", "101"], 2, "101.0 is not in the range"),
-        (["explain", "nobody"], 1, "there is no session 'nobody'"),
+        (["explain", "unknown"], 1, "there is no session 'unknown'"),
         (["explore"], 2, "No such command 'explore'"),
     ],
 )
@@ -495,17 +495,17 @@ def test_numbers_for_a_monitor_are_written_by_each_command(run: Run, logs: Path,
 
     assert run("load", logs, "-q", "--metrics-file", files["load"])[:2] == (0, "")
     assert run("backfill", "-q", "--metrics-file", files["backfill"])[0] == 0
-    assert run("backfill", "--dry-run", "-q", "--metrics-file", tmp_path / "rehearsed.prom")[0] == 0
+    assert run("backfill", "--dry-run", "-q", "--metrics-file", tmp_path / "dry-run.prom")[0] == 0
     assert run("verify", "--metrics-file", files["verify"])[0] == 0
 
     assert 'snapshots_coverage_ratio{field="snapshot"} 1.0' in files["load"].read_text()
     assert "snapshots_backfilled_total 0.0" in files["backfill"].read_text()
     assert 'snapshots_violations{invariant="unchanged"} 0.0' in files["verify"].read_text()
-    assert not (tmp_path / "rehearsed.prom").exists()
+    assert not (tmp_path / "dry-run.prom").exists()
 
 
 def test_each_batch_is_logged_with_its_run(run: Run, logs: Path) -> None:
-    """With -v, as JSON where nobody looks at it."""
+    """With -v, as JSON if stderr is not a terminal."""
     line = json.loads(run("load", logs, "-v")[2].splitlines()[0])
     named = json.loads(run("runs", "--format", "json")[1])[0]["run"]
     work = [json.loads(text) for text in run("backfill", "-v", "-q")[2].splitlines()]

@@ -16,7 +16,7 @@ from tests.journeys.conftest import Run
 
 
 class Interrupts:
-    """Is told of a copy, and presses Ctrl-C after some pages."""
+    """Observe a copy, and interrupt it after some pages."""
 
     def __init__(self, after: int) -> None:
         self._left = after
@@ -38,7 +38,7 @@ def by_hand(url: str) -> Iterator[Connection]:
 
 
 def first(url: str, query: str) -> str:
-    """Ask somebody's own connection."""
+    """Query with a connection of our own."""
     with by_hand(url) as connection:
         return str(connection.execute(text(query)).scalar_one())
 
@@ -109,7 +109,7 @@ def test_a_row_that_differs_is_named(source: SqlDatabase, postgresql: str, monke
 
 @pytest.mark.usefixtures("source")
 def test_a_target_with_tables_of_its_own_is_left_alone(postgresql: str, run: Run) -> None:
-    """A table `runs` may be somebody else's."""
+    """A table `runs` may belong to another program."""
     with by_hand(postgresql) as connection:
         connection.execute(text("CREATE TABLE runs (id INTEGER)"))
 
@@ -117,7 +117,7 @@ def test_a_target_with_tables_of_its_own_is_left_alone(postgresql: str, run: Run
 
 
 def test_an_adopted_database_is_moved_by_its_own_tools(run: Run, tmp_path: Path, postgresql: str) -> None:
-    """It has tables beside ours, which would be lost."""
+    """It has other tables, which would be lost."""
     url = f"sqlite:///{tmp_path}/theirs.db"
     with by_hand(url) as connection:
         AdoptableSchema(dialect="sqlite").make(connection)

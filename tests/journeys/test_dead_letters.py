@@ -61,7 +61,7 @@ def test_letters_are_replayed_when_the_program_can_read_them(
 
 
 def test_an_archive_that_is_still_being_written_makes_no_letters(run: Run, tmp_path: Path) -> None:
-    """It is told, and read again. One that nobody writes any more was cut, and its end is kept: once."""
+    """It is reported, and read again. If the file is no longer written, its truncated last line is stored once."""
     folder = tmp_path / "log"
     folder.mkdir()
     archive = folder / "cowrie.json.1.gz"

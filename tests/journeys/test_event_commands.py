@@ -63,7 +63,7 @@ def test_a_terminal_sees_no_character_that_it_would_obey(logged: Path, run: Run)
 
 
 def test_without_the_option_nothing_is_kept(logged: Path, run: Run) -> None:
-    """And it is said how to keep it."""
+    """And the message states how to store them."""
     run("load", logged, "-q")
 
     code, out, err = run("events", next(iter(sessions_in(logged))))

@@ -1,4 +1,4 @@
-"""Spark with workers that are processes of their own: the same rows as a load, whoever dies. It needs a Java."""
+"""Spark with workers that are processes of their own: the same rows as a load, whichever process dies. Needs Java."""
 
 import gzip
 import os
@@ -54,7 +54,7 @@ def expected(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
 
 @pytest.fixture(scope="module", autouse=True)
 def java() -> None:
-    """The README's two commands need none; whoever asks for these tests is told what is lacking."""
+    """The commands of the README need none; these tests name what is missing."""
     assert shutil.which("java"), "install a Java 17, or leave these tests out: -m 'not spark'"
 
 
@@ -183,7 +183,7 @@ class Stopping(ParquetFolder):
 
 @pytest.mark.spark
 def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -> None:
-    """Whoever comes next finishes it, or removes it; the job again comes to the same."""
+    """The next job completes or removes it, and a repeated job gives the same result."""
     before = [("a", "2026-01-01", "x", 1), ("b", "2026-01-02", "x", 1), ("c", "2026-01-03", "_y", 1)]
     after = [("a", "2026-01-02", "x", 2), ("b", "2026-01-02", "x", 2), ("c", "2026-01-03", "_y", 1)]
     touched = [Part("day=2026-01-01", "sensor=x"), Part("day=2026-01-02", "sensor=x")]

@@ -119,16 +119,16 @@ def test_nothing_is_lost_and_nothing_counts_twice(
         elif act == "gzip":
             (folder / f"cowrie.json.{turn}.gz").write_bytes(gzip.compress(log.read_bytes()))
             log.unlink()
-        elif act == "kill" and rest:  # else it would be stopped before it can hear the signal
+        elif act == "kill" and rest:  # otherwise it would end before it handles the signal
             follower.kill()
             follower.start()
 
     wait_for(sql_url, stored(expected))
-    code, said, err = follower.stop()
+    code, output, err = follower.stop()
 
     assert (code, err) == (0, "")
     assert "Read" in out
-    assert "Read" in said or "Nothing new" in said
+    assert "Read" in output or "Nothing new" in output
     assert rows(sql_url) == rows(expected)
     assert "Nothing new" in run("load", folder, "--db", sql_url)[1]
 
@@ -154,7 +154,7 @@ def test_a_session_whose_connect_may_still_be_read_says_so(
 def test_a_follower_whose_database_was_replaced_stops(
     tmp_path: Path, folder: Path, lines: list[bytes], run: Run
 ) -> None:
-    """What it would write into the lost file nobody would find; started again, it reads that into the right one."""
+    """Rows in a deleted file would be lost; after a restart, the same lines are stored in the new one."""
     url, log = f"sqlite:///{tmp_path}/test.db", folder / "cowrie.json"
     assert run("migrate", "--db", url)[0] == 0
     shutil.copy(tmp_path / "test.db", tmp_path / "backup.db")

@@ -166,7 +166,7 @@ def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:
 
     assert "  2025-04-11 asn: AS1" in run("inventory", "show", f"::ffff:{ATTACKER}")[1]
     found = json.loads(run("inventory", "show", ATTACKER, "--format", "json")[1])
-    assert {said["source"] for said in found["observations"]} == {"asn", "dbip", "origin-asn", "iporigin"}
+    assert {each["source"] for each in found["observations"]} == {"asn", "dbip", "origin-asn", "iporigin"}
     assert "no session from 9.9.9.9" in run("inventory", "show", "9.9.9.9")[2]
     assert run("inventory", "show", "nonsense")[0] == 2
 

@@ -58,7 +58,7 @@ def rows_of_default(run: Run) -> list[dict[str, object]]:
     ],
 )
 def test_the_guard_stands_before_every_partition(postgresql: str, logs: Path, run: Run, statement: str) -> None:
-    """Also where somebody names one."""
+    """Also if a partition is named."""
     run("migrate", "--partitions", "4", "--db", postgresql)
     run("load", logs, "-q", "--db", postgresql)
     before = rows(postgresql)
@@ -73,7 +73,7 @@ def test_the_guard_stands_before_every_partition(postgresql: str, logs: Path, ru
 
 
 def test_verify_misses_a_trigger_of_one_partition(postgresql: str, logs: Path, run: Run) -> None:
-    """Whoever switches the guard off for one of them is found."""
+    """A guard that is switched off for one of them is detected."""
     run("migrate", "--partitions", "4", "--db", postgresql)
     run("load", logs, "-q", "--db", postgresql)
     assert run("verify", "--db", postgresql)[0] == 0

@@ -39,8 +39,8 @@ def start(url: str, *paths: Path) -> subprocess.Popen[bytes]:
 
 def finish(*processes: subprocess.Popen[bytes]) -> None:
     for process in processes:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
+        _, output = process.communicate(timeout=120)
+        assert process.returncode == 0, output
 
 
 def rows(url: str) -> list[dict[str, object]]:
@@ -91,7 +91,7 @@ def test_after_a_kill_the_next_load_completes_the_rows(
 
 def restart(url: str, mode: str = "fast") -> None:
     """
-    Restart the trial server behind a URL: whoever is connected is thrown out.
+    Restart the trial server behind a URL: all connections are closed.
 
     An update of the system does it in the mode "fast"; "immediate" is a crash of the server.
     """
@@ -124,18 +124,18 @@ def main():
     try:
         exec("raise KeyboardInterrupt")
     except KeyboardInterrupt:
-        print("told")
+        print("done")
         return program.INTERRUPTED
 program.main = main
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "done\n", "")
 
 
 def test_an_interruption_after_the_work_is_too_late() -> None:
-    """What was done and told ends as it was told, whatever Python still has to do."""
+    """A finished command ends with its exit code, whatever Python does at exit."""
     child = """
 import os, signal
 import snapshots.__main__ as program
@@ -178,7 +178,7 @@ program.program()
 
 
 def test_what_libraries_log_and_warn_of_stays_off_stderr() -> None:
-    """What concerns a user is said in a sentence of ours; psycopg also logs the errors of a rollback."""
+    """The message to the user is one of ours; psycopg also logs the errors of a rollback."""
     child = """
 import logging, warnings
 import snapshots.__main__ as program
@@ -203,9 +203,9 @@ def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     process = start(sql_url, log)
     time.sleep(0.8)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode in {0, 130}, said
-    assert b"Traceback" not in said
+    _, output = process.communicate()
+    assert process.returncode in {0, 130}, output
+    assert b"Traceback" not in output
 
     finish(start(sql_url, log))
 
@@ -230,7 +230,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(("error", "ends"), [("KeyboardInterrupt", "interrupted"), ("ValueError", "went on")])
 def test_an_interruption_that_python_swallows_comes_again(error: str, ends: str) -> None:
-    """It came while something was cleaned up, from where nothing can be raised; other errors are told as ever."""
+    """It came while something was cleaned up, from where nothing can be raised; other errors are reported as usual."""
     done = subprocess.run(
         [sys.executable, "-c", SWALLOWED.format(error=error)], check=True, capture_output=True, text=True
     )

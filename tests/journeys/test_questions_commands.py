@@ -133,11 +133,11 @@ def test_passwords_that_were_kept_are_told(run: Run, tmp_path: Path) -> None:
     assert run("load", tmp_path / "cowrie.json", "-q", "--keep-passwords")[0] == 0
 
     (row,) = rows(run, "--by", "password")
-    told = json.loads(run("report", "--format", "json")[1])["passwords"]
+    passwords = json.loads(run("report", "--format", "json")[1])["passwords"]
     run("report", "--html", tmp_path / "report.html")
 
     assert (row["text"], row["sessions"]) == ("x", 4)
-    assert told == [{"password_hash": row["password"], "text": "x", "sessions": 4}]
+    assert passwords == [{"password_hash": row["password"], "text": "x", "sessions": 4}]
     assert "<code>x</code>" in (tmp_path / "report.html").read_text()
 
 
@@ -252,10 +252,10 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         assert child.stdout is not None
         assert child.stderr is not None
         child.stdout.close()
-        said = child.stderr.read()
+        stderr = child.stderr.read()
 
-    assert b"Traceback" not in said
-    assert b"Error" not in said
+    assert b"Traceback" not in stderr
+    assert b"Error" not in stderr
     assert child.returncode == 0
 
 
@@ -322,7 +322,7 @@ def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypa
     _, whole, _ = loaded("verify", "--full")
 
     assert " of 3 checked" in part
-    assert "--full looks at every one" in part
+    assert "--full checks all of them" in part
     assert "3 sealed sessions checked" in whole
 
 

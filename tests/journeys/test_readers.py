@@ -53,7 +53,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def file(folder: Path, run: Run) -> Path:
-    """A database that nobody has open."""
+    """A database that no process has open."""
     assert run("load", OLD, "--db", f"sqlite:///{folder}/test.db")[0] == 0
     return folder / "test.db"
 
@@ -67,7 +67,7 @@ def beside_writer(file: Path) -> Iterator[Path]:
 
 
 def forbid_writing(file: Path) -> None:
-    """Take away the right to write from whoever is not root."""
+    """Remove the write permission for all users but root."""
     for each in file.parent.glob(f"{file.name}*"):
         each.chmod(0o444)
     file.parent.chmod(0o555)
@@ -80,14 +80,14 @@ def as_reader(file: Path, tmp_path: Path) -> Callable[..., tuple[str, str]]:
     shutil.copy(file, known)
 
     def _run(file: Path, *commands: str) -> tuple[str, str]:
-        told = json.dumps(
+        output = json.dumps(
             [
                 f"sqlite:///{known}",
                 SERVER_USER if os.geteuid() == 0 else None,
                 [(command.split(), f"sqlite:///{file}") for command in commands],
             ]
         )
-        done = subprocess.run([sys.executable, "-c", AS_READER, told], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", AS_READER, output], capture_output=True, text=True, check=False)
         return done.stdout, done.stderr
 
     return _run
@@ -132,7 +132,7 @@ def test_a_reader_changes_nothing_and_creates_nothing(as_reader: AsReader, besid
 
 
 def copied(file: Path, *endings: str) -> Path:
-    """Return a copy of a database and what stands beside it, as a process leaves it that is killed."""
+    """Return a copy of a database with its other files, as a killed process leaves them."""
     folder = file.parent / "copy"
     folder.mkdir()
     for ending in ("", *endings):
@@ -147,7 +147,7 @@ def test_what_a_killed_writer_committed_is_read_too(as_reader: AsReader, beside_
 
 
 def test_a_log_without_its_index_is_no_old_database(as_reader: AsReader, beside_writer: Path) -> None:
-    """Its changes cannot be read without writing: that is said, and how to go on."""
+    """Its changes cannot be read without writing: the message states this, and what to do."""
     out, err = as_reader(copied(beside_writer, "-wal"), "query --by sensor")
 
     assert out == "exit code 1\n"
@@ -169,7 +169,7 @@ def test_a_file_that_may_not_be_read_is_named(as_reader: AsReader, beside_writer
 
 
 def test_a_folder_that_may_not_be_entered_is_no_missing_database(as_reader: AsReader, file: Path) -> None:
-    """Nobody is told to make one."""
+    """The message does not propose to create one."""
     file.parent.chmod(0o000)
 
     out, err = as_reader(file, "report")
@@ -235,10 +235,10 @@ def test_every_transaction_looks_anew_how_a_file_is_to_be_read(read_only: SqlDat
     before = matchers(read_only)
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("UPDATE session_summaries SET matcher = 'changed'")
-        beside = matchers(read_only)
+        other_process = matchers(read_only)
 
     assert "changed" not in before
-    assert (beside, matchers(read_only)) == (["changed"], ["changed"])
+    assert (other_process, matchers(read_only)) == (["changed"], ["changed"])
 
 
 LOCKING = """
@@ -254,7 +254,7 @@ except sqlite3.OperationalError as error:
 def test_another_connection_of_a_process_ends_no_lock_that_it_holds(
     file: Path, may_write: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing a file ends all locks of a process on it, whoever opened it; other programs destroy it then."""
+    """Closing a file releases all locks of the process on it; other programs can then damage it."""
     with closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("PRAGMA journal_mode = DELETE")
         reader.execute("BEGIN")
@@ -265,9 +265,9 @@ def test_another_connection_of_a_process_ends_no_lock_that_it_holds(
         with closing(SqlDatabase(f"sqlite:///{file}")) as database:
             matchers(database)
             command = [sys.executable, "-c", LOCKING, str(file)]
-            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    assert "locked" in told
+    assert "locked" in output
 
 
 def test_a_writer_without_a_log_is_noticed_too(read_only: SqlDatabase, file: Path) -> None:

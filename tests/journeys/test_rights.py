@@ -31,7 +31,7 @@ def as_role(url: str, role: str) -> str:
 
 
 def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
-    """Each role does what is said of it."""
+    """Each role can do what the manual states."""
     with create_engine(url, poolclass=NullPool).connect() as connection:
         session = connection.execute(text("SELECT min(session_id) FROM session_summaries")).scalar_one()
     reader, loader, auditor = (as_role(url, f"snapshots_{name}") for name in ("reader", "loader", "auditor"))

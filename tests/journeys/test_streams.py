@@ -47,7 +47,7 @@ def test_work_is_done_whatever_stream_is_closed(log: Path, closed: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&1 | head -1", ">/dev/full"])
 def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
-    """Results that nobody reads are no error; those that cannot be written are."""
+    """A closed pipe is not an error; a result that cannot be written is."""
     commands = ["report --format json", "query", "export -", "nonsense"]
     script = "; ".join(f"{SNAPSHOTS} {command} {closed}; echo $? >&9" for command in commands)
     done = shell(f"exec 9>codes; {SNAPSHOTS} load -q {log}; {script}", log.parent)
@@ -99,7 +99,7 @@ def test_an_error_of_a_file_is_not_blamed_on_the_output(run: Run, monkeypatch: p
     ],
 )
 def test_nothing_that_was_typed_can_steer_the_terminal(run: Run, log: Path, arguments: list[str]) -> None:
-    """Whoever typed it: a path of a script comes from elsewhere."""
+    """Also of a path that a script passes from elsewhere."""
     run("load", "-q", log)
 
     _, out, err = run(*arguments)
@@ -116,7 +116,7 @@ def test_a_line_break_in_a_name_forges_no_message(run: Run) -> None:
 
 
 def test_a_terminal_obeys_our_colours_and_nothing_of_a_log(log: Path) -> None:
-    """A file's name and what it holds reach a real terminal as text, with a bar that is drawn beside them."""
+    """A file's name and what it holds reach a real terminal as text, next to a progress bar."""
     hostile = log.with_name(f"{HOSTILE}.json")
     hostile.write_bytes(log.read_bytes().replace(b'"username":"root"', b'"username":"\\u001b]0;owned\\u0007"'))
     ours, theirs = pty.openpty()
@@ -141,7 +141,7 @@ def test_a_terminal_obeys_our_colours_and_nothing_of_a_log(log: Path) -> None:
 def test_a_fault_of_ours_is_one_sentence_and_with_v_a_traceback_without_passwords(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody thought of, such as a library that fails."""
+    """For example, an unexpected error of a library."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("at postgresql://u:hunter2@h/x\nand below")

@@ -1,4 +1,4 @@
-"""verify on databases that nobody tampered with, whatever was done to them, and where not everything can be checked."""
+"""verify on databases without manipulation after many operations, and where not everything can be checked."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def others(postgresql: str, run: Run) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("why", ["permission denied", "read-only transaction"])
 def test_what_cannot_be_checked_is_an_error_and_no_finding(run: Run, others: dict[str, str], why: str) -> None:
-    """The rest is checked, and the reason is told once."""
+    """The rest is checked, and the reason is printed once."""
     code, out, err = run("verify", "--db", others[why])
 
     assert code == 1

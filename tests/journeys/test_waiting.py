@@ -1,4 +1,4 @@
-"""Waiting for other processes, on both databases: reported, bounded, and told apart from what waiting cannot help."""
+"""Waiting for other processes, on both databases: reported, bounded, and only for errors that waiting can solve."""
 
 import sqlite3
 from collections.abc import Callable
@@ -56,28 +56,28 @@ def held(request: pytest.FixtureRequest, run: Run, logs: Path, tmp_path: Path) -
 
 
 def test_who_holds_a_lock_is_said_and_the_work_goes_on_when_it_is_free(held: tuple[str, Release]) -> None:
-    """With process and application, where the database can tell."""
-    told: list[str] = []
+    """With process and application, if the database reports them."""
+    reports: list[str] = []
     url, release = held
 
-    def tell(sentence: str) -> None:
-        told.append(sentence)
+    def record(sentence: str) -> None:
+        reports.append(sentence)
         release()
 
-    database = SqlDatabase(url, policy=WaitPolicy(report_after=0.2, report=tell))
+    database = SqlDatabase(url, policy=WaitPolicy(report_after=0.2, report=record))
     use(database)
     database.close()
 
-    assert len(told) == 1
-    assert "for up to 600 s (--lock-timeout)" in told[0]
+    assert len(reports) == 1
+    assert "for up to 600 s (--lock-timeout)" in reports[0]
     expected = (
         "another process that is writing to" if url.startswith("sqlite") else "(nightly-job, snapshots, idle in tran"
     )
-    assert expected in told[0]
+    assert expected in reports[0]
 
 
 def test_waiting_for_a_lock_ends(held: tuple[str, Release]) -> None:
-    """After --lock-timeout, with an error that says so; and then whoever ends the work waits only briefly."""
+    """After --lock-timeout, with an error that states it; the cleanup then waits only briefly."""
     url, release = held
     database = SqlDatabase(url, policy=WaitPolicy(lock_timeout=0.2))
     with pytest.raises(LockTimeout, match="--lock-timeout"):
@@ -89,8 +89,8 @@ def test_waiting_for_a_lock_ends(held: tuple[str, Release]) -> None:
 
 def test_connections_of_one_process_are_not_reported_to_each_other(postgresql: str) -> None:
     """A backfill has several, and they wait for each other rightly."""
-    told: list[str] = []
-    policy = WaitPolicy(lock_timeout=2.5, report_after=0.2, report=told.append)
+    reports: list[str] = []
+    policy = WaitPolicy(lock_timeout=2.5, report_after=0.2, report=reports.append)
     one, two = SqlDatabase(postgresql, policy=policy), SqlDatabase(postgresql, policy=policy)
     with two.transaction():
         pass
@@ -99,7 +99,7 @@ def test_connections_of_one_process_are_not_reported_to_each_other(postgresql: s
     one.close()
     two.close()
 
-    assert told == []
+    assert reports == []
 
 
 WRITERS = [
@@ -160,7 +160,7 @@ def test_what_can_never_succeed_is_told_from_what_may_come(postgresql: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "may_come"),
+    ("message", "may_come"),
     [
         ("FATAL:  the database system is starting up", True),
         ("FATAL:  sorry, too many clients already", True),
@@ -172,9 +172,9 @@ def test_what_can_never_succeed_is_told_from_what_may_come(postgresql: str) -> N
         ("no pg_hba.conf entry for host", False),
     ],
 )
-def test_what_a_server_says_of_a_connection_is_understood(said: str, *, may_come: bool) -> None:
+def test_the_error_of_a_connection_is_classified(message: str, *, may_come: bool) -> None:
     """Once there was one, everything may pass: the names are right."""
-    error = psycopg.OperationalError(said)
+    error = psycopg.OperationalError(message)
 
     assert is_gone(error, was_reached=False) is may_come
     assert is_gone(error, was_reached=True)
@@ -182,11 +182,11 @@ def test_what_a_server_says_of_a_connection_is_understood(said: str, *, may_come
 
 def test_a_server_that_does_not_answer_is_said(postgresql: str) -> None:
     """A host that drops packets is as silent as a wrong one."""
-    told: list[str] = []
-    database = SqlDatabase(postgresql, policy=WaitPolicy(report_after=0.0, report=told.append))
+    reports: list[str] = []
+    database = SqlDatabase(postgresql, policy=WaitPolicy(report_after=0.0, report=reports.append))
     with database._watch():
-        while not told:  # the watch does so from its own thread
+        while not reports:  # the watch does so from its own thread
             pass
     database.close()
 
-    assert set(told) == {f"waiting for {database} to respond"}
+    assert set(reports) == {f"waiting for {database} to respond"}

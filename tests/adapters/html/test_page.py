@@ -48,7 +48,7 @@ class Seen(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of two real logs, and of sessions in which an attacker typed at whoever reads it."""
+    """The page of two real logs, and of sessions in which the attacker typed code for the reader of the page."""
     folder = tmp_path_factory.mktemp("page")
     lines = []
     for n, text in enumerate(ATTACKS):
@@ -128,27 +128,27 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
     """The same numbers, from the same look."""
     db = f"sqlite:///{page.parent}/test.db"
     assert main(["report", "--format", "json", "--top", "200", "--db", db]) == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
     drawn = json.loads(
         re.findall(r'<script id="chart-data" type="application/json">(.*?)</script>', page.read_text())[0]
     )
 
     assert drawn["countries"] == {
-        "labels": [row["country"] or "not known" for row in told["countries"]],
-        "values": [row["sessions"] for row in told["countries"]],
-        "asof": [row["asof"] or 0 for row in told["countries"]],
+        "labels": [row["country"] or "not known" for row in document["countries"]],
+        "values": [row["sessions"] for row in document["countries"]],
+        "asof": [row["asof"] or 0 for row in document["countries"]],
     }
-    coverage = told["coverage"]
+    coverage = document["coverage"]
     assert sum(coverage["by_source"].values()) == coverage["sessions"]["fields"]["snapshot"]["count"]
-    assert drawn["networks"]["values"] == [row["sessions"] for row in told["networks"]]
-    assert sum(map(sum, drawn["timeline"]["types"].values())) == told["sessions"]
-    assert sum(row["sessions"] for row in told["timeline"]["counts"]) == told["sessions"]
-    assert [row["user"] for row in told["users"]][:1] == ["root"]
-    assert {row["command"] for row in told["commands_typed"]} >= {ATTACKS[0]}
-    assert {typed["command"] for row in told["campaigns"] for typed in row["commands"]} & set(ATTACKS)
+    assert drawn["networks"]["values"] == [row["sessions"] for row in document["networks"]]
+    assert sum(map(sum, drawn["timeline"]["types"].values())) == document["sessions"]
+    assert sum(row["sessions"] for row in document["timeline"]["counts"]) == document["sessions"]
+    assert [row["user"] for row in document["users"]][:1] == ["root"]
+    assert {row["command"] for row in document["commands_typed"]} >= {ATTACKS[0]}
+    assert {typed["command"] for row in document["campaigns"] for typed in row["commands"]} & set(ATTACKS)
     text = " ".join("".join(Seen(page.read_text()).texts).split())
-    assert f"{told['sessions']:,}sessions" in text
-    assert f"{told['spread_over_networks']['groups']:,}networks" in text
+    assert f"{document['sessions']:,}sessions" in text
+    assert f"{document['spread_over_networks']['groups']:,}networks" in text
 
 
 def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> None:

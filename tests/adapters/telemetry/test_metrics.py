@@ -79,7 +79,7 @@ def numbers(path: Path) -> dict[str, float]:
 
 
 def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) -> None:
-    """Shares are of what is reachable, and every reason is told, also where there is none."""
+    """Shares are of reachable sessions, and every reason has a value, even without sessions."""
     file = Watch().file(tmp_path / "load.prom")
     observer = file.load_observer(NoLoadObserver())
     observer.source_opened("a", None)
@@ -106,7 +106,7 @@ def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) 
 
 
 def test_an_empty_database_has_no_share(tmp_path: Path) -> None:
-    """It is not zero, about which somebody would be called at night."""
+    """A share of zero would raise an alert."""
     file = Watch().file(tmp_path / "load.prom", Standings(Coverage()))
     file.load_observer(NoLoadObserver())
     file.write()
@@ -116,7 +116,7 @@ def test_an_empty_database_has_no_share(tmp_path: Path) -> None:
 
 
 def test_commands_share_no_number(tmp_path: Path) -> None:
-    """Or a node exporter would refuse their files beside one another."""
+    """Otherwise a node exporter would refuse their files in one folder."""
     watch = Watch()
     load, backfill, verify = (watch.file(tmp_path / f"{name}.prom") for name in ("load", "backfill", "verify"))
     load.load_observer(NoLoadObserver()).batch_loaded(BATCH)
@@ -191,7 +191,7 @@ def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_ends_no_work(tmp_path: Path) -> None:
-    """It is said once, and nothing half is left."""
+    """The warning is printed once, and no partial file is left."""
     watch = Watch()
     (tmp_path / "load.prom").mkdir()
     file = watch.file(tmp_path / "load.prom")
@@ -205,7 +205,7 @@ def test_a_file_that_cannot_be_written_ends_no_work(tmp_path: Path) -> None:
 
 
 def registry() -> CollectorRegistry:
-    """Everything in one registry, as somebody who embeds this would have it."""
+    """Everything in one registry, as in a program that embeds this package."""
     made = CollectorRegistry()
     for kind in (LoadMetrics, BackfillMetrics, VerifyMetrics):
         kind(made)
@@ -213,7 +213,7 @@ def registry() -> CollectorRegistry:
 
 
 def test_alerts_and_dashboard_ask_for_numbers_that_exist() -> None:
-    """And every number is asked for by one of them, or nobody needs it."""
+    """And every metric is used by one of them, or is not needed."""
     documents = [Path("docs/monitoring/alerts.yml").read_text(), Path("docs/monitoring/grafana.json").read_text()]
     asked = set(re.findall(r"snapshots_[a-z_]+", "".join(documents)))
     known = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in registry().collect()}

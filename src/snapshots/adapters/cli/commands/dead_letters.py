@@ -50,13 +50,13 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     with opened(open_application, options) as application:
         found = application.letters.letters(limit=top, reason=Reason(reason) if reason else None)
     if output == "json":
-        click.echo(json_documents.to_json([json_documents.dead_letter_document(kept) for kept in found]))
+        click.echo(json_documents.to_json([json_documents.dead_letter_document(stored) for stored in found]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("id", "reason", "where", "line"):
         table.add_column(name, no_wrap=True)
-    for kept in found:
-        letter = kept.letter
+    for stored in found:
+        letter = stored.letter
         table.add_row(
             letter.identity[:12],
             letter.reason.value,
@@ -77,14 +77,14 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
 def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **options: Any) -> None:
     """Show the line of one dead letter. A unique prefix of its ID is enough."""
     with opened(open_application, options) as application:
-        kept = application.letters.letter(letter)
+        stored = application.letters.letter(letter)
     if raw:
-        click.echo(kept.letter.payload, nl=False)
+        click.echo(stored.letter.payload, nl=False)
         return
-    click.echo(f"{kept.letter.identity}: {kept.letter.reason.value}")
-    click.echo(f"{printable(kept.letter.source, 400).plain}, byte offset {kept.letter.offset:,}")
-    click.echo(f"stored {kept.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {kept.run}")
-    click.echo(printable(payload_text(kept.letter.payload), 70_000).plain)
+    click.echo(f"{stored.letter.identity}: {stored.letter.reason.value}")
+    click.echo(f"{printable(stored.letter.source, 400).plain}, byte offset {stored.letter.offset:,}")
+    click.echo(f"stored {stored.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {stored.run}")
+    click.echo(printable(payload_text(stored.letter.payload), 70_000).plain)
 
 
 @dead_letters.command(

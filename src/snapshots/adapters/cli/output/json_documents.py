@@ -231,8 +231,9 @@ def address_document(found: KnownAddress) -> dict[str, Any]:
         "first_seen": found.first_seen,
         "last_seen": found.last_seen,
         "observations": [
-            observation_document(said) | {"retracted": (said.source, said.observed_at) in found.retracted}
-            for said in found.history
+            observation_document(observation)
+            | {"retracted": (observation.source, observation.observed_at) in found.retracted}
+            for observation in found.history
         ],
     }
 
