@@ -28,7 +28,7 @@ from snapshots.adapters.cowrie.lines.salvage import CowrieLineParser
 from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
-from snapshots.adapters.sql.adopt.part_database import make_beginning, session_columns
+from snapshots.adapters.sql.adopt.part_database import create_part_database, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.load.cluster import FleetInput
 from snapshots.app.ports.log_source import LineOptions
@@ -92,7 +92,7 @@ def measure(workers: int, logs: Path, what: str) -> tuple[float, float]:
             "spark.sql.files.maxPartitionBytes": "32m",
         }
         beginning = f"{folder}/beginning.db"
-        make_beginning(SqlDatabase(f"sqlite:///{beginning}"), None)
+        create_part_database(SqlDatabase(f"sqlite:///{beginning}"), None)
         rows_of = partial(rows_of_part, (Settings(), beginning))
         with spark_session(MASTER.format(workers), settings) as spark:
 

@@ -180,7 +180,7 @@ def test_what_is_no_database_of_cowrieprocessor_is_not_adopted(newest: Adopted, 
     """One sentence says why, and nothing is changed."""
     ours = f"sqlite:///{tmp_path}/ours.db"
     run("migrate", "--db", ours)
-    assert "made by snapshots" in run("adopt", "--db", ours)[2]
+    assert "created by snapshots" in run("adopt", "--db", ours)[2]
 
     with newest.engine.begin() as connection:
         connection.execute(text("UPDATE schema_state SET value = '9'"))
@@ -193,7 +193,7 @@ def test_what_is_no_database_of_cowrieprocessor_is_not_adopted(newest: Adopted, 
 
     with newest.engine.begin() as connection:
         connection.execute(text("DROP TABLE schema_state"))
-    assert "no database of cowrieprocessor" in run("adopt")[2]
+    assert "not a database of cowrieprocessor" in run("adopt")[2]
 
 
 def put_rows(database: Adopted) -> None:

@@ -17,7 +17,7 @@ from snapshots.adapters.spark.map_lines import FOLDED, Kind, MapLines
 from snapshots.adapters.spark.offsets import Offsets
 from snapshots.adapters.spark.serialization import decoded, encoded, packed, unpacked
 from snapshots.adapters.spark.store_partitions import SessionRows, as_spark, schema_of
-from snapshots.adapters.sql.adopt.part_database import make_beginning, rows_in, session_columns
+from snapshots.adapters.sql.adopt.part_database import create_part_database, rows_in, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.load.batch import ReadSession
 from snapshots.app.ports.log_source import LineOptions
@@ -41,7 +41,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def beginning_at(path: Path, facts: SqlDatabase | None) -> str:
     target = SqlDatabase(f"sqlite:///{path}")
-    make_beginning(target, facts)
+    create_part_database(target, facts)
     target.close()
     return str(path)
 

@@ -336,7 +336,7 @@ def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypa
         (("--since", "2026-03-02", "--until", "2026-03-01"), "--since (2026-03-02 00:00:00) is not before --until"),
         (("--by", "asn", "--change"), "--change needs --since"),
         (("--by", "asn", "--by", "day"), "give only one of hour, day, week and month, as the first --by"),
-        (("--after", "somewhere"), "'somewhere' is not a cursor: use what `next` of the previous page says"),
+        (("--after", "somewhere"), "'somewhere' is not a cursor: use the value of `next` in the previous page"),
         (("--db", "."), ". is a folder, not a database: name a file in it, such as ./snapshots.db"),
     ],
 )

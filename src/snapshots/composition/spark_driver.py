@@ -13,7 +13,7 @@ from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.spark.backfill import SparkBackfill
 from snapshots.adapters.spark.engine import spark_session
 from snapshots.adapters.spark.load import SparkLoad
-from snapshots.adapters.sql.adopt.part_database import make_beginning, session_columns
+from snapshots.adapters.sql.adopt.part_database import create_part_database, session_columns
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.errors import SettingRefused
 from snapshots.app.load.batch import LoadReport
@@ -80,7 +80,7 @@ def _template_database(facts_url: str | None) -> Iterator[str]:
         target = SqlDatabase(f"sqlite:///{path}")
         source = SqlDatabase(facts_url) if facts_url is not None else None
         try:
-            make_beginning(target, source)
+            create_part_database(target, source)
         finally:
             target.close()
             if source is not None:

@@ -1,4 +1,4 @@
-"""One database, its transactions, and how often it is asked."""
+"""A database: transactions, errors, and the number of statements."""
 
 import os
 import sqlite3
@@ -44,27 +44,27 @@ def service(database: SqlDatabase, facts: dict[str, IpFacts] | None = None) -> S
 
 
 def statements(engine: Engine) -> list[str]:
-    heard: list[str] = []
+    sent: list[str] = []
 
     def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        heard.append(statement)
+        sent.append(statement)
 
     event.listen(engine, "before_cursor_execute", hear)
-    return heard
+    return sent
 
 
 @pytest.mark.parametrize("sessions", [1, 2000])
-def test_one_batch_asks_the_inventory_once(database: SqlDatabase, sessions: int) -> None:
-    """And sends no more statements for many sessions than for one."""
+def test_a_batch_reads_the_inventory_once(database: SqlDatabase, sessions: int) -> None:
+    """The number of statements does not depend on the number of sessions."""
     service(database).enrich([SessionAggregate.sighted("first", "9.9.9.9", NOON)])
-    heard = statements(database.engine)
+    sent = statements(database.engine)
 
     service(database).enrich(
         [SessionAggregate.sighted(f"s{n}", f"8.8.{n // 250}.{n % 250}", NOON) for n in range(sessions)]
     )
 
-    assert len([s for s in heard if "ip_observations" in s and s.lstrip().startswith(("SELECT", "WITH"))]) == 1
-    assert len(heard) <= 17
+    assert len([s for s in sent if "ip_observations" in s and s.lstrip().startswith(("SELECT", "WITH"))]) == 1
+    assert len(sent) <= 17
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_batch_may_have_more_addresses_than_a_statement_has_parameters(databas
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Iterator[Engine]:
-    """Another loader's engine, as SQLAlchemy makes it."""
+    """An engine with SQLAlchemy's defaults, as another loader creates it."""
     url = f"sqlite:///{tmp_path}/theirs.db"
     made = SqlDatabase(url)
     made.migrate()
@@ -93,7 +93,7 @@ def theirs(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_on_a_callers_connection_nothing_is_committed(database: SqlDatabase, theirs: Engine) -> None:
-    """That stays with the caller: a rollback takes everything back."""
+    """The caller's rollback discards everything."""
     with theirs.connect() as connection:
         summaries = service(database).enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
         assert observed(connection) == 1
@@ -104,7 +104,7 @@ def test_on_a_callers_connection_nothing_is_committed(database: SqlDatabase, the
 
 
 def test_on_a_callers_connection_the_caller_commits(database: SqlDatabase, theirs: Engine) -> None:
-    """Together with its own rows, which may refer to the address."""
+    """Its own rows, which may reference the address, are in the same transaction."""
     with theirs.begin() as connection:
         connection.execute(text("CREATE TABLE mine (ip TEXT REFERENCES known_addresses (ip_address))"))
         service(database).enrich([SessionAggregate.sighted("s", "10.0.0.1", NOON)], connection)
@@ -133,8 +133,8 @@ def test_a_failure_on_a_callers_connection_leaves_the_caller_its_own_work(
 
 
 @pytest.mark.parametrize("break_", ["close", "close the driver's", "invalidate", "detach"])
-def test_a_callers_connection_that_is_closed_is_no_database(sql_url: str, break_: str) -> None:
-    """Its driver says so in words of its own, on both databases."""
+def test_a_closed_connection_of_the_caller_is_an_error(sql_url: str, break_: str) -> None:
+    """Both drivers report it in their own words."""
     made = SqlDatabase(sql_url)
     made.migrate()
     engine = create_engine(sql_url)
@@ -162,8 +162,8 @@ def observed(connection: Connection) -> int:
     return len(connection.execute(select(ip_observations)).all())
 
 
-def test_what_is_no_connection_is_refused(database: SqlDatabase) -> None:
-    """A DBAPI connection is not SQLAlchemy's."""
+def test_an_object_that_is_not_a_connection_is_refused(database: SqlDatabase) -> None:
+    """A DBAPI connection is not a SQLAlchemy connection."""
     with pytest.raises(SettingRefused, match=r"pass a sqlalchemy\.Connection.*got builtins\.str"):
         service(database).enrich([], "connection")
 
@@ -179,8 +179,8 @@ def test_the_service_is_opened_by_a_url(tmp_path: Path) -> None:
         pass
 
 
-def test_the_check_of_the_table_refuses_a_torn_row(database: SqlDatabase) -> None:
-    """Facts without a time, a time without facts: neither can be stored."""
+def test_a_check_constraint_refuses_an_incomplete_snapshot(database: SqlDatabase) -> None:
+    """Neither facts without a time nor a time without facts can be stored."""
     whole = dict.fromkeys(("event_count", "command_count", "file_downloads", "login_attempts", "forward_count"), 1)
     whole |= dict.fromkeys(("first_event_at", "last_event_at", "created_at", "updated_at"), NOON)  # type: ignore[arg-type]  # of several types
     row = {"session_id": "s", "event_fingerprints": b"", **whole}
@@ -189,8 +189,8 @@ def test_the_check_of_the_table_refuses_a_torn_row(database: SqlDatabase) -> Non
             stores._connection.execute(session_summaries.insert(), row | torn)
 
 
-def test_readers_work_beside_a_writer(database: SqlDatabase) -> None:
-    """A report while a load is under way."""
+def test_readers_work_during_a_write(database: SqlDatabase) -> None:
+    """For example a report during a load."""
     with database.transaction() as stores:
         stores.bookmarks.marks_of("x")
         with database.reading() as connection:
@@ -200,7 +200,7 @@ def test_readers_work_beside_a_writer(database: SqlDatabase) -> None:
 def test_a_database_is_shown_without_its_password() -> None:
     """In errors and logs."""
     with pytest.raises(SettingRefused) as refused:
-        SqlDatabase("nobody://me:secret@host/db")
+        SqlDatabase("unknown://me:secret@host/db")
     assert "secret" not in str(refused.value)
 
 
@@ -211,10 +211,10 @@ class Interrupting:
         raise KeyboardInterrupt
 
 
-def test_an_interruption_in_the_middle_of_rows_lets_go_of_the_database(
+def test_an_interrupt_while_rows_are_read_releases_the_lock(
     database: SqlDatabase,
 ) -> None:
-    """Whoever notes that the work was interrupted does not wait for its own lock."""
+    """The statement that records the interruption does not wait for the lock of its own process."""
     database.migrate()
 
     adding = "INSERT INTO known_networks (asn_number, created_at, updated_at) VALUES (?, '2026-03-01', '2026-03-01')"
@@ -231,8 +231,8 @@ def test_an_interruption_in_the_middle_of_rows_lets_go_of_the_database(
     assert held.value is not None  # and with it the statement
 
 
-def test_a_moment_without_a_zone_is_not_stored() -> None:
-    """It would be read back as another."""
+def test_a_datetime_without_a_time_zone_is_not_stored() -> None:
+    """It would be read back as a different time."""
     kind, dialect = UtcDateTime(), create_engine("sqlite://").dialect
     berlin = datetime(2026, 3, 1, 13, tzinfo=timezone(timedelta(hours=1)))
 
@@ -242,8 +242,8 @@ def test_a_moment_without_a_zone_is_not_stored() -> None:
 
 
 @given(moment=st.datetimes(timezones=st.timezones() | st.just(UTC)).filter(lambda at: 1 < at.year < 9999))
-def test_a_moment_is_written_as_python_writes_it(moment: datetime) -> None:
-    """By a faster writer, which says no fraction where it is zero."""
+def test_a_timestamp_is_formatted_as_python_formats_it(moment: datetime) -> None:
+    """The faster formatter omits a zero fraction."""
     in_utc = moment.astimezone(UTC)
 
     assert timestamp_text(moment) == in_utc.isoformat(" ", "microseconds")[:26]
@@ -251,8 +251,8 @@ def test_a_moment_is_written_as_python_writes_it(moment: datetime) -> None:
 
 
 @given(seen=st.none() | sightings, held=ip_snapshots, name=st.text(min_size=1, max_size=5))
-def test_seals_of_many_rows_are_those_of_each(seen: Sighting | None, held: IpSnapshot, name: str) -> None:
-    """What is written of many at a time is sealed as what is read of one."""
+def test_bulk_seals_equal_the_seals_of_single_rows(seen: Sighting | None, held: IpSnapshot, name: str) -> None:
+    """The bulk encoder and the row decoder compute the same seal."""
     summary = SessionAggregate.sighted(name, None, NOON).summary()._replace(sighting=seen, snapshot=held)
 
     row = dict(zip(COLUMNS, SessionRows("run", NOON, lambda moment: moment).row(summary), strict=True))
@@ -261,7 +261,7 @@ def test_seals_of_many_rows_are_those_of_each(seen: Sighting | None, held: IpSna
 
 
 def test_every_column_of_a_session_is_written() -> None:
-    """But for those in which a backfill says what it found."""
+    """Except those that only a backfill writes."""
     assert {*COLUMNS, *FOUND} == set(session_summaries.columns.keys())
 
 
@@ -281,13 +281,13 @@ def test_every_column_of_a_session_is_written() -> None:
         "[" * 100_000,
     ],
 )
-def test_a_behaviour_that_cannot_be_read_is_none(text: str) -> None:
-    """What another program wrote there stops no load."""
+def test_unreadable_behaviour_is_read_as_none(text: str) -> None:
+    """Values of another program do not stop a load."""
     assert behaviour_in(text) == Behaviour()
 
 
-def test_a_server_that_refuses_more_memory_for_temporary_tables_is_worked_with_all_the_same(postgresql: str) -> None:
-    """A pool of connections gives one on which somebody else had such tables: their memory is fixed then."""
+def test_a_server_that_refuses_temp_buffers_is_usable(postgresql: str) -> None:
+    """A connection from an external pool may have used temporary tables, after which temp_buffers cannot change."""
     database = SqlDatabase(postgresql)
 
     @event.listens_for(database.engine, "connect", insert=True)
@@ -306,8 +306,8 @@ def test_a_server_that_refuses_more_memory_for_temporary_tables_is_worked_with_a
     unused.close()
 
 
-def test_what_a_caller_told_the_planner_stays_told(postgresql: str) -> None:
-    """On a connection of somebody else, within a transaction of theirs."""
+def test_planner_settings_of_the_caller_are_restored(postgresql: str) -> None:
+    """On the caller's connection, within the caller's transaction."""
     engine = create_engine(postgresql)
     asked = text("SELECT current_setting('enable_hashjoin'), current_setting('enable_mergejoin')")
     with engine.begin() as connection:
@@ -318,8 +318,8 @@ def test_what_a_caller_told_the_planner_stays_told(postgresql: str) -> None:
     engine.dispose()
 
 
-def test_a_full_disk_is_called_so_on_sqlite(database: SqlDatabase) -> None:
-    """Also in the middle of a batch job, which does not go on session by session."""
+def test_a_full_disk_is_reported_on_sqlite(database: SqlDatabase) -> None:
+    """Also during a batch job, which does not retry session by session."""
     database.migrate()
     event.listen(database.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA max_page_count = 1"))
     aggregates = [SessionAggregate.sighted(f"s{n}", f"8.8.{n // 200}.{n % 200}", NOON) for n in range(2000)]
@@ -328,8 +328,8 @@ def test_a_full_disk_is_called_so_on_sqlite(database: SqlDatabase) -> None:
         service(database).enrich(aggregates)
 
 
-def test_a_full_disk_is_called_so_on_postgresql(postgresql: str) -> None:
-    """Whichever statement meets it."""
+def test_a_full_disk_is_reported_on_postgresql(postgresql: str) -> None:
+    """Any statement may fail."""
     database = SqlDatabase(postgresql)
     database.migrate()
     raise_full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"

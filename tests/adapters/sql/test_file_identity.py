@@ -49,10 +49,10 @@ LOSSES = pytest.mark.parametrize("lose", [delete, move, replace])
 
 @LOSSES
 @pytest.mark.parametrize("in_the_middle", [False, True])
-def test_a_file_that_lost_its_name_is_not_written(
+def test_a_file_that_is_no_longer_at_its_path_is_not_written(
     tmp_path: Path, lose: Callable[[Path], None], in_the_middle: bool
 ) -> None:
-    """Before a batch or during one: whatever went into it would be gone with it."""
+    """Before or during a batch: its changes would be lost."""
     file = tmp_path / "test.db"
     with closing(SqlDatabase(f"sqlite:///{file}")) as database:
         begin(database, "1")
@@ -66,8 +66,8 @@ def test_a_file_that_lost_its_name_is_not_written(
     assert file.exists() == (lose is replace)  # and no empty one is made in its place
 
 
-def test_a_file_that_was_read_only_is_read_anew_when_it_was_replaced(tmp_path: Path) -> None:
-    """Such as by a page that stays open for days."""
+def test_a_replaced_file_is_opened_again_by_readers(tmp_path: Path) -> None:
+    """For example by a web page that stays open for days."""
     file, other = tmp_path / "test.db", tmp_path / "other.db"
     for each, run in ((file, "1"), (other, "2")):
         with closing(SqlDatabase(f"sqlite:///{each}")) as made:
@@ -81,8 +81,8 @@ def test_a_file_that_was_read_only_is_read_anew_when_it_was_replaced(tmp_path: P
             runs(database)
 
 
-def test_a_database_of_the_same_name_on_a_server_is_another_one(postgresql: str) -> None:
-    """Dropped and made anew, as a restore does; a lost connection alone is nothing."""
+def test_a_recreated_database_on_a_server_is_a_different_one(postgresql: str) -> None:
+    """Dropped and created again by a restore; a lost connection alone is not an error."""
     server = make_url(postgresql)
     admin = create_engine(server.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with closing(SqlDatabase(postgresql)) as database, admin.connect() as connection:
@@ -100,7 +100,7 @@ def test_a_database_of_the_same_name_on_a_server_is_another_one(postgresql: str)
 
 
 class Loses:
-    """Is told of a copy, and loses its target once a page is stored."""
+    """Observes a copy, and removes its target after the first page."""
 
     def __init__(self, lose: Callable[[], object]) -> None:
         self._lose = lose
@@ -114,8 +114,8 @@ class Loses:
 
 
 @LOSSES
-def test_a_copy_ends_when_its_target_lost_its_name(tmp_path: Path, lose: Callable[[Path], None]) -> None:
-    """A copy that reported success would be gone."""
+def test_a_copy_fails_when_its_target_is_removed(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """Otherwise it would report success for a deleted file."""
     file = tmp_path / "target.db"
     with (
         closing(SqlDatabase(f"sqlite:///{tmp_path}/source.db")) as source,
@@ -147,10 +147,10 @@ WRITERS = pytest.mark.parametrize(
 
 @LOSSES
 @WRITERS
-def test_no_writer_goes_on_with_a_file_that_lost_its_name(
+def test_no_writer_continues_with_a_removed_file(
     tmp_path: Path, lose: Callable[[Path], None], write: Callable[[SqlDatabase], object]
 ) -> None:
-    """Tables and indexes are changed, and statistics refreshed, in the file that was written before or in none."""
+    """Tables, indexes and statistics change in the file that was written before, or not at all."""
     file = tmp_path / "test.db"
     with closing(SqlDatabase(f"sqlite:///{file}")) as database:
         begin(database, "1")
@@ -162,9 +162,7 @@ def test_no_writer_goes_on_with_a_file_that_lost_its_name(
 
 
 @LOSSES
-def test_tables_are_not_changed_in_a_file_that_loses_its_name_meanwhile(
-    tmp_path: Path, lose: Callable[[Path], None]
-) -> None:
+def test_a_schema_change_of_a_removed_file_fails(tmp_path: Path, lose: Callable[[Path], None]) -> None:
     """As `migrate` and `adopt` change them; the first step of a new process is no exception."""
     file = tmp_path / "test.db"
     with closing(SqlDatabase(f"sqlite:///{file}")) as made:
@@ -180,8 +178,8 @@ def test_tables_are_not_changed_in_a_file_that_loses_its_name_meanwhile(
 
 
 @LOSSES
-def test_an_adoption_whose_file_lost_its_name_is_no_success(tmp_path: Path, lose: Callable[[Path], None]) -> None:
-    """Neither taking over nor giving back."""
+def test_an_adoption_of_a_removed_file_fails(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """Adoption and its undo."""
     file = tmp_path / "theirs.db"
     with closing(SqlDatabase(f"sqlite:///{file}")) as database:
         with database.changing_tables() as connection:

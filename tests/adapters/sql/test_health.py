@@ -1,4 +1,4 @@
-"""Whether a server can bear more work."""
+"""Detecting an overloaded server."""
 
 from datetime import timedelta
 
@@ -11,15 +11,15 @@ from snapshots.adapters.sql.health import HealthLimits, SqlHealth
 NEVER_MIND = HealthLimits(replication_lag=None, lock_waits=None, transaction_age=None)
 
 
-def test_a_server_without_work_is_well(sql_database: SqlDatabase) -> None:
-    """And a file always is."""
+def test_an_idle_server_is_healthy(sql_database: SqlDatabase) -> None:
+    """A SQLite file always is."""
     sql_database.migrate()
 
     assert SqlHealth(sql_database, HealthLimits()).trouble() == ""
 
 
-def test_an_old_transaction_is_told(postgresql: str) -> None:
-    """It keeps the server from cleaning up what a backfill leaves."""
+def test_an_old_transaction_is_reported(postgresql: str) -> None:
+    """It prevents that vacuum removes the dead rows of a backfill."""
     database = SqlDatabase(postgresql)
     database.migrate()
     limits = HealthLimits(transaction_age=timedelta(0))
@@ -35,18 +35,20 @@ def test_an_old_transaction_is_told(postgresql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("vitals", "told"),
+    ("vitals", "trouble"),
     [
         ("'31 seconds'::interval, 0, NULL::interval", "a replica is 31 s behind, more than 30 s"),
         ("'30 seconds'::interval, 5, NULL::interval", ""),
         ("NULL::interval, 6, NULL::interval", "6 sessions wait for locks, more than 5"),
     ],
 )
-def test_replicas_and_locks_are_told(postgresql: str, monkeypatch: pytest.MonkeyPatch, vitals: str, told: str) -> None:
-    """What the views would say is said here in their place."""
+def test_replication_lag_and_lock_waits_are_reported(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch, vitals: str, trouble: str
+) -> None:
+    """Constants replace the statistics views."""
     database = SqlDatabase(postgresql)
     database.migrate()
     monkeypatch.setattr("snapshots.adapters.sql.health._VITALS", f"SELECT {vitals}")
 
-    assert SqlHealth(database, HealthLimits()).trouble() == told
+    assert SqlHealth(database, HealthLimits()).trouble() == trouble
     database.close()

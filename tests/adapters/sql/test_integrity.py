@@ -1,4 +1,4 @@
-"""What verify sees, beyond what the guard refuses."""
+"""What verify detects beyond the changes that the triggers refuse."""
 
 from collections import Counter
 from datetime import timedelta
@@ -50,7 +50,7 @@ def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
 
 
 def behind_its_back(database: SqlDatabase, statement: str) -> None:
-    """Do what the guard would refuse, as somebody does who takes it away for a moment."""
+    """Run a statement without the triggers, as an operator does who drops and recreates them."""
     with database.changing_tables() as connection:
         triggers.remove(connection)
         connection.execute(text(statement))
@@ -66,7 +66,7 @@ def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
 
 
 def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatabase) -> None:
-    """Somebody put back what the audit had changed, seal and all."""
+    """The corrected columns were set back, including the seal."""
     put(database, 2)
     with database.transaction() as stores:
         for name in ("s0", "s1"):
@@ -90,15 +90,15 @@ def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatab
 
 
 def changed_hands(too_few: str, left: int, too_many: str, meant: int) -> list[tuple[Invariant, str]]:
-    """One sealed session stands under another run than the record says."""
+    """One sealed session has a different run than in the audit tables."""
     return [
         (Invariant.ON_RECORD, f"run {too_few}: {left} sealed sessions, {left + 1} on record"),
         (Invariant.ON_RECORD, f"run {too_many}: {meant + 1} sealed sessions, {meant} on record"),
     ]
 
 
-def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
-    """The session still says that it was corrected."""
+def test_a_deleted_correction_is_found(database: SqlDatabase) -> None:
+    """The session still has the method corrected."""
     put(database, 2)
     with database.transaction() as stores:
         stores.audit.correct("s1", CORRECTED, reason="wrong", run="c", made_at=NOON)
@@ -114,8 +114,8 @@ def test_a_correction_that_was_taken_off_the_record_is_found(database: SqlDataba
     ]
 
 
-def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlDatabase) -> None:
-    """The session names a run that leaves a correction of each."""
+def test_a_deleted_correction_of_an_improvement_is_found(database: SqlDatabase) -> None:
+    """The session's run is one that inserts a correction for each session."""
     put(database, 2)
     with database.transaction() as stores:
         stores.runs.begin("i", RunKind.IMPROVE, at=NOON)
@@ -133,7 +133,7 @@ def test_an_improvement_that_was_taken_off_the_record_is_found(database: SqlData
 
 
 def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
-    """What was corrected is gone."""
+    """The corrected session was deleted."""
     put(database, 1)
     with database.transaction() as stores:
         stores.audit.correct("s0", CORRECTED, reason="wrong", run="c", made_at=NOON)
@@ -146,8 +146,8 @@ def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: Sq
     assert violations(database) == []
 
 
-def test_what_was_undone_and_sealed_anew_is_no_violation(database: SqlDatabase) -> None:
-    """Its last correction opened it."""
+def test_a_session_that_was_undone_and_sealed_again_is_no_violation(database: SqlDatabase) -> None:
+    """Its last correction opened the session."""
     put(database, 0, Gap.NOTHING_KNOWN)
     with database.transaction() as stores:
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
@@ -166,7 +166,7 @@ def opened(stores: Stores) -> Judged:
 
 
 def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> None:
-    """One too many, one too few; after a pruning more than there are is right."""
+    """One too many or one too few; after a pruning, counts may exceed the sessions."""
     put(database, 3)
     assert violations(database) == []
     for count in (2, 4):
@@ -180,8 +180,8 @@ def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> N
     assert violations(database) == []
 
 
-def test_what_a_backfill_under_way_found_is_not_counted_yet(database: SqlDatabase) -> None:
-    """It is at its end."""
+def test_addresses_found_by_a_running_backfill_are_not_counted_yet(database: SqlDatabase) -> None:
+    """It counts them at its end."""
     put(database, 1)
     with database.transaction() as stores:
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
@@ -212,7 +212,7 @@ def test_every_session_is_in_as_many_parts_as_any_other(database: SqlDatabase, m
 
 
 def test_of_very_many_sessions_a_part_is_checked(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every torn row, and the share that may be torn unseen."""
+    """Every incomplete row is checked; the share of unchecked rows is reported."""
     put(database, 300)
     monkeypatch.setattr(integrity, "MOST_LOOKED_AT", 75)
     behind_its_back(database, "UPDATE session_summaries SET snapshot_seal = NULL WHERE session_id = 's7'")
@@ -230,8 +230,8 @@ def test_of_very_many_sessions_a_part_is_checked(database: SqlDatabase, monkeypa
     assert parts[0].unseen_share == pytest.approx(3 / parts[0].drawn * 298 / 300)
 
 
-def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
-    """Whatever is asked."""
+def test_few_sessions_are_all_checked(database: SqlDatabase) -> None:
+    """With and without --full."""
     put(database, 3)
 
     found = looked(database, full=False)
@@ -240,15 +240,15 @@ def test_of_few_sessions_all_are_looked_at(database: SqlDatabase) -> None:
     assert Inspection(sealed=0, of=5, drawn_of=5, corrections=0).unseen_share == 1
 
 
-def test_every_trigger_that_is_gone_or_switched_off_is_named(database: SqlDatabase) -> None:
-    """Also those that no forbidden change of a column would meet."""
+def test_every_missing_or_disabled_trigger_is_named(database: SqlDatabase) -> None:
+    """Also those that no forbidden change of a column fires."""
     put(database, 1)
     with database.engine.connect() as connection:
         is_pg = connection.dialect.name == "postgresql"
         assert triggers.differences(connection) == []
     with database.engine.begin() as connection:
-        beside = " ON session_summaries" if is_pg else ""
-        connection.execute(text(f"DROP TRIGGER snapshot_no_delete{beside}"))
+        on_table = " ON session_summaries" if is_pg else ""
+        connection.execute(text(f"DROP TRIGGER snapshot_no_delete{on_table}"))
         if is_pg:
             connection.execute(text("ALTER TABLE snapshot_prunings DISABLE TRIGGER snapshot_stamp"))
 

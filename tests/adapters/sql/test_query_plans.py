@@ -1,4 +1,4 @@
-"""What a batch costs does not depend on how large the tables are: it seeks its rows, and reads no table as a whole."""
+"""Query plans: the cost of a batch does not depend on the size of the tables, since it reads them by index."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ ROWS = re.compile(r"SELECT session_summaries\.rowid,")
 
 @pytest.fixture(params=["ours", "theirs"])
 def container(request: pytest.FixtureRequest, unmigrated_url: str) -> Iterator[Container]:
-    """A database of either loader with many sessions that nobody judged, and statistics of them."""
+    """A database of either loader with many unjudged sessions, and planner statistics."""
     container = Container(settings=Settings.of(db=unmigrated_url))
     database = container.database()
     (put_ours if request.param == "ours" else put_theirs)(container)
@@ -65,7 +65,7 @@ def put_theirs(container: Container) -> None:
 
 
 def put_copy(database: SqlDatabase, name: str) -> None:
-    """Store another session that nobody judged, as one of those in the table."""
+    """Store another unjudged session, as a copy of one in the table."""
     with database.engine.begin() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM session_summaries LIMIT 1").mappings()
         copy = {c: v for c, v in rows.one().items() if not c.startswith(("snapshot", "gap", "enrichment"))}
@@ -102,7 +102,7 @@ def plans(database: SqlDatabase, session_filter: re.Pattern[str]) -> Iterator[li
 
 
 def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
-    """However many there are: reading all of them for each batch, a long backfill would never end."""
+    """Reading the whole table for each batch would make a backfill quadratic."""
     with plans(container.database(), CHANGES) as found:
         report = container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
@@ -113,8 +113,8 @@ def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
 
 
 @pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)
-def test_sessions_that_nobody_judged_come_from_their_index(container: Container) -> None:
-    """On SQLite, even where the statistics say that all of them are such, as they do before the first backfill."""
+def test_unjudged_sessions_are_read_from_their_index(container: Container) -> None:
+    """On SQLite, also if by the statistics all sessions are unjudged, as before the first backfill."""
     with plans(container.database(), PAGES) as pages, plans(container.database(), ROWS) as rows:
         container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
@@ -124,8 +124,8 @@ def test_sessions_that_nobody_judged_come_from_their_index(container: Container)
 
 
 @pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
-def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -> None:
-    """On PostgreSQL: in the order of their names each is in another block, which is read and written for it alone."""
+def test_unjudged_sessions_are_read_block_by_block(container: Container) -> None:
+    """On PostgreSQL: in the order of ids each row would be in a different block, read and written for it alone."""
     with plans(container.database(), WALKS) as found:
         container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH // 10))
 
@@ -134,8 +134,8 @@ def test_sessions_that_nobody_judged_come_block_by_block(container: Container) -
 
 
 @pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
-def test_few_sessions_that_nobody_judged_come_by_their_names(container: Container) -> None:
-    """A large table is not read for them."""
+def test_few_unjudged_sessions_are_read_by_id(container: Container) -> None:
+    """No large table is scanned for them."""
     container.backfill().run(RecordedProgress())
     container.database().refresh_statistics()  # as the command does; the server does it whenever it likes
     put_copy(container.database(), "new")
@@ -151,7 +151,7 @@ def test_few_sessions_that_nobody_judged_come_by_their_names(container: Containe
 def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where rows lie is asked first, and another loader may write all of them in between."""
+    """Row positions are read first, and another loader may update all rows in between."""
     asked = 0
     found = UnjudgedRows.page
 

@@ -1,4 +1,4 @@
-"""Two loaders and a writer of snapshots at once. SNAPSHOTS_RACES says how often it is tried."""
+"""Two loaders and a writer of snapshots run concurrently, SNAPSHOTS_RACES times."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ def fill(url: str, round_: int) -> None:
 
 
 def test_no_deadlock_no_lost_event_and_no_torn_snapshot(sql_url: str) -> None:
-    """They wait for each other; whoever seals first has sealed for good."""
+    """Transactions wait for each other; the first seal stays."""
     database = SqlDatabase(sql_url)
     database.migrate()
     for round_ in range(ROUNDS):

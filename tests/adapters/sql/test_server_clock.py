@@ -1,4 +1,4 @@
-"""Whose clock says when a run was last heard of."""
+"""Heartbeats are measured by the clock of the server."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,8 +39,8 @@ def server_in_use(postgresql: str) -> Iterator[Server]:
         yield made
 
 
-def test_the_server_tells_the_time_with_each_connection_and_each_write(server_in_use: Server) -> None:
-    """Its clock counts, whatever this machine's shows, also after it was set."""
+def test_each_connection_and_each_write_returns_the_servers_time(server_in_use: Server) -> None:
+    """The server's clock is used, also after it was set."""
     with closing(SqlDatabase(server_in_use.url.render_as_string(hide_password=False))) as database:
         clock = ServerClock(database, SystemClock())
         assert NOON <= clock.now() < NOON + SOON
@@ -56,7 +56,7 @@ def test_the_server_tells_the_time_with_each_connection_and_each_write(server_in
 
 
 def test_between_two_transactions_time_goes_on(server_in_use: Server) -> None:
-    """By a clock that no one sets, without asking the server."""
+    """By the monotonic clock, without a query."""
     with closing(SqlDatabase(server_in_use.url.render_as_string(hide_password=False))) as database:
         clock = ServerClock(database, SystemClock())
         first = clock.now()
@@ -65,7 +65,7 @@ def test_between_two_transactions_time_goes_on(server_in_use: Server) -> None:
 
 
 def test_without_a_server_the_clock_of_this_machine_counts() -> None:
-    """SQLite is on it, and a server that never answered told nothing; the next transaction reports that."""
+    """For SQLite, and for a server that was never reached; the next transaction reports the error."""
     for url in ("sqlite://", "sqlite:////tmp/there/is/none.db", "postgresql://x@/x?host=/nowhere"):
         with closing(SqlDatabase(url)) as database:
             assert ServerClock(database, FixedClock()).now() == NOON

@@ -1,4 +1,4 @@
-"""Answers about stored sessions are what counting them one by one gives."""
+"""Queries over stored sessions give the same results as counting them in Python."""
 
 import re
 from collections import Counter
@@ -97,15 +97,17 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         traits = [((Trait.COMMAND, text),) for text in commands] + ([((Trait.HASSH, hassh),)] if hassh else [])
         events = [SessionEvent(n, at, EventKind.CONNECT, address, sensor=sensor)]
         events += [
-            SessionEvent(100 + m, at + timedelta(seconds=m + 1), EventKind.COMMAND, address, sensor=sensor, traits=said)
-            for m, said in enumerate(traits)
+            SessionEvent(
+                100 + m, at + timedelta(seconds=m + 1), EventKind.COMMAND, address, sensor=sensor, traits=traits_
+            )
+            for m, traits_ in enumerate(traits)
         ]
         summaries.append(SessionAggregate.of(f"s{n}", events).summary().judged(verdict))
     with database.transaction() as stores:
         stores.inventory.register_addresses([s.sighting for s in summaries if s.sighting], registered_at=NOON)
         if any(summary.source_ip == HOME for summary in summaries):
-            said, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
-            stores.inventory.learn([said], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
+            observation, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
+            stores.inventory.learn([observation], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
         stores.sessions.save(summaries, run="r", saved_at=NOON)
 
 
@@ -187,12 +189,12 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
     put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
     session_queries = SqlSessionQueries(database, FixedClock())
 
-    told = {
+    weeks = {
         span: [(g.values[0], g.sessions) for g in session_queries.groups(SessionFilter(), [span], top=9)]
         for span in TimeBucket
     }
 
-    assert told == {
+    assert weeks == {
         TimeBucket.HOUR: [("2026-03-02 01:00", 1), ("2026-03-01 12:00", 2)],
         TimeBucket.DAY: [("2026-03-02", 1), ("2026-03-01", 2)],
         TimeBucket.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
@@ -200,8 +202,8 @@ def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
     }
 
 
-def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlDatabase) -> None:
-    """The snapshot says one network, the inventory another by now."""
+def test_the_network_at_the_attack_and_todays_are_separate(database: SqlDatabase) -> None:
+    """The snapshot has one network, the inventory a newer one."""
     put(database, [(-1, HOME, None, snapshot(asn=1, country="DE"), [], None)])
     session_queries = SqlSessionQueries(database, FixedClock())
 
@@ -224,8 +226,8 @@ def test_what_it_was_then_and_what_it_is_now_are_asked_by_name(database: SqlData
     )
 
 
-def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDatabase) -> None:
-    """The facts of the inventory are of NOON: nothing is known of now for an attack at that moment or later."""
+def test_only_a_table_newer_than_the_attack_gives_current_facts(database: SqlDatabase) -> None:
+    """The facts of the inventory are of NOON: there are no current facts for an attack at that time or later."""
     attacks: list[Made] = [(hour, HOME, None, snapshot(asn=1, country="DE"), [], None) for hour in (-1, 0, 5)]
     put(database, [*attacks, (0, OTHER, None, snapshot(asn=3, country="FR"), [], None)])
     session_queries = SqlSessionQueries(database, FixedClock())
@@ -247,13 +249,13 @@ def test_only_a_table_newer_than_the_attack_says_what_it_is_now(database: SqlDat
     ("ip_type", "days"), [(IpType.TOR, 14), (IpType.DATACENTER, 400), (IpType.RESIDENTIAL, 120), (None, 14)]
 )
 def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_type: IpType | None, days: int) -> None:
-    """Up to its greatest age it answers for now; later the session is left out and counted, also in `drift`."""
+    """Until it expires it is current; later the session is excluded and counted as expired, also in `drift`."""
     sealed = replace(snapshot(asn=1, enrichment_at=NOON - DAY), ip_type=IpType.VPN)
     put(database, [(-1, HOME, None, sealed, [], None)])
     with database.transaction() as stores:
-        said = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
+        observation = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
         facts = current(replace(snapshot(asn=9), ip_type=ip_type))
-        stores.inventory.learn([said], {}, {HOME: facts}, learned_at=NOON)
+        stores.inventory.learn([observation], {}, {HOME: facts}, learned_at=NOON)
     now = SessionFilter(network_time=NetworkTime.NOW)
     found = {}
     for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):
@@ -272,8 +274,8 @@ def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_t
     assert list(found.values()) == [([(value,)], (0, 0), (1, 1, 0)), ([], (0, 1), (0, 0, 1))]
 
 
-def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
-    """The network that grew most comes first, also if it was not there before."""
+def test_growth_is_compared_with_the_period_before(database: SqlDatabase) -> None:
+    """The network that grew most comes first, also if it is new."""
     made = {1: [-30, -20, 1], 2: [-10, 2, 3, 4], 3: [5]}
     hours = [(asn, hour) for asn, found in made.items() for hour in found]
     put(database, [(h, HOME if h > 0 else OTHER, None, snapshot(asn=asn), [], None) for asn, h in hours])
@@ -290,7 +292,7 @@ def test_growth_is_told_against_the_span_before(database: SqlDatabase) -> None:
 
 
 def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
-    """However often one typed them; sessions without any are in no group."""
+    """Repeated commands count once; sessions without commands are in no group."""
     typed: list[list[str]] = [["id", "=1+1"], ["id"], []]
     put(database, [(0, HOME, None, snapshot(), commands, None) for commands in typed])
     session_queries = SqlSessionQueries(database, FixedClock())
@@ -323,17 +325,17 @@ def test_commands_are_counted_once_a_session(database: SqlDatabase) -> None:
         ([Dimension.ASN], SessionFilter(since=MIN_TIME, until=NOON), True),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_contradictory_queries_are_refused(
     database: SqlDatabase, by: list[Dimension | TimeBucket], session_filter: SessionFilter, *, with_before: bool
 ) -> None:
-    """With a sentence, and not with an answer to another question."""
+    """With a message, not with the result of another query."""
     with pytest.raises(InvalidQuery):
         SqlSessionQueries(database, FixedClock()).groups(session_filter, by, top=9, with_before=with_before)
 
 
 @pytest.mark.parametrize("after", ["nowhere", "x~s", "2026-03-01~s", "@"])
-def test_a_place_that_is_none_is_refused(database: SqlDatabase, after: str) -> None:
-    """It was not printed by us."""
+def test_an_invalid_cursor_is_refused(database: SqlDatabase, after: str) -> None:
+    """It was not returned by a page."""
     with pytest.raises(InvalidQuery):
         SqlSessionQueries(database, FixedClock()).lines(SessionFilter(), limit=1, after=after)
 
@@ -373,7 +375,7 @@ def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
 
 
 def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
-    """None is left out, whatever the size of a page; a span of time has none of them."""
+    """None is omitted, whatever the page size; a filter by time excludes them."""
     session_queries = SqlSessionQueries(adopted, FixedClock())
 
     for page in (1, 2, 5, 99):
@@ -385,7 +387,7 @@ def test_sessions_without_a_time_are_listed_last(adopted: SqlDatabase) -> None:
 
 
 def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
-    """As it is stored in one."""
+    """It is stored in canonical form."""
     put(database, [(0, HOME, None, snapshot(), [], None)])
 
     for form in ("8.8.8.8", "::ffff:8.8.8.8", " 8.8.8.8"):
@@ -400,7 +402,7 @@ def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
 
 
 def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
-    """What is not known is no network; commands are no spread at all."""
+    """Unknown networks are excluded; commands have no distribution."""
     put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
     session_queries = SqlSessionQueries(database, FixedClock())
 
@@ -411,8 +413,8 @@ def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatab
 
 
 @pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)
-def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatabase) -> None:
-    """SQLite keeps any text: every session is listed once whatever the page, and those without a day are in none."""
+def test_invalid_times_of_another_loader_lose_no_session(adopted: SqlDatabase) -> None:
+    """SQLite stores any text: every session is listed once, and those without a valid day are in no group."""
     with adopted.engine.begin() as connection:
         for n, text_ in enumerate(["yesterday", "", "2026-03-01 12:00:00", "2026-03-02T12:00:00.000000", "a~b%"]):
             put_session(connection, f"u{n}", first_event_at=text_)
@@ -427,8 +429,8 @@ def test_times_of_another_loader_that_are_none_lose_no_session(adopted: SqlDatab
         assert sum(group.sessions for group in session_queries.groups(SessionFilter(), [span], top=99)) == 7
 
 
-def test_every_key_is_asked_for_here() -> None:
-    """A new one gets its column in these tests too."""
+def test_every_key_is_tested_here() -> None:
+    """A new key needs its column in these tests."""
     assert set(FIELDS) == set(FOUND_BY)
 
 
@@ -447,7 +449,7 @@ QUESTIONS = [
 
 
 def put_many(database: SqlDatabase) -> None:
-    """Store many sessions of many networks, and let the planner know."""
+    """Store many sessions of many networks, and analyze the table."""
     verdicts = [
         replace(
             snapshot(asn=1 + n % 50, country="DE" if n % 40 == 7 else "FR"),
@@ -473,8 +475,8 @@ def put_many(database: SqlDatabase) -> None:
         connection.exec_driver_sql("ANALYZE" if connection.dialect.name == "sqlite" else "VACUUM ANALYZE")
 
 
-def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabase) -> None:
-    """Grouped, counted or listed; a page of the newest sessions reads no more of them than it shows."""
+def test_a_filtered_query_reads_only_an_index(sql_database: SqlDatabase) -> None:
+    """Grouped, counted or listed; a page of the newest sessions reads only its own rows."""
     put_many(sql_database)
     session_queries = SqlSessionQueries(sql_database, FixedClock())
     for end, session_filter in QUESTIONS:
@@ -496,7 +498,7 @@ def test_a_filtered_question_reads_an_index_and_no_more(sql_database: SqlDatabas
 def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(
     sql_database: SqlDatabase, key: Dimension, index: str
 ) -> None:
-    """And not the rows, which are ten times as large."""
+    """The table is ten times as large."""
     put_many(sql_database)
     with plans(sql_database, SELECTS) as found:
         SqlSessionQueries(sql_database, FixedClock()).groups(SessionFilter(), [key], top=9)

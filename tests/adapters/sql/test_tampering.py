@@ -1,4 +1,4 @@
-"""Whatever is done to sealed sessions, to their record or to the guard is refused, or named by verify."""
+"""Changes of sealed sessions, audit tables or triggers are refused, or reported by verify."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,7 +66,7 @@ def store(database: SqlDatabase) -> None:
 
 @pytest.fixture
 def hand(database: SqlDatabase) -> Iterator[Connection]:
-    """Somebody's own connection, with none of our code around it."""
+    """A plain connection of another program."""
     engine = create_engine(database.engine.url)
     with engine.connect() as connection:
         yield connection
@@ -91,8 +91,8 @@ def run_as(hand: Connection, statement: str) -> None:
         hand.exec_driver_sql(each)
 
 
-def test_an_untouched_database_is_whole(database: SqlDatabase) -> None:
-    """Nothing is named, and every change that was tried was refused by the guard itself."""
+def test_an_unchanged_database_has_no_findings(database: SqlDatabase) -> None:
+    """Nothing is reported, and the triggers refused every tested change."""
     found = looked(database)
 
     assert (found.violations, found.not_checked, found.is_impossible) == ([], [], False)
@@ -190,7 +190,7 @@ def cases(everywhere: list[str], sqlite: list[str], postgresql: list[str]) -> li
 def test_what_is_forbidden_is_refused_and_changes_nothing_on_sqlite(
     settings: tuple[int, int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whether triggers fire for REPLACE or not, and whether CHECK constraints are heeded or not."""
+    """Whether or not triggers fire for REPLACE, and CHECK constraints are enforced."""
     database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
     store(database)
     recursive, unchecked = settings
@@ -205,7 +205,7 @@ def test_what_is_forbidden_is_refused_and_changes_nothing_on_sqlite(
 
 
 def test_what_is_forbidden_is_refused_and_changes_nothing_on_postgresql(postgresql: str) -> None:
-    """Also to a session in the role of a replica."""
+    """Also with session_replication_role = replica."""
     database = SqlDatabase(postgresql)
     store(database)
     forbidden_is_refused(database, [*REFUSED_EVERYWHERE, *REFUSED_ON_POSTGRESQL])
@@ -232,7 +232,7 @@ def forbidden_is_refused(database: SqlDatabase, statements: list[str], *settings
 
 
 def test_what_an_or_ignore_leaves_out_changes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """It is no error, and no change either."""
+    """Neither an error nor a change."""
     database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
     store(database)
     with database.engine.begin() as connection:
@@ -268,8 +268,8 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("statement", "name"), ACCEPTED)
-def test_what_the_guard_accepts_and_nobody_recorded_is_named(database: SqlDatabase, statement: str, name: str) -> None:
-    """The guard protects what is sealed; a seal that no run made stands in no record."""
+def test_an_accepted_change_without_audit_is_named(database: SqlDatabase, statement: str, name: str) -> None:
+    """The triggers protect sealed rows; a forged seal is missing in the audit tables."""
     with database.engine.begin() as connection:
         connection.exec_driver_sql(statement)
 
@@ -277,7 +277,7 @@ def test_what_the_guard_accepts_and_nobody_recorded_is_named(database: SqlDataba
 
 
 def test_a_pruning_that_deletes_more_than_it_records_is_named(postgresql: str) -> None:
-    """Deleted in the statement that inserts it, before it counts what it deletes itself."""
+    """Rows are deleted in the statement that inserts the pruning, before its trigger counts."""
     database = SqlDatabase(postgresql)
     store(database)
     try:
@@ -307,8 +307,8 @@ OF_PARTITIONS = [
 
 
 @pytest.mark.parametrize(("statement", "name"), OF_PARTITIONS)
-def test_what_is_done_to_a_partition_is_named(postgresql: str, statement: str, name: str) -> None:
-    """Each partition is guarded, and what it holds is counted."""
+def test_a_change_of_a_partition_is_named(postgresql: str, statement: str, name: str) -> None:
+    """Each partition has the triggers, and its rows are counted."""
     database = SqlDatabase(postgresql)
     database.migrate(partitions=2)
     store(database)
@@ -394,8 +394,8 @@ PAST_THE_GUARD = [
 
 
 @pytest.mark.parametrize(("statement", "name"), PAST_THE_GUARD, ids=lambda text: text[:80])
-def test_what_is_changed_past_the_guard_is_named(database: SqlDatabase, statement: str, name: str) -> None:
-    """By whoever drops the triggers, and makes them again."""
+def test_a_change_that_bypasses_the_triggers_is_named(database: SqlDatabase, statement: str, name: str) -> None:
+    """Made by an operator who drops and recreates the triggers."""
     with database.changing_tables() as connection:
         triggers.remove(connection)
         connection.execute(text(statement))
@@ -440,8 +440,8 @@ DIGESTS = [
 
 
 @pytest.mark.parametrize(("statement", "names"), DIGESTS)
-def test_a_digest_that_is_missing_is_named(database: SqlDatabase, statement: str, names: list[str]) -> None:
-    """Unless every earlier row lacks it too, as in a database that an older version of the program filled."""
+def test_a_missing_digest_is_named(database: SqlDatabase, statement: str, names: list[str]) -> None:
+    """Unless all earlier rows lack it too, as in a database of an older version."""
     corrected = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
     with database.transaction() as stores:
         stores.sources.register_build(replace(A_BUILD, name="b"), registered_at=NOON + DAY)
@@ -471,7 +471,7 @@ INTACT_ON_SQLITE = [
     ),
     (
         "CREATE TRIGGER mine BEFORE INSERT ON snapshot_probe BEGIN SELECT RAISE(IGNORE); END",
-        "mine on snapshot_probe is no trigger of this program",
+        "mine on snapshot_probe is not a trigger of this program",
     ),
     ("UPDATE snapshot_probe SET k = 2", "the table snapshot_probe holds other rows"),
     ("DROP TABLE snapshot_door", "the table snapshot_door is missing"),
@@ -544,7 +544,7 @@ INTACT_ON_POSTGRESQL = [
     (
         "ALTER TABLE session_summaries DROP CONSTRAINT sealed_or_gap;\n"
         "ALTER TABLE session_summaries ADD CONSTRAINT sealed_or_gap CHECK (true)",
-        "the constraint sealed_or_gap of session_summaries is missing or says something else",
+        "the constraint sealed_or_gap of session_summaries is missing or differs",
     ),
     (
         "ALTER TABLE session_summaries RENAME COLUMN snapshot_gap TO mine",
@@ -562,7 +562,7 @@ INTACT_ON_POSTGRESQL = [
 def test_a_guard_that_is_not_intact_is_named_on_sqlite(
     tmp_path_factory: pytest.TempPathFactory, statements: str, name: str
 ) -> None:
-    """Each part of it that is not as this program made it."""
+    """Each trigger, function or constraint that differs from its definition."""
     database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
     store(database)
     engine = create_engine(database.engine.url)
@@ -576,7 +576,7 @@ def test_a_guard_that_is_not_intact_is_named_on_sqlite(
 
 @pytest.mark.parametrize(("statements", "name"), INTACT_ON_POSTGRESQL)
 def test_a_guard_that_is_not_intact_is_named_on_postgresql(postgresql: str, statements: str, name: str) -> None:
-    """Each part of it that is not as this program made it."""
+    """Each trigger, function or constraint that differs from its definition."""
     database = SqlDatabase(postgresql)
     store(database)
     with database.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own."""
+"""A temporary PostgreSQL server."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.app.errors import StoreUnavailable
 
 
-def test_a_server_starts_answers_and_is_gone() -> None:
-    """Nothing is left of it."""
+def test_a_server_starts_responds_and_stops() -> None:
+    """Its files are deleted."""
     with trial_server() as url:
         engine = create_engine(url)
         with engine.connect() as connection:
@@ -23,7 +23,7 @@ def test_a_server_starts_answers_and_is_gone() -> None:
 
 
 def test_binaries_in_a_home_of_roots_are_copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The server's own user could not read them there."""
+    """The server's user cannot read them there."""
     closed = tmp_path / "closed"
     (closed / "bin").mkdir(parents=True)
     (closed / "bin" / "initdb").write_text("")
@@ -37,7 +37,7 @@ def test_binaries_in_a_home_of_roots_are_copied(monkeypatch: pytest.MonkeyPatch,
     assert (found / "initdb").exists()
 
 
-def test_without_binaries_one_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_binaries_the_message_contains_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing PostgreSQL is an error, never a skipped test."""
     monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
     monkeypatch.setattr("shutil.which", lambda _: None)
@@ -46,8 +46,8 @@ def test_without_binaries_one_sentence_says_what_to_do(monkeypatch: pytest.Monke
         pass
 
 
-def test_binaries_may_be_named_or_stand_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And what is wrong with them is told."""
+def test_binaries_are_found_by_variable_or_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Errors of the binaries are reported."""
     monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
     initdb = tmp_path / "pg" / "bin" / "initdb"
     initdb.parent.mkdir(parents=True)

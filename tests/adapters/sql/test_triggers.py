@@ -1,4 +1,4 @@
-"""The database refuses to change a sealed session, whoever asks."""
+"""Triggers refuse to change a sealed session, for every program."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -32,7 +32,7 @@ def database(sql_database: SqlDatabase) -> SqlDatabase:
 
 @pytest.fixture
 def hand(database: SqlDatabase) -> Iterator[Connection]:
-    """Somebody's own connection, with none of our code around it."""
+    """A plain connection of another program."""
     engine = create_engine(database.engine.url)
     with engine.connect() as connection:
         yield connection
@@ -72,7 +72,7 @@ OTHER: dict[str, object] = {
 
 
 def test_every_protected_column_is_tried() -> None:
-    """A new column must not be forgotten here."""
+    """New columns need a case here."""
     assert set(OTHER) == set(PROTECTED)
 
 
@@ -106,7 +106,7 @@ def test_what_is_not_protected_can_be_changed(hand: Connection) -> None:
 
 
 def test_an_upsert_by_columns_is_refused_where_it_would_change_a_sealed_session(hand: Connection) -> None:
-    """The usual COALESCE for each column fills a NULL, and makes a row that was true at no time."""
+    """The usual COALESCE per column would fill NULLs with facts of another time."""
     columns = ", ".join(column.name for column in session_summaries.columns)
     fill = (
         f"INSERT INTO session_summaries ({columns})"
@@ -120,7 +120,7 @@ def test_an_upsert_by_columns_is_refused_where_it_would_change_a_sealed_session(
 
 
 def test_a_delete_or_truncate_of_sealed_sessions_is_refused(hand: Connection) -> None:
-    """Open ones may go."""
+    """Open sessions may be deleted."""
     refused(hand, "DELETE FROM session_summaries")
     refused(hand, "DELETE FROM session_summaries WHERE session_id = 'sealed'")
     if hand.dialect.name == "postgresql":
@@ -130,7 +130,7 @@ def test_a_delete_or_truncate_of_sealed_sessions_is_refused(hand: Connection) ->
 
 
 def test_replacing_a_row_is_refused(hand: Connection) -> None:
-    """INSERT OR REPLACE destroys a row without any trigger for UPDATE or DELETE."""
+    """INSERT OR REPLACE deletes a row without firing triggers for UPDATE or DELETE."""
     if hand.dialect.name == "postgresql":
         refused(
             hand,
@@ -151,8 +151,8 @@ def test_replacing_a_row_is_refused(hand: Connection) -> None:
     assert stored(hand) == before
 
 
-def test_our_own_upsert_passes_and_changes_nothing_that_is_sealed(database: SqlDatabase, hand: Connection) -> None:
-    """The whole snapshot is guarded in the statement, so it never meets the trigger."""
+def test_our_own_upsert_does_not_change_sealed_columns(database: SqlDatabase, hand: Connection) -> None:
+    """The statement itself excludes sealed snapshots, so the trigger never fires."""
     before = stored(hand)
 
     with database.transaction() as stores:
@@ -174,7 +174,7 @@ def correction(hand: Connection, **new: object) -> dict[str, object]:
 
 
 def test_a_correction_makes_its_change_and_stays_readable(hand: Connection) -> None:
-    """The only door, and it shuts behind itself."""
+    """It allows exactly one change."""
     hand.execute(snapshot_corrections.insert(), correction(hand, snapshot_asn=1))
     hand.commit()
 
@@ -185,8 +185,8 @@ def test_a_correction_makes_its_change_and_stays_readable(hand: Connection) -> N
     refused(hand, "UPDATE session_summaries SET snapshot_asn = 64500 WHERE session_id = 'sealed'")
 
 
-def test_there_and_back_through_the_door_leaves_it_shut(hand: Connection) -> None:
-    """Neither of the two corrections can be used again by hand, in the same transaction or later."""
+def test_used_corrections_allow_no_further_change(hand: Connection) -> None:
+    """After a change and its reversal, neither correction can be used again, in the same transaction or later."""
     there = correction(hand, snapshot_asn=1)
     hand.execute(snapshot_corrections.insert(), there)
     hand.commit()
@@ -201,11 +201,11 @@ def test_there_and_back_through_the_door_leaves_it_shut(hand: Connection) -> Non
 
 
 def test_a_correction_that_does_not_fit_changes_nothing(hand: Connection) -> None:
-    """Wrong old values, no such session, an open one, no reason, a torn result."""
+    """Wrong old values, an unknown or open session, no reason, an incomplete result."""
     fit = correction(hand, snapshot_asn=1)
     for wrong, why in (
         ({"old_snapshot_asn": 5}, "does not match"),
-        ({"session_id": "nobody"}, "does not match"),
+        ({"session_id": "unknown"}, "does not match"),
         ({"session_id": "open"}, "does not match"),
         ({"old_enrichment_at": None}, "does not match"),
         ({"old_enrichment_at": None, "old_snapshot_asn": None}, "correction_is_of_a_sealed_session|does not match"),
@@ -220,7 +220,7 @@ def test_a_correction_that_does_not_fit_changes_nothing(hand: Connection) -> Non
 
 
 def test_the_audit_cannot_be_changed(hand: Connection) -> None:
-    """Nor what sources said, but that it may be confirmed."""
+    """Nor observations, except that they may be confirmed."""
     hand.execute(snapshot_corrections.insert(), correction(hand, snapshot_asn=1))
     hand.commit()
     for table in ("snapshot_corrections", "ip_observations"):
@@ -231,8 +231,8 @@ def test_the_audit_cannot_be_changed(hand: Connection) -> None:
     hand.execute(text("UPDATE ip_observations SET confirmed_until = '2100-01-01 00:00:00.000000'"))
 
 
-def test_a_table_of_ones_own_does_not_open_the_door(hand: Connection) -> None:
-    """On PostgreSQL a temporary table stands before the real one, unless the guard says where to look."""
+def test_a_temporary_table_does_not_bypass_the_triggers(hand: Connection) -> None:
+    """On PostgreSQL a temporary table hides the real one, unless the function sets search_path."""
     if hand.dialect.name == "postgresql":
         hand.execute(text("CREATE TEMP TABLE snapshot_corrections AS SELECT * FROM public.snapshot_corrections"))
         hand.execute(text("SET session_replication_role = replica"))
@@ -242,7 +242,7 @@ def test_a_table_of_ones_own_does_not_open_the_door(hand: Connection) -> None:
 
 
 def test_a_pruning_deletes_what_ended_before_its_date_and_counts_it(hand: Connection) -> None:
-    """Retention is an act of record; by hand it is refused."""
+    """Deletion requires a row in snapshot_prunings; a plain DELETE is refused."""
     prune = (
         "INSERT INTO snapshot_prunings (before, run, made_at, sessions, events) VALUES (:before, 'r', :before, :n, :e)"
     )
@@ -266,7 +266,7 @@ def test_a_pruning_deletes_what_ended_before_its_date_and_counts_it(hand: Connec
 
 
 def test_a_change_of_the_guard_needs_a_new_version_of_the_tables() -> None:
-    """Verify compares every database of a version with the guard of this program; only a migration makes it anew."""
+    """Verify compares the triggers with those of this program; only a migration recreates them."""
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
         sqlite = [triggers_sqlite.triggers(connection, is_adopted=is_adopted) for is_adopted in (False, True)]

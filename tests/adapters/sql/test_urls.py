@@ -1,4 +1,4 @@
-"""Which database a text names, as people write it."""
+"""Parsing database URLs and paths."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_path_is_a_sqlite_file(text: str, path: str | None) -> None:
 
 
 def test_what_exists_is_taken_literally(tmp_path: Path) -> None:
-    """A file without a suffix, and a folder that is called ~."""
+    """A file without a suffix, and a folder named ~."""
     (tmp_path / "honeypot").touch()
     (tmp_path / "~").mkdir()
 
@@ -59,7 +59,7 @@ def test_what_exists_is_taken_literally(tmp_path: Path) -> None:
     [("u", None), ("u:pw", "pw"), ("u:p@s", "p@s"), ("u:p/#?s", "p/#?s"), ("u:p%40s", "p@s")],
 )
 def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str | None) -> None:
-    """As hosting services hand it out, and with a password that should have been escaped."""
+    """As hosting services print it, and with an unescaped password."""
     url = database_url(f"{scheme}://{user}@h:1/x")
 
     assert (url.drivername, url.username, url.password) == ("postgresql+psycopg", "u", password)
@@ -85,7 +85,7 @@ def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str
     ],
 )
 def test_anything_else_is_refused_with_what_to_write(text: str, hint: str) -> None:
-    """And without the password that may be in it."""
+    """The message omits the password."""
     with pytest.raises(SettingRefused, match=hint) as refused:
         database_url(text)
 
@@ -93,7 +93,7 @@ def test_anything_else_is_refused_with_what_to_write(text: str, hint: str) -> No
 
 
 def test_a_missing_driver_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by the name of a module."""
+    """Not by the name of the module."""
     monkeypatch.setattr("snapshots.adapters.sql.connection.urls.find_spec", lambda _: None)
 
     with pytest.raises(SettingRefused, match=r"pip install -e '\.\[postgresql\]'"):
@@ -114,7 +114,7 @@ def test_a_database_is_named_without_passwords(text: str, shown: str) -> None:
 
 
 def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Also what SQLite writes beside it: logs hold passwords."""
+    """Also its -wal and -shm files: logs contain passwords."""
     database = SqlDatabase("private.db")
     with database.transaction():
         modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.glob("private.db*")}
@@ -123,8 +123,8 @@ def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert modes == {"private.db": "0o600", "private.db-wal": "0o600", "private.db-shm": "0o600"}
 
 
-def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
-    """An operator may have opened it to a group."""
+def test_an_existing_file_keeps_its_mode(tmp_path: Path) -> None:
+    """An operator may have granted access to a group."""
     path = tmp_path / "shared.db"
     path.touch()
     path.chmod(0o660)

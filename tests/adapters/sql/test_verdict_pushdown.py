@@ -1,4 +1,4 @@
-"""What the database settles by itself is what the program would have settled."""
+"""The SQL path of a backfill writes the same rows as the Python path."""
 
 import json
 from collections import Counter
@@ -85,7 +85,7 @@ Row = Mapping[str, Any]
 
 
 def rows(dialect: str) -> st.SearchStrategy[list[Row]]:
-    """Sessions as another loader may have left them; SQLite takes any text for anything."""
+    """Sessions as another loader may leave them; SQLite stores any text in any column."""
     on_sqlite = dialect == "sqlite"
     texts = st.sampled_from([*TEXTS, *(NO_JSON if on_sqlite else [])])
     moments = st.sampled_from([*MOMENTS, *(NO_MOMENTS if on_sqlite else [])])
@@ -104,7 +104,7 @@ def rows(dialect: str) -> st.SearchStrategy[list[Row]]:
 
 @pytest.fixture
 def container(unmigrated_url: str) -> Iterator[Container]:
-    """An adopted database of another loader, without sessions."""
+    """An adopted database without sessions."""
     engine = create_engine(unmigrated_url)
     with engine.begin() as connection:
         AdoptableSchema(dialect=connection.dialect.name).make(connection)
@@ -132,7 +132,7 @@ def put(connection: Connection, found: Sequence[Row]) -> None:
 
 
 def judged(found: Sighting | Gap) -> IpSnapshot | Gap | None:
-    """Judge as the spans say, in the program."""
+    """Return the verdict of the span that contains the sighting."""
     if isinstance(found, Gap):
         return found
     return next(
@@ -148,7 +148,7 @@ def judged(found: Sighting | Gap) -> IpSnapshot | Gap | None:
 def settle_in_program(
     container: Container, stores: SqlStores, case: OpenCase = OpenCase.NEVER_JUDGED
 ) -> Counter[object]:
-    """Settle every session of which the verdict is known, one after the other; return what a run counts of them."""
+    """Write the known verdicts session by session; return the counts of the run."""
     page = stores.open_sessions.page(case, run="r", stale_before=NOON, after="", limit=99)
     sessions = [(each, container.finder().find_sighting(each)) for each in page.sessions]
     known = [
@@ -167,14 +167,14 @@ def verdict_kind(verdict: IpSnapshot | Gap) -> object:
 
 
 def stored(connection: Connection) -> list[dict[str, Any]]:
-    """Return every column of ours as the database holds it; the documents are as they were put."""
+    """Return all of our columns as stored."""
     names = ", ".join(session_summaries.columns.keys())
     found = connection.execute(text(f"SELECT {names} FROM session_summaries ORDER BY session_id")).mappings()
     return [dict(row) for row in found]
 
 
-def test_the_database_settles_what_the_program_would_have(container: Container) -> None:
-    """Whatever another loader left: the same rows and counts, and what it leaves to the program makes up the rest."""
+def test_the_sql_path_writes_what_the_python_path_writes(container: Container) -> None:
+    """For any rows of another loader: the same rows and counts; unusual rows are left to the Python path."""
     database = container.database()
     dialect = database.engine.dialect.name
     by_itself: Counter[bool] = Counter()
@@ -217,8 +217,8 @@ def put_plain(database: SqlDatabase, count: int) -> None:
             put_session(connection, f"s{n}", enrichment=document)
 
 
-def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) -> None:
-    """And the next one begins behind it; what was forgotten is not applied any more."""
+def test_verdicts_are_applied_up_to_the_end_of_a_page(container: Container) -> None:
+    """The next page starts after it; evicted verdicts are not applied."""
     put_plain(container.database(), 5)
     ends: list[tuple[int, int]] = []
     with container.database().transaction() as stores:
@@ -234,8 +234,8 @@ def test_a_page_is_settled_up_to_its_end_and_no_further(container: Container) ->
     assert end is None
 
 
-def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(container: Container) -> None:
-    """The database has them staged; what a rolled back transaction took is not there, and nothing else is wrong."""
+def test_staged_verdicts_are_applied_while_they_are_valid(container: Container) -> None:
+    """Also after eviction from the program's cache; a rolled back transaction removes only its own."""
     put_plain(container.database(), 4)
     settled = []
     after = ""
@@ -249,8 +249,8 @@ def test_verdicts_that_the_program_let_go_are_applied_as_long_as_they_hold(conta
     assert settled == [1, 1, 0]
 
 
-def test_what_one_connection_remembers_another_is_handed(container: Container) -> None:
-    """Piece by piece, none twice, and nothing of a generation that is over."""
+def test_staged_verdicts_are_copied_to_another_connection(container: Container) -> None:
+    """Incrementally, none twice, and none of an outdated generation."""
     put_plain(container.database(), 4)
     other = SqlDatabase(container.database().engine.url.render_as_string(hide_password=False), addresses_in_document)
     settled = []
@@ -276,10 +276,10 @@ def test_what_one_connection_remembers_another_is_handed(container: Container) -
     assert settled == [0, 1, 1, 0]
 
 
-def test_what_another_process_left_on_a_connection_is_not_applied(
+def test_staged_verdicts_of_another_process_are_not_applied(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pool of connections may hand its temporary table over."""
+    """An external pool may hand over a connection with its temporary table."""
     put_plain(container.database(), 2)
     monkeypatch.setattr(verdict_pushdown, "PROCESS", 7)
     with container.database().transaction() as stores:

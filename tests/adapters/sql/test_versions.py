@@ -1,4 +1,4 @@
-"""The tables, from version to version, with rows in them."""
+"""Migrations in both directions, with rows in the tables."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def database(unmigrated_url: str) -> Iterator[SqlDatabase]:
 
 
 def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:
-    """Nothing is missing, nothing is left over."""
+    """No table, column or index is missing or extra."""
     database.migrate()
 
     with database.reading() as connection:
@@ -51,7 +51,7 @@ def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlData
 
 
 def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
-    """What both versions know is the same afterwards."""
+    """Columns that all versions have keep their values."""
     database.migrate()
     save(database, SessionAggregate.sighted("s", "8.8.8.8", NOON).summary().judged(snapshot()))
     before = core_of_rows(database)
@@ -64,8 +64,8 @@ def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
     assert core_of_rows(database) == before
 
 
-def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_about(database: SqlDatabase) -> None:
-    """An older version stored both as `never_looked_up`; what awaited its connect is still judged by the next load."""
+def test_sessions_that_await_their_connect_get_their_own_gap(database: SqlDatabase) -> None:
+    """An older version stored them as `never_looked_up`; the next load still judges them."""
     kinds = {"connect": EventKind.CONNECT, "login": EventKind.LOGIN, "forward": EventKind.FORWARD}
     events = {name: SessionEvent(1, NOON, kind, HOME) for name, kind in kinds.items()}
     database.migrate()
@@ -87,7 +87,7 @@ def test_sessions_that_wait_for_their_connect_are_told_from_those_nobody_asked_a
 
 
 def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerprints(database: SqlDatabase) -> None:
-    """An older version held all of them in the row; such a row stays valid, and gives them up when it is saved."""
+    """An older version stored all of them in the row; such a row stays valid until it is next saved."""
     marks = {n * 2**55 + 1 for n in range(400)}
     long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
     database.migrate()
@@ -110,8 +110,8 @@ def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerpri
     assert len(row["event_fingerprints"]) == 8 * 400
 
 
-def test_what_a_clock_ahead_of_time_hid_is_judged_again_after_the_migration(database: SqlDatabase) -> None:
-    """An older version stored the time of its machine with a gap; what was learned earlier than that seemed known."""
+def test_gaps_hidden_by_a_fast_clock_are_judged_again_after_the_migration(database: SqlDatabase) -> None:
+    """An older version stored its machine's time with a gap, so that facts learned before that time were ignored."""
     database.migrate()
     for name, verdict in (("open", Gap.NOTHING_KNOWN), ("sealed", snapshot())):
         save(
@@ -191,7 +191,7 @@ def core_of_rows(database: SqlDatabase) -> list[tuple[object, ...]]:
 
 
 def test_all_the_way_down_leaves_no_table(database: SqlDatabase) -> None:
-    """And all the way up makes them again."""
+    """Upgrading creates them again."""
     database.migrate()
 
     assert database.migrate("base") == (VERSIONS[-1], None)
@@ -202,13 +202,13 @@ def test_all_the_way_down_leaves_no_table(database: SqlDatabase) -> None:
 
 
 def test_a_version_that_does_not_exist_is_refused(database: SqlDatabase) -> None:
-    """And nothing is changed."""
+    """Nothing changes."""
     with pytest.raises(SettingRefused, match="there is no version 9999"):
         database.migrate("9999")
 
 
 def test_tables_of_another_version_are_not_touched(database: SqlDatabase) -> None:
-    """The message says what to do."""
+    """The message contains the command to run."""
     database.migrate()
     with database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
@@ -220,7 +220,7 @@ def test_tables_of_another_version_are_not_touched(database: SqlDatabase) -> Non
 
 
 def test_a_database_without_tables_has_nothing_to_report(database: SqlDatabase) -> None:
-    """It is one sentence, not an error of the database."""
+    """The message is ours, not the database's."""
     with database.engine.connect():
         pass
     with pytest.raises(StoreUnavailable, match=r"no sessions yet|there is no database"), database.reading():

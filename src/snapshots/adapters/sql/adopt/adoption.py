@@ -1,4 +1,4 @@
-"""Taking over a database of cowrieprocessor, and giving it back."""
+"""Adopt a database of cowrieprocessor, and undo the adoption."""
 
 import json
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ STATISTICS = "sqlite_stat1"
 
 class SqlAdoption:
     """
-    Adds what a database of cowrieprocessor lacks: columns, tables, triggers and indexes; never a row of its tables.
+    Adds missing columns, tables, triggers and indexes to a database of cowrieprocessor; no rows to its tables.
 
-    The addresses and network names of its inventory are copied into tables of ours.
+    The addresses and network names of its inventory are copied into our tables.
 
     Args:
         database: The database.
-        clock: Tells when it was adopted.
+        clock: Source of the time of adoption.
     """
 
     def __init__(self, database: SqlDatabase, clock: Clock) -> None:
@@ -50,22 +50,22 @@ class SqlAdoption:
         self._clock = clock
 
     def plan(self, *, widen: bool) -> AdoptionPlan:
-        """Say what `adopt` would do."""
+        """Return the steps of `adopt`."""
         with self._database.reading_any_version() as connection:
             return _plan(connection, _look(connection, widen=widen))
 
     def adopt(self, *, widen: bool) -> AdoptionPlan:
-        """Add what is missing: the tables in one transaction, then the indexes, each beside writers."""
+        """Add missing objects: tables in one transaction, then indexes, each concurrently with writers."""
         with self._database.changing_tables() as connection:
             found = _look(connection, widen=widen)
             plan = _plan(connection, found)
-            triggers.remove(connection)  # a column that a trigger looks at cannot be widened
+            triggers.remove(connection)  # the type of a column that a trigger uses cannot change
             for change in found.changes:
                 for statement in change.statements:
                     connection.exec_driver_sql(statement.replace("%", "%%"))
             if _record(connection) is None:
                 self._write_record(connection, found)
-                _name_ids_again(connection)
+                _restore_logged_ids(connection)
                 SqlStores(connection, features_of(connection)).inventory.take_over(registered_at=self._clock.now())
             versions.stamp(connection)
         self._database.close()  # open connections of SQLite still enforce foreign keys
@@ -73,16 +73,16 @@ class SqlAdoption:
         return plan
 
     def plan_undo(self) -> AdoptionPlan:
-        """Say what `undo` would do."""
+        """Return the steps of `undo`."""
         with self._database.reading_any_version() as connection:
             return _plan_undo(connection, _known(connection))
 
     def undo(self) -> AdoptionPlan:
-        """Take away what adopting added, in one transaction."""
+        """Remove what the adoption added, in one transaction."""
         with self._database.changing_tables() as connection:
             before = _known(connection)
             plan = _plan_undo(connection, before)
-            AddressPlaceholders(connection, features_of(connection)).take_away()
+            AddressPlaceholders(connection, features_of(connection)).delete_unused()
             versions.forget(connection)
             for table in reversed(metadata.sorted_tables):
                 if table.name not in before["columns"]:
@@ -128,8 +128,8 @@ def _has_statistics(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite" and inspect(connection).has_table(STATISTICS)
 
 
-def _name_ids_again(connection: Connection) -> None:
-    """Say of sessions under a qualified name which id they share: an earlier adoption that was undone forgot it."""
+def _restore_logged_ids(connection: Connection) -> None:
+    """Restore logged_id of sessions with qualified ids: undoing an earlier adoption dropped the column."""
     qualified = SESSIONS.session_id.like(f"%{QUALIFIER}{'_' * QUALIFIER_DIGITS}")
     for name in (
         connection.execute(select(SESSIONS.session_id).where(qualified, SESSIONS.logged_id.is_(None))).scalars().all()
@@ -142,7 +142,7 @@ def _look(connection: Connection, *, widen: bool) -> AdoptableSchema:
     is_ours = versions.version(connection) is not None
     is_adopted = is_ours and _record(connection) is not None
     if is_ours and not is_adopted:
-        raise StoreUnavailable("this database was made by snapshots: there is nothing to adopt")
+        raise StoreUnavailable("this database was created by snapshots: there is nothing to adopt")
     return recognised(connection, is_adopted=is_adopted, widen=widen)
 
 
@@ -151,7 +151,7 @@ def _record(connection: Connection) -> str | None:
 
 
 def _known(connection: Connection) -> dict[str, Any]:
-    """Return what was there before the database was adopted."""
+    """Return the schema before the adoption."""
     state = _record(connection) if versions.version(connection) is not None else None
     if state is None:
         raise StoreUnavailable("this database was never adopted")
@@ -162,7 +162,9 @@ def _plan(connection: Connection, found: AdoptableSchema) -> AdoptionPlan:
     is_adopted = versions.version(connection) is not None
     steps = [change.step for change in found.changes]
     if not is_adopted:
-        steps.append(Step(what="guard what is sealed, by triggers", table=session_summaries.name, lock=Lock.MOMENT))
+        steps.append(
+            Step(what="create triggers that protect sealed sessions", table=session_summaries.name, lock=Lock.MOMENT)
+        )
         if foreign_inventory_of(connection) is not None:
             steps.append(Step(what="copy addresses from ip_inventory", table=known_addresses.name, lock=Lock.NONE))
     lock = Lock.NONE if connection.dialect.name == "postgresql" else Lock.WRITES
@@ -191,7 +193,7 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
     facts = ("source_ip", *FACTS, "enrichment_at")
     kept = [name for name in facts if name in before["columns"][session_summaries.name]]
     gone = [name for name in facts if name not in kept]
-    steps = [Step(what="take away the guard", table=session_summaries.name, lock=Lock.MOMENT)]
+    steps = [Step(what="drop the triggers", table=session_summaries.name, lock=Lock.MOMENT)]
     for table in reversed(metadata.sorted_tables):
         if table.name not in before["columns"]:
             steps.append(Step(what="drop the table", table=table.name, lock=Lock.NONE))
@@ -206,7 +208,7 @@ def _plan_undo(connection: Connection, before: dict[str, Any]) -> AdoptionPlan:
         steps=steps,
         notes=[
             f"{sealed:,} sessions that were sealed since keep {', '.join(kept) or 'nothing of it'}",
-            "who said so, and that sealed sessions must not change, is forgotten",
+            "the sources of facts and the protection of sealed sessions are removed",
             *([f"lost with the columns that adopting added: {', '.join(gone)}"] if gone else []),
             f"{loaded:,} sessions with events that snapshots loaded stay, with their counters",
             "lost: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in losses.items()),

@@ -1,4 +1,4 @@
-"""Copying a whole database to another one, in pages, checked row by row."""
+"""Copy a database to another one page by page, and compare every row."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -19,15 +19,15 @@ PAGE = 5_000
 
 def copy_database(source: SqlDatabase, target: SqlDatabase, observer: CopyObserver) -> list[TableCopied]:
     """
-    Copy every table, compare every row, and only then give the target its version and its guard.
+    Copy every table, compare every row, then write the version of the target and create its triggers.
 
-    Until then no command accepts the target. An interrupted copy continues where it stopped; after a finished one,
-    every row is compared again.
+    Until then no command accepts the target. An interrupted copy continues where it stopped; a second run after a
+    complete copy compares every row again.
 
     Args:
         source: A database of this program; it is read in one consistent state.
         target: A database without tables of ours, or with those of an unfinished copy.
-        observer: Is told about each page.
+        observer: Called after each page.
 
     Raises:
         StoreUnavailable: The source was adopted from another loader, the target is in use, a row differs
@@ -69,7 +69,7 @@ def copy_tables(source: SqlDatabase, target: SqlDatabase, tables: Sequence[Table
 
 
 class UnwatchedCopy:
-    """Tells nobody."""
+    """Ignores progress."""
 
     def table_opened(self, table: str, rows: int) -> None:
         """Do nothing."""
@@ -111,7 +111,7 @@ def _make_tables(writer: Connection, target: SqlDatabase) -> None:
 
 
 def _copy_table(reader: Connection, target: SqlDatabase, table: Table, observer: CopyObserver) -> int:
-    """Copy what follows the last row that the target holds; its rows were written in the order of their keys."""
+    """Copy the rows after the last one in the target; rows are written in the order of their keys."""
     keys = list(table.primary_key.columns)
     with target.changing_tables() as writer:
         order = [key.desc() for key in keys]
@@ -151,7 +151,7 @@ def _compare(reader: Connection, target: SqlDatabase, table: Table) -> int:
 
 
 def _continue_numbers(writer: Connection) -> None:
-    """Let numbered rows go on behind those that were copied with their numbers."""
+    """Set sequences to the largest copied ids."""
     if writer.dialect.name != "postgresql":
         return
     for name in _numbered():

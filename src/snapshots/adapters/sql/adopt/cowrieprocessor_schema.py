@@ -1,4 +1,4 @@
-"""What a database of cowrieprocessor looks like, and what it lacks to be worked with."""
+"""Recognize the schema of a cowrieprocessor database, and compute the changes for its adoption."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,31 +8,31 @@ from sqlalchemy import Column, Connection, MetaData, Table, column, func, inspec
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from snapshots.adapters.sql.connection.dialects.storage import size_of
-from snapshots.adapters.sql.schema.features import LARGEST_INTEGER, is_narrow, must_be_given, nothing
+from snapshots.adapters.sql.schema.features import LARGEST_INTEGER, empty_value, is_narrow, requires_value
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 from snapshots.app.admin.adoption import Lock, Step
 from snapshots.app.errors import StoreUnavailable
 
 VERSIONS = ("15", "16", "17")
-"""The versions in its table `schema_state` whose tables are known."""
+"""Supported versions in its table `schema_state`."""
 
 SHARED = (session_summaries.name,)
-"""Its tables that are ours too; any other table of ours must be new."""
+"""Tables that both programs use; all other tables of ours must be new."""
 
 ASN = "snapshot_asn"
 
 Columns = dict[str, Any]
-"""Reflected columns by their names."""
+"""Reflected columns by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    A step, and the statements that take it.
+    A step and its statements.
 
     Attributes:
-        step: What is done.
-        statements: By which it is done, in the transaction that adopts or gives back.
+        step: Description of the step.
+        statements: SQL, for the transaction of the adoption or of its undo.
     """
 
     step: Step
@@ -45,12 +45,12 @@ class AdoptableSchema:
     A database of cowrieprocessor.
 
     Attributes:
-        version: What its `schema_state` says.
+        version: The version in its `schema_state`.
         columns: The columns of the shared table, as reflected, by table and name.
         indexes: The indexes of the shared table, by table.
         types: The types of its columns, by name.
-        changes: What must be done so that this program can work with it.
-        notes: What an operator should know before.
+        changes: Changes that this program requires.
+        notes: Warnings for the operator.
     """
 
     version: str
@@ -63,16 +63,16 @@ class AdoptableSchema:
 
 def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> AdoptableSchema:
     """
-    Look at a database.
+    Inspect a database.
 
     Args:
         connection: To it.
-        is_adopted: Whether tables of ours may be there already.
+        is_adopted: Whether our tables may exist already.
         widen: Whether tables may be rewritten.
 
     Raises:
-        StoreUnavailable: It is none of cowrieprocessor's, of a version or shape that is not known, or has rows
-            without the name by which they are told apart.
+        StoreUnavailable: It is not a database of cowrieprocessor, its version or schema is not supported, or it has
+            rows without a session_id.
     """
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
@@ -86,12 +86,12 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Adop
     _check_names(connection, columns[session_summaries.name])
     indexes = {name: [str(found["name"]) for found in inspector.get_indexes(name)] for name in columns}
     notes = [
-        f"{name}.{found['name']} must be given a value of a kind that cannot be guessed: loading will fail"
+        f"{name}.{found['name']} requires a value of an unknown type: loading will fail"
         for name in columns
         for found in columns[name].values()
         if found["name"] not in metadata.tables[name].columns
-        and must_be_given(found)
-        and nothing(found["type"]) is None
+        and requires_value(found)
+        and empty_value(found["type"]) is None
     ]
     types = {name: str(found["type"]) for name, found in columns[session_summaries.name].items()}
     changes = list(_changes(connection, tables, columns, notes, widen=widen))
@@ -99,20 +99,20 @@ def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> Adop
 
 
 def _check_names(connection: Connection, there: Columns) -> None:
-    """Refuse rows without a session_id, which SQLite lets even a primary key be unless it is NOT NULL."""
+    """Refuse rows without a session_id: SQLite allows NULL in a primary key without NOT NULL."""
     if not there["session_id"]["nullable"]:
         return
     nameless = select(func.count()).select_from(session_summaries).where(session_summaries.c.session_id.is_(None))
     if count := connection.execute(nameless).scalar_one():
         raise StoreUnavailable(
-            f"session_summaries has rows without a session_id ({count:,}): give each one of its own, or delete them"
+            f"session_summaries has rows without a session_id ({count:,}): give each a unique one, or delete them"
         )
 
 
 def _version(connection: Connection, tables: set[str]) -> str:
     if not {"schema_state", session_summaries.name} <= tables:
         raise StoreUnavailable(
-            "this is no database of cowrieprocessor: schema_state and session_summaries are not there"
+            "this is not a database of cowrieprocessor: it has no tables schema_state and session_summaries"
         )
     state = table("schema_state", column("key"), column("value"))
     found = connection.execute(select(state.c.value).where(state.c.key == "schema_version")).scalar()
@@ -146,7 +146,7 @@ def _changes(
 
 
 def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[Any]]) -> Change:
-    """Add columns that may be NULL or have a constant default: a change of the catalogue, whatever the table's size."""
+    """Add columns that are nullable or have a constant default; PostgreSQL changes only the catalog."""
     definitions = []
     for found in lacking:
         nullable = found.nullable or found.server_default is None
@@ -160,9 +160,9 @@ def _add_columns(connection: Connection, ours: Table, lacking: Sequence[Column[A
 
 
 def _wider_names(connection: Connection, columns: Mapping[str, Columns]) -> Iterator[Change]:
-    """Let a honeypot's name be as long as in our tables; a VARCHAR grows without being rewritten."""
+    """Widen the honeypot's name to the length in our tables; no rewrite is needed for a VARCHAR."""
     if _dependents(connection, session_summaries.name, "matcher").others:
-        return  # such as a view: the names stay as short as they were
+        return  # for example a view: the column keeps its length
     length = getattr(columns[session_summaries.name]["matcher"]["type"], "length", None)
     wanted = getattr(session_summaries.c.matcher.type, "length", None)
     if length is not None and length < (wanted or 0):
@@ -171,7 +171,7 @@ def _wider_names(connection: Connection, columns: Mapping[str, Columns]) -> Iter
 
 
 def _wider_numbers(connection: Connection, notes: list[str], *, widen: bool) -> Iterator[Change]:
-    """Make room for AS numbers above 2^31, which rewrites the table, if it is asked for."""
+    """Widen AS numbers to 64 bits, which rewrites the table, if requested."""
     name = session_summaries.name
     if widen:
         step = Step(what=f"widen {ASN} to 64 bits", table=name, lock=Lock.ALL, bytes=size_of(connection, name))
@@ -214,7 +214,7 @@ def narrowing(connection: Connection, types: Mapping[str, str]) -> tuple[Sequenc
 
 
 def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -> Iterator[Change]:
-    """Turn the array of types of an older shape into the text of the newer one, if it holds any."""
+    """Convert the array of types of an older schema to the text of the newer one, if it has values."""
     if "snapshot_ip_type" in there or "snapshot_ip_types" not in there:
         return
     if not _has_values(connection, session_summaries.name, "snapshot_ip_types", "cardinality(snapshot_ip_types) > 0"):
@@ -258,11 +258,11 @@ def _has_values(connection: Connection, name: str, of: str, condition: str = "TR
 @dataclass(frozen=True, slots=True)
 class _Dependents:
     """
-    What else a column stands in.
+    Objects that depend on a column.
 
     Attributes:
-        indexes: Definitions of indexes, also by an expression or a condition.
-        others: Names of constraints, views and whatever else is not built again as easily.
+        indexes: Definitions of indexes, including expressions and conditions.
+        others: Names of constraints, views and other objects that cannot be rebuilt automatically.
     """
 
     indexes: Sequence[str]

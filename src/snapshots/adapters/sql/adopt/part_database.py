@@ -1,4 +1,4 @@
-"""A small database in which one part of many is worked on, and its rows as plain values."""
+"""Read and fill the small database of one Spark partition."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -21,13 +21,13 @@ from snapshots.adapters.sql.schema.tables import (
 )
 
 FACTS = (known_addresses, known_networks, ip_observations, fact_sources)
-"""The tables of what is known of addresses."""
+"""Tables of facts about addresses."""
 
 PAGE = 5_000
 
 
 def session_columns() -> Mapping[str, type]:
-    """Return the columns of a session's row, and of which kind their values are."""
+    """Return the columns of a session's row with their Python types."""
     return {column.name: _kind(column.type) for column in session_summaries.columns}
 
 
@@ -40,7 +40,7 @@ def _kind(of: Any) -> type:
 
 
 def rows_in(database: SqlDatabase) -> Iterator[Mapping[str, Any]]:
-    """Yield the row of every session, in the order of their names; each with all fingerprints."""
+    """Yield the row of every session by id, each with all fingerprints."""
     with database.reading() as connection:
         query = select(session_summaries).order_by(session_summaries.c.session_id)
         for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
@@ -52,7 +52,7 @@ def rows_in(database: SqlDatabase) -> Iterator[Mapping[str, Any]]:
 
 
 def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert rows of sessions that another database of this program held, and their addresses."""
+    """Insert session rows from another database of this program, and their addresses."""
     following = iter(rows)
     while page := [dict(row) for row in islice(following, PAGE)]:
         with database.transaction() as stores:
@@ -74,14 +74,14 @@ def put_rows(database: SqlDatabase, rows: Iterable[Mapping[str, Any]]) -> None:
             connection.execute(session_summaries.insert(), page)
 
 
-def make_beginning(target: SqlDatabase, facts: SqlDatabase | None) -> None:
+def create_part_database(target: SqlDatabase, facts: SqlDatabase | None) -> None:
     """
-    Make the tables of a new database without sessions, and copy what another one knows of addresses.
+    Create the tables of a database without sessions, and copy facts about addresses from another one.
 
-    Indexes that only questions need are left out: nobody will ask it any.
+    Indexes that only queries need are omitted.
 
     Raises:
-        StoreUnavailable: A database failed, or the other was made by another program.
+        StoreUnavailable: A database failed, or the other one was created by another program.
     """
     target.migrate()
     target.drop_query_indexes()

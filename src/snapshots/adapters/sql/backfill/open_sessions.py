@@ -53,7 +53,7 @@ from snapshots.adapters.sql.schema.tables import (
 from snapshots.adapters.sql.stores.corrections import SqlAudit
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
-from snapshots.adapters.sql.stores.runs import others_at_work
+from snapshots.adapters.sql.stores.runs import other_live_runs
 from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.app.ports.open_sessions import (
     EncodedRows,
@@ -338,7 +338,7 @@ def _is_unjudged() -> TextClause:
 def _may_get_connect(run: str, stale_before: datetime) -> ColumnElement[bool]:
     """Whether a live run may still read the connect of a session."""
     return and_(
-        SESSIONS.snapshot_gap == Gap.AWAITING_CONNECT.value, SESSIONS.gap_run.in_(others_at_work(run, stale_before))
+        SESSIONS.snapshot_gap == Gap.AWAITING_CONNECT.value, SESSIONS.gap_run.in_(other_live_runs(run, stale_before))
     )
 
 

@@ -75,7 +75,7 @@ class SqlRunUndo:
         opened = self._open(and_(sealed, ~before), run, by, at)
         forgotten = self._clear_found_addresses(and_(among, ~is_sealed()), run, by, at)
         self._subtract_session_counts(counts, at)
-        self._placeholders.take_away(addresses)
+        self._placeholders.delete_unused(addresses)
         return UndonePage(
             last=position_of(names[-1]),
             opened=opened,

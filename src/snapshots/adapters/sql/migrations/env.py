@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, on the connection that `schema.py` hands over."""
+"""Entry point of Alembic: run the migrations on the connection in its configuration."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from snapshots.adapters.sql.schema.tables import metadata
 
 
 def is_in_the_definitions(_object: object, name: str | None, *_: object) -> bool:
-    """Leave out what only the guard uses; it is made anew after every migration."""
+    """Exclude objects of the triggers, which are recreated after every migration."""
     return name not in triggers.OWN
 
 

@@ -1,4 +1,4 @@
-"""Conditions for facts that hold today: from tables newer than the attack and not too old."""
+"""Conditions for current facts: from tables newer than the attack and not expired."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ ANSWERS: Mapping[Dimension, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
 
 class CurrentAnswers:
     """
-    The newest facts of addresses, as far as they hold today.
+    The newest facts of addresses that are current.
 
     Args:
-        since: The oldest dates that count.
+        since: The oldest dates that are not expired.
     """
 
     def __init__(self, since: CurrentSince) -> None:
@@ -40,7 +40,7 @@ class CurrentAnswers:
         }
 
     def holds_today(self, key: Dimension) -> ColumnElement[bool]:
-        """Return the condition that the answer about a fact is not too old today."""
+        """Return the condition that the newest value of a fact is not expired."""
         return ANSWERS[key][1] >= self._since[key]
 
     def value(self, key: Dimension) -> ColumnElement[Any]:
@@ -48,7 +48,7 @@ class CurrentAnswers:
         return case((self._is_current(key), ANSWERS[key][0]))
 
     def are_current(self, by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
-        """Return the condition that every fact among the keys is current; without a fact, that any of the three is."""
+        """Return the condition that every fact among the keys is current; without one, that any of the three is."""
         asked = _facts(by)
         return and_(*map(self._is_current, asked)) if asked else or_(*map(self._is_current, ANSWERS))
 
@@ -57,7 +57,7 @@ class CurrentAnswers:
 
 
 def are_newer(by: Collection[Dimension | TimeBucket]) -> ColumnElement[bool]:
-    """Return the condition that a table newer than the attack answers each fact; without a fact, any of the three."""
+    """Return the condition that a table newer than the attack has each fact; without one, any of the three."""
     asked = _facts(by)
     newer = [ANSWERS[key][1] > SEEN_AT for key in asked or ANSWERS]
     return and_(*newer) if asked else or_(*newer)

@@ -1,4 +1,4 @@
-"""Whether what was sealed is still what it was, and whether the record and the guard are intact."""
+"""Check that sealed sessions are unchanged and that audit tables and triggers are intact."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,29 +38,29 @@ SESSIONS = session_summaries.c
 PAGE = 10_000
 
 PARTS = 256
-"""Into how many parts of about the same size sealed sessions fall by two digits of their seals."""
+"""Number of samples of about equal size, by the first two hex digits of the seal."""
 
 MOST_LOOKED_AT = 200_000
-"""Of how many sealed sessions all are looked at, if not all are to be."""
+"""Without --full, up to this many sealed sessions are all checked; of more, a sample of about this size."""
 
 MOST_COMPARED = 10_000
-"""Of how many sealed sessions all are compared with observations, if not all are to be."""
+"""Without --full, about this many sealed sessions are compared with observations."""
 
 
 def inspect(
     connection: Connection, findings: "Findings", *, run: str | None = None, part: int | None = None
 ) -> Inspection | None:
     """
-    Look at sealed or torn rows, at the record and at the counts; nothing is written.
+    Check sealed and incomplete rows, the audit tables and the counters; writes nothing.
 
     Args:
         connection: With a transaction in which every query sees the same state.
-        findings: Takes what does not hold.
-        run: Look only at what this run sealed.
-        part: Which of PARTS parts of the rows to look at where there are very many; None for all of them.
+        findings: Receives the violations.
+        run: Check only sessions that this run sealed.
+        part: Sample to check if there are very many rows, below PARTS; None for all rows.
 
     Returns:
-        What was looked at; None if tables or columns are gone that every check needs.
+        What was checked; None if tables or columns are missing that every check needs.
 
     Raises:
         NoSuchRun: There is no such run.
@@ -113,7 +113,7 @@ def inspect(
         findings.add_all(Invariant.AUDITED, altered_prunings(connection))
         findings.add_all(Invariant.INTACT, undated_observations(connection))
         findings.add_all(Invariant.INTACT, without_digest(connection))
-        if not may_be_adopted:  # another loader counts otherwise, and leaves sessions without a snapshot and a gap
+        if not may_be_adopted:  # another loader counts differently, and leaves sessions without snapshot and gap
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))
     return Inspection(
@@ -129,10 +129,10 @@ def inspect(
 
 class Findings:
     """
-    The first violations by name, and how many there are of each invariant.
+    The first violations, and the number of violations of each invariant.
 
     Args:
-        show: How many are named.
+        show: Maximum number of violations with their rows.
     """
 
     def __init__(self, show: int) -> None:
@@ -141,7 +141,7 @@ class Findings:
         self.counts: Counter[Invariant] = Counter()
 
     def add(self, broken: Iterable[Invariant], where: str) -> None:
-        """Take each invariant that does not hold at one place."""
+        """Add the invariants that one row violates."""
         for invariant in broken:
             self.counts[invariant] += 1
             if len(self.named) < self._show:
@@ -153,7 +153,7 @@ class Findings:
             self.add([Invariant.TYPED], f"{where} holds {what}")
 
     def add_all(self, broken: Invariant, places: Iterable[str]) -> None:
-        """Take each place at which one invariant does not hold."""
+        """Add the rows that violate one invariant."""
         for where in places:
             self.add([broken], where)
 
@@ -166,20 +166,20 @@ def _digits() -> ColumnElement[str]:
 
 
 def is_in_part(part: int, count: int) -> ColumnElement[bool]:
-    """Whether a row is in a part, by two digits of its seal, which is a hash; rows without such are in every part."""
+    """Return the condition that a row is in a sample, by two digits of its seal; rows without one always are."""
     parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
     others = [HEX[(part + n) % PARTS] for n in range(parts, PARTS)]
     return or_(SESSIONS.snapshot_seal.is_(None), _digits().not_in(others))
 
 
 def _unaudited(connection: Connection) -> Sequence[str]:
-    """Return the sessions that do not hold what their last correction says, or of whose correction none is kept."""
+    """Return the sessions that differ from their last correction, or whose correction is missing."""
     newest = (
         select(func.max(snapshot_corrections.c.id).label("id")).group_by(snapshot_corrections.c.session_id).subquery()
     )
     correction = snapshot_corrections.c
     differs = or_(*(SESSIONS[column].is_distinct_from(correction[f"new_{column}"]) for column in SNAPSHOT_COLUMNS))
-    is_corrected = correction.new_enrichment_at.is_not(None)  # what was opened by a correction may be sealed anew
+    is_corrected = correction.new_enrichment_at.is_not(None)  # a session that a correction opened may be sealed again
     query = (
         select(SESSIONS.session_id)
         .join(snapshot_corrections, correction.session_id == SESSIONS.session_id)
@@ -202,9 +202,9 @@ def _unaudited(connection: Connection) -> Sequence[str]:
 
 
 def _miscounted(connection: Connection) -> Sequence[str]:
-    """Return the addresses that are counted for other sessions than there are; pruned sessions stay counted."""
+    """Return the addresses whose session count is wrong; pruned sessions stay counted."""
     has_pruned = connection.execute(select(snapshot_prunings.c.id).limit(1)).first() is not None
-    # What a backfill found is counted at its end; until then nobody can tell.
+    # A backfill counts the addresses that it found at its end; until then their counts are uncertain.
     under_way = select(runs.c.run).where(runs.c.state != RunState.DONE.value, runs.c.kind == RunKind.BACKFILL.value)
     is_uncertain = func.coalesce(SESSIONS.source_ip_run.in_(under_way), false())
     there = (
@@ -270,7 +270,7 @@ def _is_in_range(row: RowMapping) -> bool:
 
 
 def _unexplained(connection: Connection) -> Sequence[str]:
-    """Return open sessions without a gap: only a correction leaves such, until its run says why they are open."""
+    """Return open sessions without a gap; only a correction may leave them so, until its run writes the gap."""
     correction = snapshot_corrections.c
     opened = (
         select(correction.id)
@@ -278,18 +278,18 @@ def _unexplained(connection: Connection) -> Sequence[str]:
         .exists()
     )
     query = select(SESSIONS.session_id).where(text(UNJUDGED.format(row="session_summaries.")), ~opened)
-    query = query.where(SESSIONS.snapshot_seal.is_(None), SESSIONS.enrichment_at.is_(None))  # else it was looked at
+    query = query.where(SESSIONS.snapshot_seal.is_(None), SESSIONS.enrichment_at.is_(None))  # others were checked above
     return connection.execute(query.order_by(SESSIONS.session_id)).scalars().all()
 
 
 def _altered_corrections(connection: Connection) -> Iterator[str]:
-    """Yield the corrections that are not what was inserted, as far as they carry hashes."""
+    """Yield corrections that changed since they were inserted, as far as their digests show it."""
     query = select(snapshot_corrections).order_by(snapshot_corrections.c.id)
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         for when in ("old", "new"):
             values = {column: row[f"{when}_{column}"] for column in SNAPSHOT_COLUMNS}
             seal = values["snapshot_seal"]
-            is_ours = values["snapshot_method"] is not None  # another loader makes no seals
+            is_ours = values["snapshot_method"] is not None  # another loader writes no seals
             if (seal is not None or is_ours) and seal != seal_of(values | {"session_id": row["session_id"]}):
                 yield f"correction {row['id']} of {row['session_id']}: its {when} values"
         correction = record_text(row["reason"], row["run"], row["made_at"])

@@ -1,4 +1,4 @@
-"""Answers from the inventory, in SQL."""
+"""Reports on addresses and sources, in SQL."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,27 +38,27 @@ THEN_AND_NOW = {
     "country": (SESSIONS.snapshot_country, ADDRESSES.current_country, ADDRESSES.current_country_at),
     "ip_type": (SESSIONS.snapshot_ip_type, ADDRESSES.current_ip_type, ADDRESSES.current_ip_type_at),
 }
-"""A fact of a snapshot, the newest fact, and the date of that."""
+"""The fact in a snapshot, the newest fact, and the date of the newest."""
 
 KEYS = {"asn": Dimension.ASN, "country": Dimension.COUNTRY, "ip_type": Dimension.IP_TYPE}
 
 
 def _is_comparable(then: ColumnElement[Any], answered_at: ColumnElement[Any]) -> ColumnElement[bool]:
     """
-    Return the condition that the newest answer is newer than the attack and than the tables of the snapshot.
+    Return the condition that the newest fact is newer than the attack and than the tables of the snapshot.
 
-    An inferred snapshot comes from tables newer than the attack; compared with one of these it could not differ.
+    An inferred snapshot comes from tables newer than the attack and must not be compared with these.
     """
     return and_(then.is_not(None), answered_at > SEEN_AT, answered_at > func.coalesce(SESSIONS.enrichment_at, SEEN_AT))
 
 
 class SqlInventoryReports:
     """
-    Answers by queries over `known_addresses`, `ip_observations` and `fact_sources`.
+    Queries over `known_addresses`, `ip_observations` and `fact_sources`.
 
     Args:
-        database: Where the inventory is.
-        freshness: How old facts may be.
+        database: The database.
+        freshness: Maximum ages of facts.
     """
 
     def __init__(self, database: SqlDatabase, freshness: FreshnessPolicy) -> None:
@@ -66,7 +66,7 @@ class SqlInventoryReports:
         self._freshness = freshness
 
     def status(self, *, now: datetime) -> InventoryStatus:
-        """Return how well addresses are known at a moment."""
+        """Return the number of addresses by freshness, and the state of sources."""
         with self._database.reading() as connection:
             newest = select(func.max(fact_sources.c.number)).scalar_subquery()
             behind = case((ADDRESSES.looked_up_until < func.coalesce(newest, 0), 1), else_=0)
@@ -125,7 +125,7 @@ class SqlInventoryReports:
         return first or row["first_seen"], last or row["last_seen"], count
 
     def drift(self, *, now: datetime, top: int) -> Drift:
-        """Return then against a moment."""
+        """Compare the facts of snapshots with current ones."""
         answers = CurrentAnswers(CurrentSince.at(now))
         with self._database.reading() as connection:
             joined = session_summaries.outerjoin(known_addresses, ADDRESSES.ip_address == SESSIONS.source_ip)

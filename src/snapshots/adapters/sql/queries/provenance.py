@@ -1,4 +1,4 @@
-"""Whether the facts of sealed sessions are what the observations of their addresses state."""
+"""Check that the facts of sealed sessions match the observations of their addresses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,7 +13,7 @@ from snapshots.domain.snapshot.snapshot import Method
 from snapshots.domain.snapshot.statements import is_stated
 
 PAGE = 5_000
-"""How many sessions are compared at a time."""
+"""Sessions per query."""
 
 
 class ProvenanceCheck:
@@ -22,7 +22,7 @@ class ProvenanceCheck:
 
     Args:
         connection: With a transaction in which every query sees the same state.
-        share: Of how many sessions one is compared.
+        share: One of so many sessions is compared.
     """
 
     def __init__(self, connection: Connection, *, share: int) -> None:
@@ -33,7 +33,7 @@ class ProvenanceCheck:
         self._labels: set[str] = set()
 
     def add(self, row: RowMapping) -> Iterator[str]:
-        """Take a whole session into account, and yield the names of those that state what no source said."""
+        """Add a complete session; yield the ids of compared sessions with facts that no source stated."""
         if row["snapshot_method"] != Method.CORRECTED.value:
             self._labels.add(row["snapshot_source"])
         self._seen += 1
@@ -44,7 +44,7 @@ class ProvenanceCheck:
             yield from self.finish()
 
     def finish(self) -> Iterator[str]:
-        """Compare what is left, and yield the names of sessions that state what no source said."""
+        """Compare the remaining sessions; yield the ids of those with facts that no source stated."""
         rows, self._page = self._page, []
         stated = self._facts_stated({row["source_ip"] for row in rows})
         for row in rows:
@@ -53,7 +53,7 @@ class ProvenanceCheck:
                 yield row["session_id"]
 
     def unregistered(self) -> Iterator[str]:
-        """Yield builds that sessions name and that were never registered, or are not what was registered."""
+        """Yield builds that sessions cite but that are not registered, or that changed since their registration."""
         registered = set()
         for row in self._connection.execute(select(fact_sources)).mappings():
             label = label_of(row["source"], row["built_at"])
@@ -62,7 +62,7 @@ class ProvenanceCheck:
                 yield f"the source {label} is not what was registered"
         named = {label for labels in self._labels for label in labels.split()}
         for label in sorted(named - registered):
-            if not label.startswith(f"{ENRICHMENT}@"):  # documents are no build
+            if not label.startswith(f"{ENRICHMENT}@"):  # documents are not builds
                 yield f"the source {label} was never registered"
 
     def _facts_stated(self, addresses: set[str]) -> Mapping[str, Sequence[tuple[str, IpFacts]]]:

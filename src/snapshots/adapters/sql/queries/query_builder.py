@@ -1,4 +1,4 @@
-"""A question on its way to SQL."""
+"""Build SQL from a filter over sessions and the keys to group by."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -104,13 +104,13 @@ NEWEST_FIRST = (SESSIONS.first_event_at.desc(), SESSIONS.session_id.desc())
 
 
 class SessionQuery:
-    """A question on its way to SQL."""
+    """Build SQL from a filter over sessions and the keys to group by."""
 
     def __init__(self, connection: Connection, session_filter: SessionFilter, current: CurrentAnswers) -> None:
         self._current = current
         self._connection = connection
         self._which = session_filter
-        # Another loader wrote codes for nowhere; a column that may hold one cannot be grouped by as it is.
+        # Another loader writes pseudo codes, so its columns cannot be grouped by as they are.
         self._has_codes = versions.is_adopted(connection)
         self.rows: FromClause = session_summaries
         if session_filter.network_time is NetworkTime.NOW:
@@ -129,7 +129,7 @@ class SessionQuery:
 
     @property
     def is_of_everything(self) -> bool:
-        """Whether every session is asked for, by columns that can be sought as they are."""
+        """Whether no session is filtered out and columns can be read directly from indexes."""
         session_filter = self._which
         return not self._has_codes and session_filter == SessionFilter()
 
@@ -141,7 +141,7 @@ class SessionQuery:
         with_times: bool = True,
         before: datetime | None = None,
     ) -> Select[Any]:
-        """Return the query for groups in their order; *before* is where the span ends that is compared with."""
+        """Return the ordered query for groups; *before* is the end of the period to compare with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
         if isinstance(by[0], Dimension) and by[0].is_repeated:
             each, found_text = trait_texts(self._connection, SESSIONS.behaviour, by[0].value)
@@ -177,7 +177,7 @@ class SessionQuery:
         return query.order_by(*newest, order.desc(), *ties)
 
     def times_of(self, fact: str, values: Collection[Any]) -> Mapping[Any, tuple[datetime | None, datetime | None]]:
-        """Return the first and last time of sessions with each value of a fact; each is sought in its index."""
+        """Return the first and last time of sessions with each value of a fact, by two index lookups each."""
         column, at = SESSIONS[fact], SESSIONS.first_event_at
         found: dict[Any, tuple[datetime | None, datetime | None]] = {}
         if None in values:
@@ -198,7 +198,7 @@ class SessionQuery:
         return found
 
     def passwords_of(self, hashes: Collection[str]) -> Mapping[str, str]:
-        """Return the text behind hashes of passwords, as far as the newest session of each keeps it."""
+        """Return the passwords of hashes, as far as the newest session with each hash stores the text."""
         if not hashes:
             return {}
         each = select_texts(self._connection, hashes).subquery("each_hash")
@@ -217,13 +217,13 @@ class SessionQuery:
         return bucket_key(self._connection, span.value, SESSIONS.first_event_at)
 
     def _in_order(self, part: ColumnElement[Any], key: Dimension) -> ColumnElement[Any]:
-        """Return by what equal groups are ordered, alike on both databases."""
+        """Return the sort key for groups of equal size, with the same order on both databases."""
         return (part if key is Dimension.ASN else compared_by_bytes(self._connection, part)).nulls_last()
 
     def conditions(
         self, *, parts: Collection[Dimension | TimeBucket] = (), since: datetime | None = None
     ) -> Sequence[ColumnElement[bool]]:
-        """Return the conditions; sessions without a key that is no fact are left out of its groups."""
+        """Return the conditions; sessions without a value for a key that is not a fact are excluded."""
         found = self._filters(since)
         for key in parts:
             if isinstance(key, TimeBucket):
@@ -235,7 +235,7 @@ class SessionQuery:
         return found
 
     def _filters(self, since: datetime | None = None) -> list[ColumnElement[bool]]:
-        """Return the conditions of what is asked for; *since* takes the place of the beginning that is asked for."""
+        """Return the conditions of the filter; *since* replaces its start."""
         session_filter = self._which
         found = [self._is_one_of(key, values) for key, values in session_filter.values.items()]
         begin = since or session_filter.since
@@ -246,14 +246,14 @@ class SessionQuery:
         return found
 
     def not_current(self, by: Collection[Dimension | TimeBucket]) -> Select[int, int]:
-        """Return the query that counts sessions without a table newer than the attack, and those with too old ones."""
+        """Return the query that counts sessions without a table newer than the attack, and with an expired one."""
         is_newer = func.coalesce(are_newer(by), false())
         is_current = func.coalesce(self._current.are_current(by), false())
         counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
         return select(*counts).select_from(self.rows).where(*self._filters())
 
     def dated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
-        """Return sessions with a time, behind a place."""
+        """Return sessions with a time, after a cursor."""
         query = self._listed().where(SESSIONS.first_event_at.is_not(None))
         if behind is not None and behind.at is not None:
             try:
@@ -262,13 +262,13 @@ class SessionQuery:
                 )
             except ValueError as exc:
                 raise InvalidQuery(
-                    f"{str(behind)[:80]!r} is not a cursor: use what `next` of the previous page says"
+                    f"{str(behind)[:80]!r} is not a cursor: use the value of `next` in the previous page"
                 ) from exc
             query = query.where(before)
         return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
 
     def undated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
-        """Return sessions without a time, behind a place among them."""
+        """Return sessions without a time, after a cursor."""
         query = self._listed().where(SESSIONS.first_event_at.is_(None))
         if behind is not None and behind.at is None:
             query = query.where(SESSIONS.session_id < behind.name)
@@ -279,14 +279,14 @@ class SessionQuery:
             name: self.part(key)
             for name, key in (("asn", Dimension.ASN), ("country", Dimension.COUNTRY), ("ip_type", Dimension.IP_TYPE))
         }
-        if self._which.network_time is NetworkTime.NOW:  # what the inventory says is of no snapshot
+        if self._which.network_time is NetworkTime.NOW:  # current facts do not come from a snapshot
             facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
         stored_at = stored_timestamp_text(self._connection, SESSIONS.first_event_at).label("stored_at")
         return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
 
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
-        """Whether a session has one of some values; of a fact, as it was then, whatever is told of it."""
+        """Return the condition that a session has one of some values; facts are compared as of the attack."""
         column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
         stated = [_value(key, value) for value in values if value is not None]
         known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
@@ -319,7 +319,7 @@ STORED: Mapping[Dimension, Callable[[str], str | int]] = {
     Dimension.HASSH: str.lower,
     Dimension.PASSWORD: str.lower,
 }
-"""How values are stored that are typed in several forms; other texts as they are."""
+"""Converts values that users write in several forms to the stored form."""
 
 EXPECTED: Mapping[Dimension, str] = {
     Dimension.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
@@ -329,11 +329,11 @@ EXPECTED: Mapping[Dimension, str] = {
     Dimension.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
     Dimension.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
 }
-"""What a value that is refused should have been, with an example."""
+"""Expected form of a value, for error messages."""
 
 
 def _value(key: Dimension, value: str) -> str | int:
-    """Return a value as it is stored; what can be none of its kind is refused, or the answer would mislead."""
+    """Return the stored form of a value; raise InvalidQuery for an invalid one."""
     try:
         return STORED.get(key, str)(value)
     except (ValueError, SnapshotsError) as exc:

@@ -1,4 +1,4 @@
-"""Whether prunings, observations and digests of the record agree with the rest of it."""
+"""Check prunings, observation dates and digests of the audit tables."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +20,7 @@ from snapshots.app.ports.runs import RunKind
 
 
 def altered_prunings(connection: Connection) -> Iterator[str]:
-    """Yield the prunings that contradict themselves or the run that made them; older runs kept no counts."""
+    """Yield prunings that are inconsistent with themselves or with their run; older runs have no counts."""
     pruning = snapshot_prunings.c
     of_run = runs.c.run == pruning.run
     query = select(snapshot_prunings, runs.c.kind, runs.c.began_at, runs.c.counts, runs.c.settings)
@@ -43,7 +43,7 @@ def _agrees(row: RowMapping) -> bool:
     if sum(sealed.values()) > row["sessions"] or row["events"] < 0:
         return False
     if row["kind"] != RunKind.PRUNE.value:
-        return row["kind"] is None  # a pruning that an operator inserted by SQL names any run
+        return row["kind"] is None  # an operator who inserts a pruning by SQL may use any run
     counted = (counts.get("sessions", row["sessions"]), counts.get("events", row["events"]))
     return (
         counted == (row["sessions"], row["events"])
@@ -53,18 +53,18 @@ def _agrees(row: RowMapping) -> bool:
 
 
 def undated_observations(connection: Connection) -> Iterator[str]:
-    """Yield the dates at which observations were made or confirmed although no build has that date."""
+    """Yield dates of observations that no registered build has."""
     seen = ip_observations.c
     for date in (seen.observed_at, seen.confirmed_until):
         registered = and_(fact_sources.c.source == seen.source, fact_sources.c.built_at == date)
-        query = select(seen.source, date).where(seen.source != ENRICHMENT).distinct()  # documents are no build
+        query = select(seen.source, date).where(seen.source != ENRICHMENT).distinct()  # documents are not builds
         query = query.where(~select(fact_sources.c.source).where(registered).exists()).order_by(seen.source, date)
         for source, at in connection.execute(query):
             yield f"observations of {source} name {at:%Y-%m-%d %H:%M:%S} ({date.name}), and no build has that date"
 
 
 def without_digest(connection: Connection) -> Iterator[str]:
-    """Yield the sources and corrections without a digest that are newer than one that has a digest."""
+    """Yield sources and corrections without a digest that are newer than one with a digest."""
     source = fact_sources.c
     first = select(func.min(source.registered_at)).where(source.digest.is_not(None)).scalar_subquery()
     query = select(source.source, source.built_at).where(source.digest.is_(None), source.registered_at > first)

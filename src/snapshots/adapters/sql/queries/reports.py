@@ -1,4 +1,4 @@
-"""Answers from the stored sessions, in SQL."""
+"""Reports on stored sessions, in SQL."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -49,18 +49,18 @@ SESSIONS = session_summaries.c
 MAX_SOURCES = 20
 METHODS, GAPS = ({member.value for member in kind} for kind in (Method, Gap))
 LAST_DAYS = 14
-"""How many days a report lists."""
+"""Days in a report."""
 
 
 class SqlReports:
     """
-    Answers by queries over `session_summaries`; none of them joins the inventory.
+    Queries over `session_summaries`, without joining the addresses.
 
     Args:
-        database: Where the sessions are.
-        reader: Says what was believed at a moment.
-        choose: Returns a number below another one, by chance.
-        clock: Tells which times are plausible.
+        database: The database.
+        reader: Reads facts as of a moment.
+        choose: Returns a random number below its argument.
+        clock: Determines which times are plausible.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class SqlReports:
             return _coverage(connection, PlausibleTimes.seen_from(self._clock.now()))
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
-        """Look at sealed sessions, record and counts in one state, then try the guard and roll back."""
+        """Check sealed sessions, audit tables and counters in one transaction; test the triggers in another."""
         findings = Findings(show)
         with self._database.reading() as connection:
             found = inspect(connection, findings, run=run, part=None if full else self._choose(PARTS))
@@ -146,7 +146,7 @@ class SqlReports:
         )
 
     def _try_guard(self) -> tuple[Mapping[str, Trial], Sequence[str]]:
-        """Return what came of forbidden changes, and why none could be tried."""
+        """Return the results of forbidden changes, and why none could be tried."""
         try:
             with self._database.dry_run_transaction() as connection:
                 return try_guard(connection), []
@@ -154,7 +154,7 @@ class SqlReports:
             return {}, [f"whether the guard refuses a change: {reason}"]
 
     def explain(self, session_id: str) -> Explanation | None:
-        """Return what led to what a session holds."""
+        """Return the data from which a session's snapshot or gap was derived."""
         with self._database.reading() as connection:
             query = (
                 select(session_summaries, known_networks.c.organization_name)
@@ -207,7 +207,7 @@ class SqlReports:
 
 
 def _by_session() -> tuple[Select[Any], Sequence[ColumnElement[Any]], ColumnElement[Any], ColumnElement[Any]]:
-    """Return the query that counts sessions which stand alike, and by what it tells them apart."""
+    """Return the query that counts sessions by available facts, method and gap, and these columns."""
     has = [case((states(fact), 1), else_=0) for fact in FACTS]
     sealed = is_sealed()
     method = case((sealed, func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
@@ -221,7 +221,7 @@ def _is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElemen
 
 
 def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
-    """Whether a session began or ended at an implausible time; sessions of other loaders may lack a time."""
+    """Return the condition that a session began or ended at an implausible time; other loaders may omit times."""
     ends = (SESSIONS.first_event_at, SESSIONS.last_event_at)
     return or_(*(and_(at.is_not(None), not_(_is_plausible(at, times))) for at in ends))
 
@@ -295,7 +295,7 @@ def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:
 def _value_counts(
     connection: Connection, value: ColumnElement[Any], top: int, *, newest_of: PlausibleTimes | None = None
 ) -> Sequence[ValueCount]:
-    """Return the values with most sessions, or the newest ones of sessions that began at plausible times."""
+    """Return the values with most sessions; with *newest_of*, the greatest values of sessions with plausible times."""
     sessions = func.count().label("sessions")
     order = value.desc() if newest_of is not None else sessions.desc()
     query = (

@@ -1,4 +1,4 @@
-"""Answers to analysts' questions, in SQL."""
+"""Filter, group and list sessions, in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -31,19 +31,19 @@ from snapshots.domain.snapshot.freshness import CurrentSince
 SESSIONS = session_summaries.c
 
 ALONE: Mapping[Dimension | TimeBucket, str] = {key: FACTS[key] for key in (Dimension.ASN, Dimension.COUNTRY)}
-"""Facts that are counted over all sessions by an index that holds nothing else; times are sought apart."""
+"""Facts that are counted over all sessions by a narrow index; times are looked up separately."""
 
 MOST_SOUGHT = 1_000
-"""Of how many groups the first and last time are sought one by one."""
+"""Up to this many groups, first and last time are looked up one by one."""
 
 
 class SqlSessionQueries:
     """
-    Answers over the columns of `session_summaries`.
+    Queries over the columns of `session_summaries`.
 
     Args:
-        database: Where the sessions are.
-        clock: Tells which answers still hold today.
+        database: The database.
+        clock: Determines which facts are current.
     """
 
     def __init__(self, database: SqlDatabase, clock: Clock) -> None:
@@ -83,7 +83,7 @@ class SqlSessionQueries:
             return [_group(row, by, organizations, times, passwords) for row in found]
 
     def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
-        """Return how the sessions spread over a key."""
+        """Return how sessions are distributed over the values of a key."""
         _check(session_filter, [by], with_before=False)
         if by.is_repeated:
             raise InvalidQuery("sessions cannot be distributed over commands or URLs: a session has several")
@@ -106,7 +106,7 @@ class SqlSessionQueries:
             return NotCurrent(without_newer, expired)
 
     def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
-        """Return some sessions, the newest first; those of which no time is known are the last."""
+        """Return a page of sessions, newest first; sessions without a time come last."""
         _check(session_filter, [Dimension.ASN], with_before=False)
         behind = SessionCursor.parse(after) if after else None
         with self._database.reading() as connection:
@@ -122,7 +122,7 @@ class SqlSessionQueries:
         return SessionPage(lines, last)
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
-        """Return some source addresses; what another loader wrote and is none is passed over."""
+        """Return a page of source addresses; texts of another loader that are not addresses are skipped."""
         _check(session_filter, [Dimension.ADDRESS], with_before=False)
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)

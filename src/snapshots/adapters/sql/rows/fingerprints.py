@@ -1,4 +1,4 @@
-"""Fingerprints of counted events: the first ones in the session's row, the others in a table."""
+"""Store fingerprints of counted events: the smallest in the session's row, the others in a table."""
 
 from array import array
 from collections import defaultdict
@@ -30,8 +30,8 @@ class SqlFingerprints:
     """
     Rows of `session_fingerprints`.
 
-    A session's row holds its smallest fingerprints, the table all others. So the row does not depend on the order in
-    which events were read, and events are added without reading the stored ones.
+    A session's row holds its smallest fingerprints, the table all others. The row therefore does not depend on the
+    order of events, and events are added without reading the stored ones.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -42,7 +42,7 @@ class SqlFingerprints:
         self, sessions: Mapping[str, str], events: Mapping[str, Collection[int]]
     ) -> Mapping[str, Collection[int]]:
         """
-        Return which of the given events are in the table, by session.
+        Return the given events that are in the table, by session.
 
         Args:
             sessions: Names of long sessions, each with its id in the log.

@@ -1,4 +1,4 @@
-"""What stands in rows of sessions and observations, and the seal over it."""
+"""Decode rows of sessions and observations, and compute seals."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ TRAITS = {trait.word: trait for trait in Trait}
 
 
 def behaviour_in(text: str | None) -> Behaviour:
-    """Return what `session_rows.behaviour_values` wrote; nothing where something else stands there: a load goes on."""
+    """Decode what `session_encoder.behaviour_values` wrote; empty for other text, so that a load can go on."""
     if not text:
         return Behaviour()
     try:
@@ -40,7 +40,7 @@ def behaviour_in(text: str | None) -> Behaviour:
                 for word, pairs in found.items()
             }
         )
-        _ = behaviour.password, behaviour.duration_ms  # what cannot be read is told now
+        _ = behaviour.password, behaviour.duration_ms  # raises for values that cannot be decoded
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return Behaviour()
     return behaviour
@@ -51,26 +51,26 @@ SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column 
 
 def seal_of(row: Mapping[str, Any] | RowMapping) -> str:
     """
-    Return a hash over what a sealed row keeps, by which a change behind the guard's back is seen.
+    Return a hash over the sealed columns, which reveals changes that bypassed the triggers.
 
-    It has no key: it is evidence of accidents and of careless hands, not against one who computes it again.
+    It has no key: it detects accidents, not an attacker who recomputes it.
     """
     return digest("|".join([_canonical(row[column]) for column in SEALED]))
 
 
 def digest(text: str) -> str:
-    """Return the hash of a text that is sealed."""
+    """Return the truncated SHA-256 of a text."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def digest_of_source(row: Mapping[str, Any] | RowMapping) -> str:
-    """Return a hash over what never changes of a registered build."""
+    """Return a hash over the immutable columns of a registered build."""
     names = ("source", "built_at", "number", "form", "licence", "sha256", "origin", "registered_at")
     return digest("|".join([_canonical(row[name]) for name in names]))
 
 
 def record_text(reason: str, run: str, made_at: datetime) -> str:
-    """Return what is hashed of a correction, behind the name of its session."""
+    """Return the text of a correction that is hashed after its session id."""
     return f"|{reason}|{run}|{sealed_timestamp(made_at)}"
 
 
@@ -83,7 +83,7 @@ def _canonical(value: object) -> str:
 
 
 def sealed_timestamp(at: datetime) -> str:
-    """Return a moment as it is sealed, on every database."""
+    """Return the text of a timestamp in seals, the same on every database."""
     return f"{timestamp_text(at)}+00:00"
 
 
@@ -123,7 +123,7 @@ def summary_in(row: Mapping[str, Any] | RowMapping) -> SessionSummary:
 
 
 def _counted_until(row: Mapping[str, Any] | RowMapping) -> datetime | None:
-    """Return until when another loader counted: it knows no fingerprints, and writes nothing before it happens."""
+    """Return until when another loader counted events: it stores no fingerprints, and counts only past events."""
     known = len(row["event_fingerprints"] or b"") // 8
     counts_all = (row["event_count"] or 0) <= known or is_full(row["event_fingerprints"])
     if row["counted_until"] is not None or counts_all:
@@ -132,7 +132,7 @@ def _counted_until(row: Mapping[str, Any] | RowMapping) -> datetime | None:
 
 
 def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
-    """Whether a row is sealed: what `tables.is_sealed` says in SQL, for a row that was read."""
+    """Whether a row is sealed; the same condition as `tables.is_sealed`, in Python."""
     asn, country, ip_type = (row[f"snapshot_{name}"] for name in ("asn", "country", "ip_type"))
     return (
         (asn is not None and asn != 0)
@@ -142,14 +142,14 @@ def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
 
 
 def sighting_in(row: Mapping[str, Any] | RowMapping) -> Sighting | None:
-    """Return the sighting; where another loader did not write its time or kind, the least that can be said."""
+    """Return the sighting; if another loader wrote no time or kind, with the next best time and the kind OTHER."""
     times = (row[column] for column in ("source_ip_seen_at", "first_event_at", "last_event_at", "created_at"))
     seen_at = next((at for at in times if at is not None), None)
     return sighting_of(row["source_ip"], seen_at, row["source_ip_rank"], row["source_port"])
 
 
 def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | None, port: int | None) -> Sighting | None:
-    """Return the sighting that columns make; without a known kind it is of any event, without a time it is none."""
+    """Return the sighting in columns; OTHER without a kind, None without an address or a time."""
     address = address_of(source_ip)
     if address is None or seen_at is None:
         return None
@@ -159,7 +159,7 @@ def sighting_of(source_ip: str | None, seen_at: datetime | None, rank: int | Non
 
 @lru_cache(maxsize=8192)
 def address_of(text: str | None) -> IpAddress | None:
-    """Return an address of a row in its one form: other loaders write it in others, or write none."""
+    """Return a canonical address; None for text of other loaders that is not an address."""
     try:
         return IpAddress.parse(text) if text and text != UNKNOWN_ADDRESS else None
     except InvalidAddress:
@@ -171,7 +171,7 @@ def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
     Return the snapshot in a row; None if the session is open.
 
     Raises:
-        InvalidFact: A fact, type or method that this program wrote has no meaning.
+        InvalidFact: A fact, type or method that this program wrote is invalid.
     """
     if row["snapshot_method"] is None:
         return _adopted_in(row)
@@ -191,7 +191,7 @@ def snapshot_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
 
 
 def _adopted_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
-    """Return what another loader wrote, as far as it can be read; pseudo codes and unknown words are no facts."""
+    """Return the snapshot of another loader; pseudo codes and unknown words are ignored."""
     asn, country = row["snapshot_asn"], (row["snapshot_country"] or "").strip().upper()
     is_country = re.fullmatch("[A-Z]{2}", country) and country not in PSEUDO_COUNTRIES
     ip_type = IpTypePriority().highest_ranked(types_in(row["snapshot_ip_type"]))
@@ -210,7 +210,7 @@ def _adopted_in(row: Mapping[str, Any] | RowMapping) -> IpSnapshot | None:
 
 
 def types_in(text: str | None) -> frozenset[IpType]:
-    """Return the types that a word names, or the words of a JSON list such as '["RESIDENTIAL", "VPN"]'."""
+    """Return the IP types in a word, or in the words of a JSON list such as '["RESIDENTIAL", "VPN"]'."""
     named = (IpType.named(word) for word in re.findall(r"[^\[\]\",{}]+", text or ""))
     return frozenset(kind for kind in named if kind is not None)
 

@@ -1,4 +1,4 @@
-"""How sessions are written as rows: very many at a time, so each as a tuple of what the driver takes."""
+"""Encode sessions as rows: tuples of driver values, which are the fastest for many rows."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -26,7 +26,7 @@ BEHAVIOUR_COLUMNS = (
     "duration_ms",
     "behaviour",
 )
-"""What campaigns are found by: what was said once is not unsaid."""
+"""Columns of behavior, by which campaigns are found; a stored value is never replaced by NULL."""
 
 COLUMNS = (
     "session_id",
@@ -50,14 +50,14 @@ COLUMNS = (
     "updated_at",
     "event_fingerprints",
 )
-"""What a load writes of a session, in the order of `SessionRows.row`."""
+"""Columns that a load writes, in the order of `SessionRows.row`."""
 
 _NOWHERE, _NO_SNAPSHOT, _NO_GAP = (None,) * 4, (None,) * 8, (None,) * 3
 _NO_BEHAVIOUR = (None,) * len(BEHAVIOUR_COLUMNS)
 _JSON = msgspec.json.Encoder(order="sorted")
 
 Stored = Callable[[datetime], datetime | str]
-"""Returns how a database keeps a moment."""
+"""Encodes a datetime for the driver."""
 
 
 class SessionRows:
@@ -66,8 +66,8 @@ class SessionRows:
 
     Args:
         run: The run that writes.
-        saved_at: When.
-        stored: Returns how the database keeps a moment.
+        saved_at: The time of the write.
+        stored: Encodes a datetime for the driver.
         learned_until: The newest learned_at when the gaps were judged; None if there was none.
     """
 
@@ -79,7 +79,7 @@ class SessionRows:
         self._seals = SealBuilder(run, stored)
 
     def row(self, summary: SessionSummary) -> tuple[object, ...]:
-        """Return the values of COLUMNS, as they would be inserted."""
+        """Return the values of COLUMNS."""
         stored, saved_at = self._stored, self._saved_at
         sighting, snapshot, gap = summary.sighting, summary.snapshot, summary.gap
         until = summary.counted_until
@@ -115,7 +115,7 @@ class SessionRows:
 
 
 def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
-    """Return the values of BEHAVIOUR_COLUMNS: what is asked for most, and all of it as a JSON text; or NULLs."""
+    """Return the values of BEHAVIOUR_COLUMNS: single values for queries, and all traits as JSON; or NULLs."""
     if not behaviour.values:
         return _NO_BEHAVIOUR
     first = behaviour.first
@@ -140,11 +140,11 @@ def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
 
 class SealBuilder:
     """
-    The columns of many snapshots and the seals over them, as `rows.seal_of` makes them of one row.
+    Columns and seals of many snapshots; the seals equal those of `row_decoder.seal_of`.
 
     Args:
         run: The run that writes.
-        stored: Returns how the database keeps a moment.
+        stored: Encodes a datetime for the driver.
     """
 
     def __init__(self, run: str, stored: Stored) -> None:
@@ -162,7 +162,7 @@ class SealBuilder:
         return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
 
     def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:
-        """Return the columns but the seal, and the text that is sealed between what was seen and the run."""
+        """Return the columns without the seal, and their text in the seal."""
         _, columns, text = self._parts.get(id(snapshot)) or self._part(snapshot)
         return columns, text
 
@@ -172,7 +172,7 @@ class SealBuilder:
         method, source = snapshot.method.value, snapshot.source
         facts = f"{'' if asn is None else asn}|{country or ''}|{ip_type or ''}"
         text = f"{facts}|{sealed_timestamp(at)}|{method}|{source}"
-        # The snapshot is kept with its part, so that no other can get its id.
+        # A reference to the snapshot prevents that its id() is reused.
         part = (snapshot, (asn, country, ip_type, self._stored(at), method, source), text)
         self._parts[id(snapshot)] = part
         return part

@@ -1,4 +1,4 @@
-"""What a database has that our definitions do not say, because another loader made its tables."""
+"""Detect how the tables of an adopted database differ from our definitions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,12 +35,12 @@ LARGEST_INTEGER = 2**31 - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignInventory:
     """
-    Another loader's tables of addresses and networks, which are read and never changed.
+    Another loader's tables of addresses and networks, which are only read.
 
     Attributes:
-        addresses: Its table of addresses, with the columns that are read or that a new row must be given.
+        addresses: Its table of addresses, with the columns that we read and those required in a new row.
         networks: Its table of networks and their names; None if there is none.
-        is_referenced: Whether a foreign key allows only addresses of sessions that are listed there.
+        is_referenced: Whether a foreign key of the sessions references *addresses*.
     """
 
     addresses: Table
@@ -54,11 +54,11 @@ class SchemaFeatures:
     How the tables of one database differ from our definitions.
 
     Attributes:
-        tables: Tables with columns beside ours that must be given a value, by name.
-        largest_asn: The largest number of a network that a session can hold.
+        tables: Tables with additional columns that require a value, by name.
+        largest_asn: The largest AS number that the sessions table can store.
         others: The inventory of another loader; None if there is none.
-        has_session_documents: Whether sessions have a document of its enrichment.
-        raw_events: The table of raw events, with those of its columns that are read; None if there is none.
+        has_session_documents: Whether sessions have a column with the other loader's enrichment.
+        raw_events: The table of raw events, with the columns that we read; None if there is none.
     """
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
@@ -68,7 +68,7 @@ class SchemaFeatures:
     raw_events: Table | None = None
 
     def into(self, table: Table) -> Table:
-        """Return what to insert rows of *table* into: itself, or a wider one that fills what it must."""
+        """Return the table to insert rows into: *table*, or one with defaults for additional required columns."""
         return self.tables.get(table.name, table)
 
 
@@ -76,7 +76,7 @@ OURS = SchemaFeatures()
 
 
 def features_of(connection: Connection) -> SchemaFeatures:
-    """Look at the tables of an adopted database; those of our own have no surprises."""
+    """Inspect the tables of an adopted database; return OURS for a database of our own."""
     if connection.execute(select(adoptions.c.id)).scalar() is None:
         return OURS
     found = inspected(connection).get_columns(session_summaries.name)
@@ -91,8 +91,8 @@ def features_of(connection: Connection) -> SchemaFeatures:
 
 
 def _wider(found: Sequence[Any]) -> Table:
-    """Return the table of sessions with every column that a new row must be given."""
-    filled = {c["name"]: c["type"] for c in found if must_be_given(c)}
+    """Return the sessions table with every column that requires a value in a new row."""
+    filled = {c["name"]: c["type"] for c in found if requires_value(c)}
     ours = {column.name: column for column in session_summaries.columns}
     # Columns with a default in our tables get a value too: another loader's table may have no default.
     left = [name for name in filled if name not in ours or ours[name].server_default is not None]
@@ -101,7 +101,7 @@ def _wider(found: Sequence[Any]) -> Table:
         session_summaries.name,
         MetaData(),
         *(
-            Column(name, kind, default=nothing(kind))
+            Column(name, kind, default=empty_value(kind))
             if name in left
             else Column(name, kind, primary_key=ours[name].primary_key)
             for name, kind in kinds.items()
@@ -126,7 +126,7 @@ def foreign_inventory_of(connection: Connection) -> ForeignInventory | None:
     found = {column["name"]: column for column in inspector.get_columns("ip_inventory")}
     if not {*READ_OF_ADDRESSES, "enrichment"} <= set(found):
         return None
-    given = [name for name, column in found.items() if must_be_given(column) and name not in READ_OF_ADDRESSES]
+    given = [name for name, column in found.items() if requires_value(column) and name not in READ_OF_ADDRESSES]
     addresses = Table(
         "ip_inventory",
         MetaData(),
@@ -150,7 +150,7 @@ def foreign_inventory_of(connection: Connection) -> ForeignInventory | None:
 
 
 def _raw_events(connection: Connection) -> Table | None:
-    """Return the table of raw events, if it can be asked for the events of a session."""
+    """Return the table of raw events, if it has the columns to read the events of a session."""
     inspector = inspected(connection)
     if not inspector.has_table("raw_events"):
         return None
@@ -162,18 +162,18 @@ def _raw_events(connection: Connection) -> Table | None:
 
 
 def is_narrow(columns: Any, name: str) -> bool:
-    """Whether a reflected column of AS numbers has 32 bits: only then is it called INTEGER on PostgreSQL."""
+    """Whether a reflected column has 32 bits: PostgreSQL names it INTEGER then."""
     return any(column["name"] == name and str(column["type"]).upper() == "INTEGER" for column in columns)
 
 
-def must_be_given(column: Any) -> bool:
-    """Whether a reflected column takes no row without a value for it."""
+def requires_value(column: Any) -> bool:
+    """Whether a reflected column requires a value in each new row."""
     fills_itself = column["default"] is not None or column.get("computed") or column.get("identity")
     return not column["nullable"] and not fills_itself
 
 
-def nothing(kind: TypeEngine[Any]) -> object:
-    """Return the value of a type that says nothing; None for a type of which none is known."""
+def empty_value(kind: TypeEngine[Any]) -> object:
+    """Return an empty value of a type; None for an unknown type."""
     for known, value in (
         (JSON, {}),
         (Boolean, False),

@@ -1,4 +1,4 @@
-"""What the guard protects, on every database."""
+"""Tables and columns that the triggers protect, and their error messages."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,12 +25,12 @@ OF_A_RUN = ("run", "kind", "began_at")
 
 class Record(NamedTuple):
     """
-    A table of the record: its rows are never deleted or replaced, and change only as its rule allows.
+    An append-only table: its rows are never deleted or replaced, and change only as its rule allows.
 
     Attributes:
         table: Its name.
         fixed: Columns that never change; none if no row ever changes.
-        unless: When another change is refused, in SQL over OLD and NEW.
+        unless: SQL condition over OLD and NEW under which any other change is refused.
     """
 
     table: str
@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
 
 OPEN_PRUNING = "snapshot_prunings"
-"""The only rows of the record that are completed after they were inserted, by the guard itself."""
+"""The only append-only table whose rows are completed after the insert, by its own trigger."""
 
 RECORDS = (
     Record("snapshot_corrections"),
@@ -54,5 +54,5 @@ GUARDED = ("session_summaries", *(record.table for record in RECORDS))
 
 
 def columns(prefix: str, names: Sequence[str] = SNAPSHOT_COLUMNS) -> str:
-    """Return columns for a statement, each behind a prefix such as "OLD."."""
+    """Return columns for a statement, each with a prefix such as "OLD."."""
     return ", ".join(f"{prefix}{name}" for name in names)

@@ -1,4 +1,4 @@
-"""The guard, tried: forbidden changes of a sealed session, in a transaction that is rolled back."""
+"""Test that the triggers refuse forbidden changes of a sealed session; the caller rolls back."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ FORBIDDEN: dict[ColumnElement[Any], object] = {
     SESSIONS.snapshot_run: "forbidden",
     SESSIONS.snapshot_seal: "forbidden",
 }
-"""A change of each protected column that no guard may let pass; of source_ip, any other address."""
+"""A forbidden change of each protected column; for source_ip, any other address."""
 
 
 def try_guard(connection: Connection) -> Mapping[str, Trial]:
@@ -43,10 +43,10 @@ def try_guard(connection: Connection) -> Mapping[str, Trial]:
         connection: With a transaction for writing.
 
     Returns:
-        What came of each, by column; nothing without a sealed session.
+        The result by column; empty without a sealed session.
 
     Raises:
-        DatabaseError: Nothing can be written, or the database is busy or gone.
+        DatabaseError: The database is read-only, locked or unreachable.
     """
     sealed = (
         select(SESSIONS.session_id, SESSIONS.source_ip).where(is_sealed(), SESSIONS.source_ip.is_not(None)).limit(1)
@@ -55,7 +55,7 @@ def try_guard(connection: Connection) -> Mapping[str, Trial]:
     if found is None:
         return {}
     name, source_ip = found
-    # An address of no session might be refused by a foreign key, and the guard would not be asked.
+    # A foreign key could refuse an address without sessions before the trigger does.
     another = select(SESSIONS.source_ip).where(SESSIONS.source_ip != source_ip).limit(1)
     forbidden = FORBIDDEN | {SESSIONS.source_ip: connection.execute(another).scalar()}
     return {
@@ -77,10 +77,12 @@ def _tried(connection: Connection, name: str, column: str, value: object) -> Tri
         error = refusal.orig
         if is_unusable(error) or is_busy(error) or is_lock_timeout(error) or is_gone(error, was_reached=True):
             raise
-        # Such as a foreign key of stored events, which PostgreSQL checks before the guard.
+        # For example a foreign key of stored events, which PostgreSQL checks before the trigger.
         return Trial.REFUSED if "sealed" in str(error) else Trial.REFUSED_OTHERWISE
     else:
-        return Trial.REFUSED if row is None else Trial.ACCEPTED  # the guard of an adopted database may put it back
+        return (
+            Trial.REFUSED if row is None else Trial.ACCEPTED
+        )  # in an adopted database the trigger may restore the row
     finally:
         if attempt.is_active:
             attempt.rollback()

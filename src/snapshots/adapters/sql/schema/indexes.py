@@ -1,4 +1,4 @@
-"""The indexes that the definitions name, built without keeping writers out."""
+"""Build missing indexes concurrently with writers."""
 
 import re
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from snapshots.adapters.sql.schema.tables import metadata, session_summaries
 
 
 def indexes_of(table: Table, dialect: str) -> Sequence[Index]:
-    """Return the indexes that a table has on a database of this kind, in the order of their names."""
+    """Return the indexes of a table on a dialect, by name."""
     those = (index for index in table.indexes if index.info.get("only_on", dialect) == dialect)
     return sorted(those, key=lambda index: str(index.name))
 
 
 def missing(connection: Connection, *, for_queries: bool = True) -> Sequence[tuple[str, Index]]:
     """
-    Return the indexes of existing tables that are not there, or were left half-built, with their tables' names.
+    Return missing and invalid indexes of existing tables, each with its table's name.
 
     Args:
         connection: To the database.
-        for_queries: Whether those are among them that only questions need.
+        for_queries: Include indexes that only queries need.
     """
     inspector = inspected(connection)
     tables = set(inspector.get_table_names())
-    broken = _half_built(connection)
+    broken = _invalid_indexes(connection)
     return [
         (table.name, index)
         for table in metadata.sorted_tables
@@ -40,21 +40,21 @@ def missing(connection: Connection, *, for_queries: bool = True) -> Sequence[tup
 
 
 def build_now(connection: Connection) -> None:
-    """Build what is missing in the caller's transaction; for tables without rows."""
+    """Build missing indexes in the caller's transaction; for empty tables."""
     for _, index in missing(connection):
         index.create(connection)
 
 
 def is_for_queries(index: Index) -> bool:
-    """Whether only questions need an index."""
+    """Whether only queries need an index."""
     return bool(index.info.get("for_queries"))
 
 
 def drop_for_queries(connection: Connection) -> Sequence[str]:
     """
-    Drop the indexes that only questions need, without keeping writers out, and return their names.
+    Drop the indexes that only queries need, concurrently with writers, and return their names.
 
-    The connection commits each statement at once.
+    Requires an autocommit connection.
     """
     lacking = {index.name for _, index in missing(connection)}
     found = indexes_of(session_summaries, connection.dialect.name)
@@ -70,16 +70,16 @@ def build(
     connection: Connection, others: Sequence[str] = (), *, only_others: bool = False, for_queries: bool = True
 ) -> Sequence[str]:
     """
-    Build what is missing, each on its own, and on PostgreSQL without keeping writers out.
+    Build missing indexes, on PostgreSQL concurrently with writers.
 
     Args:
-        connection: To the database; it commits each statement at once.
-        others: Definitions of indexes that are not ours, to be built if they are not there.
-        only_others: Build none of ours.
-        for_queries: Build also those of ours that only questions need.
+        connection: An autocommit connection.
+        others: CREATE INDEX statements of indexes that are not in our definitions.
+        only_others: Build only *others*.
+        for_queries: Build also our indexes that only queries need.
 
     Returns:
-        The names of ours that were built.
+        The names of our indexes that were built.
     """
     lacking = [] if only_others else [index for _, index in missing(connection, for_queries=for_queries)]
     names = [str(index.name) for index in lacking]
@@ -90,18 +90,18 @@ def build(
         return names
     known = set(re.findall(r'INDEX "?([^\s"]+)', " ".join((*ours, *others))))
     connection.exec_driver_sql(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-    for name in (name for name in _half_built(connection) if name in known):
+    for name in (name for name in _invalid_indexes(connection) if name in known):
         connection.exec_driver_sql(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
     for statement in (*ours, *others):
-        # PostgreSQL cannot build one over partitions beside writers.
+        # PostgreSQL cannot build an index on a partitioned table concurrently.
         concurrently = "" if are_partitioned(connection) and "session_summaries" in statement else "CONCURRENTLY "
         statement_if_missing = re.sub(" INDEX ", f" INDEX {concurrently}IF NOT EXISTS ", statement, count=1)
         connection.exec_driver_sql(statement_if_missing.replace("%", "%%"))
     return names
 
 
-def _half_built(connection: Connection) -> frozenset[str]:
-    """Return the indexes that an interrupted CREATE INDEX CONCURRENTLY left."""
+def _invalid_indexes(connection: Connection) -> frozenset[str]:
+    """Return the invalid indexes that an interrupted CREATE INDEX CONCURRENTLY left."""
     if connection.dialect.name != "postgresql":
         return frozenset()
     query = (

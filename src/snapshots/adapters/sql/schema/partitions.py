@@ -1,7 +1,8 @@
 """
-Sessions in partitions, by a hash of their names, on PostgreSQL: for tables that outgrow one server's memory.
+Partition the sessions table by a hash of the session id, on PostgreSQL.
 
-Every key of the table holds the session's name, so each partition keeps its own, and no statement has to look into all.
+For tables larger than the server's memory. Every key contains the session id, so that keys are local to a partition
+and lookups read one partition.
 """
 
 from sqlalchemy import Connection, text
@@ -15,19 +16,19 @@ _KEYS = text(
     " WHERE contype IN ('p', 'f') AND (conrelid = to_regclass('session_summaries')"
     " OR confrelid = to_regclass('session_summaries')) ORDER BY contype DESC, conname"
 )
-"""The primary key and the foreign keys of the table and to it, the primary one first."""
+"""The primary key of the table, then the foreign keys of it and to it."""
 
 
 def partition(connection: Connection, count: int) -> None:
     """
-    Lay the table of sessions, while it is empty, into partitions, within the caller's transaction.
+    Replace the empty sessions table by a partitioned one, in the caller's transaction.
 
     Args:
         connection: To a database with tables of this version.
-        count: How many partitions, 2 to 1024.
+        count: Number of partitions, 2 to 1024.
 
     Raises:
-        SettingRefused: The database is no PostgreSQL, or its table holds sessions or has partitions already.
+        SettingRefused: The database is not PostgreSQL, or its table holds sessions or is already partitioned.
     """
     if connection.dialect.name != "postgresql":
         raise SettingRefused("--partitions needs a PostgreSQL database")

@@ -1,4 +1,4 @@
-"""Whether the tables still have the columns and constraints that the program relies on."""
+"""Check that the tables have the columns and constraints that the program relies on."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from snapshots.adapters.sql.schema.tables import adoptions, metadata, session_su
 
 
 def missing_columns(connection: Connection) -> Iterator[str]:
-    """Yield the tables that are gone, or are views, and the columns that are gone or renamed."""
+    """Yield the tables that are missing or replaced by views, and the missing columns."""
     inspector = inspect(connection)
     there = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
@@ -23,7 +23,7 @@ def missing_columns(connection: Connection) -> Iterator[str]:
 
 
 def missing_constraints(connection: Connection) -> Iterator[str]:
-    """Yield the CHECK constraints that are gone or changed; the sessions of another loader have none of ours."""
+    """Yield the CHECK constraints that are missing or changed; an adopted sessions table has none."""
     is_adopted = connection.execute(select(adoptions.c.id)).scalar() is not None
     for table in metadata.sorted_tables:
         if is_adopted and table is session_summaries:
@@ -31,7 +31,7 @@ def missing_constraints(connection: Connection) -> Iterator[str]:
         checks = _checks_of(connection, table)
         for constraint in sorted(_expected(table), key=lambda constraint: str(constraint.name)):
             if _plain(f"constraint {constraint.name} check ({constraint.sqltext})") + "," not in checks:
-                yield f"the constraint {constraint.name} of {table.name} is missing or says something else"
+                yield f"the constraint {constraint.name} of {table.name} is missing or differs"
 
 
 def _expected(table: Table) -> list[CheckConstraint]:
@@ -39,7 +39,7 @@ def _expected(table: Table) -> list[CheckConstraint]:
 
 
 def _checks_of(connection: Connection, table: Table) -> str:
-    """Return the constraints of a table as one text, in a form that does not depend on how they are printed."""
+    """Return the constraints of a table as one normalized text."""
     if connection.dialect.name == "postgresql":
         query = (
             "SELECT 'constraint ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint"

@@ -1,16 +1,15 @@
 """
-How the database itself refuses to change a sealed session.
+Install the triggers that refuse changes of sealed sessions, called the guard.
 
-The guard is a set of triggers, made anew after every migration. The only ways past it are two tables: a row
-inserted into `snapshot_corrections` makes the change that it describes, once, and a row inserted into
-`snapshot_prunings` deletes the sessions that ended before its date. The record itself (these two tables, runs and
-what they sealed, observations and their sources) grows and is never deleted or replaced.
+The triggers are recreated after every migration. Two tables allow changes: a row inserted into
+`snapshot_corrections` makes the change that it describes, once, and a row inserted into `snapshot_prunings` deletes
+the sessions that ended before its date. The audit tables (these two, runs and their seal counts, observations and
+their sources) are append-only.
 
-In an adopted database another loader goes on writing, column by column. Where it would fill what a sealed
-row lacks, the guard puts the row back and counts that, so that its load goes on; where it would change a
-fact, the guard refuses as everywhere.
+In an adopted database another loader goes on writing. If it fills NULLs of a sealed row, the trigger restores and
+counts the row, so that its load goes on; if it changes a fact, the trigger refuses.
 
-A change of any definition needs a new version of the tables: `verify` compares what a database has with them.
+A change of any definition needs a new migration: `verify` compares the triggers of a database with them.
 """
 
 from collections.abc import Sequence
@@ -22,22 +21,22 @@ from snapshots.adapters.sql.schema import triggers_postgresql, triggers_sqlite
 from snapshots.adapters.sql.schema.tables import adoptions
 
 OWN = frozenset({"snapshot_door", "snapshot_probe", "txid"})
-"""Tables and columns that only the guard uses, on one of the databases; no migration knows them."""
+"""Tables and columns that only the triggers use, on one of the databases; migrations do not create them."""
 
 
 def install(connection: Connection) -> None:
-    """Make the triggers, in the caller's transaction."""
+    """Create the triggers, in the caller's transaction."""
     remove(connection)
     _of(connection).install(connection, is_adopted=_is_adopted(connection))
 
 
 def remove(connection: Connection) -> None:
-    """Drop the triggers and what only they use, in the caller's transaction."""
+    """Drop the triggers and their tables, in the caller's transaction."""
     _of(connection).remove(connection)
 
 
 def differences(connection: Connection) -> Sequence[str]:
-    """Return what of the guard is missing, switched off or not what `install` makes; nothing is written."""
+    """Return the triggers and functions that are missing, disabled or differ from `install`; writes nothing."""
     return list(_of(connection).differences(connection, is_adopted=_is_adopted(connection)))
 
 

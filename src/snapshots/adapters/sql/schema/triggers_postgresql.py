@@ -1,4 +1,4 @@
-"""The guard of a PostgreSQL database: its functions and triggers, and whether they are what this program makes."""
+"""Install and compare the triggers of a PostgreSQL database."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,14 +24,14 @@ from snapshots.adapters.sql.schema.tables import HOLDS_A_FACT
 
 
 class Function(NamedTuple):
-    """A trigger function in PL/pgSQL; *is_definer* lets roles that may not write the record use it."""
+    """A trigger function in PL/pgSQL; *is_definer* lets roles without rights on the audit tables use it."""
 
     name: str
     body: str
     is_definer: bool = False
 
     def statement(self, schema: str) -> str:
-        """Return the statement that makes it; a temporary table of the same name must not hide the real one."""
+        """Return the CREATE statement; search_path prevents that a temporary table hides the real one."""
         definer = " SECURITY DEFINER" if self.is_definer else ""
         head = f"CREATE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql{definer}"
         return f"{head} SET search_path = {schema}, pg_temp AS $${self.body}$$"
@@ -48,7 +48,7 @@ class Trigger(NamedTuple):
 
     @property
     def statements(self) -> Sequence[str]:
-        """Return the statements that make it; it also fires for sessions in the role of a replica."""
+        """Return the CREATE statements; the trigger also fires under session_replication_role = replica."""
         condition = f" WHEN ({self.when})" if self.when else ""
         return (
             f"CREATE TRIGGER {self.name} {self.event.format(table=self.table)}{condition}"
@@ -58,7 +58,7 @@ class Trigger(NamedTuple):
 
 
 def install(connection: Connection, *, is_adopted: bool) -> None:
-    """Make columns, functions and triggers."""
+    """Create columns, functions and triggers."""
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     made = [
         *(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {_TXID}" for table in STAMPED),
@@ -76,7 +76,7 @@ def remove(connection: Connection) -> None:
 
 
 def differences(connection: Connection, *, is_adopted: bool) -> Iterator[str]:
-    """Yield what of the guard is gone or is not what this program makes, each as the object and what is wrong."""
+    """Yield the functions and triggers that are missing or have another definition."""
     schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     yield from _function_differences(connection, schema, is_adopted=is_adopted)
     yield from _trigger_differences(connection, is_adopted=is_adopted)
@@ -121,7 +121,7 @@ def _trigger_differences(connection: Connection, *, is_adopted: bool) -> Iterato
     records = {record.table for record in RECORDS}
     for table, name in sorted(found.keys() - expected.keys()):
         if table in records or name.startswith("snapshot_"):
-            yield f"{name} on {table} is no trigger of this program"
+            yield f"{name} on {table} is not a trigger of this program"
 
 
 _ENABLED = {"D": "disabled", "O": "disabled for replicas", "R": "enabled for replicas only"}
@@ -129,9 +129,9 @@ _ENABLED = {"D": "disabled", "O": "disabled for replicas", "R": "enabled for rep
 
 def _plain(definition: str) -> str:
     """
-    Return a definition of a trigger in a form that does not depend on how the server prints it.
+    Normalize the definition of a trigger.
 
-    Servers add casts and parentheses, and qualify names, differently before and after a dump is restored.
+    The server prints casts, parentheses and qualified names differently before and after a restore of a dump.
     """
     form = re.sub(r"::\w+(?: varying)?(?:\(\d+\))?(?:\[\])?", "", definition.lower().replace('"', ""))
     form = re.sub(r"(\bon |execute function )\w+\.", r"\1", form)
@@ -181,7 +181,7 @@ _TXID = "txid TEXT NOT NULL DEFAULT pg_current_xact_id()::text"
 
 
 def _all(connection: Connection, *, is_adopted: bool) -> Sequence[Trigger]:
-    """Return every trigger; one for each row is made on every partition, one for a statement is not."""
+    """Return every trigger; PostgreSQL clones row triggers to partitions, but not statement triggers."""
     return [
         *triggers(is_adopted=is_adopted),
         *(_no_truncate(table) for table in (*GUARDED, *_partitions(connection))),
@@ -189,7 +189,7 @@ def _all(connection: Connection, *, is_adopted: bool) -> Sequence[Trigger]:
 
 
 def triggers(*, is_adopted: bool) -> Sequence[Trigger]:
-    """Return every trigger but those that refuse TRUNCATE."""
+    """Return every trigger except those that refuse TRUNCATE."""
     changes = " OR ".join(f"OLD.{c} IS DISTINCT FROM NEW.{c}" for c in PROTECTED)
     fills = " OR ".join(f"OLD.{c} IS NULL AND NEW.{c} IS NOT NULL" for c in FILLABLE)
     update, row = "UPDATE ON {table}", "FOR EACH ROW"
@@ -251,7 +251,7 @@ _CORRECTED = f"""
       AND ROW({columns("OLD.", FIXED)}) IS NOT DISTINCT FROM ROW({columns("NEW.", FIXED)})
       AND ROW({columns("c.old_")}) IS NOT DISTINCT FROM ROW({columns("OLD.")})
       AND ROW({columns("c.new_")}) IS NOT DISTINCT FROM ROW({columns("NEW.")})"""
-"""Finds the correction that is being applied to a row."""
+"""Query for the correction that is being applied to a row."""
 
 
 def functions(*, is_adopted: bool) -> Sequence[Function]:

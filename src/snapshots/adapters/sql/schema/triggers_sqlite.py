@@ -1,4 +1,4 @@
-"""The guard of a SQLite database: its triggers, and whether they are what this program makes."""
+"""Install and compare the triggers of a SQLite database."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -26,11 +26,11 @@ TABLES = (
     "CREATE TABLE snapshot_probe (k INTEGER PRIMARY KEY, replaced INTEGER NOT NULL)",
     "INSERT INTO snapshot_probe VALUES (1, 0)",
 )
-"""The door names the correction that is being applied; the probe detects REPLACE. Both always look like this."""
+"""`snapshot_door` holds the correction being applied, `snapshot_probe` detects REPLACE; both always look like this."""
 
 
 class Trigger(NamedTuple):
-    """A trigger, without the words CREATE TRIGGER and its name."""
+    """A trigger; *definition* follows its name in the CREATE statement."""
 
     name: str
     table: str
@@ -38,12 +38,12 @@ class Trigger(NamedTuple):
 
     @property
     def statement(self) -> str:
-        """Return the statement that makes it."""
+        """Return the CREATE statement."""
         return f"CREATE TRIGGER {self.name} {self.definition}"
 
 
 def install(connection: Connection, *, is_adopted: bool) -> None:
-    """Make tables and triggers."""
+    """Create tables and triggers."""
     for statement in (*TABLES, *(trigger.statement for trigger in triggers(connection, is_adopted=is_adopted))):
         connection.exec_driver_sql(statement)
 
@@ -57,7 +57,7 @@ def remove(connection: Connection) -> None:
 
 
 def differences(connection: Connection, *, is_adopted: bool) -> Iterator[str]:
-    """Yield what of the guard is gone or is not what this program makes, each as the object and what is wrong."""
+    """Yield the triggers and tables that are missing or differ."""
     found = {name: (table, _plain(sql)) for name, table, sql in connection.execute(text(_FOUND))}
     expected = {trigger.name: trigger for trigger in triggers(connection, is_adopted=is_adopted)}
     for name, trigger in sorted(expected.items()):
@@ -68,7 +68,7 @@ def differences(connection: Connection, *, is_adopted: bool) -> Iterator[str]:
     watched = {*GUARDED, "snapshot_door", "snapshot_probe"} - {"session_summaries"}
     for name, (table, _) in sorted(found.items()):
         if name not in expected and (table in watched or name.startswith("snapshot_")):
-            yield f"{name} on {table} is no trigger of this program"
+            yield f"{name} on {table} is not a trigger of this program"
     for table, contents in (("snapshot_door", []), ("snapshot_probe", [(1, 0)])):
         there = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = :name"), {"name": table}).first()
         if there is None:
@@ -124,7 +124,7 @@ def _refusal(name: str, table: str, event: str, why: str, when: str = "") -> Tri
 
 
 def _no_update(record: Record) -> Trigger:
-    """Refuse changes, also of the number of a row: UPDATE OR REPLACE deletes the row that has the new one."""
+    """Refuse changes, also of the rowid: UPDATE OR REPLACE deletes the row that has the new rowid."""
     when = ""
     if record.fixed:
         unless = f" OR {record.unless}" if record.unless else ""

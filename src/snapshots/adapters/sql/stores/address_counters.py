@@ -1,4 +1,4 @@
-"""What the inventory counts of sessions, in SQL."""
+"""Count sessions by address and network, in SQL."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -47,7 +47,7 @@ class SqlInventoryCounts:
         self._connection = connection
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
-        """Add what the changes add; only an address that loses a session is counted anew."""
+        """Add the changes to the counters; recompute times only for an address that loses a session."""
         spans: dict[str, tuple[datetime, datetime]] = {}
         more: Counter[str] = Counter()
         left: defaultdict[str, list[str]] = defaultdict(list)
@@ -62,7 +62,7 @@ class SqlInventoryCounts:
             first, last = spans.get(after.text, (change.kept.first_event_at, change.kept.last_event_at))
             spans[after.text] = (min(first, change.kept.first_event_at), max(last, change.kept.last_event_at))
         for address, names in left.items():
-            self._take_away(address, names, seen_at)
+            self._subtract(address, names, seen_at)
         self._add(spans, more, seen_at)
 
     def addresses_until(self, *, after: str, limit: int) -> str:
@@ -72,7 +72,7 @@ class SqlInventoryCounts:
         return self._connection.execute(select(func.max(page.c.ip_address))).scalar() or ""
 
     def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
-        """Count in one statement."""
+        """Count the sessions of a range of addresses in one statement."""
         row, own = known_addresses.c, session_summaries.c
         began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
         found = (
@@ -106,7 +106,7 @@ class SqlInventoryCounts:
             self._connection.execute(counting)
 
     def recount_networks(self, *, counted_at: datetime) -> None:
-        """Count the addresses by network in one statement, and write what differs."""
+        """Recount addresses and sessions by network in one statement, and update rows that differ."""
         own, row = known_addresses.c, known_networks.c
         counts = (
             select(
@@ -165,7 +165,7 @@ class SqlInventoryCounts:
         with prefer_index_scans(self._connection):
             self._connection.execute(adding)
 
-    def _take_away(self, address: str, names: Collection[str], seen_at: datetime) -> None:
+    def _subtract(self, address: str, names: Collection[str], seen_at: datetime) -> None:
         sessions = session_summaries.c
         staying = and_(
             sessions.source_ip == address,
@@ -173,7 +173,7 @@ class SqlInventoryCounts:
         )
         query = select(func.count(), func.min(sessions.first_event_at), func.max(sessions.last_event_at)).where(staying)
         count, first, last = self._connection.execute(query).one()
-        # Not the count of the rows: a backfill may have found addresses that it counts only at its end.
+        # Not a recount: a backfill counts the addresses that it found only at its end.
         fewer = known_addresses.c.session_count - len(names)
         values: dict[str, Any] = {"session_count": case((fewer < 0, 0), else_=fewer), "updated_at": seen_at}
         if count:
@@ -182,5 +182,5 @@ class SqlInventoryCounts:
 
 
 def was_found_by(row: Any, run: str) -> ColumnElement[bool]:
-    """Return the condition that a run found a session's address elsewhere than in its row, *row* being the columns."""
+    """Return the condition that a run recovered a session's address; *row* holds the columns."""
     return and_(row.source_ip_run == run, row.source_ip_was.is_distinct_from(row.source_ip))

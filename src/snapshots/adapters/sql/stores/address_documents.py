@@ -33,7 +33,7 @@ class AddressDocuments:
         self._theirs = theirs
 
     def page(self, *, after: str, limit: int) -> Sequence[Document]:
-        """Return what stands in another loader's column `enrichment`."""
+        """Return a page of documents, ordered by address."""
         row = self._theirs.c
         query = self._documents_query(self._theirs).where(row.ip_address > after)
         return self._documents(query.order_by(row.ip_address).limit(limit))
@@ -60,7 +60,7 @@ class AddressDocuments:
 
 
 def _decoded(content: object) -> object:
-    """Return a JSON document that a database may keep as text; None for what is none."""
+    """Return a parsed JSON document, which some databases store as text; None if it is not valid JSON."""
     if not isinstance(content, str | bytes):
         return content
     try:

@@ -1,4 +1,4 @@
-"""The doors to sealed sessions, in SQL: rows whose triggers do what they say."""
+"""Correct and prune sealed sessions by audit rows, whose triggers make the change."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,14 +48,14 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 SESSIONS = session_summaries.c
 CHANGED = tuple(column for column in SNAPSHOT_COLUMNS if not column.startswith("source_"))
-"""What a correction of facts changes."""
+"""Columns that a correction of facts changes."""
 
 CASCADING_TABLES = [
     table
     for table in metadata.sorted_tables
     if any(key.column is SESSIONS.session_id and key.ondelete == "CASCADE" for key in table.foreign_keys)
 ]
-"""Tables whose rows go with their sessions."""
+"""Tables whose rows are deleted with their sessions."""
 
 STAGING = Table(
     "stage_corrections",
@@ -73,7 +73,7 @@ class SqlAudit:
         self._placeholders = AddressPlaceholders(connection, features)
 
     def correct(self, session_id: str, snapshot: IpSnapshot, *, reason: str, run: str, made_at: datetime) -> None:
-        """Insert the correction that makes the change."""
+        """Insert a correction, whose trigger changes the session."""
         query = select(session_summaries).where(SESSIONS.session_id == session_id).with_for_update()
         held = self._connection.execute(query).mappings().one()
         row = _changed(held, snapshot, run)
@@ -93,7 +93,7 @@ class SqlAudit:
         return self._connection.execute(newest).scalar()
 
     def sealed(self, *, after: str, limit: int) -> SealedPage:
-        """Return sealed sessions in the order of their names."""
+        """Return a page of sealed sessions by id."""
         query = (
             select(session_summaries)
             .where(is_sealed(), is_after(SESSIONS.session_id, after))
@@ -109,7 +109,7 @@ class SqlAudit:
         return SealedPage(found, last)
 
     def replace(self, snapshots: Mapping[str, IpSnapshot], *, reason: str, run: str, made_at: datetime) -> None:
-        """Insert the corrections from staged rows."""
+        """Insert corrections from staged rows in one statement."""
         if not snapshots:
             return
         held = select(session_summaries).where(SESSIONS.session_id.in_(select_texts(self._connection, list(snapshots))))
@@ -118,7 +118,7 @@ class SqlAudit:
             for row in self._connection.execute(held.with_for_update()).mappings()
         ]
         if len(rows) != len(snapshots):
-            raise StoreUnavailable("a session to correct is not there")
+            raise StoreUnavailable("a session to correct does not exist")
         fill_staging(
             self._connection, STAGING, pack_rows(self._connection, driver_rows(self._connection, STAGING, rows))
         )
@@ -136,7 +136,7 @@ class SqlAudit:
         run: str,
         made_at: datetime,
     ) -> int:
-        """Insert corrections made from the rows as they stand, so that even values of odd form are met exactly."""
+        """Insert corrections with old values copied in SQL, so that they match exactly, whatever their format."""
         columns = {
             "session_id": SESSIONS.session_id,
             "reason": literal(reason),
@@ -151,7 +151,7 @@ class SqlAudit:
         return self._connection.execute(made, execution_options={"preserve_rowcount": True}).rowcount
 
     def take_out_sentinels(self, *, reason: str, run: str, made_at: datetime) -> int:
-        """Insert the corrections in one statement, each made from the row as it stands."""
+        """Insert corrections that replace sentinels with NULL, in one statement."""
         sentinels = self.count_sentinels()
         new = {
             "source_ip": case((SESSIONS.source_ip != UNKNOWN_ADDRESS, SESSIONS.source_ip)),
@@ -162,14 +162,14 @@ class SqlAudit:
         return sentinels
 
     def count_sentinels(self) -> int:
-        """Count the sessions in which a pseudo code stands for a fact."""
+        """Count the sessions with a sentinel in place of a fact."""
         query = select(func.count()).select_from(session_summaries).where(_holds_a_sentinel())
         return self._connection.execute(query).scalar_one()
 
     def prune(
         self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
     ) -> Pruned:
-        """Insert the pruning that deletes the sessions, and count the addresses' sessions anew."""
+        """Insert a pruning, whose trigger deletes the sessions, and recount the sessions of their addresses."""
         going = (
             select(SESSIONS.source_ip)
             .where(SESSIONS.last_event_at < before, SESSIONS.source_ip.is_not(None))
@@ -182,11 +182,11 @@ class SqlAudit:
             self._connection.execute(delete(table).where(table.c.session_id.in_(pruned_names)))
         made = self._connection.execute(
             snapshot_prunings.insert().returning(snapshot_prunings.c.id),
-            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the guard counts
+            {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the trigger counts
         ).scalar_one()
         own = session_summaries.alias()
         staying = own.c.source_ip == known_addresses.c.ip_address
-        self._placeholders.take_away(addresses)
+        self._placeholders.delete_unused(addresses)
         will_be_counted = (
             and_(was_found_by(own.c, finder), own.c.source_ip > address)
             for finder, address in (counted_until or {}).items()
@@ -218,7 +218,7 @@ class SqlAudit:
 
 
 def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]:
-    """Return a row with another snapshot, and the seal over it."""
+    """Return a row with another snapshot and its seal."""
     row = dict(held) | {
         "snapshot_asn": snapshot.asn,
         "snapshot_country": snapshot.country,
@@ -232,7 +232,7 @@ def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]
 
 
 def _holds_a_sentinel() -> ColumnElement[bool]:
-    """Whether another loader wrote a code for nowhere, AS0 or no address, in a row with a snapshot."""
+    """Return the condition that another loader's snapshot has a pseudo country, AS0 or the unknown address."""
     has_facts = or_(*(SESSIONS[fact].is_not(None) for fact in FACTS))
     says_nothing = or_(*(and_(SESSIONS[fact].is_not(None), not_(states(fact))) for fact in FACTS))
     return and_(SESSIONS.snapshot_method.is_(None), has_facts, or_(says_nothing, SESSIONS.source_ip == UNKNOWN_ADDRESS))

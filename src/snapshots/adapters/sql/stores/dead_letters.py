@@ -19,7 +19,7 @@ class SqlDeadLetters:
         self._connection = connection
 
     def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
-        """Insert each letter, or renew what is in it, and return how many were new."""
+        """Upsert dead letters, and return how many are new."""
         if not letters:
             return 0
         before = self._count()
@@ -59,7 +59,7 @@ class SqlDeadLetters:
         return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
 
     def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
-        """Return the rows whose key begins so."""
+        """Return up to two dead letters whose key has this prefix."""
         begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
         return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
 

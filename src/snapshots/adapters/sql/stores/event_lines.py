@@ -1,4 +1,4 @@
-"""The lines of events, packed, in SQL."""
+"""Store event lines of sessions, compressed, in SQL."""
 
 import zlib
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from snapshots.app.ports.logs import EventPart
 
 LEVEL = 6
 FORM = b"\x01"
-"""What packed lines begin with: by which dictionary they are packed."""
+"""First byte of packed lines: the version of the compression dictionary."""
 
 
 class SqlEventLines:
@@ -47,13 +47,13 @@ class SqlEventLines:
 
 
 def _number(lines: Sequence[bytes]) -> int:
-    """Return a number for lines, by which they are stored once; it fits a signed column."""
+    """Return a signed 64-bit hash of lines, so that the same lines are stored once."""
     return int.from_bytes(blake2b(b"\n".join(lines), digest_size=8).digest(), "big", signed=True)
 
 
 def packed(lines: Sequence[bytes]) -> bytes:
     """
-    Return lines in a compact form: deflated, with a dictionary of what Cowrie writes in every session.
+    Compress lines with deflate and a preset dictionary of common Cowrie text.
 
     Args:
         lines: Without newlines.
@@ -64,23 +64,23 @@ def packed(lines: Sequence[bytes]) -> bytes:
 
 def unpacked(part: bytes) -> Sequence[bytes]:
     """
-    Return what was packed.
+    Decompress packed lines.
 
     Raises:
-        StoreUnavailable: It was not, or is damaged.
+        StoreUnavailable: The data are damaged.
     """
     try:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_dictionary(part[:1]))
         text = inflate.decompress(part[1:]) + inflate.flush()
     except (KeyError, zlib.error) as exc:
-        raise StoreUnavailable(f"kept lines cannot be unpacked: {exc}") from exc
+        raise StoreUnavailable(f"stored lines cannot be unpacked: {exc}") from exc
     if not inflate.eof:
-        raise StoreUnavailable("kept lines cannot be unpacked: they are cut")
+        raise StoreUnavailable("stored lines cannot be unpacked: they are truncated")
     return text.split(b"\n")
 
 
 @cache
 def _dictionary(form: bytes) -> bytes:
-    """Return a dictionary that is never changed, because nothing could be unpacked without it."""
+    """Return the dictionary of a version; released dictionaries never change, or stored lines would be lost."""
     name = {FORM: "cowrie-lines-1.txt"}[form]
     return resources.files("snapshots.adapters.sql").joinpath("data", name).read_bytes()

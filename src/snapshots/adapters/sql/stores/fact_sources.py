@@ -1,4 +1,4 @@
-"""The builds of sources, in SQL."""
+"""Register and retract builds of fact sources, in SQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from snapshots.domain.facts.source_builds import RegisteredBuild
 
 
 class SqlFactSources:
-    """Builds as rows of `fact_sources`, read once in a transaction: nobody else writes meanwhile."""
+    """Builds as rows of `fact_sources`, cached for the transaction, which excludes other writers."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -45,7 +45,7 @@ class SqlFactSources:
         ]
 
     def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
-        """Insert the build with the next number, unless it is there."""
+        """Insert the build with the next number unless it exists."""
         self._registered = None
         last = self._connection.execute(select(func.coalesce(func.max(fact_sources.c.number), 0))).scalar_one()
         row = {
@@ -65,7 +65,7 @@ class SqlFactSources:
         return known
 
     def retract_build(self, number: int, *, retracted_at: datetime) -> int:
-        """Mark the build, and let what later builds repeated begin with the next of them."""
+        """Mark the build as retracted; observations that later builds confirmed start with the next build instead."""
         (build,) = (b.build for b in self.registered() if b.number == number)
         self._registered = None
         self._connection.execute(

@@ -1,4 +1,4 @@
-"""The inventory of addresses, in SQL."""
+"""Store addresses, their observations and networks, in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -59,13 +59,13 @@ class SqlIpInventory:
         return self._observations.history_of(addresses)
 
     def learned_last(self) -> datetime | None:
-        """Return the newest learned_at: one step in its index."""
+        """Return the newest learned_at; one index lookup."""
         return self._connection.execute(select(learned_last())).scalar()
 
     def register_addresses(
         self, sightings: Collection[Sighting], *, registered_at: datetime
     ) -> Mapping[IpAddress, int]:
-        """Insert the addresses that are not there, without sessions, and tell which lack builds."""
+        """Insert missing addresses without sessions; return those that lack builds."""
         spans = sighting_spans(sightings)
         if not spans:
             return {}
@@ -83,13 +83,13 @@ class SqlIpInventory:
         self._connection.execute(statement.on_conflict_do_nothing())
 
     def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        """Return addresses in the order of their texts."""
+        """Return a page of addresses, ordered by text."""
         row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
         return [IpAddress(text) for text in self._connection.execute(query).scalars()]
 
     def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        """Return addresses that lack no build."""
+        """Return a page of addresses that were looked up in every build."""
         row = known_addresses.c
         query = select(row.ip_address).where(row.ip_address > after, ~self._lacks_builds())
         return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
@@ -99,7 +99,7 @@ class SqlIpInventory:
         return int(self._connection.execute(select(func.count()).select_from(known_addresses)).scalar_one())
 
     def take_over(self, *, registered_at: datetime) -> None:
-        """Read another loader's addresses in pages, because they may not be in canonical form."""
+        """Copy another loader's addresses, page by page, because they may not be in canonical form."""
         if self._others is None:
             return
         theirs, after = self._others.addresses.c, ""
@@ -157,12 +157,12 @@ class SqlIpInventory:
         since: int = 0,
         until: int = 0,
     ) -> None:
-        """Insert observations, or let their confirmed_until grow; show the newest facts on the address."""
+        """Upsert observations, and update the newest facts of addresses."""
         networks = {facts.snapshot.asn for facts in newest.values() if facts.snapshot.asn is not None}
         self._name_networks(networks, organizations, learned_at)
         if observations:
             last = self.learned_last()
-            if last is not None and learned_at <= last:  # another process has another clock
+            if last is not None and learned_at <= last:  # the clock of another process is ahead
                 learned_at = last + timedelta(microseconds=1)
             insert_observations(self._connection, observations, learned_at)
             row = known_addresses.c
@@ -192,14 +192,14 @@ class SqlIpInventory:
     def _name_networks(
         self, networks: Collection[int], organizations: Mapping[int, NetworkName], now: datetime
     ) -> None:
-        """Insert missing networks, and let each have the newest of its names."""
+        """Insert missing networks, and update their names if newer ones are given."""
         times = {"first_seen": now, "last_seen": now, "created_at": now, "updated_at": now}
         rows = [{"asn_number": number} | times for number in sorted({*networks, *organizations})]
         if not rows:
             return
         self._connection.execute(insert(self._connection, known_networks).on_conflict_do_nothing(), rows)
         row = known_networks.c
-        # In the order of their numbers, so that two transactions cannot wait for each other.
+        # Lock in the order of AS numbers, so that two transactions cannot deadlock.
         held = select(row.asn_number, row.organization_name, row.organization_name_at).order_by(row.asn_number)
         numbers = select_texts(self._connection, list(map(str, organizations))).subquery()
         wanted = row.asn_number.in_(select(cast(numbers.c.value, BigInteger)))
@@ -224,5 +224,5 @@ class SqlIpInventory:
 
 
 def learned_last() -> ScalarSelect[datetime]:
-    """Return the query for the newest learned_at: one step in its index."""
+    """Return the query for the newest learned_at; one index lookup."""
     return select(func.max(known_addresses.c.learned_at)).scalar_subquery()

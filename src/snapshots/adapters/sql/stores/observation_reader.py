@@ -48,15 +48,15 @@ class ObservationReader:
         self, sightings: Collection[Sighting], *, known_by_then: bool = False
     ) -> Mapping[Sighting, Sequence[IpObservation]]:
         """
-        Return what sources said next to each sighting, in one query.
+        Return the observations nearest to each sighting, in one query.
 
-        The addresses of a batch are far fewer than its sightings. For each address and source the runs are read
-        from the last that begins before its first sighting to the first that begins after its last one.
+        Read by address, since a batch has far fewer addresses than sightings: for each source, from the last
+        observation before the first sighting to the first one after the last sighting.
         """
         if not sightings:
             return {}
         spans = sighting_spans(sightings)
-        # What was learned later may stand nearer to a sighting than what was known by then: that asks for all of it.
+        # Observations learned later may be nearer than those known by then, so all of them are needed.
         histories = (
             self.history_of({sighting.address for sighting in sightings})
             if known_by_then
@@ -69,7 +69,7 @@ class ObservationReader:
     ) -> Mapping[IpAddress, Sequence[IpObservation]]:
         wanted = select_address_ranges(self._connection, spans).cte("wanted")
         if self._connection.dialect.name == "postgresql":
-            return self._observations(_by_seeks(wanted))
+            return self._observations(_by_index_lookups(wanted))
         own = ip_observations.alias("own")
         of_source = and_(
             own.c.ip_address == wanted.c.address, own.c.source == ip_observations.c.source, ~_is_retracted(own)
@@ -99,7 +99,7 @@ class ObservationReader:
 
 
 def sighting_spans(sightings: Collection[Sighting]) -> dict[str, tuple[datetime, datetime]]:
-    """Return the first and the last moment at which each address was sighted."""
+    """Return the times of the first and the last sighting of each address."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for sighting in sightings:
         at = sighting.seen_at
@@ -116,14 +116,14 @@ def _is_retracted(runs: FromClause) -> ColumnElement[bool]:
     )
 
 
-def _by_seeks(wanted: CTE) -> Select[Any]:
+def _by_index_lookups(wanted: CTE) -> Select[Any]:
     """
-    Return the query for the runs around each span, by seeks in the index for each source.
+    Return the query for the observations around each range of time, by index lookups per source.
 
-    A window over all runs of the addresses costs PostgreSQL somewhat more with three runs an address, and ever more
-    with longer histories; see benchmarks/lookup.py.
+    On PostgreSQL a window function over all observations is slower, and more so with longer histories; see
+    benchmarks/lookup.py.
     """
-    # What another loader's enrichment says is no registered build.
+    # Documents of another loader are not registered builds.
     sources = union(select(fact_sources.c.source), select(literal(ENRICHMENT))).subquery("sources")
     row = ip_observations.c
     of_source = (

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.schema.features import ForeignInventory, SchemaFeatures, nothing
+from snapshots.adapters.sql.schema.features import ForeignInventory, SchemaFeatures, empty_value
 from snapshots.adapters.sql.schema.tables import inventory_placeholders, session_summaries
 
 PLACEHOLDERS = inventory_placeholders.c
@@ -31,13 +31,13 @@ SELECT c.conrelid::regclass::text, quote_ident(a.attname)
 
 class AddressPlaceholders:
     """
-    Adds rows without facts, and deletes them when nothing refers to them any more.
+    Adds rows without facts, and deletes them when nothing references them.
 
-    The other loader copies only NULLs from such a row. A row that was changed since is not a placeholder any more.
+    The other loader copies only NULLs from such a row. A row that was changed since is no longer a placeholder.
 
     Args:
         connection: With a transaction.
-        features: What the database has beside our definitions.
+        features: How the database differs from our definitions.
     """
 
     def __init__(self, connection: Connection, features: SchemaFeatures) -> None:
@@ -50,12 +50,12 @@ class AddressPlaceholders:
         return self._others is not None
 
     def add(self, wanted: FromClause) -> None:
-        """Add the missing rows; the first column of *wanted* holds addresses."""
+        """Add missing rows; the first column of *wanted* holds the addresses."""
         if self._others is not None:
             self._connection.execute(_adding(self._others, wanted))
 
-    def take_away(self, addresses: Collection[str] | None = None) -> None:
-        """Delete unreferenced placeholders, all or of some addresses, and forget rows that were changed since."""
+    def delete_unused(self, addresses: Collection[str] | None = None) -> None:
+        """Delete unreferenced placeholders, all or of some addresses; stop tracking rows that were changed since."""
         if self._others is None:
             return
         among: list[ColumnElement[bool]] = []
@@ -99,7 +99,7 @@ class AddressPlaceholders:
 
 
 def adding(features: SchemaFeatures, wanted: FromClause) -> Any:
-    """Return the statement of `AddressPlaceholders.add` as a part of another; None where none is needed."""
+    """Return the statement of `AddressPlaceholders.add` for use as a CTE; None if no placeholders are needed."""
     others = features.others
     return _adding(others, wanted) if others is not None and others.is_referenced else None
 
@@ -127,7 +127,7 @@ def _adding(others: ForeignInventory, wanted: FromClause) -> Any:
 
 
 def _nothing(kind: Any) -> ColumnElement[Any]:
-    value = func.now() if isinstance(kind, UtcDateTime) else nothing(kind)
+    value = func.now() if isinstance(kind, UtcDateTime) else empty_value(kind)
     return value if isinstance(value, ColumnElement) else literal(value, kind)
 
 

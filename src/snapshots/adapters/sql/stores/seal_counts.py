@@ -1,8 +1,8 @@
 """
-How many sealed sessions there must be, by the record.
+Compare the number of sealed sessions of each run with the audit tables.
 
-A run's sealed sessions are those that it sealed (`run_seals`), with those that corrections gave to it and without
-those that corrections took from it and prunings deleted. Any other number is evidence of a change past the guard.
+Expected are the sessions that the run sealed (`run_seals`), plus those that corrections assigned to it, minus those
+that corrections took from it and prunings deleted. A difference is evidence of a change that bypassed the triggers.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ from snapshots.adapters.sql.schema.tables import (
 
 
 class SealBalance(NamedTuple):
-    """The sealed sessions of one run: how many there are, and how many there must be."""
+    """The number of sealed sessions of one run, and the expected number."""
 
     run: str
     found: int
@@ -34,7 +34,7 @@ class SealBalance(NamedTuple):
 
 
 def count_seals(connection: Connection, run: str, sessions: int) -> None:
-    """Record that a run sealed so many sessions in this transaction."""
+    """Add to the number of sessions that a run sealed."""
     if not sessions:
         return
     statement = insert(connection, run_seals)
@@ -47,9 +47,9 @@ def count_seals(connection: Connection, run: str, sessions: int) -> None:
 
 def unbalanced(connection: Connection, *, run: str | None = None) -> Sequence[SealBalance]:
     """
-    Return the runs of which there are more or fewer sealed sessions than the record says.
+    Return the runs whose number of sealed sessions differs from the expected one.
 
-    Sessions that another loader sealed in an adopted database name no run, and are not counted.
+    Sessions that another loader sealed in an adopted database have no run, and are not counted.
 
     Args:
         connection: With a transaction in which every query sees the same state.
@@ -74,7 +74,7 @@ def _run(column: Any) -> Any:
 
 
 def _is_ours() -> Any:
-    """Whether a session is sealed, and not by another loader."""
+    """Return the condition that a session was sealed by this program."""
     return is_sealed() & session_summaries.c.snapshot_method.is_not(None)
 
 

@@ -1,4 +1,4 @@
-"""The sessions, in SQL."""
+"""Store sessions, in SQL."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +29,7 @@ from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
-from snapshots.adapters.sql.stores.runs import others_at_work
+from snapshots.adapters.sql.stores.runs import other_live_runs
 from snapshots.adapters.sql.stores.seal_counts import count_seals
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
@@ -50,7 +50,7 @@ class SqlSessionStore:
         self._placeholders = AddressPlaceholders(connection, features)
 
     def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
-        """Return every session stored under each id of the log, in one query, and more for long sessions."""
+        """Return the sessions of each logged id and lock them; long sessions take further queries."""
         sessions = session_summaries.c
         wanted = select_texts(self._connection, events.keys()).cte("wanted")
         names = union_all(
@@ -79,7 +79,7 @@ class SqlSessionStore:
         long: Mapping[str, str],
         events: Mapping[str, Collection[int]],
     ) -> Mapping[str, Sequence[SessionSummary]]:
-        """Add the data of long sessions that is not in their rows: known events, and when others last counted."""
+        """Complete long sessions: with fingerprints from the table, and the time until which another loader counted."""
         known = self._fingerprints.among(long, events)
         counts = self._fingerprints.count(long) if self._is_shared else None
 
@@ -95,7 +95,7 @@ class SqlSessionStore:
         return {logged_id: [completed(summary) for summary in summaries] for logged_id, summaries in found.items()}
 
     def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
-        """Write every session in one statement; what a sealed row holds stays, whatever is offered."""
+        """Upsert sessions in one statement; snapshot columns of sealed rows do not change."""
         if not summaries:
             return
         learned_until = self._connection.execute(select(learned_last())).scalar()
@@ -113,9 +113,9 @@ class SqlSessionStore:
         }
         has_new_events = held.event_count.is_distinct_from(offered.event_count)
         replaced["updated_at"] = case((has_new_events, offered.updated_at), else_=held.updated_at)
-        # What another loader said of a session stays where ours says nothing.
+        # Values of another loader stay where ours are NULL.
         replaced |= {name: func.coalesce(offered[name], held[name]) for name in BEHAVIOUR_COLUMNS}
-        # What a backfill found stays its own, until a load has seen the address itself.
+        # An address that a backfill found stays attributed to it until a load reads the address itself.
         seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
         is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))
         kept |= {name: case((is_as_found, held[name])) for name in FOUND}
@@ -129,11 +129,11 @@ class SqlSessionStore:
                 "gap_run": case((sealed, None), else_=offered.gap_run),
             },
         )
-        self._written(upsert, summaries, run)
+        self._execute_upsert(upsert, summaries, run)
         self._fingerprints.add(summaries)
 
-    def _written(self, upsert: Insert, summaries: Collection[SessionSummary], run: str) -> None:
-        """Write what is staged, and record how many sessions that seals."""
+    def _execute_upsert(self, upsert: Insert, summaries: Collection[SessionSummary], run: str) -> None:
+        """Execute the upsert, and add the number of newly sealed sessions to the record."""
         if all(summary.snapshot is None for summary in summaries):
             self._connection.execute(upsert)
             return
@@ -142,7 +142,7 @@ class SqlSessionStore:
         count_seals(self._connection, run, self._sealed_by(run, len(summaries)) - before)
 
     def _sealed_by(self, run: str, count: int) -> int:
-        """Count the *count* staged sessions that a run sealed: another loader may have sealed some first."""
+        """Count the staged sessions that the run sealed: another loader may have sealed some before."""
         staged = staged_rows(STAGING, count).c
         offers = staged.snapshot_run.is_not(None)
         held = session_summaries.c
@@ -153,14 +153,14 @@ class SqlSessionStore:
     def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None
     ) -> Sequence[SessionSummary]:
-        """Return a page of sessions that await their connect and that no other live run will judge."""
+        """Return a page of sessions that await their connect and that belong to no other live run."""
         sessions = session_summaries.c
         query = (
             select(session_summaries)
             .where(
                 sessions.snapshot_gap == Gap.AWAITING_CONNECT.value,
                 sessions.session_id > after,
-                sessions.gap_run.not_in(others_at_work(run, stale_before)),
+                sessions.gap_run.not_in(other_live_runs(run, stale_before)),
             )
             .order_by(sessions.session_id)
             .limit(limit)

@@ -1,4 +1,4 @@
-"""What databases of other loaders need: an origin, and room for rows that are not whole."""
+"""Add tables for adopted databases, and allow their incomplete rows."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Builds of sources in the order in which they were registered, and how far each address was looked up."""
+"""Number source builds by registration, and store the last build in which each address was looked up."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def _type_as(kind: "sa.types.TypeEngine[str]", *, was: "sa.types.TypeEngine[str]") -> None:
-    """Let corrections hold the text of another loader's type, however long."""
+    """Widen the type in corrections to the text of another loader."""
     with op.batch_alter_table("snapshot_corrections", table_kwargs={"sqlite_autoincrement": True}) as batch:
         for column in ("old_snapshot_ip_type", "new_snapshot_ip_type"):
             batch.alter_column(column, type_=kind, existing_type=was)

@@ -1,4 +1,4 @@
-"""Runs that can be resumed and undone, and sessions that a run had to set aside."""
+"""Add data for resuming and undoing runs, and quarantined sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ INDEXES = {
         "ix_session_summaries_unjudged_rows",
     ],
 }
-"""Built after the migration, beside writers; dropped before their columns go."""
+"""Built concurrently after the migration; dropped before their columns."""
 
 
 HAS_A_GAP = sa.text("snapshot_gap IS NOT NULL")

@@ -1,4 +1,4 @@
-"""What sessions did, by which campaigns are found again."""
+"""Add columns of session behavior."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ COLUMNS: dict[str, "sa.types.TypeEngine[Any]"] = {
 
 
 def upgrade() -> None:
-    # An adopted table may have some of them: its own loader made them, and wrote nothing there.
+    # An adopted table may have some of these columns, empty.
     there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns("session_summaries")}
     for name, kind in COLUMNS.items():
         if name not in there:

@@ -1,4 +1,4 @@
-"""Indexes over snapshots, times and behaviour, by which questions are answered without reading the table."""
+"""Add covering indexes over snapshots, times and behavior for queries."""
 
 from alembic import op
 
@@ -21,11 +21,11 @@ INDEXES = [
         "download_hash",
     )
 ]
-"""Built after the migration, beside writers."""
+"""Built concurrently after the migration."""
 
 
 def upgrade() -> None:
-    """Leave it to what builds the indexes that are missing."""
+    """Do nothing: missing indexes are built after the migration."""
 
 
 def downgrade() -> None:

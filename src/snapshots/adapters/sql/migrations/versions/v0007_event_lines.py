@@ -1,4 +1,4 @@
-"""The lines of events, for those who keep them."""
+"""Add a table for stored event lines."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""How many sessions each run sealed, and hashes over the record, so that sealed sessions can be proved from it."""
+"""Add seal counts by run, and digests of audit rows, to verify sealed sessions against them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.add_column("snapshot_prunings", sa.Column("sealed_by_run", sa.Text))
     op.add_column("snapshot_corrections", sa.Column("digest", sa.String(length=32)))
     op.add_column("fact_sources", sa.Column("digest", sa.String(length=32)))
-    # The record begins with what is there: earlier runs and prunings did not count.
+    # Initialize the counts from the present rows: earlier runs and prunings did not count.
     op.execute(f"""
         INSERT INTO run_seals (run, writer, sessions)
         SELECT run, 0, sum(sessions) FROM (

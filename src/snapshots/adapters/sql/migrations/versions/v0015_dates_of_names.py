@@ -1,4 +1,4 @@
-"""Add the date of the table that stated a network's name, so that the newest name is kept."""
+"""Add the date of the table that stated a network's name, so that the newest name wins."""
 
 import sqlalchemy as sa
 from alembic import op
