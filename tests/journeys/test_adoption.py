@@ -218,7 +218,7 @@ def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) ->
 
     code, _, err = run("adopt")
 
-    assert (code, "rows without a session_id (1): give each one" in err) == (1, True)
+    assert (code, "rows without a session_id (1): give each a unique one" in err) == (1, True)
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE session_summaries SET session_id = 'mine' WHERE session_id IS NULL"))
     assert [run(command)[0] for command in ("adopt", "backfill")] == [0, 0]
@@ -296,6 +296,15 @@ def make_as_adopted_before(connection: Connection, version: str = "0010") -> Non
     ):
         connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.exec_driver_sql("DROP TABLE run_seals")
+    connection.exec_driver_sql("ALTER TABLE quarantined_sessions RENAME TO set_asides")
+    for table, new, before in (
+        ("runs", "heartbeat_at", "heard_at"),
+        ("runs", "checkpoint", "position"),
+        ("set_asides", "quarantined_at", "set_aside_at"),
+        ("bookmarks", "stored_at", "put_at"),
+        ("dead_letters", "stored_at", "kept_at"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} RENAME COLUMN {new} TO {before}")
     for old, columns in {
         "ip_inventory": {
             "current_country": "VARCHAR(2)",
