@@ -194,7 +194,7 @@ def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -
             frame.write.partitionBy("day", "sensor").parquet(str(written / path))
 
         def held(folder: ParquetFolder) -> list[tuple[Any, ...]]:
-            with folder.taken(Processes()):
+            with folder.locked(Processes()):
                 assert not [path for path in Path(folder.root).glob("_*") if "two" in path.name]
             found = pyarrow.dataset.dataset(f"{folder.root}/sessions", partitioning="hive").to_table().to_pylist()
             return sorted((row["id"], str(row["day"]), row["sensor"], row["n"]) for row in found)
@@ -219,10 +219,10 @@ def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -
         assert is_done
 
         folder = ParquetFolder(spark, str(tmp_path / "lake0"))
-        with folder.taken(Processes("one")):
-            with pytest.raises(StoreBusy, match="another job works"), folder.taken(Processes("two")):
+        with folder.locked(Processes("one")):
+            with pytest.raises(StoreBusy, match="another job works"), folder.locked(Processes("two")):
                 pass
-            with folder.taken(Processes("two", "one")):
+            with folder.locked(Processes("two", "one")):
                 pass
 
 

@@ -1,7 +1,7 @@
 """
-What a worker of a fleet does with its part: the same as one machine does with everything.
+What a Spark worker does with a partition: the same steps as on one machine, in a SQLite database of its own.
 
-The functions are sent to other processes by name; each opens what it works with there, and leaves nothing behind.
+The functions are pickled by name. Each opens its own resources and removes them.
 """
 
 import gc
@@ -26,15 +26,14 @@ def rows_of_part(
     own: tuple[Settings, str], run: str, held: Iterator[Row], sessions: Iterator[ReadSession], files: Files
 ) -> Iterator[Row]:
     """
-    Yield the rows of sessions, those that were stored before and those that were read since.
+    Yield the rows of a partition: stored sessions, merged with the sessions that were read.
 
     Args:
-        own: How it is done, in a database of the part's own, and the file with which that begins, by its path where it
-            came from.
+        own: The settings, and the path of the template database on the driver.
         run: The run that writes.
-        held: Rows that were stored before.
-        sessions: What was read, looked at when *held* is at its end.
-        files: Where files are on this machine.
+        held: Stored rows.
+        sessions: Sessions that were read; consumed after *held*.
+        files: Local paths of distributed files.
     """
     with _part(own, files) as container:
         put_rows(container.database(), held)
@@ -46,7 +45,7 @@ def rows_of_part(
 def judged_rows(
     own: tuple[Settings, str], run: str, held: Iterator[Row], _read: Iterator[ReadSession], files: Files
 ) -> Iterator[Row]:
-    """Yield the rows of sessions that were stored without a snapshot, judged anew; none was read since."""
+    """Yield the rows of stored sessions without a snapshot, evaluated again."""
     with _part(own, files) as container:
         put_rows(container.database(), held)
         container.new_run.override(providers.Object(lambda: run))
@@ -56,7 +55,7 @@ def judged_rows(
 
 @contextmanager
 def _part(own: tuple[Settings, str], files: Files) -> Iterator[Container]:
-    """Open a database of the part's own, with what it begins with, and remove it at the end of the block."""
+    """Copy the template database, and remove the copy at the end of the block."""
     gc.set_threshold(*GC_THRESHOLDS)
     settings, beginning = own
     with tempfile.TemporaryDirectory(prefix="snapshots-part-") as folder:
@@ -70,12 +69,12 @@ def _part(own: tuple[Settings, str], files: Files) -> Iterator[Container]:
 
 
 def _leave(container: Container) -> None:
-    """Close the database, and give back what a process that lives on would else keep of each part."""
+    """Close the database, and free memory: Spark reuses the process for other partitions."""
     container.database().close()
     container.reset_singletons()
     gc.collect()
 
 
 def _here(settings: Settings, files: Files) -> Settings:
-    """Return the settings with files where they are on this machine."""
+    """Return the settings with the local paths of distributed files."""
     return settings.model_copy(update={"mmdb": tuple(Path(files[str(path)]) for path in settings.mmdb)})

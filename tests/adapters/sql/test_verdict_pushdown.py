@@ -281,10 +281,10 @@ def test_staged_verdicts_of_another_process_are_not_applied(
 ) -> None:
     """An external pool may hand over a connection with its temporary table."""
     put_plain(container.database(), 2)
-    monkeypatch.setattr(verdict_pushdown, "PROCESS", 7)
+    monkeypatch.setattr(verdict_pushdown, "FIRST_GENERATION", 7)
     with container.database().transaction() as stores:
         stores.open_sessions.stage_verdicts(Verdicts(1, SPANS))
-    monkeypatch.setattr(verdict_pushdown, "PROCESS", 8)
+    monkeypatch.setattr(verdict_pushdown, "FIRST_GENERATION", 8)
     with container.database().transaction() as stores:
         verdicts = Verdicts(1, (), evicted=len(SPANS))
         done = stores.open_sessions.apply_cached(verdicts, run="r", after="", limit=9)

@@ -1,1 +1,1 @@
-"""Many machines, by Apache Spark; nothing of it is imported before it is asked for."""
+"""Load and backfill on Apache Spark. PySpark is imported only when a job starts."""

@@ -1,4 +1,4 @@
-"""A session of Spark: how it is begun, what is sent to its workers, and what its errors mean."""
+"""Start a Spark session, distribute files to its workers, and translate its errors."""
 
 import logging
 import os
@@ -20,40 +20,40 @@ SETTINGS = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.files.openCostInBytes": "65536",
 }
-"""What a caller may set otherwise."""
+"""Defaults, which --conf overrides."""
 
 LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-"""What is set where all workers are on this machine."""
+"""Additional defaults for a cluster on this machine."""
 
 
 @contextmanager
 def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
     """
-    Begin a session, and end it at the end of the block.
+    Start a session, and stop it at the end of the block.
 
     Args:
         master: The cluster, such as "local[2]", "spark://host:7077", "yarn" or "k8s://https://host:443".
-        settings: Of Spark, by their names; they come before ours.
+        settings: Spark settings by name; they override ours.
 
     Yields:
         A pyspark.sql.SparkSession.
 
     Raises:
-        SettingRefused: PySpark or Java is not there, or the cluster cannot be reached.
-        NothingToRead: There is no such file.
-        StoreUnavailable: The work failed.
+        SettingRefused: PySpark or Java is missing, or the cluster is unreachable.
+        NothingToRead: An input path does not exist.
+        StoreUnavailable: The job failed.
     """
     try:
         from py4j.protocol import Py4JError, Py4JNetworkError  # noqa: PLC0415 - an extra
-        from pyspark.errors import (  # noqa: PLC0415 - likewise
+        from pyspark.errors import (  # noqa: PLC0415 - an extra
             AnalysisException,
             PySparkException,
             PySparkRuntimeError,
         )
-        from pyspark.sql import SparkSession  # noqa: PLC0415 - likewise
+        from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
     except ImportError as exc:
-        raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
-    logging.getLogger().addFilter(_is_news)
+        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+    logging.getLogger().addFilter(_is_not_raised)
     is_local = master.startswith("local")
     if is_local:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -64,7 +64,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
     try:
         spark = builder.getOrCreate()
     except (PySparkRuntimeError, Py4JError, RuntimeError) as exc:
-        raise SettingRefused(f"Spark cannot begin at {master}: {_first_line(exc)}; it needs a Java 17") from exc
+        raise SettingRefused(f"Spark did not start at {master}: {_first_line(exc)}; is Java 17 installed?") from exc
     spark.sparkContext.setLogLevel("ERROR")
     if "spark.sql.shuffle.partitions" not in settings:
         spark.conf.set("spark.sql.shuffle.partitions", str(2 * spark.sparkContext.defaultParallelism))
@@ -74,28 +74,28 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         kind = NothingToRead if "PATH_NOT_FOUND" in str(exc) else StoreUnavailable
         raise kind(f"Spark refuses: {_first_line(exc)}") from exc
     except (PySparkException, Py4JError, Py4JNetworkError) as exc:
-        raise StoreUnavailable(f"the work on Spark failed, and may be done again: {_cause(exc)}") from exc
+        raise StoreUnavailable(f"the Spark job failed and can be run again: {_cause(exc)}") from exc
     finally:
         spark.stop()
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether something that is logged is not raised as well: what py4j logs is, with a traceback."""
+def _is_not_raised(record: logging.LogRecord) -> bool:
+    """Drop log records of py4j: it logs each error with a traceback, and raises it too."""
     return record.module not in {"clientserver", "java_gateway"}
 
 
 def _quiet() -> Mapping[str, str]:
-    """Let Java log errors only, from the beginning on, and draw no progress where nobody looks."""
-    told = resources.files("snapshots.adapters.spark").joinpath("data", "log4j2.properties")
+    """Return settings that limit the log of Java to errors, and show progress only on a terminal."""
+    properties = resources.files("snapshots.adapters.spark").joinpath("data", "log4j2.properties")
     return {
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{told}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{properties}",
         "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
     }
 
 
 def send(spark: Any, paths: Sequence[str]) -> Callable[[], Files]:
-    """Send files to every worker, once, and return what tells a worker where they are."""
-    names = {path: Path(path).resolve().name for path in paths}  # Spark sends what a link leads to
+    """Distribute files to every worker once; return a function that looks up their paths on a worker."""
+    names = {path: Path(path).resolve().name for path in paths}  # Spark resolves symbolic links
     if len(set(names.values())) < len(names):
         raise SettingRefused(f"files for the workers need names of their own: {', '.join(paths)}")
     for path in paths:
@@ -105,10 +105,10 @@ def send(spark: Any, paths: Sequence[str]) -> Callable[[], Files]:
 
 class SentFiles:
     """
-    Tells on a worker where files are that were sent to it.
+    Looks up distributed files on a worker.
 
     Args:
-        names: Their names there, by their paths here.
+        names: Their names on the workers, by their paths on the driver.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
@@ -126,7 +126,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the last line that says what a worker's Python raised, or else the first."""
+    """Return the last line with an exception of a Python worker; the first line if there is none."""
     lines = [line.strip() for line in str(error).splitlines()]
     raised = [line for line in lines if line.startswith(("snapshots.", "RuntimeError", "MemoryError", "OSError"))]
     return (raised[-1] if raised else _first_line(error))[:500]

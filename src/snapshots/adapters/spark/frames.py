@@ -1,4 +1,4 @@
-"""DataFrames of sessions: kept, brought together, and laid into folders."""
+"""DataFrames of sessions: cached on disk, grouped by session, and partitioned by day and sensor."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,30 +14,30 @@ LONGEST_FOLDER_NAME = 200
 
 
 @contextmanager
-def kept_on_disk(frame: Any) -> Iterator[Any]:
-    """Keep a DataFrame on the workers' disks while it is used more than once."""
+def cached_on_disk(frame: Any) -> Iterator[Any]:
+    """Cache a DataFrame on the disks of the workers while it is used more than once."""
     from pyspark import StorageLevel  # noqa: PLC0415 - an extra
 
-    kept = frame.persist(StorageLevel.DISK_ONLY)
+    cached = frame.persist(StorageLevel.DISK_ONLY)
     try:
-        yield kept
+        yield cached
     finally:
-        kept.unpersist()
+        cached.unpersist()
 
 
-def with_parts(rows: Any) -> Any:
-    """Add the columns by which rows are laid into folders."""
+def with_partition_columns(rows: Any) -> Any:
+    """Add the partition columns `day` and `sensor`."""
     from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
     sensor = sql.regexp_replace(sql.coalesce("matcher", sql.lit("-")), "[^A-Za-z0-9._-]", "_")
-    # Names that begin so are hidden, or mean that there is none.
+    # Spark hides names that start with another character, or reads them as NULL.
     named = sql.when(sensor.rlike("^[A-Za-z0-9-]"), sensor).otherwise(sql.concat(sql.lit("-"), sensor))
     day = sql.date_format("first_event_at", "yyyy-MM-dd")
     return rows.withColumn("day", day).withColumn("sensor", sql.substring(named, 1, LONGEST_FOLDER_NAME))
 
 
 def stored(sessions: Any, columns: Mapping[str, type]) -> Any:
-    """Return stored sessions in the form in which what was read goes to the workers."""
+    """Return stored sessions in the schema of sessions that were read."""
     from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
     rows = sessions.select(sql.coalesce("logged_id", "session_id").alias("key"), *columns)
@@ -45,7 +45,7 @@ def stored(sessions: Any, columns: Mapping[str, type]) -> Any:
 
 
 def by_session(sessions: Any, parts: int) -> Any:
-    """Bring together what belongs to one session, and in a part what was stored before first."""
+    """Repartition by session; within a partition, stored rows come first."""
     return sessions.repartition(parts, "key").sortWithinPartitions("kind", "key")
 
 
@@ -64,7 +64,7 @@ def _packed_rows(columns: Sequence[str], batches: Iterator[Any]) -> Iterator[Any
 
 
 def replace_sessions(folder: ParquetFolder, run: str, rows: Any, held: Any | None) -> None:
-    """Write rows, with the stored ones that lie in the same parts and are none of them."""
+    """Write rows, and rewrite the other stored rows of their partitions."""
     parts = "day", "sensor"
     if held is None:
         folder.replace(run, _in_parts(rows), ())
@@ -78,5 +78,5 @@ def replace_sessions(folder: ParquetFolder, run: str, rows: Any, held: Any | Non
 
 
 def _in_parts(rows: Any) -> Any:
-    """Let each part be written by one worker, into few files."""
+    """Repartition so that one worker writes each partition, into few files."""
     return rows.repartition("day", "sensor")

@@ -1,4 +1,4 @@
-"""Which files a user means, on any file system that Hadoop knows, and their lines."""
+"""Resolve the input paths of a load on any Hadoop file system, and read their lines."""
 
 import re
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from snapshots.app.ports.log_source import FOLDERS_OF_ATTACKERS
 NOT_LOGS = f"/({'|'.join(sorted(FOLDERS_OF_ATTACKERS))})/"
 
 LOCAL = "^file:/+"
-"""Hadoop and Spark begin the address of a local file with one slash or with three."""
+"""URLs of local files have one slash in Hadoop and three in Spark."""
 
 
 def logs_at(spark: Any, paths: Sequence[str], only: str) -> Any:
     """
-    Return the lines of logs as a DataFrame: of which file, where the part of it begins, and the line.
+    Return the lines of logs as a DataFrame with the columns path, block (offset of the file part) and line.
 
     Args:
         spark: The session.
-        paths: Files, folders and patterns. A file that is named is read whatever it is called.
-        only: How the files of folders are called that are logs.
+        paths: Files, folders and patterns. A file that is named directly is read whatever its name.
+        only: Glob pattern for the names of logs in folders.
 
     Raises:
-        NothingToRead: A path names nothing.
+        NothingToRead: A path matches nothing.
     """
     from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
@@ -42,9 +42,9 @@ def logs_at(spark: Any, paths: Sequence[str], only: str) -> Any:
 
 
 def _named(spark: Any, paths: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the files that paths name, each once, and the folders, each with how Spark writes it before its files."""
+    """Return the distinct files, and the folders with the prefix that Spark gives to their files."""
     java = spark.sparkContext._jvm.org.apache.hadoop.fs  # noqa: SLF001 - the way that PySpark's own documentation shows
-    settings = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - likewise
+    settings = spark.sparkContext._jsc.hadoopConfiguration()  # noqa: SLF001 - same reason
     files, folders = list[str](), dict[str, str]()
     for text in paths:
         path = java.Path(text)

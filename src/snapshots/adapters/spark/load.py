@@ -1,4 +1,4 @@
-"""Loading on Spark: from lines to stored sessions."""
+"""Load logs on Spark into a folder of sessions."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 from snapshots.adapters.spark.engine import send
 from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
-from snapshots.adapters.spark.frames import by_session, kept_on_disk, replace_sessions, stored, with_parts
+from snapshots.adapters.spark.frames import by_session, cached_on_disk, replace_sessions, stored, with_partition_columns
 from snapshots.adapters.spark.inputs import logs_at
 from snapshots.adapters.spark.map_lines import AS_SPARK, Kind, MapLines
 from snapshots.adapters.spark.offsets import Offsets
@@ -21,10 +21,10 @@ from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.cluster import FleetInput, LineParser, RowsOfPart
 
 PART_BYTES = 64 * 1024 * 1024
-"""Of how many bytes of logs the sessions are stored by one worker at a time."""
+"""Bytes of logs per partition of sessions."""
 
 LOGS = "*.json*"
-"""How the files of a folder are called that are logs, unless it is said otherwise."""
+"""Default pattern for the names of logs in folders."""
 
 
 class SparkLoad:
@@ -33,8 +33,8 @@ class SparkLoad:
 
     Args:
         spark: The session.
-        source: What to load.
-        lines: Tells what lines say.
+        source: The input.
+        lines: Decodes lines.
         files: Files that the workers need, such as tables of facts.
     """
 
@@ -47,9 +47,9 @@ class SparkLoad:
     def into_folder(
         self, run: str, to: str, rows_of: RowsOfPart, columns: Mapping[str, type], liveness: ProcessLiveness
     ) -> LoadReport:
-        """Store what the logs say in a folder of Parquet files."""
+        """Load the logs into a folder, and return the counts."""
         folder = ParquetFolder(self._spark, to)
-        with folder.taken(liveness), self._folded() as (folded, starts):
+        with folder.locked(liveness), self._folded() as (folded, starts):
             read = folded.where(folded.kind == int(Kind.READ)).select("kind", "key", "payload")
             held = folder.held(SESSIONS)
             known = self._known(held, read, columns) if held is not None else None
@@ -57,7 +57,7 @@ class SparkLoad:
             made = self._by_session(both, starts).mapInArrow(
                 SessionRows(rows_of, columns, run, self._sent), as_spark(columns)
             )
-            with kept_on_disk(with_parts(made)) as rows:
+            with cached_on_disk(with_partition_columns(made)) as rows:
                 report = self._report(run, starts, rows, held)
                 replace_sessions(folder, run, rows, held)
             letters = self._add_letters(folder, run, folded, starts)
@@ -65,9 +65,9 @@ class SparkLoad:
 
     @contextmanager
     def _folded(self) -> Iterator[tuple[Any, Mapping[str, Offsets]]]:
-        """Fold the lines once, and keep that on the disks of the workers; also tell where parts of files start."""
+        """Yield the decoded lines, cached on disk, and the offsets of the file parts."""
         text = logs_at(self._spark, self._source.paths, self._source.only or LOGS)
-        with kept_on_disk(text.mapInArrow(MapLines(self._lines), AS_SPARK)) as folded:
+        with cached_on_disk(text.mapInArrow(MapLines(self._lines), AS_SPARK)) as folded:
             parts = folded.where(folded.kind == int(Kind.PART)).select("path", "block", "start", "payload").collect()
             found: defaultdict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
             for row in parts:
@@ -90,7 +90,7 @@ class SparkLoad:
         return stored(own.join(read.select("key").distinct(), "key", "left_semi"), columns)
 
     def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Offsets]) -> int:
-        """Add the lines that could not be loaded and are not there yet, and return how many they are."""
+        """Store new dead letters, and return their number."""
         found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
         rows = found.rdd.map(partial(_letter_row, starts, run)).toDF(
             "identity string, source string, position long, reason string, payload binary, run string"
@@ -99,14 +99,14 @@ class SparkLoad:
         held = folder.held(LETTERS)
         if held is not None:
             rows = rows.join(held.select("identity"), "identity", "left_anti")
-        with kept_on_disk(rows) as new:
+        with cached_on_disk(rows) as new:
             count = int(new.count())
             if count:
                 folder.add(LETTERS, new.coalesce(1))
         return count
 
     def _report(self, run: str, starts: Mapping[str, Offsets], rows: Any, held: Any | None) -> LoadReport:
-        """Tell what the rows say, against those that were there."""
+        """Count what the rows change compared with the stored ones."""
         from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
         total = sql.coalesce(sql.sum("event_count"), sql.lit(0))
@@ -134,7 +134,7 @@ class SparkLoad:
 
 
 def _read(report: LoadReport, starts: Mapping[str, Offsets]) -> LoadReport:
-    """Return a report that also tells how many lines were read, and how many events among them were not new."""
+    """Return the report with the numbers of lines and of repeated events."""
     events = sum(each.events for each in starts.values())
     letters = sum(each.letters for each in starts.values())
     return replace(report, lines=events + letters, repeated=events - report.events)

@@ -1,8 +1,8 @@
 """
-The first step on the workers: lines become parts of sessions.
+The map step: decode lines, and aggregate the events of each session.
 
-A worker reads parts of files, one after the other, and adds up what it reads of each session. What it cannot read, and
-how many bytes each part of a file had, goes the same way; from these the driver tells where a line stands in its file.
+A worker reads parts of files one after the other. It also emits rejected lines, and the size of each part, from which
+the driver computes the offsets of lines in their files.
 """
 
 from collections.abc import Iterator
@@ -19,24 +19,24 @@ from snapshots.app.ports.log_source import BadLine, LogEvent
 from snapshots.app.ports.logs import DeadLetter
 from snapshots.domain.session.session import SessionAggregate
 
-EVENTS = 100_000
-"""How many events of a worker are in memory at a time."""
+MAX_EVENTS = 100_000
+"""Maximum events in the memory of a worker."""
 
-KEPT_BYTES = 64 * 1024 * 1024
-"""Of how many bytes at most the lines are that are kept with them."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Maximum bytes of rejected lines in the memory of a worker."""
 
 
 class Kind(IntEnum):
-    """What a row tells."""
+    """The kind of a row between the steps."""
 
     HELD = 0
-    """A session that was stored before."""
+    """A stored session."""
     READ = 1
-    """What was read of a session."""
+    """Events that were read of a session."""
     LETTER = 2
-    """A line that could not be loaded."""
+    """A rejected line."""
     PART = 3
-    """A part of a file: its bytes, its events and its other lines."""
+    """The size of a file part, and its numbers of events and rejected lines."""
 
 
 FOLDED = pa.schema(
@@ -49,7 +49,7 @@ FOLDED = pa.schema(
         ("payload", pa.binary()),
     ]
 )
-"""What `MapLines` yields; `key` is a session's id, `start` counts bytes from the beginning of the part."""
+"""Schema of the rows; `key` is the id of a session, `start` an offset in bytes from the start of the part."""
 
 AS_SPARK = "kind tinyint, key string, path string, block bigint, start bigint, payload binary"
 
@@ -58,11 +58,11 @@ Folded = tuple[int, str | None, str | None, int | None, int | None, bytes]
 
 class PartOfFile(NamedTuple):
     """
-    A part of a file that one worker reads.
+    A part of a file, read by one worker.
 
     Attributes:
         path: The file.
-        block: Where in it the part begins, by the engine's count.
+        block: Start offset of the part, as the engine counts it.
     """
 
     path: str
@@ -71,17 +71,17 @@ class PartOfFile(NamedTuple):
 
 class MapLines:
     """
-    Adds up lines of parts of files.
+    Aggregates the lines of file parts.
 
     Args:
-        lines: Tells what lines say.
+        lines: Decodes lines.
     """
 
     def __init__(self, lines: LineParser) -> None:
         self._lines = lines
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Fold batches with the columns path, block and line; of one part all lines come in their order."""
+        """Process batches with the columns path, block and line; the lines of a part come in order."""
         fold = _Fold(self._lines)
         for batch in batches:
             for path, block, line in zip(*(batch.column(at).to_pylist() for at in range(3)), strict=True):
@@ -93,7 +93,7 @@ class MapLines:
 
 
 class _Fold:
-    """What a worker read and did not pass on yet."""
+    """Rows that were not emitted yet."""
 
     def __init__(self, lines: LineParser) -> None:
         self._lines = lines
@@ -103,35 +103,35 @@ class _Fold:
         self._part: PartOfFile | None = None
         self._offset = 0
         self._rejected = RejectedLines("")
-        self._events_said = self._letters_said = 0
+        self._event_count = self._rejected_count = 0
 
     @property
     def is_full(self) -> bool:
-        return self._events >= EVENTS or self._bytes >= KEPT_BYTES
+        return self._events >= MAX_EVENTS or self._bytes >= MAX_BYTES
 
     def take(self, part: PartOfFile, line: bytes) -> None:
         if part != self._part:
             self.end_part()
             self._part, self._offset, self._rejected = part, 0, RejectedLines("")
-            self._events_said = self._letters_said = 0
+            self._event_count = self._rejected_count = 0
         start = self._offset
         self._offset += len(line) + 1
-        for said in self._lines.parse(line, start):
-            if isinstance(said, BadLine):
-                self._letters_said += 1
-                self._set_aside(self._rejected.letter_of(said))
+        for item in self._lines.parse(line, start):
+            if isinstance(item, BadLine):
+                self._rejected_count += 1
+                self._reject(self._rejected.letter_of(item))
             else:
-                self._count(said)
+                self._count(item)
 
-    def _set_aside(self, letter: DeadLetter | None) -> None:
+    def _reject(self, letter: DeadLetter | None) -> None:
         if letter is not None and self._part is not None:
             text = packed([letter.reason.value, letter.payload])
             self._rows.append((Kind.LETTER, None, self._part.path, self._part.block, letter.offset, text))
             self._bytes += len(text)
 
-    def _count(self, said: LogEvent) -> None:
-        self._events_said += 1
-        logged_id, event, text = said
+    def _count(self, found: LogEvent) -> None:
+        self._event_count += 1
+        logged_id, event, text = found
         session = self._sessions.get(logged_id)
         if session is None:
             session = self._sessions[logged_id] = ReadSession(SessionAggregate.of(logged_id), {})
@@ -144,12 +144,12 @@ class _Fold:
     def end_part(self) -> None:
         if self._part is not None:
             path, block = self._part
-            self._set_aside(self._rejected.rest())
-            told = packed([self._events_said, self._letters_said])
-            self._rows.append((Kind.PART, None, path, block, self._offset, told))
+            self._reject(self._rejected.rest())
+            sizes = packed([self._event_count, self._rejected_count])
+            self._rows.append((Kind.PART, None, path, block, self._offset, sizes))
 
     def given(self) -> Iterator[pa.RecordBatch]:
-        """Pass on what was read so far."""
+        """Emit all rows so far."""
         self._rows += [
             (Kind.READ, logged_id, None, None, None, encoded(session)) for logged_id, session in self._sessions.items()
         ]

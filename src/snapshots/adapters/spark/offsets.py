@@ -1,4 +1,4 @@
-"""Where lines stand in their files, when parts of the files were read apart."""
+"""Offsets of lines in files whose parts were read separately."""
 
 from collections.abc import Sequence
 from urllib.parse import unquote
@@ -11,10 +11,10 @@ from snapshots.app.ports.logs import DeadLetter
 
 class Offsets:
     """
-    Where the parts of a file start, in bytes of its content.
+    The start offsets of the parts of a file, in bytes of its content.
 
     Args:
-        blocks: By the engine's count, where each part begins, and how many bytes, events and other lines it has.
+        blocks: For each part its start as the engine counts it, and its bytes, events and rejected lines.
     """
 
     def __init__(self, blocks: Sequence[tuple[int, int, int, int]]) -> None:
@@ -27,14 +27,14 @@ class Offsets:
             self.letters += letters
 
     def letter(self, path: str, block: int, start: int, payload: bytes) -> DeadLetter:
-        """Return the letter about a line of a part."""
+        """Return the dead letter of a line in a part."""
         reason, line = unpacked(payload)
         bad = BadLine(Reason(reason), line, self._starts[block] + start)
         return letter_of(bad, source=_as_given(path))
 
 
 def _as_given(path: str) -> str:
-    """Return a path of this machine as a user writes it; an address elsewhere stays one."""
+    """Return the path of a local file; other URLs stay as they are."""
     if not path.startswith("file:"):
         return path
     return unquote("/" + path.removeprefix("file:").lstrip("/"))

@@ -1,4 +1,4 @@
-"""Sessions on their way from one worker to another: what was read of them, in MessagePack."""
+"""Encode sessions between workers, in MessagePack."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,38 +19,40 @@ _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder()
 
 
 def encoded(session: ReadSession) -> bytes:
-    """Return a session without its id."""
+    """Encode a session without its id."""
     lines = session.lines
-    return _encoder.encode([(*_event(event), lines.get(mark)) for mark, event in session.aggregate.events.items()])
+    return _encoder.encode(
+        [(*_event(event), lines.get(fingerprint)) for fingerprint, event in session.aggregate.events.items()]
+    )
 
 
 def _event(event: SessionEvent) -> tuple[object, ...]:
     at = (event.at - EPOCH) // MICROSECOND
     address = event.address.text if event.address is not None else None
-    said = [(trait.word, text) for trait, text in event.traits]
-    return (event.fingerprint, at, event.kind.value, address, event.port, event.sensor, event.sensor_id, said)
+    traits = [(trait.word, text) for trait, text in event.traits]
+    return (event.fingerprint, at, event.kind.value, address, event.port, event.sensor, event.sensor_id, traits)
 
 
 def decoded(logged_id: str, *parts: bytes) -> ReadSession:
-    """Return a session from its parts, in whatever order they were read."""
+    """Decode and merge the parts of a session, in any order."""
     aggregate, lines = SessionAggregate.of(logged_id), dict[int, bytes]()
     for part in parts:
-        for mark, at, kind, address, port, sensor, sensor_id, said, line in _decoder.decode(part):
-            traits = tuple((TRAITS[word], text) for word, text in said)
+        for fingerprint, at, kind, address, port, sensor, sensor_id, traits, line in _decoder.decode(part):
+            found = tuple((TRAITS[word], text) for word, text in traits)
             aggregate.add(
                 SessionEvent(
-                    mark,
+                    fingerprint,
                     EPOCH + timedelta(microseconds=at),
                     KINDS[kind],
                     _address(address),
                     port,
                     sensor,
                     sensor_id,
-                    traits,
+                    found,
                 )
             )
             if line is not None:
-                lines[mark] = line
+                lines[fingerprint] = line
     return ReadSession(aggregate, lines)
 
 
@@ -60,10 +62,10 @@ def _address(text: str | None) -> IpAddress | None:
 
 
 def packed(value: object) -> bytes:
-    """Return plain values, moments among them, as bytes."""
+    """Encode plain values, also datetimes."""
     return _encoder.encode(value)
 
 
 def unpacked(data: bytes) -> Any:
-    """Return what was packed."""
+    """Decode packed values."""
     return _decoder.decode(data)

@@ -1,4 +1,4 @@
-"""The second step on the workers: parts of sessions become stored sessions."""
+"""The reduce step: merge the parts of sessions, and make the rows of stored sessions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from snapshots.adapters.spark.serialization import decoded, unpacked
 from snapshots.app.load.batch import ReadSession
 from snapshots.app.load.cluster import Files, Row, RowsOfPart
 
-FEW = 2_000
-"""How many rows go on at a time."""
+BATCH_ROWS = 2_000
+"""Rows per Arrow batch."""
 
 KINDS: Mapping[type, tuple[pa.DataType, str]] = {
     str: (pa.string(), "string"),
@@ -22,21 +22,21 @@ KINDS: Mapping[type, tuple[pa.DataType, str]] = {
     bytes: (pa.binary(), "binary"),
     datetime: (pa.timestamp("us", tz="UTC"), "timestamp"),
 }
-"""How values of our kinds are called by Arrow and by Spark."""
+"""Arrow and Spark types of the values of a column."""
 
 Sent = Callable[[], Files]
-"""Tells where files that were sent along are on this machine."""
+"""Looks up distributed files on this machine."""
 
 
 class SessionRows:
     """
-    Makes rows of the sessions of a part, with those that were stored before.
+    Makes the rows of a partition: stored sessions, merged with the sessions that were read.
 
     Args:
-        rows_of: Makes them.
-        columns: The names of their columns, and of which kind each is.
+        rows_of: Merges the sessions.
+        columns: Names and types of the columns.
         run: The run that writes.
-        sent: Tells where files are.
+        sent: Looks up distributed files.
     """
 
     def __init__(self, rows_of: RowsOfPart, columns: Mapping[str, type], run: str, sent: Sent) -> None:
@@ -53,23 +53,23 @@ class SessionRows:
 
         held: Iterator[Row] = (unpacked(payload) for _, _, payload in takewhile(is_held, rows))
 
-        def rest() -> Iterator[tuple[int, str, bytes]]:  # what was read too far is known when it is asked for
+        def rest() -> Iterator[tuple[int, str, bytes]]:  # evaluated after takewhile() consumed one row too many
             yield from chain(following, rows)
 
         schema = schema_of(self._columns)
         made = self._rows_of(self._run, held, _sessions(rest()), self._sent())
-        while few := list(islice(made, FEW)):
+        while few := list(islice(made, BATCH_ROWS)):
             arrays = [pa.array([row[field.name] for row in few], field.type) for field in schema]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def schema_of(columns: Mapping[str, type]) -> pa.Schema:
-    """Return columns as Arrow calls them."""
+    """Return the Arrow schema of columns."""
     return pa.schema([(name, KINDS[kind][0]) for name, kind in columns.items()])
 
 
 def as_spark(columns: Mapping[str, type]) -> str:
-    """Return columns as Spark calls them."""
+    """Return the Spark schema of columns."""
     return ", ".join(f"{name} {KINDS[kind][1]}" for name, kind in columns.items())
 
 
@@ -80,6 +80,6 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, str, bytes]]
 
 
 def _sessions(rows: Iterator[tuple[int, str, bytes]]) -> Iterator[ReadSession]:
-    """Put the parts of each session together, which stand beside each other."""
+    """Merge the adjacent parts of each session."""
     for logged_id, parts in groupby(rows, key=lambda row: row[1]):
         yield decoded(logged_id, *(payload for _, _, payload in parts))
