@@ -186,7 +186,7 @@ def _parallel_worker(container: "Container") -> ParallelWorker:
             another.close()
 
     is_possible = container.database().engine.dialect.name == "postgresql"
-    executor = ThreadPoolExecutor(1, thread_name_prefix="far-end") if is_possible else None
+    executor = ThreadPoolExecutor(1, thread_name_prefix="second-worker") if is_possible else None
     return ParallelWorker(executor, open_own, runtime=container.runtime(), span=container.span())
 
 

@@ -19,7 +19,7 @@ from tests.strategies import DAY, NOON
 
 
 class RecordedProgress:
-    """Remembers what it was told."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, int]] = []
@@ -78,7 +78,7 @@ class Numbers:
 
 
 class Slept(list[float]):
-    """Remembers for how long it was told to sleep."""
+    """The durations of all sleeps."""
 
 
 def batch_runner(
@@ -103,16 +103,16 @@ def never() -> bool:
     return False
 
 
-def test_every_session_is_done_once_and_the_end_is_told() -> None:
+def test_every_session_is_processed_once_and_the_run_completes() -> None:
     """Stage after stage, batch after batch."""
-    database, told, one, two = InMemoryDatabase(), RecordedProgress(), Numbers(25), Numbers(3)
+    database, observed, one, two = InMemoryDatabase(), RecordedProgress(), Numbers(25), Numbers(3)
     work = begun(database, one.stage("one"), two.stage("two"))
 
-    assert batch_runner(database).run_stages(work, told, never)
+    assert batch_runner(database).run_stages(work, observed, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
-    assert told.stages == [("one", 25), ("two", 3)]
-    assert told.handled == [10, 10, 5, 0, 3, 0]
+    assert observed.stages == [("one", 25), ("two", 3)]
+    assert observed.handled == [10, 10, 5, 0, 3, 0]
     assert work.counts["done"] == 28
     assert database.memory.counts["r"] == {"done": 28}
 
@@ -137,12 +137,12 @@ def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() ->
 
 def test_a_batch_has_written_something_before_its_step_begins() -> None:
     """Whoever reads ahead from there does not keep SQLite's log from beginning anew."""
-    database, numbers, heard = InMemoryDatabase(), Numbers(3), list[datetime]()
+    database, numbers, heartbeats = InMemoryDatabase(), Numbers(3), list[datetime]()
 
     def step(stores: Stores, after: str, limit: int) -> BatchResult:
         record = stores.runs.find("r")
         assert record is not None
-        heard.append(record.heartbeat_at)
+        heartbeats.append(record.heartbeat_at)
         return numbers.step(stores, after, limit)
 
     with database.transaction() as stores:
@@ -151,7 +151,7 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
         begun(database, replace(numbers.stage(), step=step)), RecordedProgress(), never
     )
 
-    assert heard == [FixedClock().now()] * 2
+    assert heartbeats == [FixedClock().now()] * 2
 
 
 @pytest.mark.parametrize("batches", range(9))
@@ -180,11 +180,11 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
     batch_runner(database).run_stages(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
     done_before, first.done = first.done, []
 
-    checkpoint, told = database.memory.records["r"].checkpoint, RecordedProgress()
-    assert batch_runner(database).run_stages(begun(database, *stages, checkpoint=checkpoint), told, never)
+    checkpoint, observed = database.memory.records["r"].checkpoint, RecordedProgress()
+    assert batch_runner(database).run_stages(begun(database, *stages, checkpoint=checkpoint), observed, never)
 
     assert (one.done, two.done) == (list(range(25)), list(range(3)))
-    is_past = len(one.done) == 25 and told.stages[0][0] == "two"
+    is_past = len(one.done) == 25 and observed.stages[0][0] == "two"
     assert is_past == (batches >= 7)
     assert first.done == ([] if is_past else list(range(15)))
     assert done_before == list(range(min(15, 10 * batches)))
@@ -225,7 +225,7 @@ def test_batches_grow_again_step_by_step_after_a_refusal() -> None:
     assert [handled for handled in observed.handled if handled] == [1, 8, 64, 100, 100, 26]
 
 
-def test_a_rehearsal_stores_nothing() -> None:
+def test_a_dry_run_stores_nothing() -> None:
     """Neither the run nor its quarantined sessions."""
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
     work = Work(run="r", stages=[numbers.stage()], throttle=Throttle(), is_dry_run=True)
@@ -311,14 +311,14 @@ def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
 
 def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
     """Each reason once more as long as it holds; then it goes on."""
-    database, slept, told = InMemoryDatabase(), Slept(), RecordedProgress()
+    database, slept, observed = InMemoryDatabase(), Slept(), RecordedProgress()
     health = Ailing("a replica is 90 s behind", "a replica is 60 s behind", "")
 
     assert batch_runner(database, health=health, slept=slept).run_stages(
-        begun(database, Numbers(3).stage()), told, never
+        begun(database, Numbers(3).stage()), observed, never
     )
 
-    assert told.waits == ["a replica is 90 s behind", "a replica is 60 s behind", ""]
+    assert observed.waits == ["a replica is 90 s behind", "a replica is 60 s behind", ""]
     assert sum(slept) == pytest.approx(3.0)
 
 
@@ -334,9 +334,9 @@ def test_waiting_work_can_be_stopped() -> None:
     assert (done, numbers.done) == (False, [])
 
 
-def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
+def test_rows_of_a_second_worker_are_reported_with_their_stage() -> None:
     """Not with what is done before, which counts something else; and it is part of the whole."""
-    database, numbers, told = InMemoryDatabase(), Numbers(5), RecordedProgress()
+    database, numbers, observed = InMemoryDatabase(), Numbers(5), RecordedProgress()
     before = numbers.stage("before")
 
     def helped(*_: object) -> BatchResult:
@@ -345,10 +345,10 @@ def test_what_is_done_beside_is_told_with_what_it_belongs_to() -> None:
 
     work = begun(database, replace(numbers.stage(), setup=replace(before, step=helped)))
 
-    assert batch_runner(database).run_stages(work, told, never)
+    assert batch_runner(database).run_stages(work, observed, never)
 
-    assert told.stages == [("before", 5), ("numbers", 1005)]
-    assert told.handled == [7, 1000, 5, 0]
+    assert observed.stages == [("before", 5), ("numbers", 1005)]
+    assert observed.handled == [7, 1000, 5, 0]
     assert work.parallel_count == 0
 
 

@@ -1,4 +1,4 @@
-"""Batches that the far end does in turns with the near one."""
+"""Two batches at a time that commit in order."""
 
 import json
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_a_turn_does_not_wait_for_ever_for_the_one_before_it(
     assert checkpoint(database) == ""
 
 
-def test_a_run_that_somebody_else_carries_on_is_left_to_them(
+def test_a_run_that_another_process_resumed_is_left_alone(
     database: InMemoryDatabase, executor: ThreadPoolExecutor
 ) -> None:
     """Or one that is not there any more."""

@@ -1,4 +1,4 @@
-"""Which parts of a table the far end takes."""
+"""The key ranges that the second worker claims."""
 
 from collections import Counter
 from collections.abc import Sequence

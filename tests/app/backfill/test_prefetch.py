@@ -16,7 +16,7 @@ def test_what_was_read_is_taken_once() -> None:
     assert ahead.take("a") is None
 
 
-def test_what_nobody_wants_any_more_is_dropped() -> None:
+def test_an_outdated_result_is_discarded() -> None:
     """A batch was refused, and a smaller one is read from its place on."""
     ahead: ReadAhead[str] = ReadAhead(AtOnce())
     ahead.begin("b", lambda: "page")
@@ -35,7 +35,7 @@ def test_what_was_read_long_ago_is_dropped() -> None:
 
 
 def test_what_could_not_be_read_ahead_is_read_in_its_turn() -> None:
-    """Then the error is told, if it is still there."""
+    """A direct read then raises the error if it persists."""
 
     def gone() -> str:
         raise StoreGone("no")
@@ -47,7 +47,7 @@ def test_what_could_not_be_read_ahead_is_read_in_its_turn() -> None:
 
 
 def test_a_mistake_is_not_hidden() -> None:
-    """It would come again, or would not, and nobody knew."""
+    """The caller reads again, and handles the error if it persists."""
 
     def wrong() -> str:
         raise ZeroDivisionError

@@ -59,7 +59,7 @@ KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
 
 
 def no_helper() -> AbstractContextManager[tuple[Database, Health]]:
-    """Open nothing: where there is no second connection nobody asks for one."""
+    """Fail: without an executor no second connection is opened."""
     raise AssertionError
 
 
@@ -106,7 +106,7 @@ class World:
         return f"run{next(self.names)}"
 
     def put(self, *addresses: str | None) -> None:
-        """Store sessions as another loader does: nobody judged them."""
+        """Store sessions as another loader does, without a verdict."""
         for n, address in enumerate(addresses, self.count):
             self.count += 1
             event = SessionEvent(n, NOON, EventKind.OTHER, IpAddress(address) if address else None)
@@ -206,7 +206,7 @@ def test_a_backfill_reads_no_session_for_new_facts_if_there_are_none() -> None:
 
 
 def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
-    """Whoever learned it."""
+    """From any command."""
     world = World(source(facts={}))
     world.put(HOME.text, OTHER.text)
     world.run()
@@ -239,7 +239,7 @@ def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
     assert world.run().judged == 0
 
 
-def test_a_verdict_that_was_foreseen_gives_way_to_what_was_learned_since() -> None:
+def test_a_prefetched_verdict_gives_way_to_newer_facts() -> None:
     """A page is read, and made ready as far as verdicts are remembered, before it is its turn."""
     world = World(source(facts={OTHER.text: IpFacts(asn=2)}))
     world.put(HOME.text, OTHER.text)
@@ -276,7 +276,7 @@ def test_other_rules_judge_everything_that_is_open_again() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 99])
-def test_a_rehearsal_stores_nothing_and_forecasts_the_run(batch: int) -> None:
+def test_a_dry_run_stores_nothing_and_forecasts_the_run(batch: int) -> None:
     """To the session, whatever the batches."""
     world = World(source())
     world.put(HOME.text, OTHER.text, PRIVATE, None, HOME.text, HOME.text, None)
@@ -299,7 +299,7 @@ def test_a_rehearsal_stores_nothing_and_forecasts_the_run(batch: int) -> None:
 
 
 def test_the_address_is_found_in_events_before_documents() -> None:
-    """The connect, else the earliest; what a client claimed does not count beside anything else."""
+    """The connect, else the earliest; what a client claimed does not count if there is any other."""
     world = World(source())
     world.put(None, None, None, None)
     memory = world.database.memory
@@ -445,7 +445,7 @@ def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_dry_run: bool) 
     assert new == ([] if is_dry_run else [RunState.FAILED])
 
 
-def test_improving_replaces_what_was_inferred_by_what_was_said_by_then() -> None:
+def test_improving_replaces_inferred_facts_by_facts_as_of_the_attack() -> None:
     """A table of the time turned up; undoing it gives back what was held."""
     world = World(source(day=5))
     world.put(HOME.text, OTHER.text)
@@ -596,7 +596,7 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
         assert RunState.RUNNING not in {record.state for record in database.memory.records.values()}
 
 
-def test_nobody_helps_while_the_server_restarts() -> None:
+def test_no_second_worker_starts_while_the_server_restarts() -> None:
     """The work itself waits for it."""
     parallel_worker = ParallelWorker(AtOnce(), no_helper, runtime=runtime(TickingClock()), span=1)
     work = Work(run="run", stages=[], throttle=Throttle())
@@ -613,12 +613,12 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
     monkeypatch.setattr(stages, "LARGEST_READ", 2)
     world = World(source(), database=SqlDatabase("sqlite://"))
     world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
-    told = RecordedProgress()
+    observed = RecordedProgress()
 
-    report = world.backfill.run(told, throttle=Throttle(batch_size=20))
+    report = world.backfill.run(observed, throttle=Throttle(batch_size=20))
 
     assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
-    assert [handled for handled in told.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
+    assert [handled for handled in observed.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
 
 
 def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -644,7 +644,10 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
 
     assert report.sealed == {Method.ASOF: 5}
     assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
-    assert [next(name for name, _ in told.stages) for told in (too_few, enough)] == ["never_judged", "precompute"]
+    assert [next(name for name, _ in each.stages) for each in (too_few, enough)] == [
+        "never_judged",
+        "precompute",
+    ]
     assert enough.stages_of_addresses == ["precompute"]
     assert read == ["s10", "s11", "s12"]
 
@@ -652,14 +655,14 @@ def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pyte
 def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also of those that the far end settles; the forecast is that of the first batch, which alone is written."""
-    positions, beside = count(0, 1000), count(0, 8)
+    """Also with the sessions of the second worker; the forecast is that of the first batch, which alone is written."""
+    positions, applied = count(0, 1000), count(0, 8)
     monkeypatch.setattr(InMemoryStores, "log_position", lambda _: next(positions))
     world = World(source())
     world.put(HOME.text, OTHER.text)
 
     forecast = world.backfill.dry_run(RecordedProgress())
-    monkeypatch.setattr(ParallelWorker, "applied", property(lambda _: next(beside)))
+    monkeypatch.setattr(ParallelWorker, "applied", property(lambda _: next(applied)))
     report = world.run()
 
     assert (forecast.written_bytes, report.written_bytes) == (500, 100)
@@ -689,8 +692,8 @@ def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> No
     assert (set(counted), second.judged) == ({first.run}, 0)
 
 
-def test_counting_that_is_in_somebodys_way_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where nobody helps."""
+def test_counting_that_meets_a_lock_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a second worker."""
     count_found: Callable[..., None] = InMemoryCounts.count_found
     busy = iter([True])
 
@@ -706,8 +709,8 @@ def test_counting_that_is_in_somebodys_way_is_tried_again(monkeypatch: pytest.Mo
     assert world.run().is_done
 
 
-def test_what_the_far_end_alone_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The near end looked where nobody was left."""
+def test_what_only_the_second_worker_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main worker found no session left."""
     world = World(source())
 
     @contextmanager
@@ -772,8 +775,8 @@ def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
     world.put(*[HOME.text] * 3)
     world.run()
     world.put(*[HOME.text] * 3)
-    told = RecordedProgress()
+    observed = RecordedProgress()
 
-    world.backfill.run(told)
+    world.backfill.run(observed)
 
-    assert told.stages[0] == ("never_judged", 3)
+    assert observed.stages[0] == ("never_judged", 3)

@@ -1,4 +1,4 @@
-"""A second pair of hands at the far end of the table, over a real PostgreSQL."""
+"""The second worker of a backfill, on a real PostgreSQL server."""
 
 import json
 import os
@@ -137,19 +137,19 @@ def container(url: str) -> Iterator[Container]:
 
 @pytest.fixture
 def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many sessions the store settled for each thread; the near end gives the far one time to begin."""
-    settled = Counter[str]()
-    times = iter([0.3] * 6)
+    """Sessions with a verdict by thread; the main worker gives the second one time to start."""
+    settled, has_begun = Counter[str](), threading.Event()
+    waits = iter([0.3] * 6)
     apply_cached = SqlOpenSessions.apply_cached
 
     def counting(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
         done = apply_cached(self, *args, **more)
         name = threading.current_thread().name.partition("_")[0]
         settled[name] += done.verdicts.total() if done else 0
-        patience = next(times, 0.0) if name != "far-end" else 0.0
-        until = time.monotonic() + patience
-        while not settled["far-end"] and time.monotonic() < until:
-            time.sleep(0.01)
+        if settled["second-worker"]:
+            has_begun.set()
+        if name != "second-worker":
+            has_begun.wait(next(waits, 0.0))
         return done
 
     monkeypatch.setattr(SqlOpenSessions, "apply_cached", counting)
@@ -172,7 +172,7 @@ def rows(url: str, table: str = "session_summaries") -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="module")
 def expected(copied: Copied) -> "Expected":
-    """The rows after a backfill by one pair of hands."""
+    """The rows after a backfill by one worker."""
     with copied("strange") as url:
         alone = opened(url, span=SESSIONS)
         report = alone.backfill().run(NoProgress())
@@ -189,7 +189,7 @@ def is_as_expected(url: str, expected: Expected) -> bool:
 
 
 @pytest.mark.parametrize("url", ["strange", "known"], indirect=True)
-def test_two_pairs_of_hands_do_what_one_does(
+def test_two_workers_give_the_rows_of_one(
     container: Container,
     url: str,
     expected: Expected,
@@ -197,7 +197,7 @@ def test_two_pairs_of_hands_do_what_one_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether addresses were judged ahead or are learned on the way; each session counts once."""
-    monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)  # much news
+    monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)  # many batches of verdicts
 
     report = container.backfill().run(NoProgress(), throttle=SHORT)
 
@@ -207,26 +207,26 @@ def test_two_pairs_of_hands_do_what_one_does(
         record = stores.runs.find(report.run)
     assert record is not None
     assert (record.counts["judged"], record.counts["found"]) == (SESSIONS, SESSIONS)
-    assert settled_by["far-end"]
+    assert settled_by["second-worker"]
 
 
-def test_the_far_end_settles_while_the_near_end_still_foresees(
+def test_the_second_worker_applies_verdicts_while_others_are_computed(
     container: Container,
     url: str,
     expected: Expected,
     settled_by: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What it leaves, because nothing is known yet of an address, it settles itself when all is told."""
+    """It revisits ranges with addresses whose verdict was missing, when all verdicts are cached."""
     monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)
-    precompute, beside = VerdictApplier.precompute, []
+    precompute, applied = VerdictApplier.precompute, []
 
     def slowly(self: VerdictApplier, *args: Any, **more: Any) -> tuple[str, int]:
         until = time.monotonic() + 0.1
         done = precompute(self, *args, **more)
         while time.monotonic() < until:
             time.sleep(0.01)
-        beside.append(settled_by["far-end"])
+        applied.append(settled_by["second-worker"])
         return done
 
     monkeypatch.setattr(VerdictApplier, "precompute", slowly)
@@ -244,7 +244,7 @@ def test_the_far_end_settles_while_the_near_end_still_foresees(
 
     assert is_as_expected(url, expected)
     assert (report.judged, report.lost, report.is_done) == (SESSIONS, 0, True)
-    assert 0 < beside[-1] < settled_by["far-end"] < SESSIONS
+    assert 0 < applied[-1] < settled_by["second-worker"] < SESSIONS
     assert sum(once_more) == 0
 
 
@@ -258,11 +258,11 @@ def test_who_says_how_fast_to_work_is_not_assisted(
     container.backfill().run(NoProgress(), throttle=throttle)
 
     assert is_as_expected(url, expected)
-    assert not settled_by["far-end"]
+    assert not settled_by["second-worker"]
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("a check failed"), StoreBusy("a deadlock")])
-def test_what_fails_at_the_far_end_is_done_from_the_near_one(
+def test_ranges_on_which_the_second_worker_fails_are_left_to_the_main_worker(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """A row that the database refuses, or another that stands in the way for ever."""
@@ -270,7 +270,7 @@ def test_what_fails_at_the_far_end_is_done_from_the_near_one(
     monkeypatch.setattr(worker, "retry", lambda act, _rest: act())
 
     def failing(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        if threading.current_thread().name.startswith("far-end"):
+        if threading.current_thread().name.startswith("second-worker"):
             raise error
         return settled(self, *args, **more)
 
@@ -282,20 +282,20 @@ def test_what_fails_at_the_far_end_is_done_from_the_near_one(
     assert is_as_expected(url, expected)
 
 
-def test_what_nobody_expected_at_the_far_end_is_told_and_the_run_goes_on_from_there(
+def test_an_unexpected_error_of_the_second_worker_is_raised_and_the_run_can_be_resumed(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect of the program is not hidden by what the near end does; nothing that was stored is wrong."""
+    """The main worker does not hide a defect, and everything stored is right."""
     settled = SqlOpenSessions.apply_cached
-    told = threading.Event()
+    failed = threading.Event()
 
     def defective(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        if threading.current_thread().name.startswith("far-end"):
-            told.set()
+        if threading.current_thread().name.startswith("second-worker"):
+            failed.set()
             raise ZeroDivisionError
         done = settled(self, *args, **more)
-        if not told.is_set():
-            told.wait(0.3)
+        if not failed.is_set():
+            failed.wait(0.3)
         return done
 
     with monkeypatch.context() as defect:
@@ -352,14 +352,14 @@ def test_what_was_found_is_counted_by_both_in_turns(
     pages = -(-len(ADDRESSES) // COUNTED)
     assert is_as_expected(url, expected)
     assert counted_by.total() == pages
-    assert counted_by["far-end"] == pages // 2
+    assert counted_by["second-worker"] == pages // 2
 
 
 @pytest.mark.parametrize(
     "failure",
     [
-        ("far-end", StoreBusy("a deadlock")),
-        ("far-end", StoreUnavailable("a check failed")),
+        ("second-worker", StoreBusy("a deadlock")),
+        ("second-worker", StoreUnavailable("a check failed")),
         ("MainThread", StoreBusy("a deadlock")),
         ("MainThread", StoreUnavailable("a check failed")),
     ],
@@ -371,7 +371,7 @@ def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
     monkeypatch: pytest.MonkeyPatch,
     failure: tuple[str, Exception],
 ) -> None:
-    """What the far end counted is taken back with what the near end did."""
+    """The batch of the second worker is rolled back with that of the main worker."""
     monkeypatch.setattr(stages, "COUNTED", COUNTED)
     thread, error = failure
     count_found, fails = SqlInventoryCounts.count_found, iter([False, True, True])
@@ -379,7 +379,6 @@ def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
     def failing(self: SqlInventoryCounts, run: str, **page: Any) -> None:
         count_found(self, run, **page)
         if threading.current_thread().name.startswith(thread) and next(fails, False):
-            time.sleep(0.05)
             raise error
 
     monkeypatch.setattr(SqlInventoryCounts, "count_found", failing)
@@ -406,10 +405,10 @@ def test_counting_in_turns_is_stopped_and_goes_on(
     assert is_as_expected(url, expected)
 
 
-def test_whoever_waits_to_write_comes_in_between_turns(
+def test_another_writer_gets_the_lock_between_batches(
     container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The near end asks for nothing while the far end waits for it, or all three would wait for each other."""
+    """The main worker takes no lock while the second one waits for it, or the three would deadlock."""
     other, waiting, written = SqlDatabase(url), threading.Event(), threading.Event()
     count_found = SqlInventoryCounts.count_found
 
@@ -432,13 +431,13 @@ def test_whoever_waits_to_write_comes_in_between_turns(
     other.close()
 
     assert is_as_expected(url, expected)
-    assert counted_by["far-end"]
+    assert counted_by["second-worker"]
 
 
 def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another loader's transaction, the near end and the far end make a circle that no database sees."""
+    """A transaction of another loader and both workers form a cycle that the server cannot detect."""
     monkeypatch.setattr(ordered_commit, "COMMIT_TIMEOUT", 0.5)
     monkeypatch.setattr(stages, "COUNTED", COUNTED)
     engine, threads = create_engine(url), list[threading.Thread]()
@@ -454,7 +453,7 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
             connection.execute(touch, {"a": addresses[4 * COUNTED + 1]})
 
     def counting(self: SqlInventoryCounts, run: str, *, after: str, **page: Any) -> None:
-        is_far = threading.current_thread().name.startswith("far-end")
+        is_far = threading.current_thread().name.startswith("second-worker")
         if after == addresses[2 * COUNTED - 1] and not threads:
             threads.append(threading.Thread(target=another))
             threads[0].start()
@@ -473,10 +472,10 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
     assert counted.is_set()
 
 
-def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice(
+def test_a_batch_with_an_unknown_commit_state_is_not_counted_twice(
     container: Container, url: str, expected: Expected, counted_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server restarts between its commit and the answer: what it stored as the place is true."""
+    """The server restarts between COMMIT and its reply; the stored checkpoint decides."""
     done = OrderedCommit._run
 
     def unanswered(self: OrderedCommit, after: str) -> str:
@@ -488,11 +487,11 @@ def test_a_turn_of_which_nobody_knows_whether_it_was_stored_is_not_counted_twice
     container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
-    assert counted_by["far-end"]
+    assert counted_by["second-worker"]
 
 
 def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container, url: str) -> None:
-    """In the order of names, as few are read else, it would meet the rows of the far end."""
+    """In the order of names, as few are read else, it would lock rows of the second worker."""
     engine = create_engine(url)
     with engine.begin() as connection:
         judged = "UPDATE session_summaries SET snapshot_gap = 'undone' WHERE session_id BETWEEN '00003' AND '07995'"
@@ -520,7 +519,7 @@ def test_a_sick_database_is_spared_by_both(
     def trouble(_: object) -> str:
         name = threading.current_thread().name.partition("_")[0]
         looks[name] += 1
-        return "a replica is behind" if name == "far-end" and looks[name] < 3 else ""
+        return "a replica is behind" if name == "second-worker" and looks[name] < 3 else ""
 
     monkeypatch.setattr("snapshots.adapters.sql.health.SqlHealth.trouble", trouble)
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.001)
@@ -528,24 +527,24 @@ def test_a_sick_database_is_spared_by_both(
     container.backfill().run(NoProgress(), throttle=SHORT)
 
     assert is_as_expected(url, expected)
-    assert looks["far-end"] >= 3
-    assert settled_by["far-end"]
+    assert looks["second-worker"] >= 3
+    assert settled_by["second-worker"]
 
 
 def test_a_run_that_is_taken_over_is_left_by_both(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The far end writes nothing for a run that somebody else carries on."""
+    """The second worker writes nothing for a run that another process resumed."""
     other, engine = opened(url, span=SESSIONS), create_engine(url)
     settled = SqlOpenSessions.apply_cached
     taken = threading.Event()
 
     def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        if threading.current_thread() is threading.main_thread() and settled_by["far-end"] and not taken.is_set():
+        if threading.current_thread() is threading.main_thread() and settled_by["second-worker"] and not taken.is_set():
             taken.set()
             with engine.begin() as connection:
                 connection.execute(text('UPDATE runs SET settings = \'{"owner": "another"}\''))
-            time.sleep(0.5)  # the far end comes to its next batch
+            time.sleep(0.5)  # the second worker starts its next batch
         return settled(self, *args, **more)
 
     monkeypatch.setattr(SqlOpenSessions, "apply_cached", taking_over)
@@ -602,7 +601,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected:
             assert (counts["judged"], counts["lost"]) == (SESSIONS, 0)
 
 
-def test_helpers_write_beside_the_one_that_leads_and_nobody_else_does(postgresql: str) -> None:
+def test_a_second_worker_writes_in_parallel_with_the_leader_and_other_writers_wait(postgresql: str) -> None:
     """Whoever leads is alone among those that lead; everybody else waits for all of them."""
     database = SqlDatabase(postgresql)
     with database.transaction():
@@ -643,16 +642,16 @@ SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM known_address
 def test_what_another_process_learned_is_heeded_at_once(
     container: Container, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The far end settles nothing by what was remembered before, until it is told anew."""
+    """The second worker applies no outdated verdicts, until new ones are published."""
     engine = create_engine(url)
     apply_cached = SqlOpenSessions.apply_cached
     learned_in: list[int] = []
     far, learned = threading.Event(), threading.Event()
 
     def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        is_far = threading.current_thread().name.startswith("far-end")
+        is_far = threading.current_thread().name.startswith("second-worker")
         done = apply_cached(self, *args, **more)
-        if not is_far and far.is_set() and not learned.is_set():  # a batch that lasts until the far end may err
+        if not is_far and far.is_set() and not learned.is_set():  # lasts until the other could err
             learned.wait(30)
             time.sleep(0.2)
         if is_far and not learned_in:
@@ -681,10 +680,10 @@ def test_what_another_process_learned_is_heeded_at_once(
     assert later["AQ"] > SPAN
 
 
-def test_where_others_learn_all_the_time_nobody_waits_for_news_that_never_comes(
+def test_with_constantly_new_facts_no_worker_waits_forever(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also behind the last batch of the near end, after which nothing is told."""
+    """Also behind the last batch of the near end, after which nothing is failed."""
     engine = create_engine(url)
     apply_cached = SqlOpenSessions.apply_cached
 

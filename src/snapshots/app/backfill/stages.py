@@ -135,8 +135,8 @@ class BackfillStages:
 
         def step(stores: Stores, after: str, limit: int) -> BatchResult:
             may_settle = self._precomputed >= self._precompute_total * PRECOMPUTE_MIN_ADDRESSES
-            tell = partial(self._publish, may_settle=may_settle, more_follows=True)
-            last, handled = self._verdict_applier.precompute(stores, after=after, limit=limit, on_staged=tell)
+            publish = partial(self._publish, may_settle=may_settle, more_follows=True)
+            last, handled = self._verdict_applier.precompute(stores, after=after, limit=limit, on_staged=publish)
             self._precomputed += handled
             return BatchResult(last, handled, {})
 
