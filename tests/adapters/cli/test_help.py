@@ -10,6 +10,10 @@ from snapshots.adapters.cli.command import Command, Group
 from snapshots.adapters.cli.main import cli
 
 
+HELP_NAMES = ["-h", "--help"]
+"""Of the main group: click caches the help option of a command with the names of its first context."""
+
+
 def all_commands(command: click.Command = cli, words: str = "snapshots") -> Iterator[tuple[str, click.Command]]:
     """Yield every command with the words that call it."""
     yield words, command
@@ -27,7 +31,7 @@ EXAMPLES = [
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_help_ends_with_examples(words: str) -> None:
     """They show how the command is used."""
-    context = click.Context(COMMANDS[words], info_name=words)
+    context = click.Context(COMMANDS[words], info_name=words, help_option_names=HELP_NAMES)
 
     help_text = COMMANDS[words].get_help(context)
 
@@ -48,12 +52,12 @@ def test_every_example_is_accepted(example: str) -> None:
     if arguments == ["--help"]:
         return
 
-    assert command.make_context(command.name, arguments).params
+    assert command.make_context(command.name, arguments, help_option_names=HELP_NAMES).params
 
 
 def test_options_are_listed_under_headings() -> None:
     """Filters are apart from what controls the output and the database."""
-    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"]))
+    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"], help_option_names=HELP_NAMES))
 
     headings = [line for line in help_text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["Options:", "Filters:", "Output:", "Database:", "Examples:"]

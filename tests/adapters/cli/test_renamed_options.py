@@ -8,6 +8,10 @@ import pytest
 from snapshots.adapters.cli.main import cli
 
 
+HELP_NAMES = ["-h", "--help"]
+"""Of the main group: click caches the help option of a command with the names of its first context."""
+
+
 @pytest.mark.parametrize(
     ("command", "old", "parameter", "value", "new"),
     [
@@ -23,7 +27,7 @@ def test_a_former_name_works_and_names_the_new_one(
     *, capsys: pytest.CaptureFixture[str], command: str, old: list[str], parameter: str, value: Any, new: str
 ) -> None:
     """Scripts continue to work, with one line on stderr."""
-    context = cli.commands[command].make_context(command, list(old))
+    context = cli.commands[command].make_context(command, list(old), help_option_names=HELP_NAMES)
 
     assert context.params[parameter] == value
     assert capsys.readouterr().err.splitlines() == [
@@ -33,7 +37,9 @@ def test_a_former_name_works_and_names_the_new_one(
 
 def test_the_new_name_wins_over_the_former_one(capsys: pytest.CaptureFixture[str]) -> None:
     """Whichever comes first."""
-    context = cli.commands["load"].make_context("load", ["--poll-interval", "3", "--every", "4", "x"])
+    context = cli.commands["load"].make_context(
+        "load", ["--poll-interval", "3", "--every", "4", "x"], help_option_names=HELP_NAMES
+    )
 
     assert context.params["poll_interval"] == 3
     assert "--poll-interval" in capsys.readouterr().err
@@ -41,10 +47,12 @@ def test_the_new_name_wins_over_the_former_one(capsys: pytest.CaptureFixture[str
 
 def test_a_former_name_is_neither_shown_nor_lenient(capsys: pytest.CaptureFixture[str]) -> None:
     """Help does not list it, wrong values are refused, and without it nothing is printed."""
-    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"]))
+    help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"], help_option_names=HELP_NAMES))
     assert "--as " not in help_text
     with pytest.raises(click.UsageError, match="later"):
-        cli.commands["query"].make_context("query", ["--as", "later"])
+        cli.commands["query"].make_context("query", ["--as", "later"], help_option_names=HELP_NAMES)
 
-    assert cli.commands["query"].make_context("query", []).params["network_at"] == "attack"
+    assert (
+        cli.commands["query"].make_context("query", [], help_option_names=HELP_NAMES).params["network_at"] == "attack"
+    )
     assert capsys.readouterr().err == ""
