@@ -7,7 +7,6 @@ import pytest
 
 from snapshots.adapters.cli.main import cli
 
-
 HELP_NAMES = ["-h", "--help"]
 """Of the main group: click caches the help option of a command with the names of its first context."""
 
