@@ -255,7 +255,7 @@ def row_by_row(_url: str, engine: Engine, sessions: int) -> None:
             ).scalar_one()
             document = json.loads(document) if isinstance(document, str) else document
             address = document["session_metadata"]["source_ip"]
-            said = connection.execute(
+            observation = connection.execute(
                 text("SELECT asn, country, observed_at FROM ip_observations WHERE ip_address = :a"), {"a": address}
             ).first()
             connection.execute(
@@ -263,7 +263,7 @@ def row_by_row(_url: str, engine: Engine, sessions: int) -> None:
                     "UPDATE session_summaries SET source_ip = :a, snapshot_asn = :n, snapshot_country = :c,"
                     " enrichment_at = :t WHERE session_id = :s"
                 ),
-                {"a": address, "n": said.asn, "c": said.country, "t": said.observed_at, "s": name},
+                {"a": address, "n": observation.asn, "c": observation.country, "t": observation.observed_at, "s": name},
             )
             if number % 1000 == 999:
                 connection.commit()

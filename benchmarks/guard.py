@@ -6,7 +6,7 @@ What the guard costs.
 Each pair stores the same sessions in the same way once with the guard's triggers and once without, one after the
 other, the first of the two changing from pair to pair: new sessions, and an upsert over stored ones of which half
 are sealed. It prints the median of the ratios with and without, and their spread; where the spread is
-larger than the effect, that is said.
+larger than the effect, a note is printed.
 """
 
 import argparse

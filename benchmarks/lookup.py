@@ -128,8 +128,8 @@ def as_of(
             query = select(ip_observations, order).join(wanted, table.ip_address == wanted.c.value)
             histories: dict[IpAddress, list[object]] = {}
             for row in connection.execute(query).mappings():
-                said = observation_in(row)
-                histories.setdefault(said.address, []).append(said)
+                observation = observation_in(row)
+                histories.setdefault(observation.address, []).append(observation)
             return {s: BuildCalendar().nearest(histories[s.address], s.seen_at) for s in sightings}  # type: ignore[arg-type]  # observations
 
         steps: dict[str, Callable[[], object]] = {

@@ -1,6 +1,7 @@
-"""The shape of the house."""
+"""The structure of the packages, and the words in the code."""
 
 import ast
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -58,3 +59,38 @@ def test_no_package_is_larger_than_a_reader_can_survey() -> None:
 def test_no_file_is_longer_than_a_reader_likes() -> None:
     """One subject a file; split it when it holds two."""
     assert {file.name for file in SOURCE.rglob("*.py") if len(file.read_text().splitlines()) > 400} == set()
+
+
+BANNED = re.compile(
+    r"\b(told|tells|said|heard|nobody|somebody|whoever|foresee\w*|foresight|rehears\w*|shel(f|ves)|patiently)\b"
+    r"|\b(far|near)[ _-]end\b|what stands|thousand million",
+    re.IGNORECASE,
+)
+"""Words of a private language, for which the vocabulary of databases and operating systems has a term."""
+
+# fmt: off
+PRIVATE_NAMES = frozenset({
+    "ahead", "ancestor", "far_end", "far_spans", "far_turns", "finding", "journey", "judgement", "kept_events",
+    "ledger", "moments", "patience", "pieces", "presence", "reading", "remembered", "remembered_rows", "reuse",
+    "scratch", "settle", "shape", "shapes", "shelf", "starts", "steering", "store_first", "traits", "trial",
+    "undoing", "unfold", "unjudged", "words",
+})
+# fmt: on
+"""Names that modules had in that language."""
+
+
+def test_no_private_words_are_left_in_code_and_manuals() -> None:
+    """A professional who reads the project for the first time knows every word."""
+    texts = [Path("README.md"), *Path("docs").rglob("*.md"), *SOURCE.rglob("*.py"), *SOURCE.rglob("*.html")]
+    texts += [*Path("tools").glob("*.py"), *Path("benchmarks").glob("*.py")]
+
+    found = {f"{file}: {match[0]}" for file in texts for match in BANNED.finditer(file.read_text())}
+
+    assert found == set()
+
+
+def test_no_module_has_a_private_name() -> None:
+    """A file is named for what it contains, in standard terms."""
+    names = {part for file in SOURCE.rglob("*.py") for part in (file.stem, file.parent.name)}
+
+    assert names & PRIVATE_NAMES == set()

@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from sqlalchemy import text
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.journeys.conftest import Run
 from tests.journeys.test_adoption import Adopted, Make, make
+from tests.waiting import wait_until
 
 __all__ = ["make"]
 
@@ -263,23 +262,32 @@ def command(theirs: Adopted) -> list[str]:
     return [sys.executable, "-m", "snapshots", "backfill", "--db", url, "--batch-size", "20"]
 
 
+def sealed_many(theirs: Adopted) -> int:
+    return sum(1 for row in theirs.rows() if row["session_id"].startswith("many") and row["snapshot_asn"])
+
+
+def wait_for_batch(theirs: Adopted, child: subprocess.Popen[Any]) -> None:
+    """Wait until a backfill has sealed more sessions, or has ended."""
+    before = sealed_many(theirs)
+    wait_until(lambda: sealed_many(theirs) > before or child.poll() is not None)
+
+
 def states(theirs: Adopted) -> Iterator[tuple[Any, ...]]:
     facts = ("session_id", "source_ip", "snapshot_asn", "snapshot_country", "snapshot_source", "snapshot_gap")
     return (tuple(row[column] for column in facts) for row in theirs.rows())
 
 
 def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run: Run, command: list[str]) -> None:
-    """At any moment: nothing twice, and no row left out."""
+    """After any of its first batches: nothing is written twice, and no row is left out."""
     put_many(theirs, 400)
     done = json.loads(run("backfill", "--format", "json")[1])
     expected = list(states(theirs))
     counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     run("undo", done["run"])
-    chance = random.Random(4)
 
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(KILLS):
-        time.sleep(0.5 + chance.random())
+        wait_for_batch(theirs, child)
         child.kill()
         child.wait()
         child = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -300,9 +308,8 @@ def test_a_signal_ends_a_backfill_after_the_current_batch(
     """Ctrl-C with 130, the SIGTERM of a service manager with 0. It says how to go on, and going on does the rest."""
     put_many(theirs, 200)
     child = subprocess.Popen([*command, "--rate", "100"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not any(row["snapshot_asn"] for row in theirs.rows() if row["session_id"].startswith("many")):
-        time.sleep(0.1)
-        assert child.poll() is None
+    wait_for_batch(theirs, child)
+    assert child.poll() is None
 
     child.send_signal(number)
     _, err = child.communicate()

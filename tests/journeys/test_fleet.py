@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.fakes import Processes
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import VOLATILE, rows
 from tests.mangle import mangled
+from tests.waiting import wait_until
 
 TWO_WORKERS = "local-cluster[2,1,1024]"
 TIMES = 4
@@ -94,12 +94,9 @@ def in_folder(folder: Path) -> Rows:
     return sorted(kept, key=lambda row: str(row["session_id"]))
 
 
-def wait_until(happened: Callable[[], bool], job: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 500
-    while not happened():
-        assert job.poll() is None, job.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def wait_in_job(happened: Callable[[], bool], job: subprocess.Popen[str]) -> None:
+    wait_until(lambda: happened() or job.poll() is not None, seconds=500)
+    assert job.poll() is None, job.communicate()
 
 
 def executors(job: subprocess.Popen[str]) -> Iterator[int]:
@@ -118,7 +115,7 @@ def test_a_folder_holds_the_rows_of_a_load_though_a_worker_dies(logs: Path, expe
     """All columns; its work is done again by another, and the whole job again changes nothing."""
     to, work = tmp_path / "lake", tmp_path / "work"
     job = fleet("load", logs, "--to", to, folder=work)
-    wait_until(lambda: any(work.glob("**/snapshots-part-*")), job)
+    wait_in_job(lambda: any(work.glob("**/snapshots-part-*")), job)
     os.kill(next(executors(job)), signal.SIGKILL)
 
     out = done(job)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from tests.journeys.conftest import NEW, OLD, Run
 from tests.journeys.test_processes import rows
+from tests.waiting import wait_until
 
 TURNS = int(os.environ.get("SNAPSHOTS_TURNS", "25"))
 DEADLINE = 60.0
@@ -83,9 +83,7 @@ def stored(url: str) -> int:
 
 
 def wait_for(url: str, events: int) -> None:
-    until = time.monotonic() + DEADLINE
-    while stored(url) < events and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(lambda: stored(url) >= events, seconds=DEADLINE)
     assert stored(url) == events
 
 
@@ -105,11 +103,12 @@ def test_nothing_is_lost_and_nothing_counts_twice(
         count = max(1, len(lines) // TURNS) if turn < TURNS else len(rest)
         data = b"".join(rest[:count])
         rest = rest[count:]
-        cut = chance.randrange(len(data))
+        cut, before = chance.randrange(len(data)), stored(sql_url)
         for part in (data[:cut], data[cut:]):
             with log.open("ab") as file:
                 file.write(part)
-            time.sleep(chance.random() * 0.15)
+        if chance.random() < 0.7:  # else the file changes while it is read
+            wait_until(lambda before=before: stored(sql_url) > before, seconds=DEADLINE)  # type: ignore[misc]
         act = chance.choice(("rename", "copytruncate", "gzip", "kill", "nothing", "nothing"))
         if act == "rename":
             log.rename(folder / f"cowrie.json.{turn}")

@@ -6,17 +6,18 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from random import Random
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import NullPool, create_engine, make_url, select
+from sqlalchemy.exc import DBAPIError
 
 from snapshots.adapters.sql.connection.temporary_server import SERVER_USER, trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.schema.tables import session_summaries
+from snapshots.adapters.sql.schema.tables import runs, session_summaries
+from snapshots.app.ports.runs import RunState
 from tests.mangle import LOGS
+from tests.waiting import wait_until
 
 ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
 VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
@@ -24,11 +25,10 @@ VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_ch
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Both real logs many times over, each time an hour later: long enough to be interrupted."""
-    lines = [line for path in LOGS for line in gzip.decompress(path.read_bytes()).splitlines(keepends=True)]
-    many = (line.replace(b'"session":"', b'"session":"%x' % n) for n in range(12) for line in lines)
+    """A log with the events of both real logs, twelve times under other session ids."""
+    content = b"".join(gzip.decompress(path.read_bytes()) for path in LOGS)
     path = tmp_path / "cowrie.json"
-    path.write_bytes(b"".join(many))
+    path.write_bytes(b"".join(content.replace(b'"session":"', b'"session":"%x' % n) for n in range(12)))
     return path
 
 
@@ -37,10 +37,24 @@ def start(url: str, *paths: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def begun(url: str) -> bool:
+    """Whether a load is running in a database."""
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            return (
+                connection.execute(select(runs.c.run).where(runs.c.state == RunState.RUNNING.value)).first() is not None
+            )
+    except DBAPIError:
+        return False  # not created yet, or the server is starting
+    finally:
+        engine.dispose()
+
+
 def finish(*processes: subprocess.Popen[bytes]) -> None:
     for process in processes:
-        _, output = process.communicate(timeout=120)
-        assert process.returncode == 0, output
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
 
 
 def rows(url: str) -> list[dict[str, object]]:
@@ -76,11 +90,10 @@ def test_loaders_of_the_same_and_of_other_files_at_once_store_each_event_once(
 def test_after_a_kill_the_next_load_completes_the_rows(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
-    """At any moment, as often as it happens. SNAPSHOTS_KILLS says how often."""
-    random = Random(5)
-    for _ in range(ROUNDS):
+    """While it reads or stores, and when the rows of a batch are there; SNAPSHOTS_KILLS is the number of kills."""
+    for number in range(ROUNDS):
         process = start(sql_url, log)
-        time.sleep(random.uniform(0.3, 1.6))
+        wait_until(lambda: begun(sql_url) and (number % 2 == 0 or rows(sql_url) != []))  # noqa: B023 - called at once
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
@@ -91,7 +104,7 @@ def test_after_a_kill_the_next_load_completes_the_rows(
 
 def restart(url: str, mode: str = "fast") -> None:
     """
-    Restart the trial server behind a URL: all connections are closed.
+    Restart the temporary server of a URL, which ends all connections.
 
     An update of the system does it in the mode "fast"; "immediate" is a crash of the server.
     """
@@ -104,12 +117,11 @@ def restart(url: str, mode: str = "fast") -> None:
 
 
 def test_a_load_outlives_a_restart_of_its_server(log: Path, undisturbed: list[dict[str, object]]) -> None:
-    """In the middle of a batch or between two, as often as it happens. SNAPSHOTS_KILLS says how often."""
-    random = Random(6)
+    """While it reads or stores a batch, and while it connects again; SNAPSHOTS_KILLS is the number of restarts."""
     with trial_server() as url:
         process = start(url, log)
+        wait_until(lambda: begun(url))
         for _ in range(ROUNDS):
-            time.sleep(random.uniform(0.5, 1.5))
             restart(url)
         finish(process)
 
@@ -124,14 +136,14 @@ def main():
     try:
         exec("raise KeyboardInterrupt")
     except KeyboardInterrupt:
-        print("done")
-        return program.INTERRUPTED
-program.main = main
+        print("handled")
+        return program.ExitCode.INTERRUPTED
+program._main = lambda _: (main(), False)
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stdout, done.stderr) == (130, "done\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "handled\n", "")
 
 
 def test_an_interruption_after_the_work_is_too_late() -> None:
@@ -143,7 +155,7 @@ class Last:
     def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGINT):
         kill(me, number)
 last = Last()
-program.main = lambda: 0
+program._main = lambda _: (0, False)
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
@@ -168,8 +180,8 @@ def main():
     try:
         engine.dispose()
     except KeyboardInterrupt:
-        return program.INTERRUPTED
-program.main = main
+        return program.ExitCode.INTERRUPTED
+program._main = lambda _: (main(), False)
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
@@ -188,7 +200,7 @@ def main():
     warnings.warn("connection was deleted while still open", ResourceWarning)
     warnings.warn("Skipped unsupported reflection of expression-based index", UserWarning)
     return 0
-program.main = main
+program._main = lambda _: (main(), False)
 program.program()
 """
     done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=False)
@@ -199,13 +211,13 @@ program.program()
 def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
-    """Ctrl-C."""
+    """Ctrl-C during a batch."""
     process = start(sql_url, log)
-    time.sleep(0.8)
+    wait_until(lambda: begun(sql_url))
     process.send_signal(signal.SIGINT)
-    _, output = process.communicate()
-    assert process.returncode in {0, 130}, output
-    assert b"Traceback" not in output
+    _, err = process.communicate()
+    assert process.returncode in {0, 130}, err
+    assert b"Traceback" not in err
 
     finish(start(sql_url, log))
 
@@ -213,15 +225,16 @@ def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
 
 
 SWALLOWED = """
-import sys, time
+import sys, threading
 import snapshots.__main__ as program
-sys.unraisablehook = program._interrupt_again
+sys.unraisablehook = program._repeat_interrupt
 class Gone:
     def __del__(self):
         raise {error}
 try:
     Gone()
-    time.sleep(1)
+    for timer in [each for each in threading.enumerate() if isinstance(each, threading.Timer)]:
+        timer.join()
     print("went on")
 except KeyboardInterrupt:
     print("interrupted")

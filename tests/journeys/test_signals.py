@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -13,6 +12,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from tests.journeys.conftest import OLD, Run
+from tests.waiting import wait_until
 
 ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 0)]
 LOCK = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_lock(hashtext('snapshots'))"}
@@ -27,11 +27,9 @@ def signal_while_locked(url: str, number: int) -> Iterator[None]:
     connection.execute(text(LOCK[engine.dialect.name]))
 
     def send() -> None:
-        while signal.getsignal(signal.SIGINT) == before:
-            time.sleep(0.01)
+        wait_until(lambda: signal.getsignal(signal.SIGINT) != before)
         os.kill(os.getpid(), number)
-        while signal.getsignal(signal.SIGINT) != before:  # the handler has run
-            time.sleep(0.01)
+        wait_until(lambda: signal.getsignal(signal.SIGINT) == before)  # the handler has run
         connection.invalidate()
 
     sender = Thread(target=send)

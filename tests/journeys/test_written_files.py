@@ -11,19 +11,19 @@ from snapshots.adapters.cli.output.atomic_output import opened_whole
 from tests.journeys.conftest import Run
 
 WRITER = """
-import sys, time
+import sys
 from pathlib import Path
 from snapshots.adapters.cli.output.atomic_output import opened_whole
 with opened_whole(Path(sys.argv[1])) as to:
     to.write(b"half")
     to.flush()
     print("begun", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
 def begin(path: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     return process

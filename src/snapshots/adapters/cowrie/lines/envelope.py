@@ -70,13 +70,13 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
 
 def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> list[LogEvent]:
     """Return the events in a text of one or several lines, each with an optional prefix of a shipper."""
-    said = decoder.decode(text.strip(BLANK))
-    if isinstance(said, LogEvent):
-        return [said]
+    decoded = decoder.decode(text.strip(BLANK))
+    if isinstance(decoded, LogEvent):
+        return [decoded]
     found: list[LogEvent] = []
     for start, end, _, value in whole_objects(text):
-        said = decoder.decode(text[start:end])
-        found += [said] if isinstance(said, LogEvent) else events_in_object(decoder, value, depth)
+        decoded = decoder.decode(text[start:end])
+        found += [decoded] if isinstance(decoded, LogEvent) else events_in_object(decoder, value, depth)
     return found
 
 
@@ -107,8 +107,8 @@ def _in_fields(decoder: LineDecoder, value: object, depth: int) -> Iterable[LogE
 
 
 def _event(decoder: LineDecoder, fields: Mapping[str, Any]) -> list[LogEvent]:
-    said = decoder.decode(json.dumps(fields, separators=(",", ":")).encode())  # as Cowrie writes it
-    return [said] if isinstance(said, LogEvent) else []
+    decoded = decoder.decode(json.dumps(fields, separators=(",", ":")).encode())  # as Cowrie writes it
+    return [decoded] if isinstance(decoded, LogEvent) else []
 
 
 def _flattened(envelope: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,9 @@ def parts_of_line(decoder: LineDecoder, line: bytes, reason: Reason, start: int)
     """
     bad = BadLine(Reason.NUL_BLOCK if _has_nuls(line) else reason, line[:LONGEST_PAYLOAD], start)
     bare = salvaged(line)
-    said = decoder.decode(bare) if len(bare) < len(line) else reason
-    if isinstance(said, LogEvent):
-        return [bad, said] if _has_nuls(line) else [said]
+    decoded = decoder.decode(bare) if len(bare) < len(line) else reason
+    if isinstance(decoded, LogEvent):
+        return [bad, decoded] if _has_nuls(line) else [decoded]
     if BULK_ACTION.fullmatch(line):
         return ()
     return _parts_of(decoder, line, reason, start) or events_in_row(decoder, line) or [bad]
@@ -48,8 +48,8 @@ def _parts_of(decoder: LineDecoder, line: bytes, reason: Reason, start: int) -> 
     end, has_events = 0, False
     for found in whole_objects(line, is_first=start == 0):
         text = line[found.start : found.end]
-        said = decoder.decode(text) if len(text) < len(line) else reason
-        events = [said] if isinstance(said, LogEvent) else events_in_object(decoder, found.value)
+        decoded = decoder.decode(text) if len(text) < len(line) else reason
+        events = [decoded] if isinstance(decoded, LogEvent) else events_in_object(decoder, found.value)
         if not events:
             continue  # part of the bad line before the next event
         if not found.is_wrapped:
@@ -76,8 +76,8 @@ def _has_nuls(line: bytes) -> bool:
 
 def parts_of(decoder: LineDecoder, line: bytes, start: int) -> Sequence[LogEvent | BadLine]:
     """Return the parts of a stripped line: one event, or what `parts_of_line` finds."""
-    said = decoder.decode(line)
-    return [said] if isinstance(said, LogEvent) else parts_of_line(decoder, line, said, start)
+    decoded = decoder.decode(line)
+    return [decoded] if isinstance(decoded, LogEvent) else parts_of_line(decoder, line, decoded, start)
 
 
 def first_event_in(decoder: LineDecoder, beginning: bytes) -> tuple[str, datetime | None]:
