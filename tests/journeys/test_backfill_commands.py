@@ -277,6 +277,7 @@ def states(theirs: Adopted) -> Iterator[tuple[Any, ...]]:
     return (tuple(row[column] for column in facts) for row in theirs.rows())
 
 
+@pytest.mark.slow
 def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run: Run, command: list[str]) -> None:
     """After any of its first batches: nothing is written twice, and no row is left out."""
     put_many(theirs, 400)

@@ -29,6 +29,8 @@ from tests.journeys.test_processes import VOLATILE
 from tests.mangle import mangled
 from tests.strategies import events
 
+pytestmark = pytest.mark.slow
+
 SENT: dict[str, str] = {}
 OWN = (Settings(), "beginning")
 

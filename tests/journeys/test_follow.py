@@ -87,6 +87,7 @@ def wait_for(url: str, events: int) -> None:
     assert stored(url) == events
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_counts_twice(
     follower: Follower, sql_url: str, lines: list[bytes], run: Run, tmp_path: Path
 ) -> None:

@@ -25,6 +25,8 @@ from tests.fakes import Processes, late_completion, runtime, snapshot_service
 from tests.mangle import in_files, mangled
 from tests.oracle import rows_of
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(4)
 COUNTED = [
     "first_event_at",

@@ -11,6 +11,8 @@ from snapshots.adapters.sql.schema.tables import metadata
 from tests.journeys.conftest import Run
 from tests.journeys.test_processes import rows
 
+pytestmark = pytest.mark.slow
+
 KNOWN_EVERYWHERE = {"known_addresses", "known_networks", "ip_observations", "fact_sources"}
 """Tables of which each server of a distributed database would hold a copy."""
 

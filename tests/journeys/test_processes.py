@@ -15,9 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from snapshots.adapters.sql.connection.temporary_server import SERVER_USER, trial_server
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import runs, session_summaries
-from snapshots.app.ports.runs import RunState
 from tests.mangle import LOGS
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
 VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
@@ -37,16 +38,14 @@ def start(url: str, *paths: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def begun(url: str) -> bool:
-    """Whether a load is running in a database."""
+def run_names(url: str) -> set[str]:
+    """Return the runs that a database has on record; none before its tables are created."""
     engine = create_engine(url, poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            return (
-                connection.execute(select(runs.c.run).where(runs.c.state == RunState.RUNNING.value)).first() is not None
-            )
+            return set(connection.scalars(select(runs.c.run)))
     except DBAPIError:
-        return False  # not created yet, or the server is starting
+        return set()  # not created yet, or the server is starting
     finally:
         engine.dispose()
 
@@ -91,14 +90,19 @@ def test_after_a_kill_the_next_load_completes_the_rows(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
     """While it reads or stores, and when the rows of a batch are there; SNAPSHOTS_KILLS is the number of kills."""
+    exit_codes = []
     for number in range(ROUNDS):
-        process = start(sql_url, log)
-        wait_until(lambda: begun(sql_url) and (number % 2 == 0 or rows(sql_url) != []))  # noqa: B023 - called at once
-        process.send_signal(signal.SIGKILL)
+        before, process = run_names(sql_url), start(sql_url, log)
+        while process.poll() is None:
+            if run_names(sql_url) - before and (number % 2 == 0 or rows(sql_url)):
+                process.kill()
+                process.wait()
         process.communicate()
+        exit_codes.append(process.returncode)
 
     finish(start(sql_url, log))
 
+    assert exit_codes[0] == -signal.SIGKILL
     assert rows(sql_url) == undisturbed
 
 
@@ -120,7 +124,7 @@ def test_a_load_outlives_a_restart_of_its_server(log: Path, undisturbed: list[di
     """While it reads or stores a batch, and while it connects again; SNAPSHOTS_KILLS is the number of restarts."""
     with trial_server() as url:
         process = start(url, log)
-        wait_until(lambda: begun(url))
+        wait_until(lambda: run_names(url) != set())
         for _ in range(ROUNDS):
             restart(url)
         finish(process)
@@ -213,7 +217,7 @@ def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
 ) -> None:
     """Ctrl-C during a batch."""
     process = start(sql_url, log)
-    wait_until(lambda: begun(sql_url))
+    wait_until(lambda: run_names(sql_url) != set())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode in {0, 130}, err

@@ -19,6 +19,8 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable
 from tests.journeys.conftest import OLD, Run
 from tests.journeys.test_follow import Follower, wait_for
 
+pytestmark = pytest.mark.slow
+
 SERVER_USER = 65534
 SESSIONS, EVENTS = 79, 472
 """What is in the log."""

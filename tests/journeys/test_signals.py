@@ -14,6 +14,8 @@ from sqlalchemy import NullPool, create_engine, text
 from tests.journeys.conftest import OLD, Run
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 0)]
 LOCK = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_lock(hashtext('snapshots'))"}
 

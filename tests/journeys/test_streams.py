@@ -12,6 +12,8 @@ import pytest
 
 from tests.journeys.conftest import NEW, Run
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOTS = f"{sys.executable} -m snapshots"
 HOSTILE = "\x1b]0;owned\x07\u202etxt\x9b31m"
 ESCAPED = "\\x1b]0;owned\\x07\\u202etxt\\x9b31m"

@@ -30,6 +30,7 @@ def is_whole(run: Run, url: str) -> bool:
     return (code, found["violations"], found["not_checked"]) == (0, [], [])
 
 
+@pytest.mark.slow
 def test_no_history_of_a_database_is_an_alarm(run: Run, db: str, tmp_path: Path) -> None:
     """Loaded with events, corrected, undone, backfilled, improved, pruned, migrated, copied and loaded again."""
     session = run("query", "--limit", "1", "--format", "json", "--db", db)[1].split('"session_id": "')[1].split('"')[0]

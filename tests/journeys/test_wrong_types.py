@@ -9,6 +9,8 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers
 from tests.journeys.conftest import Run
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = [
     "report --format json",
     "query --by asn",

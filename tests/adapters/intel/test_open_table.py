@@ -73,6 +73,7 @@ def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
     assert open_table(networks, ImportOptions(name="My Table", as_of=NOON)).build.name == "my-table"
 
 
+@pytest.mark.slow
 def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
     """And one that is cut is not."""
     path = tmp_path / "exits-2026-03-01.txt.gz"
