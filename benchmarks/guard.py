@@ -1,11 +1,11 @@
 """
-What the guard costs.
+Measure the cost of the guard.
 
     .venv/bin/python benchmarks/guard.py [--rows 50000] [--pairs 9] [--db URL]
 
 Each pair stores the same sessions in the same way once with the guard's triggers and once without, one after the
-other, the first of the two changing from pair to pair: new sessions, and an upsert over stored ones of which half
-are sealed. It prints the median of the ratios with and without, and their spread; where the spread is
+other, in an order that alternates from pair to pair: new sessions, and an upsert over stored ones, half of them
+sealed. It prints the median of the ratios with and without, and their spread; where the spread is
 larger than the effect, a note is printed.
 """
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def made(rows: int) -> list[SessionSummary]:
-    """Return sessions of which every second is sealed."""
+    """Return sessions, every second of them sealed."""
     snapshot = IpSnapshot(
         asn=64500, country="DE", ip_type=None, enrichment_at=NOON, method=Method.ASOF, source="a@2026-03-01"
     )

@@ -1,5 +1,5 @@
 """
-How near loading is to the limit of this machine.
+Compare the speed of loading with the limit of this machine.
 
     .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql]
         [--onto EVENTS] [PATH...]
@@ -8,11 +8,11 @@ Each round measures, one after the other on the same file: reading its bytes in 
 msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
 same while keeping every event, and without the indexes that only questions need, and, if asked for, into a new
 PostgreSQL database, each a process of its own, start included; DuckDB doing the same fold over the same lines on one
-thread, and keeping bad ones, where it is installed (`pip install duckdb`); and, on a part, what a loader does that
-stores every event as a row, 500 in a statement, and adds to its session by an upsert. It prints the median of the
+thread, and storing bad ones, where it is installed (`pip install duckdb`); and, on a part of the file, a loader that
+stores every event as a row, 500 per statement, and updates its session by an upsert. It prints the median of the
 rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that comes with the program is
 repeated under new ids and times until there are enough events; with --addresses its sessions come from so many
-addresses that no source contains. The last line says which part of loading is looking addresses up.
+addresses that no source contains. The last line has the share of the time that is spent on lookups.
 """
 
 import argparse
@@ -128,7 +128,7 @@ Steps = dict[str, Callable[[], int]]
 
 
 def onto(log: Path, folder: Path, events: int, held_events: int, server: str | None) -> tuple[Steps, Steps]:
-    """Return loads into databases that hold other events already, and what is done before each."""
+    """Return loads into databases with other events, and the preparation of each."""
     held, base = folder / "held.json", folder / "base.db"
     with held.open("wb") as file:
         file.writelines(made(held_events, first=HELD))

@@ -6,7 +6,7 @@ Measure queries by snapshot columns, compared with the joins that they replace.
 Makes sessions with snapshots, and an inventory of their addresses with indexes on ASN, country and type. Each question
 is asked by the snapshot columns, as `snapshots query` asks it; by a join of the sessions to that inventory; and by a
 join that takes the facts out of the inventory's JSON documents. All three give the same answer here, because the
-inventory says what the snapshots say. Medians of some rounds in one run, in milliseconds, and how many times as long
+inventory has the facts of the snapshots. Medians of some rounds in one run, in milliseconds, and how many times as long
 the joins take. With --wide each session has a document of 1.8 kB, as cowrieprocessor leaves it.
 """
 

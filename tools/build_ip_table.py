@@ -1,5 +1,5 @@
 """
-Build the bundled tables: ASN and country from DB-IP Lite, and origin-asn where DB-IP knows no ASN.
+Build the bundled tables: ASN and country from DB-IP Lite, and origin-asn where DB-IP has no ASN.
 
 Run it in an environment of its own, only to renew the data:
 

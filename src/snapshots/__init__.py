@@ -1,4 +1,4 @@
-"""Find the network, country and IP type of each Cowrie session, by data from the time of the attack."""
+"""Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""
 
 from typing import TYPE_CHECKING
 

@@ -14,7 +14,7 @@ CONNECTION_BACKOFF = (1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0)
 """Seconds before each retry while the server cannot be reached, such as during a restart."""
 
 LOCK_TIMEOUT_SECONDS = 600
-"""How long to wait for a lock of another process, unless a setting says otherwise."""
+"""Default time to wait for a lock of another process."""
 
 REPORT_AFTER = 5.0
 """Seconds of waiting until the wait is reported."""

@@ -136,7 +136,7 @@ def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
     try:
         from snapshots.composition.spark_driver import SparkFleet  # noqa: PLC0415 - what it needs is an extra
     except ModuleNotFoundError as exc:
-        raise SettingRefused(f"a fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and install Java 17") from exc
     return SparkFleet(settings, master, spark)
 
 

@@ -1,1 +1,1 @@
-"""The rules: what a session's address is, what was known of it, and what a session keeps."""
+"""The rules: the address of a session, the facts about it as of a time, and the snapshot that is stored."""

@@ -33,8 +33,8 @@ def source(request: pytest.FixtureRequest, cache: Path, tmp_path: Path) -> FactS
     return open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"autonomous_system_number": 15169}}))
 
 
-def test_every_source_says_what_it_is(source: FactSource) -> None:
-    """Name, date, licence and hash."""
+def test_every_source_has_a_name_a_date_a_licence_and_a_hash(source: FactSource) -> None:
+    """The provenance of each fact needs them."""
     build = source.build
 
     assert build.name
@@ -44,7 +44,7 @@ def test_every_source_says_what_it_is(source: FactSource) -> None:
 
 
 def test_every_source_answers_a_batch(source: FactSource) -> None:
-    """And leaves out what it does not know."""
+    """Addresses without an entry are absent from the answer."""
     answers = source.look_up([GOOGLE, DNS6, IpAddress("192.0.2.1")])
 
     assert answers[GOOGLE] != IpFacts()
@@ -53,7 +53,7 @@ def test_every_source_answers_a_batch(source: FactSource) -> None:
 
 
 def test_the_bundled_tables_know_asn_country_and_name(cache: Path) -> None:
-    """IPv4 and IPv6 alike, and origin-asn where DB-IP is silent."""
+    """For IPv4 and IPv6, and origin-asn where DB-IP has no ASN."""
     dbip, origin = (open_bundled(table, cache) for table in BUNDLED)
 
     facts = dbip.look_up([GOOGLE, DNS6])
@@ -81,8 +81,8 @@ def test_a_bundled_table_is_unpacked_once_and_again_when_it_is_damaged(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_where_nothing_can_be_written_a_table_is_opened_in_memory(tmp_path: Path) -> None:
-    """A read-only system is no reason to know nothing."""
+def test_on_a_read_only_file_system_a_table_is_opened_in_memory(tmp_path: Path) -> None:
+    """Lookups work without a writable cache."""
     blocked = tmp_path / "file"
     blocked.write_text("")
 
@@ -90,8 +90,8 @@ def test_where_nothing_can_be_written_a_table_is_opened_in_memory(tmp_path: Path
     assert open_bundled(BUNDLED[1], blocked / "below").look_up([gap])[gap].asn == 212255
 
 
-def test_an_interrupted_unpacking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No half file, no temporary one."""
+def test_an_interrupted_unpacking_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an incomplete file nor a temporary one."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -102,8 +102,8 @@ def test_an_interrupted_unpacking_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == []
 
 
-def test_iporigin_knows_tor_and_data_centers() -> None:
-    """And never calls the unknown residential."""
+def test_iporigin_has_tor_exits_and_data_centers() -> None:
+    """It never reports an unknown address as residential."""
     answers = IporiginSource().look_up([TOR, GOOGLE, IpAddress("193.201.224.206")])
 
     assert answers[TOR].ip_types == {IpType.TOR}
@@ -143,30 +143,30 @@ def test_an_operators_file_is_named_by_its_type_and_dated(tmp_path: Path) -> Non
     assert source.build.origin.endswith("a.mmdb")
 
 
-def test_a_table_of_ipv4_does_not_know_ipv6(tmp_path: Path) -> None:
-    """And says so by silence."""
+def test_an_ipv4_table_has_no_answer_for_ipv6(tmp_path: Path) -> None:
+    """The address is absent from the answer."""
     source = open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 1}}, version=4))
 
     assert source.look_up([GOOGLE, DNS6]) == {GOOGLE: IpFacts(asn=1)}
 
 
-def test_a_record_of_an_unknown_form_is_passed_over(tmp_path: Path) -> None:
+def test_a_record_of_an_unknown_format_is_skipped(tmp_path: Path) -> None:
     """An MMDB may hold anything."""
     assert open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": "text"})).look_up([GOOGLE]) == {}  # type: ignore[dict-item]  # that is the point
 
 
-def test_a_file_that_is_no_mmdb_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_mmdb_file_is_refused(tmp_path: Path) -> None:
     """In one sentence, with its name."""
     wrong = tmp_path / "wrong.mmdb"
     with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb cannot be read"):
         open_mmdb(wrong)
     wrong.write_text("no MMDB")
-    with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb is no MMDB file"):
+    with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb is not an MMDB file"):
         open_mmdb(wrong)
 
 
-def test_a_file_that_is_damaged_inside_is_told(tmp_path: Path) -> None:
-    """It opened, but its records are broken."""
+def test_a_damaged_mmdb_file_is_an_error(tmp_path: Path) -> None:
+    """It can be opened, but its records are broken."""
     path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
     data = bytearray(path.read_bytes())
     end = data.rindex(b"\xab\xcd\xefMaxMind.com")

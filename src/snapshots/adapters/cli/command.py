@@ -46,9 +46,9 @@ def renamed_option(
 
     Args:
         old: The former name.
-        new: The name of today. Its value wins if both are given.
+        new: The current name. Its value wins if both are given.
         parameter: The parameter of the function that the option sets.
-        values: The former values, each with its value of today; None if they are the same.
+        values: The former values, each with its current value; None if they are the same.
         more: The type of the option, or `is_flag=True`.
     """
     kind: dict[str, Any] = {"type": click.Choice(list(values))} if values is not None else {}
@@ -66,7 +66,7 @@ def renamed_option(
         f"former_{parameter}",
         hidden=True,
         expose_value=False,
-        is_eager=True,  # before the option of today reads its default
+        is_eager=True,  # before the current option reads its default
         default=None,
         callback=use_new_name,
         **kind,

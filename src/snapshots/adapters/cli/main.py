@@ -59,4 +59,4 @@ from snapshots.adapters.cli.queries.verify import verify
 )
 @click.version_option(package_name="snapshots")
 def cli() -> None:
-    """Find the network, country and IP type of each Cowrie session, by data from the time of the attack."""
+    """Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""

@@ -70,7 +70,7 @@ format_option = option(
 
 output_options = _all_of(
     [
-        option("-q", "--quiet", is_flag=True, section=Section.OUTPUT, help="Print nothing but errors."),
+        option("-q", "--quiet", is_flag=True, section=Section.OUTPUT, help="Print only errors."),
         option(
             "-v",
             "--verbose",

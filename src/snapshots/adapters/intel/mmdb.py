@@ -112,7 +112,7 @@ def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except maxminddb.InvalidDatabaseError as exc:
-        raise SourceUnreadable(f"{path} is no MMDB file: {exc}") from exc
+        raise SourceUnreadable(f"{path} is not an MMDB file: {exc}") from exc
     metadata = reader.metadata()
     name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
     build = SourceBuild(

@@ -52,7 +52,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         )
         from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
     except ImportError as exc:
-        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and a Java 17") from exc
+        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and install Java 17") from exc
     logging.getLogger().addFilter(_is_not_raised)
     is_local = master.startswith("local")
     if is_local:
@@ -97,7 +97,7 @@ def send(spark: Any, paths: Sequence[str]) -> Callable[[], Files]:
     """Distribute files to every worker once; return a function that looks up their paths on a worker."""
     names = {path: Path(path).resolve().name for path in paths}  # Spark resolves symbolic links
     if len(set(names.values())) < len(names):
-        raise SettingRefused(f"files for the workers need names of their own: {', '.join(paths)}")
+        raise SettingRefused(f"files for the workers need distinct names: {', '.join(paths)}")
     for path in paths:
         spark.sparkContext.addFile(path)
     return SentFiles(names)

@@ -106,7 +106,7 @@ class SparkLoad:
         return count
 
     def _report(self, run: str, starts: Mapping[str, Offsets], rows: Any, held: Any | None) -> LoadReport:
-        """Count what the rows change compared with the stored ones."""
+        """Count the differences between the rows and the stored ones."""
         from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
         total = sql.coalesce(sql.sum("event_count"), sql.lit(0))

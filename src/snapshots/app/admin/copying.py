@@ -11,7 +11,7 @@ class TableCopied:
 
     Attributes:
         table: Name of the table.
-        rows: Number of rows, all of which were compared.
+        rows: Number of rows; all were compared.
         new: Rows that this copy wrote; an earlier copy had written the others.
     """
 

@@ -7,7 +7,7 @@ from snapshots.app.ports.database import Stores
 from snapshots.app.ports.open_sessions import PushdownResult
 
 PAGES_UNASKED = 8
-"""Pages without pushdown after a page of which more than half had no cached verdict."""
+"""Number of pages without pushdown after a page in which more than half of the rows had no cached verdict."""
 
 
 class Pushdown:

@@ -1,4 +1,4 @@
-"""Undo exactly what one run wrote."""
+"""Undo exactly the writes of one run."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,7 +63,7 @@ class UndoRun:
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> UndoReport:
         """
-        Undo what a run wrote: snapshots, addresses that it recovered, and their session counts.
+        Undo the writes of a run: snapshots, addresses that it recovered, and their session counts.
 
         Writes of loads, other runs and operators stay. Sessions that the run had sealed are open afterwards, with the
         gap `undone`. A second call has no effect.

@@ -33,7 +33,7 @@ class AddressFinder:
         return found or self._in_document(session) or Gap.NO_SOURCE_IP
 
     def _in_events(self, session: OpenSession) -> Sighting | None:
-        """Choose as a load does: the connect, else the earliest event; a forward only if there is nothing else."""
+        """Choose as a load does: the connect, else the earliest event; a forward only if there is no other event."""
         events = [event for text in session.events if (event := self._event_in(text)) is not None]
         return CanonicalIpSelector().choose(
             (event.sighting for event in events if event.sighting is not None),

@@ -27,7 +27,7 @@ class Lookups:
     Args:
         source_registry: Opens the data of builds.
         reader: Chooses the newest facts of an address.
-        clock: Dates what is stored.
+        clock: Provides the time of stored rows.
         facts_in: Extracts facts from an enrichment document of another loader; None if there are no documents.
     """
 

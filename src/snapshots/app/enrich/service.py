@@ -30,7 +30,7 @@ class SnapshotService:
         lookups: Looks up addresses that lack a registered build.
         reader: Chooses facts as of a sighting.
         policy: Decides which snapshots are accepted.
-        clock: Dates what is stored.
+        clock: Provides the time of stored rows.
     """
 
     def __init__(

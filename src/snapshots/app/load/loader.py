@@ -285,7 +285,7 @@ class BulkLoader:
         self, run: str, observer: LoadObserver, *, quiet_since: datetime | None = None
     ) -> Iterable[LoadReport]:
         """
-        Give snapshots to sessions without a connect, including those that an interrupted run left.
+        Evaluate sessions without a connect, including those of interrupted runs.
 
         Args:
             run: The run that writes.

@@ -37,10 +37,10 @@ class SessionImport:
     """
     Imports folders, one transaction per page.
 
-    A session is inserted with its snapshot and its fingerprints, and sealed anew for the importing run. Its address is
+    A session is inserted with its snapshot and its fingerprints, and sealed again for the importing run. Its address is
     looked up as in a load, so that the database holds the facts that snapshots refer to; an open session is evaluated
     again. A session that the database already holds stays as it is: its events cannot be merged, because a folder holds
-    only their sums. So an interrupted import is simply started again.
+    only their sums. So an interrupted import is completed by repeating it.
 
     Args:
         database: The target.

@@ -54,7 +54,7 @@ class RunUndo(Protocol):
 
     def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
         """
-        Undo exactly what a run wrote, for a page of sessions.
+        Undo exactly the writes of a run, for a page of sessions.
 
         Args:
             run: The run to undo.

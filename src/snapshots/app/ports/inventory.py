@@ -73,8 +73,8 @@ class IpInventory(Protocol):
 
         Args:
             sightings: A batch; may be empty.
-            known_by_then: Leave out observations that were stored only after the sighting: what was known then, not
-                what was true then.
+            known_by_then: Exclude observations that were stored after the sighting: the facts that were known then, not
+                those that were true then.
 
         Returns:
             For each sighting and source, an observation of the newest build at or before the sighting and one of the

@@ -173,7 +173,7 @@ class LogSource(Protocol):
         ...
 
     def mark(self) -> Mark:
-        """Return the mark after the last yielded line; before that line if it was incomplete."""
+        """Return the bookmark after the last yielded line; before that line if it was incomplete."""
         ...
 
     def progress(self) -> int:

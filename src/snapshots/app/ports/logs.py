@@ -102,9 +102,9 @@ class Bookmarks(Protocol):
     """
 
     def marks_of(self, head: str) -> Sequence[Mark]:
-        """Return all marks of contents with this head, by ascending offset."""
+        """Return all bookmarks of contents with this head, by ascending offset."""
         ...
 
     def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        """Store a mark; marks are never deleted."""
+        """Store a bookmark; bookmarks are never deleted."""
         ...

@@ -20,7 +20,7 @@ class Runtime:
     Time, waiting and run names in one value, so that a test replaces all of them at once.
 
     Attributes:
-        clock: Dates what is stored.
+        clock: Provides the time of stored rows.
         stopwatch: Returns seconds from an arbitrary start, for durations and rates.
         sleep: Blocks for a number of seconds.
         new_run: Returns a run name that was never used before.

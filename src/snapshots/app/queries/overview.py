@@ -61,7 +61,7 @@ class Overview:
         period: The newest period, which is compared with the one before; None without sessions.
         changed: Networks with the largest growth in the period.
         spread: Concentration of sessions with a known network over networks.
-        drift: Snapshots compared with the facts of today.
+        drift: Snapshots compared with current facts.
         users: Most frequent user names of first logins.
         passwords: Most frequent password hashes of first logins.
         commands: Most frequent commands.

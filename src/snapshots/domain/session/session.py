@@ -158,7 +158,7 @@ class SessionAggregate:
             InvalidEvent: *other* belongs to another session.
         """
         if other.session_id != self.session_id:
-            raise InvalidEvent(f"{other.session_id!r} is another session than {self.session_id!r}")
+            raise InvalidEvent(f"session {other.session_id!r} cannot be merged with session {self.session_id!r}")
         return SessionAggregate(self.session_id, other.events | self.events, self.counted_until)
 
     def summary(self, logged_id: str | None = None) -> SessionSummary:
@@ -222,8 +222,8 @@ def in_utc(moment: datetime) -> datetime:
     if not isinstance(moment, datetime):
         raise InvalidEvent(f"{moment!r:.80} is not a datetime")
     if moment.tzinfo is None:
-        raise InvalidEvent(f"{moment!r} has no zone")
+        raise InvalidEvent(f"{moment!r} has no time zone")
     try:
         return moment.astimezone(UTC)
     except OverflowError as exc:
-        raise InvalidEvent(f"{moment!r} falls out of the calendar in UTC") from exc
+        raise InvalidEvent(f"{moment!r} is outside the range of dates in UTC") from exc

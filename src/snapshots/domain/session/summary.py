@@ -105,7 +105,7 @@ class SessionSummary(NamedTuple):
             InvalidEvent: *later* belongs to another session.
         """
         if later.session_id != self.session_id:
-            raise InvalidEvent(f"{later.session_id!r} is another session than {self.session_id!r}")
+            raise InvalidEvent(f"session {later.session_id!r} cannot be merged with session {self.session_id!r}")
         first = self if self.is_sealed or not _wins(later, self) else later
         both = SessionSummary(
             session_id=self.session_id,

@@ -23,7 +23,7 @@ class Method(Enum):
 
     @property
     def explanation(self) -> str:
-        """Return what the method means, as the end of "facts ..."."""
+        """Return an explanation of the method that completes the phrase "facts ..."."""
         return _EXPLANATIONS[self]
 
 

@@ -118,9 +118,9 @@ def backfill(
     """
     Compute a snapshot for every stored session without one, from the facts nearest to the attack.
 
-    This covers sessions that other programs stored, sessions that an undo opened, and sessions whose address has new
-    facts. Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not changed,
-    except with --improve.
+    This covers sessions that other programs stored, sessions whose snapshot an undo removed, and sessions whose address
+    has new facts. Ctrl-C or SIGTERM stops it after the current batch; --resume continues. Sealed sessions are not
+    changed, except with --improve.
     """
     if (dry_run and resume) or (improve and (resume or rejudge_all)) or (resume and rejudge_all):
         raise click.UsageError(

@@ -151,8 +151,8 @@ def import_folder(open_application: OpenApplication, /, folder: str, **options: 
     Copy the sessions and dead letters of a folder that `fleet load` wrote into a database.
 
     Snapshots stay as they are, and the database guards them from then on. Sessions that the database already holds are
-    not changed, so an interrupted import is simply started again. Give the same --mmdb files as for `fleet load`.
-    This needs pyarrow, but no Spark.
+    not changed, so an interrupted import is completed by repeating it. Use the same --mmdb files as for `fleet load`.
+    Requires pyarrow, but not Spark.
     """
     with opened(open_application, options) as application:
         report = application.import_folder(folder)

@@ -66,7 +66,7 @@ def correct(
     """
     Correct facts of a sealed SESSION; the audit table stores the old and the new ones.
 
-    Facts without an option stay as they are. The same correction again does nothing.
+    Facts without an option stay as they are. Repeating a correction has no effect.
     """
     if sentinels == (session is not None) or (dry_run and not sentinels):
         raise click.UsageError("name either a SESSION or --sentinels; --dry-run needs --sentinels")

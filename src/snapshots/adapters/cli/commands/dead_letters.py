@@ -1,4 +1,4 @@
-"""`snapshots dead-letters`: list, show and replay lines that are not events."""
+"""`snapshots dead-letters`: list, show and replay lines that could not be loaded."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from snapshots.app.ports.log_source import Reason
 
 @group(
     name="dead-letters",
-    short_help="List, show and replay lines that are not events.",
+    short_help="List, show and replay lines that could not be loaded.",
     examples=["snapshots dead-letters list", "snapshots dead-letters replay --dry-run"],
 )
 def dead_letters() -> None:

@@ -28,11 +28,11 @@ from snapshots.app.ports.log_source import LineOptions
     "--db",
     metavar="URL|PATH",
     section=Section.DATABASE,
-    help="Retain the results in this database.  [default: a temporary one]",
+    help="Store the results in this database.  [default: a temporary one]",
 )
 @click.pass_obj
 def demo(open_application: OpenApplication, /, db: str | None) -> None:
-    """Load a real log that is part of this program, show the report, load it again, and show the coverage."""
+    """Load the bundled log of a real Cowrie, show the report, load it again, and show the coverage."""
     console = stdout()
     with _demo_database(db) as url, opened(open_application, {"db": url}) as application:
         log = resources.files("snapshots.adapters.cli").joinpath("data", "cowrie.json.gz")

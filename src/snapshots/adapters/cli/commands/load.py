@@ -73,7 +73,7 @@ POLL_INTERVAL = click.FloatRange(0.05, 3600)
     "--follow",
     is_flag=True,
     section=Section.GENERAL,
-    help="Continue to load what is appended, until Ctrl-C or SIGTERM.",
+    help="Continue to load appended events, until Ctrl-C or SIGTERM.",
 )
 @option(
     "--poll-interval",

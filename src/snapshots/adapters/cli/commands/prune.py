@@ -36,7 +36,7 @@ from snapshots.adapters.cli.services import OpenApplication
 @lock_option
 @click.pass_obj
 def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bool, **options: Any) -> None:
-    """Delete the sessions that ended before a day (UTC), and record how many they were."""
+    """Delete the sessions that ended before a day (UTC), and record their number."""
     with opened(open_application, options) as application:
         pruned = application.changes.prune(before.replace(tzinfo=UTC), dry_run=dry_run)
     verb = "would be" if dry_run else "were"

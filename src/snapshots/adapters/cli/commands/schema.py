@@ -47,7 +47,7 @@ def migrate(
     """
     Upgrade the tables of the database to the schema version of this program. Rows are not lost.
 
-    `load` creates the tables of a new database. A downgrade loses what the older version cannot store, and --to base
+    `load` creates the tables of a new database. A downgrade loses data that the older version cannot store. --to base
     drops every table: it shows how many sessions are lost and asks for confirmation, unless --yes is given.
     """
     with opened(open_application, options) as application:
@@ -141,7 +141,7 @@ def copy(open_application: OpenApplication, /, target: str, **options: Any) -> N
     "--undo",
     is_flag=True,
     section=Section.GENERAL,
-    help="Remove what was added; facts that were written into existing columns stay.",
+    help="Remove everything that was added; facts written into existing columns stay.",
 )
 @option(
     "--widen",

@@ -27,7 +27,7 @@ def undo(open_application: OpenApplication, /, run: str, *, dry_run: bool, **opt
     """
     Undo RUN, a backfill or a late completion: remove the snapshots and addresses that it wrote, and restore counts.
 
-    What loads, other runs and operators wrote is not changed. `snapshots runs` lists the runs.
+    Data written by loads, other runs and operators is not changed. `snapshots runs` lists the runs.
     """
     stderr = SafeConsole(stderr=True)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:

@@ -62,7 +62,7 @@ def report_document(report: Report) -> dict[str, Any]:
 
 
 def overview_document(overview: Overview) -> dict[str, Any]:
-    """Return everything that the HTML page shows, including what `report` prints as a table."""
+    """Return all data of the HTML page, including the tables of `report`."""
     return report_document(overview.report) | {
         "made_at": overview.made_at,
         "timeline": {
@@ -169,7 +169,7 @@ def inspection_document(inspection: Inspection) -> dict[str, Any]:
 
 
 def backfill_document(report: BackfillReport) -> dict[str, Any]:
-    """Return what a backfill did, or would do."""
+    """Return the result of a backfill, or of its dry run."""
     return {
         "run": report.run,
         "done": report.is_done,

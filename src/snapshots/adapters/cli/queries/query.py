@@ -41,7 +41,7 @@ NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
     default="attack",
     show_default=True,
     section=Section.GENERAL,
-    help="Show the network in the snapshot (attack), or the one in a newer table that still holds today (today).",
+    help="Show the network in the snapshot (attack), or in a newer table that is still current (today).",
 )
 @renamed_option("--as", "--network-at", parameter="network_at", values={"then": "attack", "now": "today"})
 @option(
@@ -95,7 +95,7 @@ def query(
     **options: Any,
 ) -> None:
     """
-    Count sessions by network, country, type, time or behaviour, or list them.
+    Count sessions by network, country, type, time or behavior, or list them.
 
     Every filter may be repeated; its values are ORed, and "none" selects sessions without a value. For example,
     `--hassh HASH --by asn` shows the networks that use one client, and `--asn N --by command` the commands from one

@@ -59,11 +59,12 @@ def verify(
     """
     Show how many sessions have a snapshot, and check that no sealed session was changed.
 
-    Sessions from private, shared or reserved addresses are excluded from the shares. Sealed sessions are compared with
-    their seals and with the observations of their addresses; their number with the audit tables; the counts per
-    address with the sessions; and tables, triggers and functions with their definitions in this program. Then a
-    forbidden change of each protected column is attempted in a transaction that is rolled back. Checks that are not
-    possible, for example without the right to write, are listed; the exit code is 1 if nothing else was found.
+    Sessions from private, shared or reserved addresses are excluded from the shares. The check
+    compares sealed sessions with their seals and with the observations of their addresses, the number of sealed
+    sessions with the audit tables, and the counts per address with the stored sessions. It also compares tables,
+    triggers and functions with their definitions in this program, and attempts a forbidden change of each protected
+    column in a transaction that is rolled back. Checks that are not possible, for example without write permission,
+    are listed; the exit code is 1 if no violation was found.
     """
     with opened(open_application, options) as application:
         inspection = application.reports.inspect(show=SHOWN_VIOLATIONS, run=run, full=full)

@@ -36,7 +36,7 @@ DEFAULT_LIMITS = ReadLimits()
 
 class LineReader:
     """
-    Reads lines, and knows the offset and the hash of everything that it yielded.
+    Reads lines, and tracks the offset and the hash of all lines that it yielded.
 
     Args:
         decoder: Turns lines into events.

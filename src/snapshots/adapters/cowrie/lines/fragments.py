@@ -46,7 +46,7 @@ _PREFIX = re.compile(
 """Prefixes of log shippers. Other prefixes are not skipped, because an attacker may have typed the text after them."""
 
 _TAIL_OF = ("{", '{"', '{"k"', '{"k":', '{"k":"', '{"k":"\\', '{"k":1', '{"k":[', '{"k":["')
-"""Possible beginnings of an object of which only the end is left."""
+"""Possible beginnings of an object that has lost its start."""
 
 _decode = json.JSONDecoder().raw_decode
 

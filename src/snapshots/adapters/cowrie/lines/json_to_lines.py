@@ -116,7 +116,7 @@ class JsonLines(BufferedIOBase):
             self._drop()
 
     def _drop(self) -> None:
-        """Drop what is buffered of a too long element, but for its brace and its last bytes."""
+        """Drop the buffered part of a too long element, except its brace and its last bytes."""
         self._beginning = self._beginning or bytes(self._data[:SHOWN_BYTES])
         rest = bytearray(b"{") + self._data[-TAIL_BYTES:]
         self._dropped += len(self._data) - len(rest)

@@ -78,7 +78,7 @@ class SqlAdoption:
             return _plan_undo(connection, _known(connection))
 
     def undo(self) -> AdoptionPlan:
-        """Remove what the adoption added, in one transaction."""
+        """Remove everything that the adoption added, in one transaction."""
         with self._database.changing_tables() as connection:
             before = _known(connection)
             plan = _plan_undo(connection, before)

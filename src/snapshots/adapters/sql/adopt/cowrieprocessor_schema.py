@@ -222,7 +222,7 @@ def _types_in_an_array(connection: Connection, there: Columns, *, widen: bool) -
     dependents = _dependents(connection, session_summaries.name, "snapshot_ip_types")
     if dependents.others or dependents.indexes:
         named = ", ".join((*dependents.others, *dependents.indexes))
-        raise StoreUnavailable(f"snapshot_ip_types holds types and cannot be turned into text: drop first {named}")
+        raise StoreUnavailable(f"snapshot_ip_types has values and cannot be converted to text: first drop {named}")
     there["snapshot_ip_type"] = there.pop("snapshot_ip_types")
     size = size_of(connection, session_summaries.name)
     if not widen:

@@ -1,4 +1,4 @@
-"""Undo what a run wrote, in SQL."""
+"""Undo the writes of a run, in SQL."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -25,7 +25,7 @@ def database_url(text: str) -> URL:
     Return the URL of a database from a URL in any common form or a path.
 
     Raises:
-        SettingRefused: It is neither; the message says what to write instead.
+        SettingRefused: It is neither; the message states what to write instead.
     """
     scheme, separator, rest = text.partition("://")
     if separator and _POSTGRESQL.fullmatch(scheme):

@@ -1,1 +1,1 @@
-"""How the tables became what they are, step by step, run by alembic."""
+"""Migrations of the tables, run by alembic."""

@@ -108,7 +108,7 @@ class SqlReports:
             )
 
     def database_status(self) -> DatabaseStatus:
-        """Return how the database stands."""
+        """Return the counts and dates that metrics report."""
         with self._database.reading() as connection:
             newest = (
                 select(fact_sources.c.source, func.max(fact_sources.c.built_at))

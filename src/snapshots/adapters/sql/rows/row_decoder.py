@@ -29,7 +29,7 @@ TRAITS = {trait.word: trait for trait in Trait}
 
 
 def behaviour_in(text: str | None) -> Behaviour:
-    """Decode what `session_encoder.behaviour_values` wrote; empty for other text, so that a load can go on."""
+    """Decode what `session_encoder.behaviour_values` wrote; empty for other text, so that a load can continue."""
     if not text:
         return Behaviour()
     try:

@@ -6,8 +6,8 @@ The triggers are recreated after every migration. Two tables allow changes: a ro
 the sessions that ended before its date. The audit tables (these two, runs and their seal counts, observations and
 their sources) are append-only.
 
-In an adopted database another loader goes on writing. If it fills NULLs of a sealed row, the trigger restores and
-counts the row, so that its load goes on; if it changes a fact, the trigger refuses.
+In an adopted database another loader continues to write. If it fills NULLs of a sealed row, the trigger restores and
+counts the row, so that its load continues; if it changes a fact, the trigger refuses the statement.
 
 A change of any definition needs a new migration: `verify` compares the triggers of a database with them.
 """

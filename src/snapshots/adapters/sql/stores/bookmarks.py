@@ -17,7 +17,7 @@ class SqlBookmarks:
         self._connection = connection
 
     def marks_of(self, head: str) -> Sequence[Mark]:
-        """Return the marks of a log file, by ascending offset."""
+        """Return the bookmarks of a log file, by ascending offset."""
         query = (
             select(bookmarks.c.position, bookmarks.c.digest)
             .where(bookmarks.c.head == head)
@@ -26,7 +26,7 @@ class SqlBookmarks:
         return [Mark(position, digest) for position, digest in self._connection.execute(query)]
 
     def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        """Insert a mark unless it exists."""
+        """Insert a bookmark unless it exists."""
         self._connection.execute(
             insert(self._connection, bookmarks).on_conflict_do_nothing(),
             {

@@ -234,5 +234,7 @@ def _changed(held: RowMapping, snapshot: IpSnapshot, run: str) -> dict[str, Any]
 def _holds_a_sentinel() -> ColumnElement[bool]:
     """Return the condition that another loader's snapshot has a pseudo country, AS0 or the unknown address."""
     has_facts = or_(*(SESSIONS[fact].is_not(None) for fact in FACTS))
-    says_nothing = or_(*(and_(SESSIONS[fact].is_not(None), not_(states(fact))) for fact in FACTS))
-    return and_(SESSIONS.snapshot_method.is_(None), has_facts, or_(says_nothing, SESSIONS.source_ip == UNKNOWN_ADDRESS))
+    has_placeholder = or_(*(and_(SESSIONS[fact].is_not(None), not_(states(fact))) for fact in FACTS))
+    return and_(
+        SESSIONS.snapshot_method.is_(None), has_facts, or_(has_placeholder, SESSIONS.source_ip == UNKNOWN_ADDRESS)
+    )

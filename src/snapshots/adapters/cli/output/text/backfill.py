@@ -13,7 +13,7 @@ from snapshots.domain.snapshot.gap import Gap
 
 
 def show_backfill(report: BackfillReport, *, is_dry_run: bool) -> None:
-    """Print what a backfill did, or would do."""
+    """Print the result of a backfill, or of its dry run."""
     if not report.judged and not report.quarantined:
         click.echo("Nothing to do: every session has a snapshot, or there are no new facts for it.")
         return

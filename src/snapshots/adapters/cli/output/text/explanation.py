@@ -20,7 +20,7 @@ SHOWN_COMMANDS = 10
 
 
 def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
-    """Yield the behavior of a session as rows, without what is unknown."""
+    """Yield the known behavior of a session as rows."""
     client = [behaviour.first(trait) for trait in (Trait.PROTOCOL, Trait.CLIENT_VERSION, Trait.HASSH)]
     if any(client):
         yield "client", printable(", ".join(part for part in client if part), 300)

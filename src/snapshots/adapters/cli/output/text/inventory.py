@@ -19,8 +19,8 @@ from snapshots.app.queries.reports import FIELD_NAMES
 
 
 def lookup_text(done: LookedUp) -> str:
-    """Return how many addresses were looked up, with what result."""
-    text = f"{done.addresses:,} addresses looked up, {done.learned:,} observations added or lengthened"
+    """Return the number of addresses that were looked up, and the results."""
+    text = f"{done.addresses:,} addresses looked up, {done.learned:,} observations added or extended"
     if done.completed.judged:
         text += f"; of {done.completed.judged:,} open sessions {done.completed.sealed:,} received a snapshot"
     return f"{text}."

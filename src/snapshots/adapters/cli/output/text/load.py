@@ -1,4 +1,4 @@
-"""What a load did, as text for a terminal."""
+"""The report of a load, as text for a terminal."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ SHOWN_NAMES = 5
 
 
 def show_load(console: Console, report: LoadReport) -> None:
-    """Print what a load did."""
+    """Print the report of a load."""
     if not report.events and not report.dead_letters:
         stored = " All events are already stored." if report.repeated or report.unchanged else ""
         console.print(f"Nothing new in {count_of(report.sources, 'source')}.{stored}")
@@ -39,7 +39,7 @@ def show_load(console: Console, report: LoadReport) -> None:
 
 
 def _load_notes(report: LoadReport) -> Sequence[tuple[int, str]]:
-    """Return counts of a load, each with what it counts."""
+    """Return counts of a load, each with its label."""
     return (
         (report.repeated, noun_of(report.repeated, "event") + " already stored"),
         (report.left_open, noun_of(report.left_open, "session") + " without a snapshot; `snapshots verify` shows why"),
