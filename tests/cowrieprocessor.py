@@ -2,7 +2,7 @@
 Databases as cowrieprocessor makes them, and what its loader does to them.
 
 Its ORM and its migrations make different tables, SQLite and PostgreSQL differ again, and there are three
-versions: all of that is said here in definitions of our own.
+versions: these are definitions of our own.
 """
 
 import json
@@ -25,7 +25,7 @@ class AdoptableSchema:
 
     Attributes:
         dialect: "sqlite" or "postgresql".
-        version: What `schema_state` says.
+        version: The version in `schema_state`.
         by_migrations: Made by its migrations, else by its ORM.
         types: The column of IP types: "text", "array" or "" for none.
         json: The type of JSON columns.
@@ -202,7 +202,7 @@ def bulk_load(connection: Connection, events: Iterable[LogEvent]) -> None:
 
 
 def delta_load(connection: Connection, events: Iterable[LogEvent]) -> None:
-    """Do what its delta loader does with a batch: it neither knows the address nor copies facts."""
+    """Do what its delta loader does with a batch: it has no addresses and copies no facts."""
     load_as_cowrieprocessor(connection, events, dict.fromkeys(("source_ip", *FACTS)))
 
 

@@ -426,7 +426,7 @@ def runtime(
     sleep: Callable[[float], None] = lambda _: None,
     new_run: Callable[[], str] = lambda: "run",
 ) -> Runtime:
-    """A machine whose time stands still and that never sleeps, unless a test replaces a part of it."""
+    """A machine with a fixed time that never sleeps, unless a test replaces a part of it."""
     return Runtime(clock=clock or FixedClock(), stopwatch=stopwatch, sleep=sleep, new_run=new_run)
 
 

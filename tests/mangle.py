@@ -67,7 +67,7 @@ def of(events: list[Event], session: str) -> list[Event]:
 
 
 def claim_an_address(events: list[Event], session: str, random: Random) -> None:
-    """Let an event that is no connect name another address, before the connect."""
+    """Let an event other than connect have another address, before the connect."""
     event = dict(of(events, session)[-1])
     early = datetime.fromisoformat(of(events, session)[0]["timestamp"]) - timedelta(seconds=1)
     event |= {"src_ip": "198.41.0.4", "timestamp": early.isoformat(), "eventid": "cowrie.log.closed"}
@@ -94,7 +94,7 @@ def make_times_equal(events: list[Event], session: str) -> None:
 
 
 def move(events: list[Event], session: str, address: str) -> None:
-    """Let the session come from elsewhere."""
+    """Give the session another source address."""
     for event in of(events, session):
         event["src_ip"] = address
 

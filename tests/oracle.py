@@ -30,7 +30,7 @@ def rows_of(lines: list[bytes]) -> dict[tuple[str, Any], Row]:
 
 
 def readable(line: bytes) -> Row | None:
-    """Return the event in a line, with its time, address and connect understood; None if it is none."""
+    """Return the event in a line, with its time, address and connect decoded; None if there is none."""
     try:
         event = json.loads(line)
         at = datetime.fromisoformat(event["timestamp"]).astimezone(UTC)
@@ -112,7 +112,7 @@ def first(events: list[Row], names: list[str], field: str) -> str | None:
 
 
 def duration_of(events: list[Row]) -> int | None:
-    """Return how long the session says it lasted."""
+    """Return the duration that the closing event states."""
     found = []
     for event in events:
         if event["eventid"] == "cowrie.session.closed" and "duration_ms" in event:

@@ -67,7 +67,7 @@ traits = st.sampled_from(Trait).flatmap(
 
 @st.composite
 def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> SessionEvent:
-    """An event whose fingerprint is a function of what it says, as in a log."""
+    """An event whose fingerprint is a function of its content, as in a log."""
     kind = draw(st.sampled_from(EventKind))
     at = draw(times)
     address = draw(st.none() | addresses)

@@ -63,8 +63,8 @@ def test_every_example_prints_what_the_document_shows(document: str, tmp_path: P
             assert example.matches(output), f"$ {example.command}\n{output}"
 
 
-def test_an_example_that_prints_something_else_is_noticed() -> None:
-    """Three dots stand for any text, and everything else for itself."""
+def test_an_example_with_another_output_is_detected() -> None:
+    """Three dots match any text, and everything else only itself."""
     (example,) = examples("$ snapshots load x\nRead ... lines.\n...\nDone.\n")
 
     assert example.matches("Read 3 lines.\nDone.\n")
@@ -151,12 +151,12 @@ def test_the_commands_for_postgresql_work(server: str, tmp_path: Path) -> None:
     assert "64 partitions" in partitioned
 
 
-def test_the_command_line_reference_is_that_of_the_program() -> None:
+def test_the_command_line_reference_matches_the_program() -> None:
     """To renew it, run tools/build_docs.py."""
     assert CLI_REFERENCE.read_text() == cli_reference()
 
 
-def test_the_program_for_other_loaders_runs_as_it_stands(
+def test_the_example_for_other_loaders_runs_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Readers copy it."""
@@ -262,13 +262,13 @@ def all_commands(group: click.Group) -> Iterator[click.Command]:
 
 
 def test_every_extra_is_in_the_reference() -> None:
-    """But those for developers."""
+    """Except those for developers."""
     extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
 
     assert {name for name in extras if f"| `{name}` | " not in reference("settings")} == {"test", "check", "fuzz"}
 
 
-def test_the_readme_is_short_and_begins_with_what_it_is() -> None:
+def test_the_readme_is_short_and_begins_with_the_purpose() -> None:
     """One screen and a half."""
     lines = README.splitlines()
     screen = "\n".join(lines[:34])
@@ -280,8 +280,8 @@ def test_the_readme_is_short_and_begins_with_what_it_is() -> None:
     assert "`sh run test`" in README
 
 
-def test_every_word_of_the_glossary_is_in_the_code() -> None:
-    """A glossary that a test holds to the code."""
+def test_every_glossary_term_is_used_in_the_code() -> None:
+    """The glossary has no terms of its own."""
     names = {
         name
         for cell in re.findall(r"\| ([^|]*) \|$", GLOSSARY, re.MULTILINE)
@@ -294,7 +294,7 @@ def test_every_word_of_the_glossary_is_in_the_code() -> None:
 
 
 def test_every_public_name_is_in_the_glossary() -> None:
-    """Or is an error, or a plain word."""
+    """Or it is an error, or has its usual meaning."""
     plain = {"open_service"}
     errors = {
         name
@@ -349,12 +349,12 @@ def test_prose_is_wrapped(document: Path) -> None:
 
 
 def test_decisions_are_short() -> None:
-    """About a screen each."""
+    """A decision record has at most 35 lines."""
     for document in Path("docs/decisions").glob("*.md"):
         assert len(document.read_text().splitlines()) <= 35, document
 
 
-def test_the_attributions_are_where_they_must_be() -> None:
+def test_required_attributions_are_shown() -> None:
     """In the README, in the NOTICE, and in the tables."""
     notice = Path("NOTICE").read_text()
     for words in ("IP Geolocation by DB-IP", "https://db-ip.com"):
@@ -363,7 +363,7 @@ def test_the_attributions_are_where_they_must_be() -> None:
         assert words in SOURCE
 
 
-def test_every_pin_is_a_version_and_no_address() -> None:
+def test_every_pin_is_a_version_and_not_a_url() -> None:
     """constraints.txt holds names and numbers only, for everything that is asked for."""
     lines = Path("constraints.txt").read_text().split()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
@@ -381,8 +381,8 @@ def test_the_script_that_sets_up_is_plain_sh() -> None:
     assert (done.returncode, b"usage: sh run demo" in done.stderr) == (2, True)
 
 
-def test_every_test_that_the_code_names_is_there() -> None:
-    """A port says which suite its implementations pass."""
+def test_every_test_named_in_the_code_exists() -> None:
+    """A port names the suite that its implementations pass."""
     named = {name for file in Path("src").rglob("*.py") for name in re.findall(r"tests/[\w/]+\.py", file.read_text())}
 
     assert named

@@ -1,4 +1,4 @@
-"""Trying again what others stand in the way of."""
+"""Retries after lock conflicts and lost connections."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from snapshots.app.errors import LockTimeout, StoreBusy, StoreGone, StoreUnavail
 from snapshots.app.retry import retry
 
 
-class Act:
-    """Fails as a script says, then succeeds."""
+class FailingCall:
+    """Raises the given errors in order, then succeeds."""
 
     def __init__(self, *errors: StoreUnavailable) -> None:
         self.errors = list(errors)
@@ -25,47 +25,45 @@ class Act:
         (StoreGone("restarting"), [1.0, 2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0]),
     ],
 )
-def test_it_is_tried_again_after_ever_longer_pauses_and_given_up_at_last(
-    error: StoreUnavailable, pauses: list[float]
-) -> None:
-    """A lock is soon free; a server that restarts takes longer."""
+def test_retries_back_off_and_end(error: StoreUnavailable, pauses: list[float]) -> None:
+    """A lock is released soon; a server that restarts takes longer."""
     slept: list[float] = []
 
-    assert retry(Act(*[error] * len(pauses)), slept.append) == "done"
+    assert retry(FailingCall(*[error] * len(pauses)), slept.append) == "done"
     assert slept == pauses
 
     with pytest.raises(type(error)):
-        retry(Act(*[error] * (len(pauses) + 1)), slept.append)
+        retry(FailingCall(*[error] * (len(pauses) + 1)), slept.append)
 
 
-def test_the_pauses_for_one_trouble_are_not_used_up_by_the_other() -> None:
-    """A server that comes back is busy at first."""
+def test_each_kind_of_error_has_its_own_retries() -> None:
+    """A server that has restarted is busy at first."""
     slept: list[float] = []
 
-    assert retry(Act(StoreGone("x"), StoreBusy("x"), StoreGone("x")), slept.append) == "done"
+    assert retry(FailingCall(StoreGone("x"), StoreBusy("x"), StoreGone("x")), slept.append) == "done"
 
     assert slept == [1.0, 0.2, 2.0]
 
 
-def test_what_time_does_not_heal_is_not_tried_again() -> None:
+def test_a_permanent_error_is_not_retried() -> None:
     """A full disk stays full."""
     with pytest.raises(StoreUnavailable):
-        retry(Act(StoreUnavailable("no space left")), list[float]().append)
+        retry(FailingCall(StoreUnavailable("no space left")), list[float]().append)
 
 
-def test_a_lock_that_was_waited_for_is_not_waited_for_again() -> None:
-    """Its bound is the operator's."""
+def test_a_lock_timeout_is_not_retried() -> None:
+    """The operator sets the limit of the wait."""
     slept: list[float] = []
     with pytest.raises(LockTimeout):
-        retry(Act(LockTimeout("locked")), slept.append)
+        retry(FailingCall(LockTimeout("locked")), slept.append)
     assert slept == []
 
 
-def test_what_is_waited_for_is_said_once_after_five_seconds() -> None:
-    """Shorter waits are not worth a word."""
+def test_a_wait_is_reported_once_after_five_seconds() -> None:
+    """Shorter waits are not reported."""
     warnings: list[str] = []
 
-    retry(Act(*[StoreGone("refused")] * 3), lambda _: None, warnings.append)
+    retry(FailingCall(*[StoreGone("refused")] * 3), lambda _: None, warnings.append)
     assert warnings == []
-    retry(Act(*[StoreGone("refused")] * 8), lambda _: None, warnings.append)
+    retry(FailingCall(*[StoreGone("refused")] * 8), lambda _: None, warnings.append)
     assert warnings == ["refused; retrying for up to 95 s"]

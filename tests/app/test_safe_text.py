@@ -13,8 +13,8 @@ TEXTS = st.text(st.characters(codec=None), max_size=60) | st.text("\x1b\x9b\u202
 
 @given(TEXTS)
 @example("\x1b]0;title\x07\u202eevil\x9b31m\udc80")
-def test_nothing_that_could_steer_a_terminal_is_left(text: str) -> None:
-    """Neither an escape sequence nor a change of direction, nor half a character."""
+def test_no_control_characters_are_left(text: str) -> None:
+    """No escape sequence, no change of direction, no lone surrogate."""
     for cleaned in (escaped(text), one_line(text), escaped_lines(text).replace("\n", "").replace("\t", "")):
         assert not {unicodedata.category(char) for char in cleaned} & HARMFUL
         cleaned.encode()  # a lone surrogate could not be
@@ -33,8 +33,8 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
     assert escaped(text) == escaped_lines(text) == text
 
 
-def test_lines_and_tabs_are_kept_or_escaped_as_is_asked() -> None:
-    """A table has lines; a message is one."""
+def test_line_breaks_and_tabs_are_kept_or_escaped() -> None:
+    """A table has line breaks; a message is one line."""
     assert escaped("a\n\tb") == "a\\n\\tb"
     assert escaped_lines("a\n\tb\x07") == "a\n\tb\\x07"
     assert one_line("  refused\n\tIs it running?\r\n") == "refused Is it running?"
@@ -69,7 +69,7 @@ def test_no_password_of_a_url_is_shown(url: str, password: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["with space", "with 'quotes'", "a @ b"])
-def test_a_text_that_was_meant_to_be_a_url_shows_not_even_a_password_with_spaces(password: str) -> None:
+def test_an_invalid_url_is_shown_without_its_password_even_with_spaces(password: str) -> None:
     """All of it is the URL."""
     assert password.rsplit(maxsplit=1)[-1] not in shown_url(f"postgresql://u:{password}@h/x")
 
@@ -83,8 +83,8 @@ def test_a_text_that_was_meant_to_be_a_url_shows_not_even_a_password_with_spaces
         "host=h dbname=x",
     ],
 )
-def test_what_holds_no_password_is_shown_whole(text: str) -> None:
-    """A message still says where and what."""
+def test_a_url_without_a_password_is_shown_unchanged(text: str) -> None:
+    """Messages still name the server and the database."""
     assert shown_url(text) == without_passwords(text) == text
 
 

@@ -22,8 +22,8 @@ def save(database: Database, *sessions: SessionSummary) -> None:
         stores.sessions.save(sessions, run="run", saved_at=NOON)
 
 
-def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
-    """And keeps its address and its counts."""
+def test_a_corrected_session_has_the_corrected_facts(database: Database) -> None:
+    """Its address and its counts stay."""
     save(database, session("s", 0))
     stated = IpSnapshot.corrected(snapshot(), asn=1, at=NOON + DAY)
 
@@ -34,8 +34,8 @@ def test_a_corrected_session_holds_what_was_stated(database: Database) -> None:
     assert (kept.snapshot, kept.sighting, kept.event_count) == (stated, session("s", 0).sighting, 1)
 
 
-def test_the_reason_of_the_last_correction_is_known(database: Database) -> None:
-    """Of each session its own; None before the first."""
+def test_the_reason_of_the_last_correction_is_returned(database: Database) -> None:
+    """Per session; None before the first correction."""
     save(database, session("s", 0), session("t", 0))
     with database.transaction() as stores:
         assert stores.audit.last_reason("s") is None
@@ -46,8 +46,8 @@ def test_the_reason_of_the_last_correction_is_known(database: Database) -> None:
         assert (stores.audit.last_reason("s"), stores.audit.last_reason("t")) == ("second", None)
 
 
-def test_a_pruning_takes_what_ended_before_its_moment(database: Database) -> None:
-    """The addresses stay, and count what is left."""
+def test_a_pruning_deletes_sessions_that_ended_before_its_time(database: Database) -> None:
+    """The addresses stay, and their counts are updated."""
     save(database, session("a", 0), session("b", 1), session("c", 2))
 
     with database.transaction() as stores:

@@ -30,7 +30,7 @@ places = st.sampled_from(PLACES)
 
 
 class Machine(RuleBasedStateMachine):
-    """A database, and for each session what it should hold."""
+    """A database, and the expected state of each session."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Machine(RuleBasedStateMachine):
         return {session.session_id: session for sessions in found.values() for session in sessions}
 
     def note_new(self, run: str | None) -> None:
-        """Remember what was sealed since, by which run."""
+        """Record the newly sealed sessions and their run."""
         for name, session in self.stored().items():
             if session.snapshot is not None and name not in self.sealed:
                 self.sealed[name] = session.snapshot
@@ -164,13 +164,13 @@ def check(make: Callable[[], Database], examples: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
-def test_any_interleaving_ends_as_predicted(kind: str) -> None:
-    """In memory and in a file's worth of tables."""
+def test_any_interleaving_of_commands_has_the_predicted_result(kind: str) -> None:
+    """In memory and on SQLite."""
     check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 60 if kind == "memory" else 15)
 
 
 @pytest.mark.slow
-def test_any_interleaving_ends_as_predicted_on_a_server(postgresql: str) -> None:
+def test_any_interleaving_of_commands_has_the_predicted_result_on_a_server(postgresql: str) -> None:
     """On PostgreSQL, each time with new tables."""
     database = SqlDatabase(postgresql)
 

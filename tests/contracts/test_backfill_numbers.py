@@ -142,8 +142,8 @@ def run_in_parts(container: Container, throttle: Throttle, stops: int) -> Backfi
     return report
 
 
-def test_every_number_of_a_run_is_that_of_its_rows_and_of_its_forecast(make: Make) -> None:
-    """Whatever another loader left, however large batches are, and however often the run is interrupted."""
+def test_the_counts_of_a_run_equal_those_of_its_rows_and_of_its_dry_run(make: Make) -> None:
+    """For any rows of another loader, any batch size, and any number of interruptions."""
 
     @settings(max_examples=6, phases=NO_SHRINKING, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -188,7 +188,7 @@ def test_every_number_of_a_run_is_that_of_its_rows_and_of_its_forecast(make: Mak
 
 
 def assert_each_is_as_read_anew(container: Container, rows: Sequence[RowMapping]) -> None:
-    """Compare what the spans of verdicts gave, applied by a statement, with a reading at each sighting by itself."""
+    """Compare the verdicts that were applied by time span with an evaluation of each sighting."""
     reader, policy = container.reader(), container.policy()
     sessions = [summary_in(row) for row in rows]
     with container.database().view() as stores:

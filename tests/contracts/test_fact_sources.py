@@ -36,7 +36,7 @@ def register(database: Database, *builds: SourceBuild) -> list[int]:
 
 
 def test_builds_are_numbered_in_the_order_of_their_registration(database: Database) -> None:
-    """By that number an address is known to lack them."""
+    """The number shows which builds an address lacks."""
     assert register(database, build(5), build(0), build(5)) == [1, 2, 1]
 
     with database.transaction() as stores:
@@ -101,7 +101,7 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
     assert urgent == [ADDRESSES[1], ADDRESSES[0], ADDRESSES[3], ADDRESSES[2]]
 
 
-def test_addresses_come_in_pages(database: Database) -> None:
+def test_addresses_are_read_in_pages(database: Database) -> None:
     """In the order of their texts, each once."""
     with database.transaction() as stores:
         stores.inventory.register_addresses(
@@ -120,10 +120,10 @@ worlds = st.dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(world=worlds, order=st.randoms(use_true_random=False), data=st.data())
-def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retracted(
+def test_as_of_agrees_with_a_full_search_in_any_order_of_imports(
     database: Database, world: Mapping[tuple[str, int], IpFacts], order: object, data: st.DataObject
 ) -> None:
-    """Tables before and after the address, older after newer, a build withdrawn: the answer is the obvious one."""
+    """Tables before and after the address, older after newer, some of them retracted."""
     keys = list(world)
     order.shuffle(keys)  # type: ignore[attr-defined]  # a random.Random
     number = next(EXAMPLES)  # the database is the same for all examples, so each has an address and sources of its own
@@ -163,8 +163,8 @@ def test_as_of_answers_as_the_builds_said_whatever_their_order_and_what_was_retr
         assert nearest == obvious(dict(world), sighting.seen_at, withdrawn)
 
 
-def test_what_was_known_then_leaves_out_what_was_learned_later(database: Database) -> None:
-    """For an audit of what was known at the time."""
+def test_facts_known_by_then_exclude_facts_learned_later(database: Database) -> None:
+    """For an audit of the facts that were available at the time."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON + DAY)
     source_registry = FakeSourceRegistry(DictSource("a", NOON, {ADDRESSES[0].text: IpFacts(asn=1)}))
 
@@ -182,8 +182,8 @@ def test_what_was_known_then_leaves_out_what_was_learned_later(database: Databas
         assert list(stores.inventory.as_of([sighting], known_by_then=True).get(sighting, ())) == []
 
 
-def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(database: Database) -> None:
-    """A table of the day before the attack, imported a year later, does not hide the one that was there."""
+def test_a_nearer_fact_learned_later_does_not_hide_one_known_by_then(database: Database) -> None:
+    """Such as a table of the day before the attack that was imported a year later."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     old, near = (observed("a", NOON - days * DAY, asn=days) for days in (5, 1))
     with database.transaction() as stores:
@@ -197,8 +197,8 @@ def test_what_was_known_then_is_told_though_something_nearer_was_learned_later(d
         assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]
 
 
-def test_what_another_loader_knew_is_answered_though_it_is_no_build(database: Database) -> None:
-    """Its enrichment has the dates at which it was written, each address its own."""
+def test_enrichment_of_another_loader_is_used_without_a_registered_build(database: Database) -> None:
+    """Each address has the date at which its enrichment was written."""
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     with database.transaction() as stores:
         stores.inventory.register_addresses([sighting], registered_at=NOON)
@@ -209,8 +209,8 @@ def test_what_another_loader_knew_is_answered_though_it_is_no_build(database: Da
 
 
 @pytest.mark.parametrize("known_by_then", [False, True])
-def test_nothing_is_asked_of_nothing(database: Database, *, known_by_then: bool) -> None:
-    """An empty batch costs nothing, and an address unknown looked up is absent."""
+def test_an_empty_batch_sends_no_query(database: Database, *, known_by_then: bool) -> None:
+    """An address that was never looked up is absent from the answer."""
     with database.transaction() as stores:
         assert stores.inventory.as_of([], known_by_then=known_by_then) == {}
         unknown = Sighting(address=IpAddress("9.9.9.9"), seen_at=NOON)

@@ -35,8 +35,8 @@ def history(database: Database, *addresses: IpAddress) -> list[IpObservation]:
     return sorted((each for observations in found.values() for each in observations), key=lambda each: each.observed_at)
 
 
-def test_what_was_learned_is_told(database: Database) -> None:
-    """Every fact, and silence too."""
+def test_stored_observations_are_returned(database: Database) -> None:
+    """With every fact, and also those without any."""
     observations = [
         observed("a", NOON, asn=4_294_967_295, country="DE", types=frozenset({IpType.TOR, IpType.DATACENTER})),
         observed("a", NOON + timedelta(microseconds=1)),
@@ -46,8 +46,8 @@ def test_what_was_learned_is_told(database: Database) -> None:
     assert history(database) == observations
 
 
-def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
-    """Also when there are more of them than a statement may have parameters."""
+def test_addresses_that_were_never_looked_up_are_absent(database: Database) -> None:
+    """Also if there are more of them than a statement may have parameters."""
     learn(database, observed("a", NOON, asn=1))
     many = [IpAddress.parse(f"2001:4860::{n // 9999 + 1}:{n % 9999}") for n in range(70_000)]
 
@@ -56,7 +56,7 @@ def test_addresses_nobody_asked_about_are_absent(database: Database) -> None:
         assert stores.inventory.history_of([]) == {}
 
 
-def test_addresses_that_lack_no_build_come_page_by_page(database: Database) -> None:
+def test_addresses_that_lack_no_build_are_read_in_pages(database: Database) -> None:
     """Also addresses without observations; all are counted."""
     names = [f"198.51.100.{n}" for n in (1, 2, 3, 10)]
     build = SourceBuild(name="a", built_at=NOON, licence="x", sha256="", origin="x")
@@ -75,7 +75,7 @@ def test_addresses_that_lack_no_build_come_page_by_page(database: Database) -> N
 
 
 def test_an_observation_can_be_confirmed_but_not_changed(database: Database) -> None:
-    """Its facts never change, and its end only grows."""
+    """Its facts never change; only its end grows."""
     learn(database, observed("a", NOON, asn=1))
 
     learn(database, observed("a", NOON, asn=2, until=NOON + 2 * DAY))
@@ -85,7 +85,7 @@ def test_an_observation_can_be_confirmed_but_not_changed(database: Database) -> 
 
 
 def test_a_source_is_registered_once(database: Database) -> None:
-    """The same build under another path stays what it was."""
+    """The same build under another path is not registered again."""
     build = SourceBuild(name="a", built_at=NOON, licence="MIT", sha256="00", origin="bundled")
     with database.transaction() as stores:
         first = stores.sources.register_build(build, registered_at=NOON)
@@ -112,7 +112,7 @@ def test_counts_follow_the_sessions(database: Database) -> None:
 
 
 def test_an_address_that_lost_its_last_session_stays(database: Database) -> None:
-    """It was seen, and counts none."""
+    """With a count of zero."""
     one = session("one", HOME, NOON)
     change(database, SessionChange(held=None, kept=one))
 
@@ -131,8 +131,8 @@ def test_a_session_that_grows_is_not_counted_again(database: Database) -> None:
     assert counted(database) == {HOME.text: (1, NOON, NOON + DAY)}
 
 
-def test_a_registered_address_takes_its_times_from_its_first_session(database: Database) -> None:
-    """Another loader asked about it before."""
+def test_an_address_without_sessions_gets_its_times_from_its_first_session(database: Database) -> None:
+    """Another loader registered it earlier."""
     with database.transaction() as stores:
         stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON + 9 * DAY)], registered_at=NOON)
 
@@ -150,7 +150,7 @@ def change(database: Database, *changes: SessionChange) -> None:
 
 
 def counted(database: Database) -> dict[str, tuple[int, datetime, datetime]]:
-    """Read the counts behind the port's back: it has no question for them yet."""
+    """Read the counts directly: the port has no method for them."""
     if isinstance(database, InMemoryDatabase):
         known = database.memory.addresses.items()
         return {a.text: (k.session_count, k.first_seen, k.last_seen) for a, k in known}

@@ -75,8 +75,10 @@ KNOWS = DictSource("a", NOON - DAY, {HOME.text: IpFacts(asn=1, country="DE")})
 
 
 @pytest.mark.parametrize("off", OFF, ids=str)
-def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Database, off: tuple[int, int, int]) -> None:
-    """Also after an import whose process died before sessions were completed."""
+def test_a_load_completes_sessions_with_new_facts_despite_clock_skew(
+    database: Database, off: tuple[int, int, int]
+) -> None:
+    """Also after an import whose process died before it completed the sessions."""
     one, two, three = (
         Program(database, ClockOff(minutes), name, EMPTY) for minutes, name in zip(off, "abc", strict=True)
     )
@@ -93,8 +95,8 @@ def test_a_load_completes_what_was_learned_whatever_clocks_said(database: Databa
     assert session.snapshot.asn == 1
 
 
-def test_what_a_load_looked_through_the_next_one_leaves_out(database: Database) -> None:
-    """Up to the last learning before it looked; what came since is looked for."""
+def test_a_load_scans_only_facts_learned_since_the_previous_scan(database: Database) -> None:
+    """The previous load recorded the time up to which it scanned."""
     program = Program(database, ClockOff(), "one", EMPTY)
     program.load("s", 1)
     with database.view() as stores:
@@ -110,17 +112,17 @@ def test_what_a_load_looked_through_the_next_one_leaves_out(database: Database) 
         assert stores.open_sessions.may_have_learned(since=None)
 
 
-def test_an_address_that_learned_first_after_its_session_was_judged_is_looked_for(database: Database) -> None:
-    """No source was there before, so nothing had ever been learned."""
+def test_the_first_facts_of_an_address_complete_its_sessions(database: Database) -> None:
+    """There was no source before."""
     assert Program(database, ClockOff(2), "one").load("s", 1).left_open == 1
 
     assert Program(database, ClockOff(), "two", KNOWS).load("t", 2).completed == 1
 
 
-def test_after_very_much_was_learned_every_open_session_is_looked_at(
+def test_after_a_large_import_all_open_sessions_are_scanned(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is quicker than to look for those of each address."""
+    """This is faster than a search by address."""
     monkeypatch.setattr("snapshots.adapters.sql.backfill.open_sessions.MOST_ADDRESSES", 0)
     program = Program(database, ClockOff(), "one", EMPTY)
     program.load("s", 1)

@@ -17,15 +17,15 @@ def keep(database: Database, *letters: DeadLetter) -> int:
         return stores.dead_letters.store_letters(letters, run="run", stored_at=NOON)
 
 
-def test_a_letter_is_kept_once(database: Database) -> None:
+def test_a_dead_letter_is_stored_once(database: Database) -> None:
     """However often the file is read."""
     assert keep(database, LETTER, replace(LETTER, identity="cd")) == 2
     assert keep(database, LETTER, replace(LETTER, identity="ef")) == 1
     assert keep(database) == 0
 
 
-def test_a_removed_letter_is_gone(database: Database) -> None:
-    """Its line was loaded since; removing one that is not there does nothing."""
+def test_a_removed_dead_letter_is_gone(database: Database) -> None:
+    """Its line has been loaded; removing an unknown one does nothing."""
     keep(database, LETTER)
     with database.transaction() as stores:
         stores.dead_letters.remove(["ab", "nothing"])
@@ -34,7 +34,7 @@ def test_a_removed_letter_is_gone(database: Database) -> None:
     assert keep(database, replace(LETTER, reason=Reason.NO_TIME)) == 1
 
 
-def test_marks_come_back_by_offset_and_are_never_removed(database: Database) -> None:
+def test_bookmarks_are_read_by_offset_and_never_removed(database: Database) -> None:
     """Two contents may share a head, and so an offset."""
     marks = [Mark(2**40, "aa"), Mark(5, "bb"), Mark(5, "aa")]
     with database.transaction() as stores:
@@ -66,8 +66,8 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
     )
 
 
-def test_letters_come_in_pages_and_by_how_their_names_begin(database: Database) -> None:
-    """All of them, or those of one reason; of several that begin so at most two."""
+def test_dead_letters_are_read_in_pages_and_by_prefix(database: Database) -> None:
+    """All of them, or those of one reason; at most two for a prefix."""
     letters = [
         DeadLetter(identity=name, source="log", offset=n, reason=reason, payload=b"\x00\xff")
         for n, (name, reason) in enumerate(
@@ -118,8 +118,8 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(database: Database) -> 
 PARTS = [EventPart("a", [b'{"x": 1}', b"\x00\xff \xe2\x80\xae"]), EventPart("b", [b"b"]), EventPart("a", [b"later"])]
 
 
-def test_lines_of_events_come_back_byte_for_byte_and_leave_with_their_session(database: Database) -> None:
-    """Part by part; a part without lines leaves no trace, and pruning takes what is left of a person."""
+def test_event_lines_are_read_back_unchanged_and_deleted_with_their_session(database: Database) -> None:
+    """Part by part; an empty part is not stored, and pruning deletes personal data."""
     with database.transaction() as stores:
         names = ["a", "b", "c"]
         events = [SessionEvent(1, NOON, EventKind.OTHER)]

@@ -54,7 +54,7 @@ def cut_lines(draw: st.DrawFn) -> Lines:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cut=cut_lines(), random=st.randoms(use_true_random=False))
-def test_every_event_is_stored_once_however_lines_are_cut_into_loads_and_batches(
+def test_every_event_is_stored_once_for_any_split_into_loads_and_batches(
     database: Database, cut: Lines, random: Random
 ) -> None:
     """The stored events of an id are those that were read; reading them again in another order finds no new ones."""
@@ -62,7 +62,7 @@ def test_every_event_is_stored_once_however_lines_are_cut_into_loads_and_batches
 
 
 def test_every_event_of_a_long_session_is_stored_once(database: Database) -> None:
-    """Of more events than a row knows, in several loads, and with a second session of the same id."""
+    """With more events than its row can list, in several loads, and with a second session of the same ID."""
     random = Random(1)
     events = [SessionEvent(n * 2**55 + 1, NOON, EventKind.OTHER, HOME) for n in range(400)]
     connects = [SessionEvent(n, NOON, EventKind.CONNECT, HOME, n) for n in (2, 3)]

@@ -43,8 +43,8 @@ def found(database: Database, *, limit: int = 9, after: str = "", run: str = "me
     return [session.session_id for session in page.sessions]
 
 
-def test_sessions_are_judged_again_when_their_address_learned_something(database: Database) -> None:
-    """Sealed ones are not, nor those whose gap nothing can close."""
+def test_open_sessions_are_selected_when_their_address_has_new_facts(database: Database) -> None:
+    """Sealed sessions are not, nor those with a permanent gap."""
     put(database, Gap.NOTHING_KNOWN, snapshot(), Gap.EXPIRED, Gap.NOT_ROUTABLE, Gap.NEVER_LOOKED_UP)
     assert found(database) == []
 
@@ -55,8 +55,8 @@ def test_sessions_are_judged_again_when_their_address_learned_something(database
     assert found(database, after="=s2") == ["s4"]
 
 
-def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
-    """Judged again, it waits for the next thing."""
+def test_a_session_is_selected_once_per_new_fact(database: Database) -> None:
+    """After its evaluation it waits for the next one."""
     put(database, Gap.NOTHING_KNOWN)
     learn(database)
     with database.transaction() as stores:
@@ -69,7 +69,7 @@ def test_a_session_comes_once_for_what_was_learned(database: Database) -> None:
     assert kept(database, "s0").gap is Gap.PARTIAL
 
 
-def test_a_session_that_a_load_may_still_read_more_of_is_left_to_it(database: Database) -> None:
+def test_a_session_of_a_running_load_is_left_to_it(database: Database) -> None:
     """Its connect may name another address."""
     with database.transaction() as stores:
         stores.runs.begin("load", RunKind.LOAD, at=NOON)
@@ -80,8 +80,8 @@ def test_a_session_that_a_load_may_still_read_more_of_is_left_to_it(database: Da
     assert found(database, run="load") == ["s0", "s1"]
 
 
-def test_whether_addresses_of_open_sessions_learned_something_is_told(database: Database) -> None:
-    """Only then there is anything to look for."""
+def test_new_facts_for_open_sessions_are_detected(database: Database) -> None:
+    """Only then is a scan needed."""
     put(database, Gap.NOTHING_KNOWN, snapshot())
     learn(database)
 
@@ -91,8 +91,8 @@ def test_whether_addresses_of_open_sessions_learned_something_is_told(database: 
         assert not stores.open_sessions.may_have_learned(since=stores.inventory.learned_last())
 
 
-def test_what_sealed_sessions_and_those_without_hope_learn_is_nothing_to_look_for(database: Database) -> None:
-    """However much it is."""
+def test_facts_for_sealed_or_permanently_open_sessions_need_no_scan(database: Database) -> None:
+    """However many there are."""
     put(database, snapshot(), Gap.NOT_ROUTABLE)
     learn(database)
 
@@ -126,8 +126,8 @@ def test_settling_seals_once_and_never_again(database: Database) -> None:
     assert kept(database, "s0").gap is None
 
 
-def test_what_was_prepared_before_is_written_with_the_rest(database: Database) -> None:
-    """By another transaction than the one that prepared it."""
+def test_verdicts_encoded_earlier_are_written_with_the_others(database: Database) -> None:
+    """In another transaction than the one that encoded them."""
     put(database, Gap.NOTHING_KNOWN, Gap.NOTHING_KNOWN)
     one, two = (opened(database, name) for name in ("s0", "s1"))
     with database.transaction() as stores:
@@ -139,8 +139,8 @@ def test_what_was_prepared_before_is_written_with_the_rest(database: Database) -
     assert (prepared.size, kept(database, "s0").snapshot, kept(database, "s1").gap) == (1, snapshot(), Gap.TOO_LATE)
 
 
-def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Database) -> None:
-    """What was judged is not what is stored."""
+def test_a_session_with_a_changed_address_is_not_written(database: Database) -> None:
+    """The verdict is for another address than the stored one."""
     put(database, Gap.NOTHING_KNOWN)
     stale = opened(database, "s0")._replace(stored_ip=OTHER.text)
 
@@ -153,8 +153,8 @@ def test_a_session_that_has_another_address_by_now_is_left_as_it_is(database: Da
     assert kept(database, "s0").gap is Gap.NOTHING_KNOWN
 
 
-def test_a_session_that_somebody_judged_since_it_was_read_is_left_as_it_is(database: Database) -> None:
-    """It may have been read some time before it is written; a load that judged it in between saw more of it."""
+def test_a_session_that_was_evaluated_since_it_was_read_is_not_changed(database: Database) -> None:
+    """A load that evaluated it in between has seen more of its events."""
     put(database, Gap.NOTHING_KNOWN)
     stale = opened(database, "s0")._replace(stored_gap=None)
 
@@ -168,7 +168,7 @@ def test_a_session_that_somebody_judged_since_it_was_read_is_left_as_it_is(datab
 
 
 def page(database: Database, case: OpenCase, run: str = "me") -> list[str]:
-    """Ask for one session after the other, and compare with what is counted."""
+    """Read one session after the other, and compare with the count."""
     found: list[str] = []
     after = ""
     silent = NOON - DAY
@@ -204,8 +204,8 @@ def test_each_open_session_belongs_to_its_cases(database: Database) -> None:
     assert page(database, OpenCase.AGAIN, run="load") == []
 
 
-def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(database: Database) -> None:
-    """The pruning counts addresses anew, and leaves to the backfill what that will count when it goes on."""
+def test_addresses_found_by_an_interrupted_backfill_are_counted_once_after_a_pruning(database: Database) -> None:
+    """The pruning recounts, and leaves to the backfill the addresses that it will count when it resumes."""
     old = SessionAggregate.of("old", [SessionEvent(1, NOON, EventKind.CONNECT, OTHER)]).summary()
     no_address = [SessionAggregate.of(n, [SessionEvent(1, LATER, EventKind.OTHER, None)]).summary() for n in "nm"]
     sighting = Sighting(address=OTHER, seen_at=LATER)
@@ -230,8 +230,8 @@ def test_what_an_interrupted_backfill_found_is_counted_once_after_a_pruning(data
     assert counted(database)[OTHER.text][0] == 2
 
 
-def test_an_address_that_was_found_is_counted_once_and_taken_back(database: Database) -> None:
-    """The row has none again, the inventory counts as before, and what was sealed by others stays."""
+def test_a_found_address_is_counted_once_and_removed_by_an_undo(database: Database) -> None:
+    """The row has no address again, the inventory counts as before, and sessions sealed by others stay."""
     no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
     put(database, snapshot())
     with database.transaction() as stores:
@@ -268,8 +268,8 @@ def kept(database: Database, name: str) -> SessionSummary:
     return session
 
 
-def test_a_settled_session_may_have_no_address(database: Database) -> None:
-    """Then that is its gap."""
+def test_a_session_without_an_address_gets_its_own_gap(database: Database) -> None:
+    """The gap is no_source_ip."""
     no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER, None)]).summary()
     with database.transaction() as stores:
         stores.inventory.register_addresses([], registered_at=NOON)
@@ -282,8 +282,8 @@ def test_a_settled_session_may_have_no_address(database: Database) -> None:
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP
 
 
-def test_spans_hold_every_session_that_nobody_judged_once(database: Database) -> None:
-    """So that several processes can share the work; a span keeps to itself, page by page."""
+def test_key_ranges_cover_every_session_without_a_verdict_exactly_once(database: Database) -> None:
+    """So several workers can share the work; the pages of a range stay within it."""
     unjudged = [
         SessionAggregate.of(f"s{n:04}", [SessionEvent(n, NOON, EventKind.OTHER, HOME)]).summary() for n in range(900)
     ]

@@ -37,8 +37,8 @@ ODD = ["\\N", "\\", "a\tb", "a\nb\r", '"', "'", "\\x41", "\u2028", "é\U0001f4a9
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_a_text_is_stored_as_it_is(database: Database, text: str) -> None:
-    """Whatever it means to the ways in which databases take many rows."""
+def test_text_is_stored_unchanged(database: Database, text: str) -> None:
+    """Whatever it means to the bulk formats of databases."""
     odd = one_event(name=text)._replace(sensor=text)
     save(database, odd.judged(Gap.NOTHING_KNOWN))
 
@@ -58,7 +58,7 @@ def found(database: Database, name: str = "s") -> list[SessionSummary]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(summary=summaries(name="t"))
-def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSummary) -> None:
+def test_a_saved_session_is_read_back_unchanged(database: Database, summary: SessionSummary) -> None:
     """To the microsecond, and with every fingerprint."""
     with database.transaction() as stores:
         name = f"t{abs(hash(summary))}"
@@ -69,8 +69,8 @@ def test_what_is_saved_is_found_as_it_was(database: Database, summary: SessionSu
         assert stores.sessions.find_summaries({name: ()}) == {name: [mine]}
 
 
-def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Database) -> None:
-    """However many it has, and whatever was asked for when it was saved again."""
+def test_a_long_session_finds_every_requested_fingerprint(database: Database) -> None:
+    """However many it has, and whichever were requested when it was saved again."""
     marks = [*range(300), 2**63, 2**64 - 1]
     long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
     save(database, long.judged(Gap.NEVER_LOOKED_UP), one_event(7, name="t"))
@@ -85,7 +85,7 @@ def test_a_long_session_knows_every_event_that_it_is_asked_for(database: Databas
 
 
 def test_an_unknown_id_is_absent(database: Database) -> None:
-    """Absence is no error, and no None."""
+    """It is neither an error nor None."""
     with database.transaction() as stores:
         assert stores.sessions.find_summaries({"unknown": ()}) == {}
         assert stores.sessions.find_summaries({}) == {}
@@ -99,7 +99,7 @@ def test_all_sessions_of_a_logged_id_are_found(database: Database) -> None:
     assert sorted(s.session_id for s in found(database)) == ["s", "s~1"]
 
 
-def test_a_held_snapshot_stays_whole_whatever_is_saved(database: Database) -> None:
+def test_a_stored_snapshot_is_never_changed_by_a_save(database: Database) -> None:
     """The guard of the store itself, should a caller be wrong."""
     held = one_event().judged(snapshot(country=None))
     save(database, held)
@@ -110,8 +110,8 @@ def test_a_held_snapshot_stays_whole_whatever_is_saved(database: Database) -> No
     assert (kept.snapshot, kept.sighting, kept.event_count) == (held.snapshot, held.sighting, 9)
 
 
-def test_a_gap_never_takes_a_snapshot_away(database: Database) -> None:
-    """An open session offered later does not unseal."""
+def test_a_gap_never_replaces_a_snapshot(database: Database) -> None:
+    """Saving an open session does not unseal the stored one."""
     save(database, one_event().judged(snapshot()))
 
     save(database, one_event().judged(Gap.NOTHING_KNOWN))
@@ -133,8 +133,8 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
     assert found(database) == []
 
 
-def test_waiting_sessions_come_in_pages(database: Database) -> None:
-    """Those that await their connect, each once; an address that no source was asked about is another reason."""
+def test_waiting_sessions_are_read_in_pages(database: Database) -> None:
+    """Those that await their connect, each once; an address that was never looked up is another reason."""
     waiting = [one_event(name=f"s{n}").judged(snapshot()).awaiting_connect() for n in range(5)]
     never_asked = one_event(name="s5").judged(Gap.NEVER_LOOKED_UP)
     save(database, *waiting, never_asked, one_event(name="s6").judged(Gap.NOTHING_KNOWN))
@@ -155,10 +155,10 @@ def test_waiting_sessions_come_in_pages(database: Database) -> None:
         ("me", NOON - DAY, RunState.FAILED, 1),  # it has ended
     ],
 )
-def test_what_another_run_is_waiting_for_is_left_to_it(
+def test_a_session_of_another_live_run_is_left_to_that_run(
     database: Database, asks: str, stale_before: datetime, state: RunState | None, found: int
 ) -> None:
-    """It may still read the connect; after its death another run completes the session."""
+    """It may still read the connect event; after its death another run completes the session."""
     with database.transaction() as stores:
         stores.runs.begin(RUN, RunKind.LOAD, at=NOON)
         if state is not None:

@@ -101,7 +101,7 @@ def make(run: Run, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: 
 
 @pytest.fixture
 def theirs(shape: AdoptableSchema, make: Make) -> Adopted:
-    """Each shape, with what rows it can hold."""
+    """Each schema variant, with the rows that it can have."""
     database = make(shape)
     columns = database.shape()["session_summaries"][0]
     with database.engine.begin() as connection:
@@ -117,7 +117,7 @@ def newest(make: Make, request: pytest.FixtureRequest) -> Adopted:
     return make(AdoptableSchema(dialect=request.param, by_migrations=request.param == "postgresql"))
 
 
-def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs: Adopted, run: Run) -> None:
+def test_every_schema_variant_is_adopted_without_writing_a_row(theirs: Adopted, run: Run) -> None:
     """Its rows are unchanged, and everything of ours works next to them."""
     names = ", ".join(theirs.shape()["session_summaries"][0])
     before = theirs.rows(columns=names)
@@ -134,7 +134,7 @@ def test_every_shape_is_adopted_without_writing_a_row_and_takes_new_loads(theirs
 
 
 def test_a_dry_run_of_adopting_changes_nothing_and_names_locks_and_sizes(theirs: Adopted, run: Run) -> None:
-    """And the same words come again when it is done."""
+    """The adoption then prints the same lines."""
     before = theirs.shape()
 
     forecast = run("adopt", "--dry-run")[1].splitlines()
@@ -156,8 +156,8 @@ def test_adopting_again_does_nothing(theirs: Adopted, run: Run) -> None:
     assert theirs.shape() == shape
 
 
-def test_adopting_is_undone_to_the_column(theirs: Adopted, run: Run) -> None:
-    """And the undo says what becomes of what was filled since."""
+def test_an_undo_of_an_adoption_restores_every_column(theirs: Adopted, run: Run) -> None:
+    """And it reports how the values filled since are treated."""
     before, rows = theirs.shape(), theirs.rows("session_summaries")
     run("adopt")
     run("load", OLD)
@@ -176,8 +176,8 @@ def test_adopting_is_undone_to_the_column(theirs: Adopted, run: Run) -> None:
     assert "was never adopted" in run("adopt", "--undo")[2]
 
 
-def test_what_is_no_database_of_cowrieprocessor_is_not_adopted(newest: Adopted, run: Run, tmp_path: Path) -> None:
-    """One sentence says why, and nothing is changed."""
+def test_only_a_cowrieprocessor_database_can_be_adopted(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """The message states why, and nothing is changed."""
     ours = f"sqlite:///{tmp_path}/ours.db"
     run("migrate", "--db", ours)
     assert "created by snapshots" in run("adopt", "--db", ours)[2]
@@ -224,8 +224,8 @@ def test_rows_without_a_name_are_named_or_deleted_first(make: Make, run: Run) ->
     assert [run(command)[0] for command in ("adopt", "backfill")] == [0, 0]
 
 
-def test_the_other_loader_goes_on_writing_and_never_aborts(newest: Adopted, run: Run) -> None:
-    """Its upsert fills NULLs column by column: on a sealed session the guard puts them back, and counts it."""
+def test_the_other_loader_continues_to_write_and_never_aborts(newest: Adopted, run: Run) -> None:
+    """Filled NULLs are restored, and a changed fact is an error: no value of either loader is overwritten."""
     put_rows(newest)
     run("adopt")
     before = {row["session_id"]: row for row in newest.rows()}
@@ -278,7 +278,7 @@ def test_verify_names_torn_and_sentinel_rows_and_correct_opens_them(newest: Adop
     assert [row["old_snapshot_country"] for row in newest.rows("snapshot_corrections")] == ["XX", "XX"]
 
 
-def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
+def test_correct_requires_a_session_or_sentinels(run: Run) -> None:
     """Asked for both or neither, it does nothing."""
     assert run("correct", "--reason", "x")[0] == 2
     assert run("correct", "s", "--sentinels", "--reason", "x")[0] == 2
@@ -287,7 +287,7 @@ def test_correct_takes_a_session_or_sentinels(run: Run) -> None:
 
 
 def make_as_adopted_before(connection: Connection, version: str = "0010") -> None:
-    """Lay the tables as adopting did when what was known of addresses stood in the other loader's inventory."""
+    """Create the tables of a former adoption, which stored facts of addresses in the other loader's inventory."""
     triggers.remove(connection)
     for table, column in (
         ("snapshot_prunings", "sealed_by_run"),
@@ -378,9 +378,7 @@ def test_cutting_over_neither_doubles_nor_loses(newest: Adopted, run: Run, tmp_p
     assert {row["matcher"] for row in newest.rows() if row["session_id"] in names} == {"their-name-for-it"}
 
 
-def test_loading_again_after_cutting_over_gives_the_addresses_that_its_loader_never_wrote(
-    newest: Adopted, run: Run
-) -> None:
+def test_loading_again_after_the_switch_adds_addresses_that_its_loader_never_wrote(newest: Adopted, run: Run) -> None:
     """The delta loader stored sessions without source_ip and snapshot; their log lines contain both."""
     with newest.engine.begin() as connection:
         load_as_cowrieprocessor(connection, events_of(NEW))
@@ -416,8 +414,8 @@ def test_a_network_number_that_does_not_fit_leaves_the_session_open_until_the_co
     assert database.row("b")["snapshot_asn"] == 4_200_000_000
 
 
-def test_an_array_of_types_is_turned_into_text_only_if_that_is_asked_for(make: Make, run: Run) -> None:
-    """It rewrites the table, so the message says how much."""
+def test_an_array_of_types_is_converted_to_text_only_on_request(make: Make, run: Run) -> None:
+    """It rewrites the table, so the message states its size."""
     database = make(AdoptableSchema(dialect="postgresql", version=16, types="array"))
     with database.engine.begin() as connection:
         put_session(connection, "typed", source_ip="8.8.8.8", snapshot_ip_types=["RESIDENTIAL", "vpn"])
@@ -440,8 +438,8 @@ ODD: dict[str, dict[str, Any]] = {
 }
 
 
-def test_odd_rows_stop_nothing_and_can_be_corrected(make: Make, run: Run, tmp_path: Path) -> None:
-    """NULL counters, times in other forms, words without a meaning, addresses that are in no inventory."""
+def test_odd_rows_do_not_stop_a_load_and_can_be_corrected(make: Make, run: Run, tmp_path: Path) -> None:
+    """NULL counters, times in other formats, meaningless text, addresses that are in no inventory."""
     database = make(AdoptableSchema(dialect="sqlite", by_migrations=True))
     with database.engine.begin() as connection:
         for name, values in ODD.items():
@@ -485,12 +483,12 @@ def test_the_text_of_a_list_fits_into_the_audit(newest: Adopted, run: Run) -> No
     run("adopt")
 
     assert run("correct", "--sentinels", "--reason", "no facts")[1].startswith("2 sessions had")
-    assert run("correct", "listed", "--ip-type", "VPN", "--reason", "the list says so")[0] == 0
+    assert run("correct", "listed", "--ip-type", "VPN", "--reason", "the list has it")[0] == 0
     assert newest.row("listed")["snapshot_ip_type"] == "VPN"
 
 
-def test_an_adopted_database_is_not_taken_back_by_migrate(newest: Adopted, run: Run) -> None:
-    """That would drop tables that are not ours, and forget what was there before."""
+def test_migrate_refuses_to_downgrade_an_adopted_database(newest: Adopted, run: Run) -> None:
+    """It would drop tables of the other loader, and lose the record of the former schema."""
     put_rows(newest)
     run("adopt")
 
@@ -499,7 +497,7 @@ def test_an_adopted_database_is_not_taken_back_by_migrate(newest: Adopted, run: 
     assert len(newest.rows()) == len(ROWS)
 
 
-def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adopted, run: Run, tmp_path: Path) -> None:
+def test_existing_columns_of_its_tables_are_used_unchanged(newest: Adopted, run: Run, tmp_path: Path) -> None:
     """Its newest version made some by which campaigns are found; also when it was adopted before those were ours."""
     with newest.engine.begin() as connection:
         put_session(connection, "a1", password_hash="theirs")
@@ -523,8 +521,10 @@ def test_columns_that_its_tables_have_already_are_taken_as_they_are(newest: Adop
 
 
 @pytest.mark.parametrize("count", [4, 300])
-def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Run, tmp_path: Path, count: int) -> None:
-    """Theirs went on after ours had read a part, of a short session or a long one; then ours reads all."""
+def test_events_counted_by_both_loaders_are_not_counted_again(
+    newest: Adopted, run: Run, tmp_path: Path, count: int
+) -> None:
+    """Ours read a part, theirs continued, then ours reads all: of a short session and of a long one."""
     run("adopt")
     lines = [
         f'{{"session":"a","timestamp":"2026-03-01T12:{n // 60:02}:{n % 60:02}Z","src_ip":"8.8.8.8",'
@@ -543,8 +543,8 @@ def test_what_both_loaders_counted_is_not_counted_again(newest: Adopted, run: Ru
     assert (newest.row("a")["event_count"], newest.row("a")["login_attempts"]) == (count, count)
 
 
-def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, run: Run, tmp_path: Path) -> None:
-    """Undoing drops the column that says which id they share."""
+def test_sessions_of_a_reused_id_are_recognized_after_an_undo(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """The undo drops the column with the logged ID."""
     lines = [
         f'{{"session":"dup","timestamp":"2026-03-01T1{n}:00:00Z","src_ip":"8.8.8.{n}","eventid":"cowrie.session.connect"}}\n'
         for n in range(2)
@@ -561,8 +561,8 @@ def test_sessions_of_a_reused_id_are_known_again_after_an_undo(newest: Adopted, 
     assert newest.rows(columns=COUNTERS) == before
 
 
-def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
-    """Neither indexes by an expression or a condition nor a view."""
+def test_objects_that_depend_on_a_column_are_retained(make: Make, run: Run) -> None:
+    """Partial indexes, indexes on expressions, and views."""
     database = make(AdoptableSchema(dialect="postgresql"))
     with database.engine.begin() as connection:
         connection.execute(text("CREATE INDEX p1 ON session_summaries (matcher) WHERE snapshot_asn IS NOT NULL"))
@@ -576,8 +576,8 @@ def test_what_depends_on_a_column_is_not_lost(make: Make, run: Run) -> None:
     assert database.shape()["session_summaries"] == before
 
 
-def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) -> None:
-    """Unless they hold what those types do not: then the plan says so, and nothing is lost."""
+def test_widened_columns_get_their_former_types(make: Make, run: Run) -> None:
+    """Unless they have values that those types cannot store: the plan reports this, and no value is lost."""
     database = make(AdoptableSchema(dialect="postgresql"))
     put_rows(database)
     before = database.shape()["session_summaries"]
@@ -596,8 +596,8 @@ def test_columns_that_were_widened_get_their_types_back(make: Make, run: Run) ->
     assert (database.row("large")["snapshot_asn"], database.row("large")["matcher"]) == (4_200_000_000, "m" * 40)
 
 
-def test_a_column_that_a_constraint_stands_on_is_not_made_anew(make: Make, run: Run) -> None:
-    """The constraint would go with it."""
+def test_a_column_with_a_constraint_is_not_recreated(make: Make, run: Run) -> None:
+    """The constraint would be dropped with it."""
     database = make(AdoptableSchema(dialect="postgresql"))
     with database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE session_summaries ADD CONSTRAINT c CHECK (snapshot_asn > 0)"))
@@ -605,8 +605,8 @@ def test_a_column_that_a_constraint_stands_on_is_not_made_anew(make: Make, run: 
     assert "constraint c" in run("adopt")[1]
 
 
-def test_what_its_enrichment_knows_seals_sessions(newest: Adopted, run: Run, tmp_path: Path) -> None:
-    """With the date at which it was written; read again, it adds nothing."""
+def test_enrichment_of_cowrieprocessor_seals_sessions(newest: Adopted, run: Run, tmp_path: Path) -> None:
+    """With the date at which it was written; reading it again adds nothing."""
     log = tmp_path / "cowrie.json"
     log.write_text(
         '{"session":"a","timestamp":"2026-03-01T12:00:00Z","src_ip":"192.88.98.1","eventid":"cowrie.session.connect"}\n'

@@ -33,7 +33,7 @@ def engine(sql_url: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def load(run: Run, engine: Engine, tmp_path: Path) -> Load:
-    """Load lines, as a file of their own, and return what was printed."""
+    """Load lines as a separate file, and return the output."""
     assert engine is not None
     files = 0
 
@@ -85,7 +85,7 @@ def test_an_unknown_first_address_gave_way_to_a_known_second(load: Load, engine:
 
 
 def test_sessions_of_the_daily_loader_never_got_a_snapshot(load: Load, engine: Engine) -> None:
-    """Two loaders built their sessions each in its own way, and only one wrote addresses and facts."""
+    """Two loaders built sessions in different ways, and only one wrote addresses and facts."""
     load(event("10:00:00Z", GOOGLE, CONNECT))
     load(event("10:00:00Z", GOOGLE, CONNECT), event("11:00:00Z", CLOUDFLARE, CONNECT, "b"))
 
@@ -143,8 +143,8 @@ def test_the_ip_type_could_never_be_filled(load: Load, engine: Engine) -> None:
     assert rows(engine)[0]["snapshot_ip_type"] == "TOR"
 
 
-def test_nothing_kept_a_snapshot_from_being_overwritten(load: Load, engine: Engine) -> None:
-    """It was immutable by its documentation only."""
+def test_a_snapshot_could_be_overwritten(load: Load, engine: Engine) -> None:
+    """It was immutable in the documentation only."""
     load(event("10:00:00Z", GOOGLE, CONNECT))
 
     with engine.connect() as connection, pytest.raises(DatabaseError, match="sealed"):
@@ -189,8 +189,8 @@ def test_a_large_network_number_did_not_fit(load: Load, engine: Engine, tmp_path
     assert rows(engine)[0]["snapshot_asn"] == 4_200_000_000
 
 
-def test_every_part_of_the_program_had_its_own_words_for_types() -> None:
-    """cloud, hosting, tor_proxy; and what has no meaning is no type."""
+def test_every_part_of_the_program_had_its_own_names_for_types() -> None:
+    """cloud, hosting, tor_proxy; an unknown name is not a type."""
     words = ("cloud", "Hosting", "tor_proxy", "cellular", "unknown", "scanner")
     assert [IpType.named(word) for word in words] == [
         IpType.DATACENTER,
@@ -237,7 +237,7 @@ def test_rotation_lost_events(run: Run, engine: Engine, tmp_path: Path, way: str
 
 
 def test_a_line_that_was_being_written_was_lost(run: Run, engine: Engine, tmp_path: Path) -> None:
-    """Its beginning became a dead letter, and its end was never read."""
+    """Its beginning became a dead letter, and the rest was never read."""
     path, whole = tmp_path / "cowrie.json", json.dumps(event("10:00:00Z")) + "\n"
     for end in (10, 40, len(whole)):
         path.write_text(whole[:end])
@@ -247,7 +247,7 @@ def test_a_line_that_was_being_written_was_lost(run: Run, engine: Engine, tmp_pa
     assert rows(engine, "SELECT * FROM dead_letters") == []
 
 
-def test_a_dead_letter_was_kept_once_for_each_time_that_it_was_read(load: Load, engine: Engine) -> None:
+def test_a_dead_letter_was_stored_again_at_every_read(load: Load, engine: Engine) -> None:
     """And twice the first time."""
     assert "1 invalid line" in load("no json\n", event("10:00:00Z"))
     load("no json\n", event("10:00:00Z"))
@@ -268,24 +268,24 @@ def test_a_dead_letter_was_kept_once_for_each_time_that_it_was_read(load: Load, 
         event("10:00:00Z", kind="COW0001"),
     ],
 )
-def test_what_the_loader_did_not_know_was_no_event(load: Load, engine: Engine, line: dict[str, object]) -> None:
-    """IPv6, two thirds of Cowrie's events, some URLs and host names became dead letters; so did whole sessions."""
+def test_events_unknown_to_the_loader_became_dead_letters(load: Load, engine: Engine, line: dict[str, object]) -> None:
+    """IPv6, two thirds of Cowrie's events, some URLs and host names; so did whole sessions."""
     load(line)
 
     assert rows(engine)[0]["event_count"] == 1
     assert rows(engine, "SELECT * FROM dead_letters") == []
 
 
-def test_compressed_logs_were_passed_over(run: Run, engine: Engine, tmp_path: Path) -> None:
-    """All of what logrotate leaves."""
+def test_compressed_logs_were_skipped(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """All files that logrotate creates."""
     (tmp_path / "cowrie.json.1.gz").write_bytes(gzip.compress(json.dumps(event("10:00:00Z")).encode() + b"\n"))
 
     assert run("load", tmp_path)[0] == 0
     assert rows(engine)[0]["event_count"] == 1
 
 
-def test_one_byte_that_is_no_utf_8_ended_the_load(run: Run, engine: Engine, tmp_path: Path) -> None:
-    """An attacker types it; the event counts, and so do those behind it."""
+def test_one_byte_of_invalid_utf_8_ended_the_load(run: Run, engine: Engine, tmp_path: Path) -> None:
+    """An attacker types it; the event counts, and so do the later ones."""
     lines = [json.dumps(event(f"10:00:0{n}Z", input="?")).encode() + b"\n" for n in range(3)]
     (tmp_path / "cowrie.json").write_bytes(b"".join(lines).replace(b"?", b"\xff", 1))
 
@@ -318,7 +318,7 @@ def test_times_with_and_without_a_zone_could_not_be_compared(load: Load, engine:
     assert rows(engine)[0]["event_count"] == 3
 
 
-def test_the_zone_of_a_time_was_dropped(load: Load, engine: Engine) -> None:
+def test_the_time_zone_was_dropped(load: Load, engine: Engine) -> None:
     """02:00+02:00 was stored as 02:00."""
     load(event("02:00:00+02:00"))
 
@@ -326,7 +326,7 @@ def test_the_zone_of_a_time_was_dropped(load: Load, engine: Engine) -> None:
 
 
 def test_an_older_part_did_not_lower_the_first_time_on_one_of_the_databases(load: Load, engine: Engine) -> None:
-    """And a missing time poisoned the last one: the two databases gave different rows."""
+    """And a missing time corrupted the last one: the two databases had different rows."""
     load(event("10:00:00Z"))
     load(event("09:00:00Z"), {"session": "a", "eventid": INPUT}, event("11:00:00Z"))
 
@@ -335,8 +335,8 @@ def test_an_older_part_did_not_lower_the_first_time_on_one_of_the_databases(load
     assert rows(engine, "SELECT reason FROM dead_letters") == [{"reason": "no_time"}]
 
 
-def test_what_a_later_part_did_not_say_was_forgotten(load: Load, engine: Engine) -> None:
-    """Flags turned back to false and lists were replaced by those of the last batch."""
+def test_values_missing_in_a_later_part_were_lost(load: Load, engine: Engine) -> None:
+    """Flags turned back to false, and lists were replaced by those of the last batch."""
     load(event("10:00:00Z", sensor="trap"))
     load(event("10:01:00Z"))
 
@@ -368,8 +368,8 @@ def test_uploads_counted_as_downloads_and_failed_commands_as_commands(load: Load
     assert (row["event_count"], row["file_downloads"], row["command_count"]) == (2, 0, 0)
 
 
-def test_dead_letters_took_the_events_of_their_batch_along(load: Load, engine: Engine) -> None:
-    """A letter that was there already rolled back everything that was stored with it."""
+def test_a_duplicate_dead_letter_rolled_back_the_events_of_its_batch(load: Load, engine: Engine) -> None:
+    """An insert that failed rolled back everything in its transaction."""
     load("no json\n", event("10:00:00Z"))
     load("no json\n", event("10:00:00Z"), "no json either\n", event("10:00:01Z"))
 
@@ -378,7 +378,7 @@ def test_dead_letters_took_the_events_of_their_batch_along(load: Load, engine: E
 
 
 def test_every_run_read_the_whole_file_again(run: Run, engine: Engine, tmp_path: Path) -> None:
-    """The place was a line number, so each look cost the whole file."""
+    """The position was a line number, so each poll read the whole file."""
     path = tmp_path / "cowrie.json"
     path.write_text(json.dumps(event("10:00:00Z")) + "\n")
     run("load", path)
@@ -390,15 +390,15 @@ def test_every_run_read_the_whole_file_again(run: Run, engine: Engine, tmp_path:
 
 
 def test_an_empty_file_became_a_dead_letter_each_time(run: Run, engine: Engine, tmp_path: Path) -> None:
-    """There is nothing in it."""
+    """It has no line."""
     (tmp_path / "cowrie.json").write_text("")
 
     assert run("load", tmp_path / "cowrie.json")[0] == 0
     assert rows(engine, "SELECT * FROM dead_letters") == []
 
 
-def test_the_migrations_failed_on_a_fresh_server_and_from_the_version_before(run: Run, engine: Engine) -> None:
-    """And left no tables."""
+def test_the_migrations_failed_on_a_new_server_and_from_the_previous_version(run: Run, engine: Engine) -> None:
+    """And created no tables."""
     assert engine is not None
     assert run("migrate", "--to", "0001")[0] == 0
     assert run("migrate")[0] == 0

@@ -59,8 +59,8 @@ def test_a_correction_is_made_recorded_and_explained(run: Run, engine: Engine) -
     assert (code, "none changed without audit, the guard holds; 1 correction on record" in out) == (0, True)
 
 
-def test_pruning_says_first_what_it_will_do(run: Run, engine: Engine) -> None:
-    """And then does exactly that."""
+def test_the_dry_run_of_a_pruning_equals_its_result(run: Run, engine: Engine) -> None:
+    """The same sessions and events are deleted afterwards."""
     assert run("prune", "--before", "2026-11-24") == (0, "0 sessions with 0 events were deleted.\n", "")
 
     forecast = run("prune", "--before", "2026-11-25", "--dry-run")[1]
@@ -83,8 +83,8 @@ def damage(engine: Engine, *statements: str) -> None:
         triggers.install(connection)
 
 
-def test_rows_that_were_changed_behind_the_guards_back_are_named(run: Run, engine: Engine) -> None:
-    """Each with what is wrong with it."""
+def test_rows_changed_without_the_guard_are_listed(run: Run, engine: Engine) -> None:
+    """Each with its violation."""
     with engine.connect() as connection:
         query = "SELECT session_id FROM session_summaries ORDER BY session_id LIMIT 4"
         changed, ranged, torn, fine = connection.execute(text(query)).scalars().all()
@@ -109,7 +109,7 @@ def test_rows_that_were_changed_behind_the_guards_back_are_named(run: Run, engin
     assert fine not in out
 
 
-def test_a_guard_that_is_gone_is_noticed(run: Run, engine: Engine) -> None:
+def test_a_missing_guard_is_reported(run: Run, engine: Engine) -> None:
     """Each column that it does not protect."""
     with engine.begin() as connection:
         triggers.remove(connection)
@@ -129,7 +129,7 @@ def test_a_forbidden_change_of_every_protected_column_is_tried() -> None:
     assert set(PROTECTED) <= set(session_summaries.columns.keys())
 
 
-def test_many_violations_are_counted_and_some_are_named(run: Run, engine: Engine) -> None:
+def test_many_violations_are_counted_and_some_are_listed(run: Run, engine: Engine) -> None:
     """A hundred names are enough to see what happened."""
     damage(engine, "UPDATE session_summaries SET snapshot_asn = 1")
 
@@ -152,7 +152,7 @@ def test_a_database_without_sessions_verifies_and_is_empty(run: Run, tmp_path: P
 
 
 def test_a_lone_sealed_session_is_guarded_too(run: Run, tmp_path: Path) -> None:
-    """There is no other address to try."""
+    """There is no other address to use for the trial."""
     log = tmp_path / "cowrie.json"
     log.write_text('{"eventid":"cowrie.x","session":"a","timestamp":"2026-11-01T00:00:00Z","src_ip":"8.8.8.8"}\n')
     database = f"sqlite:///{tmp_path}/one.db"
@@ -161,8 +161,8 @@ def test_a_lone_sealed_session_is_guarded_too(run: Run, tmp_path: Path) -> None:
     assert run("verify", "--db", database)[0] == 0
 
 
-def test_tables_come_and_go_by_command(run: Run, tmp_path: Path) -> None:
-    """And the program says from where to where."""
+def test_migrate_creates_and_drops_the_tables(run: Run, tmp_path: Path) -> None:
+    """And prints the versions from and to."""
     database = f"sqlite:///{tmp_path}/new.db"
 
     assert "from version none to 0001" in run("migrate", "--db", database, "--to", "0001")[1]
@@ -188,7 +188,7 @@ def test_no_table_is_dropped_without_a_question(run: Run, logs: Path, sql_url: s
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
-def test_the_question_is_answered_on_a_terminal(run: Run, logs: Path, tmp_path: Path, answer: str, code: int) -> None:
+def test_the_confirmation_is_read_from_a_terminal(run: Run, logs: Path, tmp_path: Path, answer: str, code: int) -> None:
     """Only yes drops the tables."""
     run("load", logs)
     ours, theirs = pty.openpty()
@@ -204,10 +204,8 @@ def test_the_question_is_answered_on_a_terminal(run: Run, logs: Path, tmp_path: 
     assert run("report")[0] == 1 - code
 
 
-def test_a_file_that_may_not_be_written_can_be_read(
-    run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A report needs no right to write, and a load says what is missing."""
+def test_a_read_only_file_can_be_read(run: Run, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report needs no write permission, and a load states what is missing."""
     run("load", logs, "-q")
     allowed = os.access
     monkeypatch.setattr(
@@ -219,8 +217,8 @@ def test_a_file_that_may_not_be_written_can_be_read(
     assert (code, "cannot write to the database" in err, "cannot be written to" in err) == (1, True, True)
 
 
-def test_a_migration_leaves_the_guard_standing(url: str, run: Run) -> None:
-    """Tables first, triggers after."""
+def test_a_migration_recreates_the_guard(url: str, run: Run) -> None:
+    """The tables are changed first, then triggers are created."""
     database = SqlDatabase(url)
     database.migrate()
     database.close()

@@ -89,8 +89,8 @@ def run_of(out: str) -> str:
     return out.rsplit("snapshots undo ", 1)[1].split("`", maxsplit=1)[0]
 
 
-def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run) -> None:
-    """Whichever of its shapes the address stands in; what its own loader sealed stays."""
+def test_every_session_gets_a_snapshot_or_a_gap(theirs: Adopted, run: Run) -> None:
+    """In every column that can have the address; sessions sealed by its own loader stay."""
     sealed = theirs.row("sealed")
 
     code, out, err = run("backfill")
@@ -109,8 +109,8 @@ def test_every_session_gets_its_snapshot_or_its_reason(theirs: Adopted, run: Run
     assert "Nothing to do" in run("backfill")[1]
 
 
-def test_the_forecast_is_what_the_run_then_does(theirs: Adopted, run: Run) -> None:
-    """And making it changes no row."""
+def test_the_dry_run_of_a_backfill_equals_its_result(theirs: Adopted, run: Run) -> None:
+    """And the dry run changes no row."""
     before = theirs.rows()
     forecast = json.loads(run("backfill", "--dry-run", "--format", "json")[1])
     assert theirs.rows() == before
@@ -122,8 +122,8 @@ def test_the_forecast_is_what_the_run_then_does(theirs: Adopted, run: Run) -> No
     assert len(forecast["samples"]) >= 4
 
 
-def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
-    """To the value, but for when it was updated and why it is open; the inventory counts as before."""
+def test_undo_restores_the_table(theirs: Adopted, run: Run) -> None:
+    """To the value, except for the update time and the gap; the inventory counts as before."""
     before = [{k: v for k, v in row.items() if k not in OUR_AFFAIR} for row in theirs.rows()]
     counts = {row["ip_address"]: row["session_count"] for row in theirs.rows("known_addresses")}
     name = run_of(run("backfill")[1])
@@ -146,7 +146,7 @@ def test_undo_gives_back_the_table_of_before(theirs: Adopted, run: Run) -> None:
     assert f"{len(FOUND)} received a snapshot" in run("backfill")[1]
 
 
-def test_loading_goes_on_over_what_was_backfilled(theirs: Adopted, run: Run, tmp_path: Path) -> None:
+def test_loading_continues_after_a_backfill(theirs: Adopted, run: Run, tmp_path: Path) -> None:
     """What is sealed only counts; where a load sees the address itself, undoing the backfill takes nothing from it."""
     with theirs.engine.begin() as connection:
         put_session(connection, "hidden", enrichment=json.dumps({PRIVATE: {}}))
@@ -169,7 +169,7 @@ def test_loading_goes_on_over_what_was_backfilled(theirs: Adopted, run: Run, tmp
     assert (theirs.row("hidden")["source_ip"], theirs.row("bulk")["source_ip"]) == (CLOUDFLARE, None)
 
 
-def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adopted, run: Run) -> None:
+def test_a_session_sealed_by_the_other_loader_meanwhile_is_left_and_counted(theirs: Adopted, run: Run) -> None:
     """Compare and set: it is neither overwritten nor counted as ours."""
     from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions  # noqa: PLC0415 - what is in its way is put there
 
@@ -189,8 +189,8 @@ def test_what_the_other_loader_seals_in_between_wins_and_is_counted(theirs: Adop
     assert theirs.row("bulk")["snapshot_asn"] == 7
 
 
-def test_a_row_that_the_database_refuses_is_set_aside(theirs: Adopted, run: Run) -> None:
-    """The others receive their snapshots, and the exit code says that one did not."""
+def test_a_row_that_the_database_refuses_is_quarantined(theirs: Adopted, run: Run) -> None:
+    """The others receive their snapshots, and the exit code reports the failure."""
     if theirs.engine.dialect.name != "sqlite":
         statement = (
             "ALTER TABLE session_summaries ADD CONSTRAINT odd CHECK (session_id <> 'top' OR snapshot_asn IS NULL)"
@@ -212,8 +212,8 @@ def test_a_row_that_the_database_refuses_is_set_aside(theirs: Adopted, run: Run)
     assert run("backfill")[0] == 1, "it is tried again"
 
 
-def test_an_improvement_of_nothing_says_what_would_help(run: Run, tmp_path: Path) -> None:
-    """The snapshots come from the only tables that there are."""
+def test_an_improvement_without_newer_tables_states_what_to_import(run: Run, tmp_path: Path) -> None:
+    """All snapshots come from the only tables in use."""
     line = {
         "eventid": "cowrie.session.connect",
         "session": "s",
@@ -231,7 +231,7 @@ def test_an_improvement_of_nothing_says_what_would_help(run: Run, tmp_path: Path
 
 
 def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) -> None:
-    """The work is done, so the exit code is 0; one line says what is missing."""
+    """The work is done, so the exit code is 0; one line names the file."""
     file = tmp_path / "no such folder" / "load.prom"
     run("backfill")
 
@@ -240,8 +240,8 @@ def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) 
     assert (code, err.count(f"the metrics cannot be written to {file}: No such file or directory")) == (0, 1)
 
 
-def test_options_that_exclude_each_other_are_refused(run: Run) -> None:
-    """Before anything is opened."""
+def test_mutually_exclusive_options_are_refused(run: Run) -> None:
+    """Before the database is opened."""
     assert run("backfill", "--dry-run", "--resume")[0] == 2
     assert run("backfill", "--improve", "--rejudge-all")[0] == 2
     assert run("backfill", "--rate", "0")[0] == 2
@@ -278,8 +278,8 @@ def states(theirs: Adopted) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run: Run, command: list[str]) -> None:
-    """After any of its first batches: nothing is written twice, and no row is left out."""
+def test_a_killed_backfill_has_the_same_result_after_a_resume(theirs: Adopted, run: Run, command: list[str]) -> None:
+    """After any of its first batches: no row is written twice, and none is missed."""
     put_many(theirs, 400)
     done = json.loads(run("backfill", "--format", "json")[1])
     expected = list(states(theirs))
@@ -306,7 +306,7 @@ def test_a_backfill_that_was_killed_goes_on_to_the_same_end(theirs: Adopted, run
 def test_a_signal_ends_a_backfill_after_the_current_batch(
     theirs: Adopted, run: Run, command: list[str], number: int, code: int
 ) -> None:
-    """Ctrl-C with 130, the SIGTERM of a service manager with 0. It says how to go on, and going on does the rest."""
+    """With 130 after Ctrl-C, with 0 after the SIGTERM of a service manager; --resume completes the work."""
     put_many(theirs, 200)
     child = subprocess.Popen([*command, "--rate", "100"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_batch(theirs, child)

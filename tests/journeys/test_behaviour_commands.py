@@ -28,8 +28,8 @@ def write(path: Path, **dump: Any) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--keep-passwords",)])
-def test_what_a_session_did_is_explained(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """No terminal obeys it, and the password is shown only if it was to be kept."""
+def test_explain_shows_the_behaviour_of_a_session(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Escape sequences are harmless, and the password is shown only if it was to be stored."""
     write(tmp_path / "export.json", indent=2)
     assert run("load", tmp_path / "export.json", *options)[:1] == (0,)
 
@@ -48,8 +48,8 @@ def test_what_a_session_did_is_explained(run: Run, tmp_path: Path, options: tupl
     assert [each["text"] for each in behaviour["commands"]] == [f"{HOSTILE} {n}" for n in range(12)]
 
 
-def test_an_export_of_a_log_is_the_log(run: Run, tmp_path: Path) -> None:
-    """Loaded before or after it."""
+def test_an_export_of_a_log_has_the_same_events_as_the_log(run: Run, tmp_path: Path) -> None:
+    """Whichever is loaded first."""
     text = gzip.decompress(NEW.read_bytes())
     (tmp_path / "cowrie.json").write_bytes(text)
     hits = [{"_source": json.loads(line)} for line in text.splitlines()]
@@ -61,8 +61,8 @@ def test_an_export_of_a_log_is_the_log(run: Run, tmp_path: Path) -> None:
     assert (code, "Nothing new" in out) == (0, True)
 
 
-def test_a_layout_that_is_said_is_believed(run: Run, tmp_path: Path) -> None:
-    """Read by lines, an array is one bad line after the other."""
+def test_the_input_format_option_overrides_the_detection(run: Run, tmp_path: Path) -> None:
+    """Read as lines, an array is a sequence of invalid lines."""
     write(tmp_path / "export.json", indent=2)
 
     assert "0 new events" in run("load", tmp_path / "export.json", "--input-format", "lines")[1]

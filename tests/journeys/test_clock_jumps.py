@@ -90,10 +90,10 @@ def test_a_clock_that_is_set_while_the_program_works_changes_no_row(
 
 
 @pytest.mark.parametrize("offset", [JUMP, -JUMP])
-def test_a_run_of_a_machine_whose_clock_is_wrong_is_not_taken_for_dead(
+def test_a_run_on_a_machine_with_a_wrong_clock_is_not_considered_dead(
     postgresql: str, halves: list[Path], offset: timedelta
 ) -> None:
-    """Both ways: as the one that works, and as the one that looks for dead runs."""
+    """Whether that machine runs the load, or looks for dead runs."""
     with machine(postgresql, SystemClock()) as right, machine(postgresql, Jumping(offset)) as wrong:
         load(right, halves[0])
         for here, there in ((right, wrong), (wrong, right)):

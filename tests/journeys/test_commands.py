@@ -17,7 +17,7 @@ from tests.tables import mmdb
 
 
 def test_a_folder_becomes_sessions_with_networks(run: Run, logs: Path) -> None:
-    """One command, and every session carries what is known."""
+    """One command, and every session has its facts."""
     code, out, err = run("load", logs)
 
     assert (code, err) == (0, "")
@@ -30,10 +30,10 @@ def test_a_folder_becomes_sessions_with_networks(run: Run, logs: Path) -> None:
 
 
 @pytest.mark.parametrize(("days", "is_stale"), [(13, False), (15, True)])
-def test_a_load_says_when_the_bundled_types_are_too_old_for_its_attacks(
+def test_a_load_warns_if_the_bundled_types_are_too_old_for_its_attacks(
     run: Run, tmp_path: Path, days: int, is_stale: bool
 ) -> None:
-    """Tor exits hold for two weeks; once, and not where nothing was loaded."""
+    """Tor exits are valid for two weeks; the warning appears once, and not if nothing was loaded."""
     at = (IporiginSource().build.built_at + timedelta(days=days)).isoformat()
     event = {"eventid": "cowrie.session.connect", "session": "aa11bb22cc33", "src_ip": "8.8.8.8", "timestamp": at}
     (tmp_path / "cowrie.json").write_text(json.dumps(event) + "\n")
@@ -45,8 +45,8 @@ def test_a_load_says_when_the_bundled_types_are_too_old_for_its_attacks(
     assert "too old" not in again
 
 
-def test_the_same_folder_again_changes_nothing(run: Run, logs: Path, tmp_path: Path) -> None:
-    """Not one byte of a row."""
+def test_loading_the_same_folder_again_changes_no_row(run: Run, logs: Path, tmp_path: Path) -> None:
+    """Every value stays the same."""
     run("load", logs)
     before = rows(tmp_path / "test.db")
 
@@ -67,7 +67,7 @@ def rows(database: Path) -> list[tuple[object, ...]]:
     return found
 
 
-def test_the_report_says_who_attacked(run: Run, logs: Path) -> None:
+def test_the_report_lists_the_attacking_networks(run: Run, logs: Path) -> None:
     """As a table, and with the same numbers as JSON."""
     run("load", logs)
 
@@ -105,8 +105,8 @@ def test_a_session_is_explained(run: Run, logs: Path, tmp_path: Path) -> None:
         assert word in table
 
 
-def test_gaps_and_namesakes_are_explained(run: Run, tmp_path: Path) -> None:
-    """Why there is no snapshot, and who else had the id."""
+def test_gaps_and_reused_ids_are_explained(run: Run, tmp_path: Path) -> None:
+    """Why there is no snapshot, and which other sessions have the ID."""
     log = tmp_path / "odd.json"
     connect = {"eventid": "cowrie.session.connect", "session": "a", "src_port": 1}
     log.write_text(
@@ -197,8 +197,8 @@ def test_a_type_that_an_expired_one_was_stated_with_is_not_used(run: Run, tmp_pa
     assert text in run("explain", "a")[1]
 
 
-def test_a_load_that_leaves_sessions_without_a_snapshot_says_so(run: Run, logs: Path) -> None:
-    """And where to see why."""
+def test_a_load_without_events_asks_whether_it_is_a_cowrie_log(run: Run, logs: Path) -> None:
+    """A load that seals every session does not mention missing snapshots."""
     _, out, _ = run("load", logs, "--requires", "asn", "--max-lag", "0")
     assert "without a snapshot" not in out
 
@@ -220,7 +220,7 @@ def test_a_line_that_is_still_being_written_raises_no_doubt_of_the_log(run: Run,
     assert json.loads(run("dead-letters", "list", "--format", "json")[1]) == []
 
 
-def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Path) -> None:
+def test_a_missed_target_has_its_own_exit_code(run: Run, tmp_path: Path) -> None:
     """A script can act on it."""
     log = tmp_path / "a.json"
     log.write_text('{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
@@ -232,7 +232,7 @@ def test_a_target_that_is_missed_is_told_by_the_exit_code(run: Run, tmp_path: Pa
     assert run("verify")[0] == 0
 
 
-def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
+def test_bad_lines_are_counted_and_stored(run: Run, tmp_path: Path) -> None:
     """In the load's summary, and in the report."""
     log = tmp_path / "a.json"
     log.write_bytes(b'nonsense\n{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n[]\n{"ses')
@@ -247,8 +247,8 @@ def test_bad_lines_are_counted_and_kept(run: Run, tmp_path: Path) -> None:
     assert (code, again.startswith("Nothing new"), "1 invalid line already in dead_letters" in again) == (0, 1, 1)
 
 
-def test_a_named_file_whose_only_line_is_incomplete_is_no_error(run: Run, tmp_path: Path) -> None:
-    """Its writer may go on; a file with text that is no event is an error."""
+def test_a_named_file_with_one_incomplete_line_is_not_an_error(run: Run, tmp_path: Path) -> None:
+    """Its writer may continue; a file with text but no event is an error."""
     log, notes = tmp_path / "cowrie.json", tmp_path / "notes.txt"
     log.write_text('{"eventid":"cowrie.session.connect","session":"s"')
     notes.write_text("nothing of Cowrie\n")
@@ -259,8 +259,8 @@ def test_a_named_file_whose_only_line_is_incomplete_is_no_error(run: Run, tmp_pa
     assert run("load", notes)[0] == 1
 
 
-def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: Path) -> None:
-    """Nothing was attacked yet."""
+def test_an_empty_database_and_an_empty_file_are_not_errors(run: Run, tmp_path: Path) -> None:
+    """There may have been no attack yet."""
     log = tmp_path / "cowrie.json"
     log.write_bytes(b"")
     assert run("load", log) == (
@@ -297,7 +297,7 @@ def test_an_empty_database_and_an_empty_file_are_no_errors(run: Run, tmp_path: P
         (["explore"], 2, "No such command 'explore'"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(run: Run, logs: Path, arguments: list[str], code: int, message: str) -> None:
+def test_an_error_is_one_line(run: Run, logs: Path, arguments: list[str], code: int, message: str) -> None:
     """Never a traceback, never a password."""
     run("load", logs, "-q")
 
@@ -306,15 +306,15 @@ def test_what_goes_wrong_is_one_sentence(run: Run, logs: Path, arguments: list[s
     assert (got, message in err, "Traceback" in err, "secret" in err) == (code, True, False, False), err
 
 
-def test_a_load_into_a_folder_that_is_not_there_says_so(run: Run, logs: Path) -> None:
-    """The database cannot be made."""
+def test_a_database_in_a_missing_folder_is_an_error(run: Run, logs: Path) -> None:
+    """The message names the folder."""
     code, _, err = run("load", logs, "--db", "sqlite:////nowhere/x.db")
 
     assert (code, "unable to open database file; the folder /nowhere does not exist" in err) == (1, True)
 
 
-def test_help_and_version_are_no_errors(run: Run) -> None:
-    """And name every command."""
+def test_help_and_version_exit_with_0(run: Run) -> None:
+    """Help lists every command."""
     code, out, _ = run("--help")
 
     assert code == 0
@@ -341,8 +341,8 @@ def test_quiet_prints_nothing_and_verbose_logs_each_batch(run: Run, logs: Path) 
     }
 
 
-def test_an_operators_own_table_comes_first(run: Run, tmp_path: Path) -> None:
-    """Where it spoke by the time of the attack, its word is taken before the bundled one."""
+def test_a_table_of_the_operator_takes_precedence(run: Run, tmp_path: Path) -> None:
+    """If it is from before the attack, its facts are used before the bundled ones."""
     everywhere = {half: {"autonomous_system_number": 64511} for half in ("0.0.0.0/1", "128.0.0.0/1")}
     table = mmdb(tmp_path / "own.mmdb", everywhere, version=4, kind="Own")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -357,8 +357,8 @@ def test_an_operators_own_table_comes_first(run: Run, tmp_path: Path) -> None:
     assert "own@" in run("report")[1]
 
 
-def test_a_file_that_is_no_log_is_passed_over_and_said(run: Run, logs: Path) -> None:
-    """Nothing is dropped in silence."""
+def test_a_file_that_is_not_a_log_is_skipped_and_listed(run: Run, logs: Path) -> None:
+    """No file is dropped silently."""
     (logs / "notes.txt").write_text("nothing")
 
     _, _, err = run("load", logs)
@@ -367,7 +367,7 @@ def test_a_file_that_is_no_log_is_passed_over_and_said(run: Run, logs: Path) -> 
 
 
 def test_the_database_in_the_folder_of_the_logs_is_not_opened_as_a_log(run: Run, logs: Path) -> None:
-    """SQLite would lose its locks on it; the sentence says which file was skipped."""
+    """SQLite would lose its locks; the message names the skipped file."""
     database = logs / "snapshots.db"
 
     first, _, _ = run("load", logs, "--db", database)
@@ -406,8 +406,8 @@ def test_the_demonstration_is_the_same_on_postgresql(run: Run) -> None:
     assert on_postgresql == on_sqlite
 
 
-def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends with 130."""
+def test_an_interrupted_load_states_how_to_continue(run: Run, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with exit code 130."""
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -421,8 +421,8 @@ def test_an_interrupted_load_says_how_to_go_on(run: Run, logs: Path, monkeypatch
     )
 
 
-def test_a_file_that_is_no_database_is_told(run: Run, logs: Path, tmp_path: Path) -> None:
-    """And is not touched."""
+def test_a_file_that_is_not_a_database_is_an_error(run: Run, logs: Path, tmp_path: Path) -> None:
+    """It is not changed."""
     (tmp_path / "test.db").write_text("this is no database" * 99)
 
     code, _, err = run("load", logs)
@@ -444,10 +444,8 @@ def test_standard_input_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
-def test_a_terminal_that_cannot_show_everything_is_no_reason_to_fail(
-    logs: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
-    """What it cannot show is escaped."""
+def test_a_terminal_without_unicode_does_not_fail(logs: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Characters outside its encoding are escaped."""
     database = f"sqlite:///{tmp_path}/test.db"
     subprocess.run([sys.executable, "-m", "snapshots", "load", str(logs), "-q", "--db", database], check=True)
 
@@ -457,7 +455,7 @@ def test_a_terminal_that_cannot_show_everything_is_no_reason_to_fail(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_output_that_cannot_be_written_is_one_sentence() -> None:
+def test_a_full_disk_while_writing_output_is_one_message() -> None:
     """The disk is full."""
     command = [sys.executable, "-m", "snapshots", "demo"]
     with Path("/dev/full").open("wb") as full:
@@ -466,7 +464,7 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
     assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
 
 
-def test_bytes_that_are_no_text_are_no_traceback(run: Run, tmp_path: Path) -> None:
+def test_arguments_with_invalid_bytes_cause_no_traceback(run: Run, tmp_path: Path) -> None:
     """In the name of a file, or of a session."""
     log = tmp_path / os.fsdecode(b"\xff.json")
     log.write_bytes(b'bad\n{"eventid":"cowrie.x","session":"a","timestamp":"2026-03-01T12:00:00Z"}\n')
@@ -475,7 +473,7 @@ def test_bytes_that_are_no_text_are_no_traceback(run: Run, tmp_path: Path) -> No
     assert "there is no session" in run("explain", os.fsdecode(b"\xff"))[2]
 
 
-def test_a_reader_that_goes_away_is_no_traceback(logs: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_prints_no_traceback(logs: Path, tmp_path: Path) -> None:
     """`snapshots report | head -1`."""
     database = f"sqlite:///{tmp_path}/test.db"
     subprocess.run([sys.executable, "-m", "snapshots", "load", str(logs), "-q", "--db", database], check=True)
@@ -489,7 +487,7 @@ def test_a_reader_that_goes_away_is_no_traceback(logs: Path, tmp_path: Path) -> 
     assert b"Traceback" not in done.stderr
 
 
-def test_numbers_for_a_monitor_are_written_by_each_command(run: Run, logs: Path, tmp_path: Path) -> None:
+def test_each_command_writes_its_metrics(run: Run, logs: Path, tmp_path: Path) -> None:
     """Each into a file of its own."""
     files = {name: tmp_path / f"{name}.prom" for name in ("load", "backfill", "verify")}
 

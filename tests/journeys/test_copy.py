@@ -57,7 +57,7 @@ def source(run: Run, logs: Path, tmp_path: Path) -> Iterator[SqlDatabase]:
 
 
 @pytest.mark.usefixtures("source")
-def test_a_copy_has_every_row_verifies_and_goes_on(postgresql: str, run: Run, logs: Path) -> None:
+def test_a_copy_has_every_row_and_can_be_used(postgresql: str, run: Run, logs: Path) -> None:
     """Also its guard, its audit and its bookmarks."""
     code, out, err = run("copy", "--to", postgresql)
 
@@ -74,10 +74,10 @@ def test_a_copy_has_every_row_verifies_and_goes_on(postgresql: str, run: Run, lo
     assert "is in use already" in run("copy", "--to", postgresql)[2]
 
 
-def test_an_interrupted_copy_goes_on_and_is_not_used_before(
+def test_an_interrupted_copy_can_be_resumed_and_is_not_used_before(
     source: SqlDatabase, postgresql: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At any page; the half of it is taken for a database by no command."""
+    """After any page; no command accepts an incomplete copy as a database."""
     monkeypatch.setattr(copying, "PAGE", 40)
     target = SqlDatabase(postgresql)
     with pytest.raises(KeyboardInterrupt):

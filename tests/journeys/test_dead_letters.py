@@ -24,8 +24,8 @@ def loaded(run: Run, tmp_path: Path) -> Path:
     return log
 
 
-def test_letters_are_listed_and_shown_without_what_a_terminal_would_obey(loaded: Path, run: Run) -> None:
-    """Where they stand, why, and how they begin; as bytes only when asked."""
+def test_dead_letters_are_shown_without_control_characters(loaded: Path, run: Run) -> None:
+    """With offset, reason and beginning; as bytes only on request."""
     listed = json.loads(run("dead-letters", "list", "--format", "json")[1])
     by_reason = {letter["reason"]: letter for letter in listed}
 
@@ -42,10 +42,10 @@ def test_letters_are_listed_and_shown_without_what_a_terminal_would_obey(loaded:
     assert run("dead-letters", "show", "nothing")[0] == 1
 
 
-def test_letters_are_replayed_when_the_program_can_read_them(
+def test_dead_letters_are_replayed_when_they_can_be_decoded(
     loaded: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later version understands what this one did not; every letter counts once."""
+    """A later version decodes more formats; every line counts once."""
     assert loaded.exists()
     assert "0 of 2 dead letters can be decoded" in run("dead-letters", "replay", "--dry-run")[1]
     decode = LineDecoder.decode
@@ -60,7 +60,7 @@ def test_letters_are_replayed_when_the_program_can_read_them(
     assert "AS15169" in run("report")[1]
 
 
-def test_an_archive_that_is_still_being_written_makes_no_letters(run: Run, tmp_path: Path) -> None:
+def test_an_archive_that_is_still_being_written_creates_no_dead_letters(run: Run, tmp_path: Path) -> None:
     """It is reported, and read again. If the file is no longer written, its truncated last line is stored once."""
     folder = tmp_path / "log"
     folder.mkdir()
@@ -88,7 +88,7 @@ def test_an_archive_that_is_still_being_written_makes_no_letters(run: Run, tmp_p
 
 
 def test_a_damaged_archive_is_named_on_stderr(run: Run, tmp_path: Path) -> None:
-    """With what is wrong; everything before the damage is loaded, and it is no error."""
+    """With the kind of damage; everything before it is loaded, and the exit code is 0."""
     log = tmp_path / "cowrie.json.gz"
     log.write_bytes(NEW.read_bytes()[:-20])
 

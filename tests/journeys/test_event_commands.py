@@ -25,15 +25,15 @@ def logged(tmp_path: Path) -> Path:
 
 
 def sessions_in(log: Path) -> dict[str, list[bytes]]:
-    """Return the lines of each session, by a way of its own."""
+    """Return the lines of each session, computed independently."""
     found: dict[str, list[bytes]] = {}
     for line in log.read_bytes().splitlines():
         found.setdefault(json.loads(line.decode("utf-8", "replace"))["session"], []).append(line)
     return found
 
 
-def test_every_event_comes_back_as_it_was_logged(logged: Path, run: Run, tmp_path: Path) -> None:
-    """However often it was loaded; and what comes back can be loaded elsewhere."""
+def test_every_event_is_returned_as_it_was_logged(logged: Path, run: Run, tmp_path: Path) -> None:
+    """However often it was loaded; the output can be loaded elsewhere."""
     assert run("load", logged, "--store-events", "-q")[0] == 0
     assert run("load", logged, "--store-events", "-q")[0] == 0
     of_session = sessions_in(logged)
@@ -52,8 +52,8 @@ def _time(line: bytes) -> str:
     return str(json.loads(line.decode("utf-8", "replace"))["timestamp"])
 
 
-def test_a_terminal_sees_no_character_that_it_would_obey(logged: Path, run: Run) -> None:
-    """Bytes come out only when they are asked for."""
+def test_a_terminal_receives_no_control_characters(logged: Path, run: Run) -> None:
+    """Raw bytes are written only on request."""
     logged.write_bytes(HOSTILE + b"\n")
     run("load", logged, "--store-events", "-q")
 
@@ -62,7 +62,7 @@ def test_a_terminal_sees_no_character_that_it_would_obey(logged: Path, run: Run)
     assert "\\u202e\\xff" in out
 
 
-def test_without_the_option_nothing_is_kept(logged: Path, run: Run) -> None:
+def test_without_the_option_no_events_are_stored(logged: Path, run: Run) -> None:
     """And the message states how to store them."""
     run("load", logged, "-q")
 

@@ -32,7 +32,7 @@ Rows = list[dict[str, object]]
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Logs as a fleet has them: plain and compressed, read in parts, with lines that are none."""
+    """Logs as a fleet has them: plain and compressed, read in parts, with invalid lines."""
     folder = tmp_path_factory.mktemp("logs")
     lines = mangled(3, reused_ids=False)
     for number in range(TIMES):
@@ -179,8 +179,8 @@ class Stopping(ParquetFolder):
 
 
 @pytest.mark.spark
-def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -> None:
-    """The next job completes or removes it, and a repeated job gives the same result."""
+def test_a_job_changes_a_folder_completely_or_not_at_all(tmp_path: Path) -> None:
+    """The next job completes or removes an interrupted one, and a repeated job has the same result."""
     before = [("a", "2026-01-01", "x", 1), ("b", "2026-01-02", "x", 1), ("c", "2026-01-03", "_y", 1)]
     after = [("a", "2026-01-02", "x", 2), ("b", "2026-01-02", "x", 2), ("c", "2026-01-03", "_y", 1)]
     touched = [Part("day=2026-01-01", "sensor=x"), Part("day=2026-01-02", "sensor=x")]
@@ -224,8 +224,8 @@ def test_a_folder_is_as_before_or_as_after_wherever_a_job_ends(tmp_path: Path) -
 
 
 @pytest.mark.spark
-def test_what_attackers_uploaded_is_not_read(tmp_path: Path) -> None:
-    """Their files may look like logs; but what is named is read, whatever its folder is called."""
+def test_uploads_of_attackers_are_not_read(tmp_path: Path) -> None:
+    """They may look like logs; but a named file is read, whatever its folder is called."""
     named = tmp_path / "a strange place" / "ü" / "tty"
     event = (
         '{"session":"%s","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}\n'

@@ -71,7 +71,7 @@ def folded(lines: Sequence[bytes], cuts: Sequence[int], **options: bool) -> list
 
 
 def brought_together(rows: Iterable[tuple[object, ...]]) -> Iterator[pa.RecordBatch]:
-    """Return what goes to one worker, in its order."""
+    """Return the rows of one worker, in their order."""
     mine = sorted(((row[0], row[1], row[-1]) for row in rows), key=lambda row: (row[0], row[1]))
     kinds = (pa.int8(), pa.string(), pa.binary())
     arrays = [pa.array([row[at] for row in mine], kind) for at, kind in enumerate(kinds)]
@@ -94,8 +94,8 @@ def made_of(rows: Iterable[tuple[object, ...]], run: str = "run") -> list[dict[s
 
 
 @given(st.lists(events(), min_size=1, max_size=8), st.integers(0, 8))
-def test_a_session_comes_whole_from_its_parts(found: list, at: int) -> None:  # type: ignore[type-arg]  # of events
-    """However it was cut, and with the lines that are kept of it."""
+def test_a_session_is_reassembled_from_its_parts(found: list, at: int) -> None:  # type: ignore[type-arg]  # of events
+    """However it was split, and with its stored lines."""
     whole = SessionAggregate.of("s", found)
     parts = [SessionAggregate.of("s", part) for part in (found[:at], found[at:])]
     lines = dict.fromkeys(list(whole.events)[:1], b"\x00\xff")
@@ -107,8 +107,8 @@ def test_a_session_comes_whole_from_its_parts(found: list, at: int) -> None:  # 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rows_are_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
-    """All columns, on real logs made worse, wherever the file is cut; and so are the lines that are none."""
+def test_the_rows_equal_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
+    """All columns, on damaged real logs, wherever a file is split; invalid lines too."""
     lines = mangled(seed)
     log = tmp_path / "cowrie.json"
     log.write_bytes(b"\n".join(lines) + b"\n")
@@ -128,8 +128,8 @@ def test_rows_are_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> None:
     database.close()
 
 
-def test_what_was_stored_before_grows(tmp_path: Path, run: Run) -> None:
-    """A session that is read in two jobs is one, and a job that is run again changes nothing."""
+def test_stored_sessions_grow_with_a_second_job(tmp_path: Path, run: Run) -> None:
+    """A session that is read in two jobs is one, and repeating a job changes nothing."""
     lines = mangled(1)
     half = len(lines) // 2
     first = made_of(of_kind(folded(lines[:half], []), Kind.READ), "one")
@@ -148,8 +148,8 @@ def test_what_was_stored_before_grows(tmp_path: Path, run: Run) -> None:
     database.close()
 
 
-def test_open_rows_are_judged_again_with_what_a_database_knows(tmp_path: Path, run: Run) -> None:
-    """Rows without a snapshot receive theirs, and the tables that were imported elsewhere are believed."""
+def test_open_rows_are_evaluated_again_with_the_facts_of_a_database(tmp_path: Path, run: Run) -> None:
+    """Rows without a snapshot receive one from tables that were imported elsewhere."""
     table = tmp_path / "mine.csv"
     table.write_text("start,end,asn,country\n0.0.0.0,223.255.255.255,64500,DE\n")
     read = of_kind(folded(mangled(0), []), Kind.READ)
@@ -226,7 +226,7 @@ def test_a_folder_is_imported_into_a_database(run: Run, tmp_path: Path, postgres
         each.close()
 
 
-def test_a_session_that_the_database_holds_otherwise_is_not_imported(run: Run, tmp_path: Path) -> None:
+def test_a_session_stored_with_other_values_is_not_imported(run: Run, tmp_path: Path) -> None:
     """A folder holds sums of events, which cannot be merged; the logs can be loaded."""
     lines = mangled(1)
     log = tmp_path / "cowrie.json"
@@ -288,8 +288,8 @@ def test_records_split_by_a_container_runtime_are_not_joined() -> None:
     assert not of_kind(rows, Kind.READ)
 
 
-def test_an_event_behind_a_hole_is_read_as_a_load_reads_it(tmp_path: Path, run: Run) -> None:
-    """Power was lost, and megabytes of NULs stand before it."""
+def test_an_event_after_a_hole_is_read_as_by_a_load(tmp_path: Path, run: Run) -> None:
+    """After a power failure, megabytes of NUL bytes precede it."""
     event = b'{"session":"a","eventid":"cowrie.session.connect","src_ip":"8.8.8.8","timestamp":"2026-03-01T12:00:00Z"}'
     lines = [b"\x00" * 17_000_000 + event]
     log = tmp_path / "cowrie.json"
@@ -303,7 +303,7 @@ def test_an_event_behind_a_hole_is_read_as_a_load_reads_it(tmp_path: Path, run: 
     database.close()
 
 
-def test_a_long_beginning_without_an_event_is_looked_at_once() -> None:
+def test_a_long_beginning_without_an_event_is_read_once() -> None:
     """Files may begin with anything."""
     rows = folded([b"x"] * 20_000, [])
 
@@ -311,8 +311,8 @@ def test_a_long_beginning_without_an_event_is_looked_at_once() -> None:
     assert not of_kind(rows, Kind.READ)
 
 
-def test_a_worker_passes_on_what_it_read_before_it_is_too_much() -> None:
-    """Sessions may come in several parts, and none is lost."""
+def test_a_spark_worker_emits_sessions_before_they_exceed_its_memory() -> None:
+    """A session may be emitted in several parts, and no event is lost."""
     lines = [
         b'{"session":"s%d","eventid":"cowrie.x","timestamp":"2026-01-01T00:00:%02d.%06dZ"}' % (n % 3, n % 60, n)
         for n in range(250_000)

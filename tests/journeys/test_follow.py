@@ -88,7 +88,7 @@ def wait_for(url: str, events: int) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_and_nothing_counts_twice(
+def test_every_event_of_a_followed_log_counts_exactly_once(
     follower: Follower, sql_url: str, lines: list[bytes], run: Run, tmp_path: Path
 ) -> None:
     """Whatever the writer does with its files, and whenever the follower dies."""
@@ -133,10 +133,10 @@ def test_nothing_is_lost_and_nothing_counts_twice(
     assert "Nothing new" in run("load", folder, "--db", sql_url)[1]
 
 
-def test_a_session_whose_connect_may_still_be_read_says_so(
+def test_a_session_that_awaits_its_connect_is_shown_as_such(
     follower: Follower, sql_url: str, folder: Path, run: Run
 ) -> None:
-    """Its sources were asked, and it is not sealed: neither `explain` nor `verify` says otherwise."""
+    """Its address was looked up, and it is not sealed: neither `explain` nor `verify` claims otherwise."""
     event = {"eventid": "cowrie.login.failed", "session": "aa11bb22", "src_ip": "8.8.8.8"}
     (folder / "cowrie.json").write_text(json.dumps(event | {"timestamp": "2026-11-01T12:00:00Z"}) + "\n")
     wait_for(sql_url, 1)

@@ -41,8 +41,8 @@ def loaded(run: Run, tmp_path: Path) -> Run:
     return run
 
 
-def test_a_report_is_of_plausible_times_and_counts_the_others(loaded: Run, tmp_path: Path) -> None:
-    """On every face."""
+def test_a_report_excludes_and_counts_implausible_times(loaded: Run, tmp_path: Path) -> None:
+    """As text, as JSON, and on the HTML page."""
     note = "2 sessions have an impossible clock (before 2000 or more than a day in the future)"
 
     code, out, _ = loaded("report")
@@ -64,8 +64,8 @@ def test_a_report_is_of_plausible_times_and_counts_the_others(loaded: Run, tmp_p
     assert "9999-12" not in page
 
 
-def test_the_sessions_themselves_are_shown_as_they_are(loaded: Run) -> None:
-    """Nothing is left out of an answer about sessions."""
+def test_listed_sessions_have_their_stored_values(loaded: Run) -> None:
+    """Lists of sessions exclude none with an impossible clock."""
     assert "9999-12-31" in loaded("query")[1]
     assert "9999-12-31 23:59:59" in loaded("explain", "end")[1]
     assert "0001-01-01 00:00:00" in loaded("explain", "begin")[1]
@@ -87,8 +87,8 @@ def test_the_newest_event_for_a_monitor_is_a_plausible_one(loaded: Run, tmp_path
     assert float(numbers["snapshots_newest_event_timestamp_seconds"]) == newest
 
 
-def test_a_database_of_impossible_clocks_alone_has_a_report(run: Run, tmp_path: Path) -> None:
-    """A honeypot without a battery."""
+def test_a_database_with_only_implausible_times_has_a_report(run: Run, tmp_path: Path) -> None:
+    """Such as from a honeypot without a clock battery."""
     (tmp_path / "cowrie.json").write_text(line("s", "1970-01-01T00:00:10.000000Z"))
     run("load", "-q", tmp_path / "cowrie.json")
 

@@ -47,8 +47,8 @@ def snapshot(run: Run, day: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("tables_first", [True, False])
-def test_each_session_gets_what_the_table_of_its_time_says(run: Run, tmp_path: Path, *, tables_first: bool) -> None:
-    """Whatever comes first, tables or logs, and in which order the tables come."""
+def test_each_session_gets_the_facts_of_the_table_of_its_time(run: Run, tmp_path: Path, *, tables_first: bool) -> None:
+    """Whether tables or logs come first, and in any order of the tables."""
     tables = [table(tmp_path / f"asn-{day}.csv", asn) for day, asn in (("2026-06-17", 2), ("2025-04-11", 1))]
     days = ("2025-01-01", "2026-03-20", "2026-07-01")
     imports = [("inventory", "import", path, "--max-lag", "0") for path in tables]
@@ -64,10 +64,8 @@ def test_each_session_gets_what_the_table_of_its_time_says(run: Run, tmp_path: P
 
 
 @pytest.mark.parametrize("list_first", [True, False])
-def test_a_dated_list_of_tor_exits_tells_for_its_days_and_not_a_year_later(
-    run: Run, tmp_path: Path, *, list_first: bool
-) -> None:
-    """Believed for a fortnight, whatever came first."""
+def test_a_dated_list_of_tor_exits_is_valid_for_two_weeks(run: Run, tmp_path: Path, *, list_first: bool) -> None:
+    """Whether the list or the log comes first."""
     exits = tmp_path / "tor-exits-2025-03-01.txt"
     exits.write_text(f"{ATTACKER}\n9.9.9.9\n")
     lines = log(tmp_path / "cowrie.json", "2025-03-01", "2025-03-14", "2026-03-01")
@@ -97,8 +95,8 @@ def test_a_folder_is_imported_and_listed_with_its_licences(run: Run, tmp_path: P
     assert "IP Geolocation by DB-IP" in run("sources")[1]
 
 
-def test_a_wrong_table_is_withdrawn(run: Run, tmp_path: Path) -> None:
-    """The session that it sealed stays as it is, the next one is judged without it."""
+def test_a_wrong_table_can_be_retracted(run: Run, tmp_path: Path) -> None:
+    """The session that it sealed stays as it is; the next one is evaluated without it."""
     run("inventory", "import", table(tmp_path / "asn-2025-04-11.csv", 1))
     run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
     assert snapshot(run, "2026-03-20")["asn"] == 1
@@ -117,7 +115,7 @@ def test_a_wrong_table_is_withdrawn(run: Run, tmp_path: Path) -> None:
     assert run("inventory", "retract", "asn@2025-04-11") == (0, "asn@2025-04-11 is already retracted.\n", "")
 
 
-def test_then_against_now(run: Run, tmp_path: Path) -> None:
+def test_drift_compares_current_facts_with_those_of_the_attack(run: Run, tmp_path: Path) -> None:
     """As a table, as JSON and as CSV."""
     run("inventory", "import", table(tmp_path / "asn-2025-04-11.csv", 1))
     run("load", log(tmp_path / "cowrie.json", "2026-03-20", "2026-03-21"))
@@ -132,8 +130,8 @@ def test_then_against_now(run: Run, tmp_path: Path) -> None:
     assert "asn,1,2,2,1\n" in run("drift", "--format", "csv")[1]
 
 
-def test_a_table_older_than_the_attack_says_nothing_of_now(run: Run, tmp_path: Path) -> None:
-    """Neither in `drift` nor in `query --network-at today`: the answer is what to do."""
+def test_a_table_older_than_the_attack_is_not_used_as_current(run: Run, tmp_path: Path) -> None:
+    """`drift` and `query --network-at today` state what to import instead."""
     run("inventory", "import", table(tmp_path / "asn-2099-04-11.csv", 1))
     run("load", log(tmp_path / "cowrie.json", "2099-06-01"))
 
@@ -148,7 +146,7 @@ def test_a_table_older_than_the_attack_says_nothing_of_now(run: Run, tmp_path: P
 
 
 def test_a_snapshot_is_not_compared_with_the_table_it_was_made_from(run: Run, tmp_path: Path) -> None:
-    """An inferred snapshot cannot differ from its own table, and a fact that it lacks is no change."""
+    """An inferred snapshot cannot differ from its own table, and a missing fact is not a change."""
     run("load", log(tmp_path / "cowrie.json", "2018-06-01"))  # inferred from the bundled tables
 
     found = json.loads(run("drift", "--format", "json")[1])
@@ -171,8 +169,8 @@ def test_the_history_of_an_address_is_shown(run: Run, tmp_path: Path) -> None:
     assert run("inventory", "show", "nonsense")[0] == 2
 
 
-def test_how_fresh_the_inventory_is(run: Run, tmp_path: Path) -> None:
-    """In words and as JSON."""
+def test_inventory_status_shows_the_freshness(run: Run, tmp_path: Path) -> None:
+    """As text and as JSON."""
     run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
 
     assert run("inventory", "status")[1].startswith("1 addresses; 0 have not been looked up in every build")
@@ -194,8 +192,8 @@ def test_a_source_can_be_preferred_for_one_fact_and_old_facts_refused(run: Run, 
     assert run("load", tmp_path / "cowrie.json", "--prefer", "nonsense")[0] == 2
 
 
-def test_lines_that_cannot_be_read_are_counted(run: Run, tmp_path: Path) -> None:
-    """And the others are imported."""
+def test_unreadable_lines_of_a_list_are_counted(run: Run, tmp_path: Path) -> None:
+    """The other lines are imported."""
     path = tmp_path / "vpn-2026-01-01.txt"
     path.write_text("1.2.3.0/24\nnonsense\n")
 

@@ -107,7 +107,7 @@ def exact(database: SqlDatabase) -> list[dict[str, Any]]:
 
 
 def true_inventory(database: SqlDatabase) -> bool:
-    """Whether every address counts its sessions, and knows when they were."""
+    """Whether every address has the right number and times of its sessions."""
     rows = [row for row in exact(database) if row["source_ip"] is not None]
     with database.reading() as connection:
         known = connection.execute(select(known_addresses)).mappings().all()
@@ -128,7 +128,7 @@ def true_inventory(database: SqlDatabase) -> bool:
 
 
 def _is_true(network: RowMapping, addresses: Sequence[RowMapping]) -> bool:
-    """Whether a network counts its addresses and their sessions, and knows when they were seen."""
+    """Whether a network has the right number of addresses and sessions, and the right times."""
     counts = (len(addresses), sum(a["session_count"] for a in addresses))
     seen = (
         min((a["first_seen"] for a in addresses), default=network["first_seen"]),
@@ -146,7 +146,9 @@ def database(sql_database: SqlDatabase) -> SqlDatabase:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_file_is_stored_as_the_oracle_says(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
+def test_one_file_is_stored_as_the_reference_implementation_expects(
+    database: SqlDatabase, tmp_path: Path, seed: int
+) -> None:
     """Second addresses, claimed ones, reused ids, equal times, zones, NULs: every row is right."""
     lines = mangled(seed)
     (tmp_path / "cowrie.json").write_bytes(b"\n".join(lines))
@@ -158,8 +160,8 @@ def test_one_file_is_stored_as_the_oracle_says(database: SqlDatabase, tmp_path: 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_files_cut_shuffled_and_overlapping_give_the_same_rows(tmp_path: Path, seed: int) -> None:
-    """However the same events lie on the disk, and in whatever order they are named, also twice."""
+def test_split_shuffled_and_overlapping_files_yield_the_same_rows(tmp_path: Path, seed: int) -> None:
+    """However the events are spread over files, in whatever order the files are named, also twice."""
     lines = mangled(seed)
     whole = tmp_path / "whole"
     whole.mkdir()
@@ -181,7 +183,7 @@ def test_files_cut_shuffled_and_overlapping_give_the_same_rows(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_small_batches_give_the_same_rows(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
+def test_small_batches_yield_the_same_rows(database: SqlDatabase, tmp_path: Path, seed: int) -> None:
     """A session that spans batches, in chronological order as Cowrie writes, ends the same."""
     lines = mangled(seed, reused_ids=False) * 4
     (tmp_path / "cowrie.json").write_bytes(b"\n".join(lines))
@@ -257,7 +259,7 @@ def test_a_file_that_grows_in_any_steps_is_stored_as_a_whole(database: SqlDataba
     assert "unfinished_line" not in reasons
 
 
-def test_a_damaged_copy_read_first_hides_nothing_of_the_whole_one(database: SqlDatabase, tmp_path: Path) -> None:
+def test_a_damaged_copy_read_first_does_not_hide_events_of_the_original(database: SqlDatabase, tmp_path: Path) -> None:
     """The same beginning, the same length, the same end: only the middle was lost, and comes back."""
     content = b"\n".join(mangled(7, reused_ids=False)) + b"\n"
     path = tmp_path / "cowrie.json"
@@ -271,7 +273,7 @@ def test_a_damaged_copy_read_first_hides_nothing_of_the_whole_one(database: SqlD
     assert counted(stored(database)) == counted(rows_of(content.split(b"\n")))
 
 
-def test_compressed_copies_are_known_again(database: SqlDatabase, tmp_path: Path) -> None:
+def test_compressed_copies_are_recognized(database: SqlDatabase, tmp_path: Path) -> None:
     """Compressed after it was read, a file is the same content."""
     content = b"\n".join(mangled(3)) + b"\n"
     (tmp_path / "cowrie.json").write_bytes(content)

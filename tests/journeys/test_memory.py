@@ -27,7 +27,7 @@ finally:
 
 
 def many_sessions() -> Iterator[tuple[str, str, str]]:
-    """Each of one connect, from an address of its own."""
+    """One connect per session, each from another address."""
     for n in range(60_000):
         yield f"{n:012x}", f"{1 + n % 223}.{n // 223 % 250}.{n * 7 % 250}.{n % 250}", "cowrie.session.connect"
 
@@ -41,7 +41,7 @@ def one_session() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [many_sessions, one_session])
-def test_a_load_takes_150_megabytes_at_most(tmp_path: Path, lines: object) -> None:
+def test_a_load_needs_at_most_150_megabytes(tmp_path: Path, lines: object) -> None:
     """However many sessions there are, and however long one is."""
     log, at = tmp_path / "cowrie.json", datetime(2026, 9, 10, tzinfo=UTC)
     with log.open("w") as file:

@@ -1,4 +1,4 @@
-"""A host with several honeypots, and files that are no logs at all."""
+"""A host with several honeypots, and files that are not logs."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ OTHERS: dict[str, dict[str, object]] = {
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder with the logs of many honeypots, of which one is Cowrie."""
+    """A folder with the logs of many honeypots, one of them Cowrie."""
     folder = tmp_path / "data"
     for name, event in OTHERS.items():
         path = folder / name
@@ -58,7 +58,7 @@ def counts(tmp_path: Path) -> tuple[int, int]:
 
 
 def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Path, tmp_path: Path) -> None:
-    """The others are named on stderr, and none of their lines is a session or a dead letter."""
+    """The other files are listed on stderr, and their lines become neither sessions nor dead letters."""
     code, out, err = run("load", data)
 
     assert (code, "509 new events" in out) == (0, True)
@@ -70,8 +70,8 @@ def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Pat
     assert "\x1b" not in err
 
 
-def test_files_that_are_named_are_loaded_or_told(run: Run, data: Path, tmp_path: Path) -> None:
-    """As a shell expands a pattern: what is no log is an error each, and the log is loaded all the same."""
+def test_named_files_are_loaded_or_reported(run: Run, data: Path, tmp_path: Path) -> None:
+    """As when a shell expands a pattern: each file that is not a log is an error, and the log is loaded."""
     names = [data / name for name in OTHERS]
     lost = tmp_path / "lost\x1b[2J.json"
 
@@ -98,8 +98,8 @@ def test_very_many_files_that_cannot_be_loaded_are_counted(run: Run, tmp_path: P
     assert err.endswith("Error: 30 more files could not be loaded\n")
 
 
-def test_a_large_log_of_another_program_leaves_a_bounded_number_of_letters(run: Run, tmp_path: Path) -> None:
-    """Named by mistake, it is an error; the database does not grow with it, and says how much was left out."""
+def test_a_large_log_of_another_program_leaves_a_bounded_number_of_dead_letters(run: Run, tmp_path: Path) -> None:
+    """If it is named, it is an error; the database does not grow with it, and the number of omitted lines is shown."""
     log = tmp_path / "eve.json"
     event = '{"event_type":"flow","flow_id":%d,"timestamp":"2026-11-02T10:00:00Z","pad":"' + "x" * 900 + '"}\n'
     log.write_text("".join(event % n for n in range(4_000)))
@@ -118,8 +118,8 @@ def test_a_large_log_of_another_program_leaves_a_bounded_number_of_letters(run: 
 
 
 @pytest.mark.parametrize("content", ["/dev/zero", "a line without end"])
-def test_memory_does_not_grow_with_what_has_no_end(tmp_path: Path, content: str) -> None:
-    """A device is refused, and a line longer than memory is passed over."""
+def test_endless_input_does_not_exhaust_memory(tmp_path: Path, content: str) -> None:
+    """A device is refused, and a line longer than the limit is skipped."""
     path = Path(content)
     if content != "/dev/zero":
         path = tmp_path / "cowrie.json"

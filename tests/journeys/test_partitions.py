@@ -59,8 +59,8 @@ def rows_of_default(run: Run) -> list[dict[str, object]]:
         "SET session_replication_role = replica; UPDATE session_summaries_3 SET snapshot_country = 'XY'",
     ],
 )
-def test_the_guard_stands_before_every_partition(postgresql: str, logs: Path, run: Run, statement: str) -> None:
-    """Also if a partition is named."""
+def test_the_guard_protects_every_partition(postgresql: str, logs: Path, run: Run, statement: str) -> None:
+    """Also if a statement names the partition."""
     run("migrate", "--partitions", "4", "--db", postgresql)
     run("load", logs, "-q", "--db", postgresql)
     before = rows(postgresql)

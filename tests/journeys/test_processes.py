@@ -120,7 +120,7 @@ def restart(url: str, mode: str = "fast") -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=data)
 
 
-def test_a_load_outlives_a_restart_of_its_server(log: Path, undisturbed: list[dict[str, object]]) -> None:
+def test_a_load_survives_a_restart_of_its_server(log: Path, undisturbed: list[dict[str, object]]) -> None:
     """While it reads or stores a batch, and while it connects again; SNAPSHOTS_KILLS is the number of restarts."""
     with trial_server() as url:
         process = start(url, log)
@@ -167,7 +167,7 @@ program.program()
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_interruption_while_the_database_is_closed_is_told_in_our_sentence_alone() -> None:
+def test_an_interruption_while_the_database_is_closed_prints_one_message() -> None:
     """SQLAlchemy logs it with a traceback, and raises it as well."""
     child = """
 import sqlite3
@@ -193,7 +193,7 @@ program.program()
     assert (done.returncode, done.stderr) == (130, "")
 
 
-def test_what_libraries_log_and_warn_of_stays_off_stderr() -> None:
+def test_logs_and_warnings_of_libraries_are_not_printed() -> None:
     """The message to the user is one of ours; psycopg also logs the errors of a rollback."""
     child = """
 import logging, warnings
@@ -212,7 +212,7 @@ program.program()
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_interruption_ends_with_its_own_code_and_the_next_load_goes_on(
+def test_an_interruption_has_its_own_exit_code_and_the_next_load_continues(
     sql_url: str, log: Path, undisturbed: list[dict[str, object]]
 ) -> None:
     """Ctrl-C during a batch."""
@@ -246,8 +246,8 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize(("error", "ends"), [("KeyboardInterrupt", "interrupted"), ("ValueError", "went on")])
-def test_an_interruption_that_python_swallows_comes_again(error: str, ends: str) -> None:
-    """It came while something was cleaned up, from where nothing can be raised; other errors are reported as usual."""
+def test_an_interruption_that_python_swallows_is_raised_again(error: str, ends: str) -> None:
+    """It arrived during a cleanup that cannot raise; other errors are reported as usual."""
     done = subprocess.run(
         [sys.executable, "-c", SWALLOWED.format(error=error)], check=True, capture_output=True, text=True
     )

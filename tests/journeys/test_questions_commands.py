@@ -52,8 +52,8 @@ def rows(run: Run, *arguments: object) -> list[dict[str, Any]]:
     return found
 
 
-def test_networks_countries_and_behaviours_are_asked_for(loaded: Run) -> None:
-    """By any key and any filter."""
+def test_sessions_are_grouped_and_filtered_by_any_key(loaded: Run) -> None:
+    """By network, country, behaviour and address."""
     networks = rows(loaded, "--by", "asn", "--addresses")
     assert [(row["asn"], row["sessions"], row["addresses"]) for row in networks] == [
         (4134, 2, 1),
@@ -83,8 +83,8 @@ def test_networks_countries_and_behaviours_are_asked_for(loaded: Run) -> None:
     assert "no table newer than the attack" in err
 
 
-def test_pages_follow_one_another(loaded: Run) -> None:
-    """The place is printed; the newest come first."""
+def test_pages_follow_each_other_by_cursor(loaded: Run) -> None:
+    """The cursor is printed; the newest sessions come first."""
     seen: list[str] = []
     after = ""
     for _ in range(4):
@@ -96,7 +96,7 @@ def test_pages_follow_one_another(loaded: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--by", "user"), ("--by", "command"), ("--by", "sensor")])
-def test_no_terminal_obeys_what_an_attacker_typed(loaded: Run, arguments: tuple[str, ...]) -> None:
+def test_input_of_an_attacker_cannot_control_the_terminal(loaded: Run, arguments: tuple[str, ...]) -> None:
     """It is shown as text."""
     code, table, _ = loaded("query", *arguments)
 
@@ -108,7 +108,7 @@ def test_no_terminal_obeys_what_an_attacker_typed(loaded: Run, arguments: tuple[
     "command",
     [("query", "--format", "csv"), ("export",), ("query", "--by", "user", "--by", "sensor", "--format", "csv")],
 )
-def test_no_spreadsheet_computes_what_an_attacker_typed(loaded: Run, command: tuple[str, ...]) -> None:
+def test_input_of_an_attacker_is_not_a_formula_in_a_spreadsheet(loaded: Run, command: tuple[str, ...]) -> None:
     """Every text that looks like a formula has a quote before it; numbers stay numbers."""
     table = list(csv.DictReader(io.StringIO(loaded(*command)[1])))
 
@@ -119,7 +119,7 @@ def test_no_spreadsheet_computes_what_an_attacker_typed(loaded: Run, command: tu
 
 @pytest.mark.parametrize("text", [" =1", "\t@x", "\uff1d1+1", "a\r=1", "a\n=1", "\x1b]0;x\x07", "\u202e=1", "\x85=1"])
 def test_no_cell_begins_a_formula_or_another_row(text: str) -> None:
-    """However it is dressed up; what a terminal would obey is shown as text."""
+    """However it is disguised; control characters are shown as text."""
     shown = cell(text)
 
     assert shown.startswith("'") or not shown.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
@@ -127,8 +127,8 @@ def test_no_cell_begins_a_formula_or_another_row(text: str) -> None:
     assert shown.isprintable()
 
 
-def test_passwords_that_were_kept_are_told(run: Run, tmp_path: Path) -> None:
-    """By the newest session of each; of others only the hash is known."""
+def test_stored_passwords_are_shown(run: Run, tmp_path: Path) -> None:
+    """Each from its newest session; of others only the hash is stored."""
     write(tmp_path / "cowrie.json")
     assert run("load", tmp_path / "cowrie.json", "-q", "--keep-passwords")[0] == 0
 
@@ -141,16 +141,16 @@ def test_passwords_that_were_kept_are_told(run: Run, tmp_path: Path) -> None:
     assert "<code>x</code>" in (tmp_path / "report.html").read_text()
 
 
-def test_passwords_that_were_not_kept_are_hashes(loaded: Run) -> None:
-    """As they are found by."""
+def test_passwords_that_were_not_stored_are_shown_as_hashes(loaded: Run) -> None:
+    """The hash can be used as a filter."""
     (row,) = rows(loaded, "--by", "password")
 
     assert (row["text"], len(row["password"])) == (None, 64)
     assert len(rows(loaded, "--password", row["password"])) == 4
 
 
-def test_what_is_cut_is_said_so(loaded: Run) -> None:
-    """Where a table of groups or a file of rows ends before the end; an empty one has its head all the same."""
+def test_truncated_results_are_marked_as_truncated(loaded: Run) -> None:
+    """For groups and for rows; an empty result still has its header."""
     _, out, err = loaded("query", "--limit", "1", "--format", "csv")
     after = err.split("'")[1]
 
@@ -163,15 +163,15 @@ def test_what_is_cut_is_said_so(loaded: Run) -> None:
     assert loaded("export", "--min-sessions", "2")[0] == 2
 
 
-def test_indexes_need_a_database(run: Run) -> None:
-    """None is made for them."""
+def test_indexes_require_an_existing_database(run: Run) -> None:
+    """None is created."""
     for arguments in (("indexes",), ("indexes", "--drop")):
         code, _, err = run(*arguments)
         assert (code, "there is no database" in err) == (1, True)
 
 
-def test_sessions_are_handed_on_in_every_form(loaded: Run, tmp_path: Path) -> None:
-    """All of them say the same."""
+def test_sessions_are_exported_in_every_format(loaded: Run, tmp_path: Path) -> None:
+    """With the same sessions and values in each."""
     written = {form: tmp_path / f"out.{form}" for form in ("csv", "ndjson", "ecs", "parquet")}
     for form, path in written.items():
         code, out, err = loaded("export", path, "--format", form)
@@ -195,17 +195,17 @@ def test_sessions_are_handed_on_in_every_form(loaded: Run, tmp_path: Path) -> No
     assert list(tmp_path.glob(".out*")) == []
 
 
-def test_a_block_list_never_blocks_ones_own_network(loaded: Run) -> None:
+def test_a_block_list_has_no_private_addresses(loaded: Run) -> None:
     """Routable addresses only, each once."""
     assert loaded("export", "--format", "blocklist")[1].splitlines() == ["165.227.0.5", "222.186.30.1"]
     assert loaded("export", "--format", "blocklist", "--min-sessions", "2")[1].splitlines() == ["222.186.30.1"]
     assert loaded("export", "--format", "blocklist", "--country", "us")[1].splitlines() == ["165.227.0.5"]
 
 
-def test_a_file_that_cannot_be_written_whole_is_not_written(
+def test_an_output_file_is_written_completely_or_not_at_all(
     loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stood there before stays, and nothing half is left."""
+    """Its previous content stays, and no partial file is left."""
     path = tmp_path / "out.csv"
     path.write_text("before")
 
@@ -223,8 +223,8 @@ def test_a_file_that_cannot_be_written_whole_is_not_written(
     assert loaded("export", tmp_path / "loop")[0] == 1
 
 
-def test_a_device_stays_one_and_a_link_leads_where_it_led(loaded: Run, tmp_path: Path) -> None:
-    """And new files are as open as the user's other files."""
+def test_an_output_may_be_a_device_or_a_link(loaded: Run, tmp_path: Path) -> None:
+    """They are not replaced, and new files have the usual permissions."""
     link, target = tmp_path / "link.csv", tmp_path / "target.csv"
     target.write_text("before")
     target.chmod(0o600)
@@ -245,8 +245,8 @@ def test_a_device_stays_one_and_a_link_leads_where_it_led(loaded: Run, tmp_path:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    """As `head` does."""
+def test_a_closed_pipe_is_not_an_error() -> None:
+    """Such as a pipe to `head`."""
     command = [sys.executable, "-m", "snapshots", "export"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ) as child:
         assert child.stdout is not None
@@ -259,8 +259,10 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert child.returncode == 0
 
 
-def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pyarrow."""
+def test_parquet_without_pyarrow_states_what_to_install(
+    loaded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow is an extra."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     code, _, err = loaded("export", tmp_path / "x.parquet", "--format", "parquet")
@@ -280,8 +282,8 @@ def test_parquet_says_what_to_install(loaded: Run, tmp_path: Path, monkeypatch: 
         ("--by", "asn", "--after", "~x"),
     ],
 )
-def test_what_is_asked_wrongly_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
-    """As a wrong use of the command."""
+def test_an_invalid_query_is_a_usage_error(loaded: Run, arguments: tuple[str, ...]) -> None:
+    """The exit code is 2."""
     assert loaded("query", *arguments)[0] == 2
 
 
@@ -297,14 +299,14 @@ def test_what_is_asked_wrongly_is_said_so(loaded: Run, arguments: tuple[str, ...
         ("--country", "China"),
     ],
 )
-def test_what_makes_no_sense_is_said_so(loaded: Run, arguments: tuple[str, ...]) -> None:
-    """In one sentence."""
+def test_contradictory_options_are_a_usage_error(loaded: Run, arguments: tuple[str, ...]) -> None:
+    """With a message of one line."""
     code, _, err = loaded("query", *arguments)
 
     assert (code, err.count("\n"), err.startswith("Error: ")) == (2, 1, True)
 
 
-def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
+def test_indexes_of_queries_are_dropped_and_built(loaded: Run) -> None:
     """A new database has them."""
     assert loaded("indexes")[1] == "All indexes exist.\n"
     assert loaded("indexes", "--drop")[1].count("dropped") == 7
@@ -312,8 +314,8 @@ def test_indexes_for_questions_are_dropped_and_built(loaded: Run) -> None:
     assert loaded("indexes")[1].count("built") == 7
 
 
-def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what may be unseen; --full looks at all."""
+def test_verify_reports_how_many_of_very_many_sessions_it_checked(loaded: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--full checks all of them."""
     monkeypatch.setattr(
         "snapshots.adapters.sql.queries.integrity.MOST_LOOKED_AT", 0
     )  # one part of 256, drawn by chance
@@ -340,8 +342,8 @@ def test_of_very_many_sessions_verify_says_how_many_it_saw(loaded: Run, monkeypa
         (("--db", "."), ". is a folder, not a database: name a file in it, such as ./snapshots.db"),
     ],
 )
-def test_a_usage_error_says_what_to_write(loaded: Run, options: tuple[str, ...], message: str) -> None:
-    """In one line, with the value."""
+def test_a_usage_error_states_the_correct_syntax(loaded: Run, options: tuple[str, ...], message: str) -> None:
+    """On one line, with the value."""
     code, out, err = loaded("query", *options)
 
     assert (code, out) == (2, "")

@@ -61,8 +61,8 @@ def file(folder: Path, run: Run) -> Path:
 
 
 @pytest.fixture
-def beside_writer(file: Path) -> Iterator[Path]:
-    """A database of which the newest change stands in its log only."""
+def database_with_writer(file: Path) -> Iterator[Path]:
+    """A database whose newest change is only in its write-ahead log."""
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("UPDATE session_summaries SET matcher = 'changed'")
         yield file
@@ -98,8 +98,8 @@ def as_reader(file: Path, tmp_path: Path) -> Callable[..., tuple[str, str]]:
 AsReader = Callable[..., tuple[str, str]]
 
 
-def test_who_may_only_read_sees_what_a_follower_committed(as_reader: AsReader, folder: Path, run: Run) -> None:
-    """Although nothing of it stands in the file itself yet."""
+def test_a_read_only_user_sees_rows_that_a_follower_committed(as_reader: AsReader, folder: Path, run: Run) -> None:
+    """Even if they are still only in the write-ahead log."""
     log, url = folder / "log", f"sqlite:///{folder}/followed.db"
     log.mkdir()
     (log / "cowrie.json").write_bytes(gzip.decompress(OLD.read_bytes()))
@@ -122,15 +122,15 @@ def test_who_may_only_read_sees_what_a_follower_committed(as_reader: AsReader, f
     assert out.count('\n"') == SESSIONS + 1
 
 
-def test_a_reader_changes_nothing_and_creates_nothing(as_reader: AsReader, beside_writer: Path) -> None:
+def test_a_reader_changes_nothing_and_creates_nothing(as_reader: AsReader, database_with_writer: Path) -> None:
     """Not even an index that the owner could not write."""
-    before = {file.name: file.stat().st_uid for file in beside_writer.parent.iterdir()}
-    forbid_writing(beside_writer)
-    beside_writer.parent.chmod(0o777)  # the folder may be written, the files may not
+    before = {file.name: file.stat().st_uid for file in database_with_writer.parent.iterdir()}
+    forbid_writing(database_with_writer)
+    database_with_writer.parent.chmod(0o777)  # the folder may be written, the files may not
 
-    assert "exit code 0" in as_reader(beside_writer, "query --by day")[0]
+    assert "exit code 0" in as_reader(database_with_writer, "query --by day")[0]
 
-    assert {file.name: file.stat().st_uid for file in beside_writer.parent.iterdir()} == before
+    assert {file.name: file.stat().st_uid for file in database_with_writer.parent.iterdir()} == before
 
 
 def copied(file: Path, *endings: str) -> Path:
@@ -143,14 +143,14 @@ def copied(file: Path, *endings: str) -> Path:
     return folder / file.name
 
 
-def test_what_a_killed_writer_committed_is_read_too(as_reader: AsReader, beside_writer: Path) -> None:
-    """Its log and the index of its log are still there."""
-    assert "changed" in as_reader(copied(beside_writer, "-wal", "-shm"), "query --by sensor")[0]
+def test_rows_committed_by_a_killed_writer_are_read(as_reader: AsReader, database_with_writer: Path) -> None:
+    """Its write-ahead log and the index of that log still exist."""
+    assert "changed" in as_reader(copied(database_with_writer, "-wal", "-shm"), "query --by sensor")[0]
 
 
-def test_a_log_without_its_index_is_no_old_database(as_reader: AsReader, beside_writer: Path) -> None:
+def test_a_write_ahead_log_without_its_index_is_an_error(as_reader: AsReader, database_with_writer: Path) -> None:
     """Its changes cannot be read without writing: the message states this, and what to do."""
-    out, err = as_reader(copied(beside_writer, "-wal"), "query --by sensor")
+    out, err = as_reader(copied(database_with_writer, "-wal"), "query --by sensor")
 
     assert out == "exit code 1\n"
     assert "test.db-wal holds changes that cannot be read" in err
@@ -158,19 +158,19 @@ def test_a_log_without_its_index_is_no_old_database(as_reader: AsReader, beside_
 
 
 @pytest.mark.parametrize("ending", ["", "-shm"])
-def test_a_file_that_may_not_be_read_is_named(as_reader: AsReader, beside_writer: Path, ending: str) -> None:
+def test_an_unreadable_file_is_named(as_reader: AsReader, database_with_writer: Path, ending: str) -> None:
     """Whichever of the three it is."""
-    forbid_writing(beside_writer)
-    hidden = Path(f"{beside_writer}{ending}")
+    forbid_writing(database_with_writer)
+    hidden = Path(f"{database_with_writer}{ending}")
     hidden.chmod(0o000)
 
-    out, err = as_reader(beside_writer, "report")
+    out, err = as_reader(database_with_writer, "report")
 
     assert out == "exit code 1\n"
     assert f"{hidden} cannot be read: grant read permission" in err
 
 
-def test_a_folder_that_may_not_be_entered_is_no_missing_database(as_reader: AsReader, file: Path) -> None:
+def test_an_inaccessible_folder_is_not_reported_as_a_missing_database(as_reader: AsReader, file: Path) -> None:
     """The message does not propose to create one."""
     file.parent.chmod(0o000)
 
@@ -179,18 +179,20 @@ def test_a_folder_that_may_not_be_entered_is_no_missing_database(as_reader: AsRe
     assert (out, "cannot be reached: Permission denied" in err) == ("exit code 1\n", True)
 
 
-def test_who_may_only_read_is_told_that_a_command_writes(as_reader: AsReader, beside_writer: Path) -> None:
-    """Also where it would only try a change, and take it back."""
-    forbid_writing(beside_writer)
+def test_a_command_that_writes_is_refused_on_a_read_only_database(
+    as_reader: AsReader, database_with_writer: Path
+) -> None:
+    """Also if it would only try a change and roll it back."""
+    forbid_writing(database_with_writer)
 
-    out, err = as_reader(beside_writer, "verify", f"load {OLD}", "backfill", "undo x")
+    out, err = as_reader(database_with_writer, "verify", f"load {OLD}", "backfill", "undo x")
 
     assert out.count("exit code 1\n") == 4
     assert err.count("cannot write to the database") == err.count("cannot be written to") == 4
 
 
-def test_a_file_without_a_log_is_read_where_nothing_may_be_created(as_reader: AsReader, file: Path) -> None:
-    """Such as from a medium for reading only."""
+def test_a_file_without_a_write_ahead_log_is_read_in_a_read_only_folder(as_reader: AsReader, file: Path) -> None:
+    """Such as on read-only media."""
     forbid_writing(file)
 
     assert f"{SESSIONS} sessions" in as_reader(file, "report")[0]
@@ -212,28 +214,28 @@ def matchers(database: SqlDatabase) -> list[str]:
 
 
 @pytest.mark.parametrize("query", ["SELECT 1", "SELECT * FROM nowhere"])
-def test_a_writer_that_comes_while_a_file_is_read_without_locks_is_noticed(
+def test_a_writer_that_starts_while_a_file_is_read_without_locks_is_detected(
     read_only: SqlDatabase, file: Path, query: str
 ) -> None:
-    """What was read may be half old and half new, and an error of the database no damage."""
+    """The rows read may be partly old and partly new, and a database error is not damage."""
 
-    def read_beside_a_writer() -> None:
+    def read_during_a_write() -> None:
         with closing(sqlite3.connect(file, isolation_level=None)) as writer, read_only.reading() as connection:
             writer.execute("UPDATE session_summaries SET matcher = 'changed'")
             connection.exec_driver_sql(query)
 
     with pytest.raises(StoreBusy, match="while it was read"):
-        read_beside_a_writer()
+        read_during_a_write()
 
 
-def test_a_file_that_is_gone_meanwhile_is_said_to_be(read_only: SqlDatabase, file: Path) -> None:
-    """And nothing that was read of it is believed."""
+def test_a_file_deleted_while_it_is_read_is_an_error(read_only: SqlDatabase, file: Path) -> None:
+    """The rows that were read are not used."""
     with pytest.raises(StoreUnavailable, match="cannot be read: No such file"), read_only.reading():
         file.unlink()
 
 
-def test_every_transaction_looks_anew_how_a_file_is_to_be_read(read_only: SqlDatabase, file: Path) -> None:
-    """A writer may come and go between two of them."""
+def test_every_transaction_decides_again_how_to_read_the_file(read_only: SqlDatabase, file: Path) -> None:
+    """A writer may start and end between two of them."""
     before = matchers(read_only)
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("UPDATE session_summaries SET matcher = 'changed'")
@@ -253,7 +255,7 @@ except sqlite3.OperationalError as error:
 
 
 @pytest.mark.parametrize("may_write", [True, False])
-def test_another_connection_of_a_process_ends_no_lock_that_it_holds(
+def test_a_second_connection_of_a_process_does_not_release_its_locks(
     file: Path, may_write: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing a file releases all locks of the process on it; other programs can then damage it."""
@@ -272,14 +274,14 @@ def test_another_connection_of_a_process_ends_no_lock_that_it_holds(
     assert "locked" in output
 
 
-def test_a_writer_without_a_log_is_noticed_too(read_only: SqlDatabase, file: Path) -> None:
-    """As another loader may keep its file."""
+def test_a_writer_without_a_write_ahead_log_is_detected(read_only: SqlDatabase, file: Path) -> None:
+    """Another loader may use another journal mode."""
 
-    def read_beside_a_writer() -> None:
+    def read_during_a_write() -> None:
         with closing(sqlite3.connect(file, isolation_level=None)) as writer, read_only.reading():
             writer.execute("UPDATE session_summaries SET matcher = 'changed'")
 
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = DELETE")
     with pytest.raises(StoreBusy, match="while it was read"):
-        read_beside_a_writer()
+        read_during_a_write()

@@ -61,7 +61,7 @@ def facts(url: str) -> list[tuple[object, ...]]:
 def test_a_crash_of_the_server_loses_nothing_and_the_run_ends(
     own_server: str, run: Run, logs: Path, table: Path, kind: str
 ) -> None:
-    """Once the run is on record. An import may end with exit code 1, and is run again; all others go on."""
+    """Once the run is recorded. An import may end with exit code 1 and is repeated; all others continue."""
     events = 0
     if kind == "follow":
         counted = fresh(own_server, "counted")

@@ -1,4 +1,4 @@
-"""What each command needs on PostgreSQL is what the manual says."""
+"""Each command needs the PostgreSQL privileges that the manual lists."""
 
 import re
 from pathlib import Path
@@ -55,8 +55,8 @@ def test_the_rights_of_the_manual_suffice(url: str, run: Run) -> None:
     assert run("prune", "--before", "2027-01-01", "--db", auditor)[0] == 0
 
 
-def test_who_may_not_is_told_so_and_changes_nothing(url: str, run: Run) -> None:
-    """A reader does not load, a loader does not correct."""
+def test_a_command_without_permission_fails_and_changes_nothing(url: str, run: Run) -> None:
+    """A reader cannot load, and a loader cannot prune."""
     code, _, err = run("load", NEW, "--db", as_role(url, "snapshots_reader"))
     assert (code, "permission denied" in err) == (1, True)
 
@@ -64,8 +64,8 @@ def test_who_may_not_is_told_so_and_changes_nothing(url: str, run: Run) -> None:
     assert (code, "permission denied" in err) == (1, True)
 
 
-def test_a_missing_right_ends_a_batch_job_with_one_sentence(url: str, run: Run) -> None:
-    """Not with one refusal for each session, and nothing is quarantined."""
+def test_a_missing_privilege_ends_a_batch_job_with_one_message(url: str, run: Run) -> None:
+    """It is not reported for each session, and nothing is quarantined."""
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(
             text(

@@ -57,10 +57,10 @@ def loaded(sql_url: str, run: Run) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("number", "code"), ENDINGS)
 @pytest.mark.parametrize("command", ["load", "backfill", "improve", "undo"])
-def test_a_signal_ends_with_its_own_code(
+def test_a_signal_has_its_own_exit_code(
     loaded: tuple[str, str], run: Run, command: str, number: int, code: int
 ) -> None:
-    """Whatever the command waits for at that moment; it says how to go on, and its run is over."""
+    """Wherever the command waits; it states how to continue, and its run is ended."""
     url, undoable = loaded
     arguments = {
         "load": ["load", "--follow", str(OLD)],

@@ -38,7 +38,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", ">&- 2>/dev/full"])
-def test_work_is_done_whatever_stream_is_closed(log: Path, closed: str) -> None:
+def test_commands_complete_with_closed_streams(log: Path, closed: str) -> None:
     """A line of a crontab may end in 2>&-: the load is done, and no message lands in the database."""
     done = shell(f"{SNAPSHOTS} load -v {log} {closed}; echo $?; {SNAPSHOTS} verify >/dev/null; echo $?", log.parent)
 
@@ -62,7 +62,7 @@ def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["report", "query", "export -", "runs", "sources"])
-def test_output_that_cannot_be_written_is_told_with_the_reason(log: Path, command: str) -> None:
+def test_a_failure_to_write_the_output_is_reported_with_its_reason(log: Path, command: str) -> None:
     """By every command that has results."""
     done = shell(f"{SNAPSHOTS} load -q {log}; {SNAPSHOTS} {command} >/dev/full", log.parent)
 
@@ -70,7 +70,7 @@ def test_output_that_cannot_be_written_is_told_with_the_reason(log: Path, comman
 
 
 def test_an_error_of_a_file_is_not_blamed_on_the_output(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a stream knows that it could not be written."""
+    """Only an error of the output stream is reported as one."""
 
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -100,8 +100,8 @@ def test_an_error_of_a_file_is_not_blamed_on_the_output(run: Run, monkeypatch: p
         ["load", "-v", "\udc80\ud800"],
     ],
 )
-def test_nothing_that_was_typed_can_steer_the_terminal(run: Run, log: Path, arguments: list[str]) -> None:
-    """Also of a path that a script passes from elsewhere."""
+def test_arguments_cannot_control_the_terminal(run: Run, log: Path, arguments: list[str]) -> None:
+    """Also a path that a script passes from elsewhere."""
     run("load", "-q", log)
 
     _, out, err = run(*arguments)
@@ -110,15 +110,15 @@ def test_nothing_that_was_typed_can_steer_the_terminal(run: Run, log: Path, argu
     assert "Error: " in err
 
 
-def test_a_line_break_in_a_name_forges_no_message(run: Run) -> None:
+def test_a_line_break_in_a_name_cannot_forge_a_message(run: Run) -> None:
     """A sentence is one line."""
     _, _, err = run("load", "x\nError: all is lost")
 
     assert err.count("\n") == 1
 
 
-def test_a_terminal_obeys_our_colours_and_nothing_of_a_log(log: Path) -> None:
-    """A file's name and what it holds reach a real terminal as text, next to a progress bar."""
+def test_a_terminal_receives_our_colours_and_no_control_characters_of_a_log(log: Path) -> None:
+    """The name and the content of a file appear as text, next to a progress bar."""
     hostile = log.with_name(f"{HOSTILE}.json")
     hostile.write_bytes(log.read_bytes().replace(b'"username":"root"', b'"username":"\\u001b]0;owned\\u0007"'))
     ours, theirs = pty.openpty()
@@ -140,7 +140,7 @@ def test_a_terminal_obeys_our_colours_and_nothing_of_a_log(log: Path) -> None:
     assert "\u202e".encode() not in seen
 
 
-def test_a_fault_of_ours_is_one_sentence_and_with_v_a_traceback_without_passwords(
+def test_an_internal_error_is_one_line_and_with_v_a_traceback_without_passwords(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For example, an unexpected error of a library."""

@@ -31,7 +31,7 @@ def is_whole(run: Run, url: str) -> bool:
 
 
 @pytest.mark.slow
-def test_no_history_of_a_database_is_an_alarm(run: Run, db: str, tmp_path: Path) -> None:
+def test_no_sequence_of_commands_is_reported_as_a_violation(run: Run, db: str, tmp_path: Path) -> None:
     """Loaded with events, corrected, undone, backfilled, improved, pruned, migrated, copied and loaded again."""
     session = run("query", "--limit", "1", "--format", "json", "--db", db)[1].split('"session_id": "')[1].split('"')[0]
     copied = f"sqlite:///{tmp_path}/copy.db"
@@ -64,8 +64,8 @@ def last_run(run: Run, url: str) -> str:
     return next(word for word in words if word[:8].isdigit() and "T" in word)
 
 
-def test_what_another_constraint_refuses_is_told_apart_and_no_alarm(run: Run, postgresql: str) -> None:
-    """PostgreSQL checks the foreign key of stored events before the guard."""
+def test_a_change_refused_by_another_constraint_is_reported_as_such(run: Run, postgresql: str) -> None:
+    """PostgreSQL checks the foreign key of stored events before the guard; this is not a violation."""
     assert run("load", OLD, "-q", "--store-events", "--db", postgresql)[0] == 0
 
     code, found = verified(run, postgresql)
@@ -95,8 +95,8 @@ def others(postgresql: str, run: Run) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("why", ["permission denied", "read-only transaction"])
-def test_what_cannot_be_checked_is_an_error_and_no_finding(run: Run, others: dict[str, str], why: str) -> None:
-    """The rest is checked, and the reason is printed once."""
+def test_a_check_that_is_impossible_is_an_error_and_not_a_violation(run: Run, others: dict[str, str], why: str) -> None:
+    """The other checks are made, and the reason is printed once."""
     code, out, err = run("verify", "--db", others[why])
 
     assert code == 1
@@ -104,7 +104,7 @@ def test_what_cannot_be_checked_is_an_error_and_no_finding(run: Run, others: dic
     assert (err.count("not checked: whether the guard refuses a change"), err.count(why)) == (1, 1)
 
 
-def test_a_medium_for_reading_only_is_an_error_and_no_finding(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_medium_is_an_error_and_not_a_violation(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a role without rights is."""
     run("load", OLD, "-q")
     allowed = os.access
@@ -115,8 +115,8 @@ def test_a_medium_for_reading_only_is_an_error_and_no_finding(run: Run, monkeypa
     assert (code, "none changed without audit" in out, err.count("cannot write to the database")) == (1, True, 1)
 
 
-def test_what_is_found_is_told_although_not_everything_can_be_checked(run: Run, others: dict[str, str]) -> None:
-    """A finding weighs more than what could not be looked for."""
+def test_violations_are_reported_even_if_some_checks_are_impossible(run: Run, others: dict[str, str]) -> None:
+    """Exit code 3 takes precedence over 1."""
     url = others["read-only transaction"]
     database = SqlDatabase(make_url(url).difference_update_query(["options"]).render_as_string(hide_password=False))
     with database.engine.begin() as connection:
@@ -129,7 +129,7 @@ def test_what_is_found_is_told_although_not_everything_can_be_checked(run: Run, 
 
 
 def test_a_database_without_its_columns_is_named_and_not_a_failure(run: Run, db: str) -> None:
-    """There is nothing else to look at then."""
+    """No other check is possible then."""
     engine = create_engine(db, poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE session_summaries RENAME COLUMN snapshot_gap TO mine"))

@@ -26,7 +26,7 @@ HOLD = [
 
 
 def hold(url: str, how: str) -> Release:
-    """Hold a lock as another program does, and return what lets go of it."""
+    """Hold a lock as another program does, and return a function that releases it."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         other = sqlite3.connect(str(parsed.database), isolation_level=None, check_same_thread=False)
@@ -48,14 +48,14 @@ def use(database: SqlDatabase) -> None:
 
 @pytest.fixture(params=["sqlite", *HOLD])
 def held(request: pytest.FixtureRequest, run: Run, logs: Path, tmp_path: Path) -> tuple[str, Release]:
-    """A database with sessions, and what lets go of the lock that another program holds in it."""
+    """A database with sessions, and a function that releases the lock of another program in it."""
     is_sqlite = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/test.db" if is_sqlite else str(request.getfixturevalue("postgresql"))
     assert run("load", "-q", "--db", url, logs / "cowrie.json")[0] == 0
     return url, hold(url, request.param)
 
 
-def test_who_holds_a_lock_is_said_and_the_work_goes_on_when_it_is_free(held: tuple[str, Release]) -> None:
+def test_the_holder_of_a_lock_is_reported_and_work_continues_after_its_release(held: tuple[str, Release]) -> None:
     """With process and application, if the database reports them."""
     reports: list[str] = []
     url, release = held
@@ -117,7 +117,7 @@ WRITERS = [
 
 
 @pytest.mark.parametrize("command", WRITERS, ids=lambda command: command[0])
-def test_every_writer_gives_up_with_one_sentence(run: Run, logs: Path, tmp_path: Path, command: list[str]) -> None:
+def test_every_writer_times_out_with_one_message(run: Run, logs: Path, tmp_path: Path, command: list[str]) -> None:
     """And with exit code 1."""
     assert run("load", "-q", logs / "cowrie.json")[0] == 0
     release = hold(f"sqlite:///{tmp_path}/test.db", "")
@@ -130,8 +130,8 @@ def test_every_writer_gives_up_with_one_sentence(run: Run, logs: Path, tmp_path:
     assert "timed out waiting for a lock in sqlite:///" in err
 
 
-def test_a_load_does_not_wait_for_what_can_never_succeed(run: Run, logs: Path, postgresql: str) -> None:
-    """One sentence, at once."""
+def test_a_load_does_not_wait_after_a_permanent_error(run: Run, logs: Path, postgresql: str) -> None:
+    """It prints one line at once."""
     no_address = make_url(postgresql).set(database="nowhere").render_as_string(hide_password=False)
 
     code, _, err = run("load", logs, "--db", no_address)
@@ -140,8 +140,8 @@ def test_a_load_does_not_wait_for_what_can_never_succeed(run: Run, logs: Path, p
     assert 'database "nowhere" does not exist' in err
 
 
-def test_what_can_never_succeed_is_told_from_what_may_come(postgresql: str) -> None:
-    """A wrong name is an error at once; a server that does not run may be started."""
+def test_permanent_connection_errors_differ_from_temporary_ones(postgresql: str) -> None:
+    """A wrong name is an error at once; a stopped server may be started."""
     url = make_url(postgresql)
     never = [
         url.set(database="nowhere"),
@@ -180,8 +180,8 @@ def test_the_error_of_a_connection_is_classified(message: str, *, may_come: bool
     assert is_gone(error, was_reached=True)
 
 
-def test_a_server_that_does_not_answer_is_said(postgresql: str) -> None:
-    """A host that drops packets is as silent as a wrong one."""
+def test_a_server_that_does_not_respond_is_reported(postgresql: str) -> None:
+    """A host that drops packets looks the same as a wrong one."""
     reports: list[str] = []
     database = SqlDatabase(postgresql, policy=WaitPolicy(report_after=0.0, report=reports.append))
     with database._watch():

@@ -29,8 +29,8 @@ def begin(path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
-    """By the next one that writes the same file."""
+def test_temporary_files_of_a_killed_process_are_removed_and_those_of_a_live_one_are_not(tmp_path: Path) -> None:
+    """The next process that writes the same file removes them."""
     path = tmp_path / "out [1].csv"
     killed, living = begin(path), begin(path)
     killed.send_signal(signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tm
     killed.communicate()
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     """An error leaves the old one, and no part of the new one."""
     path = tmp_path / ("long" * 60)
     path.write_bytes(b"old")
@@ -73,7 +73,7 @@ def test_a_page_with_passwords_is_for_its_owner_alone(run: Run, logs: Path, tmp_
 
 @pytest.mark.parametrize("name", ["", "/cowrie.json", "/*.json"])
 def test_a_folder_that_exists_is_taken_literally(run: Run, logs: Path, name: str) -> None:
-    """Brackets in it are no pattern; the rest may be one."""
+    """Brackets in it are not a pattern; the rest of the path may be one."""
     folder = logs.rename(logs.with_name("my logs #1 100% [x]"))
 
     assert run("load", f"{folder}{name}")[0] == 0

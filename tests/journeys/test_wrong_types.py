@@ -42,7 +42,7 @@ VALUES = [
 
 
 def spoil(path: Path, table: str, column: str, value: object) -> None:
-    """Write a value into one row, as a program does that knows no guard."""
+    """Write a value into one row, as a program without the guard does."""
     database = SqlDatabase(str(path))
     with database.transaction() as stores:
         triggers.remove(stores.connection)
@@ -58,7 +58,7 @@ def spoil(path: Path, table: str, column: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("wrong", VALUES, ids=lambda wrong: wrong[1])
-def test_no_command_stumbles_over_a_value_of_a_wrong_type_and_verify_names_it(
+def test_a_value_of_a_wrong_type_is_a_clean_error_and_listed_by_verify(
     run: Run, logs: Path, tmp_path: Path, wrong: tuple[str, str, object]
 ) -> None:
     """Every command does its work, or names the row and the column."""
@@ -95,8 +95,8 @@ def test_a_session_that_cannot_be_read_is_named_by_explain(run: Run, logs: Path,
     assert f"session_summaries {name}: snapshot_asn holds text (xyz) instead of a number" in err
 
 
-def test_an_untouched_database_has_no_such_value(run: Run, logs: Path) -> None:
-    """No false alarm."""
+def test_an_unchanged_database_has_no_wrong_types(run: Run, logs: Path) -> None:
+    """There is no false alarm."""
     run("load", "-q", "--store-events", "--keep-passwords", logs)
 
     code, out, _ = run("verify", "--full")

@@ -34,8 +34,8 @@ def test_a_former_name_works_and_names_the_new_one(
     ]
 
 
-def test_the_new_name_wins_over_the_former_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whichever comes first."""
+def test_the_current_name_of_an_option_takes_precedence_over_the_former(capsys: pytest.CaptureFixture[str]) -> None:
+    """In any order of the options."""
     context = cli.commands["load"].make_context(
         "load", ["--poll-interval", "3", "--every", "4", "x"], help_option_names=HELP_NAMES
     )
@@ -44,7 +44,7 @@ def test_the_new_name_wins_over_the_former_one(capsys: pytest.CaptureFixture[str
     assert "--poll-interval" in capsys.readouterr().err
 
 
-def test_a_former_name_is_neither_shown_nor_lenient(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_former_option_name_is_hidden_and_validated(capsys: pytest.CaptureFixture[str]) -> None:
     """Help does not list it, wrong values are refused, and without it nothing is printed."""
     help_text = cli.commands["query"].get_help(click.Context(cli.commands["query"], help_option_names=HELP_NAMES))
     assert "--as " not in help_text

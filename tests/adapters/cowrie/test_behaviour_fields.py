@@ -54,15 +54,15 @@ def behaviour(event: str, *, keeps_passwords: bool = False, **fields: Any) -> Be
         ("log.closed", {"duration": 1.1}, Trait.DURATION, ()),
     ],
 )
-def test_each_event_says_what_its_version_of_cowrie_wrote(
+def test_traits_of_events_of_each_cowrie_version_are_read(
     event: str, fields: dict[str, Any], trait: Trait, texts: tuple[str, ...]
 ) -> None:
-    """What cannot be read is left out; the event counts all the same."""
+    """Values that cannot be read are omitted; the event still counts."""
     assert behaviour(f"cowrie.{event}", **fields).texts(trait) == texts
 
 
-def test_a_password_is_kept_as_its_hash_and_as_a_text_only_if_asked_for() -> None:
-    """Some are those of real people."""
+def test_a_password_is_stored_as_a_hash_and_as_text_only_on_request() -> None:
+    """Some are passwords of real people."""
     failed = behaviour("cowrie.login.failed", username="root", password="pässword")
     kept = behaviour("cowrie.login.success", keeps_passwords=True, username="root", password="a\u0000b")
     by_key = behaviour("cowrie.login.success", keeps_passwords=True, username="git", fingerprint="xx")
@@ -82,7 +82,7 @@ NAMES = ("protocol", "version", "hassh", "username", "password", "input", "shasu
 
 
 @given(st.sampled_from(sorted(TRAIT_READERS)), st.dictionaries(st.sampled_from(NAMES), anything))
-def test_whatever_an_attacker_writes_is_read_or_left_out(event: str, fields: dict[str, Any]) -> None:
-    """Of any type and any length; and what is kept is a text that both databases take."""
+def test_any_input_of_an_attacker_is_read_or_ignored(event: str, fields: dict[str, Any]) -> None:
+    """Of any type and length; stored values are texts that both databases accept."""
     for texts in behaviour(event, keeps_passwords=True, **fields).values.values():
         assert not any("\ud800" <= char <= "\udfff" for _, text in texts for char in text)

@@ -1,4 +1,4 @@
-"""What one line of a log says."""
+"""Decoding one line of a log."""
 
 import json
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def line(**fields: object) -> bytes:
     return json.dumps(event | fields).encode()
 
 
-def said(text: bytes, sensor: str | None = None) -> SessionEvent:
+def event_of(text: bytes, sensor: str | None = None) -> SessionEvent:
     decoded = LineDecoder(LineOptions(sensor=sensor)).decode(text)
     assert isinstance(decoded, LogEvent), decoded
     return decoded.event
@@ -46,8 +46,8 @@ def said(text: bytes, sensor: str | None = None) -> SessionEvent:
         "1772366400.0",
     ],
 )
-def test_every_form_of_a_moment_is_read(text: object) -> None:
-    """What Cowrie, its older versions and its operators' tools write."""
+def test_every_timestamp_format_is_read(text: object) -> None:
+    """The formats of Cowrie, of its older versions and of common tools."""
     assert moment(text) == NOON
 
 
@@ -69,13 +69,13 @@ def test_every_form_of_a_moment_is_read(text: object) -> None:
         {},
     ],
 )
-def test_what_names_no_moment_is_none(text: object) -> None:
-    """A day is no moment, and the calendar has ends."""
+def test_an_invalid_timestamp_is_rejected(text: object) -> None:
+    """A date without a time, and times outside the range of the calendar."""
     assert moment(text) is None
 
 
 @given(st.datetimes(timezones=st.timezones()))
-def test_any_iso_text_keeps_its_moment(at: datetime) -> None:
+def test_any_iso_8601_text_keeps_its_time(at: datetime) -> None:
     """To the microsecond, in any zone."""
     try:
         expected = at.astimezone(UTC)
@@ -104,9 +104,9 @@ def test_any_iso_text_keeps_its_moment(at: datetime) -> None:
         ("cowrie.of.a.later.version", EventKind.OTHER),
     ],
 )
-def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
-    """Uploads are no downloads and failed commands no commands; the unknown is kept all the same."""
-    assert said(line(eventid=eventid)).kind is kind
+def test_an_event_has_the_kind_of_its_event_id(eventid: str, kind: EventKind) -> None:
+    """An upload is not a download, and a failed command is not a command; unknown events are stored too."""
+    assert event_of(line(eventid=eventid)).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_an_event_counts_as_what_it_is(eventid: str, kind: EventKind) -> None:
         (b'{"session": "a", "eventid": "cowrie.x"}', Reason.NO_TIME),
     ],
 )
-def test_what_is_no_event_says_why(text: bytes, reason: Reason) -> None:
-    """A dead letter carries its reason."""
+def test_a_line_that_is_not_an_event_is_rejected_with_a_reason(text: bytes, reason: Reason) -> None:
+    """The dead letter stores the reason."""
     assert LineDecoder().decode(text) is reason
 
 
@@ -154,16 +154,16 @@ OTHERS = (
 
 @pytest.mark.parametrize("event", OTHERS, ids=str)
 @pytest.mark.parametrize("more", [{}, {"src_port": "1"}, {"note": "\ud800"}], ids=str)
-def test_an_event_of_another_honeypot_is_none_of_cowrie(event: dict[str, object], more: dict[str, object]) -> None:
-    """They lie beside each other, have session and timestamp too, and must not count as attacks on Cowrie."""
+def test_an_event_of_another_honeypot_is_not_an_event(event: dict[str, object], more: dict[str, object]) -> None:
+    """Its log is in the same folder and also has session and timestamp; it must not count as attacks on Cowrie."""
     shared = {"session": "a1b2c3d4e5f6", "timestamp": "2026-03-01T12:00:00Z"}
 
     assert LineDecoder().decode(json.dumps(shared | event | more).encode()) is Reason.NOT_COWRIE
 
 
-def test_a_connect_says_everything() -> None:
-    """Address, port and who logged it."""
-    event = said(line(src_ip="::ffff:8.8.8.8", src_port=4711, sensor="pot", uuid="u-1"))
+def test_a_connect_event_has_address_port_and_sensor() -> None:
+    """Including the UUID of the sensor."""
+    event = event_of(line(src_ip="::ffff:8.8.8.8", src_port=4711, sensor="pot", uuid="u-1"))
 
     assert event.address is not None
     assert (event.at, event.address.text, event.port) == (NOON, "8.8.8.8", 4711)
@@ -172,52 +172,52 @@ def test_a_connect_says_everything() -> None:
 
 def test_the_port_is_taken_from_a_connect_only() -> None:
     """A forwarding client claims its own."""
-    assert said(line(eventid="cowrie.direct-tcpip.request", src_port=1)).port is None
+    assert event_of(line(eventid="cowrie.direct-tcpip.request", src_port=1)).port is None
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "x", None, 1.5, True])
-def test_what_is_no_port_is_none(port: object) -> None:
-    """And the event is kept."""
-    assert said(line(src_port=port)).port is None
+def test_an_invalid_port_is_ignored(port: object) -> None:
+    """The event is stored without it."""
+    assert event_of(line(src_port=port)).port is None
 
 
 def test_a_port_in_quotes_is_a_port() -> None:
     """Some tools quote every value."""
-    assert said(line(src_port="22")).port == 22
+    assert event_of(line(src_port="22")).port == 22
 
 
 @pytest.mark.parametrize("address", ["", "localhost", 17, None, ["8.8.8.8"], "1.2.3.4, 5.6.7.8"])
-def test_what_is_no_address_is_none(address: object) -> None:
-    """And the event is kept."""
-    assert said(line(src_ip=address)).address is None
+def test_an_invalid_address_is_ignored(address: object) -> None:
+    """The event is stored without it."""
+    assert event_of(line(src_ip=address)).address is None
 
 
-def test_what_an_attacker_makes_long_is_not_remembered() -> None:
-    """A megabyte in an address field of every line would fill the memory."""
+def test_oversized_values_are_not_cached() -> None:
+    """A megabyte in the address field of every line would fill the memory."""
     decode_module._address.cache_clear()
 
     for n in range(9):
-        assert said(line(src_ip=f"{n}" * 1_000_000)).address is None
+        assert event_of(line(src_ip=f"{n}" * 1_000_000)).address is None
 
     assert decode_module._address.cache_info().currsize == 0
-    assert said(line(sensor="x" * 1_000_000)).sensor == "x" * 255
+    assert event_of(line(sensor="x" * 1_000_000)).sensor == "x" * 255
 
 
 @pytest.mark.parametrize("sensor", ["", None, 17, {"a": 1}])
-def test_what_is_no_sensor_name_is_none(sensor: object) -> None:
-    """An empty name is real: it is no name."""
-    assert said(line(sensor=sensor)).sensor is None
+def test_an_invalid_sensor_name_is_ignored(sensor: object) -> None:
+    """Real logs contain empty names."""
+    assert event_of(line(sensor=sensor)).sensor is None
 
 
 def test_the_operator_may_name_the_sensor() -> None:
-    """In a container the log names the container."""
-    assert said(line(sensor="920497a79896"), sensor="pot").sensor == "pot"
+    """In a container, the log has the name of the container."""
+    assert event_of(line(sensor="920497a79896"), sensor="pot").sensor == "pot"
 
 
-def test_the_same_line_has_the_same_fingerprint_and_another_has_not() -> None:
-    """Wherever it is read."""
-    assert said(line()).fingerprint == said(line(), sensor="pot").fingerprint
-    assert said(line()).fingerprint != said(line(message="")).fingerprint
+def test_equal_lines_have_equal_fingerprints() -> None:
+    """In any file and under any sensor name; other lines have other fingerprints."""
+    assert event_of(line()).fingerprint == event_of(line(), sensor="pot").fingerprint
+    assert event_of(line()).fingerprint != event_of(line(message="")).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_the_same_line_has_the_same_fingerprint_and_another_has_not() -> None:
         b'{"eventid":"cowrie.x","session":"a","session":"b","timestamp":"2026-03-01T12:00:00Z"}',
     ],
 )
-def test_what_attackers_type_does_not_lose_the_event(text: bytes) -> None:
-    """Bytes that are no UTF-8, lone surrogates, numbers that are none."""
-    assert said(text).at == NOON
+def test_odd_input_of_an_attacker_does_not_lose_the_event(text: bytes) -> None:
+    """Invalid UTF-8, lone surrogates, and numbers out of range."""
+    assert event_of(text).at == NOON
 
 
 @pytest.mark.parametrize(
@@ -245,16 +245,16 @@ def test_what_attackers_type_does_not_lose_the_event(text: bytes) -> None:
         ("x" * 40, "x" * 40),
     ],
 )
-def test_a_session_id_is_stored_as_both_databases_can(session: str, stored: str) -> None:
-    """Cleaned once, before either."""
+def test_a_session_id_is_cleaned_for_both_databases(session: str, stored: str) -> None:
+    """Once, when the line is decoded."""
     decoded = LineDecoder().decode(line(session=session))
     assert isinstance(decoded, LogEvent)
     assert decoded.logged_id == stored
 
 
 @pytest.mark.parametrize("session", ["x" * 41, "y" * 100_000, "a~b", "a~0123456789ab"])
-def test_an_id_that_could_be_taken_for_another_gets_one_of_its_own(session: str) -> None:
-    """Too long for the column, or with the sign that qualifies a reused id."""
+def test_an_ambiguous_session_id_gets_a_hash_of_its_own(session: str) -> None:
+    """It is too long for the column, or contains the character that qualifies reused IDs."""
     decoded = LineDecoder().decode(line(session=session))
     again = LineDecoder().decode(line(session=session + "z"))
 
@@ -267,7 +267,7 @@ def test_an_id_that_could_be_taken_for_another_gets_one_of_its_own(session: str)
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_raise(text: bytes) -> None:
+def test_no_bytes_raise_an_error(text: bytes) -> None:
     """Every byte of a log was chosen by an attacker."""
     assert isinstance(LineDecoder().decode(text), Reason)
 
@@ -286,13 +286,13 @@ json_values = st.recursive(
         optional=dict.fromkeys(FIELDS, json_values),
     )
 )
-def test_no_types_raise(fields: dict[str, object]) -> None:
-    """Every field may be anything."""
+def test_values_of_any_type_raise_no_error(fields: dict[str, object]) -> None:
+    """Every field may have any JSON type."""
     assert isinstance(LineDecoder().decode(line(**fields)), LogEvent | Reason)
 
 
-def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() -> None:
-    """Cowrie wrote it in some years, and not in others; an export of such a log has none."""
+def test_white_space_does_not_change_the_fingerprint_of_a_line() -> None:
+    """Some versions of Cowrie wrote it, others did not; an export of such a log has none."""
     fields = {
         "eventid": "cowrie.x",
         "session": "a",
@@ -302,12 +302,12 @@ def test_white_space_between_the_parts_of_a_line_makes_no_other_event_of_it() ->
     }
     loose, tight = json.dumps(fields).encode(), json.dumps(fields, separators=(",", ":")).encode()
 
-    assert said(loose).fingerprint == said(tight).fingerprint
-    assert said(loose).fingerprint != said(loose.replace(b"x", b"y")).fingerprint
-    assert said(line().replace(b"{", b'{"n": NaN, ')).fingerprint
+    assert event_of(loose).fingerprint == event_of(tight).fingerprint
+    assert event_of(loose).fingerprint != event_of(loose.replace(b"x", b"y")).fingerprint
+    assert event_of(line().replace(b"{", b'{"n": NaN, ')).fingerprint
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::ffff:0.0.0.0"])
-def test_the_address_of_nobody_is_none(address: str) -> None:
-    """Some write it where they know none; counted as one, it would never come out even."""
-    assert said(line(src_ip=address)).address is None
+def test_the_unspecified_address_is_ignored(address: str) -> None:
+    """Some writers use it for an unknown address; counting it would break the totals per address."""
+    assert event_of(line(src_ip=address)).address is None

@@ -86,7 +86,7 @@ texts = st.one_of(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """Draw one or several members, of which something is cut, changed or added."""
+    """Draw one or several members with a truncated, changed or added part."""
     data = b"".join(gzip.compress(text, mtime=0) for text in draw(st.lists(texts, min_size=1, max_size=3)))
     if draw(st.booleans()):
         at = draw(st.integers(2, len(data) - 1))
@@ -98,8 +98,8 @@ def damaged(draw: st.DrawFn) -> bytes:
 @given(damaged())
 @example(gzip.compress(b"") + gzip.compress(b"x"))
 @example(gzip.compress(b"x") + b"\0" * 40_000 + gzip.compress(b"y"))
-def test_every_reader_yields_what_zlib_yields_by_hand(data: bytes) -> None:
-    """To the last byte before the damage, and says alike what is damaged; isal may go on for some bytes."""
+def test_every_reader_yields_the_same_as_plain_zlib(data: bytes) -> None:
+    """Up to the last byte before the damage, with the same message; isal may return some bytes more."""
     found = {name: reader(data) for name, reader in READERS.items()}
 
     expected = by_hand(data)
@@ -137,29 +137,29 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.skipif(shutil.which("zcat") is None, reason="there is no zcat")
 def test_all_that_zcat_yields_is_read(reader: str, damage: str, tmp_path: Path) -> None:
-    """And where zcat says that all is well, nothing is said to be damaged."""
+    """Where zcat succeeds, no damage is reported."""
     path = tmp_path / "log.gz"
     path.write_bytes(DAMAGES[damage](gzip.compress(TEXT)))
     zcat = subprocess.run(["zcat", path], capture_output=True, check=False)
 
-    found, said = READERS[reader](path.read_bytes())
+    found, message = READERS[reader](path.read_bytes())
 
     assert found.startswith(zcat.stdout)
-    assert bool(said) == bool(zcat.returncode)
+    assert bool(message) == bool(zcat.returncode)
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name != "an empty member"])
 @pytest.mark.skipif(shutil.which("bzcat") is None, reason="there is no bzcat")
 def test_all_that_bzcat_yields_is_read(damage: str, tmp_path: Path) -> None:
-    """Zeros behind the data are no damage, though bzcat warns of them."""
+    """Zeros after the data are not damage, although bzcat warns about them."""
     path = tmp_path / "log.bz2"
     path.write_bytes(DAMAGES[damage](bz2.compress(TEXT, 1)))
     bzcat = subprocess.run(["bzcat", path], capture_output=True, check=False)
 
-    found, said = read(BytesIO(path.read_bytes()), BZIP2, size=7000)
+    found, message = read(BytesIO(path.read_bytes()), BZIP2, size=7000)
 
     assert found.startswith(bzcat.stdout)
-    assert bool(said) == (damage not in {"none", "zeros behind it", "two members"})
+    assert bool(message) == (damage not in {"none", "zeros behind it", "two members"})
 
 
 def flipped_at(share: float, data: bytes) -> bytes:
@@ -192,13 +192,13 @@ def test_all_that_xz_yields_is_read(damage: str, tmp_path: Path) -> None:
     path.write_bytes(DAMAGES_OF_XZ[damage](lzma.compress(TEXT)))
     xz = subprocess.run(["xz", "-dc", path], capture_output=True, check=False)
 
-    found, said = read(BytesIO(path.read_bytes()), XZ, size=7000)
-    from_pipe, said_of_pipe = read(Pipe(path.read_bytes()), XZ)
+    found, message = read(BytesIO(path.read_bytes()), XZ, size=7000)
+    from_pipe, message_from_pipe = read(Pipe(path.read_bytes()), XZ)
 
     assert xz.stdout.startswith(found)
     assert len(xz.stdout) - len(found) <= LONGEST_REPETITION * (" at " in damage)
-    assert bool(said) == bool(xz.returncode)
-    assert said_of_pipe == said
+    assert bool(message) == bool(xz.returncode)
+    assert message_from_pipe == message
     assert len(found) - decompress.OUTPUT_OF_XZ - LONGEST_REPETITION < len(from_pipe) <= len(found)
     assert found.startswith(from_pipe)
 
@@ -210,16 +210,16 @@ def test_xz_data_that_needs_very_much_memory_is_not_decompressed() -> None:
         return lzma.compress(TEXT[:99], filters=[{"id": lzma.FILTER_LZMA2, "dict_size": dictionary, "preset": 0}])
 
     assert read(BytesIO(packed(64 * 1024**2)), XZ) == (TEXT[:99], "")
-    found, said = read(BytesIO(packed(128 * 1024**2)), XZ)
-    assert (found, said) == (
+    found, message = read(BytesIO(packed(128 * 1024**2)), XZ)
+    assert (found, message) == (
         b"",
         "the compressed data needs more than 72 MiB of memory; decompress it first with xz -dk",
     )
 
 
 @pytest.mark.parametrize(("magic", "compress"), [(GZIP, gzip.compress), (BZIP2, bz2.compress), (XZ, lzma.compress)])
-def test_what_expands_very_far_comes_in_pieces(magic: bytes, compress: Callable[[bytes], bytes]) -> None:
-    """A few kilobytes may hold gigabytes."""
+def test_a_decompression_bomb_is_read_in_chunks(magic: bytes, compress: Callable[[bytes], bytes]) -> None:
+    """A few kilobytes can expand to gigabytes."""
     stream = Decompressed(BytesIO(compress(b"\0" * 20 * CHUNK)), magic)
     sizes = []
     while piece := stream.peek():
@@ -230,8 +230,8 @@ def test_what_expands_very_far_comes_in_pieces(magic: bytes, compress: Callable[
     assert max(sizes) <= CHUNK
 
 
-def test_a_disk_that_fails_is_told_as_such() -> None:
-    """It is no fault of the archive."""
+def test_a_disk_error_is_reported_as_a_disk_error() -> None:
+    """It is not reported as a damaged archive."""
 
     class Failing(BytesIO):
         def read1(self, _size: int | None = -1, /) -> bytes:

@@ -125,8 +125,8 @@ def read(path: Path) -> list[LogEvent | BadLine]:
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_every_wrapping_says_the_same_as_the_log(wrapping: str, tmp_path: Path) -> None:
-    """With the same fingerprints: whoever loads both counts every event once."""
+def test_every_envelope_yields_the_events_of_the_log(wrapping: str, tmp_path: Path) -> None:
+    """The fingerprints are equal, so loading both counts every event once."""
     log, wrapped = tmp_path / "cowrie.json", tmp_path / "wrapped"
     log.write_text("\n".join(LINES) + "\n")
     wrapped.write_text(WRAPPINGS[wrapping])
@@ -138,7 +138,7 @@ def test_every_wrapping_says_the_same_as_the_log(wrapping: str, tmp_path: Path) 
 
 
 def test_workers_read_envelopes_too() -> None:
-    """By the same rule."""
+    """By the same rules as a load."""
     lines = CowrieLineParser(LineOptions(keeps_lines=True))
     wrapped = json.dumps({"log": LINES[1]}).encode()
 
@@ -191,8 +191,8 @@ ATTACKS: dict[str, object] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_an_attacker_typed_is_no_event(attack: str) -> None:
-    """Only what a shipper wraps is unwrapped: never a text in an event, whichever program it is of."""
+def test_input_of_an_attacker_is_never_unwrapped_as_an_event(attack: str) -> None:
+    """Only the envelope of a log shipper is unwrapped, never text inside an event."""
     text = ATTACKS[attack]
     line = text.encode() if isinstance(text, str) else json.dumps(text).encode()
 

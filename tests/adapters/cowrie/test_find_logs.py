@@ -88,7 +88,7 @@ def test_an_archive_in_a_folder_is_skipped_with_its_reason(tmp_path: Path, magic
 
 
 def test_files_of_the_database_are_never_opened(tmp_path: Path) -> None:
-    """By whatever name; here each looks like a log, so that it would be read if it were opened."""
+    """Under any name; here each looks like a log, so it would be read if it were opened."""
     write(tmp_path / "cowrie.json", 1)
     database = write(tmp_path / "snapshots.db", 1)
     (tmp_path / "link.json").symlink_to(database)
@@ -108,7 +108,7 @@ def test_files_of_the_database_are_never_opened(tmp_path: Path) -> None:
 
 
 def test_a_file_is_read_once_however_often_it_is_named(tmp_path: Path) -> None:
-    """By itself, by its folder, by a pattern, by a link."""
+    """Whether it is named directly, by its folder, by a pattern or by a link."""
     log = write(tmp_path / "cowrie.json", 1)
     (tmp_path / "link.json").symlink_to(log)
     (tmp_path / "sub").mkdir()
@@ -116,20 +116,20 @@ def test_a_file_is_read_once_however_often_it_is_named(tmp_path: Path) -> None:
     assert len(found(log, tmp_path, tmp_path / "*.json", tmp_path / "sub" / ".." / "cowrie.json")) == 1
 
 
-def test_standard_input_comes_last(tmp_path: Path) -> None:
-    """When its events happened is not known before it is read."""
+def test_standard_input_is_read_last(tmp_path: Path) -> None:
+    """The times of its events are not known before it is read."""
     assert found("-", write(tmp_path / "cowrie.json", 1)) == ["cowrie.json", "-"]
 
 
-def test_a_pattern_finds_its_files(tmp_path: Path) -> None:
-    """Also when the shell did not."""
+def test_a_pattern_is_expanded(tmp_path: Path) -> None:
+    """If the shell did not expand it."""
     write(tmp_path / "a" / "cowrie.json", 1)
 
     assert found(f"{tmp_path}/**/*.json") == ["cowrie.json"]
 
 
-def test_a_name_with_brackets_is_a_name(tmp_path: Path) -> None:
-    """It is looked for as it stands before it is taken for a pattern."""
+def test_an_existing_name_with_brackets_is_not_a_pattern(tmp_path: Path) -> None:
+    """A path is checked literally before it is used as a pattern."""
     assert found(write(tmp_path / "cowrie[1].json", 1)) == ["cowrie[1].json"]
 
 
@@ -137,8 +137,8 @@ def problems(*paths: Path | str) -> list[str]:
     return list(find_logs([str(p) for p in paths], LineDecoder()).problems)
 
 
-def test_what_cannot_be_loaded_is_told_and_keeps_nothing_else_from_being_loaded(tmp_path: Path) -> None:
-    """A name that is wrong, a folder or a pattern without a log, a file of another kind, a link to nothing."""
+def test_paths_that_cannot_be_loaded_are_reported_and_the_others_are_loaded(tmp_path: Path) -> None:
+    """A wrong name, a folder or a pattern without a log, a file of another kind, a broken link."""
     log = write(tmp_path / "cowrie.json", 1)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("nothing")
@@ -157,8 +157,8 @@ def test_what_cannot_be_loaded_is_told_and_keeps_nothing_else_from_being_loaded(
     ]
 
 
-def test_of_a_pattern_only_logs_are_read(tmp_path: Path) -> None:
-    """As of a folder; what is passed over is named."""
+def test_only_logs_are_read_from_a_pattern(tmp_path: Path) -> None:
+    """As from a folder; skipped files are listed."""
     write(tmp_path / "cowrie.json", 1)
     write(tmp_path / "sub" / "a.json", 2)
     (tmp_path / "eve.json").write_text('{"event_type":"alert","timestamp":"2026-03-01T00:00:00Z"}\n')
@@ -169,8 +169,8 @@ def test_of_a_pattern_only_logs_are_read(tmp_path: Path) -> None:
     assert ([path.name for path in logs.skipped], logs.problems) == (["eve.json"], ())
 
 
-def test_a_log_without_an_event_at_its_beginning_is_known_by_its_name(tmp_path: Path) -> None:
-    """An attacker may make the first line as long as a file is looked into; a log of another program is called so."""
+def test_a_log_without_an_event_at_its_beginning_is_recognized_by_its_name(tmp_path: Path) -> None:
+    """An attacker can make the first line longer than the part that is inspected."""
     for name in ("cowrie.json.2026-03-01", "eve.json"):
         (tmp_path / name).write_bytes(b"x" * 100_000 + b"\n")
 
@@ -178,7 +178,7 @@ def test_a_log_without_an_event_at_its_beginning_is_known_by_its_name(tmp_path: 
 
 
 def test_links_are_followed_to_files_and_not_to_folders(tmp_path: Path) -> None:
-    """One may lead to the folder above, to itself, or to nothing; none of them ends the search."""
+    """A link may point to the parent folder, to itself, or to nothing; the search always ends."""
     write(tmp_path / "log" / "cowrie.json", 1)
     write(tmp_path / "elsewhere" / "other.json", 2)
     (tmp_path / "log" / "above").symlink_to(tmp_path)
@@ -193,8 +193,8 @@ def test_links_are_followed_to_files_and_not_to_folders(tmp_path: Path) -> None:
     assert problems(tmp_path / "log" / "itself.json")[0].endswith("cannot be read: Too many levels of symbolic links")
 
 
-def test_a_file_that_is_found_in_a_folder_and_named_is_named(tmp_path: Path) -> None:
-    """In whatever order; else it would be no error that there is no event in it."""
+def test_a_named_file_that_is_also_in_a_named_folder_counts_as_named(tmp_path: Path) -> None:
+    """In any order; otherwise a file without an event would not be an error."""
     log = write(tmp_path / "cowrie.json", 1)
 
     for paths in ([tmp_path, log], [log, tmp_path], ["-", log]):
@@ -203,8 +203,8 @@ def test_a_file_that_is_found_in_a_folder_and_named_is_named(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("is_named", [True, False])
-def test_a_log_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_named: bool) -> None:
-    """It may hold events; the others are loaded."""
+def test_an_unreadable_log_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_named: bool) -> None:
+    """It may contain events; the other logs are loaded."""
     secret = write(tmp_path / "cowrie.json.1", 1)
     write(tmp_path / "cowrie.json", 2)
     opened = Path.open
@@ -221,8 +221,8 @@ def test_a_log_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.M
     assert set(logs.problems) == {f"{secret} cannot be read: Permission denied"}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is passed over in silence."""
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder is skipped silently."""
 
     def refuse(_path: str) -> None:
         raise PermissionError(13, "Permission denied", "secret")
@@ -247,8 +247,8 @@ def deepest(tmp_path: Path) -> Iterator[Path]:
         each.rmdir()
 
 
-def test_a_folder_of_1500_levels_is_searched_to_its_end(tmp_path: Path, deepest: Path) -> None:
-    """By whatever it is named, and while it is followed."""
+def test_a_folder_of_1500_levels_is_searched_completely(tmp_path: Path, deepest: Path) -> None:
+    """By a load and by a follower, however it is named."""
     write(tmp_path / "log" / "cowrie.json", 1)
     write(deepest / "deep.json", 2)
 
@@ -276,8 +276,8 @@ def test_a_folder_whose_path_is_too_long_is_named_and_the_rest_is_loaded(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "loop/x", "loop/*"])
-def test_what_cannot_be_looked_at_is_not_said_to_be_absent(tmp_path: Path, name: str) -> None:
-    """The reason is the system's."""
+def test_an_inaccessible_path_is_not_reported_as_missing(tmp_path: Path, name: str) -> None:
+    """The message has the reason of the operating system."""
     (tmp_path / "loop").symlink_to("loop")
 
     (problem,) = find_logs([f"{tmp_path}/{name}"], LineDecoder()).problems

@@ -28,11 +28,11 @@ def event(name: str = "s", **fields: object) -> bytes:
 FORGED = event("forged", eventid="cowrie.session.connect", src_ip="8.8.8.8").decode()
 
 
-def kept(line: bytes, start: int = 7) -> list[bytes | None]:
+def complete_events(line: bytes, start: int = 7) -> list[bytes | None]:
     return [part.line for part in parts_of(DECODER, line, start) if isinstance(part, LogEvent)]
 
 
-def letters(line: bytes, start: int = 7) -> list[tuple[bytes, int]]:
+def dead_letters(line: bytes, start: int = 7) -> list[tuple[bytes, int]]:
     found = parts_of(DECODER, line, start)
     return [(part.payload, part.offset) for part in found if isinstance(part, BadLine)]
 
@@ -42,34 +42,36 @@ SEPARATORS = [b"", b" ", b",", b", ", b"\r", b"\x1e", b"\x00", b"\r\n", b"],[", 
 
 
 @pytest.mark.parametrize("between", SEPARATORS)
-def test_glued_events_are_all_kept(between: bytes) -> None:
-    """What separates them means nothing."""
-    assert kept(between.join([A, B, A])) == [A, B, A]
-    assert letters(between + between.join([A, B]) + between) == []
+def test_events_without_a_newline_between_them_are_all_read(between: bytes) -> None:
+    """The text between them is a separator."""
+    assert complete_events(between.join([A, B, A])) == [A, B, A]
+    assert dead_letters(between + between.join([A, B]) + between) == []
 
 
 @pytest.mark.parametrize("cut", range(1, len(A)))
-def test_an_event_behind_one_that_was_cut_is_kept(cut: int) -> None:
-    """A process died, and the next one went on in the same line; what was cut is a dead letter in its place."""
+def test_an_event_after_a_truncated_one_is_read(cut: int) -> None:
+    """A process died, and the next one continued on the same line; the truncated part becomes a dead letter."""
     line = A[:cut] + B
 
-    assert kept(line) == [B]
-    assert letters(line) == [(A[:cut].strip(b" ,"), 7)]
+    assert complete_events(line) == [B]
+    assert dead_letters(line) == [(A[:cut].strip(b" ,"), 7)]
 
 
 @pytest.mark.parametrize("cut", range(1, len(B) - 1))
-def test_an_event_behind_the_end_of_another_is_kept(cut: int) -> None:
-    """A file whose beginning is lost; elsewhere no line begins so."""
+def test_an_event_after_the_end_of_another_is_read(cut: int) -> None:
+    """The beginning of the file is lost; elsewhere no line begins like this."""
     line = B[cut:] + b"," + A
 
-    assert kept(line, start=0) == [A]
-    assert kept(line, start=1) == ([] if line[:1] not in b'{,"' or cut > 1 else kept(line, start=1))
+    assert complete_events(line, start=0) == [A]
+    assert complete_events(line, start=1) == (
+        [] if line[:1] not in b'{,"' or cut > 1 else complete_events(line, start=1)
+    )
 
 
-def test_a_shipper_may_stand_before_what_was_cut() -> None:
+def test_a_truncated_event_may_have_the_prefix_of_a_log_shipper() -> None:
     """A container was restarted in the middle of a line."""
-    assert kept(b"cowrie-1  | " + A[:30] + b"cowrie-1  | " + B) == [B]
-    assert kept(b"cowrie-1  | " + A[:30] + B) == [B]
+    assert complete_events(b"cowrie-1  | " + A[:30] + b"cowrie-1  | " + B) == [B]
+    assert complete_events(b"cowrie-1  | " + A[:30] + B) == [B]
 
 
 texts = st.one_of(
@@ -109,8 +111,10 @@ events = st.builds(
 
 
 @given(st.lists(events, min_size=1, max_size=4), st.sampled_from(SEPARATORS), st.data())
-def test_what_is_whole_is_kept_wherever_events_are_cut(found: list[bytes], between: bytes, data: st.DataObject) -> None:
-    """Each may lack its end, and the first its beginning; an event that somebody typed is none."""
+def test_complete_events_are_read_wherever_others_are_truncated(
+    found: list[bytes], between: bytes, data: st.DataObject
+) -> None:
+    """Each may lack its end, and the first its beginning; typed text never becomes an event."""
     line, whole = b"", []
     for number, text in enumerate(found):
         cut = data.draw(st.integers(1, len(text)))
@@ -120,21 +124,23 @@ def test_what_is_whole_is_kept_wherever_events_are_cut(found: list[bytes], betwe
     line = line.strip()
     assume(line)
 
-    assert kept(line, start=0) == whole
+    assert complete_events(line, start=0) == whole
     for _, one_more in pairwise([b"", *whole]):
         assert one_more in line
 
 
 @given(st.lists(events, min_size=1, max_size=3), st.data())
-def test_no_text_that_somebody_typed_becomes_an_event(found: list[bytes], data: st.DataObject) -> None:
-    """However a line is cut at both of its ends, and whatever is lost in the middle."""
+def test_text_typed_by_an_attacker_never_becomes_an_event(found: list[bytes], data: st.DataObject) -> None:
+    """Wherever a line is truncated, and whatever is lost in the middle."""
     line = b"".join(found)
     places = sorted(data.draw(st.lists(st.integers(0, len(line)), min_size=4, max_size=4)))
     line = line[places[0] : places[1]] + line[places[2] : places[3]]
     assume(line.strip())
 
     for start in (0, 1):
-        assert not [text for text in kept(line.strip(), start) if text is not None and b'"forged"' in text[:99]]
+        assert not [
+            text for text in complete_events(line.strip(), start) if text is not None and b'"forged"' in text[:99]
+        ]
 
 
 TYPED = [
@@ -155,10 +161,10 @@ TYPED = [
 
 @pytest.mark.parametrize("line", TYPED)
 @pytest.mark.parametrize("start", [0, 1])
-def test_an_event_in_a_text_of_another_kind_is_not_believed(line: str, start: int) -> None:
-    """Cowrie's log for people and other programs write what an attacker types as it is."""
-    assert kept(line.format(FORGED).encode(), start) == []
-    assert letters(line.format(FORGED).encode(), start) == [(line.format(FORGED).encode(), start)]
+def test_an_event_in_text_of_another_format_is_not_used(line: str, start: int) -> None:
+    """Cowrie's text log and other programs write input of an attacker unescaped."""
+    assert complete_events(line.format(FORGED).encode(), start) == []
+    assert dead_letters(line.format(FORGED).encode(), start) == [(line.format(FORGED).encode(), start)]
 
 
 @pytest.mark.parametrize(
@@ -170,13 +176,13 @@ def test_an_event_in_a_text_of_another_kind_is_not_believed(line: str, start: in
         b'{"a":"x' + b'{"a":"' * 50_000,
     ],
 )
-def test_a_hostile_line_is_tried_a_bounded_number_of_times(line: bytes) -> None:
-    """So an event behind it is lost; an honest line has nothing like it."""
+def test_the_number_of_attempts_per_line_is_bounded(line: bytes) -> None:
+    """An event after that many is lost; only a hostile line has so many."""
     assert list(whole_objects(line + A)) == []
 
 
-def test_lines_may_end_with_another_sign(tmp_path: Path) -> None:
-    """Old Macs wrote carriage returns, RFC 7464 record separators; such a file may be longer than a line."""
+def test_lines_may_have_another_terminator(tmp_path: Path) -> None:
+    """Old Macs wrote carriage returns, RFC 7464 record separators; such a file may exceed the limit of a line."""
     for sign in (b"\r", b"\x1e"):
         path = tmp_path / "cowrie.json"
         path.write_bytes(sign.join([A, b"bad", B, A[:40]]))
@@ -192,8 +198,8 @@ def test_lines_may_end_with_another_sign(tmp_path: Path) -> None:
         assert content.head == first_event_in(DECODER, A)[0]
 
 
-def test_what_is_whole_in_an_unfinished_line_is_kept(tmp_path: Path) -> None:
-    """Reading goes on behind it, when the rest was written."""
+def test_complete_events_in_an_unfinished_line_are_read(tmp_path: Path) -> None:
+    """Reading continues after them when the rest has been written."""
     path = tmp_path / "cowrie.json"
     path.write_bytes(A + b"\n  " + B + A[:20])
     content = LogContent(path, DECODER)
@@ -211,7 +217,7 @@ def test_what_is_whole_in_an_unfinished_line_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrap", [bytes, lambda text: json.dumps({"log": text.decode()}).encode()])
 def test_an_archive_without_any_line_break_is_read(wrap: Callable[[bytes], bytes], tmp_path: Path) -> None:
-    """However long it is; some services write one event right behind the other."""
+    """Of any length; some services write events without a separator."""
     events = [event(f"{number:x}", username="}{") for number in range(99)]
     path = tmp_path / "cowrie.json"
     path.write_bytes(b"".join(map(wrap, events)) + b"x" * 5000 + b"\n" + A)
@@ -224,8 +230,8 @@ def test_an_archive_without_any_line_break_is_read(wrap: Callable[[bytes], bytes
     assert content.mark().offset == path.stat().st_size
 
 
-def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path) -> None:
-    """An object in it that is no event does not end it."""
+def test_a_long_envelope_is_read_completely(tmp_path: Path) -> None:
+    """An object in it that is not an event does not end it."""
     values = [[str(number), event(f"{number:x}").decode()] for number in range(9)]
     path = tmp_path / "loki.json"
     path.write_text(json.dumps({"stream": {"job": "c"}, "values": values}) + "\n")
@@ -235,8 +241,8 @@ def test_a_long_envelope_is_taken_as_a_whole(tmp_path: Path) -> None:
     assert len([part for part in content.lines() if isinstance(part, LogEvent)]) == 9
 
 
-def test_the_objects_of_a_line_are_not_held_at_once() -> None:
-    """An export of thousands of lines may stand in one text: each object is let go of before the next."""
+def test_the_objects_of_a_line_are_held_one_at_a_time() -> None:
+    """One line may have an export of thousands of events: each object is released before the next."""
     line = b'{"a": "b"}' * 50_000
     tracemalloc.start()
     try:

@@ -33,19 +33,19 @@ KINDS = {
 
 
 @pytest.mark.parametrize("beginning", KINDS)
-def test_what_a_file_seems_to_be_is_said(beginning: str) -> None:
-    """With what to do."""
+def test_the_hint_names_the_probable_format_of_a_file(beginning: str) -> None:
+    """And what to do."""
     assert KINDS[beginning] in hint_for(f"first line\n{beginning}\n".encode())
 
 
 @pytest.mark.parametrize("beginning", ["", "hello\n", '{"a": 1}\n', "\x00\x01", "event identity\n"])
-def test_nothing_is_said_of_what_is_like_nothing_known(beginning: str) -> None:
+def test_an_unknown_format_has_no_hint(beginning: str) -> None:
     """A guess would mislead."""
     assert hint_for(beginning.encode()) == ""
 
 
-def test_a_file_tells_its_hint_while_it_holds_no_event(tmp_path: Path) -> None:
-    """Of one that is read nothing need be said."""
+def test_a_file_has_a_hint_only_if_it_has_no_event(tmp_path: Path) -> None:
+    """A file that can be read needs none."""
     log, read = tmp_path / "odd.json", tmp_path / "cowrie.json"
     log.write_text(str(EVENT))
     read.write_text(LINE)

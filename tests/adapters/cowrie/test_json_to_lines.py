@@ -1,4 +1,4 @@
-"""Events that do not stand one in a line are read as those that do."""
+"""Events in JSON arrays and exports are read like events on lines."""
 
 import gzip
 import json
@@ -51,7 +51,9 @@ FORMS: dict[str, Callable[[list[dict[str, str]]], bytes]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_every_json_layout_yields_the_same_events_as_lines(
+    form: str, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     """So an event counts once, whether it is read from Cowrie's log or from an export of it."""
     log, export = tmp_path / "cowrie.json", tmp_path / "export.json"
     log.write_bytes(compact(EVENTS))
@@ -83,12 +85,12 @@ def test_every_form_says_the_same_as_lines(form: str, compress: Callable[[bytes]
     ],
 )
 def test_a_log_of_cowrie_is_read_by_lines(beginning: bytes) -> None:
-    """Though an attacker types what looks like a wrapping."""
+    """Even if an attacker types text that resembles an envelope."""
     assert not is_json_document(beginning)
 
 
-def test_the_layout_may_be_said(tmp_path: Path) -> None:
-    """Where the beginning does not show it."""
+def test_the_layout_can_be_set_by_an_option(tmp_path: Path) -> None:
+    """For files whose beginning does not show it."""
     path = tmp_path / "odd.json"
     path.write_bytes(compact(EVENTS[:1]) + FORMS["pretty array"](EVENTS[1:]))
 
@@ -108,8 +110,8 @@ def unfolded(text: bytes, *, longest: int = 1000, size: int = 7) -> list[bytes]:
     return found.splitlines()
 
 
-def test_what_is_between_events_is_not_lost() -> None:
-    """It becomes a line of its own, which is no event."""
+def test_text_between_events_is_not_lost() -> None:
+    """It becomes a line of its own, which is not an event."""
     assert unfolded(b'[oops {"a": 1}, what\nelse {"b": 2} "x"] end') == [
         b"oops",
         b'{"a":1}',
@@ -124,8 +126,8 @@ WHOLE = '{"a":"x","b":{"c":1},"d":"yz"}'
 
 @pytest.mark.parametrize("cut", range(1, len(WHOLE)))
 @pytest.mark.parametrize("between", ["\n", ",\n", "\n,\n  "])
-def test_an_event_that_was_cut_takes_no_other_with_it(cut: int, between: str) -> None:
-    """After a loss of power the next one begins anywhere."""
+def test_a_truncated_event_does_not_lose_other_events(cut: int, between: str) -> None:
+    """After a power failure the next event begins anywhere."""
     lines = unfolded(f'[{WHOLE[:cut]}{between}{{"b":2}}{between}{{"c":3}}]'.encode())
 
     takes_one = WHOLE[cut - 1] == ":" and between == "\n"  # there it may well belong to what was cut
@@ -133,8 +135,8 @@ def test_an_event_that_was_cut_takes_no_other_with_it(cut: int, between: str) ->
     assert lines[0].startswith(WHOLE[:cut].rstrip(",").encode())
 
 
-def test_a_large_answer_of_a_search_comes_hit_by_hit() -> None:
-    """However long it is altogether; and what is no event among the hits is not lost."""
+def test_a_large_search_response_is_read_hit_by_hit() -> None:
+    """However long it is; text between the hits that is not an event is not lost."""
     found = [{"_source": {"n": n, "t": "x" * 50}} for n in range(100)]
     broken = [*found, {"fields": 1}, None, {"_source": "text"}, {"_source": {"n": "\ud800"}}, found[0]]
     text = json.dumps({"took": 1, "hits": {"max": 2, "hits": broken}, "aggregations": {"a": {"b": 1}}}).encode()
@@ -206,14 +208,14 @@ def test_a_long_element_becomes_a_dead_letter_with_its_size(tmp_path: Path) -> N
     assert found[1].payload.endswith(b"x ... (%d bytes)" % len(long))
 
 
-def test_an_element_of_very_many_levels_is_given_up() -> None:
+def test_an_element_nested_too_deeply_is_rejected() -> None:
     """The stack of its brackets is bounded too."""
     lines = unfolded(b'[{"a":' + b"[" * (DEEPEST + 5) + b'\n{"b": 2}]', longest=10**6, size=100_000)
 
     assert lines[-1] == b'{"b":2}'
 
 
-def test_text_between_events_is_read_in_pieces() -> None:
+def test_text_between_events_is_read_in_chunks() -> None:
     """However long it is."""
     junk = unfolded(b"[" + b"y" * (LONGEST_JUNK + 1) + b'\n{"b": 2}]', size=100_000)
 
@@ -244,24 +246,24 @@ json_texts = st.recursive(
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), json_texts, max_size=4), max_size=5), st.integers(0, 4), st.data())
-def test_every_array_comes_out_as_its_events(events: list[dict[str, object]], indent: int, data: st.DataObject) -> None:
-    """However it is indented, and wherever it is cut into chunks."""
+def test_every_array_yields_its_events(events: list[dict[str, object]], indent: int, data: st.DataObject) -> None:
+    """However it is indented, and wherever it is split into chunks."""
     text = json.dumps(events, indent=indent or None, ensure_ascii=data.draw(st.booleans())).encode()
 
     assert [json.loads(line) for line in unfolded(text, longest=10**6, size=data.draw(st.integers(1, 9)))] == events
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\\n a', max_size=40).map(str.encode))
-def test_whatever_bytes_come_are_read_to_their_end(text: bytes) -> None:
-    """Never an exception, and nothing but what separates events is left out."""
+def test_any_bytes_are_read_to_the_end(text: bytes) -> None:
+    """Without an exception, and only separators of events are omitted."""
     kept = b"".join(unfolded(text))
     strip = bytes(set(b" \t\r\n\x0b\x0c\x00,[]{}"))
 
     assert kept.translate(None, strip) == text.translate(None, strip)
 
 
-def test_an_unfinished_array_waits_as_a_line_does(tmp_path: Path) -> None:
-    """It may be in the middle of being copied; what it held whole counts."""
+def test_the_end_of_an_incomplete_array_is_read_later(tmp_path: Path) -> None:
+    """The file may still be copied; the complete events in it count."""
     path = tmp_path / "export.json"
     path.write_bytes(FORMS["pretty array"](EVENTS)[:-40])
 

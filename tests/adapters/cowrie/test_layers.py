@@ -45,7 +45,7 @@ def tar(layout: int) -> bytes:
 
 
 def without_magic(packed: bytes) -> bytes:
-    """Return an archive as the first tar wrote it: only the checksum of its header says what it is."""
+    """Return an archive in the format of the first tar, which only the checksum of its header identifies."""
     header = bytearray(packed[:512])
     header[257:265] = bytes(8)
     header[148:156] = b" " * 8
@@ -72,7 +72,7 @@ def test_a_tar_archive_is_refused(log: Path, kind: str, compress: Callable[[byte
 
 
 def test_a_tar_archive_in_a_pipe_is_refused(tmp_path: Path) -> None:
-    """However little of it comes at once."""
+    """However few bytes arrive at once."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
@@ -90,7 +90,7 @@ def test_a_tar_archive_in_a_pipe_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("magic", layers.FOREIGN)
 def test_another_kind_of_file_is_refused_by_its_first_bytes(log: Path, magic: bytes) -> None:
-    """Also compressed; the sentence says what it is, and what to do."""
+    """Also if it is compressed; the message has the kind of file, and what to do."""
     for content in (magic + os.urandom(99), gzip.compress(magic + b"\0" * 99)):
         log.write_bytes(content)
         with pytest.raises(ForeignFile, match=r"cowrie\.json is .*; .* "):
@@ -109,8 +109,8 @@ def test_a_log_that_was_compressed_again_is_read(log: Path, times: int, compress
     assert read(log) == EVENTS
 
 
-def test_an_archive_in_very_many_archives_is_refused(log: Path) -> None:
-    """Each layer takes memory."""
+def test_too_many_nested_archives_are_refused(log: Path) -> None:
+    """Each layer needs memory."""
     content = LINES
     for _ in range(MOST_LAYERS + 1):
         content = gzip.compress(content)
@@ -132,7 +132,7 @@ def test_a_log_in_another_encoding_is_read(
     """As Windows redirects an output; with a byte order mark or without. It is the same content as in UTF-8."""
     log.write_bytes(LINES)
     plain = LogContent(log, LineDecoder())
-    events = [said.event for said in plain.lines() if isinstance(said, LogEvent)]
+    events = [part.event for part in plain.lines() if isinstance(part, LogEvent)]
     middle = plain.mark()
 
     text = mark * encoding.endswith("e") + LINES.decode() + line(9, input="\U0001f600").decode()
@@ -140,7 +140,7 @@ def test_a_log_in_another_encoding_is_read(
     content = LogContent(log, LineDecoder())
     found = list(content.lines())
 
-    assert [said.event for said in found if isinstance(said, LogEvent)][:-1] == events
+    assert [part.event for part in found if isinstance(part, LogEvent)][:-1] == events
     assert len(found) == 10
     assert content.head == plain.head
     again = LogContent(log, LineDecoder())
@@ -149,8 +149,8 @@ def test_a_log_in_another_encoding_is_read(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(UNICODE), st.binary(max_size=40))
-def test_what_is_no_character_in_another_encoding_ends_nothing(encoding: str, noise: bytes) -> None:
-    """It is read as a line that is no event."""
+def test_invalid_characters_in_another_encoding_do_not_end_the_reading(encoding: str, noise: bytes) -> None:
+    """They are read as a line that is not an event."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cowrie.json"
         path.write_bytes(LINES.decode().encode(encoding) + noise)
@@ -160,15 +160,15 @@ def test_what_is_no_character_in_another_encoding_ends_nothing(encoding: str, no
 @pytest.mark.parametrize(
     "noise", [b"\xff\xfe\n", b"\xfe\xff\n", b"\0\0\0", b"\0", b"\xff\xfe\0\0\n", b"\n\r\r\n", b"\0\0\0\0\n"]
 )
-def test_noise_before_the_first_line_is_no_encoding(log: Path, noise: bytes) -> None:
-    """What a loss of power left looks like a byte order mark, or like the beginning of UTF-32."""
+def test_noise_before_the_first_line_is_not_taken_for_an_encoding(log: Path, noise: bytes) -> None:
+    """Remains of a power failure may look like a byte order mark, or like the beginning of UTF-32."""
     log.write_bytes(noise + LINES)
 
     assert [found for found in read(log) if isinstance(found, str)] == EVENTS
 
 
 def test_a_log_in_another_encoding_is_followed(log: Path) -> None:
-    """It is read anew when it grows, up to its last whole line."""
+    """When it grows, it is read again up to its last complete line."""
     watch = FolderWatch([str(log.parent)], LineDecoder(), pytest.fail)
     text = ("\ufeff" + LINES.decode()).encode("utf-16-le")
     sessions = set()
@@ -176,23 +176,23 @@ def test_a_log_in_another_encoding_is_followed(log: Path) -> None:
         log.write_bytes(text[:end])
         for content in watch.changed():
             content.resume([])
-            for said in content.lines():
-                assert isinstance(said, LogEvent)
-                sessions.add(said.logged_id)
+            for part in content.lines():
+                assert isinstance(part, LogEvent)
+                sessions.add(part.logged_id)
     watch.close()
 
     assert sessions == set(EVENTS)
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
-def test_an_archive_that_was_followed_as_it_came_is_read(log: Path, compress: Callable[[bytes], bytes]) -> None:
-    """Whole, because it is there before the following begins."""
+def test_a_follower_reads_an_existing_archive(log: Path, compress: Callable[[bytes], bytes]) -> None:
+    """It is complete, because it exists before the follower starts."""
     log.write_bytes(compress(LINES))
     watch = FolderWatch([str(log.parent)], LineDecoder(), pytest.fail)
 
     (content,) = watch.changed()
     content.resume([])
-    assert [said.logged_id for said in content.lines() if isinstance(said, LogEvent)] == EVENTS
+    assert [part.logged_id for part in content.lines() if isinstance(part, LogEvent)] == EVENTS
     watch.close()
 
 

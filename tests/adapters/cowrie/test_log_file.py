@@ -66,10 +66,10 @@ pieces = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(pieces, max_size=12), st.booleans(), st.booleans(), st.integers(1, 40))
-def test_every_line_is_an_event_or_set_aside(
+def test_every_line_is_an_event_or_a_dead_letter(
     log: Path, found: list[tuple[bytes, int, int]], is_ended: bool, is_compressed: bool, chunk: int
 ) -> None:
-    """Whatever stands between them, and wherever they are cut into chunks: nothing is lost, nothing is read twice."""
+    """Whatever separates them, and wherever chunks end: no line is lost, and none is read twice."""
     # The first line decides that lines end with a newline: a log without any is split at other separators.
     content = b" \n" + b"\n".join(piece for piece, _, _ in found) + b"\n" * is_ended
     log.write_bytes(gzip.compress(content) if is_compressed else content)
@@ -81,7 +81,7 @@ def test_every_line_is_an_event_or_set_aside(
     assert sum(isinstance(part, BadLine) for part in parts) == sum(bad for _, _, bad in found)
 
 
-def test_an_empty_file_is_no_error(log: Path) -> None:
+def test_an_empty_file_is_not_an_error(log: Path) -> None:
     """Rotation makes one every night."""
     log.write_bytes(b"")
 
@@ -89,8 +89,8 @@ def test_an_empty_file_is_no_error(log: Path) -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
-def test_a_compressed_file_is_known_by_its_content(log: Path, compress: object) -> None:
-    """Whatever it is called."""
+def test_a_compressed_file_is_recognized_by_its_content(log: Path, compress: object) -> None:
+    """Whatever its name is."""
     log.write_bytes(compress(line(1) + b"\n" + line(2) + b"\n"))  # type: ignore[operator]  # a function of bytes
 
     assert read(log) == ["s1", "s2"]
@@ -103,15 +103,15 @@ def test_several_compressed_parts_are_one_content(log: Path) -> None:
     assert read(log) == ["s1", "s2"]
 
 
-def test_a_bad_line_stands_where_it_stands(log: Path) -> None:
-    """Its offset is in bytes of the decompressed content."""
+def test_the_offset_of_a_bad_line_is_its_position_in_the_content(log: Path) -> None:
+    """It is counted in bytes of the decompressed content."""
     log.write_bytes(gzip.compress(line(1) + b"\nbad\n" + line(2)))
 
     assert read(log) == ["s1", (Reason.NOT_JSON, len(line(1)) + 1), "s2"]
 
 
 def test_the_offset_of_a_bad_line_does_not_count_blanks_before_it(log: Path) -> None:
-    """It is the same while the line is the last one and may still be written, so that its dead letter is replaced."""
+    """So it stays the same when an unfinished last line is completed, and its dead letter is replaced."""
     log.write_bytes(line(1) + b"\n  \tjunk" + line(2))
     unfinished = read(log)
     log.write_bytes(line(1) + b"\n  \tjunk" + line(2) + b"\n")
@@ -120,16 +120,16 @@ def test_the_offset_of_a_bad_line_does_not_count_blanks_before_it(log: Path) -> 
     assert read(log) == ["s1", (Reason.NOT_JSON, len(line(1)) + 4)]
 
 
-def test_an_event_behind_a_block_of_nuls_is_saved(log: Path) -> None:
-    """Power was lost; the block is a dead letter, the event behind it is not."""
+def test_an_event_after_a_block_of_nul_bytes_is_read(log: Path) -> None:
+    """After a power failure: the block becomes a dead letter, the event after it does not."""
     log.write_bytes(line(1) + b"\n" + b"\x00" * 900 + line(2) + b"\n" + b"\x00" * 9 + b"\n" + b"\x00bad\n")
 
     assert [found for found in read(log) if isinstance(found, str)] == ["s1", "s2"]
     assert [found[0] for found in read(log) if isinstance(found, tuple)] == [Reason.NUL_BLOCK] * 3
 
 
-def test_a_line_that_was_cut_at_the_end_waits(log: Path) -> None:
-    """The mark stays before it, so that it is read again when it is whole."""
+def test_an_unfinished_last_line_is_read_again(log: Path) -> None:
+    """The bookmark stays before it, so it is read again when it is complete."""
     log.write_bytes(line(1) + b"\n" + line(2)[:20])
     content = LogContent(log, LineDecoder())
 
@@ -138,8 +138,8 @@ def test_a_line_that_was_cut_at_the_end_waits(log: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b'{"rows": []}', b'["{}"]', b'"{}"', b'{"eventid": "cowrie.x", "session": "a"}'])
-def test_a_whole_json_text_at_the_end_does_not_wait(log: Path, text: bytes) -> None:
-    """Exports end without a newline, and nothing can be added to them; a number may have more digits."""
+def test_a_complete_last_json_text_is_read_at_once(log: Path, text: bytes) -> None:
+    """Exports end without a newline, and nothing can be added to them; a number may get more digits."""
     log.write_bytes(text)
     content = LogContent(log, LineDecoder(LineOptions(layout=Layout.LINES)))
 
@@ -152,8 +152,8 @@ def test_a_whole_json_text_at_the_end_does_not_wait(log: Path, text: bytes) -> N
     assert read(log) == [(Reason.UNFINISHED_LINE, 0)]
 
 
-def test_a_last_line_without_a_newline_counts_if_it_is_whole(log: Path) -> None:
-    """And is the same content when its newline comes."""
+def test_a_complete_last_line_without_a_newline_counts(log: Path) -> None:
+    """When its newline is written, the content is the same."""
     log.write_bytes(line(1))
     before = LogContent(log, LineDecoder())
     assert [shown(found) for found in before.lines()] == ["s1"]
@@ -167,8 +167,8 @@ def test_a_last_line_without_a_newline_counts_if_it_is_whole(log: Path) -> None:
     assert [shown(found) for found in after.lines()] == ["s2"]
 
 
-def test_a_line_without_end_is_set_aside(log: Path) -> None:
-    """Memory is bounded, and what follows is read."""
+def test_an_overlong_line_becomes_a_dead_letter(log: Path) -> None:
+    """Memory is bounded, and the lines after it are read."""
     limits = ReadLimits(line=1000, chunk=300)
     long = b'{"x":"' + b"y" * 5000
     log.write_bytes(line(1) + b"\n" + long + b"\n" + line(2) + b"\n" + long)
@@ -184,8 +184,8 @@ def test_a_line_without_end_is_set_aside(log: Path) -> None:
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
-def test_what_can_be_read_of_a_cut_archive_is_read(log: Path, compress: object) -> None:
-    """And the damage is told."""
+def test_a_truncated_archive_is_read_up_to_the_damage(log: Path, compress: object) -> None:
+    """And the damage is reported."""
     whole = compress(b"\n".join(line(n, noise=os.urandom(50).hex()) for n in range(9000)))  # type: ignore[operator]  # a function of bytes
     log.write_bytes(whole[: len(whole) * 9 // 10])
 
@@ -196,7 +196,7 @@ def test_what_can_be_read_of_a_cut_archive_is_read(log: Path, compress: object) 
     assert found[-1][0] is Reason.UNFINISHED_FILE
 
 
-def test_a_damaged_line_without_end_ends(log: Path) -> None:
+def test_an_overlong_line_in_a_damaged_file_ends(log: Path) -> None:
     """Both faults at once."""
     whole = gzip.compress(b"{" + os.urandom(600_000).hex().encode())
     log.write_bytes(whole[: len(whole) // 2])
@@ -205,7 +205,7 @@ def test_a_damaged_line_without_end_ends(log: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    """In one sentence."""
+    """With the reason, on one line."""
     with pytest.raises(SourceUnreadable, match=r"gone\.json cannot be read"):
         read(tmp_path / "gone.json")
 
@@ -217,8 +217,8 @@ def marks_after(path: Path, steps: Iterator[int]) -> list[Mark]:
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_reading_goes_on_at_the_last_mark_that_fits(log: Path, compress: object) -> None:
-    """Plain or compressed, the same content."""
+def test_reading_resumes_at_the_last_matching_bookmark(log: Path, compress: object) -> None:
+    """Whether the content is plain or compressed."""
     content = b"".join(line(n) + b"\n" for n in range(10))
     log.write_bytes(content)
     marks = marks_after(log, iter([3, 6, 10]))
@@ -231,8 +231,8 @@ def test_reading_goes_on_at_the_last_mark_that_fits(log: Path, compress: object)
     assert shown(next(iter(changed.lines()))) == "s6"
 
 
-def test_an_older_copy_is_read_from_its_last_mark(log: Path) -> None:
-    """It ends before the others."""
+def test_an_older_copy_is_read_from_its_last_bookmark(log: Path) -> None:
+    """It ends before the later bookmarks."""
     log.write_bytes(b"".join(line(n) + b"\n" for n in range(10)))
     marks = marks_after(log, iter([3, 10]))
     log.write_bytes(b"".join(line(n) + b"\n" for n in range(5)))
@@ -242,8 +242,8 @@ def test_an_older_copy_is_read_from_its_last_mark(log: Path) -> None:
     assert [shown(found) for found in older.lines()] == ["s3", "s4"]
 
 
-def test_a_damaged_archive_goes_on_where_it_can(log: Path) -> None:
-    """Its marks lie behind the damage."""
+def test_a_damaged_archive_resumes_at_a_bookmark_before_the_damage(log: Path) -> None:
+    """Later bookmarks cannot be reached."""
     content = b"".join(line(n, noise=os.urandom(50).hex()) + b"\n" for n in range(9000))
     log.write_bytes(content)
     marks = marks_after(log, iter([10, 9000]))
@@ -255,8 +255,8 @@ def test_a_damaged_archive_goes_on_where_it_can(log: Path) -> None:
     assert shown(next(iter(list(damaged.lines())))) == "s10"
 
 
-def test_two_contents_that_begin_alike_have_one_head_and_others_do_not(log: Path, tmp_path: Path) -> None:
-    """The head is what lies up to the first event."""
+def test_contents_with_the_same_beginning_share_a_head(log: Path, tmp_path: Path) -> None:
+    """The head is the content up to the first event."""
     other = tmp_path / "other.json"
     log.write_bytes(b"bad\n" + line(1) + b"\n" + line(2))
     other.write_bytes(b"bad\n" + line(1) + b"\n" + line(3))
@@ -274,8 +274,8 @@ def test_a_content_without_an_event_has_no_head(log: Path) -> None:
     assert LogContent(log, LineDecoder()).head == ""
 
 
-def test_the_head_of_a_damaged_archive_is_what_could_be_read(log: Path) -> None:
-    """Its beginning is whole."""
+def test_a_damaged_archive_has_a_head(log: Path) -> None:
+    """Its beginning can be read."""
     log.write_bytes(gzip.compress(line(1) + b"\n" + os.urandom(9000).hex().encode())[:-4000])
 
     assert LogContent(log, LineDecoder()).head != ""
@@ -305,16 +305,16 @@ def test_progress_is_in_bytes_of_the_file(log: Path) -> None:
     assert content.progress() == log.stat().st_size
 
 
-def test_lines_behind_a_line_without_end_are_read(log: Path) -> None:
-    """They used to come in the same chunk, and to be taken for one unfinished line."""
+def test_lines_after_an_overlong_line_are_read(log: Path) -> None:
+    """They once arrived in the same chunk, and were treated as one unfinished line."""
     log.write_bytes(b"x" * 1300 + b"\n" + line(1) + b"\n" + line(2) + b"\n")
 
     assert read(log, ReadLimits(line=1000, chunk=1200)) == [(Reason.TOO_LONG, 0), "s1", "s2"]
 
 
 @pytest.mark.parametrize("size", [900, 1300, 5000])
-def test_events_behind_a_hole_of_nuls_are_read(log: Path, size: int) -> None:
-    """A file that was truncated while it was written begins with a hole as large as it was."""
+def test_events_after_a_hole_of_nul_bytes_are_read(log: Path, size: int) -> None:
+    """A file that was truncated while it was written begins with a hole of its former size."""
     limits = ReadLimits(line=1000, chunk=300)
     log.write_bytes(b"\x00" * size + line(1) + b"\n" + line(2) + b"\n")
 
@@ -322,8 +322,8 @@ def test_events_behind_a_hole_of_nuls_are_read(log: Path, size: int) -> None:
     assert read(log, limits)[0] == (Reason.NUL_BLOCK, 0)
 
 
-def test_a_mark_between_a_block_of_nuls_and_its_event_does_not_pass_over_the_event(log: Path) -> None:
-    """The process may die just there."""
+def test_a_bookmark_between_nul_bytes_and_an_event_does_not_skip_the_event(log: Path) -> None:
+    """The process may die exactly there."""
     log.write_bytes(b"\x00" * 9 + line(1) + b"\n")
     content = LogContent(log, LineDecoder())
     lines = content.lines()
@@ -335,15 +335,15 @@ def test_a_mark_between_a_block_of_nuls_and_its_event_does_not_pass_over_the_eve
     assert content.mark().offset == log.stat().st_size
 
 
-def test_a_whole_event_behind_nuls_at_the_very_end_is_read(log: Path) -> None:
-    """Without its newline."""
+def test_a_last_event_after_nul_bytes_is_read_without_its_newline(log: Path) -> None:
+    """A complete event does not need its newline."""
     log.write_bytes(b"\x00" * 9 + line(1))
 
     assert read(log) == [(Reason.NUL_BLOCK, 0), "s1"]
 
 
-def test_the_mark_that_some_editors_put_first_is_no_part_of_the_line(log: Path) -> None:
-    """A byte order mark."""
+def test_a_byte_order_mark_is_not_part_of_the_first_line(log: Path) -> None:
+    """Some editors write one."""
     log.write_bytes(b"\xef\xbb\xbf" + line(1) + b"\n")
 
     assert read(log) == ["s1"]
@@ -372,8 +372,8 @@ def test_a_pipe_is_read_as_a_stream(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_a_file_says_when_it_was_written_last(log: Path) -> None:
-    """A stream and a folder do not."""
+def test_a_file_has_a_modification_time(log: Path) -> None:
+    """A stream and a folder have none."""
     log.write_bytes(line(1))
     os.utime(log, (0, 0))
 
@@ -382,7 +382,7 @@ def test_a_file_says_when_it_was_written_last(log: Path) -> None:
     assert found == [datetime(1970, 1, 1, tzinfo=UTC), None, None, None]
 
 
-def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """`snapshots load - <&-`."""
     monkeypatch.setattr("sys.stdin", None)
 
@@ -390,8 +390,8 @@ def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         read(None)
 
 
-def test_a_name_that_is_no_text_is_escaped() -> None:
-    """A database takes only text."""
+def test_a_file_name_with_invalid_utf_8_is_escaped() -> None:
+    """A database accepts only valid text."""
     content = LogContent(Path(os.fsdecode(b"\xff.json")), LineDecoder())
 
     assert content.name == "\\xff.json"

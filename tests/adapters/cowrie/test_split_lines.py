@@ -51,8 +51,8 @@ def fingerprints(found: Sequence[LogEvent | BadLine]) -> list[int]:
 
 
 def raw(events: Sequence[bytes]) -> list[int]:
-    said = [LineDecoder().decode(event) for event in events]
-    return fingerprints([each for each in said if isinstance(each, LogEvent)])
+    parts = [LineDecoder().decode(event) for event in events]
+    return fingerprints([each for each in parts if isinstance(each, LogEvent)])
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -68,10 +68,10 @@ def test_a_split_event_is_the_event_of_the_raw_log(tmp_path: Path, runtime: str)
 
 
 @given(st.sampled_from(sorted(RUNTIMES)), st.integers(1, 90), st.integers(1, 90), st.data())
-def test_a_log_is_read_on_from_every_mark(
+def test_a_log_can_be_resumed_at_every_bookmark(
     tmp_path_factory: pytest.TempPathFactory, runtime: str, size: int, cut: int, data: st.DataObject
 ) -> None:
-    """Wherever lines are split, what another stream wrote in between, and wherever reading stopped before."""
+    """Wherever lines are split, and whatever another stream wrote in between."""
     path = tmp_path_factory.mktemp("logs") / "0.log"
     events = [line(n, input="abc " * n) for n in range(5)]
     text = bytearray()
@@ -93,7 +93,7 @@ def test_a_log_is_read_on_from_every_mark(
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_split_line_without_its_end_is_unfinished(tmp_path: Path, runtime: str) -> None:
-    """The next load reads it again, from its beginning."""
+    """The next load reads it again from its beginning."""
     path = tmp_path / "0.log"
     first, *_ = RUNTIMES[runtime](EVENTS[1])
     path.write_bytes(first + b"\n")
@@ -106,8 +106,8 @@ def test_a_split_line_without_its_end_is_unfinished(tmp_path: Path, runtime: str
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_split_line_is_followed(tmp_path: Path, runtime: str) -> None:
-    """It waits for its end, as a line without a newline does."""
+def test_a_follower_waits_for_the_end_of_a_split_line(tmp_path: Path, runtime: str) -> None:
+    """As for the newline of any line."""
     path = tmp_path / "0.log"
     parts = [part + b"\n" for event in EVENTS for part in RUNTIMES[runtime](event)]
     watch = FolderWatch([str(path)], LineDecoder(), pytest.fail)
@@ -125,7 +125,7 @@ def test_a_split_line_is_followed(tmp_path: Path, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_an_event_after_text_without_a_newline_is_kept(tmp_path: Path, runtime: str) -> None:
+def test_an_event_after_text_without_a_newline_is_read(tmp_path: Path, runtime: str) -> None:
     """A prompt of another program in the container does not hide the event that follows it."""
     path = tmp_path / "0.log"
     prompt = RUNTIMES[runtime](b"login: ...", 9)[0]
@@ -135,8 +135,8 @@ def test_an_event_after_text_without_a_newline_is_kept(tmp_path: Path, runtime: 
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_split_line_without_an_end_keeps_back_no_more_than_a_bound(tmp_path: Path, runtime: str) -> None:
-    """Afterwards its parts are lines of their own, and the events after it are read."""
+def test_the_memory_for_a_split_line_without_an_end_is_bounded(tmp_path: Path, runtime: str) -> None:
+    """Beyond the limit its parts are separate lines, and the events after it are read."""
     path = tmp_path / "0.log"
     begun = RUNTIMES[runtime](line(9, input="z" * 3000), 2000)[0]
     path.write_bytes(b"\n".join([begun, *(EVENTS[0] for _ in range(9)), b""]))
@@ -147,8 +147,8 @@ def test_a_split_line_without_an_end_keeps_back_no_more_than_a_bound(tmp_path: P
     assert len(found) == 10
 
 
-def test_what_only_looks_like_a_record_is_none() -> None:
-    """Docker writes JSON; a line that is cut is no record."""
+def test_a_line_that_only_resembles_a_record_is_not_one() -> None:
+    """Docker writes JSON; a truncated line is not a record."""
     assert split_lines.part_of(b'{"log":"x') is None
     assert split_lines.part_of(b'{"log":1}') is None
     assert split_lines.part_of(b"2026-10-15 stdout P x") is None

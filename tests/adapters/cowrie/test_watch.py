@@ -1,4 +1,4 @@
-"""Logs that grow, and are rotated, truncated, deleted and made anew."""
+"""Logs that grow, and are rotated, truncated, deleted and recreated."""
 
 import gzip
 import json
@@ -22,21 +22,21 @@ def line(n: int) -> bytes:
 
 
 class Follower:
-    """Reads what is new, and keeps the marks as a database would."""
+    """Reads new events, and stores the bookmarks as a database would."""
 
     def __init__(self, *paths: Path) -> None:
-        self.told: list[str] = []
-        self.watch = FolderWatch([str(path) for path in paths], LineDecoder(), self.told.append)
+        self.warnings: list[str] = []
+        self.watch = FolderWatch([str(path) for path in paths], LineDecoder(), self.warnings.append)
         self.marks: dict[str, list[Mark]] = {}
 
     def look(self) -> list[int]:
-        """Return the numbers of the events that were read at one look."""
+        """Return the numbers of the events that one poll read."""
         found = []
         for content in self.watch.changed():
             content.resume(sorted(self.marks.get(content.head, []), key=lambda mark: mark.offset))
-            for said in content.lines():
-                assert isinstance(said, LogEvent), said
-                found.append(int(said.logged_id[1:]))
+            for part in content.lines():
+                assert isinstance(part, LogEvent), part
+                found.append(int(part.logged_id[1:]))
             if content.head:
                 self.marks.setdefault(content.head, []).append(content.mark())
         return found
@@ -59,8 +59,8 @@ def add(log: Path, *numbers: int) -> None:
         file.writelines(line(n) for n in numbers)
 
 
-def test_only_what_is_new_is_read(follower: Follower, log: Path) -> None:
-    """A folder may still be empty, and a file may still have no event."""
+def test_only_new_events_are_read(follower: Follower, log: Path) -> None:
+    """The folder may still be empty, and the file may still have no event."""
     assert follower.look() == []
     log.touch()
     assert follower.look() == []
@@ -71,8 +71,8 @@ def test_only_what_is_new_is_read(follower: Follower, log: Path) -> None:
     assert follower.look() == [3]
 
 
-def test_a_line_that_is_still_being_written_waits(follower: Follower, log: Path) -> None:
-    """It is no dead letter, and it is read when its end is there."""
+def test_a_line_that_is_still_being_written_is_read_later(follower: Follower, log: Path) -> None:
+    """It does not become a dead letter."""
     whole = line(1)
     for part, expected in ((whole[:20], []), (whole[20:-1], []), (b"\n" + line(2)[:5], [1]), (line(2)[5:], [2])):
         with log.open("ab") as file:
@@ -80,8 +80,8 @@ def test_a_line_that_is_still_being_written_waits(follower: Follower, log: Path)
         assert follower.look() == expected
 
 
-def test_a_renamed_file_is_read_to_its_end_beside_the_new_one(follower: Follower, log: Path) -> None:
-    """Cowrie's own rotation."""
+def test_a_renamed_file_is_read_to_its_end_together_with_the_new_one(follower: Follower, log: Path) -> None:
+    """Cowrie rotates its logs like this."""
     add(log, 1)
     assert follower.look() == [1]
     log.rename(log.with_name("cowrie.json.2026-03-01"))
@@ -91,7 +91,7 @@ def test_a_renamed_file_is_read_to_its_end_beside_the_new_one(follower: Follower
     assert follower.look() == [2, 3]
 
 
-def test_a_file_that_only_its_path_names_is_read_to_its_end_when_it_is_renamed(tmp_path: Path) -> None:
+def test_a_named_file_is_read_to_its_end_after_a_rename(tmp_path: Path) -> None:
     """Its new name is not among the paths, but it is still open."""
     log = tmp_path / "here" / "cowrie.json"
     log.parent.mkdir()
@@ -109,7 +109,7 @@ def test_a_file_that_only_its_path_names_is_read_to_its_end_when_it_is_renamed(t
 
 @pytest.mark.parametrize("others", [(), (4, 5)])
 def test_a_truncated_file_is_another_content(follower: Follower, log: Path, others: tuple[int, ...]) -> None:
-    """The copy that was made of it holds what was not read of it yet; even one that grew past its old size is seen."""
+    """Its copy has the lines not yet read; a file that has grown past its old size is detected too."""
     add(log, 1)
     assert follower.look() == [1]
     add(log, 2)
@@ -121,8 +121,8 @@ def test_a_truncated_file_is_another_content(follower: Follower, log: Path, othe
     assert follower.look() == []
 
 
-def test_a_file_that_was_deleted_and_made_anew_is_read_from_its_beginning(follower: Follower, log: Path) -> None:
-    """Even if it gets the same number."""
+def test_a_recreated_file_is_read_from_its_beginning(follower: Follower, log: Path) -> None:
+    """Even if it has the same inode."""
     add(log, 1)
     assert follower.look() == [1]
     log.unlink()
@@ -132,8 +132,8 @@ def test_a_file_that_was_deleted_and_made_anew_is_read_from_its_beginning(follow
     assert follower.look() == [2]
 
 
-def test_an_archive_of_what_was_read_adds_nothing(follower: Follower, log: Path) -> None:
-    """It is known by its marks."""
+def test_an_archive_of_a_loaded_log_adds_nothing(follower: Follower, log: Path) -> None:
+    """It is identified by its bookmarks."""
     add(log, 1, 2)
     assert follower.look() == [1, 2]
     log.with_name("cowrie.json.1.gz").write_bytes(gzip.compress(log.read_bytes() + line(3)))
@@ -141,8 +141,8 @@ def test_an_archive_of_what_was_read_adds_nothing(follower: Follower, log: Path)
     assert [follower.look() for _ in range(3)] == [[], [3], []]
 
 
-def test_an_archive_that_grows_keeps_nobody_waiting(follower: Follower, log: Path) -> None:
-    """It is read when it is whole; else it would be read from its beginning at each look, before what is new."""
+def test_a_growing_archive_does_not_delay_other_files(follower: Follower, log: Path) -> None:
+    """It is read when it is complete; otherwise each poll would read it again from its beginning."""
     whole = gzip.compress(b"".join(line(n) for n in range(9)))
     archive = log.with_name("cowrie.json.1.gz")
     assert follower.look() == []
@@ -155,8 +155,8 @@ def test_an_archive_that_grows_keeps_nobody_waiting(follower: Follower, log: Pat
     assert [follower.look() for _ in range(3)] == [[], [*range(9)], []]
 
 
-def test_an_archive_that_was_read_half_goes_on_at_its_last_mark(follower: Follower, log: Path) -> None:
-    """All of it was loaded before it was compressed, so nothing of it is new."""
+def test_a_partly_loaded_archive_resumes_at_its_last_bookmark(follower: Follower, log: Path) -> None:
+    """Its content was loaded before it was compressed, so it has no new events."""
     add(log, *range(500))
     assert len(follower.look()) == 500
     (head,) = follower.marks
@@ -167,15 +167,15 @@ def test_an_archive_that_was_read_half_goes_on_at_its_last_mark(follower: Follow
     assert [len(found) for found in reads] == [0, 1]
     (content,) = reads[1]
     content.resume(follower.marks[head])
-    assert sum(isinstance(said, LogEvent) for said in content.lines()) < 500
+    assert sum(isinstance(part, LogEvent) for part in content.lines()) < 500
     follower.marks[head].append(content.mark())
     archive.write_bytes(whole)
 
     assert [follower.look() for _ in range(3)] == [[], [], []]
 
 
-def test_an_archive_that_was_renamed_is_read_again_after_forgetting(follower: Follower, log: Path) -> None:
-    """Its old name would stand in the way of everything that comes after it, for ever."""
+def test_a_renamed_archive_is_read_again_after_a_reset(follower: Follower, log: Path) -> None:
+    """Otherwise its old path would block every later read."""
     archive = log.with_name("cowrie.json.1.gz")
     archive.write_bytes(gzip.compress(line(1)))
     add(log, 2)
@@ -188,8 +188,8 @@ def test_an_archive_that_was_renamed_is_read_again_after_forgetting(follower: Fo
     assert follower.look() == [3]
 
 
-def test_a_file_that_is_gone_is_not_offered_after_forgetting(follower: Follower, log: Path) -> None:
-    """It was read, and closed, because a newer one stands beside it."""
+def test_a_deleted_file_is_not_read_after_a_reset(follower: Follower, log: Path) -> None:
+    """It was read and closed, because a newer file exists."""
     old = log.with_name("cowrie.json.1")
     add(old, 1)
     os.utime(old, (1, 1))
@@ -218,8 +218,8 @@ def test_a_file_that_was_idle_is_closed_and_opened_again(
     assert not follower.watch._followed
 
 
-def test_after_forgetting_everything_is_read_from_its_marks(follower: Follower, log: Path) -> None:
-    """What was read and not stored is read again."""
+def test_after_a_reset_every_file_is_read_from_its_bookmark(follower: Follower, log: Path) -> None:
+    """Events that were read but not stored are read again."""
     add(log, 1)
     assert follower.look() == [1]
     add(log, 2)
@@ -232,8 +232,8 @@ def test_after_forgetting_everything_is_read_from_its_marks(follower: Follower, 
     assert follower.look() == [2]
 
 
-def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log: Path) -> None:
-    """It does not end the following of others."""
+def test_files_that_are_unreadable_or_not_logs_are_skipped(follower: Follower, log: Path) -> None:
+    """The other files are still followed."""
     (log.parent / "cowrie.json.db").write_bytes(b"SQLite format 3\x00")
     other = log.with_name("eve.json")
     other.write_text('{"event_type":"alert"}\n')
@@ -241,7 +241,7 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     add(log, 1)
 
     assert follower.look() == [1]
-    assert follower.told == [
+    assert follower.warnings == [
         f"skipped 1 file (a SQLite database; it is not a log), such as {log}.db",
         f"skipped 1 file without Cowrie events, such as {other}",
     ]
@@ -250,7 +250,7 @@ def test_what_is_no_log_or_cannot_be_read_is_passed_over(follower: Follower, log
     assert follower.look() == []
     add(log.with_name("empty.json"), 2)
     assert follower.look() == [2]
-    assert len(follower.told) == 2
+    assert len(follower.warnings) == 2
 
 
 def test_files_of_the_database_are_not_followed(log: Path) -> None:
@@ -259,23 +259,25 @@ def test_files_of_the_database_are_not_followed(log: Path) -> None:
     database = log.with_name("snapshots.db")
     add(database, 2)
     status = database.stat()
-    told: list[str] = []
-    watch = FolderWatch([str(log), str(database)], LineDecoder(), told.append, lambda: {(status.st_dev, status.st_ino)})
+    warnings: list[str] = []
+    watch = FolderWatch(
+        [str(log), str(database)], LineDecoder(), warnings.append, lambda: {(status.st_dev, status.st_ino)}
+    )
 
     assert [content.path for content in (*watch.changed(), *watch.changed())] == [log]
-    assert told == [f"skipped 1 file (part of the database in use; it is not a log), such as {database}"]
+    assert warnings == [f"skipped 1 file (part of the database in use; it is not a log), such as {database}"]
     watch.close()
 
 
-def test_a_named_file_that_is_no_log_is_told_once_and_waited_for(tmp_path: Path) -> None:
-    """What it is called may be a log later."""
+def test_a_named_file_that_is_not_a_log_is_reported_once_and_checked_again(tmp_path: Path) -> None:
+    """The path may contain a log later."""
     log, archive = tmp_path / "cowrie.json", tmp_path / "logs.tar.gz"
     archive.write_bytes(b"PK\x03\x04" + b"0" * 40)
     follower = Follower(log, archive)
     add(log, 1)
 
     assert [follower.look(), follower.look()] == [[1], []]
-    assert follower.told == [f"{archive} is a zip archive; extract it and load the files; will try again"]
+    assert follower.warnings == [f"{archive} is a zip archive; extract it and load the files; will try again"]
     archive.write_bytes(gzip.compress(line(2) * 2))
     follower.look()
     assert follower.look() == [2, 2]
@@ -283,10 +285,10 @@ def test_a_named_file_that_is_no_log_is_told_once_and_waited_for(tmp_path: Path)
 
 
 @pytest.mark.parametrize("looks", [1, 3])
-def test_a_log_that_may_not_be_read_is_named_once(
+def test_an_unreadable_log_is_reported_once(
     follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch, looks: int
 ) -> None:
-    """Whoever set up the rights of a folder badly would wait for ever; the others are read."""
+    """With wrong permissions it could never be read; the others are read."""
     secret = log.with_name("cowrie.json.1")
     add(secret, 1)
     add(log, 2)
@@ -300,7 +302,7 @@ def test_a_log_that_may_not_be_read_is_named_once(
     monkeypatch.setattr(Path, "open", refusing)
 
     assert [follower.look() for _ in range(looks)] == [[2], [], []][:looks]
-    assert follower.told == [f"{secret} cannot be read: Permission denied; will try again"]
+    assert follower.warnings == [f"{secret} cannot be read: Permission denied; will try again"]
 
 
 def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Follower, log: Path) -> None:
@@ -313,7 +315,7 @@ def test_an_archive_that_is_seen_before_it_is_written_is_an_archive(follower: Fo
     assert [follower.look() for _ in range(2)] == [[], [1]]
 
 
-def test_a_file_without_a_name_is_read_again_after_forgetting(tmp_path: Path) -> None:
+def test_a_file_without_a_name_is_read_again_after_a_reset(tmp_path: Path) -> None:
     """The database was away while the file was renamed."""
     log = tmp_path / "here" / "cowrie.json"
     log.parent.mkdir()
@@ -343,10 +345,10 @@ def test_many_old_files_are_not_held_open(follower: Follower, log: Path) -> None
     assert len(opened) == 1
 
 
-def test_a_file_that_could_not_be_read_at_one_look_is_read_at_the_next(
+def test_a_file_that_could_not_be_read_is_read_at_the_next_poll(
     follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if nothing was added to it in between."""
+    """Even if nothing was appended in between."""
     add(log, 1)
 
     def gone(_: GrowingContent) -> None:
@@ -359,8 +361,8 @@ def test_a_file_that_could_not_be_read_at_one_look_is_read_at_the_next(
     assert follower.look() == [1]
 
 
-def test_what_is_not_whole_in_an_array_waits(follower: Follower, log: Path) -> None:
-    """An export is copied into the folder bit by bit: no event of it is a dead letter, and each is read in the end."""
+def test_an_incomplete_element_of_an_array_is_read_later(follower: Follower, log: Path) -> None:
+    """An export is copied into the folder bit by bit: no event becomes a dead letter, and each is read in the end."""
     text = b"[" + b",\n".join(line(n).strip() for n in range(3)) + b"]"
     read = set[int]()
     for end in range(1, len(text) + 1, 7):

@@ -66,8 +66,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-def test_the_page_asks_nobody_for_anything(page: Path) -> None:
-    """No element names an address, and no script or style is there whose hash its policy does not name."""
+def test_the_page_loads_nothing_from_the_network(page: Path) -> None:
+    """No element has an external address, and the policy names the hash of every script and style."""
     text = page.read_text()
     seen = Seen(text)
     (policy,) = [
@@ -85,8 +85,8 @@ def test_the_page_asks_nobody_for_anything(page: Path) -> None:
     assert len(text) < 2_000_000
 
 
-def test_what_an_attacker_typed_is_text(page: Path) -> None:
-    """No element or attribute comes of it, and it is there to be read."""
+def test_input_of_an_attacker_is_shown_as_text(page: Path) -> None:
+    """It creates no element and no attribute."""
     seen = Seen(page.read_text())
 
     assert {tag for tag, _ in seen.elements} & {"img", "svg", "iframe", "object"} == set()
@@ -99,10 +99,10 @@ def test_what_an_attacker_typed_is_text(page: Path) -> None:
     assert "\x1b" not in page.read_text()
 
 
-def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
+def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of sessions of 2018 under tables of 2026, nothing says or suggests that the facts were known at the time."""
+    """For sessions of 2018 and tables of 2026, no text suggests that the facts were known at the time."""
     db = f"sqlite:///{tmp_path}/test.db"
     lines = [
         {"eventid": "cowrie.session.connect", "session": f"{n:012x}", "timestamp": at, "src_ip": "8.8.8.8"}
@@ -124,8 +124,8 @@ def test_the_page_tells_facts_of_the_attack_from_inferred_ones(
     assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"
 
 
-def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same numbers, from the same look."""
+def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both come from the same report."""
     db = f"sqlite:///{page.parent}/test.db"
     assert main(["report", "--format", "json", "--top", "200", "--db", db]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -152,7 +152,7 @@ def test_the_page_says_what_the_json_says(page: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> None:
-    """As `drift` does: fact by fact, with what to do."""
+    """As `drift` does: for each fact, with a recommendation."""
     with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
         overview = application.overview.overview(top=3)
     drift = replace(overview.drift, expired={"asn": 0, "country": 1, "ip_type": 1_500})
@@ -179,8 +179,8 @@ def test_a_timeline_has_no_hole() -> None:
     assert timeline_of([Group(values=("9999-12-01", None), sessions=1)], TimeBucket.MONTH)["labels"] == ["9999-12-01"]
 
 
-def test_an_event_of_another_millennium_draws_no_thousands_of_bars() -> None:
-    """An attacker's clock says what it likes."""
+def test_an_event_of_another_millennium_does_not_draw_thousands_of_bars() -> None:
+    """The clock of a log may be wrong by any amount."""
     groups = [Group(values=(at, None), sessions=1) for at in ("0001-01-01", "2026-03-01", "9999-12-01")]
 
     assert timeline_of(groups, TimeBucket.MONTH)["labels"] == ["0001-01-01", "2026-03-01", "9999-12-01"]

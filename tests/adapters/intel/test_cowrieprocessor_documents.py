@@ -27,7 +27,7 @@ SPUR = ["Example", "", "", "", "", "", "", "", "", ["MOBILE", "vpn"], "HOSTING",
         ({"cymru": {"asn": "13335 15169"}}, None, None),
     ],
 )
-def test_networks_and_countries_come_from_the_first_that_states_them(
+def test_networks_and_countries_come_from_the_first_provider_that_states_them(
     document: object, asn: int | None, country: str | None
 ) -> None:
     """The empty string and XX state nothing, and case does not matter."""
@@ -55,7 +55,7 @@ def test_types_are_united_from_every_place(document: object, types: set[IpType])
     assert facts_in_document(document).ip_types == types
 
 
-def test_the_name_of_a_network_is_kept() -> None:
+def test_the_name_of_a_network_is_stored() -> None:
     """Only with its number."""
     assert facts_in_document({"maxmind": {"asn": 1, "asn_org": "Example"}}) == IpFacts(asn=1, organization="Example")
     assert facts_in_document({"maxmind": {"asn_org": "Example"}}) == IpFacts()
@@ -70,6 +70,6 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_no_document_raises(document: object) -> None:
-    """Whatever stands in the column."""
+def test_no_document_raises_an_error(document: object) -> None:
+    """Whatever the column contains."""
     facts_in_document(json.loads(json.dumps(document)))

@@ -36,7 +36,7 @@ def facts(path: Path, wish: ImportOptions, *addresses: str) -> list[IpFacts | No
 
 
 def test_a_list_has_addresses_blocks_and_ranges_of_both_versions(tmp_path: Path) -> None:
-    """And comments, columns behind the address, and the form of Tor's own list."""
+    """And comments, further columns, and the format of Tor's own list."""
     path = write(
         tmp_path / "exits.txt",
         "# exits\n1.2.3.4\n5.6.7.0/24 ; a block\n9.9.9.1-9.9.9.3\n2a00::1\n2a01::/32,more\n::ffff:8.8.8.8\n"
@@ -53,11 +53,11 @@ def test_a_list_has_addresses_blocks_and_ranges_of_both_versions(tmp_path: Path)
 
 
 def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
-    """With addresses as text or as numbers, after a header; what is no fact is none."""
+    """With addresses as text or as numbers, after a header; invalid facts are ignored."""
     networks = write(
         tmp_path / "asn-2026-03-01.csv",
         'first,last,asn,org\n1.0.0.0,1.0.0.255,13335,"Cloudflare, Inc."\n16843008,16843263,AS64500\n'
-        "2a00::,2a00::ffff,4200000000,Big\n1.9.0.0,1.9.0.9,0,Nobody\n1.8.0.9,1.8.0.0,1,Backwards\n",
+        "2a00::,2a00::ffff,4200000000,Big\n1.9.0.0,1.9.0.9,0,Zero\n1.8.0.9,1.8.0.0,1,Backwards\n",
     )
     countries = write(tmp_path / "cc.20260301.csv", "1.0.0.0,1.0.0.255,au\n1.0.1.0,1.0.1.255,ZZ\n")
 
@@ -74,8 +74,8 @@ def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
-    """And one that is cut is not."""
+def test_a_compressed_table_is_read(tmp_path: Path) -> None:
+    """A truncated one is refused."""
     path = tmp_path / "exits-2026-03-01.txt.gz"
     path.write_bytes(gzip.compress(b"1.2.3.4\n" * 99_999))
     assert open_table(path, TOR).versions == {4}
@@ -85,8 +85,8 @@ def test_a_packed_table_is_read_as_well(tmp_path: Path) -> None:
         open_table(path, TOR)
 
 
-def test_a_date_that_nobody_says_is_asked_for(tmp_path: Path) -> None:
-    """Every fact needs one."""
+def test_a_table_without_a_date_is_refused(tmp_path: Path) -> None:
+    """Every fact needs a date."""
     path = write(tmp_path / "asn.csv", "1.0.0.0,1.0.0.255,1\n")
     with pytest.raises(SettingRefused, match="give --as-of"):
         open_table(path, ImportOptions())
@@ -96,8 +96,8 @@ def test_a_date_that_nobody_says_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "hello\nworld\n", "1.2.3.4\n", "a,b,c\nd,e,f\n", "\x00\x01\x02,,,"])
-def test_what_is_no_table_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
-    """A list without its type is none either."""
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, content: str) -> None:
+    """A list without --type is refused too."""
     with pytest.raises(SourceUnreadable, match="neither an MMDB file nor a table of ranges"):
         open_table(write(tmp_path / "x-2026-03-01.txt", content), ImportOptions())
 
@@ -112,8 +112,8 @@ def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(max_size=60), max_size=20))
-def test_no_content_raises_anything_else(tmp_path: Path, lines: list[bytes]) -> None:
-    """Whatever stands in a file: a table, or a sentence."""
+def test_any_content_is_a_table_or_a_clean_error(tmp_path: Path, lines: list[bytes]) -> None:
+    """Whatever the file contains."""
     path = tmp_path / "any-2026-03-01.csv"
     path.write_bytes(b"\n".join([*lines, b"1.0.0.0,1.0.0.9,5"]))
     for wish in (ImportOptions(), TOR):
@@ -124,7 +124,7 @@ def test_no_content_raises_anything_else(tmp_path: Path, lines: list[bytes]) -> 
         source.look_up([IpAddress("1.0.0.5"), IpAddress("::1")])
 
 
-def test_ten_thousand_odd_addresses_raise_nothing(tmp_path: Path) -> None:
+def test_ten_thousand_random_addresses_raise_no_error(tmp_path: Path) -> None:
     """In every kind of source."""
     random = Random(3)
     odd = [IpAddress.parse(str(IPv4Address(random.getrandbits(32)))) for _ in range(5000)]
@@ -138,9 +138,9 @@ def test_ten_thousand_odd_addresses_raise_nothing(tmp_path: Path) -> None:
     ]
 
     for source in sources:
-        for said in source.look_up(odd).values():
-            assert said.asn is None or 1 <= said.asn < 2**32
-            assert said.country is None or len(said.country) == 2
+        for stated in source.look_up(odd).values():
+            assert stated.asn is None or 1 <= stated.asn < 2**32
+            assert stated.country is None or len(stated.country) == 2
 
 
 rows = st.lists(
@@ -151,16 +151,16 @@ rows = st.lists(
 
 
 @given(rows)
-def test_of_overlapping_ranges_the_one_that_begins_last_says_what_is_said(ranges: list[tuple[int, int, int]]) -> None:
-    """The narrow block inside the wide one; of equal beginnings the narrower."""
+def test_of_overlapping_ranges_the_narrowest_is_used(ranges: list[tuple[int, int, int]]) -> None:
+    """The range that begins last wins; of those with the same start, the shorter one."""
     facts = {asn: IpFacts(asn=asn) for asn in (1, 2, 3)}
     source = RangeSource(BUILD, [Row(4, first, last, facts[asn]) for first, last, asn in ranges])
 
     for number in range(60):
         inside = [r for r in ranges if r[0] <= number <= r[1]]
         narrowest = {r[2] for r in inside if (r[0], -r[1]) == max((s[0], -s[1]) for s in inside)}
-        said = source.look_up([IpAddress(f"0.0.0.{number}")]).get(IpAddress(f"0.0.0.{number}"))
-        assert (said is None and not inside) or (said is not None and said.asn in narrowest)
+        stated = source.look_up([IpAddress(f"0.0.0.{number}")]).get(IpAddress(f"0.0.0.{number}"))
+        assert (stated is None and not inside) or (stated is not None and stated.asn in narrowest)
 
 
 def test_a_folder_is_searched_for_tables(tmp_path: Path) -> None:
@@ -189,11 +189,11 @@ def test_a_registered_file_is_opened_again_only_if_it_is_the_same(tmp_path: Path
         open_again(opened[1].build)
 
 
-def test_a_file_that_is_replaced_is_opened_anew_and_a_broken_one_is_not(tmp_path: Path) -> None:
+def test_a_replaced_file_is_reopened_and_a_broken_one_is_not(tmp_path: Path) -> None:
     """A half-written file leaves the old one in use, with one warning."""
     path = mmdb(tmp_path / "geo.mmdb", {"1.0.0.0/24": {"asn": 1}})
-    told: list[str] = []
-    source_registry = FileSourceRegistry([path], told.append)
+    warnings: list[str] = []
+    source_registry = FileSourceRegistry([path], warnings.append)
     address = IpAddress("1.0.0.1")
     assert source_registry.current()[0].look_up([address])[address].asn == 1
 
@@ -201,8 +201,8 @@ def test_a_file_that_is_replaced_is_opened_anew_and_a_broken_one_is_not(tmp_path
     path.write_bytes(whole[: len(whole) // 2])
     for _ in range(3):
         assert source_registry.current()[0].look_up([address])[address].asn == 1
-    assert len(told) == 1
-    assert "stays in use" in told[0]
+    assert len(warnings) == 1
+    assert "stays in use" in warnings[0]
     path.unlink()
     assert source_registry.current()[0].look_up([address])[address].asn == 1
 
@@ -210,23 +210,23 @@ def test_a_file_that_is_replaced_is_opened_anew_and_a_broken_one_is_not(tmp_path
     assert source_registry.current()[0].look_up([address])[address].asn == 2
 
 
-def test_a_registered_build_whose_file_is_gone_is_told_once(tmp_path: Path) -> None:
-    """What it said is stored; only new addresses lack it."""
+def test_a_registered_build_without_its_file_is_reported_once(tmp_path: Path) -> None:
+    """Its observations are stored; only new addresses lack it."""
     path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,1.0.0.255,1\n")
     build = open_table(path, ImportOptions()).build
-    told: list[str] = []
-    source_registry = FileSourceRegistry([], told.append)
+    warnings: list[str] = []
+    source_registry = FileSourceRegistry([], warnings.append)
     bundled = source_registry.current()[0]
     assert source_registry.open(bundled.build) is bundled
 
     path.unlink()
 
     assert [source_registry.open(build), source_registry.open(build)] == [None, None]
-    assert len(told) == 1
+    assert len(warnings) == 1
     assert source_registry.open(BUILD) is None  # an older version of what comes with the program
 
 
 def test_a_missing_file_of_the_settings_is_an_error(tmp_path: Path) -> None:
-    """There is no older one to go on with."""
+    """There is no older one to use."""
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         FileSourceRegistry([tmp_path / "none.mmdb"], print).current()

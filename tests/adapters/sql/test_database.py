@@ -92,8 +92,8 @@ def theirs(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_on_a_callers_connection_nothing_is_committed(database: SqlDatabase, theirs: Engine) -> None:
-    """The caller's rollback discards everything."""
+def test_a_connection_of_the_caller_is_not_committed(database: SqlDatabase, theirs: Engine) -> None:
+    """A rollback by the caller discards everything."""
     with theirs.connect() as connection:
         summaries = service(database).enrich([SessionAggregate.sighted("s", "8.8.8.8", NOON)], connection)
         assert observed(connection) == 1
@@ -344,7 +344,7 @@ def test_a_full_disk_is_reported_on_postgresql(postgresql: str) -> None:
 def test_an_io_error_of_sqlite_is_a_full_disk_where_there_is_no_space(
     free: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says "disk I/O error" when a small file cannot grow, and when a disk fails."""
+    """SQLite reports "disk I/O error" for a full disk and for a failing one."""
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
     state = list(os.statvfs(tmp_path))

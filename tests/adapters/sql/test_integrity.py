@@ -132,7 +132,7 @@ def test_a_deleted_correction_of_an_improvement_is_found(database: SqlDatabase) 
     ]
 
 
-def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: SqlDatabase) -> None:
+def test_a_new_session_with_the_id_of_a_pruned_one_is_not_a_violation(database: SqlDatabase) -> None:
     """The corrected session was deleted."""
     put(database, 1)
     with database.transaction() as stores:
@@ -146,7 +146,7 @@ def test_a_new_session_under_the_id_of_a_pruned_one_is_no_violation(database: Sq
     assert violations(database) == []
 
 
-def test_a_session_that_was_undone_and_sealed_again_is_no_violation(database: SqlDatabase) -> None:
+def test_a_session_undone_and_sealed_again_is_not_a_violation(database: SqlDatabase) -> None:
     """Its last correction opened the session."""
     put(database, 0, Gap.NOTHING_KNOWN)
     with database.transaction() as stores:
@@ -165,7 +165,7 @@ def opened(stores: Stores) -> Judged:
     return Judged(OpenSession("s0", session.sighting, HOME.text, gap), session.sighting, snapshot())
 
 
-def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> None:
+def test_a_wrong_count_of_an_address_is_found(database: SqlDatabase) -> None:
     """One too many or one too few; after a pruning, counts may exceed the sessions."""
     put(database, 3)
     assert violations(database) == []
@@ -181,7 +181,7 @@ def test_an_address_that_is_counted_wrongly_is_found(database: SqlDatabase) -> N
 
 
 def test_addresses_found_by_a_running_backfill_are_not_counted_yet(database: SqlDatabase) -> None:
-    """It counts them at its end."""
+    """The backfill counts them when it ends."""
     put(database, 1)
     with database.transaction() as stores:
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)

@@ -124,7 +124,7 @@ def test_unjudged_sessions_are_read_from_their_index(container: Container) -> No
 
 
 @pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)
-def test_unjudged_sessions_are_read_block_by_block(container: Container) -> None:
+def test_sessions_without_a_verdict_are_read_block_by_block(container: Container) -> None:
     """On PostgreSQL: in the order of ids each row would be in a different block, read and written for it alone."""
     with plans(container.database(), WALKS) as found:
         container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH // 10))

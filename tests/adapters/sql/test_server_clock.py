@@ -55,7 +55,7 @@ def test_each_connection_and_each_write_returns_the_servers_time(server_in_use: 
             assert NOON + 3 * HOUR <= clock.now() < NOON + 3 * HOUR + SOON
 
 
-def test_between_two_transactions_time_goes_on(server_in_use: Server) -> None:
+def test_the_time_advances_between_transactions(server_in_use: Server) -> None:
     """By the monotonic clock, without a query."""
     with closing(SqlDatabase(server_in_use.url.render_as_string(hide_password=False))) as database:
         clock = ServerClock(database, SystemClock())

@@ -90,7 +90,7 @@ Made = tuple[int, IpAddress, str | None, IpSnapshot | Gap, list[str], str | None
 
 
 def put(database: SqlDatabase, found: Sequence[Made]) -> None:
-    """Store sessions, and what the inventory knows of their addresses now."""
+    """Store sessions, and the current facts of their addresses."""
     summaries = []
     for n, (hour, address, sensor, verdict, commands, hassh) in enumerate(found):
         at = NOON + timedelta(hours=hour)
@@ -132,8 +132,8 @@ def counted(lines: Sequence[SessionRow], keys: Sequence[Dimension]) -> Counter[t
     return found
 
 
-def test_groups_and_lines_are_what_counting_one_by_one_gives(database: SqlDatabase) -> None:
-    """By whatever key, in whatever span, with whatever filter."""
+def test_groups_and_rows_equal_a_count_in_python(database: SqlDatabase) -> None:
+    """For any key, time bucket and filter."""
     session_queries = SqlSessionQueries(database, FixedClock())
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
@@ -184,8 +184,8 @@ def is_within(line: SessionRow, since: datetime | None, until: datetime | None) 
     return at is not None and (since is None or at >= since) and (until is None or at < until)
 
 
-def test_spans_begin_where_the_calendar_says(database: SqlDatabase) -> None:
-    """In UTC; the first of March 2026 is a Sunday, so it is in the week before the second."""
+def test_time_buckets_begin_at_calendar_boundaries_in_utc(database: SqlDatabase) -> None:
+    """1 March 2026 is a Sunday, so it belongs to the week before 2 March."""
     put(database, [(hour, HOME, None, snapshot(), [], None) for hour in (0, 0, 13)])
     session_queries = SqlSessionQueries(database, FixedClock())
 
@@ -358,7 +358,7 @@ def adopted(unmigrated_url: str) -> Iterator[SqlDatabase]:
     container.database().close()
 
 
-def test_codes_for_nowhere_count_as_not_known(adopted: SqlDatabase) -> None:
+def test_placeholder_countries_count_as_unknown(adopted: SqlDatabase) -> None:
     """In groups, in filters and in lists."""
     session_queries = SqlSessionQueries(adopted, FixedClock())
 
@@ -401,7 +401,7 @@ def test_an_address_is_found_in_any_of_its_forms(database: SqlDatabase) -> None:
         )
 
 
-def test_networks_that_are_known_are_counted_without_the_rest(database: SqlDatabase) -> None:
+def test_the_concentration_can_exclude_unknown_networks(database: SqlDatabase) -> None:
     """Unknown networks are excluded; commands have no distribution."""
     put(database, [(0, HOME, None, verdict, [], None) for verdict in (snapshot(asn=1), Gap.NOTHING_KNOWN)])
     session_queries = SqlSessionQueries(database, FixedClock())
@@ -509,7 +509,7 @@ def test_grouping_all_sessions_by_a_fact_reads_its_index_alone(
     assert not re.search("Seq Scan on session|SCAN session_summaries$", "".join(named), re.MULTILINE)
 
 
-def test_addresses_come_once_and_in_order_whatever_the_page(database: SqlDatabase) -> None:
+def test_addresses_are_listed_once_and_in_order_for_any_page_size(database: SqlDatabase) -> None:
     """Only routable ones, and of enough sessions."""
     made = [OTHER, HOME, IpAddress("10.0.0.1"), HOME, IpAddress("9.9.9.9")]
     put(database, [(0, address, None, snapshot(), [], None) for address in made])

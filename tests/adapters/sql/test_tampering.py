@@ -187,7 +187,7 @@ def cases(everywhere: list[str], sqlite: list[str], postgresql: list[str]) -> li
 
 
 @pytest.mark.parametrize("settings", [(0, 0), (1, 1)])
-def test_what_is_forbidden_is_refused_and_changes_nothing_on_sqlite(
+def test_forbidden_changes_are_refused_on_sqlite(
     settings: tuple[int, int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whether or not triggers fire for REPLACE, and CHECK constraints are enforced."""
@@ -204,7 +204,7 @@ def test_what_is_forbidden_is_refused_and_changes_nothing_on_sqlite(
     database.close()
 
 
-def test_what_is_forbidden_is_refused_and_changes_nothing_on_postgresql(postgresql: str) -> None:
+def test_forbidden_changes_are_refused_on_postgresql(postgresql: str) -> None:
     """Also with session_replication_role = replica."""
     database = SqlDatabase(postgresql)
     store(database)
@@ -231,8 +231,8 @@ def forbidden_is_refused(database: SqlDatabase, statements: list[str], *settings
     assert named(database) == ""
 
 
-def test_what_an_or_ignore_leaves_out_changes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Neither an error nor a change."""
+def test_a_statement_with_or_ignore_changes_no_sealed_row(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It neither fails nor changes a row."""
     database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
     store(database)
     with database.engine.begin() as connection:
@@ -394,7 +394,7 @@ PAST_THE_GUARD = [
 
 
 @pytest.mark.parametrize(("statement", "name"), PAST_THE_GUARD, ids=lambda text: text[:80])
-def test_a_change_that_bypasses_the_triggers_is_named(database: SqlDatabase, statement: str, name: str) -> None:
+def test_a_change_that_bypasses_the_triggers_is_reported(database: SqlDatabase, statement: str, name: str) -> None:
     """Made by an operator who drops and recreates the triggers."""
     with database.changing_tables() as connection:
         triggers.remove(connection)
@@ -416,7 +416,7 @@ OF_ANOTHER_TYPE = [
 def test_a_blob_in_a_pruning_or_its_run_is_named_with_its_column(
     table: str, column: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """SQLite stores a value of any type in any column; verify reports it and goes on."""
+    """SQLite stores a value of any type in any column; verify reports it and continues."""
     database = SqlDatabase(f"sqlite:///{tmp_path_factory.mktemp('db')}/test.db")
     store(database)
     with database.changing_tables() as connection:

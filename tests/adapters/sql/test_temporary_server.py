@@ -37,7 +37,7 @@ def test_binaries_in_a_home_of_roots_are_copied(monkeypatch: pytest.MonkeyPatch,
     assert (found / "initdb").exists()
 
 
-def test_without_binaries_the_message_contains_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_binaries_the_message_states_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing PostgreSQL is an error, never a skipped test."""
     monkeypatch.setattr(temporary_server, "find_spec", lambda _: None)
     monkeypatch.setattr("shutil.which", lambda _: None)

@@ -77,8 +77,8 @@ def test_every_protected_column_is_tried() -> None:
 
 
 @pytest.mark.parametrize("column", PROTECTED)
-def test_an_update_by_hand_of_a_sealed_session_is_refused(hand: Connection, column: str) -> None:
-    """Each column, alone."""
+def test_an_sql_update_of_a_sealed_session_is_refused(hand: Connection, column: str) -> None:
+    """For each protected column."""
     before = stored(hand)
 
     with pytest.raises(DatabaseError, match="sealed"):
@@ -96,8 +96,8 @@ def test_one_sealed_session_refuses_the_whole_statement(hand: Connection) -> Non
     assert stored(hand, "open")["snapshot_source"] is None
 
 
-def test_what_is_not_protected_can_be_changed(hand: Connection) -> None:
-    """Counters grow, open sessions are filled, and the same value is no change."""
+def test_unprotected_columns_can_be_changed(hand: Connection) -> None:
+    """Counters grow, open sessions are filled, and an equal value is not a change."""
     hand.execute(text("UPDATE session_summaries SET event_count = event_count + 1, snapshot_asn = snapshot_asn"))
     hand.execute(text("UPDATE session_summaries SET source_port = 5 WHERE session_id = 'open'"))
     hand.commit()
@@ -220,7 +220,7 @@ def test_a_correction_that_does_not_fit_changes_nothing(hand: Connection) -> Non
 
 
 def test_the_audit_cannot_be_changed(hand: Connection) -> None:
-    """Nor observations, except that they may be confirmed."""
+    """Nor can observations, except that they may be confirmed."""
     hand.execute(snapshot_corrections.insert(), correction(hand, snapshot_asn=1))
     hand.commit()
     for table in ("snapshot_corrections", "ip_observations"):
@@ -241,7 +241,7 @@ def test_a_temporary_table_does_not_bypass_the_triggers(hand: Connection) -> Non
     refused(hand, "UPDATE session_summaries SET snapshot_asn = 1 WHERE session_id = 'sealed'")
 
 
-def test_a_pruning_deletes_what_ended_before_its_date_and_counts_it(hand: Connection) -> None:
+def test_a_pruning_deletes_and_counts_sessions_that_ended_before_its_date(hand: Connection) -> None:
     """Deletion requires a row in snapshot_prunings; a plain DELETE is refused."""
     prune = (
         "INSERT INTO snapshot_prunings (before, run, made_at, sessions, events) VALUES (:before, 'r', :before, :n, :e)"

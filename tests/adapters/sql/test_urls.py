@@ -44,7 +44,7 @@ def test_a_path_is_a_sqlite_file(text: str, path: str | None) -> None:
     assert (url.get_backend_name(), url.database) == ("sqlite", path)
 
 
-def test_what_exists_is_taken_literally(tmp_path: Path) -> None:
+def test_an_existing_path_is_taken_literally(tmp_path: Path) -> None:
     """A file without a suffix, and a folder named ~."""
     (tmp_path / "honeypot").touch()
     (tmp_path / "~").mkdir()
@@ -58,7 +58,7 @@ def test_what_exists_is_taken_literally(tmp_path: Path) -> None:
     ("user", "password"),
     [("u", None), ("u:pw", "pw"), ("u:p@s", "p@s"), ("u:p/#?s", "p/#?s"), ("u:p%40s", "p@s")],
 )
-def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str | None) -> None:
+def test_a_postgresql_url_is_accepted(scheme: str, user: str, password: str | None) -> None:
     """As hosting services print it, and with an unescaped password."""
     url = database_url(f"{scheme}://{user}@h:1/x")
 
@@ -84,7 +84,7 @@ def test_a_url_of_postgresql_is_understood(scheme: str, user: str, password: str
         ("honeypot", "a file of that name is ./honeypot"),
     ],
 )
-def test_anything_else_is_refused_with_what_to_write(text: str, hint: str) -> None:
+def test_an_invalid_url_is_refused_with_a_hint(text: str, hint: str) -> None:
     """The message omits the password."""
     with pytest.raises(SettingRefused, match=hint) as refused:
         database_url(text)
@@ -108,7 +108,7 @@ def test_a_missing_driver_is_named_by_its_extra(monkeypatch: pytest.MonkeyPatch)
         ("sqlite:///a b#1.db", "sqlite:///a b#1.db"),
     ],
 )
-def test_a_database_is_named_without_passwords(text: str, shown: str) -> None:
+def test_a_shown_url_has_no_passwords(text: str, shown: str) -> None:
     """Neither that of the user nor one in the query."""
     assert str(SqlDatabase(text)) == shown
 

@@ -36,7 +36,7 @@ def database(unmigrated_url: str) -> Iterator[SqlDatabase]:
     made.close()
 
 
-def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlDatabase) -> None:
+def test_the_migrations_create_the_tables_that_the_code_defines(database: SqlDatabase) -> None:
     """No table, column or index is missing or extra."""
     database.migrate()
 
@@ -51,7 +51,7 @@ def test_the_migrations_make_the_tables_that_the_program_knows(database: SqlData
 
 
 def test_rows_survive_every_step_up_and_down(database: SqlDatabase) -> None:
-    """Columns that all versions have keep their values."""
+    """Columns that all versions have retain their values."""
     database.migrate()
     save(database, SessionAggregate.sighted("s", "8.8.8.8", NOON).summary().judged(snapshot()))
     before = core_of_rows(database)
@@ -86,7 +86,7 @@ def test_sessions_that_await_their_connect_get_their_own_gap(database: SqlDataba
     assert gaps(database, is_current=False) == before
 
 
-def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerprints(database: SqlDatabase) -> None:
+def test_the_fingerprints_of_a_long_session_survive_the_migration_to_their_own_table(database: SqlDatabase) -> None:
     """An older version stored all of them in the row; such a row stays valid until it is next saved."""
     marks = {n * 2**55 + 1 for n in range(400)}
     long = SessionAggregate.of("s", [SessionEvent(mark, NOON, EventKind.OTHER, HOME) for mark in marks]).summary()
@@ -110,7 +110,7 @@ def test_a_long_session_knows_its_events_before_and_after_the_table_of_fingerpri
     assert len(row["event_fingerprints"]) == 8 * 400
 
 
-def test_gaps_hidden_by_a_fast_clock_are_judged_again_after_the_migration(database: SqlDatabase) -> None:
+def test_gaps_hidden_by_a_fast_clock_are_evaluated_again_after_the_migration(database: SqlDatabase) -> None:
     """An older version stored its machine's time with a gap, so that facts learned before that time were ignored."""
     database.migrate()
     for name, verdict in (("open", Gap.NOTHING_KNOWN), ("sealed", snapshot())):
@@ -143,7 +143,7 @@ def test_gaps_hidden_by_a_fast_clock_are_judged_again_after_the_migration(databa
 
 
 def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlDatabase) -> None:
-    """Heartbeat, checkpoint, quarantined sessions, bookmarks and dead letters keep their values in both directions."""
+    """Heartbeat, checkpoint, quarantined sessions, bookmarks and dead letters, in both directions."""
     letter = DeadLetter(identity="1", source="log", offset=0, reason=Reason.NOT_JSON, payload=b"x")
     database.migrate()
     with database.transaction() as stores:
@@ -190,8 +190,8 @@ def core_of_rows(database: SqlDatabase) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(select(*(session_summaries.c[name] for name in names)))]
 
 
-def test_all_the_way_down_leaves_no_table(database: SqlDatabase) -> None:
-    """Upgrading creates them again."""
+def test_a_downgrade_to_base_leaves_no_table(database: SqlDatabase) -> None:
+    """Upgrading creates the tables again."""
     database.migrate()
 
     assert database.migrate("base") == (VERSIONS[-1], None)

@@ -31,8 +31,8 @@ COVERAGE = Coverage.of(
 BATCH = BatchLoaded(run="r", source="a\nb", events=5, repeated=2, sessions=3, sealed=1, dead_letters=4, seconds=0.2)
 
 
-class Standings(Reports):
-    """Reports of which only one is asked for."""
+class StatusReports(Reports):
+    """Reports of which the test requests only one."""
 
     def __init__(self, coverage: Coverage = COVERAGE) -> None:
         self.coverage_report = CoverageReport(sessions=coverage, addresses=coverage, lag=None)
@@ -66,7 +66,7 @@ class Watch:
         self.warned: list[str] = []
 
     def file(self, path: Path, reports: Reports | None = None) -> MetricsFile:
-        return MetricsFile(path, reports or Standings(), stopwatch=lambda: self.seconds, warn=self.warned.append)
+        return MetricsFile(path, reports or StatusReports(), stopwatch=lambda: self.seconds, warn=self.warned.append)
 
 
 def numbers(path: Path) -> dict[str, float]:
@@ -78,7 +78,7 @@ def numbers(path: Path) -> dict[str, float]:
     }
 
 
-def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) -> None:
+def test_metrics_of_a_load_and_of_the_database_are_written(tmp_path: Path) -> None:
     """Shares are of reachable sessions, and every reason has a value, even without sessions."""
     file = Watch().file(tmp_path / "load.prom")
     observer = file.load_observer(NoLoadObserver())
@@ -107,7 +107,7 @@ def test_what_a_load_did_and_how_the_database_stands_is_written(tmp_path: Path) 
 
 def test_an_empty_database_has_no_share(tmp_path: Path) -> None:
     """A share of zero would raise an alert."""
-    file = Watch().file(tmp_path / "load.prom", Standings(Coverage()))
+    file = Watch().file(tmp_path / "load.prom", StatusReports(Coverage()))
     file.load_observer(NoLoadObserver())
     file.write()
 
@@ -162,10 +162,10 @@ def test_a_silent_load_writes_too(tmp_path: Path) -> None:
     assert (ask(), (tmp_path / "load.prom").exists()) == (False, True)
 
 
-def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
-    """It is only watched here."""
+def test_metrics_of_an_unreachable_database_do_not_end_the_work(tmp_path: Path) -> None:
+    """A warning states the reason."""
 
-    class Gone(Standings):
+    class Gone(StatusReports):
         def database_status(self) -> DatabaseStatus:
             raise StoreBusy("later")
 
@@ -177,7 +177,7 @@ def test_a_database_that_does_not_answer_ends_no_work(tmp_path: Path) -> None:
     assert watch.warned == [f"the metrics cannot be written to {tmp_path}/load.prom: later"]
 
 
-def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:
+def test_a_long_load_writes_metrics_at_intervals(tmp_path: Path) -> None:
     """Not after every batch."""
     watch = Watch()
     observer = watch.file(tmp_path / "load.prom").load_observer(NoLoadObserver())
@@ -190,7 +190,7 @@ def test_a_long_load_writes_now_and_then(tmp_path: Path) -> None:
     assert numbers(tmp_path / "load.prom")["snapshots_load_batch_seconds_count"] == 2
 
 
-def test_a_file_that_cannot_be_written_ends_no_work(tmp_path: Path) -> None:
+def test_an_unwritable_metrics_file_does_not_end_the_work(tmp_path: Path) -> None:
     """The warning is printed once, and no partial file is left."""
     watch = Watch()
     (tmp_path / "load.prom").mkdir()
@@ -212,8 +212,8 @@ def registry() -> CollectorRegistry:
     return made
 
 
-def test_alerts_and_dashboard_ask_for_numbers_that_exist() -> None:
-    """And every metric is used by one of them, or is not needed."""
+def test_alerts_and_dashboard_use_existing_metrics() -> None:
+    """And every metric is used by one of them, or is listed as an exception."""
     documents = [Path("docs/monitoring/alerts.yml").read_text(), Path("docs/monitoring/grafana.json").read_text()]
     asked = set(re.findall(r"snapshots_[a-z_]+", "".join(documents)))
     known = {f"{family.name}{'_total' if family.type == 'counter' else ''}" for family in registry().collect()}
@@ -223,8 +223,8 @@ def test_alerts_and_dashboard_ask_for_numbers_that_exist() -> None:
 
 
 @pytest.mark.parametrize("kind", [LoadMetrics, BackfillMetrics, VerifyMetrics])
-def test_numbers_are_named_as_prometheus_wants_it(kind: type) -> None:
-    """A prefix, a unit, and a sentence that says what it is."""
+def test_metrics_follow_the_naming_rules_of_prometheus(kind: type) -> None:
+    """A prefix, a unit, and a help text."""
     made = CollectorRegistry()
     kind(made)
 
@@ -234,8 +234,8 @@ def test_numbers_are_named_as_prometheus_wants_it(kind: type) -> None:
         assert "second" not in family.name or family.name.endswith("seconds")
 
 
-def test_every_number_is_explained() -> None:
-    """In the reference."""
+def test_every_metric_is_in_the_reference() -> None:
+    """With a meaning."""
     handbook = Path("docs/reference/metrics.md").read_text()
 
     assert [

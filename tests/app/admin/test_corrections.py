@@ -29,8 +29,8 @@ def changes(database: InMemoryDatabase) -> AuditedChanges:
     return AuditedChanges(database, runtime=runtime())
 
 
-def test_a_correction_states_facts_and_keeps_the_rest(database: InMemoryDatabase) -> None:
-    """With who said so, and when."""
+def test_a_correction_changes_only_the_given_facts(database: InMemoryDatabase) -> None:
+    """It records who made it and when."""
     before, after = changes(database).correct("s~1", reason="a typo", country="FR", ip_type=IpType.TOR)
 
     assert before == snapshot()
@@ -76,8 +76,8 @@ def test_a_correction_states_a_fact(database: InMemoryDatabase, stated: dict[str
     assert database.memory.runs == {}
 
 
-def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
-    """The forecast is what then happens."""
+def test_the_dry_run_of_a_pruning_equals_its_result(database: InMemoryDatabase) -> None:
+    """Nothing is deleted by the dry run."""
     later = NOON + DAY
 
     assert changes(database).prune(later, dry_run=True) == Pruned(sessions=2, events=2)
@@ -95,10 +95,10 @@ def test_pruning_can_be_tried_first(database: InMemoryDatabase) -> None:
         ("", RunState.DONE, True),
     ],
 )
-def test_a_pruning_leaves_to_a_backfill_what_that_will_still_count(
+def test_a_pruning_leaves_addresses_that_an_unfinished_backfill_will_count(
     database: InMemoryDatabase, checkpoint: str, state: RunState, *, is_counted: bool
 ) -> None:
-    """Which is what it found of the addresses behind its place, as long as it did not come to its end."""
+    """Those that it found after its checkpoint, as long as it has not finished."""
     with database.transaction() as stores:
         stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
         stores.runs.begin("back", RunKind.BACKFILL, at=NOON)

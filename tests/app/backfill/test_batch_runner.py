@@ -41,8 +41,8 @@ class RecordedProgress:
         self.waits.append(reason)
 
 
-class Ailing:
-    """A database that is unwell for some looks."""
+class OverloadedHealth:
+    """A database that is overloaded for some checks."""
 
     def __init__(self, *troubles: str) -> None:
         self.troubles = list(troubles)
@@ -82,12 +82,12 @@ class Slept(list[float]):
 
 
 def batch_runner(
-    database: InMemoryDatabase | None = None, *, health: Ailing | None = None, slept: Slept | None = None
+    database: InMemoryDatabase | None = None, *, health: OverloadedHealth | None = None, slept: Slept | None = None
 ) -> BatchRunner:
     seconds = iter(range(1_000_000))
     return BatchRunner(
         database or InMemoryDatabase(),
-        health or Ailing(),
+        health or OverloadedHealth(),
         runtime=runtime(stopwatch=lambda: float(next(seconds)), sleep=(slept if slept is not None else Slept()).append),
     )
 
@@ -117,8 +117,8 @@ def test_every_session_is_processed_once_and_the_run_completes() -> None:
     assert database.memory.counts["r"] == {"done": 28}
 
 
-def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() -> None:
-    """What it learned is not stored."""
+def test_the_cache_is_cleared_after_every_rollback_of_a_batch() -> None:
+    """Facts that the batch learned are not stored."""
     database, numbers, events = InMemoryDatabase(), Numbers(25, refused=frozenset({3})), list[str]()
 
     def step(stores: Stores, after: str, limit: int) -> BatchResult:
@@ -135,8 +135,8 @@ def test_a_batch_that_was_rolled_back_is_forgotten_as_often_as_it_was_tried() ->
     assert numbers.done == [n for n in range(25) if n != 3]
 
 
-def test_a_batch_has_written_something_before_its_step_begins() -> None:
-    """Whoever reads ahead from there does not keep SQLite's log from beginning anew."""
+def test_a_batch_begins_with_a_write() -> None:
+    """So a prefetch that starts there does not block the checkpoint of SQLite's write-ahead log."""
     database, numbers, heartbeats = InMemoryDatabase(), Numbers(3), list[datetime]()
 
     def step(stores: Stores, after: str, limit: int) -> BatchResult:
@@ -155,8 +155,8 @@ def test_a_batch_has_written_something_before_its_step_begins() -> None:
 
 
 @pytest.mark.parametrize("batches", range(9))
-def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
-    """Whenever it was stopped, nothing is done twice and nothing is left out."""
+def test_stopped_work_resumes_at_its_checkpoint(batches: int) -> None:
+    """Wherever it was stopped, no row is processed twice and none is missed."""
     database, one, two = InMemoryDatabase(), Numbers(25), Numbers(13)
     left = iter([False] * batches)
     is_done = batch_runner(database).run_stages(
@@ -172,8 +172,8 @@ def test_stopped_work_goes_on_where_it_was_left(batches: int) -> None:
 
 
 @pytest.mark.parametrize("batches", range(11))
-def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: int) -> None:
-    """And only there: it is no stage of its own, and has no place."""
+def test_the_setup_of_a_stage_is_repeated_wherever_the_stage_resumes(batches: int) -> None:
+    """A setup has no checkpoint of its own."""
     database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
     stages = [replace(one.stage("one"), setup=first.stage("first")), two.stage("two")]
     left = iter([False] * batches)
@@ -190,8 +190,8 @@ def test_what_comes_before_a_stage_is_done_anew_wherever_that_goes_on(batches: i
     assert done_before == list(range(min(15, 10 * batches)))
 
 
-def test_work_that_is_done_is_not_done_again() -> None:
-    """Its checkpoint is after everything."""
+def test_completed_work_is_not_repeated() -> None:
+    """Its checkpoint is at the end."""
     database, one = InMemoryDatabase(), Numbers(5)
     batch_runner(database).run_stages(begun(database, one.stage()), RecordedProgress(), never)
 
@@ -202,8 +202,8 @@ def test_work_that_is_done_is_not_done_again() -> None:
 
 
 @pytest.mark.parametrize("refused", [frozenset({0}), frozenset({7, 8, 22}), frozenset({24}), frozenset(range(25))])
-def test_a_row_that_the_database_refuses_is_set_aside_and_the_rest_goes_on(refused: frozenset[int]) -> None:
-    """One poisoned row once stopped a backfill for ever, or was tried again without end."""
+def test_a_row_that_the_database_refuses_is_quarantined_and_the_work_continues(refused: frozenset[int]) -> None:
+    """One invalid row once stopped a backfill, or was retried without end."""
     database, numbers = InMemoryDatabase(), Numbers(25, refused)
     work = begun(database, numbers.stage())
 
@@ -225,7 +225,7 @@ def test_batches_grow_again_step_by_step_after_a_refusal() -> None:
     assert [handled for handled in observed.handled if handled] == [1, 8, 64, 100, 100, 26]
 
 
-def test_a_dry_run_stores_nothing() -> None:
+def test_a_dry_run_writes_no_rows() -> None:
     """Neither the run nor its quarantined sessions."""
     database, numbers = InMemoryDatabase(), Numbers(5, frozenset({2}))
     work = Work(run="r", stages=[numbers.stage()], throttle=Throttle(), is_dry_run=True)
@@ -268,8 +268,8 @@ def test_work_ends_at_once_where_every_batch_would_fail() -> None:
     assert not work.quarantined
 
 
-class InTheWay(InMemoryDatabase):
-    """A database in which another program stands in the way some times."""
+class LockConflicts(InMemoryDatabase):
+    """A database on which another program causes some lock conflicts."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -291,11 +291,11 @@ class InTheWay(InMemoryDatabase):
     ("error", "times", "is_done"),
     [(StoreBusy, 4, True), (StoreBusy, 9, False), (StoreGone, 8, True), (StoreGone, 9, False)],
 )
-def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
+def test_a_batch_with_a_lock_conflict_is_retried_after_a_pause(
     error: type[StoreUnavailable], times: int, *, is_done: bool
 ) -> None:
-    """And if it never ends, the work says so; no session is quarantined because the server was away."""
-    database, slept = InTheWay(0), Slept()
+    """If the conflict persists, the work fails; no session is quarantined because the server was down."""
+    database, slept = LockConflicts(0), Slept()
     database.error = error
     work = begun(database, Numbers(5).stage())
     database.times = times
@@ -309,10 +309,10 @@ def test_a_batch_in_anothers_way_is_tried_again_after_a_pause(
     assert not work.quarantined
 
 
-def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
-    """Each reason once more as long as it holds; then it goes on."""
+def test_work_pauses_while_the_database_is_overloaded_and_reports_why() -> None:
+    """Each reason is reported while it holds; then the work continues."""
     database, slept, observed = InMemoryDatabase(), Slept(), RecordedProgress()
-    health = Ailing("a replica is 90 s behind", "a replica is 60 s behind", "")
+    health = OverloadedHealth("a replica is 90 s behind", "a replica is 60 s behind", "")
 
     assert batch_runner(database, health=health, slept=slept).run_stages(
         begun(database, Numbers(3).stage()), observed, never
@@ -323,11 +323,11 @@ def test_work_waits_while_the_database_is_unwell_and_says_why() -> None:
 
 
 def test_waiting_work_can_be_stopped() -> None:
-    """Whoever waits may be interrupted."""
+    """A stop request ends a pause."""
     database, numbers = InMemoryDatabase(), Numbers(3)
     left = iter([False])
 
-    done = batch_runner(database, health=Ailing("ill", "ill")).run_stages(
+    done = batch_runner(database, health=OverloadedHealth("ill", "ill")).run_stages(
         begun(database, numbers.stage()), RecordedProgress(), lambda: next(left, True)
     )
 
@@ -335,7 +335,7 @@ def test_waiting_work_can_be_stopped() -> None:
 
 
 def test_rows_of_a_second_worker_are_reported_with_their_stage() -> None:
-    """Not with what is done before, which counts something else; and it is part of the whole."""
+    """Not with the setup, which counts other rows; they are part of the total."""
     database, numbers, observed = InMemoryDatabase(), Numbers(5), RecordedProgress()
     before = numbers.stage("before")
 
@@ -362,17 +362,15 @@ def test_rows_of_a_second_worker_are_reported_with_their_stage() -> None:
         (15_000, 15_000, 0.0, LARGEST_BATCH),
     ],
 )
-def test_batches_grow_and_shrink_towards_the_time_that_they_may_take(
-    size: int, handled: int, seconds: float, expected: int
-) -> None:
+def test_the_batch_size_adapts_to_the_target_duration(size: int, handled: int, seconds: float, expected: int) -> None:
     """Never more than twice at once, and within bounds."""
     assert Throttle().next_size(size, handled, seconds) == expected
     assert Throttle(batch_size=7).next_size(size, handled, seconds) == 7
     assert FIRST_BATCH == 1000
 
 
-def test_a_rate_is_kept_by_resting() -> None:
-    """A thousand at a hundred a second take ten seconds, the work included."""
+def test_a_rate_limit_is_kept_by_pauses() -> None:
+    """A thousand rows at a hundred per second take ten seconds, including the work."""
     assert Throttle(rate=100).pause_after(1000, 4) == 6
     assert Throttle(rate=100).pause_after(10, 4) == 0
     assert Throttle(rate=100).first_size == Throttle(rate=100).next_size(500, 500, 0.01) == 500

@@ -30,7 +30,7 @@ def database() -> InMemoryDatabase:
     return database
 
 
-def turns(
+def commit_order(
     database: InMemoryDatabase, executor: ThreadPoolExecutor, *, run: str = "r", last: str = "d"
 ) -> OrderedCommit:
     stage = Stage(name="letters", step=lambda *_: BatchResult("", 0, {}), count=lambda _: 0)
@@ -51,50 +51,52 @@ def checkpoint(database: InMemoryDatabase) -> str:
 
 
 @pytest.mark.parametrize(("last", "place"), [("d", "d"), ("", END)])
-def test_a_turn_is_stored_when_the_one_before_it_is(
+def test_a_batch_is_committed_after_the_batch_before_it(
     database: InMemoryDatabase, executor: ThreadPoolExecutor, last: str, place: str
 ) -> None:
-    """With the place behind it, from which the near end goes on; or the end, if nothing was left."""
-    taken = turns(database, executor, last=last)
+    """The checkpoint is the position after it, or the end of the stage if nothing is left."""
+    commits = commit_order(database, executor, last=last)
 
-    taken.begin("b")
+    commits.begin("b")
 
-    assert taken.commit("b") == last
+    assert commits.commit("b") == last
     assert json.loads(checkpoint(database)) == {"stage": "letters", "after": place}
 
 
-def test_a_turn_that_is_given_up_leaves_nothing(database: InMemoryDatabase, executor: ThreadPoolExecutor) -> None:
-    """Nor does one that was not begun."""
-    taken = turns(database, executor)
-
-    taken.begin("b")
-    taken.roll_back()
-
-    assert checkpoint(database) == ""
-    assert taken.commit("b") == "b"
-
-
-def test_a_turn_does_not_wait_for_ever_for_the_one_before_it(
-    database: InMemoryDatabase, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A third transaction may wait for it while it waits here, and no database sees that cycle."""
-    monkeypatch.setattr(ordered_commit, "COMMIT_TIMEOUT", 0.01)
-    taken = turns(database, executor)
-
-    taken.begin("b")
-    executor.submit(str).result()  # behind the turn, in the same thread
-
-    assert taken.commit("b") == "b"
-    assert checkpoint(database) == ""
-
-
-def test_a_run_that_another_process_resumed_is_left_alone(
+def test_a_batch_that_is_rolled_back_leaves_no_checkpoint(
     database: InMemoryDatabase, executor: ThreadPoolExecutor
 ) -> None:
-    """Or one that is not there any more."""
-    taken = turns(database, executor, run="another")
+    """Nor does a batch that was never begun."""
+    commits = commit_order(database, executor)
 
-    taken.begin("b")
+    commits.begin("b")
+    commits.roll_back()
 
-    assert taken.commit("b") == "b"
+    assert checkpoint(database) == ""
+    assert commits.commit("b") == "b"
+
+
+def test_the_wait_for_the_batch_before_it_has_a_timeout(
+    database: InMemoryDatabase, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third transaction may wait for this one meanwhile, a cycle that no database detects."""
+    monkeypatch.setattr(ordered_commit, "COMMIT_TIMEOUT", 0.01)
+    commits = commit_order(database, executor)
+
+    commits.begin("b")
+    executor.submit(str).result()  # after the batch, in the same thread
+
+    assert commits.commit("b") == "b"
+    assert checkpoint(database) == ""
+
+
+def test_no_batch_is_committed_for_a_run_that_another_process_resumed(
+    database: InMemoryDatabase, executor: ThreadPoolExecutor
+) -> None:
+    """Nor for a run that no longer exists."""
+    commits = commit_order(database, executor, run="another")
+
+    commits.begin("b")
+
+    assert commits.commit("b") == "b"
     assert checkpoint(database) == ""

@@ -31,7 +31,7 @@ class Table:
 STORES = cast("Stores", Table())
 
 
-def spans() -> PartitionQueue:
+def new_queue() -> PartitionQueue:
     return PartitionQueue(SPAN * len(SPANS), 0, span=SPAN, after="begin")
 
 
@@ -39,97 +39,97 @@ def done(judged: int, left: int = 0, last: str = "x") -> PushdownResult:
     return PushdownResult(last, left, Counter({Method.ASOF: judged}), 0)
 
 
-def take(far: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> KeyRange | None:
-    return far.claim(STORES, judged=judged, more_follows=more_follows)
+def claim(queue: PartitionQueue, *, judged: int = 0, more_follows: bool = False) -> KeyRange | None:
+    return queue.claim(STORES, judged=judged, more_follows=more_follows)
 
 
-def test_parts_are_taken_from_the_last_on_and_the_near_end_keeps_clear() -> None:
-    """A part ends with a page that is not full, or with none."""
-    far = spans()
+def test_partitions_are_claimed_from_the_last_and_the_main_worker_has_a_reserve() -> None:
+    """A partition ends with a page that is not full, or with an empty one."""
+    queue = new_queue()
 
-    assert take(far) == KeyRange("9", "")
-    far.complete(done(6, last="9a"), asked=6, more_follows=False)
-    assert take(far) == KeyRange("9a", "")
-    far.complete(done(4, last="9b"), asked=6, more_follows=False)
-    assert take(far) == KeyRange("8", "9")
-    assert far.main_limit == "8"
-    far.complete(None, asked=6, more_follows=False)
-    assert take(far) == KeyRange("7", "8")
-    assert far.main_limit == "7"
-    far.release_all()
-    assert far.main_limit == ""
+    assert claim(queue) == KeyRange("9", "")
+    queue.complete(done(6, last="9a"), asked=6, more_follows=False)
+    assert claim(queue) == KeyRange("9a", "")
+    queue.complete(done(4, last="9b"), asked=6, more_follows=False)
+    assert claim(queue) == KeyRange("8", "9")
+    assert queue.main_limit == "8"
+    queue.complete(None, asked=6, more_follows=False)
+    assert claim(queue) == KeyRange("7", "8")
+    assert queue.main_limit == "7"
+    queue.release_all()
+    assert queue.main_limit == ""
 
 
-def test_the_end_is_where_the_near_end_may_have_come() -> None:
-    """It has some spans in hand; what was left of a part will not be judged from there."""
-    far = spans()
+def test_the_second_worker_stops_at_the_reserve_of_the_main_worker() -> None:
+    """The main worker has claimed some partitions; leftovers are not evaluated from there."""
+    queue = new_queue()
     most = SPAN * (len(SPANS) - RESERVED_PARTITIONS)
 
-    assert take(far, judged=most) == SPANS[-1]
-    far.complete(done(6, left=1), asked=20, more_follows=False)
-    assert take(far, judged=most) is None
-    assert take(far, judged=most - 1) == SPANS[-2]
+    assert claim(queue, judged=most) == SPANS[-1]
+    queue.complete(done(6, left=1), asked=20, more_follows=False)
+    assert claim(queue, judged=most) is None
+    assert claim(queue, judged=most - 1) == SPANS[-2]
 
 
-def test_a_part_of_which_little_is_known_is_given_back_and_taken_again_later() -> None:
-    """Ever later, and in the end it is gone through all the same."""
-    far, waits = spans(), []
+def test_a_partition_with_few_cached_verdicts_is_released_and_claimed_again_later() -> None:
+    """At growing intervals, and in the end it is processed in any case."""
+    queue, waits = new_queue(), []
     for _ in range(MAX_SPARSE_RETRIES):
-        assert take(far) == SPANS[-1]
-        waits.append(far.complete(done(1, left=5), asked=6, more_follows=False))
-        assert far.main_limit == SPANS[-1].until
-    assert take(far) == SPANS[-1]
-    assert far.main_limit == "9"
-    waits.append(far.complete(done(1, left=5, last="9a"), asked=6, more_follows=False))
+        assert claim(queue) == SPANS[-1]
+        waits.append(queue.complete(done(1, left=5), asked=6, more_follows=False))
+        assert queue.main_limit == SPANS[-1].until
+    assert claim(queue) == SPANS[-1]
+    assert queue.main_limit == "9"
+    waits.append(queue.complete(done(1, left=5, last="9a"), asked=6, more_follows=False))
 
     assert waits == [2, 4, 8, 0]
-    assert take(far) == KeyRange("9a", "")
+    assert claim(queue) == KeyRange("9a", "")
 
 
-def test_what_was_left_while_more_followed_is_gone_through_again_at_the_end() -> None:
-    """The near end is not let in between; and those that were judged then had not been counted on."""
-    far = spans()
-    assert take(far, more_follows=True) == SPANS[-1]
-    assert far.complete(done(1, left=9), asked=20, more_follows=True) == 0
-    assert take(far, more_follows=True) == SPANS[-2]
-    far.complete(done(10), asked=20, more_follows=True)
-    assert take(far, more_follows=True) == SPANS[-3]
-    far.complete(done(2, left=3, last="7a"), asked=5, more_follows=True)
+def test_ranges_with_leftovers_are_revisited_at_the_end() -> None:
+    """The main worker does not claim them meanwhile."""
+    queue = new_queue()
+    assert claim(queue, more_follows=True) == SPANS[-1]
+    assert queue.complete(done(1, left=9), asked=20, more_follows=True) == 0
+    assert claim(queue, more_follows=True) == SPANS[-2]
+    queue.complete(done(10), asked=20, more_follows=True)
+    assert claim(queue, more_follows=True) == SPANS[-3]
+    queue.complete(done(2, left=3, last="7a"), asked=5, more_follows=True)
 
-    assert take(far) == KeyRange("7a", "8")
-    far.complete(done(5), asked=20, more_follows=False)
-    again = [take(far)]
-    far.complete(done(3), asked=20, more_follows=False)
-    again.append(take(far))
-    assert far.main_limit == "7"
-    far.complete(done(8, left=1), asked=20, more_follows=False)
+    assert claim(queue) == KeyRange("7a", "8")
+    queue.complete(done(5), asked=20, more_follows=False)
+    again = [claim(queue)]
+    queue.complete(done(3), asked=20, more_follows=False)
+    again.append(claim(queue))
+    assert queue.main_limit == "7"
+    queue.complete(done(8, left=1), asked=20, more_follows=False)
 
     assert again == [SPANS[-3], SPANS[-1]]
-    assert far.main_limit == "7"
+    assert queue.main_limit == "7"
     most = SPAN * (len(SPANS) - RESERVED_PARTITIONS) - 1
-    assert take(far, judged=most + 1) is None
-    assert take(far, judged=most) == SPANS[-4]
+    assert claim(queue, judged=most + 1) is None
+    assert claim(queue, judged=most) == SPANS[-4]
 
 
 @given(st.data())
-def test_every_session_that_is_known_at_the_end_is_settled_in_every_part_that_was_taken(data: st.DataObject) -> None:
-    """However much is known when a part is gone through first, and however large batches are."""
-    far = spans()
+def test_every_session_with_a_cached_verdict_is_written_in_every_claimed_partition(data: st.DataObject) -> None:
+    """However many verdicts are cached at first, and however large batches are."""
+    queue = new_queue()
     open_sessions = {int(span.after or "0"): SPAN for span in SPANS}
-    taken: list[int] = []
+    claimed: list[int] = []
     rounds = data.draw(st.integers(0, 9))
     begun: dict[int, int] = {}
     for turn in range(200):
         more_follows = turn < rounds
-        span = take(far, judged=SPAN * len(SPANS) - sum(open_sessions.values()), more_follows=more_follows)
+        span = claim(queue, judged=SPAN * len(SPANS) - sum(open_sessions.values()), more_follows=more_follows)
         if span is None:
             if more_follows:
                 continue
             break
         number, _, at = (span.after or "0").partition(".")
         here = int(number)
-        taken.append(here)
-        assert far.main_limit == (str(min(taken)) if min(taken) else "")
+        claimed.append(here)
+        assert queue.main_limit == (str(min(claimed)) if min(claimed) else "")
         begun[here] = open_sessions[here] if not at else begun[here]
         rest = begun[here] - int(at or "0")
         asked = data.draw(st.integers(1, 12))
@@ -138,7 +138,7 @@ def test_every_session_that_is_known_at_the_end_is_settled_in_every_part_that_wa
         open_sessions[here] -= judged
         place = f"{number}.{int(at or '0') + page}"
         settled = done(judged, left=page - judged, last=place) if page else None
-        far.complete(settled, asked=asked, more_follows=more_follows)
+        queue.complete(settled, asked=asked, more_follows=more_follows)
 
-    assert {number for number in taken if open_sessions[number]} == set()
-    assert set(taken) == set(range(min(taken), len(SPANS)))
+    assert {number for number in claimed if open_sessions[number]} == set()
+    assert set(claimed) == set(range(min(claimed), len(SPANS)))

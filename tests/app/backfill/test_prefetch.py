@@ -7,8 +7,8 @@ from snapshots.app.errors import StoreGone
 from tests.fakes import AtOnce
 
 
-def test_what_was_read_is_taken_once() -> None:
-    """The next thing is another one."""
+def test_a_prefetched_page_is_used_once() -> None:
+    """The next request needs a read of its own."""
     ahead: ReadAhead[str] = ReadAhead(AtOnce())
     ahead.begin("a", lambda: "page")
 
@@ -17,7 +17,7 @@ def test_what_was_read_is_taken_once() -> None:
 
 
 def test_an_outdated_result_is_discarded() -> None:
-    """A batch was refused, and a smaller one is read from its place on."""
+    """A batch was refused, and a smaller one starts at the same position."""
     ahead: ReadAhead[str] = ReadAhead(AtOnce())
     ahead.begin("b", lambda: "page")
 
@@ -25,8 +25,8 @@ def test_an_outdated_result_is_discarded() -> None:
     assert ahead.take("b") is None
 
 
-def test_what_was_read_long_ago_is_dropped() -> None:
-    """Whoever begins anew reads anew."""
+def test_a_dropped_page_is_read_again() -> None:
+    """After a restart, an old page is not used."""
     ahead: ReadAhead[str] = ReadAhead(AtOnce())
     ahead.begin("a", lambda: "page")
     ahead.drop()
@@ -34,8 +34,8 @@ def test_what_was_read_long_ago_is_dropped() -> None:
     assert ahead.take("a") is None
 
 
-def test_what_could_not_be_read_ahead_is_read_in_its_turn() -> None:
-    """A direct read then raises the error if it persists."""
+def test_a_page_that_could_not_be_prefetched_is_read_directly() -> None:
+    """The direct read then raises the error if it persists."""
 
     def gone() -> str:
         raise StoreGone("no")
@@ -59,8 +59,8 @@ def test_a_mistake_is_not_hidden() -> None:
         ahead.take("a")
 
 
-def test_without_another_thread_nothing_is_read_ahead() -> None:
-    """A database in memory has one connection."""
+def test_without_a_second_thread_pages_are_not_prefetched() -> None:
+    """An in-memory database has one connection."""
     ahead: ReadAhead[str] = ReadAhead(None)
     ahead.begin("a", lambda: "page")
 

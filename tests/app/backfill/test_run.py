@@ -38,7 +38,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from tests.app.backfill.test_batch_runner import Ailing, RecordedProgress
+from tests.app.backfill.test_batch_runner import OverloadedHealth, RecordedProgress
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import (
     AtOnce,
@@ -88,7 +88,7 @@ class World:
             self.store, Lookups(self.source_registry, reader, self.clock), reader, policy, self.clock
         )
         machine = runtime(self.clock, stopwatch=lambda: float(next(self.ticks)), new_run=self.new_run)
-        batch_runner = BatchRunner(self.store, Ailing(), runtime=machine)
+        batch_runner = BatchRunner(self.store, OverloadedHealth(), runtime=machine)
         self.service = service
         self.backfill = BackfillSnapshots(
             self.store,
@@ -205,8 +205,8 @@ def test_a_backfill_reads_no_session_for_new_facts_if_there_are_none() -> None:
     assert OpenCase.LEARNED in recording.cases
 
 
-def test_what_was_learned_since_is_judged_again_and_only_that() -> None:
-    """From any command."""
+def test_sessions_with_new_facts_are_evaluated_again_and_no_others() -> None:
+    """Whichever command imported the facts."""
     world = World(source(facts={}))
     world.put(HOME.text, OTHER.text)
     world.run()
@@ -225,8 +225,8 @@ def learn_of_home(world: World) -> None:
         lookups.look_up([HOME], world.source_registry.sources[1], build.number, stores)
 
 
-def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
-    """Also of sessions that it had judged already."""
+def test_a_resumed_run_uses_facts_learned_during_the_interruption() -> None:
+    """Also for sessions that it had already evaluated."""
     world = World(source(facts={}))
     world.put(HOME.text, OTHER.text)
     assert not world.run(batch=1, stop_after=1).is_done
@@ -239,8 +239,8 @@ def test_what_was_learned_while_a_run_was_interrupted_is_judged_by_it() -> None:
     assert world.run().judged == 0
 
 
-def test_a_prefetched_verdict_gives_way_to_newer_facts() -> None:
-    """A page is read, and made ready as far as verdicts are remembered, before it is its turn."""
+def test_a_prefetched_verdict_is_discarded_after_newer_facts() -> None:
+    """A page is prefetched and prepared with cached verdicts before its batch begins."""
     world = World(source(facts={OTHER.text: IpFacts(asn=2)}))
     world.put(HOME.text, OTHER.text)
     world.run()
@@ -262,8 +262,8 @@ def test_a_prefetched_verdict_gives_way_to_newer_facts() -> None:
     assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
 
 
-def test_other_rules_judge_everything_that_is_open_again() -> None:
-    """Without being asked; and if asked, also by the same rules."""
+def test_changed_rules_evaluate_all_open_sessions_again() -> None:
+    """Automatically; on request also with unchanged rules."""
     world = World(source(day=5), policy=SnapshotPolicy(max_lag=DAY))
     world.put(HOME.text, None)
     assert world.run().left_open == {Gap.TOO_LATE: 1, Gap.NO_SOURCE_IP: 1}
@@ -318,8 +318,8 @@ def test_the_address_is_found_in_events_before_documents() -> None:
 
 
 @pytest.mark.parametrize("batches", range(8))
-def test_an_interrupted_backfill_goes_on_to_the_same_end(batches: int) -> None:
-    """Nothing twice and nothing left out, whenever it was stopped; addresses are counted once."""
+def test_an_interrupted_backfill_has_the_same_result_after_a_resume(batches: int) -> None:
+    """Wherever it was stopped, no session is missed, and addresses are counted once."""
     whole, world = World(source()), World(source())
     for each in (whole, world):
         each.put(HOME.text, None, OTHER.text, None, HOME.text)
@@ -338,8 +338,8 @@ def test_an_interrupted_backfill_goes_on_to_the_same_end(batches: int) -> None:
     assert counts[0] == counts[1]
 
 
-def test_only_what_can_go_on_is_resumed() -> None:
-    """By its name or as the newest, and by the rules by which it began."""
+def test_only_an_unfinished_backfill_with_the_same_options_is_resumed() -> None:
+    """By its name, or the newest one."""
     world = World(source())
     world.put(HOME.text)
     with pytest.raises(NoSuchRun, match="no backfill to resume"):
@@ -361,8 +361,8 @@ def undo(world: World, run: str, *, is_dry_run: bool = False) -> UndoReport:
     return world.undo.undo(run, RecordedProgress(), is_dry_run=is_dry_run)
 
 
-def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
-    """Addresses, snapshots and counts; what others sealed stays, and a second undo finds nothing."""
+def test_undo_removes_exactly_the_rows_of_a_backfill() -> None:
+    """Addresses, snapshots and counts; sessions sealed by other runs stay, and a second undo finds nothing."""
     world = World(source())
     world.put(HOME.text, None, OTHER.text, None)
     memory = world.database.memory
@@ -385,8 +385,8 @@ def test_undoing_a_backfill_takes_back_exactly_what_it_wrote() -> None:
     assert undo(world, run).opened == 0
 
 
-def test_what_was_undone_is_taken_again_by_a_backfill_only() -> None:
-    """Not by a late completion, whatever is learned."""
+def test_undone_sessions_are_evaluated_again_only_by_a_backfill() -> None:
+    """Not by a late completion, whatever facts arrive."""
     world = World(source())
     world.put(HOME.text)
     undo(world, world.run().run)
@@ -397,8 +397,8 @@ def test_what_was_undone_is_taken_again_by_a_backfill_only() -> None:
     assert (report.judged, report.sealed) == (1, {Method.ASOF: 1})
 
 
-def test_only_some_runs_can_be_undone() -> None:
-    """A load is no guess that could be wrong."""
+def test_a_load_or_an_unknown_run_cannot_be_undone() -> None:
+    """Only runs that completed sessions of earlier loads can be undone."""
     world = World(source())
     with world.database.transaction() as stores:
         stores.runs.begin("load", RunKind.LOAD, at=NOON)
@@ -409,8 +409,8 @@ def test_only_some_runs_can_be_undone() -> None:
         undo(world, "nothing")
 
 
-def test_an_interrupted_undo_goes_on() -> None:
-    """By the same call."""
+def test_an_interrupted_undo_can_be_repeated() -> None:
+    """With the same command."""
     world = World(source())
     world.put(HOME.text, HOME.text)
     run = world.run().run
@@ -446,7 +446,7 @@ def test_an_improvement_that_ends_by_an_error_is_a_failed_run(is_dry_run: bool) 
 
 
 def test_improving_replaces_inferred_facts_by_facts_as_of_the_attack() -> None:
-    """A table of the time turned up; undoing it gives back what was held."""
+    """A table of the time became available; undoing the run restores the previous facts."""
     world = World(source(day=5))
     world.put(HOME.text, OTHER.text)
     world.run()
@@ -468,8 +468,8 @@ def test_improving_replaces_inferred_facts_by_facts_as_of_the_attack() -> None:
     assert world.session() == held
 
 
-def test_improving_adds_facts_and_takes_none() -> None:
-    """More of what was known then."""
+def test_an_improvement_adds_facts_and_removes_none() -> None:
+    """More facts of the time of the attack."""
     world = World(source(facts={HOME.text: IpFacts(asn=1)}))
     world.put(HOME.text)
     world.run()
@@ -478,8 +478,8 @@ def test_improving_adds_facts_and_takes_none() -> None:
     assert improve(world).improved == {"more facts": 1}
 
 
-def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -> None:
-    """It once took the session from the count of its address, again at every call."""
+def test_undo_leaves_a_session_that_another_run_sealed_at_an_address_it_found() -> None:
+    """It once removed the session from the count of its address at every call."""
     world = World(source(facts={}))
     world.put(None)
     memory = world.database.memory
@@ -497,8 +497,8 @@ def test_undo_leaves_what_another_run_sealed_at_an_address_that_it_had_found() -
     assert undo(world, second).opened == 1
 
 
-def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
-    """Two that carried on one run once counted everything twice."""
+def test_a_run_stops_when_another_process_resumes_or_undoes_it() -> None:
+    """Two processes that continued one run once counted everything twice."""
     for take in ("resume", "undo"):
         world = World(source())
         world.put(HOME.text, HOME.text, HOME.text)
@@ -520,7 +520,7 @@ def test_a_run_that_another_process_took_over_or_undid_is_left_to_it() -> None:
         assert [world.session(n).is_sealed for n in range(3)] == [take == "resume"] * 3
 
 
-def test_improving_sets_aside_what_the_database_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_that_the_database_refuses_to_improve_are_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others are improved."""
     world = World(source(facts={HOME.text: IpFacts(asn=1)}))
     world.put(HOME.text, HOME.text)
@@ -575,7 +575,7 @@ class Restarting(InMemoryDatabase):
 
 @pytest.mark.parametrize("command", ["backfill", "improve", "undo"])
 def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: str) -> None:
-    """The first one that looks for the run to undo is not one of the run; all others are retried."""
+    """The first transaction looks for the run to undo and is not part of it; all others are retried."""
     for moment in range(2 if command == "undo" else 1, 30):
         database = Restarting()
         world = World(source(), database=database)
@@ -608,8 +608,8 @@ def test_no_second_worker_starts_while_the_server_restarts() -> None:
         assert not work.is_parallel
 
 
-def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Documents of all of it may not fit into memory; it is one batch all the same."""
+def test_the_rest_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their documents may not fit into memory; progress counts them as one batch."""
     monkeypatch.setattr(stages, "LARGEST_READ", 2)
     world = World(source(), database=SqlDatabase("sqlite://"))
     world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
@@ -621,8 +621,8 @@ def test_what_the_store_leaves_of_a_large_batch_is_read_in_pages(monkeypatch: py
     assert [handled for handled in observed.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
 
 
-def test_known_addresses_are_judged_before_their_many_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store then settles those alone; only where it pays, and addresses that lack a build are judged when seen."""
+def test_known_addresses_are_evaluated_before_their_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it pays: the database then applies the verdicts; addresses that lack a build are evaluated later."""
     world = World(source())
     world.put(HOME.text, OTHER.text)
     world.run()
@@ -682,8 +682,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return runs
 
 
-def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> None:
-    """Counting what was found looks at all sessions of all addresses."""
+def test_a_backfill_without_work_does_not_recount_addresses(counted: list[str]) -> None:
+    """The recount would read all sessions of all addresses."""
     world = World(source())
     world.put(HOME.text, OTHER.text)
 
@@ -692,7 +692,7 @@ def test_a_backfill_that_judged_nothing_counts_nothing(counted: list[str]) -> No
     assert (set(counted), second.judged) == ({first.run}, 0)
 
 
-def test_counting_that_meets_a_lock_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_conflict_during_the_count_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also without a second worker."""
     count_found: Callable[..., None] = InMemoryCounts.count_found
     busy = iter([True])
@@ -709,7 +709,9 @@ def test_counting_that_meets_a_lock_is_retried(monkeypatch: pytest.MonkeyPatch) 
     assert world.run().is_done
 
 
-def test_what_only_the_second_worker_found_is_counted(counted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_found_only_by_the_second_worker_are_counted(
+    counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The main worker found no session left."""
     world = World(source())
 
@@ -769,8 +771,8 @@ def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
     assert [state for run, state in world.database.memory.runs.items() if run not in before] == [RunState.INTERRUPTED]
 
 
-def test_addresses_are_not_judged_ahead_by_many_builds() -> None:
-    """Each build begins another span of time, and most of those have no session."""
+def test_addresses_are_not_evaluated_in_advance_if_there_are_many_builds() -> None:
+    """Each build begins another time span, and most of the spans have no session."""
     world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
     world.put(*[HOME.text] * 3)
     world.run()

@@ -48,7 +48,7 @@ SHORT = Throttle(seconds=0.03)
 
 
 def fill(url: str) -> None:
-    """Adopt a database of sessions with documents, of addresses that the bundled tables know."""
+    """Adopt a database of sessions with documents, and addresses that are in the bundled tables."""
     engine = create_engine(url)
     chance = random.Random(11)
     with engine.begin() as connection:
@@ -137,7 +137,7 @@ def container(url: str) -> Iterator[Container]:
 
 @pytest.fixture
 def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Sessions with a verdict by thread; the main worker gives the second one time to start."""
+    """Sessions with a verdict by thread; the main worker waits until the second one has started."""
     settled, has_begun = Counter[str](), threading.Event()
     waits = iter([0.3] * 6)
     apply_cached = SqlOpenSessions.apply_cached
@@ -157,7 +157,7 @@ def settled_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def rows(url: str, table: str = "session_summaries") -> list[tuple[Any, ...]]:
-    """Return what must be the same, however it was done."""
+    """Return the rows that must be equal whichever worker wrote them."""
     columns = {
         "session_summaries": "session_id, source_ip, source_ip_seen_at, snapshot_asn, snapshot_country, enrichment_at,"
         " snapshot_method, snapshot_source, snapshot_gap, source_ip_was",
@@ -189,14 +189,14 @@ def is_as_expected(url: str, expected: Expected) -> bool:
 
 
 @pytest.mark.parametrize("url", ["strange", "known"], indirect=True)
-def test_two_workers_give_the_rows_of_one(
+def test_two_workers_write_the_same_rows_as_one(
     container: Container,
     url: str,
     expected: Expected,
     settled_by: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whether addresses were judged ahead or are learned on the way; each session counts once."""
+    """With verdicts computed in advance or on demand; each session counts once."""
     monkeypatch.setattr(apply_verdicts, "PRECOMPUTED_ADDRESSES", 20)  # many batches of verdicts
 
     report = container.backfill().run(NoProgress(), throttle=SHORT)
@@ -251,10 +251,10 @@ def test_the_second_worker_applies_verdicts_while_others_are_computed(
 @pytest.mark.parametrize(
     "throttle", [Throttle(rate=1e6), Throttle(batch_size=1000)], ids=["with a rate", "with a size of batches"]
 )
-def test_who_says_how_fast_to_work_is_not_assisted(
+def test_a_rate_or_a_batch_size_disables_the_second_worker(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], throttle: Throttle
 ) -> None:
-    """Two would be twice as fast."""
+    """Two workers would be twice as fast as asked."""
     container.backfill().run(NoProgress(), throttle=throttle)
 
     assert is_as_expected(url, expected)
@@ -265,7 +265,7 @@ def test_who_says_how_fast_to_work_is_not_assisted(
 def test_ranges_on_which_the_second_worker_fails_are_left_to_the_main_worker(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """A row that the database refuses, or another that stands in the way for ever."""
+    """After a row that the database refuses, or a lock conflict that persists."""
     settled = SqlOpenSessions.apply_cached
     monkeypatch.setattr(worker, "retry", lambda act, _rest: act())
 
@@ -310,10 +310,10 @@ def test_an_unexpected_error_of_the_second_worker_is_raised_and_the_run_can_be_r
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4])
-def test_a_backfill_with_help_is_stopped_and_goes_on(
+def test_a_backfill_with_two_workers_can_be_stopped_and_resumed(
     container: Container, url: str, expected: Expected, batches: int
 ) -> None:
-    """The batches in both hands are finished, and counted once."""
+    """The current batches of both are committed and counted once."""
     left = iter([False] * batches)
 
     stopped = container.backfill().run(NoProgress(), throttle=SHORT, is_stopped=lambda: next(left, True))
@@ -343,7 +343,7 @@ def counted_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_what_was_found_is_counted_by_both_in_turns(
+def test_both_workers_count_found_addresses_in_alternate_pages(
     container: Container, url: str, expected: Expected, counted_by: Counter[str]
 ) -> None:
     """Every second page of addresses each."""
@@ -364,7 +364,7 @@ def test_what_was_found_is_counted_by_both_in_turns(
         ("MainThread", StoreUnavailable("a check failed")),
     ],
 )
-def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
+def test_a_failed_batch_is_repeated_with_the_batch_after_it(
     container: Container,
     url: str,
     expected: Expected,
@@ -390,10 +390,10 @@ def test_a_turn_that_fails_is_done_again_and_the_one_behind_it_too(
 
 
 @pytest.mark.parametrize("pages", [1, 2, 5])
-def test_counting_in_turns_is_stopped_and_goes_on(
+def test_counting_by_two_workers_can_be_stopped_and_resumed(
     container: Container, url: str, expected: Expected, counted_by: Counter[str], pages: int
 ) -> None:
-    """Behind what both did."""
+    """It resumes after the last page of either."""
     report = container.backfill().run(
         NoProgress(), throttle=SHORT, is_stopped=lambda: counted_by["MainThread"] >= pages
     )
@@ -434,7 +434,7 @@ def test_another_writer_gets_the_lock_between_batches(
     assert counted_by["second-worker"]
 
 
-def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
+def test_a_transaction_that_blocks_one_batch_and_waits_for_the_other_completes(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction of another loader and both workers form a cycle that the server cannot detect."""
@@ -453,13 +453,13 @@ def test_who_holds_rows_of_one_turn_and_waits_for_the_other_comes_through(
             connection.execute(touch, {"a": addresses[4 * COUNTED + 1]})
 
     def counting(self: SqlInventoryCounts, run: str, *, after: str, **page: Any) -> None:
-        is_far = threading.current_thread().name.startswith("second-worker")
+        is_second_worker = threading.current_thread().name.startswith("second-worker")
         if after == addresses[2 * COUNTED - 1] and not threads:
             threads.append(threading.Thread(target=another))
             threads[0].start()
             held.wait(30)
         count_found(self, run, after=after, **page)
-        if is_far and threads:
+        if is_second_worker and threads:
             counted.set()
 
     monkeypatch.setattr(SqlInventoryCounts, "count_found", counting)
@@ -490,8 +490,8 @@ def test_a_batch_with_an_unknown_commit_state_is_not_counted_twice(
     assert counted_by["second-worker"]
 
 
-def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container, url: str) -> None:
-    """In the order of names, as few are read else, it would lock rows of the second worker."""
+def test_near_the_end_the_main_worker_still_avoids_rows_of_the_second(container: Container, url: str) -> None:
+    """In key order, which is used for few rows, it would lock rows of the second worker."""
     engine = create_engine(url)
     with engine.begin() as connection:
         judged = "UPDATE session_summaries SET snapshot_gap = 'undone' WHERE session_id BETWEEN '00003' AND '07995'"
@@ -510,10 +510,10 @@ def test_where_few_are_left_the_near_end_still_keeps_clear(container: Container,
     assert (by_names, by_places) == (None, 3)
 
 
-def test_a_sick_database_is_spared_by_both(
+def test_both_workers_pause_while_the_database_is_overloaded(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each looks by itself, and goes on when it is well again."""
+    """Each checks by itself, and continues after the overload."""
     looks = Counter[str]()
 
     def trouble(_: object) -> str:
@@ -531,17 +531,21 @@ def test_a_sick_database_is_spared_by_both(
     assert settled_by["second-worker"]
 
 
-def test_a_run_that_is_taken_over_is_left_by_both(
+def test_both_workers_stop_when_another_process_takes_over_the_run(
     container: Container, url: str, expected: Expected, settled_by: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second worker writes nothing for a run that another process resumed."""
     other, engine = opened(url, span=SESSIONS), create_engine(url)
     settled = SqlOpenSessions.apply_cached
-    taken = threading.Event()
+    taken_over = threading.Event()
 
     def taking_over(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        if threading.current_thread() is threading.main_thread() and settled_by["second-worker"] and not taken.is_set():
-            taken.set()
+        if (
+            threading.current_thread() is threading.main_thread()
+            and settled_by["second-worker"]
+            and not taken_over.is_set()
+        ):
+            taken_over.set()
             with engine.begin() as connection:
                 connection.execute(text('UPDATE runs SET settings = \'{"owner": "another"}\''))
             time.sleep(0.5)  # the second worker starts its next batch
@@ -576,8 +580,8 @@ backfill.run(NoProgress(), throttle=SHORT)
 """
 
 
-def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected: Expected) -> None:
-    """Nothing twice, nothing left out, and every session counted once."""
+def test_a_backfill_killed_at_any_time_has_the_same_result_after_a_resume(copied: Copied, expected: Expected) -> None:
+    """No session is missed, and each is counted once."""
     chance = random.Random(3)
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
     for _ in range(int(os.environ.get("SNAPSHOTS_KILLS", "2"))):
@@ -602,7 +606,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_end(copied: Copied, expected:
 
 
 def test_a_second_worker_writes_in_parallel_with_the_leader_and_other_writers_wait(postgresql: str) -> None:
-    """Whoever leads is alone among those that lead; everybody else waits for all of them."""
+    """The leader and its second worker write at the same time; another leader waits for both."""
     database = SqlDatabase(postgresql)
     with database.transaction():
         pass
@@ -639,23 +643,25 @@ INSERT INTO ip_observations (ip_address, source, observed_at, confirmed_until, l
 SELECT ip_address, 'enrichment', :noon, :noon, :now, 'AQ', '' FROM known_addresses"""
 
 
-def test_what_another_process_learned_is_heeded_at_once(
+def test_facts_learned_by_another_process_are_used_at_once(
     container: Container, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second worker applies no outdated verdicts, until new ones are published."""
     engine = create_engine(url)
     apply_cached = SqlOpenSessions.apply_cached
     learned_in: list[int] = []
-    far, learned = threading.Event(), threading.Event()
+    second_worker_began, learned = threading.Event(), threading.Event()
 
     def learning(self: SqlOpenSessions, *args: Any, **more: Any) -> PushdownResult | None:
-        is_far = threading.current_thread().name.startswith("second-worker")
+        is_second_worker = threading.current_thread().name.startswith("second-worker")
         done = apply_cached(self, *args, **more)
-        if not is_far and far.is_set() and not learned.is_set():  # lasts until the other could err
+        if (
+            not is_second_worker and second_worker_began.is_set() and not learned.is_set()
+        ):  # the second worker has time to use old verdicts
             learned.wait(30)
             time.sleep(0.2)
-        if is_far and not learned_in:
-            far.set()
+        if is_second_worker and not learned_in:
+            second_worker_began.set()
             with engine.begin() as connection:
                 for statement in (
                     OBSERVING,
@@ -683,7 +689,7 @@ def test_what_another_process_learned_is_heeded_at_once(
 def test_with_constantly_new_facts_no_worker_waits_forever(
     container: Container, url: str, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also behind the last batch of the near end, after which nothing is failed."""
+    """Also after the last batch of the main worker, when no error is raised."""
     engine = create_engine(url)
     apply_cached = SqlOpenSessions.apply_cached
 

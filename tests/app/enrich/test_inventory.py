@@ -101,7 +101,7 @@ def source(name: str = "a", day: int = -1, facts: dict[str, IpFacts] | None = No
     return DictSource(name, NOON + day * DAY, KNOWS if facts is None else facts)
 
 
-def test_a_table_that_comes_after_the_logs_completes_the_sessions_that_were_open() -> None:
+def test_a_table_imported_after_the_logs_completes_open_sessions() -> None:
     """Once, by the same rules, in a run of its own."""
     world = World(source("empty", facts={}))
     world.store(HOME.text, OTHER.text)
@@ -117,8 +117,8 @@ def test_a_table_that_comes_after_the_logs_completes_the_sessions_that_were_open
     assert world.completion.complete().judged == 0
 
 
-def test_what_a_failed_completion_learned_is_forgotten() -> None:
-    """Its transaction was rolled back, and the next one judges anew."""
+def test_a_failed_completion_evicts_its_cached_verdicts() -> None:
+    """Its transaction was rolled back, and the next one evaluates the sessions again."""
     world = World(source("empty", facts={}))
     world.store(HOME.text)
     begin = InMemoryRuns.begin
@@ -210,7 +210,7 @@ def test_a_completion_that_fails_halfway_is_recorded_as_failed(monkeypatch: pyte
     assert sum(world.session(f"s{n}").is_sealed for n in range(3)) == 1
 
 
-def test_a_table_that_comes_before_the_logs_answers_while_loading() -> None:
+def test_a_table_imported_before_the_logs_is_used_by_the_load() -> None:
     """New addresses are looked up in every registered build."""
     world = World()
     world.import_(source())
@@ -221,8 +221,8 @@ def test_a_table_that_comes_before_the_logs_answers_while_loading() -> None:
     assert session.snapshot.source == "a@2026-02-28"
 
 
-def test_importing_again_changes_nothing() -> None:
-    """It may have been interrupted; each address is looked up, and what is held is not added."""
+def test_a_repeated_import_adds_no_observation() -> None:
+    """The first may have been interrupted; each address is looked up again."""
     world = World()
     world.store(HOME.text)
     assert [world.import_(source()), world.import_(source())] == [1, 0]
@@ -230,7 +230,7 @@ def test_importing_again_changes_nothing() -> None:
 
 
 def test_other_data_under_the_same_name_and_date_is_refused() -> None:
-    """And so is a build that was withdrawn."""
+    """And so is a retracted build."""
     world = World()
     world.import_(source())
     other = source()
@@ -245,8 +245,8 @@ def test_other_data_under_the_same_name_and_date_is_refused() -> None:
         world.import_(source())
 
 
-def test_a_withdrawn_build_says_nothing_any_more_and_snapshots_stay() -> None:
-    """Not even as the newest facts of the address."""
+def test_a_retracted_build_is_no_longer_used_and_snapshots_stay() -> None:
+    """Nor does it provide the newest facts of an address."""
     world = World()
     world.store(HOME.text)
     world.import_(source())
@@ -281,8 +281,8 @@ def test_a_second_retraction_completes_an_interrupted_one() -> None:
     assert world.database.memory.addresses[HOME].newest is None
 
 
-def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> None:
-    """Never looked up first."""
+def test_a_refresh_looks_up_addresses_that_lack_a_build_up_to_its_limit() -> None:
+    """Addresses that were never looked up come first."""
     world = World(source("old"))
     world.store(HOME.text, OTHER.text)
     world.source_registry.sources.append(source("new", day=0))
@@ -294,7 +294,7 @@ def test_a_refresh_looks_up_what_lacks_a_build_and_stops_where_it_is_told() -> N
     assert world.source_registry.sources[1].asked == [OTHER, HOME]
 
 
-def test_a_build_whose_data_is_gone_is_passed_over() -> None:
+def test_a_build_with_missing_data_is_skipped() -> None:
     """New addresses are looked up in the others."""
     world = World(source("b"))
     world.import_(source())
@@ -306,8 +306,8 @@ def test_a_build_whose_data_is_gone_is_passed_over() -> None:
     assert session.snapshot.source == "b@2026-02-28"
 
 
-def test_a_source_of_one_version_is_not_asked_about_the_other() -> None:
-    """That it does not know the address would say nothing."""
+def test_an_ipv4_source_is_not_asked_about_ipv6_addresses() -> None:
+    """A missing answer would have no meaning."""
     four = source()
     four.versions = frozenset({4})
     world = World(four)
@@ -332,7 +332,7 @@ def test_a_source_of_one_version_is_not_asked_about_the_other() -> None:
         (121, IpType.MOBILE, Freshness.EXPIRED),
     ],
 )
-def test_how_fresh_something_is_depends_on_what_it_is(
+def test_freshness_depends_on_the_type_of_the_address(
     days: int | None, ip_type: IpType | None, state: Freshness
 ) -> None:
     """Tor exits come and go, networks stay."""
@@ -345,8 +345,8 @@ def test_no_age_is_negative() -> None:
         FreshnessPolicy(fresh_for_fast=-DAY)
 
 
-def test_what_another_loaders_enrichment_wrote_is_learned_once() -> None:
-    """With its own date for each address; what says nothing is left out."""
+def test_enrichment_of_another_loader_is_imported_once() -> None:
+    """Each address has its own date; empty documents are omitted."""
     world = World()
     world.store(HOME.text, OTHER.text, "10.0.0.1")
     world.database.memory.documents += [

@@ -1,4 +1,4 @@
-"""The service that gives snapshots."""
+"""The service that computes snapshots."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -33,8 +33,8 @@ def sighted(name: str, address: str = HOME.text, at: datetime = NOON) -> Session
     return SessionAggregate.sighted(name, address, at)
 
 
-def test_a_session_gets_what_was_known_of_its_address() -> None:
-    """The whole purpose."""
+def test_a_session_gets_the_facts_of_its_address_at_the_time() -> None:
+    """This is the purpose of the program."""
     (summary,) = service(InMemoryDatabase(), table()).enrich([sighted("s")])
 
     assert summary.snapshot is not None
@@ -42,8 +42,8 @@ def test_a_session_gets_what_was_known_of_its_address() -> None:
     assert (summary.snapshot.method, summary.snapshot.source) == (Method.ASOF, "a@2026-02-28")
 
 
-def test_missing_and_unknown_addresses_are_gaps_and_no_errors() -> None:
-    """Every one says why."""
+def test_missing_and_unknown_addresses_are_gaps() -> None:
+    """Each gap has its reason."""
     no_address = SessionAggregate.of("n", [SessionEvent(1, NOON, EventKind.OTHER)])
     aggregates = [no_address, sighted("p", "10.0.0.1"), sighted("u", OTHER.text)]
 
@@ -60,8 +60,8 @@ def test_without_any_source_the_address_was_never_looked_up() -> None:
     assert summary.gap is Gap.NEVER_LOOKED_UP
 
 
-def test_nobody_is_asked_about_an_address_that_nobody_owns() -> None:
-    """Private, shared and mapped ones alike."""
+def test_no_source_is_asked_about_an_address_that_is_not_routable() -> None:
+    """Private and shared addresses, also IPv4-mapped ones."""
     source = table()
 
     service(InMemoryDatabase(), source).enrich([sighted("a", "100.64.0.1"), sighted("b", "::ffff:192.168.0.1")])
@@ -80,8 +80,8 @@ def test_one_batch_is_one_query_and_each_address_is_looked_up_once() -> None:
     assert source.asked == [HOME]
 
 
-def test_what_was_learned_is_not_asked_again() -> None:
-    """Also that nothing is known is remembered."""
+def test_a_stored_observation_is_not_looked_up_again() -> None:
+    """That a source has no entry is stored too."""
     database, source = InMemoryDatabase(), table()
     service(database, source).enrich([sighted("s"), sighted("t", OTHER.text)])
     source.asked.clear()
@@ -92,8 +92,8 @@ def test_what_was_learned_is_not_asked_again() -> None:
     assert (one.is_sealed, other.gap) == (True, Gap.NOTHING_KNOWN)
 
 
-def test_a_newer_build_is_asked_about_known_addresses() -> None:
-    """It may say otherwise, and does."""
+def test_known_addresses_are_looked_up_in_a_newer_build() -> None:
+    """Here its facts differ."""
     database = InMemoryDatabase()
     service(database, table()).enrich([sighted("s")])
     moved = table({HOME.text: IpFacts(asn=64500, country="DE")}, at=NOON + DAY)
@@ -118,8 +118,8 @@ def test_the_inventory_shows_the_newest_facts_and_names_the_network() -> None:
     assert database.memory.organizations == {15169: "Google"}
 
 
-def test_summaries_come_in_the_order_of_the_aggregates() -> None:
-    """So that a loader may zip them."""
+def test_summaries_have_the_order_of_the_aggregates() -> None:
+    """So a loader can zip them."""
     names = [f"s{n}" for n in range(20)]
 
     summaries = service(InMemoryDatabase(), table()).enrich([sighted(name) for name in names])
@@ -127,8 +127,8 @@ def test_summaries_come_in_the_order_of_the_aggregates() -> None:
     assert [s.session_id for s in summaries] == names
 
 
-def test_a_held_snapshot_is_not_judged_again() -> None:
-    """A summary that is sealed passes through untouched."""
+def test_a_stored_snapshot_is_not_evaluated_again() -> None:
+    """A sealed summary is returned unchanged."""
     database = InMemoryDatabase()
     (sealed,) = service(database, table()).enrich([sighted("s")])
     gone = service(database, table({}, at=NOON + DAY))
@@ -140,15 +140,15 @@ def test_a_held_snapshot_is_not_judged_again() -> None:
 @pytest.mark.parametrize(
     "wrong", [sighted("s"), ["8.8.8.8"], [None], None, 7, "8.8.8.8", {"s": sighted("s")}, iter([sighted("s"), 1])]
 )
-def test_what_is_no_iterable_of_aggregates_is_refused(wrong: object) -> None:
-    """The commonest mistakes of a new loader."""
+def test_enrich_refuses_anything_but_an_iterable_of_aggregates(wrong: object) -> None:
+    """The most common mistakes in a new loader."""
     with pytest.raises(InvalidEvent, match="enrich takes SessionAggregates"):
         service(InMemoryDatabase()).enrich(wrong)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.mark.parametrize("form", [tuple, iter, lambda given: (each for each in given), lambda given: map(id_, given)])
-def test_any_iterable_will_do(form: Callable[[list[SessionAggregate]], Iterable[SessionAggregate]]) -> None:
-    """A generator is read once, and gives a summary for each."""
+def test_enrich_accepts_any_iterable(form: Callable[[list[SessionAggregate]], Iterable[SessionAggregate]]) -> None:
+    """A generator is read once, and returns one summary per aggregate."""
     aggregate = sighted("s")
 
     (summary,) = service(InMemoryDatabase(), table()).enrich(form([aggregate]))
@@ -180,8 +180,8 @@ EVENT = SessionEvent(1, NOON, EventKind.CONNECT, HOME)
         {"address": IpAddress("::ffff:8.8.8.8")},
     ],
 )
-def test_an_event_that_none_can_be_is_refused_before_anything_is_stored(wrong: Any) -> None:
-    """Whatever the loader put together, on any database."""
+def test_an_impossible_event_is_refused_before_any_write(wrong: Any) -> None:
+    """However the loader built it, on any database."""
     database = InMemoryDatabase()
     event = EVENT._replace(**wrong) if isinstance(wrong, dict) else wrong
     aggregate = SessionAggregate(SessionId("s"), {1: event})
@@ -193,28 +193,28 @@ def test_an_event_that_none_can_be_is_refused_before_anything_is_stored(wrong: A
 
 
 @pytest.mark.parametrize("at", [None, 1772366400, 1772366400.5, "2026-03-01T12:00:00Z", NOON.date()])
-def test_a_time_that_is_no_datetime_is_refused(at: object) -> None:
+def test_a_time_that_is_not_a_datetime_is_refused(at: object) -> None:
     """Texts and numbers are not times of events."""
     with pytest.raises(InvalidEvent, match="is not a datetime"):
         SessionAggregate.sighted("s", "8.8.8.8", at)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.mark.parametrize("name", ["", None, 7, b"s"])
-def test_a_name_that_is_no_text_is_refused(name: object) -> None:
+def test_a_session_id_that_is_not_text_is_refused(name: object) -> None:
     """As an empty one is."""
     with pytest.raises(InvalidEvent, match="session_id must be a non-empty string"):
         SessionAggregate.sighted(name, "8.8.8.8", NOON)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.mark.parametrize("address", [7, 8.8, b"8.8.8.8", ["8.8.8.8"]])
-def test_an_address_that_is_no_text_is_refused(address: object) -> None:
-    """Not a number that could be one either."""
+def test_an_address_that_is_not_text_is_refused(address: object) -> None:
+    """Also a number that could be an address."""
     with pytest.raises(InvalidAddress, match="is not a string with an IP address"):
         SessionAggregate.sighted("s", address, NOON)  # type: ignore[arg-type]  # that is the point
 
 
-def test_very_many_sessions_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that memory does not grow with what is known of all of them."""
+def test_very_many_sessions_are_enriched_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So memory does not grow with the facts of all of them."""
     monkeypatch.setattr("snapshots.app.enrich.service.CHUNK", 20)
     database, source = InMemoryDatabase(), table()
 
@@ -226,7 +226,7 @@ def test_very_many_sessions_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPat
 
 
 def test_sources_are_registered_once() -> None:
-    """With date, licence and hash."""
+    """With date, license and hash."""
     database = InMemoryDatabase()
     with database.transaction() as stores:
         service(database, table(), table(name="b")).register_sources(stores)
@@ -235,7 +235,7 @@ def test_sources_are_registered_once() -> None:
     assert [known.build.label for known in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
 
 
-def test_a_failing_source_leaves_nothing_learned() -> None:
+def test_a_failing_source_stores_no_facts() -> None:
     """All or nothing, also here."""
     database = InMemoryDatabase()
 
@@ -249,8 +249,8 @@ def test_a_failing_source_leaves_nothing_learned() -> None:
     assert (database.memory.addresses, database.memory.observations) == ({}, {})
 
 
-def test_an_organization_is_no_fact_of_its_own() -> None:
-    """A new name for the same network does not begin a new run of observations."""
+def test_a_new_organization_name_does_not_begin_a_new_observation() -> None:
+    """The name of a network is not a fact of an address."""
     database = InMemoryDatabase()
     service(database, table()).enrich([sighted("s")])
     renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
@@ -264,7 +264,7 @@ def test_an_organization_is_no_fact_of_its_own() -> None:
 
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_the_newest_table_names_a_network(*, newest_first: bool) -> None:
-    """In whatever order tables are consulted and addresses are looked up."""
+    """In any order in which tables and addresses are looked up."""
     database = InMemoryDatabase()
     renamed = {HOME.text: replace(FACTS[HOME.text], organization="Alphabet")}
     tables = [table(renamed, at=NOON), table()]
@@ -276,8 +276,8 @@ def test_the_newest_table_names_a_network(*, newest_first: bool) -> None:
 
 
 @pytest.mark.parametrize(("builds", "judged"), [(3, 3), (12, 12), (13, 1)])
-def test_a_stored_session_is_judged_with_all_of_its_address_time_if_that_is_little(builds: int, judged: int) -> None:
-    """The next one of that address, from another time, needs no more of its history then."""
+def test_a_short_history_of_an_address_is_evaluated_completely(builds: int, judged: int) -> None:
+    """The next session of the address, at another time, does not read the history again."""
     database = InMemoryDatabase()
     tables = [table({HOME.text: IpFacts(asn=n + 1)}, at=NOON - n * DAY) for n in range(builds)]
     given = service(database, *tables)

@@ -16,7 +16,7 @@ LETTERS = {"aa1": b"good 1", "aa2": b"not_json 0", "b": b"good 2"}
 
 
 def parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
-    """Read an event for each number behind a word; another word is no event."""
+    """Return an event for each number after the word "good"; any other line is not an event."""
     words = line.split()
     return [
         logged("s", int(number))._replace(line=line)
@@ -41,26 +41,26 @@ def database() -> InMemoryDatabase:
     return made
 
 
-def office(database: InMemoryDatabase) -> DeadLetterQueue:
+def dead_letter_queue(database: InMemoryDatabase) -> DeadLetterQueue:
     return DeadLetterQueue(database, loader(database), parts_of)
 
 
-def test_what_can_be_read_by_now_is_loaded_and_no_letter_any_more(database: InMemoryDatabase) -> None:
-    """What cannot stays; and again there is nothing new."""
-    before = office(database).replay(dry_run=True)
+def test_a_replay_loads_readable_dead_letters_and_removes_them(database: InMemoryDatabase) -> None:
+    """The others stay; a second replay finds nothing new."""
+    before = dead_letter_queue(database).replay(dry_run=True)
     assert (before.letters, before.readable, database.memory.sessions) == (3, 2, {})
 
-    report = office(database).replay(dry_run=False)
+    report = dead_letter_queue(database).replay(dry_run=False)
 
     assert (report.letters, report.readable, report.events) == (3, 2, 2)
     assert list(database.memory.letters) == ["aa2"]
     assert database.memory.sessions["s"].event_count == 2
-    assert office(database).replay(dry_run=False).events == 0
+    assert dead_letter_queue(database).replay(dry_run=False).events == 0
 
 
-def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) -> None:
-    """As long as only one begins so."""
-    found = office(database)
+def test_a_dead_letter_is_found_by_a_unique_prefix(database: InMemoryDatabase) -> None:
+    """An ambiguous prefix is an error."""
+    found = dead_letter_queue(database)
 
     assert [kept.letter.identity for kept in found.letters(limit=2)] == ["aa1", "aa2"]
     assert found.letters(limit=9, reason=Reason.NO_TIME) == []
@@ -70,8 +70,8 @@ def test_letters_are_found_by_how_their_names_begin(database: InMemoryDatabase) 
             found.letter(beginning)
 
 
-def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemoryDatabase) -> None:
-    """No mark leads into it."""
+def test_dead_letters_are_a_stream_without_bookmarks(database: InMemoryDatabase) -> None:
+    """It is always read from its beginning."""
     stream = LetterStream(database, parts_of, keeps_lines=False)
 
     assert (stream.resume([Mark(3, "x")]), stream.mark()) == (0, Mark(0, ""))
@@ -79,11 +79,11 @@ def test_letters_are_a_stream_that_is_read_from_its_beginning(database: InMemory
     assert stream.progress() == 3
 
 
-def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDatabase) -> None:
-    """Like every other event of an operator who deletes his logs."""
+def test_a_replayed_line_can_be_stored_as_it_was_logged(database: InMemoryDatabase) -> None:
+    """As --store-events does for every other event."""
     stream = LetterStream(database, parts_of, keeps_lines=True)
 
-    kept = {said.line for said in stream.lines() if isinstance(said, LogEvent)}
+    kept = {part.line for part in stream.lines() if isinstance(part, LogEvent)}
 
     assert b"good 2" in kept
 
@@ -92,13 +92,15 @@ def test_a_letter_that_is_read_may_be_kept_as_it_was_logged(database: InMemoryDa
     ("payload", "events", "is_kept"),
     [("good 3 good 4", 2, False), ("good 3 not_json 0", 1, True), ("nul_block 0 good 3", 1, False)],
 )
-def test_a_letter_with_several_parts_goes_when_all_are_read(payload: str, events: int, is_kept: bool) -> None:
+def test_a_dead_letter_with_several_parts_is_removed_when_all_are_read(
+    payload: str, events: int, is_kept: bool
+) -> None:
     """Text next to an event is not lost; NUL bytes are ignored."""
     database = InMemoryDatabase()
     letter = DeadLetter(identity="c", source="log", offset=0, reason=Reason.NOT_JSON, payload=payload.encode())
     with database.transaction() as stores:
         stores.dead_letters.store_letters([letter], run="run", stored_at=NOON)
 
-    report = office(database).replay(dry_run=False)
+    report = dead_letter_queue(database).replay(dry_run=False)
 
     assert (report.events, "c" in database.memory.letters) == (events, is_kept)

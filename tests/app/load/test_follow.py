@@ -65,8 +65,8 @@ def follow(
     return delta.follow(watch, NoLoadObserver(), lambda: not watch.looks)
 
 
-def test_what_is_added_is_loaded_as_it_is_added() -> None:
-    """In one run, whatever the number of looks."""
+def test_appended_events_are_loaded_as_they_arrive() -> None:
+    """In one run, however often it polls."""
     database = InMemoryDatabase()
     log = ListSource("log", [logged("s", 1, CONNECT), logged("s", 2)])
 
@@ -84,9 +84,7 @@ class Later(FixedClock):
 
 
 @pytest.mark.parametrize(("clock", "is_sealed"), [(FixedClock(), False), (Later(), True)])
-def test_a_session_without_a_connect_is_judged_when_it_was_quiet_for_an_hour(
-    clock: FixedClock, *, is_sealed: bool
-) -> None:
+def test_a_session_without_a_connect_is_evaluated_after_an_idle_hour(clock: FixedClock, *, is_sealed: bool) -> None:
     """Its connect may still be read before that."""
     database = InMemoryDatabase()
 
@@ -116,8 +114,8 @@ def test_while_the_database_is_away_everything_waits_and_is_read_again(error: Ex
     ("times", "warnings"),
     [(1, []), (2, ["log is another file by now; retrying until it succeeds", "recovered; loading continues"])],
 )
-def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, warnings: list[str]) -> None:
-    """What stands in the way for longer is."""
+def test_a_rotation_during_a_poll_is_not_reported(times: int, warnings: list[str]) -> None:
+    """A condition that lasts longer is."""
     error = LogUnreadable("log is another file by now")
     watch = Scripted(*[error] * times, [ListSource("log", [logged("s", 1, CONNECT)])])
 
@@ -127,8 +125,8 @@ def test_a_log_that_is_rotated_at_this_moment_is_not_worth_a_word(times: int, wa
     assert watch.warnings == warnings
 
 
-def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() -> None:
-    """Else a log of another program that grows would fill the database a megabyte at a time."""
+def test_the_bytes_of_dead_letters_of_a_growing_file_are_bounded() -> None:
+    """Otherwise a growing log of another program would fill the database a megabyte at a time."""
     database = InMemoryDatabase()
     looks = [
         [ListSource("log", [BadLine(Reason.NOT_COWRIE, b"%d" % n * 60_000, n) for n in range(at, at + 10)], head="")]
@@ -141,8 +139,8 @@ def test_lines_of_one_content_are_kept_up_to_a_bound_however_often_it_grows() ->
     assert (report.dead_letters, report.not_kept) == (9, 42)
 
 
-def test_a_log_that_cannot_be_read_is_read_again_and_keeps_no_other_waiting() -> None:
-    """It was renamed while the look went on."""
+def test_an_unreadable_log_is_retried_without_delaying_others() -> None:
+    """It was renamed during the poll."""
 
     class Gone(ListSource):
         def resume(self, marks: object) -> int:
@@ -155,8 +153,8 @@ def test_a_log_that_cannot_be_read_is_read_again_and_keeps_no_other_waiting() ->
     assert (watch.forgotten, report.events, report.problems) == (1, 1, ())
 
 
-def test_a_database_that_refuses_ends_it() -> None:
-    """The run says that it failed."""
+def test_a_database_error_ends_the_follower() -> None:
+    """The run is recorded as failed."""
     database = InMemoryDatabase()
 
     with pytest.raises(StoreUnavailable):
@@ -201,7 +199,7 @@ def test_a_follower_that_is_stopped_while_it_waits_ends() -> None:
     assert database.memory.runs == {}
 
 
-def test_a_follower_does_not_wait_for_what_cannot_come() -> None:
-    """Such as a database of another name."""
+def test_a_follower_does_not_wait_after_a_permanent_error() -> None:
+    """Such as a wrong database name."""
     with pytest.raises(StoreUnavailable, match="no such database"):
         follow(Closed(StoreUnavailable("no such database")), Scripted([]))

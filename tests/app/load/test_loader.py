@@ -71,7 +71,7 @@ CONNECT = EventKind.CONNECT
 
 
 def test_a_log_becomes_sealed_sessions_and_a_run() -> None:
-    """Counted, snapshotted, and accounted for."""
+    """With counts, snapshots and a recorded run."""
     database = InMemoryDatabase()
 
     report = load(
@@ -101,8 +101,8 @@ def test_a_report_counts_inferred_snapshots_and_names_the_latest_attack() -> Non
     assert "latest_attack" not in first.counts()
 
 
-def test_the_same_content_again_is_not_even_read() -> None:
-    """Its mark says that all of it is stored."""
+def test_a_loaded_content_is_not_read_again() -> None:
+    """Its bookmark states that all of it is stored."""
     database = InMemoryDatabase()
     load(database, ListSource("log", [logged("s", 1, CONNECT)]))
     before = dict(database.memory.sessions)
@@ -123,8 +123,8 @@ def test_the_same_events_under_another_content_count_once() -> None:
     assert database.memory.sessions["s"].event_count == 3
 
 
-def test_a_session_without_a_connect_is_sealed_when_all_is_read() -> None:
-    """Not before: its connect may stand in the next file."""
+def test_a_session_without_a_connect_is_sealed_at_the_end() -> None:
+    """Not earlier: its connect may be in the next file."""
     database = InMemoryDatabase()
 
     load(
@@ -152,8 +152,8 @@ def test_a_load_that_ctrl_c_ended_is_interrupted() -> None:
     assert database.memory.runs["run1"] is RunState.INTERRUPTED
 
 
-def test_what_an_interrupted_run_left_waiting_is_judged_by_the_next() -> None:
-    """Nothing waits for ever."""
+def test_the_next_load_evaluates_sessions_of_an_interrupted_one() -> None:
+    """No session waits for ever."""
     database = InMemoryDatabase()
 
     def broken() -> Iterator[ListSource]:
@@ -181,7 +181,7 @@ def test_a_late_connect_does_not_change_a_sealed_session() -> None:
 
 
 def test_a_second_connect_under_one_id_is_another_session() -> None:
-    """And the report says that ids were reused."""
+    """And the report counts reused IDs."""
     database = InMemoryDatabase()
 
     report = load(database, ListSource("log", [logged("s", 1, CONNECT), logged("s", 2, CONNECT, address=OTHER)]))
@@ -190,8 +190,8 @@ def test_a_second_connect_under_one_id_is_another_session() -> None:
     assert {s.logged_id for s in database.memory.sessions.values()} == {None, "s"}
 
 
-def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
-    """With where it stands and what is wrong with it."""
+def test_a_bad_line_is_stored_and_the_load_continues() -> None:
+    """With its offset and the reason."""
     database = InMemoryDatabase()
     lines: list[LogEvent | BadLine] = [BadLine(Reason.NOT_JSON, b"{", 0), logged("s", 1, CONNECT)]
 
@@ -214,10 +214,10 @@ def test_a_bad_line_is_kept_and_the_load_goes_on() -> None:
         (None, True),
     ],
 )
-def test_an_unfinished_end_is_kept_when_it_will_not_be_written_any_more(
+def test_an_unfinished_last_line_is_stored_when_the_file_is_no_longer_written(
     reason: Reason, written: timedelta | None, *, is_kept: bool
 ) -> None:
-    """Until then it is read again by each load, and the load says so. A stream cannot be read again."""
+    """Until then each load reads it again, and reports it. A stream cannot be read again."""
     database = InMemoryDatabase()
     at = NOON - written if written is not None else None
     lines: list[LogEvent | BadLine] = [logged("s", 1, CONNECT), BadLine(reason, b"{", 1)]
@@ -228,8 +228,8 @@ def test_an_unfinished_end_is_kept_when_it_will_not_be_written_any_more(
     assert [letter.payload for letter in database.memory.letters.values()] == [b"{"] * is_kept
 
 
-def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
-    """Two pipes, or two files that begin alike, with another bad line at the same place."""
+def test_dead_letters_of_different_lines_do_not_replace_each_other() -> None:
+    """Two pipes, or two files with the same beginning, and different bad lines at the same offset."""
     database = InMemoryDatabase()
     for text in (b"one", b"two", b"one"):
         load(database, ListSource("-", [BadLine(Reason.NOT_JSON, text, 0)], head=""))
@@ -237,8 +237,8 @@ def test_letters_of_different_lines_do_not_take_each_others_place() -> None:
     assert sorted(letter.payload for letter in database.memory.letters.values()) == [b"one", b"two"]
 
 
-def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
-    """A shorter copy that ends just there says nothing of the line."""
+def test_a_dead_letter_stays_if_its_content_is_not_read_again() -> None:
+    """A shorter copy that ends before the line does not remove it."""
     database = InMemoryDatabase()
     shorter = [logged("s", 1, CONNECT)]
     longer: list[LogEvent | BadLine] = [*shorter, BadLine(Reason.NOT_JSON, b"bad", 1), logged("s", 2)]
@@ -248,8 +248,8 @@ def test_a_letter_stays_when_its_content_is_not_read_again() -> None:
     assert [letter.payload for letter in database.memory.letters.values()] == [b"bad"]
 
 
-def test_a_letter_is_known_by_its_line_whatever_file_it_stands_in() -> None:
-    """A copy under another name, a rotated file, another place in it: the same line is kept once, and counted."""
+def test_a_dead_letter_is_identified_by_its_line_in_any_file() -> None:
+    """In a copy, in a rotated file or at another offset, the same line is stored and counted once."""
     database = InMemoryDatabase()
     load(database, ListSource("log", [BadLine(Reason.NOT_JSON, b"bad", 0)], head=""))
 
@@ -261,8 +261,8 @@ def test_a_letter_is_known_by_its_line_whatever_file_it_stands_in() -> None:
     assert (letter.source, letter.offset) == ("log", 0)
 
 
-def test_two_damaged_archives_are_two_letters() -> None:
-    """What is said of them is the same; where each breaks off is not."""
+def test_two_damaged_archives_are_two_dead_letters() -> None:
+    """The message is the same, the offset of the damage is not."""
     database = InMemoryDatabase()
     for at in (7, 8, 7):
         load(database, ListSource(f"log{at}", [BadLine(Reason.DAMAGED_FILE, b"wrong", at)], head=""))
@@ -270,8 +270,8 @@ def test_two_damaged_archives_are_two_letters() -> None:
     assert sorted(letter.offset for letter in database.memory.letters.values()) == [7, 8]
 
 
-def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded() -> None:
-    """It says what its lines are instead; in a folder it is none."""
+def test_a_named_file_without_an_event_is_a_problem_and_the_others_are_loaded() -> None:
+    """The problem states what its lines are; a file in a folder is not a problem."""
     database = InMemoryDatabase()
     other = [BadLine(Reason.NOT_COWRIE, b"{}%d" % n, n) for n in range(3)]
 
@@ -299,7 +299,7 @@ def test_a_named_content_without_an_event_is_a_problem_and_all_others_are_loaded
     ],
     ids=lambda source: source.name,
 )
-def test_a_named_content_may_hold_nothing_new(source: ListSource) -> None:
+def test_a_named_file_may_have_no_new_events(source: ListSource) -> None:
     """A log that was loaded before, and one that was just rotated."""
     database = InMemoryDatabase()
     load(database, ListSource("loaded", [logged("s", 1)]))
@@ -310,8 +310,8 @@ def test_a_named_content_may_hold_nothing_new(source: ListSource) -> None:
     assert report.empty == int(source.name == "empty")
 
 
-def test_what_breaks_off_before_its_first_event_is_a_problem_when_it_is_named() -> None:
-    """Though it may still be written: nothing could be read of what the user asked for."""
+def test_a_named_file_truncated_before_its_first_event_is_a_problem() -> None:
+    """It may still be written, but no event of it was read, which the user must know."""
     source = ListSource("a.gz", [BadLine(Reason.UNFINISHED_FILE, b"x", 0)], head="", modified_at=NOON, is_named=True)
 
     report = load(InMemoryDatabase(), source)
@@ -319,8 +319,8 @@ def test_what_breaks_off_before_its_first_event_is_a_problem_when_it_is_named() 
     assert report.problems == ("a.gz contains no Cowrie events; rejected lines: 1 with truncated compressed data",)
 
 
-def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
-    """Two processes at once: the connect stands further down in the other's file."""
+def test_a_load_does_not_evaluate_sessions_of_another_running_load() -> None:
+    """Two processes at once: the connect event comes later in the file of the other."""
     database = InMemoryDatabase()
 
     def slow() -> Iterator[ListSource]:
@@ -335,8 +335,8 @@ def test_a_load_leaves_alone_what_another_is_waiting_for() -> None:
     assert database.memory.sessions["s"].source_ip == HOME
 
 
-def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
-    """Garbage must not fill the memory."""
+def test_a_batch_is_committed_when_its_dead_letters_are_large() -> None:
+    """Invalid lines must not fill the memory."""
     database, recorded = InMemoryDatabase(), RecordedLoad()
     garbage = [BadLine(Reason.NOT_JSON, b"%d" % n * 10_000, n) for n in range(900, 910)]
     small = loader(database)
@@ -347,8 +347,8 @@ def test_a_batch_is_stored_when_its_letters_grow_large() -> None:
     assert [batch.dead_letters for batch in recorded.batches] == [4, 4, 2]
 
 
-def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
-    """Each with its mark, so that a crash loses one batch of work and no event."""
+def test_a_batch_is_committed_when_it_is_full() -> None:
+    """Each with its bookmark, so that a crash loses one batch of work and no event."""
     database, recorded = InMemoryDatabase(), RecordedLoad()
 
     loader(database).load(
@@ -361,8 +361,8 @@ def test_a_batch_is_stored_when_it_has_enough_lines() -> None:
     assert (recorded.opened, recorded.read[-1]) == (["log"], 2500)
 
 
-def test_a_batch_is_stored_when_it_took_long_enough() -> None:
-    """A slow stream is not kept waiting."""
+def test_a_batch_is_committed_after_its_maximum_time() -> None:
+    """Events of a slow stream do not wait for a full batch."""
     database, recorded = InMemoryDatabase(), RecordedLoad()
     slow = loader(database, seconds=1, step=1)
     slow._size = BatchSize(lines=10_000, seconds=8)
@@ -373,8 +373,8 @@ def test_a_batch_is_stored_when_it_took_long_enough() -> None:
     assert database.memory.marks == {}
 
 
-class InTheWay(InMemoryDatabase):
-    """A database in which another program stands in the way some times."""
+class LockConflicts(InMemoryDatabase):
+    """A database on which another program causes some lock conflicts."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -392,9 +392,9 @@ class InTheWay(InMemoryDatabase):
 
 
 @pytest.mark.parametrize(("times", "is_stored"), [(4, True), (99, False)])
-def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored: bool) -> None:
-    """A deadlock with another loader once ended the load; tried too often, it says so and nothing of it is stored."""
-    database = InTheWay(times)
+def test_a_batch_with_a_lock_conflict_is_retried(times: int, *, is_stored: bool) -> None:
+    """A deadlock once ended the load; after too many retries it fails and stores nothing of the batch."""
+    database = LockConflicts(times)
 
     if is_stored:
         load(database, ListSource("log", [logged("s", 1, CONNECT)]))
@@ -405,8 +405,8 @@ def test_a_batch_that_is_in_anothers_way_is_tried_again(times: int, *, is_stored
     assert bool(database.memory.sessions) == is_stored
 
 
-def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
-    """In the order of time: of two connects under one id, of a batch of its own, and of lines read again."""
+def test_event_lines_are_stored_once_under_the_id_of_their_session() -> None:
+    """In chronological order: with two connects under one ID, across batches, and after a second load."""
     database = InMemoryDatabase()
     first = [
         logged("s", 3)._replace(line=b"third"),
@@ -427,16 +427,16 @@ def test_lines_are_kept_once_under_the_names_that_their_sessions_got() -> None:
         kept.of("t")
 
 
-def test_a_kept_line_that_cannot_be_read_any_more_is_given_back() -> None:
-    """It was an event once; nothing is lost."""
+def test_a_stored_line_that_cannot_be_decoded_any_more_is_returned_unchanged() -> None:
+    """An earlier version decoded it, so it belongs to a session."""
     database = InMemoryDatabase()
     load(database, ListSource("log", [logged("s", 1)._replace(line=b"a"), logged("s", 2)._replace(line=b"b")]))
 
     assert list(StoredEvents(database, lambda _: None).of("s")) == [b"a", b"b"]
 
 
-def test_kept_lines_fill_a_batch() -> None:
-    """So that memory stays bounded, whatever is in them."""
+def test_stored_lines_count_towards_the_size_of_a_batch() -> None:
+    """So memory is bounded, whatever they contain."""
     database = InMemoryDatabase()
     big = b"x" * (BatchSize().bytes // 2)
 
@@ -450,7 +450,7 @@ class Death(BaseException):
 
 
 def died(database: InMemoryDatabase) -> None:
-    """Let a load store what it read and die before it judges what waits."""
+    """Let a load store its events and die before it evaluates waiting sessions."""
 
     def read(run: str) -> Iterator[LoadReport]:
         yield from loader(database).read(run, [ListSource("log", [logged("s", 1)])], NoLoadObserver())
@@ -464,8 +464,8 @@ def died(database: InMemoryDatabase) -> None:
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_what_a_dead_load_left_is_judged_as_soon_as_its_death_is_known(is_known: bool) -> None:
-    """Else only after a while without a sign of life; the run is not shown as if it still ran."""
+def test_sessions_of_a_dead_load_are_evaluated_when_its_death_is_known(is_known: bool) -> None:
+    """Otherwise only after a time without a heartbeat; the run is not listed as running."""
     database = InMemoryDatabase()
     died(database)
 
@@ -494,8 +494,8 @@ def test_a_log_that_cannot_be_read_keeps_no_other_waiting() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50, 2000])
-def test_of_very_many_bad_lines_the_first_are_kept_and_the_rest_is_counted(size: int) -> None:
-    """A log of another program has gigabytes of them; one letter says how many are missing, and grows with them."""
+def test_of_very_many_bad_lines_the_first_are_stored_and_the_others_counted(size: int) -> None:
+    """A log of another program has gigabytes of them; one dead letter has the number of the missing ones."""
     database = InMemoryDatabase()
     lines = [BadLine(Reason.NOT_COWRIE, b"%06d" % n + b"x" * size, n) for n in range(9_000)]
     load(database, ListSource("eve.json", lines[:8_000], head=""))
@@ -518,8 +518,8 @@ def test_of_very_many_bad_lines_the_first_are_kept_and_the_rest_is_counted(size:
     assert (rest.source, rest.offset) == ("eve.json", kept)
 
 
-def test_one_bad_line_again_and_again_is_one_letter() -> None:
-    """It takes no room of the others."""
+def test_a_repeated_bad_line_is_one_dead_letter() -> None:
+    """It uses up the limit only once."""
     database = InMemoryDatabase()
     lines = [BadLine(Reason.NOT_JSON, b"{", n) for n in range(9_000)]
 
@@ -528,8 +528,8 @@ def test_one_bad_line_again_and_again_is_one_letter() -> None:
     assert (report.dead_letters, report.not_kept) == (2, 0)
 
 
-def test_sessions_that_were_read_elsewhere_are_stored_in_batches() -> None:
-    """Parts of one session may come apart, with the lines to keep of them."""
+def test_sessions_read_on_a_cluster_are_stored_in_batches() -> None:
+    """Parts of one session may arrive separately, with the lines to store."""
     database = InMemoryDatabase()
     events = [logged("s", mark).event for mark in range(1500)]
     parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]

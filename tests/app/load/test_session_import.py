@@ -55,7 +55,7 @@ def test_sessions_and_dead_letters_are_stored_in_a_run() -> None:
 
 
 def test_a_repeated_import_changes_nothing() -> None:
-    """So an interrupted one is simply started again."""
+    """So an interrupted import is completed by repeating it."""
     database = InMemoryDatabase()
     folder = ListFolder([[summary("a", 1, 2)]], [[LETTER]])
     importing(database).load(folder)
@@ -69,7 +69,7 @@ def test_a_repeated_import_changes_nothing() -> None:
 
 
 def test_a_session_stored_with_other_events_is_a_problem() -> None:
-    """The stored one stays, and the message says what to do; one with more events than the folder's is no problem."""
+    """The stored one stays, and the message states what to do; a superset of the folder's events is fine."""
     database = InMemoryDatabase()
     importing(database).load(ListFolder([[summary("a", 1), summary("b", 2, 3)]]))
 

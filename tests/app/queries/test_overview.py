@@ -32,8 +32,8 @@ def overview_of(tmp_path: Path, *moments: datetime, top: int = 9) -> Overview:
     return made
 
 
-def test_nothing_gives_an_overview_of_nothing(tmp_path: Path) -> None:
-    """And no error."""
+def test_an_empty_database_has_an_empty_overview(tmp_path: Path) -> None:
+    """It is not an error."""
     made = overview_of(tmp_path)
 
     assert (made.report.coverage.sessions.total, made.period, made.changed, made.timeline) == (0, None, (), [])
@@ -64,8 +64,8 @@ def test_the_newest_week_is_compared_with_the_one_before(tmp_path: Path) -> None
     assert [(group.values, group.sessions, group.before) for group in made.changed] == [(("2",), 2, 1)]
 
 
-def test_of_less_than_two_weeks_the_newer_half_is_compared(tmp_path: Path) -> None:
-    """So that there is something to compare with."""
+def test_a_period_of_less_than_two_weeks_is_split_in_half(tmp_path: Path) -> None:
+    """So that there are two periods to compare."""
     made = overview_of(tmp_path, NOON, NOON + HOUR, NOON + 3 * HOUR, NOON + 4 * HOUR)
 
     assert [(group.values, group.sessions, group.before) for group in made.changed] == [(("2",), 2, 1), (("1",), 0, 1)]

@@ -1,4 +1,4 @@
-"""What a report says of how its facts were known, and where each fact of a snapshot comes from."""
+"""How a report counts as-of and inferred facts, and the source of each fact of a snapshot."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,8 +16,8 @@ from snapshots.domain.snapshot.snapshot import Method
 from tests.strategies import DAY, NOON, histories, moments, observed, snapshot
 
 
-def test_inferred_facts_are_named_apart_from_those_of_the_attack() -> None:
-    """Every session stands in exactly one part of the sentence."""
+def test_inferred_facts_are_counted_separately_from_asof_facts() -> None:
+    """Every session is counted in exactly one of them."""
     cases = [
         CoverageCase(count=1, has_asn=True, method=Method.ASOF),
         CoverageCase(count=5, has_asn=True, method=Method.INFERRED),
@@ -53,8 +53,8 @@ def test_each_fact_has_its_own_source_and_date() -> None:
 
 
 @given(histories(), moments)
-def test_a_stated_fact_is_found_in_its_source(history: list[IpObservation], at: datetime) -> None:
-    """Whatever was read of a history, every fact that was chosen has a source that the snapshot names."""
+def test_the_source_of_every_fact_is_found(history: list[IpObservation], at: datetime) -> None:
+    """For any history, each fact of the snapshot has one of its named sources."""
     held = AsOfReader().read(history, at=at).snapshot
     if held is None:
         return

@@ -24,17 +24,17 @@ def chosen(*found: Sighting, only_forwards: bool = False) -> IpAddress | None:
 
 
 def test_the_connect_names_the_address_even_if_another_event_is_earlier() -> None:
-    """The connect comes from the network; what a later layer says may be claimed."""
+    """The connect event has the address of the connection; later protocol layers may claim another."""
     assert chosen(seen(OTHER), seen(HOME, CONNECT, after=60)) == HOME
 
 
 def test_without_a_connect_the_earliest_event_names_the_address() -> None:
-    """Chronologically first, wherever it stands in the file."""
+    """The earliest by time, wherever it is in the file."""
     assert chosen(seen(OTHER, after=1), seen(HOME)) == HOME
 
 
 def test_at_equal_times_the_smaller_address_text_is_chosen() -> None:
-    """A tie must end the same way in every order."""
+    """A tie has the same result in any order."""
     assert chosen(seen(HOME), seen(OTHER)) == OTHER
 
 
@@ -43,14 +43,16 @@ def test_a_forwarded_connection_does_not_name_the_address() -> None:
     assert chosen(seen(OTHER, FORWARD)) is None
 
 
-def test_a_session_of_nothing_but_forwards_takes_their_address() -> None:
-    """There is nothing better."""
+def test_a_session_with_only_forwards_uses_their_address() -> None:
+    """It has no better sighting."""
     assert chosen(seen(OTHER, FORWARD), only_forwards=True) == OTHER
 
 
 @given(st.lists(sightings), st.randoms(use_true_random=False), st.booleans())
 @example([seen(HOME), seen(OTHER)], None, False)  # equal times
-def test_any_order_gives_the_same_address(found: list[Sighting], random: object, only_forwards: bool) -> None:
+def test_any_order_of_events_yields_the_same_address(
+    found: list[Sighting], random: object, only_forwards: bool
+) -> None:
     """Neither set order nor reading order matters."""
     shuffled = found[::-1]
     if random is not None:
@@ -88,8 +90,8 @@ def test_an_address_has_one_text_form(text: str, form: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "example.org", "1.2.3", "1.2.3.4.5", "010.0.0.1", "1.2.3.4/8", "::g", "\u0661.2.3.4"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """A host name in an address field is no address."""
+def test_an_invalid_address_is_refused(text: str) -> None:
+    """A host name in an address field is not an address."""
     with pytest.raises(InvalidAddress):
         IpAddress.parse(text)
 
@@ -131,5 +133,5 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     ],
 )
 def test_only_addresses_of_the_public_internet_are_routable(text: str, routable: bool) -> None:
-    """Nobody owns a private address, so nothing can be known of it."""
+    """A private address has no owner, so no source has facts about it."""
     assert IpAddress.parse(text).is_routable is routable

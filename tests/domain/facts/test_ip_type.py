@@ -11,8 +11,8 @@ from tests.strategies import ip_types, type_sets
 RANKING = IpTypePriority()
 
 
-def test_the_ranking_is_the_one_that_was_agreed() -> None:
-    """A VPN says more than Tor, Tor more than a proxy, and so on down to a mobile network."""
+def test_the_ranking_of_ip_types_is_the_specified_one() -> None:
+    """VPN before Tor, Tor before proxy, and so on down to mobile."""
     assert [kind.value for kind in RANKING.ranking] == ["VPN", "TOR", "PROXY", "DATACENTER", "RESIDENTIAL", "MOBILE"]
 
 
@@ -20,14 +20,14 @@ def test_the_ranking_is_the_one_that_was_agreed() -> None:
 @example([])
 @example([IpType.DATACENTER, IpType.TOR])
 def test_the_order_of_types_is_irrelevant(types: list[IpType]) -> None:
-    """What is said of an address does not depend on which list was read first."""
+    """The type of an address does not depend on which list was read first."""
     assert RANKING.highest_ranked(types) is RANKING.highest_ranked(types[::-1])
 
 
 @given(type_sets, ip_types)
 @example(frozenset(), IpType.MOBILE)
-def test_adding_a_type_never_lowers_the_answer(types: frozenset[IpType], more: IpType) -> None:
-    """Learning more of an address never hides what was known."""
+def test_adding_a_type_never_lowers_the_result(types: frozenset[IpType], more: IpType) -> None:
+    """More data about an address never hides its type."""
     before = RANKING.highest_ranked(types)
     after = RANKING.highest_ranked(types | {more})
 
@@ -36,8 +36,8 @@ def test_adding_a_type_never_lowers_the_answer(types: frozenset[IpType], more: I
 
 
 @given(st.permutations(list(IpType)))
-def test_of_all_types_the_first_in_the_ranking_is_said(order: list[IpType]) -> None:
-    """An operator may rank otherwise, and is obeyed."""
+def test_the_first_type_in_the_ranking_is_chosen(order: list[IpType]) -> None:
+    """An operator may set another ranking."""
     assert IpTypePriority(ranking=tuple(order)).highest_ranked(list(IpType)) is order[0]
 
 
@@ -60,11 +60,11 @@ def test_a_ranking_names_every_type_exactly_once(ranking: tuple[IpType, ...]) ->
         ("", None),
     ],
 )
-def test_a_providers_word_is_understood_or_dropped(word: str, kind: IpType | None) -> None:
-    """A word without a meaning here is unknown, and never "residential"."""
+def test_a_type_name_of_a_provider_is_mapped_or_dropped(word: str, kind: IpType | None) -> None:
+    """A name without a mapping is unknown, and never "residential"."""
     assert IpType.named(word) is kind
 
 
-def test_every_alias_is_written_as_it_is_looked_up() -> None:
+def test_every_alias_is_in_its_normalized_form() -> None:
     """An alias with a capital or a hyphen would never be found."""
     assert all(IpType.named(word) is kind for word, kind in ALIASES.items())

@@ -1,4 +1,4 @@
-"""Which name a network keeps."""
+"""Which name of a network is stored."""
 
 from datetime import timedelta
 
@@ -33,8 +33,8 @@ def test_no_other_name_is_newer(stated: list[NetworkName]) -> None:
     assert kept.text == min(name.text for name in stated if name.stated_at == newest)
 
 
-def test_a_microsecond_decides() -> None:
-    """Whatever the texts are."""
+def test_names_are_ordered_to_the_microsecond() -> None:
+    """Whatever their texts are."""
     later = NetworkName("Z", NOON + timedelta(microseconds=1))
 
     assert newest_name(NetworkName("A", NOON), later) == later

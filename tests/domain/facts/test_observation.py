@@ -1,4 +1,4 @@
-"""What sources said, and how runs of equal builds grow."""
+"""Observations, and how builds with equal facts extend them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -26,7 +26,7 @@ def test_a_build_has_its_date_in_utc() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"asn": 0}, {"asn": 2**32}, {"country": "XX"}, {"country": "de"}, {"country": "DEU"}]
 )
-def test_what_is_no_fact_cannot_be_stated(wrong: dict[str, object]) -> None:
-    """No sentinel fills a fact."""
+def test_an_invalid_fact_cannot_be_built(wrong: dict[str, object]) -> None:
+    """No placeholder value passes as a fact."""
     with pytest.raises(InvalidFact):
         IpFacts(**wrong)  # type: ignore[arg-type]  # that is the point

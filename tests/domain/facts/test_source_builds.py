@@ -1,4 +1,4 @@
-"""What builds said, remembered as runs, whatever the order in which they came."""
+"""Facts of builds, stored as observations, whatever the order of imports."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ def build(day: int, source: str = "a") -> SourceBuild:
 
 
 @dataclass
-class Remembered:
+class RecordedHistory:
     """Builds as they are registered and looked up in, one after the other."""
 
     builds: list[RegisteredBuild] = field(default_factory=list)
@@ -35,33 +35,33 @@ class Remembered:
         return new
 
     def nearest(self, at: datetime) -> dict[tuple[str, bool], tuple[datetime, IpFacts]]:
-        said = self.calendar.nearest(list(self.rows.values()), at)
-        return {(o.source, o.observed_at <= at): (o.observed_at, o.facts) for o in said}
+        stated = self.calendar.nearest(list(self.rows.values()), at)
+        return {(o.source, o.observed_at <= at): (o.observed_at, o.facts) for o in stated}
 
 
-def test_a_newer_build_that_says_the_same_confirms() -> None:
-    """A run of equal builds is one row."""
-    told = Remembered()
-    told.look_up(0, IpFacts(asn=1))
+def test_a_newer_build_with_equal_facts_extends_the_observation() -> None:
+    """Consecutive builds with equal facts are one row."""
+    recorded = RecordedHistory()
+    recorded.look_up(0, IpFacts(asn=1))
 
-    assert told.look_up(1, IpFacts(asn=1)) == [observed("a", NOON, asn=1, until=NOON + DAY)]
+    assert recorded.look_up(1, IpFacts(asn=1)) == [observed("a", NOON, asn=1, until=NOON + DAY)]
 
 
-def test_a_newer_build_that_says_otherwise_begins_a_new_run() -> None:
+def test_a_newer_build_with_other_facts_begins_a_new_observation() -> None:
     """The network moved."""
-    told = Remembered()
-    told.look_up(0, IpFacts(asn=1))
+    recorded = RecordedHistory()
+    recorded.look_up(0, IpFacts(asn=1))
 
-    assert told.look_up(1, IpFacts(asn=2)) == [observed("a", NOON + DAY, asn=2)]
+    assert recorded.look_up(1, IpFacts(asn=2)) == [observed("a", NOON + DAY, asn=2)]
 
 
-def test_an_older_build_imported_later_parts_a_run() -> None:
-    """What the run said before it stays, and begins again at the next build."""
-    told = Remembered()
-    told.look_up(0, IpFacts(asn=1))
-    told.look_up(9, IpFacts(asn=1))
+def test_an_older_build_imported_later_splits_an_observation() -> None:
+    """The facts before it stay, and begin again at the next build."""
+    recorded = RecordedHistory()
+    recorded.look_up(0, IpFacts(asn=1))
+    recorded.look_up(9, IpFacts(asn=1))
 
-    assert told.look_up(5, IpFacts(asn=2)) == [
+    assert recorded.look_up(5, IpFacts(asn=2)) == [
         observed("a", NOON + 5 * DAY, asn=2),
         observed("a", NOON + 9 * DAY, asn=1, until=NOON + 9 * DAY),
     ]
@@ -74,30 +74,30 @@ answers = st.dictionaries(
 )
 
 
-@given(said=answers, order=st.randoms(use_true_random=False), hours=st.integers(-30, 240))
-@example(said={("a", 0): IpFacts(asn=1), ("a", 2): IpFacts(asn=1), ("a", 1): IpFacts(asn=2)}, order=None, hours=36)
-def test_builds_in_any_order_are_remembered_exactly(
-    said: dict[tuple[str, int], IpFacts], order: object, hours: int
+@given(stated=answers, order=st.randoms(use_true_random=False), hours=st.integers(-30, 240))
+@example(stated={("a", 0): IpFacts(asn=1), ("a", 2): IpFacts(asn=1), ("a", 1): IpFacts(asn=2)}, order=None, hours=36)
+def test_builds_imported_in_any_order_are_stored_exactly(
+    stated: dict[tuple[str, int], IpFacts], order: object, hours: int
 ) -> None:
-    """Of each source: its newest build at or before a moment, its oldest after it, and what each said."""
-    keys = list(said)
+    """Per source: the newest build at or before a time and the oldest one after it, with their facts."""
+    keys = list(stated)
     if order is not None:
         order.shuffle(keys)  # type: ignore[attr-defined]  # a random.Random
-    told = Remembered()
+    recorded = RecordedHistory()
     for source, day in keys:
-        told.look_up(day, said[source, day], source)
+        recorded.look_up(day, stated[source, day], source)
 
     at = NOON + timedelta(hours=hours)
 
-    assert told.nearest(at) == obvious(said, at)
+    assert recorded.nearest(at) == obvious(stated, at)
 
 
 def obvious(
-    said: dict[tuple[str, int], IpFacts], at: datetime, withdrawn: frozenset[tuple[str, int]] = frozenset()
+    stated: dict[tuple[str, int], IpFacts], at: datetime, withdrawn: frozenset[tuple[str, int]] = frozenset()
 ) -> dict[tuple[str, bool], tuple[datetime, IpFacts]]:
-    """Look through all that was said, as one would by hand."""
+    """Search all stated facts, as one would by hand."""
     found: dict[tuple[str, bool], tuple[datetime, IpFacts]] = {}
-    for (source, day), facts in sorted(said.items()):
+    for (source, day), facts in sorted(stated.items()):
         moment = NOON + day * DAY
         if (source, day) in withdrawn:
             continue
@@ -108,8 +108,8 @@ def obvious(
     return found
 
 
-def test_what_was_learned_later_was_not_known_then() -> None:
-    """True then, and known then, are two questions."""
+def test_facts_learned_later_were_not_known_by_then() -> None:
+    """Facts that were true at the time, and facts that were known at the time, are two questions."""
     rows = [replace(observed("a", NOON - DAY, asn=1), learned_at=NOON + DAY), observed("b", NOON - DAY, asn=2)]
 
     assert [o.source for o in BuildCalendar().nearest(rows, NOON)] == ["a", "b"]
@@ -117,8 +117,8 @@ def test_what_was_learned_later_was_not_known_then() -> None:
     assert [o.source for o in BuildCalendar().nearest(rows, NOON + 2 * DAY, known_by_then=True)] == ["a"]
 
 
-def test_a_source_without_registered_builds_states_each_observation_by_itself() -> None:
-    """Such as what another loader's enrichment said of one address on one day."""
+def test_without_registered_builds_the_dates_of_observations_are_used() -> None:
+    """Such as the enrichment that another loader stored for one address on one day."""
     rows = [observed("a", NOON - 2 * DAY, asn=1, until=NOON + DAY), observed("a", NOON + 2 * DAY, asn=2)]
 
     nearest = BuildCalendar().nearest(rows, NOON)
@@ -126,7 +126,7 @@ def test_a_source_without_registered_builds_states_each_observation_by_itself() 
     assert [(o.observed_at, o.facts.asn) for o in nearest] == [(NOON - 2 * DAY, 1), (NOON + DAY, 1)]
 
 
-def test_a_build_that_was_not_registered_is_as_old_as_it_says() -> None:
+def test_an_unregistered_build_has_the_date_of_its_observation() -> None:
     """Other builds of its source do not make it older."""
     calendar = BuildCalendar.of([RegisteredBuild(number=1, build=build(-9))])
 
@@ -135,39 +135,39 @@ def test_a_build_that_was_not_registered_is_as_old_as_it_says() -> None:
     assert [o.observed_at for o in nearest] == [NOON - DAY]
 
 
-def test_a_run_into_which_another_build_came_is_not_told_beyond_it() -> None:
-    """Its end stays where it was, but what came between is told."""
-    told = Remembered()
+def test_an_observation_is_not_used_beyond_a_build_with_other_facts() -> None:
+    """Its stored end stays, but the build in between is respected."""
+    recorded = RecordedHistory()
     for day, asn in ((0, 1), (9, 1), (5, 2)):
-        told.look_up(day, IpFacts(asn=asn))
+        recorded.look_up(day, IpFacts(asn=asn))
 
-    assert told.nearest(NOON + 2 * DAY) == {
+    assert recorded.nearest(NOON + 2 * DAY) == {
         ("a", True): (NOON, IpFacts(asn=1)),
         ("a", False): (NOON + 5 * DAY, IpFacts(asn=2)),
     }
 
 
-def test_a_run_whose_end_was_withdrawn_does_not_begin_again_there() -> None:
-    """What a retracted build said does not come back."""
-    told = Remembered()
-    told.look_up(0, IpFacts(asn=1))
-    told.look_up(9, IpFacts(asn=1))
-    told.builds[1] = replace(told.builds[1], is_retracted=True)
+def test_an_observation_does_not_begin_again_at_a_retracted_build() -> None:
+    """The facts of a retracted build do not return."""
+    recorded = RecordedHistory()
+    recorded.look_up(0, IpFacts(asn=1))
+    recorded.look_up(9, IpFacts(asn=1))
+    recorded.builds[1] = replace(recorded.builds[1], is_retracted=True)
 
-    assert told.look_up(5, IpFacts(asn=2)) == [observed("a", NOON + 5 * DAY, asn=2)]
+    assert recorded.look_up(5, IpFacts(asn=2)) == [observed("a", NOON + 5 * DAY, asn=2)]
 
 
-def test_a_run_that_was_parted_already_does_not_begin_again_twice() -> None:
-    """The next build has a word of its own."""
-    told = Remembered()
+def test_an_observation_is_split_only_once() -> None:
+    """The next build has facts of its own."""
+    recorded = RecordedHistory()
     for day, asn in ((0, 1), (9, 1), (5, 2)):
-        told.look_up(day, IpFacts(asn=asn))
+        recorded.look_up(day, IpFacts(asn=asn))
 
-    assert told.look_up(3, IpFacts(asn=3)) == [observed("a", NOON + 3 * DAY, asn=3)]
+    assert recorded.look_up(3, IpFacts(asn=3)) == [observed("a", NOON + 3 * DAY, asn=3)]
 
 
-def test_answers_are_told_for_the_sightings_that_were_asked_about() -> None:
-    """And for no others."""
+def test_answers_contain_only_the_requested_sightings() -> None:
+    """Each of them once."""
     asked, other = (Sighting(address=HOME, seen_at=NOON + n * DAY) for n in range(2))
 
     answers = BuildCalendar().answers([asked, asked], {HOME: [observed("a", NOON, asn=1)]})

@@ -16,7 +16,7 @@ FINGERPRINT = "SHA256:VHgGLYNP8W0oPeVaF0sb2BaKdZUggrZ2FYecnlp00pE"
 """What ssh-keygen -l prints of it."""
 
 SECOND = timedelta(seconds=1)
-said = st.lists(st.tuples(moments, traits.map(lambda trait: (trait,))), max_size=12)
+timed_traits = st.lists(st.tuples(moments, traits.map(lambda trait: (trait,))), max_size=12)
 many = st.lists(
     st.tuples(st.integers(0, 300), st.sampled_from([Trait.COMMAND, Trait.KEY, Trait.URL]), st.integers(0, 90)),
     min_size=60,
@@ -24,7 +24,7 @@ many = st.lists(
 )
 
 
-@given(said, said, said)
+@given(timed_traits, timed_traits, timed_traits)
 def test_parts_merge_in_any_order_to_the_same(
     one: list[tuple[datetime, Traits]], two: list[tuple[datetime, Traits]], three: list[tuple[datetime, Traits]]
 ) -> None:
@@ -37,8 +37,10 @@ def test_parts_merge_in_any_order_to_the_same(
 
 
 @given(many, st.integers(0, 200))
-def test_what_is_left_out_does_not_depend_on_where_a_log_was_cut(found: list[tuple[int, Trait, int]], cut: int) -> None:
-    """Of each trait only the earliest are kept."""
+def test_the_retained_traits_do_not_depend_on_where_a_log_was_split(
+    found: list[tuple[int, Trait, int]], cut: int
+) -> None:
+    """Of each trait only the earliest values are retained."""
     events: list[tuple[datetime, Traits]] = [(NOON + n * SECOND, ((trait, str(text)),)) for n, trait, text in found]
     whole = Behaviour.of(events)
 
@@ -46,8 +48,8 @@ def test_what_is_left_out_does_not_depend_on_where_a_log_was_cut(found: list[tup
     assert all(len(pairs) <= trait.most and list(pairs) == sorted(pairs) for trait, pairs in whole.values.items())
 
 
-def test_the_first_login_is_kept_and_whether_one_succeeded() -> None:
-    """With its time beside it, so that a part read later may still come before it."""
+def test_the_first_login_and_any_success_are_retained() -> None:
+    """With its time, so that a part read later can still precede it."""
     late = Behaviour.of([(NOON + SECOND, login("root", "x", succeeded=True))])
     early = Behaviour.of([(NOON, login("admin", None, succeeded=False))])
     kept = Behaviour.of([(NOON, login("root", "secret", succeeded=False, kept="secret"))])
@@ -59,8 +61,8 @@ def test_the_first_login_is_kept_and_whether_one_succeeded() -> None:
     assert kept.password == "secret"
 
 
-def test_commands_are_kept_in_their_order_and_without_loose_white_space() -> None:
-    """And a long one with a hash, so that two that begin alike stay two."""
+def test_commands_are_stored_in_order_with_normalized_white_space() -> None:
+    """A long command has a hash, so that two with the same beginning stay different."""
     behaviour = Behaviour.of([(NOON + SECOND, command(" ls \t -la\n")), (NOON, command("id")), (NOON, command(" \n"))])
     long = [Behaviour.of([(NOON, command("x" * LONGEST_COMMAND + end))]) for end in "ab"]
 
@@ -100,7 +102,7 @@ def test_a_campaign_has_one_signature() -> None:
     ],
 )
 def test_the_fingerprint_of_a_key_in_a_command_is_the_one_of_ssh_keygen(text: str) -> None:
-    """By it a campaign is found whatever else it does."""
+    """It identifies a campaign whose other behavior varies."""
     assert set(key_fingerprints(text)) == {FINGERPRINT}
     assert Behaviour.of([(NOON, command(text))]).texts(Trait.KEY) == (FINGERPRINT,)
 
@@ -117,6 +119,6 @@ def test_the_fingerprint_of_a_key_in_a_command_is_the_one_of_ssh_keygen(text: st
         f"ssh-ed25519 {KEY[:41]}",
     ],
 )
-def test_what_is_no_key_has_no_fingerprint(text: str) -> None:
-    """And no error either: every text comes from an attacker."""
+def test_text_that_is_not_a_key_has_no_fingerprint(text: str) -> None:
+    """It raises no error: every text comes from an attacker."""
     assert list(key_fingerprints(text)) == []

@@ -16,8 +16,8 @@ def of(sizes: list[int]) -> Concentration:
 
 
 @given(counts)
-def test_entropy_lies_between_one_group_and_an_even_spread(sizes: list[int]) -> None:
-    """And merging two groups never makes more of it."""
+def test_entropy_is_between_that_of_one_group_and_an_even_distribution(sizes: list[int]) -> None:
+    """And merging two groups never increases it."""
     found = of(sizes)
 
     assert -1e-9 <= found.entropy <= log2(len(sizes)) + 1e-9
@@ -27,8 +27,8 @@ def test_entropy_lies_between_one_group_and_an_even_spread(sizes: list[int]) -> 
         assert of([sizes[0] + sizes[1], *sizes[2:]]).entropy <= found.entropy + 1e-9
 
 
-def test_known_spreads() -> None:
-    """All on one, even, and none."""
+def test_concentration_of_simple_distributions() -> None:
+    """All in one group, evenly distributed, and empty."""
     assert of([7]).entropy == 0
     assert of([3, 3, 3, 3]).entropy == pytest.approx(2)
     assert Concentration.of({}) == Concentration(groups=0, total=0, first_share=0.0, entropy=0)

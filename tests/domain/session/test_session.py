@@ -46,7 +46,7 @@ def test_folding_in_parts_equals_folding_the_whole(one: list[SessionEvent], othe
 def test_merge_is_associative_commutative_and_idempotent(
     a: list[SessionEvent], b: list[SessionEvent], c: list[SessionEvent]
 ) -> None:
-    """So machines may divide the work as they like."""
+    """So machines may divide the work in any way."""
     one, two, three = session(*a), session(*b), session(*c)
 
     assert one.merge(two).merge(three) == one.merge(two.merge(three))
@@ -86,8 +86,8 @@ def test_every_kind_of_event_is_counted() -> None:
     assert (summary.file_downloads, summary.forward_count) == (1, 1)
 
 
-def test_a_session_knows_its_first_and_last_moment_and_its_sensor() -> None:
-    """Whatever the order of reading."""
+def test_a_session_has_its_first_and_last_event_times_and_its_sensor() -> None:
+    """In any order of reading."""
     summary = session(event(1, at=NOON + DAY), event(2, sensor="pot", sensor_id="u"), event(3)).summary()
 
     assert (summary.first_event_at, summary.last_event_at) == (NOON, NOON + DAY)
@@ -98,7 +98,7 @@ def test_a_session_knows_its_first_and_last_moment_and_its_sensor() -> None:
 def test_a_sealed_session_keeps_its_snapshot_and_its_address(
     first: list[SessionEvent], later: list[list[SessionEvent]]
 ) -> None:
-    """Once sealed, nothing that is read later changes what was known."""
+    """Events that are read later do not change them."""
     held = session(*first, event(0, EventKind.CONNECT)).summary().judged(snapshot())
 
     for batch in later:
@@ -108,8 +108,8 @@ def test_a_sealed_session_keeps_its_snapshot_and_its_address(
     assert held.sighting == session(*first, event(0, EventKind.CONNECT)).summary().sighting
 
 
-def test_a_connect_that_comes_late_gives_an_open_session_its_address() -> None:
-    """Closed before connect is what one reads when files are in the wrong order."""
+def test_a_late_connect_sets_the_address_of_an_open_session() -> None:
+    """When files are read in the wrong order, the end of a session precedes its connect."""
     held = session(event(1, address=OTHER)).summary().judged(snapshot(asn=1)).awaiting_connect()
 
     merged = held.merge(session(event(2, EventKind.CONNECT)).summary().judged(snapshot()))
@@ -138,7 +138,7 @@ def test_an_earlier_sighting_of_a_sealed_session_is_noticed() -> None:
 
 
 def test_a_snapshot_without_a_connect_waits() -> None:
-    """The connect may stand in a file that is still to be read."""
+    """The connect may be in a file that has not been read."""
     without = session(event(1)).summary().judged(snapshot())
     with_it = session(event(1, EventKind.CONNECT)).summary().judged(snapshot())
 
@@ -146,8 +146,8 @@ def test_a_snapshot_without_a_connect_waits() -> None:
     assert with_it.awaiting_connect() is with_it
 
 
-def test_a_sealed_session_is_not_judged_again() -> None:
-    """Neither a better snapshot nor a gap replaces the one it holds."""
+def test_a_sealed_session_is_not_evaluated_again() -> None:
+    """Neither a better snapshot nor a gap replaces its snapshot."""
     sealed = session(event(1)).summary().judged(snapshot())
 
     assert sealed.judged(snapshot(asn=1)) is sealed
@@ -166,13 +166,13 @@ def test_another_loader_needs_only_an_id_an_address_and_a_time() -> None:
     assert (sighting.address, sighting.seen_at, sighting.kind) == (HOME, NOON, SightingKind.CONNECT)
 
 
-def test_another_loader_may_not_know_the_address() -> None:
-    """NULL in its table is a gap, and no error."""
+def test_another_loader_may_have_no_address() -> None:
+    """NULL in its table is a gap, not an error."""
     assert SessionAggregate.sighted("s", None, NOON).summary().sighting is None
 
 
 def test_wrong_values_are_refused_by_name() -> None:
-    """A loader's mistake is told at once."""
+    """The error names the field at once."""
     with pytest.raises(InvalidEvent):
         SessionAggregate.sighted("", "8.8.8.8", NOON)
     with pytest.raises(InvalidAddress):

@@ -48,7 +48,7 @@ def test_two_connects_are_two_sessions_and_each_event_follows_the_connect_before
 
 
 def test_an_event_prefers_the_session_of_its_own_address() -> None:
-    """Two sessions at once, and the log says whose event it is."""
+    """Two sessions at once, and the address in the log line decides."""
     mine, other = connect(1), connect(2, after=1, address=OTHER)
 
     assert marks(tell_apart(logged(mine, other, event(3, after=2)), [])) == [{1, 3}, {2}]
@@ -101,7 +101,7 @@ def test_a_connect_joins_the_stored_session_that_lacks_one() -> None:
 
 
 def test_a_sealed_session_without_a_connect_does_not_take_every_later_one() -> None:
-    """Its id was given to somebody else since."""
+    """Its ID has been given to another session since."""
     sealed = stored(event(1)).judged(snapshot())
 
     late = tell_apart(logged(connect(2, after=3600)), [sealed])
@@ -168,13 +168,13 @@ def test_events_of_a_stored_namesake_find_it() -> None:
 
 
 def test_a_connect_without_an_address_still_begins_a_session() -> None:
-    """A mangled address is no reason to lose the event."""
+    """An event with a damaged address is not lost."""
     assert marks(tell_apart(logged(connect(1, address=None, port=None), connect(2)), [])) == [{1}, {2}]
 
 
 @given(st.lists(events(), min_size=1, max_size=10), st.randoms(use_true_random=False))
-def test_the_order_of_reading_changes_nothing_and_nothing_is_lost(found: list[SessionEvent], random: object) -> None:
-    """Every event belongs to exactly one session, the same one in any order."""
+def test_events_are_assigned_to_the_same_sessions_in_any_order(found: list[SessionEvent], random: object) -> None:
+    """Every event belongs to exactly one session."""
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # a random.Random
 
@@ -185,14 +185,14 @@ def test_the_order_of_reading_changes_nothing_and_nothing_is_lost(found: list[Se
 
 
 def theirs(*found: SessionEvent, until: int, name: str = "id", sensor: str | None = "their-name") -> SessionSummary:
-    """A session of which another loader counted the events up to some seconds after noon."""
+    """A session for which another loader counted the events up to some seconds after noon."""
     counted = SessionAggregate.of(name, found).summary("id")
     until_then = NOON + timedelta(seconds=until)
     return counted._replace(fingerprints=frozenset(), sensor=sensor, counted_until=until_then, logged_id=None)
 
 
-def test_what_another_loader_counted_adds_nothing_and_later_events_count() -> None:
-    """Its rows do not say which events they count, but until when; and its name for the honeypot is its own."""
+def test_events_counted_by_another_loader_are_skipped_and_later_ones_count() -> None:
+    """Its rows do not list their events, only the time up to which they count; its sensor name is its own."""
     held = theirs(event(1), event(2, after=5), until=5)
 
     (session,) = tell_apart(logged(connect(1, sensor="s"), event(2, after=5), event(3, after=6, sensor="s")), [held])
@@ -203,8 +203,8 @@ def test_what_another_loader_counted_adds_nothing_and_later_events_count() -> No
     assert tell_apart(logged(connect(1), event(2, after=5), event(3, after=6)), [merged]) == []
 
 
-def test_what_it_counted_still_tells_the_address() -> None:
-    """Its daily loader wrote none."""
+def test_events_counted_by_another_loader_still_provide_the_address() -> None:
+    """Its daily loader stored none."""
     held = theirs(event(1, address=None), until=5)._replace(sighting=None)
 
     (session,) = tell_apart(logged(connect(2, after=4), connect(1)), [held])
@@ -224,7 +224,7 @@ def test_a_connect_after_what_another_loader_counted_begins_another_session() ->
 
 
 def test_a_connect_without_an_address_joins_the_session_that_was_named_by_it() -> None:
-    """Its row does not keep that connect, so it took another; the name is still the first one's."""
+    """Its row has no address for it, so it got another; the name is still that of the first connect."""
     nameless = connect(2, after=1, address=None, port=5)
     (named,) = tell_apart(logged(nameless), [stored(connect(1))])
     held = [stored(connect(1)), stored(nameless, connect(3, after=2, port=6), name=named.session_id)]
@@ -235,7 +235,7 @@ def test_a_connect_without_an_address_joins_the_session_that_was_named_by_it() -
 
 
 def test_an_event_joins_the_session_that_was_named_by_its_sensor() -> None:
-    """The row of a session under two sensors' names keeps only one of them."""
+    """The row of a session with two sensor names stores only one of them."""
     (named,) = tell_apart(logged(event(2, sensor="b")), [stored(connect(1, sensor="c"))])
     two_sensors = stored(event(2, sensor="b"), connect(3, sensor="a"), name=named.session_id)
     held = [stored(connect(1, sensor="c")), two_sensors]
@@ -245,8 +245,8 @@ def test_an_event_joins_the_session_that_was_named_by_its_sensor() -> None:
     assert [(s.session_id, set(s.events)) for s in sessions] == [(named.session_id, {4, 5})]
 
 
-def test_a_session_at_the_end_of_the_calendar_waits_no_hour_for_its_connect() -> None:
-    """There is no hour after it."""
+def test_a_session_at_the_end_of_the_calendar_does_not_wait_for_its_connect() -> None:
+    """Adding an hour would exceed the calendar."""
     last = event(1)._replace(at=END_OF_TIME)
     sealed = stored(last).judged(snapshot(enrichment_at=NOON))
 
@@ -254,7 +254,7 @@ def test_a_session_at_the_end_of_the_calendar_waits_no_hour_for_its_connect() ->
 
 
 @given(st.lists(st.lists(events(times=odd_moments), max_size=6), max_size=6), st.data())
-def test_however_the_events_are_cut_into_loads_each_is_stored_once(
+def test_each_event_is_stored_once_for_any_split_into_loads(
     loads: list[list[SessionEvent]], data: st.DataObject
 ) -> None:
     """What is stored are the events that were read; reading all of them again, in any order, adds nothing."""

@@ -24,7 +24,7 @@ def read(*history: IpObservation, at: datetime = NOON, reader: AsOfReader = READ
     return snapshot
 
 
-def test_the_newest_word_before_the_sighting_is_taken() -> None:
+def test_the_newest_observation_before_the_sighting_is_used() -> None:
     """Networks move: the table of that week is right, not the first and not the last."""
     old, then, now = (observed("a", NOON + n * DAY, asn=100 + n) for n in (-30, -1, 30))
 
@@ -33,20 +33,20 @@ def test_the_newest_word_before_the_sighting_is_taken() -> None:
     assert (snapshot.asn, snapshot.method, snapshot.enrichment_at) == (99, Method.ASOF, NOON - DAY)
 
 
-def test_a_word_at_the_very_moment_is_as_of_it() -> None:
+def test_a_fact_stated_at_the_time_of_the_attack_is_as_of_it() -> None:
     """The boundary belongs to the past."""
     assert read(observed("a", NOON, asn=1)).method is Method.ASOF
 
 
-def test_without_a_word_before_it_the_oldest_after_it_is_inferred() -> None:
-    """Most archives are older than every table, and the label keeps it honest."""
+def test_without_an_earlier_observation_the_oldest_later_one_is_inferred() -> None:
+    """Most archives are older than every table, and the label makes this visible."""
     snapshot = read(observed("a", NOON + 2 * DAY, asn=2), observed("a", NOON + DAY, asn=1))
 
     assert (snapshot.asn, snapshot.method, snapshot.enrichment_at) == (1, Method.INFERRED, NOON + DAY)
 
 
-def test_a_word_said_by_then_beats_a_more_trusted_one_said_later() -> None:
-    """Trust decides only among words that are equally timely."""
+def test_a_fact_stated_by_then_beats_one_of_a_more_trusted_source_stated_later() -> None:
+    """Trust decides only between facts that are equally timely."""
     snapshot = read(observed("a", NOON + DAY, asn=1), observed("b", NOON - DAY, asn=2))
 
     assert (snapshot.asn, snapshot.method) == (2, Method.ASOF)
@@ -58,14 +58,14 @@ def test_among_timely_words_the_more_trusted_source_wins() -> None:
 
 
 def test_each_fact_comes_from_the_first_source_that_states_it() -> None:
-    """One source knows the network, another the country; both are named."""
+    """One source has the network, another the country; both are named."""
     snapshot = read(observed("a", NOON, asn=1), observed("b", NOON, asn=2, country="DE"))
 
     assert (snapshot.asn, snapshot.country, snapshot.source) == (1, "DE", "a@2026-03-01 b@2026-03-01")
 
 
 def test_the_types_of_all_sources_are_ranked_together() -> None:
-    """A Tor exit in a data center is a Tor exit, whoever is trusted more."""
+    """A Tor exit in a data center is a Tor exit, whichever source has precedence."""
     data_center = observed("a", NOON, types=frozenset({IpType.DATACENTER}))
     tor = observed("b", NOON, types=frozenset({IpType.TOR}))
 
@@ -82,8 +82,8 @@ def test_a_fact_that_is_too_old_is_not_believed() -> None:
     assert (reading.snapshot, reading.has_expired) == (None, True)
 
 
-def test_a_type_that_was_stated_too_far_from_the_attack_is_told() -> None:
-    """An operator sees why a known Tor exit is not called one, and which types do not stand in for it."""
+def test_types_stated_too_far_from_the_attack_are_reported() -> None:
+    """An operator sees why a known Tor exit has no type, and which other types it hides."""
     old = observed("a", NOON - 20 * DAY, types=frozenset({IpType.DATACENTER, IpType.TOR, IpType.MOBILE}))
     late = observed("a", NOON + 46 * DAY, types=frozenset({IpType.VPN}))
     near = observed("b", NOON + 46 * DAY, types=frozenset({IpType.DATACENTER}))
@@ -128,10 +128,10 @@ distances = st.builds(
 @example({"a": (-18 * DAY, frozenset({IpType.RESIDENTIAL, IpType.VPN}))})
 @example({"a": (14 * DAY, frozenset({IpType.TOR})), "b": (RESOLUTION - 14 * DAY, frozenset({IpType.MOBILE}))})
 @example({"a": (14 * DAY + RESOLUTION, frozenset({IpType.TOR, IpType.DATACENTER}))})
-def test_a_type_is_believed_for_its_days_before_and_after_it_was_stated(
+def test_a_type_is_valid_for_its_days_before_and_after_it_was_stated(
     stated: dict[str, tuple[timedelta, frozenset[IpType]]],
 ) -> None:
-    """Of each statement its most telling type, of all that are believed the most telling; what was known first."""
+    """The highest-ranked type of each observation counts, and of these the highest-ranked; asof before inferred."""
     by_then: set[IpType] = set()
     later: set[IpType] = set()
     left_out: set[tuple[str, IpType]] = set()
@@ -166,44 +166,44 @@ def test_less_telling_types_of_a_statement_change_nothing(
         type_max_age=dict.fromkeys(IpType, days * DAY) | {IpType.VPN: DAY}, type_max_lag={IpType.TOR: DAY}
     )
 
-    def only_the_highest_ranked(said: IpObservation) -> IpObservation:
-        types = sorted(said.facts.ip_types, key=list(IpType).index)[:1]
-        return replace(said, facts=replace(said.facts, ip_types=frozenset(types)))
+    def only_the_highest_ranked(observation: IpObservation) -> IpObservation:
+        types = sorted(observation.facts.ip_types, key=list(IpType).index)[:1]
+        return replace(observation, facts=replace(observation.facts, ip_types=frozenset(types)))
 
     assert reader.read(history, at=at) == reader.read(list(map(only_the_highest_ranked, history)), at=at)
 
 
 def test_that_a_source_states_no_type_counts_as_long_as_the_type_it_states_later() -> None:
-    """Of last month's list nobody can say that the Tor exit of next week was none; that it was no data center, yes."""
+    """Last month's list cannot rule out a Tor exit of next week; it can rule out a data center."""
     silent = observed("a", NOON - 30 * DAY, asn=1)
 
     for ip_type, expected in ((IpType.TOR, IpType.TOR), (IpType.DATACENTER, None)):
         assert read(silent, observed("a", NOON + DAY, types=frozenset({ip_type}))).ip_type is expected
 
 
-def test_an_expired_word_yields_to_a_later_one() -> None:
+def test_an_expired_observation_yields_to_a_later_one() -> None:
     """A table of 2019 must not beat one of next week for an attack of today."""
     stale = observed("a", NOON - NETWORK_MAX_AGE - DAY, asn=1)
 
     assert read(stale, observed("a", NOON + DAY, asn=2)).asn == 2
 
 
-def test_a_word_that_was_confirmed_stays_young() -> None:
-    """Every later build that said the same renews it."""
+def test_a_confirmed_observation_does_not_expire() -> None:
+    """Every later build with equal facts renews it."""
     snapshot = read(observed("a", NOON - 2 * NETWORK_MAX_AGE, asn=1, until=NOON - DAY))
 
     assert (snapshot.asn, snapshot.enrichment_at) == (1, NOON - DAY)
 
 
-def test_within_a_confirmed_run_the_first_build_gives_the_date() -> None:
-    """A date after the attack would call a fact inferred that was known."""
+def test_a_confirmed_observation_has_the_date_of_its_first_build() -> None:
+    """With a date after the attack, a fact that was known would be called inferred."""
     snapshot = read(observed("a", NOON - DAY, asn=1, until=NOON + DAY))
 
     assert (snapshot.method, snapshot.enrichment_at) == (Method.ASOF, NOON - DAY)
 
 
-def test_silence_by_then_is_not_filled_from_later() -> None:
-    """The list of that day did not name the address: what it says later is no answer for then."""
+def test_a_missing_entry_by_then_is_not_filled_from_a_later_list() -> None:
+    """The list of that day did not have the address, so a later list is not used."""
     silent = observed("a", NOON - DAY, asn=1)
     later = observed("a", NOON + DAY, asn=1, types=frozenset({IpType.TOR}))
 
@@ -211,7 +211,7 @@ def test_silence_by_then_is_not_filled_from_later() -> None:
 
 
 def test_the_lag_of_each_fact_can_be_bounded() -> None:
-    """An operator may refuse what was learned too long after."""
+    """An operator may refuse facts stated too long after the attack."""
     late = observed("a", NOON + 10 * DAY, asn=1, types=frozenset({IpType.TOR}))
 
     near = AsOfReader(max_lag=9 * DAY).read([late], at=NOON)
@@ -222,8 +222,8 @@ def test_the_lag_of_each_fact_can_be_bounded() -> None:
     assert (without_type.snapshot.asn, without_type.snapshot.ip_type) == (1, None)
 
 
-def test_an_address_nobody_asked_about_is_told_from_one_nobody_knows() -> None:
-    """They are different gaps, with different cures."""
+def test_an_address_never_looked_up_differs_from_one_without_an_entry() -> None:
+    """They are different gaps, with different remedies."""
     assert not READER.read([], at=NOON).was_looked_up
     unknown = READER.read([observed("a", NOON)], at=NOON)
     assert (unknown.was_looked_up, unknown.snapshot, unknown.has_expired) == (True, None, False)
@@ -240,36 +240,36 @@ def test_the_order_of_observations_is_irrelevant(history: list[IpObservation], a
 
 @given(histories(), moments)
 @example([observed("a", NOON, asn=1)], NOON)
-def test_what_is_said_to_be_known_by_then_can_be_replayed(history: list[IpObservation], at: datetime) -> None:
-    """Everything up to enrichment_at, read again at the sighting, gives the same snapshot."""
+def test_an_asof_snapshot_can_be_replayed(history: list[IpObservation], at: datetime) -> None:
+    """The observations up to enrichment_at, evaluated again at the sighting, yield the same snapshot."""
     snapshot = READER.read(history, at=at).snapshot
     if snapshot is None or snapshot.method is Method.INFERRED:
         return
 
-    known = [said for said in history if said.observed_at <= snapshot.enrichment_at]
+    known = [observation for observation in history if observation.observed_at <= snapshot.enrichment_at]
 
     assert snapshot.enrichment_at <= at
     assert READER.read(known, at=at).snapshot == snapshot
 
 
 @given(histories(), moments)
-def test_every_fact_stands_in_an_observation_of_a_named_source(history: list[IpObservation], at: datetime) -> None:
-    """Nothing is invented."""
+def test_every_fact_comes_from_an_observation_of_a_named_source(history: list[IpObservation], at: datetime) -> None:
+    """No fact is invented."""
     snapshot = READER.read(history, at=at).snapshot
     if snapshot is None:
         return
 
     named = {label.partition("@")[0] for label in snapshot.source.split()}
-    said = [o.facts for o in history if o.source in named]
+    stated = [o.facts for o in history if o.source in named]
 
-    assert snapshot.asn in {f.asn for f in said} | {None}
-    assert snapshot.country in {f.country for f in said} | {None}
-    assert snapshot.ip_type in {kind for f in said for kind in f.ip_types} | {None}
+    assert snapshot.asn in {f.asn for f in stated} | {None}
+    assert snapshot.country in {f.country for f in stated} | {None}
+    assert snapshot.ip_type in {kind for f in stated for kind in f.ip_types} | {None}
 
 
 @given(histories(), moments, st.integers(0, 3))
-def test_a_bound_on_lag_is_kept(history: list[IpObservation], at: datetime, days: int) -> None:
-    """No snapshot is ever younger than the sighting by more than was allowed."""
+def test_the_maximum_lag_is_respected(history: list[IpObservation], at: datetime, days: int) -> None:
+    """No snapshot is younger than the sighting by more than the maximum."""
     snapshot = AsOfReader(max_lag=days * DAY).read(history, at=at).snapshot
 
     assert snapshot is None or snapshot.lag_behind(at) <= days * DAY
@@ -282,6 +282,6 @@ def test_a_reader_without_an_age_for_every_type_is_refused() -> None:
 
 
 def test_a_negative_lag_is_refused() -> None:
-    """It would forbid what was known by then."""
+    """It would exclude facts that were known by then."""
     with pytest.raises(InvalidPolicy):
         AsOfReader(max_lag=-DAY)

@@ -32,8 +32,8 @@ def test_the_parts_add_up(cases: list[CoverageCase]) -> None:
 
 
 @given(st.lists(sealed | still_open))
-def test_facts_as_of_the_attack_and_inferred_ones_are_counted_apart(cases: list[CoverageCase]) -> None:
-    """For the whole snapshot they are its methods; for each fact they are never more than hold it."""
+def test_asof_and_inferred_facts_are_counted_separately(cases: list[CoverageCase]) -> None:
+    """For the whole snapshot by its method; for each fact never more than have the fact."""
     coverage = Coverage.of(cases)
 
     assert coverage.asof["snapshot"] == coverage.by_method[Method.ASOF]
@@ -45,16 +45,16 @@ def test_facts_as_of_the_attack_and_inferred_ones_are_counted_apart(cases: list[
 
 
 @given(st.lists(sealed | still_open))
-def test_a_share_is_between_nothing_and_all(cases: list[CoverageCase]) -> None:
-    """And there is none where nothing could be covered."""
+def test_a_share_is_between_zero_and_one(cases: list[CoverageCase]) -> None:
+    """It is None if no session can be covered."""
     coverage = Coverage.of(cases)
     share = coverage.share(coverage.sealed)
 
     assert share is None if coverage.reachable == 0 else 0 <= share <= 1  # type: ignore[operator]  # a number then
 
 
-def test_addresses_nobody_owns_count_in_no_share() -> None:
-    """A honeypot behind a balancer is not to blame for its private address."""
+def test_addresses_that_are_not_routable_are_excluded_from_shares() -> None:
+    """Behind a load balancer, a honeypot logs only private addresses."""
     cases = [
         CoverageCase(count=1, has_asn=True, has_country=True, method=Method.ASOF),
         CoverageCase(count=99, gap=Gap.NOT_ROUTABLE),
@@ -63,8 +63,8 @@ def test_addresses_nobody_owns_count_in_no_share() -> None:
     assert Coverage.of(cases).meets(1.0)
 
 
-def test_zero_sessions_meet_no_target() -> None:
-    """Nothing proves nothing."""
+def test_a_database_without_sessions_misses_every_target() -> None:
+    """A share of an empty database is undefined."""
     assert not Coverage.of([]).meets(0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a session keeps."""
+"""Which snapshot a session stores."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ SEEN = Sighting(address=HOME, seen_at=NOON)
 @example(offers=[snapshot(enrichment_at=NOON + 30 * DAY)], seen_at=NOON)  # the last moment that is near enough
 @example(offers=[snapshot(enrichment_at=NOON + 31 * DAY), snapshot()], seen_at=NOON)
 def test_the_first_near_enough_snapshot_stays_whole(offers: list[IpSnapshot | None], seen_at: datetime) -> None:
-    """However often a session is offered snapshots, it keeps the first good one untouched."""
+    """However often a session is offered snapshots, the first acceptable one stays unchanged."""
     held = None
     for offered in offers:
         held = POLICY.keep(held, offered, seen_at=seen_at)
@@ -31,7 +31,7 @@ def test_the_first_near_enough_snapshot_stays_whole(offers: list[IpSnapshot | No
     assert held is next(good, None)
 
 
-def test_a_held_snapshot_is_not_completed_from_another() -> None:
+def test_a_stored_snapshot_is_not_completed_from_another() -> None:
     """The ASN of one day and the country of another would describe the address at no time."""
     held = snapshot(country=None)
 
@@ -51,10 +51,10 @@ def test_a_held_snapshot_is_not_completed_from_another() -> None:
         (Requirement.ANY, None, None, True),
     ],
 )
-def test_a_policy_says_which_facts_are_enough(
+def test_a_policy_defines_which_facts_a_snapshot_needs(
     requires: Requirement, asn: int | None, country: str | None, enough: bool
 ) -> None:
-    """A snapshot of a type alone is not kept unless the operator says so."""
+    """By default, an IP type alone is not enough."""
     offered = snapshot(asn=asn, country=country)
 
     kept = SnapshotPolicy(requires=requires).keep(None, offered, seen_at=NOON)
@@ -84,8 +84,8 @@ def test_every_gap_has_its_reason(
     assert POLICY.verdict(sighting, reading) == verdict
 
 
-def test_an_operator_corrects_facts_and_keeps_the_rest() -> None:
-    """With the date and the word of the operator."""
+def test_a_correction_replaces_only_the_given_facts() -> None:
+    """Its date and source are those of the correction."""
     corrected = IpSnapshot.corrected(snapshot(country="DE"), country="FR", at=NOON + DAY)
 
     assert (corrected.asn, corrected.country, corrected.method) == (64500, "FR", Method.CORRECTED)
@@ -94,13 +94,13 @@ def test_an_operator_corrects_facts_and_keeps_the_rest() -> None:
         IpSnapshot.corrected(snapshot(), at=NOON)
 
 
-def test_every_gap_is_explained() -> None:
-    """In one sentence."""
+def test_every_gap_has_an_explanation() -> None:
+    """Of one sentence."""
     assert all(gap.explanation.endswith(".") for gap in Gap)
 
 
 def test_a_negative_lag_is_refused() -> None:
-    """It would refuse what was known by then."""
+    """It would exclude facts that were known by then."""
     with pytest.raises(InvalidPolicy):
         SnapshotPolicy(max_lag=-DAY)
 
@@ -116,8 +116,8 @@ def test_a_negative_lag_is_refused() -> None:
         {"enrichment_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - without a zone
     ],
 )
-def test_a_snapshot_that_makes_no_sense_cannot_be_built(wrong: dict[str, object]) -> None:
-    """Three unknown facts are no snapshot, and a moment has a zone."""
+def test_an_invalid_snapshot_cannot_be_built(wrong: dict[str, object]) -> None:
+    """Such as one without a fact, or one whose time has no zone."""
     values = {
         "asn": 1,
         "country": None,
@@ -143,8 +143,8 @@ def test_a_network_number_that_the_store_cannot_hold_leaves_the_session_open(asn
 
 @given(held=ip_snapshots, offered=ip_snapshots)
 @example(held=snapshot(country="DE"), offered=snapshot(country="DE"))
-def test_improving_never_takes_a_fact_and_never_makes_one_later(held: IpSnapshot, offered: IpSnapshot) -> None:
-    """And what an operator stated stays."""
+def test_an_improvement_never_removes_a_fact_or_makes_one_later(held: IpSnapshot, offered: IpSnapshot) -> None:
+    """Facts that an operator stated stay."""
     if not POLICY.improves(held, offered):
         return
 

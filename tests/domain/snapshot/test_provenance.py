@@ -1,4 +1,4 @@
-"""Where each fact comes from, and of which date each answer is."""
+"""The source and the date of each fact."""
 
 from datetime import datetime
 
@@ -15,19 +15,19 @@ TOR = frozenset({IpType.TOR})
 
 def newest_of(history: list[IpObservation]) -> list[IpObservation]:
     """Return the newest observation of each source."""
-    return list({said.source: said for said in sorted(history, key=lambda said: said.observed_at)}.values())
+    return list({each.source: each for each in sorted(history, key=lambda each: each.observed_at)}.values())
 
 
 def answered_at(*history: IpObservation) -> dict[str, datetime]:
     """Return the date of each answer of a history."""
-    newest, at = newest_of([*history]), max(said.confirmed_until for said in history)
+    newest, at = newest_of([*history]), max(observation.confirmed_until for observation in history)
     snapshot = AsOfReader().read(newest, at=at).snapshot
     assert snapshot is not None
     return dict(current_facts(snapshot, newest, history, at).answered_at)
 
 
-def test_a_fact_is_of_the_date_of_the_build_that_stated_it() -> None:
-    """A newer build of another source, which says nothing of it, makes it no newer."""
+def test_a_fact_has_the_date_of_the_build_that_stated_it() -> None:
+    """A newer build of another source without this fact does not change its date."""
     dates = answered_at(
         observed("tables", NOON, asn=1, country="DE"),
         observed("types", NOON + 9 * DAY, types=TOR),
@@ -36,8 +36,8 @@ def test_a_fact_is_of_the_date_of_the_build_that_stated_it() -> None:
     assert dates == {"asn": NOON, "country": NOON, "ip_type": NOON + 9 * DAY}
 
 
-def test_a_fact_that_is_not_stated_any_more_is_of_the_date_of_the_source_that_stated_it() -> None:
-    """Only the list of Tor exits can say that an address is none any more; a table of networks cannot."""
+def test_a_fact_that_is_no_longer_stated_has_the_date_of_its_own_source() -> None:
+    """Only the list of Tor exits can state that an address is no longer one; a table of networks cannot."""
     dates = answered_at(
         observed("types", NOON, types=TOR),
         observed("types", NOON + 3 * DAY),
@@ -49,9 +49,9 @@ def test_a_fact_that_is_not_stated_any_more_is_of_the_date_of_the_source_that_st
 
 @given(histories())
 def test_every_answer_has_the_date_of_an_observation(history: list[IpObservation]) -> None:
-    """Of one that is the newest of its source."""
+    """One that is the newest of its source."""
     newest = newest_of(history)
-    at = max((said.confirmed_until for said in history), default=NOON)
+    at = max((observation.confirmed_until for observation in history), default=NOON)
     snapshot = AsOfReader().read(newest, at=at).snapshot
     if snapshot is None:
         return
@@ -59,4 +59,4 @@ def test_every_answer_has_the_date_of_an_observation(history: list[IpObservation
     dates = current_facts(snapshot, newest, history, at).answered_at
 
     assert set(dates) == set(FACTS)
-    assert set(dates.values()) <= {said.confirmed_until for said in newest}
+    assert set(dates.values()) <= {observation.confirmed_until for observation in newest}

@@ -52,7 +52,7 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     is_ahead=False,
 )
 @example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14, is_ahead=False)
-def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
+def test_a_cached_verdict_equals_a_new_evaluation(
     history: list[IpObservation],
     times: list[datetime],
     lags: tuple[timedelta | None, timedelta | None, timedelta | None],
@@ -60,7 +60,7 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
     *,
     is_ahead: bool,
 ) -> None:
-    """Whatever was judged before, in whatever order, and also ahead."""
+    """Whatever was evaluated before, in any order, also in advance."""
     max_lag, max_type_lag, kept_lag = lags
     ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
     type_lags = {IpType.VPN: DAY, IpType.TOR: 2 * DAY} if max_type_lag is None else dict.fromkeys(IpType, max_type_lag)
@@ -69,19 +69,19 @@ def test_a_remembered_verdict_is_the_one_that_would_be_reached_anew(
     remembering = fresh(reader, policy)
 
     for moment in times:
-        said = BuildCalendar().nearest(history, moment)
-        anew = fresh(reader, policy).judge(at(moment), said)
+        observations = BuildCalendar().nearest(history, moment)
+        anew = fresh(reader, policy).judge(at(moment), observations)
         remembered = remembering.verdict(at(moment))
-        assert (remembering.judge(at(moment), said) if remembered is None else remembered) == anew
+        assert (remembering.judge(at(moment), observations) if remembered is None else remembered) == anew
         if is_ahead:
             remembering.judge_neighbours(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
 @given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(MAX_TIME))
-def test_a_whole_history_is_judged_as_each_of_its_moments_is(
+def test_precomputed_verdicts_equal_those_computed_at_each_time(
     history: list[IpObservation], moments: list[datetime], now: datetime
 ) -> None:
-    """Up to the present moment nothing is left out; every span is judged once."""
+    """The whole history up to now is covered, and every time span is evaluated once."""
     nearest_to = BuildCalendar().address_history(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
     reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
@@ -98,8 +98,8 @@ def test_a_whole_history_is_judged_as_each_of_its_moments_is(
     assert spans[-1].until >= now
 
 
-def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None:
-    """Each span once, from either end; where nothing bounds a span its verdict is not worth remembering."""
+def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> None:
+    """Each span once, from either side; a verdict of an unbounded span is not cached."""
     history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
 
     def nearest_to(moment: datetime) -> list[IpObservation]:
@@ -119,11 +119,11 @@ def test_what_was_known_before_and_behind_a_sighting_is_judged_with_it() -> None
 
 
 def test_a_verdict_holds_between_two_builds() -> None:
-    """So most sightings of an address are judged without reading its history."""
+    """So most sightings of an address are evaluated without reading its history."""
     judged = fresh()
-    said = [observed("a", NOON, asn=1), observed("a", NOON + 9 * DAY, asn=2)]
+    observations = [observed("a", NOON, asn=1), observed("a", NOON + 9 * DAY, asn=2)]
 
-    verdict = judged.judge(at(NOON + DAY), said)
+    verdict = judged.judge(at(NOON + DAY), observations)
 
     assert isinstance(verdict, IpSnapshot)
     assert judged.verdict(at(NOON)) is verdict
@@ -133,8 +133,8 @@ def test_a_verdict_holds_between_two_builds() -> None:
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
-def test_at_the_ends_of_the_calendar_spans_end_too() -> None:
-    """No sum of a moment and an age falls out of it."""
+def test_time_spans_end_at_the_limits_of_the_calendar() -> None:
+    """No sum of a time and an age exceeds them."""
     last, first = observed("a", MAX_TIME - DAY, asn=1), observed("a", MIN_TIME + DAY, asn=2)
     judged = fresh(policy=SnapshotPolicy(max_lag=3 * DAY))
 
@@ -142,8 +142,8 @@ def test_at_the_ends_of_the_calendar_spans_end_too() -> None:
     assert isinstance(judged.judge(at(MIN_TIME), [first]), IpSnapshot)
 
 
-def test_what_was_learned_makes_it_forget() -> None:
-    """One address, or all of them."""
+def test_new_facts_evict_cached_verdicts() -> None:
+    """Of one address, or of all."""
     judged = fresh()
     for address in (HOME, OTHER):
         assert judged.judge(at(NOON, address), None) is Gap.NEVER_LOOKED_UP
@@ -154,12 +154,12 @@ def test_what_was_learned_makes_it_forget() -> None:
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
-def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> None:
-    """Its older verdict was let go, its newer one not."""
+def test_the_remaining_verdicts_of_an_address_are_cached_and_evicted_as_usual() -> None:
+    """Its older verdict was evicted for capacity, its newer one was not."""
     judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=2)
-    said = [observed("a", NOON, asn=1)]
-    judged.judge(at(NOON - DAY), said)
-    newer = judged.judge(at(NOON), said)
+    observations = [observed("a", NOON, asn=1)]
+    judged.judge(at(NOON - DAY), observations)
+    newer = judged.judge(at(NOON), observations)
     judged.judge(at(NOON, OTHER), None)
     generation = judged.remembered.generation
     assert [judged.verdict(at(moment)) for moment in (NOON - DAY, NOON)] == [None, newer]
@@ -171,8 +171,8 @@ def test_what_is_left_of_an_address_is_remembered_and_forgotten_as_ever() -> Non
     assert judged.remembered.generation > generation
 
 
-def test_it_remembers_no_more_verdicts_than_it_may() -> None:
-    """Memory does not grow with the number of sessions, and a store that has the older ones may keep them."""
+def test_the_cache_is_bounded() -> None:
+    """Memory does not grow with the number of sessions, and a database that stored older verdicts may retain them."""
     judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=1)
     judged.judge(at(NOON, OTHER), None)
     generation = judged.remembered.generation

@@ -1,4 +1,4 @@
-"""What is another loader's stays as it is: before, between and after whatever this program does with its database."""
+"""Adoption, backfill and undo leave the data of another loader unchanged in a shared database."""
 
 import json
 from pathlib import Path
@@ -88,8 +88,8 @@ def run_of(out: str) -> str:
     return out.rsplit("snapshots undo ", 1)[1].split("`", maxsplit=1)[0]
 
 
-def test_nothing_but_five_columns_changes_and_everything_is_given_back(database: Adopted, run: Run) -> None:
-    """To the byte, in every table, through a backfill, an undo and a return; the forecast is what is done."""
+def test_only_five_columns_change_and_an_undo_restores_everything(database: Adopted, run: Run) -> None:
+    """To the byte, in every table, through a backfill, an undo and a return; the dry run equals the result."""
     theirs, shape = Theirs(database), database.shape()
     before, before_but_for_ours = theirs.rows(), theirs.but_for_ours()
     listed = {row["ip_address"] for row in database.rows("ip_inventory")}
@@ -128,8 +128,8 @@ def test_nothing_but_five_columns_changes_and_everything_is_given_back(database:
     assert database.shape() == shape
 
 
-def test_what_sessions_still_refer_to_stays_until_nothing_does(database: Adopted, run: Run) -> None:
-    """Giving the database back keeps what was filled into its columns, and the rows that its foreign key needs."""
+def test_rows_that_sessions_refer_to_stay_until_none_does(database: Adopted, run: Run) -> None:
+    """Returning the database retains values filled into its columns, and the rows that its foreign key needs."""
     is_postgresql = database.engine.dialect.name == "postgresql"
     theirs = Theirs(database)
     before = theirs.but_for_ours()
@@ -145,8 +145,8 @@ def test_what_sessions_still_refer_to_stays_until_nothing_does(database: Adopted
     assert {**after, "ip_inventory": None} == {**before, "ip_inventory": None}
 
 
-def test_a_row_that_its_enrichment_filled_since_is_not_taken_away(database: Adopted, run: Run) -> None:
-    """Only what is exactly as it was left is ours to delete."""
+def test_a_row_that_its_enrichment_has_filled_is_not_deleted(database: Adopted, run: Run) -> None:
+    """Only rows that are exactly as we wrote them are deleted."""
     run("adopt")
     name = json.loads(run("backfill", "--format", "json")[1])["run"]
     with database.engine.begin() as connection:
@@ -158,7 +158,7 @@ def test_a_row_that_its_enrichment_filled_since_is_not_taken_away(database: Adop
     assert {row["ip_address"] for row in database.rows("ip_inventory")} == {GOOGLE, LISTED, CLOUDFLARE}
 
 
-def test_a_row_to_which_its_loader_refers_at_this_moment_stays(database: Adopted, run: Run) -> None:
+def test_a_row_that_its_loader_is_referring_to_stays(database: Adopted, run: Run) -> None:
     """An undo neither waits for its transaction nor makes it fail."""
     run("adopt")
     name = json.loads(run("backfill", "--format", "json")[1])["run"]
@@ -189,7 +189,7 @@ def test_the_statistics_of_the_planner_go_if_there_were_none(database: Adopted, 
 
 
 @pytest.mark.parametrize("state", ["before", "adopted", "backfilled", "undone", "given back"])
-def test_its_loaders_work_and_seal_only_what_its_own_inventory_says(
+def test_its_loaders_work_and_seal_only_facts_of_its_own_inventory(
     database: Adopted, run: Run, tmp_path: Path, state: str
 ) -> None:
     """No number of ours is joined to a country of its own document; on SQLite no row of ours breaks its loader."""
@@ -249,8 +249,8 @@ def test_loading_logs_that_it_loaded_changes_none_of_its_counters_and_tables(dat
     assert run("report")[0] == 0
 
 
-def test_what_an_older_version_wrote_into_its_inventory_is_taken_out(database: Adopted, run: Run) -> None:
-    """Rows, columns, and networks over those that its documents name; what is known stays known, in tables of ours."""
+def test_rows_that_an_older_version_wrote_into_its_inventory_are_removed(database: Adopted, run: Run) -> None:
+    """Rows, columns, and networks that its documents do not name; the facts stay in tables of ours."""
     is_postgresql = database.engine.dialect.name == "postgresql"
     theirs, shape = Theirs(database), database.shape()
     before = theirs.rows()
