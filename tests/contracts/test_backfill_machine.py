@@ -166,7 +166,7 @@ def check(make: Callable[[], Database], examples: int) -> None:
 @pytest.mark.parametrize("kind", ["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_any_interleaving_of_commands_has_the_predicted_result(kind: str) -> None:
     """In memory and on SQLite."""
-    check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 60 if kind == "memory" else 15)
+    check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 20 if kind == "memory" else 15)
 
 
 @pytest.mark.slow

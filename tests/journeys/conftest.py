@@ -25,9 +25,9 @@ def logs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(migrated_sqlite: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command on a database of the test's own, and return exit code, stdout and stderr."""
-    monkeypatch.setenv("SNAPSHOTS_DB", f"sqlite:///{tmp_path}/test.db")
+    monkeypatch.setenv("SNAPSHOTS_DB", migrated_sqlite)
     monkeypatch.setenv("NO_COLOR", "1")
 
     def _run(*arguments: object) -> tuple[int, str, str]:

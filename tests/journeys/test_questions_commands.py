@@ -163,10 +163,10 @@ def test_truncated_results_are_marked_as_truncated(loaded: Run) -> None:
     assert loaded("export", "--min-sessions", "2")[0] == 2
 
 
-def test_indexes_require_an_existing_database(run: Run) -> None:
+def test_indexes_require_an_existing_database(run: Run, tmp_path: Path) -> None:
     """None is created."""
     for arguments in (("indexes",), ("indexes", "--drop")):
-        code, _, err = run(*arguments)
+        code, _, err = run(*arguments, "--db", tmp_path / "none.db")
         assert (code, "there is no database" in err) == (1, True)
 
 
