@@ -540,3 +540,19 @@ def test_sessions_read_on_a_cluster_are_stored_in_batches() -> None:
     assert (report.events, report.lines) == (1500, 3000)
     assert database.memory.sessions["s"].event_count == 1500
     assert sum(len(part.lines) for part in database.memory.event_parts) == 5
+
+
+def test_sessions_that_fill_a_batch_exactly_leave_nothing_for_another() -> None:
+    """No empty batch is stored at the end."""
+    database = InMemoryDatabase()
+    whole = ReadSession(SessionAggregate.of("s", [logged("s", mark).event for mark in range(1024)]), {})
+
+    stored, steps = loader(database), list[LoadReport]()
+
+    def store(run: str) -> list[LoadReport]:
+        steps.extend(stored.store(run, [whole], NoLoadObserver()))
+        return steps
+
+    stored.load_by(store, NoLoadObserver())
+
+    assert [step.events for step in steps] == [1024]
