@@ -280,6 +280,13 @@ def test_rows_that_an_older_version_wrote_into_its_inventory_are_removed(databas
             {"a": GOOGLE, "t": now},
         )
         connection.execute(
+            text(
+                "INSERT INTO fact_sources (source, built_at, number, licence, sha256, origin, registered_at)"
+                " VALUES ('x', :t, 99, '', '', '', :t)"
+            ),
+            {"t": now},
+        )
+        connection.execute(
             text("UPDATE session_summaries SET source_ip = :a WHERE session_id = 'b'"), {"a": CLOUDFLARE}
         )
 

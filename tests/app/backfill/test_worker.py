@@ -623,18 +623,18 @@ def test_a_second_worker_writes_in_parallel_with_the_leader_and_other_writers_wa
 
     with database.transaction(lock=WriteLock.LEADER):
         enter(WriteLock.WORKER).join(30)
-        assert entered == ["helps"]
+        assert entered == ["worker"]
         waiting = enter(WriteLock.LEADER)
         waiting.join(0.3)
-        assert entered == ["helps"]
+        assert entered == ["worker"]
     waiting.join(30)
     with database.transaction(lock=WriteLock.WORKER):
         enter(WriteLock.LEADER).join(30)
         waiting = enter(WriteLock.EXCLUSIVE)
         waiting.join(0.3)
-        assert entered == ["helps", "leads", "leads"]
+        assert entered == ["worker", "leader", "leader"]
     waiting.join(30)
-    assert entered == ["helps", "leads", "leads", "alone"]
+    assert entered == ["worker", "leader", "leader", "exclusive"]
     database.close()
 
 
