@@ -100,3 +100,12 @@ def test_no_batch_is_committed_for_a_run_that_another_process_resumed(
 
     assert commits.commit("b") == "b"
     assert checkpoint(database) == ""
+
+
+def test_without_a_batch_there_is_nothing_to_roll_back(
+    database: InMemoryDatabase, executor: ThreadPoolExecutor
+) -> None:
+    """A backfill that fails before its second worker began leaves the checkpoint as it was."""
+    commit_order(database, executor).roll_back()
+
+    assert checkpoint(database) == ""
