@@ -149,8 +149,8 @@ def test_a_tor_exit_that_is_too_old_to_be_believed_is_explained(run: Run, logs: 
     ("days", "options", "expected"),
     [
         (3000, (), (None, "TOR was stated 3,000 days after the attack; the limit is 14")),
-        (3000, ("--max-type-lag", "3000"), ("TOR", "(after; taken)")),
-        (14, (), ("TOR", "(after; taken)")),
+        (3000, ("--max-type-lag", "3000"), ("TOR", "(after; used)")),
+        (14, (), ("TOR", "(after; used)")),
         (
             14,
             ("--max-type-lag", "13.9"),

@@ -86,9 +86,9 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     for observation in sorted(explanation.considered, key=lambda each: (each.source, each.observed_at)):
         when = "by then" if observation.observed_at <= seen_at else "after"
         label = label_of(observation.source, observation.observed_at)
-        taken = "; taken" if snapshot is not None and label in snapshot.source.split() else ""
+        used = "; used" if snapshot is not None and label in snapshot.source.split() else ""
         source = f"{observation.observed_at:%Y-%m-%d} {observation.source}"
-        console.print(f"  {source}: {facts_text(observation.facts)} ({when}{taken})")
+        console.print(f"  {source}: {facts_text(observation.facts)} ({when}{used})")
     if snapshot is not None:
         known = explanation.known_then
         console.print(f"  in this database by then: {'nothing' if known is None else _snapshot_text(known)}")
@@ -153,7 +153,7 @@ def facts_text(facts: IpFacts) -> str:
         facts.country or "",
         *sorted(kind.value for kind in facts.ip_types),
     )
-    return " ".join(word for word in stated if word) or "does not know the address"
+    return " ".join(word for word in stated if word) or "no entry for the address"
 
 
 def _moment(at: datetime) -> str:
