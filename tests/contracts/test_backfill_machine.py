@@ -163,10 +163,16 @@ def check(make: Callable[[], Database], examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["memory", pytest.param("sqlite", marks=pytest.mark.slow)])
-def test_any_interleaving_of_commands_has_the_predicted_result(kind: str) -> None:
-    """In memory and on SQLite."""
-    check(InMemoryDatabase if kind == "memory" else lambda: SqlDatabase("sqlite://"), 20 if kind == "memory" else 15)
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.slow)])
+def test_any_interleaving_of_commands_has_the_predicted_result_in_memory(examples: int) -> None:
+    """Snapshots, gaps, counts and the states of runs."""
+    check(InMemoryDatabase, examples)
+
+
+@pytest.mark.slow
+def test_any_interleaving_of_commands_has_the_predicted_result_on_sqlite() -> None:
+    """Each time in a database of its own."""
+    check(lambda: SqlDatabase("sqlite://"), 15)
 
 
 @pytest.mark.slow
