@@ -279,26 +279,28 @@ class InMemoryDeadLetters:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
-        before = len(self.memory.letters)
-        for letter in letters:
-            held = self.memory.letters.get(letter.identity, letter)
-            self.memory.letters[letter.identity] = replace(held, reason=letter.reason, payload=letter.payload)
-        return len(self.memory.letters) - before
+    def store_dead_letters(self, rejected: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+        before = len(self.memory.dead_letters)
+        for dead_letter in rejected:
+            held = self.memory.dead_letters.get(dead_letter.identity, dead_letter)
+            self.memory.dead_letters[dead_letter.identity] = replace(
+                held, reason=dead_letter.reason, payload=dead_letter.payload
+            )
+        return len(self.memory.dead_letters) - before
 
     def remove(self, identities: Collection[str]) -> None:
         for identity in identities:
-            self.memory.letters.pop(identity, None)
+            self.memory.dead_letters.pop(identity, None)
 
     def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
-        found = [self._kept(name) for name in sorted(self.memory.letters) if name > after]
-        return [kept for kept in found if reason in {None, kept.letter.reason}][:limit]
+        found = [self._kept(name) for name in sorted(self.memory.dead_letters) if name > after]
+        return [kept for kept in found if reason in {None, kept.dead_letter.reason}][:limit]
 
     def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
-        return [self._kept(name) for name in sorted(self.memory.letters) if name.startswith(beginning)][:2]
+        return [self._kept(name) for name in sorted(self.memory.dead_letters) if name.startswith(beginning)][:2]
 
     def _kept(self, identity: str) -> StoredDeadLetter:
-        return StoredDeadLetter(letter=self.memory.letters[identity], run="run", stored_at=NOON)
+        return StoredDeadLetter(dead_letter=self.memory.dead_letters[identity], run="run", stored_at=NOON)
 
 
 class InMemoryEventLines:

@@ -52,7 +52,7 @@ class Memory:
     names: dict[int, NetworkName] = field(default_factory=dict)
     sources: dict[int, RegisteredBuild] = field(default_factory=dict)
     sessions: dict[str, SessionSummary] = field(default_factory=dict)
-    letters: dict[str, DeadLetter] = field(default_factory=dict)
+    dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
     event_parts: list[EventPart] = field(default_factory=list)
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)

@@ -9,29 +9,29 @@ from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, NOON
 
-LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")
+DEAD_LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reason=Reason.NOT_JSON, payload=b"\x00\xff")
 
 
-def keep(database: Database, *letters: DeadLetter) -> int:
+def keep(database: Database, *dead_letters: DeadLetter) -> int:
     with database.transaction() as stores:
-        return stores.dead_letters.store_letters(letters, run="run", stored_at=NOON)
+        return stores.dead_letters.store_dead_letters(dead_letters, run="run", stored_at=NOON)
 
 
 def test_a_dead_letter_is_stored_once(database: Database) -> None:
     """However often the file is read."""
-    assert keep(database, LETTER, replace(LETTER, identity="cd")) == 2
-    assert keep(database, LETTER, replace(LETTER, identity="ef")) == 1
+    assert keep(database, DEAD_LETTER, replace(DEAD_LETTER, identity="cd")) == 2
+    assert keep(database, DEAD_LETTER, replace(DEAD_LETTER, identity="ef")) == 1
     assert keep(database) == 0
 
 
 def test_a_removed_dead_letter_is_gone(database: Database) -> None:
     """Its line has been loaded; removing an unknown one does nothing."""
-    keep(database, LETTER)
+    keep(database, DEAD_LETTER)
     with database.transaction() as stores:
         stores.dead_letters.remove(["ab", "nothing"])
         stores.dead_letters.remove([])
 
-    assert keep(database, replace(LETTER, reason=Reason.NO_TIME)) == 1
+    assert keep(database, replace(DEAD_LETTER, reason=Reason.NO_TIME)) == 1
 
 
 def test_bookmarks_are_read_by_offset_and_never_removed(database: Database) -> None:
@@ -68,22 +68,24 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
 
 def test_dead_letters_are_read_in_pages_and_by_prefix(database: Database) -> None:
     """All of them, or those of one reason; at most two for a prefix."""
-    letters = [
+    dead_letters = [
         DeadLetter(identity=name, source="log", offset=n, reason=reason, payload=b"\x00\xff")
         for n, (name, reason) in enumerate(
             [("a1", Reason.NOT_JSON), ("a2", Reason.NO_TIME), ("a3", Reason.NOT_JSON), ("%", Reason.NOT_JSON)]
         )
     ]
     with database.transaction() as stores:
-        stores.dead_letters.store_letters(letters, run="run", stored_at=NOON)
+        stores.dead_letters.store_dead_letters(dead_letters, run="run", stored_at=NOON)
 
     with database.transaction() as stores:
         office = stores.dead_letters
-        assert [kept.letter for kept in office.page(after="a", limit=2)] == letters[:2]
-        assert [kept.letter for kept in office.page(after="a2", limit=9)] == letters[2:3]
-        assert [k.letter.identity for k in office.page(after="", limit=9, reason=Reason.NO_TIME)] == ["a2"]
-        assert [kept.letter.identity for kept in office.find_by_prefix("a")] == ["a1", "a2"]
-        assert [(k.letter.identity, k.run, k.stored_at) for k in office.find_by_prefix("%")] == [("%", "run", NOON)]
+        assert [kept.dead_letter for kept in office.page(after="a", limit=2)] == dead_letters[:2]
+        assert [kept.dead_letter for kept in office.page(after="a2", limit=9)] == dead_letters[2:3]
+        assert [k.dead_letter.identity for k in office.page(after="", limit=9, reason=Reason.NO_TIME)] == ["a2"]
+        assert [kept.dead_letter.identity for kept in office.find_by_prefix("a")] == ["a1", "a2"]
+        assert [(k.dead_letter.identity, k.run, k.stored_at) for k in office.find_by_prefix("%")] == [
+            ("%", "run", NOON)
+        ]
         assert office.find_by_prefix("b") == []
 
 

@@ -27,7 +27,7 @@ def loaded(run: Run, tmp_path: Path) -> Path:
 def test_dead_letters_are_shown_without_control_characters(loaded: Path, run: Run) -> None:
     """With offset, reason and beginning; as bytes only on request."""
     listed = json.loads(run("dead-letters", "list", "--format", "json")[1])
-    by_reason = {letter["reason"]: letter for letter in listed}
+    by_reason = {dead_letter["reason"]: dead_letter for dead_letter in listed}
 
     assert set(by_reason) == {"no_time", "not_json"}
     assert by_reason["not_json"]["offset"] == len(BROKEN) + 1
@@ -77,8 +77,8 @@ def test_an_archive_that_is_still_being_written_creates_no_dead_letters(run: Run
     for name in ("cowrie.json.1.gz", "cowrie.json.2.gz"):
         archive = archive.rename(folder / name)
         run("load", folder)
-    letters = json.loads(run("dead-letters", "list", "--format", "json")[1])
-    assert sorted(letter["reason"] for letter in letters) == ["unfinished_file", "unfinished_line"]
+    dead_letters = json.loads(run("dead-letters", "list", "--format", "json")[1])
+    assert sorted(dead_letter["reason"] for dead_letter in dead_letters) == ["unfinished_file", "unfinished_line"]
 
     archive.write_bytes(whole)
     run("load", folder)

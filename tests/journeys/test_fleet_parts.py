@@ -121,10 +121,11 @@ def test_the_rows_equal_those_of_a_load(seed: int, run: Run, tmp_path: Path) -> 
     parts = [(row[3], row[4], *unpacked(row[5])) for row in of_kind(rows, Kind.PART)]  # type: ignore[arg-type]  # bytes
     starts = Offsets(parts)
     assert starts.size == log.stat().st_size
-    letters = [starts.letter(f"file://{log}", row[3], row[4], row[5]) for row in of_kind(rows, Kind.LETTER)]  # type: ignore[arg-type]  # likewise
-    first = {letter.identity: letter for letter in sorted(letters, key=lambda letter: -letter.offset)}
+    found = of_kind(rows, Kind.DEAD_LETTER)
+    dead_letters = [starts.dead_letter(f"file://{log}", *row[3:6]) for row in found]  # type: ignore[arg-type]  # likewise
+    first = {each.identity: each for each in sorted(dead_letters, key=lambda each: -each.offset)}
     with database.view() as stores:
-        assert set(first.values()) == {kept.letter for kept in stores.dead_letters.page(after="", limit=1000)}
+        assert set(first.values()) == {kept.dead_letter for kept in stores.dead_letters.page(after="", limit=1000)}
     database.close()
 
 
@@ -178,7 +179,7 @@ def test_open_rows_are_evaluated_again_with_the_facts_of_a_database(tmp_path: Pa
     assert 64500 in asns
 
 
-def folder_of(rows: Sequence[Mapping[str, object]], letters: Sequence[DeadLetter], to: Path) -> Path:
+def folder_of(rows: Sequence[Mapping[str, object]], dead_letters: Sequence[DeadLetter], to: Path) -> Path:
     """Write the folder that `fleet load` leaves, two files of sessions in different partitions."""
     for number, part in enumerate((rows[::2], rows[1::2])):
         partition = to / "sessions" / "day=2026-03-01" / f"sensor=s{number}"
@@ -193,7 +194,7 @@ def folder_of(rows: Sequence[Mapping[str, object]], letters: Sequence[DeadLetter
             "reason": x.reason.value,
             "payload": x.payload,
         }
-        for x in letters
+        for x in dead_letters
     ]
     parquet.write_table(pa.Table.from_pylist(found), to / "dead_letters" / "part-0.parquet")
     return to
@@ -207,9 +208,9 @@ def test_a_folder_is_imported_into_a_database(run: Run, tmp_path: Path, postgres
     assert run("load", log, "-q")[0] == 0
     database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
     with database.view() as stores:
-        letters = [kept.letter for kept in stores.dead_letters.page(after="", limit=1000)]
+        dead_letters = [kept.dead_letter for kept in stores.dead_letters.page(after="", limit=1000)]
     rows = made_of(of_kind(folded(lines, []), Kind.READ))
-    folder = folder_of(rows, letters, tmp_path / "lake")
+    folder = folder_of(rows, dead_letters, tmp_path / "lake")
 
     code, out, err = run("fleet", "import", folder, "--db", postgresql)
 
@@ -218,7 +219,7 @@ def test_a_folder_is_imported_into_a_database(run: Run, tmp_path: Path, postgres
     target = SqlDatabase(postgresql)
     assert lasting(rows_in(target)) == lasting(rows_in(database))
     with target.view() as stores:
-        assert [kept.letter for kept in stores.dead_letters.page(after="", limit=1000)] == letters
+        assert [kept.dead_letter for kept in stores.dead_letters.page(after="", limit=1000)] == dead_letters
     assert run("verify", "--db", postgresql)[0] == 0
     assert "Nothing new" in run("fleet", "import", folder, "--db", postgresql)[1]
     assert "Nothing new" in run("load", log, "--db", postgresql)[1]
@@ -284,7 +285,7 @@ def test_records_split_by_a_container_runtime_are_not_joined() -> None:
 
     rows = folded(records, [])
 
-    assert len(of_kind(rows, Kind.LETTER)) == 2
+    assert len(of_kind(rows, Kind.DEAD_LETTER)) == 2
     assert not of_kind(rows, Kind.READ)
 
 
@@ -307,7 +308,7 @@ def test_a_long_beginning_without_an_event_is_read_once() -> None:
     """Files may begin with anything."""
     rows = folded([b"x"] * 20_000, [])
 
-    assert len(of_kind(rows, Kind.LETTER)) == 20_000
+    assert len(of_kind(rows, Kind.DEAD_LETTER)) == 20_000
     assert not of_kind(rows, Kind.READ)
 
 

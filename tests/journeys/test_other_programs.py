@@ -52,9 +52,9 @@ def data(tmp_path: Path) -> Path:
 def counts(tmp_path: Path) -> tuple[int, int]:
     with sqlite3.connect(tmp_path / "test.db") as connection:
         (events,) = connection.execute("SELECT sum(event_count) FROM session_summaries").fetchone()
-        (letters,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+        (dead_letters,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
     connection.close()
-    return events, letters
+    return events, dead_letters
 
 
 def test_of_a_folder_of_many_honeypots_only_cowrie_is_loaded(run: Run, data: Path, tmp_path: Path) -> None:

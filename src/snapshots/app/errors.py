@@ -51,7 +51,7 @@ class RunTaken(SnapshotsError):
     """Another process has taken over or ended the run; the batches of this process are stored."""
 
 
-class NoSuchLetter(SnapshotsError):
+class NoSuchDeadLetter(SnapshotsError):
     """No dead letter has this identity, or several do."""
 
 

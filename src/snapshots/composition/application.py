@@ -106,7 +106,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             changes=container.audited_changes(),
             inventory=container.inventory_reports(),
             inventory_service=container.inventory_service(),
-            letters=container.dead_letters(),
+            dead_letter_queue=container.dead_letters(),
             events=container.stored_events(),
             backfill=container.backfill(),
             improve=container.improve(),

@@ -144,14 +144,14 @@ def test_gaps_hidden_by_a_fast_clock_are_evaluated_again_after_the_migration(dat
 
 def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlDatabase) -> None:
     """Heartbeat, checkpoint, quarantined sessions, bookmarks and dead letters, in both directions."""
-    letter = DeadLetter(identity="1", source="log", offset=0, reason=Reason.NOT_JSON, payload=b"x")
+    dead_letter = DeadLetter(identity="1", source="log", offset=0, reason=Reason.NOT_JSON, payload=b"x")
     database.migrate()
     with database.transaction() as stores:
         stores.runs.begin("run", RunKind.BACKFILL, at=NOON)
         stores.runs.record_progress("run", {"judged": 2, "quarantined": 1}, at=NOON + DAY, checkpoint="here")
         stores.runs.quarantine("run", "s", "refused", at=NOON)
         stores.bookmarks.put("head", Mark(1, "digest"), source="log", run="run", stored_at=NOON)
-        stores.dead_letters.store_letters([letter], run="run", stored_at=NOON)
+        stores.dead_letters.store_dead_letters([dead_letter], run="run", stored_at=NOON)
     with database.view() as stores:
         before = stores.runs.find("run"), stores.runs.quarantined_by("run"), stores.dead_letters.find_by_prefix("1")
 

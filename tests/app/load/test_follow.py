@@ -135,7 +135,7 @@ def test_the_bytes_of_dead_letters_of_a_growing_file_are_bounded() -> None:
 
     report = follow(database, Scripted(*looks))
 
-    assert sum(len(letter.payload) for letter in database.memory.letters.values()) <= MOST_BYTES
+    assert sum(len(dead_letter.payload) for dead_letter in database.memory.dead_letters.values()) <= MOST_BYTES
     assert (report.dead_letters, report.not_kept) == (9, 42)
 
 

@@ -198,8 +198,13 @@ def test_a_bad_line_is_stored_and_the_load_continues() -> None:
     first, second = (load(database, ListSource(name, lines, head="")) for name in ("log", "log"))
 
     assert (first.dead_letters, second.dead_letters, first.sealed) == (1, 0, 1)
-    (letter,) = database.memory.letters.values()
-    assert (letter.source, letter.offset, letter.reason, letter.payload) == ("log", 0, Reason.NOT_JSON, b"{")
+    (dead_letter,) = database.memory.dead_letters.values()
+    assert (dead_letter.source, dead_letter.offset, dead_letter.reason, dead_letter.payload) == (
+        "log",
+        0,
+        Reason.NOT_JSON,
+        b"{",
+    )
 
 
 @pytest.mark.parametrize("reason", [Reason.UNFINISHED_LINE, Reason.UNFINISHED_FILE])
@@ -225,7 +230,7 @@ def test_an_unfinished_last_line_is_stored_when_the_file_is_no_longer_written(
     report = load(database, ListSource("log", lines, modified_at=at))
 
     assert (report.dead_letters, report.unfinished) == (int(is_kept), int(not is_kept))
-    assert [letter.payload for letter in database.memory.letters.values()] == [b"{"] * is_kept
+    assert [dead_letter.payload for dead_letter in database.memory.dead_letters.values()] == [b"{"] * is_kept
 
 
 def test_dead_letters_of_different_lines_do_not_replace_each_other() -> None:
@@ -234,7 +239,7 @@ def test_dead_letters_of_different_lines_do_not_replace_each_other() -> None:
     for text in (b"one", b"two", b"one"):
         load(database, ListSource("-", [BadLine(Reason.NOT_JSON, text, 0)], head=""))
 
-    assert sorted(letter.payload for letter in database.memory.letters.values()) == [b"one", b"two"]
+    assert sorted(dead_letter.payload for dead_letter in database.memory.dead_letters.values()) == [b"one", b"two"]
 
 
 def test_a_dead_letter_stays_if_its_content_is_not_read_again() -> None:
@@ -245,7 +250,7 @@ def test_a_dead_letter_stays_if_its_content_is_not_read_again() -> None:
     for _ in range(2):
         load(database, ListSource("log", shorter), ListSource("log", longer))
 
-    assert [letter.payload for letter in database.memory.letters.values()] == [b"bad"]
+    assert [dead_letter.payload for dead_letter in database.memory.dead_letters.values()] == [b"bad"]
 
 
 def test_a_dead_letter_is_identified_by_its_line_in_any_file() -> None:
@@ -256,9 +261,9 @@ def test_a_dead_letter_is_identified_by_its_line_in_any_file() -> None:
     copies = [ListSource("copy", [BadLine(Reason.NOT_JSON, b"bad", 5)], head=head) for head in ("", "head")]
     report = load(database, *copies)
 
-    assert (report.dead_letters, report.known_letters) == (0, 2)
-    (letter,) = database.memory.letters.values()
-    assert (letter.source, letter.offset) == ("log", 0)
+    assert (report.dead_letters, report.known_dead_letters) == (0, 2)
+    (dead_letter,) = database.memory.dead_letters.values()
+    assert (dead_letter.source, dead_letter.offset) == ("log", 0)
 
 
 def test_two_damaged_archives_are_two_dead_letters() -> None:
@@ -267,7 +272,7 @@ def test_two_damaged_archives_are_two_dead_letters() -> None:
     for at in (7, 8, 7):
         load(database, ListSource(f"log{at}", [BadLine(Reason.DAMAGED_FILE, b"wrong", at)], head=""))
 
-    assert sorted(letter.offset for letter in database.memory.letters.values()) == [7, 8]
+    assert sorted(dead_letter.offset for dead_letter in database.memory.dead_letters.values()) == [7, 8]
 
 
 def test_a_named_file_without_an_event_is_a_problem_and_the_others_are_loaded() -> None:
@@ -502,10 +507,10 @@ def test_of_very_many_bad_lines_the_first_are_stored_and_the_others_counted(size
 
     report = load(database, ListSource("eve.json", lines, head=""))
 
-    letters = database.memory.letters.values()
-    (rest,) = [letter for letter in letters if letter.reason is Reason.NOT_KEPT]
-    kept = len(letters) - 1
-    assert sum(len(letter.payload) + ROW_BYTES for letter in letters) <= MOST_BYTES + 1024
+    dead_letters = database.memory.dead_letters.values()
+    (rest,) = [dead_letter for dead_letter in dead_letters if dead_letter.reason is Reason.NOT_KEPT]
+    kept = len(dead_letters) - 1
+    assert sum(len(dead_letter.payload) + ROW_BYTES for dead_letter in dead_letters) <= MOST_BYTES + 1024
     assert report.not_kept == 9_000 - kept > 0
     assert (
         rest.payload

@@ -14,7 +14,7 @@ from tests.app.load.test_loader import FACTS, loader
 from tests.fakes import DictSource, FakeSourceRegistry, InMemoryDatabase, runtime, snapshot_service
 from tests.strategies import HOME, NOON
 
-LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=7, reason=Reason.NOT_JSON, payload=b"x")
+DEAD_LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=7, reason=Reason.NOT_JSON, payload=b"x")
 
 
 @dataclass
@@ -22,14 +22,14 @@ class ListFolder:
     """A folder with some pages."""
 
     pages: Sequence[Sequence[SessionSummary]]
-    letters: Sequence[Sequence[DeadLetter]] = field(default_factory=list)
+    dead_letter_pages: Sequence[Sequence[DeadLetter]] = field(default_factory=list)
     name: str = "lake"
 
     def sessions(self) -> Sequence[Sequence[SessionSummary]]:
         return self.pages
 
     def dead_letters(self) -> Sequence[Sequence[DeadLetter]]:
-        return self.letters
+        return self.dead_letter_pages
 
 
 def summary(name: str, *fingerprints: int) -> SessionSummary:
@@ -46,7 +46,7 @@ def test_sessions_and_dead_letters_are_stored_in_a_run() -> None:
     """Open sessions receive their snapshot, because their address is looked up as in a load."""
     database = InMemoryDatabase()
 
-    report = importing(database).load(ListFolder([[summary("a", 1, 2)], [summary("b", 3)]], [[LETTER]]))
+    report = importing(database).load(ListFolder([[summary("a", 1, 2)], [summary("b", 3)]], [[DEAD_LETTER]]))
 
     assert (report.events, report.sessions_added, report.sealed, report.left_open) == (3, 2, 2, 0)
     assert (report.dead_letters, report.problems) == (1, ())
@@ -57,13 +57,13 @@ def test_sessions_and_dead_letters_are_stored_in_a_run() -> None:
 def test_a_repeated_import_changes_nothing() -> None:
     """So an interrupted import is completed by repeating it."""
     database = InMemoryDatabase()
-    folder = ListFolder([[summary("a", 1, 2)]], [[LETTER]])
+    folder = ListFolder([[summary("a", 1, 2)]], [[DEAD_LETTER]])
     importing(database).load(folder)
     before = dict(database.memory.sessions)
 
     report = importing(database).load(folder)
 
-    assert (report.events, report.repeated, report.dead_letters, report.known_letters) == (0, 2, 0, 1)
+    assert (report.events, report.repeated, report.dead_letters, report.known_dead_letters) == (0, 2, 0, 1)
     assert report.problems == ()
     assert database.memory.sessions == before
 

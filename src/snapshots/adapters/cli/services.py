@@ -93,7 +93,7 @@ class Application:
         adoption: Prepares databases of cowrieprocessor.
         inventory: Reports about addresses.
         inventory_service: Imports, refreshes and retracts facts about addresses.
-        letters: Dead letters.
+        dead_letter_queue: Dead letters.
         events: Stored events.
         backfill: Computes snapshots of stored sessions.
         improve: Replaces snapshots by better ones.
@@ -131,7 +131,7 @@ class Application:
     adoption: Adoption
     inventory: InventoryReports
     inventory_service: InventoryService
-    letters: DeadLetterQueue
+    dead_letter_queue: DeadLetterQueue
     events: StoredEvents
     backfill: BackfillSnapshots
     improve: ImproveSnapshots

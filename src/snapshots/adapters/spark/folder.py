@@ -17,7 +17,7 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable
 from snapshots.app.liveness import ProcessLiveness
 
 SESSIONS = "sessions"
-LETTERS = "dead_letters"
+DEAD_LETTERS = "dead_letters"
 WRITTEN, COMPLETE, AT_WORK = "_written-", "_complete-", "_at-work.json"
 """Names of staging folders, manifests and the lock file; Spark ignores names with an underscore."""
 

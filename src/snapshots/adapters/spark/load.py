@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from snapshots.adapters.spark.engine import send
-from snapshots.adapters.spark.folder import LETTERS, SESSIONS, ParquetFolder
+from snapshots.adapters.spark.folder import DEAD_LETTERS, SESSIONS, ParquetFolder
 from snapshots.adapters.spark.frames import by_session, cached_on_disk, replace_sessions, stored, with_partition_columns
 from snapshots.adapters.spark.inputs import logs_at
 from snapshots.adapters.spark.map_lines import AS_SPARK, Kind, MapLines
@@ -60,8 +60,8 @@ class SparkLoad:
             with cached_on_disk(with_partition_columns(made)) as rows:
                 report = self._report(run, starts, rows, held)
                 replace_sessions(folder, run, rows, held)
-            letters = self._add_letters(folder, run, folded, starts)
-        return report + LoadReport(run=run, dead_letters=letters)
+            dead_letters = self._add_dead_letters(folder, run, folded, starts)
+        return report + LoadReport(run=run, dead_letters=dead_letters)
 
     @contextmanager
     def _folded(self) -> Iterator[tuple[Any, Mapping[str, Offsets]]]:
@@ -89,20 +89,20 @@ class SparkLoad:
         own = held.withColumn("key", sql.coalesce("logged_id", "session_id"))
         return stored(own.join(read.select("key").distinct(), "key", "left_semi"), columns)
 
-    def _add_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Offsets]) -> int:
+    def _add_dead_letters(self, folder: ParquetFolder, run: str, folded: Any, starts: Mapping[str, Offsets]) -> int:
         """Store new dead letters, and return their number."""
-        found = folded.where(folded.kind == int(Kind.LETTER)).select("path", "block", "start", "payload")
-        rows = found.rdd.map(partial(_letter_row, starts, run)).toDF(
+        found = folded.where(folded.kind == int(Kind.DEAD_LETTER)).select("path", "block", "start", "payload")
+        rows = found.rdd.map(partial(_dead_letter_row, starts, run)).toDF(
             "identity string, source string, position long, reason string, payload binary, run string"
         )
         rows = rows.dropDuplicates(["identity"])
-        held = folder.held(LETTERS)
+        held = folder.held(DEAD_LETTERS)
         if held is not None:
             rows = rows.join(held.select("identity"), "identity", "left_anti")
         with cached_on_disk(rows) as new:
             count = int(new.count())
             if count:
-                folder.add(LETTERS, new.coalesce(1))
+                folder.add(DEAD_LETTERS, new.coalesce(1))
         return count
 
     def _report(self, run: str, starts: Mapping[str, Offsets], rows: Any, held: Any | None) -> LoadReport:
@@ -136,10 +136,17 @@ class SparkLoad:
 def _read(report: LoadReport, starts: Mapping[str, Offsets]) -> LoadReport:
     """Return the report with the numbers of lines and of repeated events."""
     events = sum(each.events for each in starts.values())
-    letters = sum(each.letters for each in starts.values())
-    return replace(report, lines=events + letters, repeated=events - report.events)
+    dead_letters = sum(each.dead_letters for each in starts.values())
+    return replace(report, lines=events + dead_letters, repeated=events - report.events)
 
 
-def _letter_row(starts: Mapping[str, Offsets], run: str, row: Any) -> tuple[object, ...]:
-    letter = starts[row.path].letter(row.path, row.block, row.start, bytes(row.payload))
-    return (letter.identity, letter.source, letter.offset, letter.reason.value, bytearray(letter.payload), run)
+def _dead_letter_row(starts: Mapping[str, Offsets], run: str, row: Any) -> tuple[object, ...]:
+    dead_letter = starts[row.path].dead_letter(row.path, row.block, row.start, bytes(row.payload))
+    return (
+        dead_letter.identity,
+        dead_letter.source,
+        dead_letter.offset,
+        dead_letter.reason.value,
+        bytearray(dead_letter.payload),
+        run,
+    )

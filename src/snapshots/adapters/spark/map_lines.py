@@ -33,7 +33,7 @@ class Kind(IntEnum):
     """A stored session."""
     READ = 1
     """Events that were read of a session."""
-    LETTER = 2
+    DEAD_LETTER = 2
     """A rejected line."""
     PART = 3
     """The size of a file part, and its numbers of events and rejected lines."""
@@ -119,14 +119,14 @@ class _Fold:
         for item in self._lines.parse(line, start):
             if isinstance(item, BadLine):
                 self._rejected_count += 1
-                self._reject(self._rejected.letter_of(item))
+                self._reject(self._rejected.dead_letter_of(item))
             else:
                 self._count(item)
 
-    def _reject(self, letter: DeadLetter | None) -> None:
-        if letter is not None and self._part is not None:
-            text = packed([letter.reason.value, letter.payload])
-            self._rows.append((Kind.LETTER, None, self._part.path, self._part.block, letter.offset, text))
+    def _reject(self, dead_letter: DeadLetter | None) -> None:
+        if dead_letter is not None and self._part is not None:
+            text = packed([dead_letter.reason.value, dead_letter.payload])
+            self._rows.append((Kind.DEAD_LETTER, None, self._part.path, self._part.block, dead_letter.offset, text))
             self._bytes += len(text)
 
     def _count(self, found: LogEvent) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote
 
 from snapshots.adapters.spark.serialization import unpacked
-from snapshots.app.load.dead_letters import letter_of
+from snapshots.app.load.dead_letters import dead_letter_of
 from snapshots.app.ports.log_source import BadLine, Reason
 from snapshots.app.ports.logs import DeadLetter
 
@@ -18,19 +18,19 @@ class Offsets:
     """
 
     def __init__(self, blocks: Sequence[tuple[int, int, int, int]]) -> None:
-        self.size = self.events = self.letters = 0
+        self.size = self.events = self.dead_letters = 0
         self._starts = dict[int, int]()
-        for block, size, events, letters in sorted(blocks):
+        for block, size, events, dead_letters in sorted(blocks):
             self._starts[block] = self.size
             self.size += size
             self.events += events
-            self.letters += letters
+            self.dead_letters += dead_letters
 
-    def letter(self, path: str, block: int, start: int, payload: bytes) -> DeadLetter:
+    def dead_letter(self, path: str, block: int, start: int, payload: bytes) -> DeadLetter:
         """Return the dead letter of a line in a part."""
         reason, line = unpacked(payload)
         bad = BadLine(Reason(reason), line, self._starts[block] + start)
-        return letter_of(bad, source=_as_given(path))
+        return dead_letter_of(bad, source=_as_given(path))
 
 
 def _as_given(path: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from snapshots.adapters.spark.folder import AT_WORK, COMPLETE, LETTERS, SESSIONS
+from snapshots.adapters.spark.folder import AT_WORK, COMPLETE, DEAD_LETTERS, SESSIONS
 from snapshots.app.errors import NothingToRead, SettingRefused, StoreBusy, StoreUnavailable
 from snapshots.app.ports.log_source import Reason
 from snapshots.app.ports.logs import DeadLetter
@@ -48,7 +48,7 @@ class StoredFolder:
             raise StoreBusy(f"a job writes to {root} or was interrupted; run it again to its end, then import")
         if SESSIONS not in names:
             raise NothingToRead(f"{root} holds no sessions; give the folder of `snapshots fleet load --to FOLDER`")
-        self._has_letters = LETTERS in names
+        self._has_dead_letters = DEAD_LETTERS in names
 
     def sessions(self) -> Iterator[Sequence[SessionSummary]]:
         """Yield all sessions in pages."""
@@ -57,7 +57,7 @@ class StoredFolder:
 
     def dead_letters(self) -> Iterator[Sequence[DeadLetter]]:
         """Yield all dead letters in pages."""
-        for rows in self._pages(LETTERS, None) if self._has_letters else ():
+        for rows in self._pages(DEAD_LETTERS, None) if self._has_dead_letters else ():
             yield [
                 DeadLetter(
                     identity=row["identity"],

@@ -50,7 +50,7 @@ class LoadReport:
         inferred: Sealed sessions with at least one fact that was published only after the attack.
         left_open: Sessions that were read and hold no snapshot.
         dead_letters: Invalid lines that were stored.
-        known_letters: Invalid lines that were already stored.
+        known_dead_letters: Invalid lines that were already stored.
         not_kept: Invalid lines that were only counted, because their content has too many.
         unfinished: Contents with an incomplete end that may still be written; the next load reads it again.
         empty: Contents without a line.
@@ -73,7 +73,7 @@ class LoadReport:
     inferred: int = 0
     left_open: int = 0
     dead_letters: int = 0
-    known_letters: int = 0
+    known_dead_letters: int = 0
     not_kept: int = 0
     unfinished: int = 0
     empty: int = 0
@@ -113,7 +113,7 @@ class Batch:
     started_at: float
     pending: dict[str, SessionAggregate] = field(default_factory=dict)
     texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
     lines: int = 0
     events: int = 0
@@ -123,9 +123,9 @@ class Batch:
         """Count a line; an invalid one is added to the rejected lines of its content."""
         self.lines += 1
         if isinstance(line, BadLine):
-            letter = rejected.letter_of(line)
-            if letter is not None:
-                self.letters.append(letter)
+            dead_letter = rejected.dead_letter_of(line)
+            if dead_letter is not None:
+                self.dead_letters.append(dead_letter)
                 self.bytes += len(line.payload)
             return
         logged_id, event, text = line

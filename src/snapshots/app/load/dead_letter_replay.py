@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from snapshots.app.errors import NoSuchLetter
+from snapshots.app.errors import NoSuchDeadLetter
 from snapshots.app.load.loader import BulkLoader
 from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Database
@@ -21,12 +21,12 @@ class ReplayReport:
     Result of a replay, or of its dry run.
 
     Attributes:
-        letters: Number of dead letters.
+        dead_letters: Number of dead letters.
         readable: Those that are valid events now; they are deleted from the dead letters.
         events: New events among them; 0 in a dry run.
     """
 
-    letters: int
+    dead_letters: int
     readable: int
     events: int = 0
 
@@ -46,22 +46,22 @@ class DeadLetterQueue:
         self._loader = loader
         self._parts_of = parts_of
 
-    def letters(self, *, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
+    def first(self, *, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
         """Return the first dead letters, of one reason or of all."""
         with self._database.view() as stores:
             return stores.dead_letters.page(after="", limit=limit, reason=reason)
 
-    def letter(self, beginning: str) -> StoredDeadLetter:
+    def find(self, beginning: str) -> StoredDeadLetter:
         """
         Return the dead letter whose identity has a prefix.
 
         Raises:
-            NoSuchLetter: No dead letter has it, or several do.
+            NoSuchDeadLetter: No dead letter has it, or several do.
         """
         with self._database.view() as stores:
             found = stores.dead_letters.find_by_prefix(beginning)
         if len(found) != 1:
-            raise NoSuchLetter(
+            raise NoSuchDeadLetter(
                 f"there {'are several dead letters' if found else 'is no dead letter'} {beginning!r};"
                 " `snapshots dead-letters list` lists them"
             )
@@ -79,19 +79,19 @@ class DeadLetterQueue:
             StoreUnavailable: The database failed; complete batches are stored.
             SourceUnreadable: A fact source failed; complete batches are stored.
         """
-        source = LetterStream(self._database, self._parts_of, keeps_lines=keeps_lines)
+        source = DeadLetterStream(self._database, self._parts_of, keeps_lines=keeps_lines)
         if dry_run:
             for _ in source.lines():
                 pass
-            return ReplayReport(letters=source.count, readable=len(source.read))
+            return ReplayReport(dead_letters=source.count, readable=len(source.read))
         report = self._loader.load([source], NoLoadObserver())
         for at in range(0, len(source.read), PAGE):
             with self._database.transaction() as stores:
                 stores.dead_letters.remove(source.read[at : at + PAGE])
-        return ReplayReport(letters=source.count, readable=len(source.read), events=report.events)
+        return ReplayReport(dead_letters=source.count, readable=len(source.read), events=report.events)
 
 
-class LetterStream:
+class DeadLetterStream:
     """Dead letters as a stream of lines; one with an unreadable part stays a dead letter."""
 
     name = "dead letters"
@@ -119,16 +119,16 @@ class LetterStream:
                 page = stores.dead_letters.page(after=after, limit=PAGE)
             for kept in page:
                 self.count += 1
-                parts = self._parts_of(kept.letter.payload)
+                parts = self._parts_of(kept.dead_letter.payload)
                 events = [part for part in parts if isinstance(part, LogEvent)]
                 if events and not any(
                     isinstance(part, BadLine) and part.reason is not Reason.NUL_BLOCK for part in parts
                 ):
-                    self.read.append(kept.letter.identity)
+                    self.read.append(kept.dead_letter.identity)
                 yield from events if self._keeps_lines else (event._replace(line=None) for event in events)
             if not page:
                 return
-            after = page[-1].letter.identity
+            after = page[-1].dead_letter.identity
 
     def mark(self) -> Mark:
         """Return the start of the stream."""

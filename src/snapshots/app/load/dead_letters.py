@@ -59,24 +59,24 @@ class RejectedLines:
         """
         self._may_grow, self.is_unfinished = may_grow, False
 
-    def letter_of(self, line: BadLine) -> DeadLetter | None:
+    def dead_letter_of(self, line: BadLine) -> DeadLetter | None:
         """Return the dead letter to store for a line; None if the line is only counted."""
         if line.reason in UNFINISHED and self._may_grow:
             self.is_unfinished = True
             self._reasons.update([line.reason] if line.reason in OF_FILES else [])
             return None
         self._reasons[line.reason] += 1
-        letter = letter_of(line, source=self._source)
-        if letter.identity not in self._kept:
+        dead_letter = dead_letter_of(line, source=self._source)
+        if dead_letter.identity not in self._kept:
             size = ROW_BYTES + len(line.payload)
             if self._kept_bytes + size > MOST_BYTES and line.reason not in OF_FILES:
                 self.left_out += 1
                 self._left_out_bytes += len(line.payload)
                 self._first_left_out = self._first_left_out or line
                 return None
-            self._kept.add(letter.identity)
+            self._kept.add(dead_letter.identity)
             self._kept_bytes += size
-        return letter
+        return dead_letter
 
     def rest(self) -> DeadLetter | None:
         """Return the dead letter with the number of lines that were not stored; None if all were."""
@@ -101,7 +101,7 @@ class RejectedLines:
         return ", ".join(f"{count:,} {PHRASES[reason]}" for reason, count in self._reasons.most_common())
 
 
-def letter_of(line: BadLine, *, source: str) -> DeadLetter:
+def dead_letter_of(line: BadLine, *, source: str) -> DeadLetter:
     """
     Return the dead letter of a line.
 

@@ -185,7 +185,7 @@ class BulkLoader:
             if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage is always the last item
                 observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
             if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
-                batch.letters.append(rest)
+                batch.dead_letters.append(rest)
             holds_events = bool(events + batch.events or source.head)
             yield LoadReport(
                 run=run,
@@ -245,7 +245,7 @@ class BulkLoader:
             self._save(stores, changes, run)
             if batch.texts:
                 stores.event_lines.store_lines([batch.lines_of(*session) for session in apart], run=run)
-            letters = stores.dead_letters.store_letters(batch.letters, run=run, stored_at=now)
+            dead_letters = stores.dead_letters.store_dead_letters(batch.dead_letters, run=run, stored_at=now)
             for source, mark in batch.marks:
                 stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
             stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
@@ -260,8 +260,8 @@ class BulkLoader:
             inferred=_newly_inferred(changes),
             latest_attack=_latest_attack(changes),
             left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
-            dead_letters=letters,
-            known_letters=len(batch.letters) - letters,
+            dead_letters=dead_letters,
+            known_dead_letters=len(batch.dead_letters) - dead_letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
                 new.is_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
@@ -275,7 +275,7 @@ class BulkLoader:
                 repeated=report.repeated,
                 sessions=len(changes),
                 sealed=report.sealed,
-                dead_letters=letters,
+                dead_letters=dead_letters,
                 seconds=self._runtime.stopwatch() - batch.started_at,
             )
         )

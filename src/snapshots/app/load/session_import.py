@@ -81,9 +81,9 @@ class SessionImport:
             report, count = retry(partial(self._store, run, page), self._runtime.sleep)
             differing += count
             yield report
-        for letters in folder.dead_letters():
-            new = retry(partial(self._store_dead_letters, run, letters), self._runtime.sleep)
-            yield LoadReport(run=run, dead_letters=new, known_letters=len(letters) - new)
+        for dead_letters in folder.dead_letters():
+            new = retry(partial(self._store_dead_letters, run, dead_letters), self._runtime.sleep)
+            yield LoadReport(run=run, dead_letters=new, known_dead_letters=len(dead_letters) - new)
         if differing:
             problem = (
                 f"{differing:,} sessions of {folder.name} were not imported, because the database holds sessions with"
@@ -91,9 +91,9 @@ class SessionImport:
             )
             yield LoadReport(run=run, problems=(problem,))
 
-    def _store_dead_letters(self, run: str, letters: Sequence[DeadLetter]) -> int:
+    def _store_dead_letters(self, run: str, dead_letters: Sequence[DeadLetter]) -> int:
         with self._database.transaction() as stores:
-            return stores.dead_letters.store_letters(letters, run=run, stored_at=self._runtime.now())
+            return stores.dead_letters.store_dead_letters(dead_letters, run=run, stored_at=self._runtime.now())
 
     def _store(self, run: str, page: Sequence[SessionSummary]) -> tuple[LoadReport, int]:
         """Insert the new sessions of a page; also return how many are stored with other events."""

@@ -35,7 +35,7 @@ class DeadLetters(Protocol):
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
-    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+    def store_dead_letters(self, rejected: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """
         Upsert dead letters, and return the number of new ones.
 
@@ -60,7 +60,7 @@ class DeadLetters(Protocol):
 class StoredDeadLetter:
     """A dead letter with the run that stored it and the time."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     run: str
     stored_at: datetime
 

@@ -60,7 +60,7 @@ class FreshnessPolicy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentSince:
     """
-    The oldest dates of tables that are still valid today, by the same maximum ages as for an attack.
+    The oldest dates of tables that are still valid today, by the default maximum ages for an attack.
 
     Attributes:
         network: For ASNs and countries, in UTC.

@@ -48,7 +48,7 @@ def dead_letters() -> None:
 def list_(open_application: OpenApplication, /, output: str, reason: str | None, top: int, **options: Any) -> None:
     """List lines that could not be loaded: file and offset, reason, and the start of the line."""
     with opened(open_application, options) as application:
-        found = application.letters.letters(limit=top, reason=Reason(reason) if reason else None)
+        found = application.dead_letter_queue.first(limit=top, reason=Reason(reason) if reason else None)
     if output == "json":
         click.echo(json_documents.to_json([json_documents.dead_letter_document(stored) for stored in found]))
         return
@@ -56,12 +56,12 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     for name in ("id", "reason", "where", "line"):
         table.add_column(name, no_wrap=True)
     for stored in found:
-        letter = stored.letter
+        dead_letter = stored.dead_letter
         table.add_row(
-            letter.identity[:12],
-            letter.reason.value,
-            printable(f"{letter.source}:{letter.offset}", 50),
-            printable(payload_text(letter.payload), 60),
+            dead_letter.identity[:12],
+            dead_letter.reason.value,
+            printable(f"{dead_letter.source}:{dead_letter.offset}", 50),
+            printable(payload_text(dead_letter.payload), 60),
         )
     stdout().print(table)
 
@@ -70,21 +70,21 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     short_help="Show one dead letter.",
     examples=["snapshots dead-letters show 3f1a9c", "snapshots dead-letters show --raw 3f1a9c > line.json"],
 )
-@click.argument("letter", metavar="ID")
+@click.argument("identity", metavar="ID")
 @option("--raw", is_flag=True, section=Section.OUTPUT, help="Write only the bytes of the line, unchanged.")
 @database_option
 @click.pass_obj
-def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **options: Any) -> None:
+def show(open_application: OpenApplication, /, identity: str, *, raw: bool, **options: Any) -> None:
     """Show the line of one dead letter. A unique prefix of its ID is enough."""
     with opened(open_application, options) as application:
-        stored = application.letters.letter(letter)
+        stored = application.dead_letter_queue.find(identity)
     if raw:
-        click.echo(stored.letter.payload, nl=False)
+        click.echo(stored.dead_letter.payload, nl=False)
         return
-    click.echo(f"{stored.letter.identity}: {stored.letter.reason.value}")
-    click.echo(f"{printable(stored.letter.source, 400).plain}, byte offset {stored.letter.offset:,}")
+    click.echo(f"{stored.dead_letter.identity}: {stored.dead_letter.reason.value}")
+    click.echo(f"{printable(stored.dead_letter.source, 400).plain}, byte offset {stored.dead_letter.offset:,}")
     click.echo(f"stored {stored.stored_at:%Y-%m-%d %H:%M:%S} (UTC) by {stored.run}")
-    click.echo(printable(payload_text(stored.letter.payload), 70_000).plain)
+    click.echo(printable(payload_text(stored.dead_letter.payload), 70_000).plain)
 
 
 @dead_letters.command(
@@ -105,8 +105,10 @@ def show(open_application: OpenApplication, /, letter: str, *, raw: bool, **opti
 def replay(open_application: OpenApplication, /, *, dry_run: bool, store_events: bool, **options: Any) -> None:
     """Load the dead letters that this version of the program can decode, and remove them from the table."""
     with opened(open_application, options) as application:
-        report = application.letters.replay(dry_run=dry_run, keeps_lines=store_events)
+        report = application.dead_letter_queue.replay(dry_run=dry_run, keeps_lines=store_events)
     if dry_run:
-        click.echo(f"{report.readable:,} of {report.letters:,} dead letters can be decoded.")
+        click.echo(f"{report.readable:,} of {report.dead_letters:,} dead letters can be decoded.")
         return
-    click.echo(f"{report.readable:,} of {report.letters:,} dead letters were loaded: {report.events:,} new events.")
+    click.echo(
+        f"{report.readable:,} of {report.dead_letters:,} dead letters were loaded: {report.events:,} new events."
+    )

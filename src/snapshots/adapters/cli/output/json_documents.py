@@ -256,11 +256,11 @@ def source_document(state: SourceState) -> dict[str, Any]:
 def dead_letter_document(stored: StoredDeadLetter) -> dict[str, Any]:
     """Return a dead letter with its line as text."""
     return {
-        "id": stored.letter.identity,
-        "reason": stored.letter.reason.value,
-        "source": stored.letter.source,
-        "offset": stored.letter.offset,
-        "payload": payload_text(stored.letter.payload),
+        "id": stored.dead_letter.identity,
+        "reason": stored.dead_letter.reason.value,
+        "source": stored.dead_letter.source,
+        "offset": stored.dead_letter.offset,
+        "payload": payload_text(stored.dead_letter.payload),
         "run": stored.run,
         "stored_at": stored.stored_at,
     }

@@ -151,8 +151,8 @@ class WorkBar(_Bar):
         name: str,
         total: int,
         *,
-        run: str,  # noqa: ARG002
-        counts_sessions: bool = True,  # noqa: ARG002
+        run: str,  # noqa: ARG002 - of the protocol
+        counts_sessions: bool = True,  # noqa: ARG002 - of the protocol
     ) -> None:
         """Start a new bar."""
         self._stage = name.replace("_", " ")

@@ -100,7 +100,7 @@ class LineReader:
             if separator not in chunk and size <= (limits.line if is_one else min(limits.glued, limits.line)):
                 continue
             self._buffer = b"".join(rest)
-            is_one = (yield from self._long_line(stream, is_one)) if separator not in chunk else False
+            is_one = (yield from self._long_line(stream, is_one=is_one)) if separator not in chunk else False
             lines = self._buffer.split(separator)[:-1]
             done = 0
             for number, line in enumerate(lines):
@@ -139,7 +139,7 @@ class LineReader:
             self._damage = BadLine(reason, str(exc).encode("utf-8", "replace"), self.offset)
             return b""
 
-    def _long_line(self, stream: BufferedIOBase, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:  # noqa: FBT001
+    def _long_line(self, stream: BufferedIOBase, *, is_one: bool) -> Generator[LogEvent | BadLine, None, bool]:
         """Consume the start of a line whose end was not read yet; return whether it has no complete event."""
         if not is_one:
             yield from self._glued()

@@ -18,9 +18,9 @@ class SqlDeadLetters:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def store_letters(self, letters: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
+    def store_dead_letters(self, rejected: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
         """Upsert dead letters, and return how many are new."""
-        if not letters:
+        if not rejected:
             return 0
         before = self._count()
         statement = insert(self._connection, dead_letters)
@@ -31,15 +31,15 @@ class SqlDeadLetters:
             ),
             [
                 {
-                    "identity": letter.identity,
-                    "source": letter.source,
-                    "position": letter.offset,
-                    "reason": letter.reason.value,
-                    "payload": letter.payload,
+                    "identity": dead_letter.identity,
+                    "source": dead_letter.source,
+                    "position": dead_letter.offset,
+                    "reason": dead_letter.reason.value,
+                    "payload": dead_letter.payload,
                     "run": run,
                     "stored_at": stored_at,
                 }
-                for letter in letters
+                for dead_letter in rejected
             ],
         )
         return self._count() - before
@@ -56,17 +56,17 @@ class SqlDeadLetters:
         query = select(dead_letters).where(dead_letters.c.identity > after)
         if reason is not None:
             query = query.where(dead_letters.c.reason == reason.value)
-        return self._letters(query.order_by(dead_letters.c.identity).limit(limit))
+        return self._dead_letters(query.order_by(dead_letters.c.identity).limit(limit))
 
     def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
         """Return up to two dead letters whose key has this prefix."""
         begins = dead_letters.c.identity.startswith(beginning, autoescape=True)
-        return self._letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
+        return self._dead_letters(select(dead_letters).where(begins).order_by(dead_letters.c.identity).limit(2))
 
-    def _letters(self, query: Select[Any]) -> Sequence[StoredDeadLetter]:
+    def _dead_letters(self, query: Select[Any]) -> Sequence[StoredDeadLetter]:
         return [
             StoredDeadLetter(
-                letter=DeadLetter(
+                dead_letter=DeadLetter(
                     identity=row["identity"],
                     source=row["source"],
                     offset=row["position"],

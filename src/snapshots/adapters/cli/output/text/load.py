@@ -47,7 +47,7 @@ def _load_notes(report: LoadReport) -> Sequence[tuple[int, str]]:
             report.dead_letters,
             noun_of(report.dead_letters, "invalid line") + " stored in dead_letters with file, offset and reason",
         ),
-        (report.known_letters, noun_of(report.known_letters, "invalid line") + " already in dead_letters"),
+        (report.known_dead_letters, noun_of(report.known_dead_letters, "invalid line") + " already in dead_letters"),
         (report.not_kept, noun_of(report.not_kept, "invalid line") + " counted but not stored: too many in one file"),
         (
             report.unfinished,
