@@ -114,11 +114,11 @@ def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
 
     text = " ".join(" ".join(Seen((tmp_path / "report.html").read_text()).texts).split())
-    assert "25.0% of sessions: all facts of the time of the attack" in text
+    assert "25.0% of sessions: every known fact as of the attack" in text
     assert "75.0% of sessions: a fact from a later table" in text
     assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
-    sentence = "known for 100.0% of 4 sessions: 25.0% with all facts of the time of the attack, 75.0% with a fact from"
-    for facts in ("Networks, countries and types", "Country", "Network"):
+    sentence = "known for 100.0% of 4 sessions: 25.0% with every known fact as of the attack, 75.0% with a fact from"
+    for facts in ("At least one of network, country and type", "Country", "Network"):
         assert f"{facts} {sentence}" in text
     row = " ".join(text.split("AS15169")[1].split()[:8])
     assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"

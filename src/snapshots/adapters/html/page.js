@@ -30,7 +30,7 @@
 
   const pale = (name) => (/^#[0-9a-f]{6}$/i.test(name) ? `${name}55` : colour("--line"));
 
-  // Sessions with all facts of the time of the attack in full colour, others pale.
+  // Sessions with every known fact as of the attack in full color, others pale.
   function bars(id, { labels, values, asof }, colours) {
     const others = Array.isArray(colours) ? colours.map(pale) : pale(colours);
     draw(id, "bar", {

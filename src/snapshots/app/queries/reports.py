@@ -177,7 +177,7 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
         return "no sessions"
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
     parts = (
-        (asof, "with all facts of the time of the attack"),
+        (asof, "with every known fact as of the attack"),
         (inferred, "with a fact from a table made after it"),
         (known - asof - inferred, "corrected or adopted"),
     )

@@ -38,7 +38,7 @@ def show_report(console: Console, report: Report) -> None:
     )
     if note := impossible_clocks_text(report):
         console.print(note)
-    console.print(f"Networks, countries and types {methods_text(report.coverage.sessions)}.")
+    console.print(f"At least one of network, country and type {methods_text(report.coverage.sessions)}.")
     total = report.coverage.sessions.total
     networks = [
         (Text(f"AS{t.value}" if t.value else "not known") + "  " + printable(t.name or "", 40), t)
