@@ -66,6 +66,25 @@ def test_a_run_begins_is_counted_and_ends(database: Database) -> None:
     )
 
 
+def test_a_beginning_that_is_repeated_leaves_one_run(database: Database) -> None:
+    """The commit succeeded, its answer was lost, and the transaction is retried."""
+    for _ in range(2):
+        with database.transaction() as stores:
+            stores.runs.begin("run", RunKind.LOAD, at=NOON, settings={"process": "p"})
+
+    with database.view() as stores:
+        assert stores.runs.latest(limit=9) == [
+            RunRecord(
+                run="run",
+                kind=RunKind.LOAD,
+                state=RunState.RUNNING,
+                began_at=NOON,
+                heartbeat_at=NOON,
+                settings={"process": "p"},
+            )
+        ]
+
+
 def test_dead_letters_are_read_in_pages_and_by_prefix(database: Database) -> None:
     """All of them, or those of one reason; at most two for a prefix."""
     dead_letters = [

@@ -81,7 +81,7 @@ class Runs(Protocol):
     """
 
     def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
-        """Record that a run begins."""
+        """Record that a run begins; repeating it, after a commit whose answer was lost, leaves one record."""
         ...
 
     def record_progress(

@@ -25,9 +25,10 @@ class SqlRuns:
         self._connection = connection
 
     def begin(self, run: str, kind: RunKind, *, at: datetime, settings: Mapping[str, str] | None = None) -> None:
-        """Insert a running run."""
+        """Insert a running run unless it exists."""
         row = {"run": run, "kind": kind.value, "state": RunState.RUNNING.value, "began_at": at, "heartbeat_at": at}
-        self._connection.execute(runs.insert(), row | {"settings": json.dumps(dict(settings or {}))})
+        row |= {"settings": json.dumps(dict(settings or {}))}
+        self._connection.execute(insert(self._connection, runs).on_conflict_do_nothing(), row)
 
     def record_progress(
         self, run: str, counts: Mapping[str, int] | None, *, at: datetime, checkpoint: str | None = None
