@@ -46,7 +46,10 @@ def test_networks_and_countries_come_from_the_first_provider_that_states_them(
         ({"spur": "vpn"}, {VPN}),
         ({"ip_classification": {"ip_type": "cloud", "confidence": 0.99}}, {HOSTING}),
         ({"ip_classification": {"ip_type": "unknown"}}, set()),
+        ({"ip_classification": {"ip_type": "residential", "confidence": 0.7}}, {IpType.RESIDENTIAL}),
+        ({"ip_classification": {"ip_type": "residential", "confidence": 0.5}}, set()),
         ({"ip_types": ["TOR", "scanner", 5]}, {TOR}),
+        ({"ip_types": ["residential_isp", "relay"]}, {IpType.RESIDENTIAL, IpType.PROXY}),
         ({"spur": ["a", "b", "c", "DATACENTER"]}, {HOSTING}),
     ],
 )

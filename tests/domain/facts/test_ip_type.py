@@ -56,6 +56,16 @@ def test_a_ranking_names_every_type_exactly_once(ranking: tuple[IpType, ...]) ->
         ("private-relay", IpType.PROXY),
         ("VPN", IpType.VPN),
         ("cellular", IpType.MOBILE),
+        ("Dialup", IpType.RESIDENTIAL),
+        ("Cable/DSL", IpType.RESIDENTIAL),
+        ("Satellite", IpType.RESIDENTIAL),
+        ("residential_isp", IpType.RESIDENTIAL),
+        ("ISP/MOB", IpType.RESIDENTIAL),
+        ("relay", IpType.PROXY),
+        ("consumer_privacy_network", IpType.PROXY),
+        ("search_engine_spider", IpType.DATACENTER),
+        ("business", None),
+        ("education", None),
         ("unknown", None),
         ("", None),
     ],
@@ -63,6 +73,25 @@ def test_a_ranking_names_every_type_exactly_once(ranking: tuple[IpType, ...]) ->
 def test_a_type_name_of_a_provider_is_mapped_or_dropped(word: str, kind: IpType | None) -> None:
     """A name without a mapping is unknown, and never "residential"."""
     assert IpType.named(word) is kind
+
+
+def test_the_codes_of_ip2proxy_are_those_of_proxies() -> None:
+    """RES is a residential proxy there: read as a residential line it would hide the proxy."""
+    codes = {code: IpType.named(code) for code in ("VPN", "TOR", "PUB", "WEB", "DCH", "SES", "RES", "CPN", "EPN")}
+
+    assert codes == {
+        "VPN": IpType.VPN,
+        "EPN": IpType.VPN,
+        "TOR": IpType.TOR,
+        "PUB": IpType.PROXY,
+        "WEB": IpType.PROXY,
+        "RES": IpType.PROXY,
+        "CPN": IpType.PROXY,
+        "DCH": IpType.DATACENTER,
+        "SES": IpType.DATACENTER,
+    }
+    usage = {code: IpType.named(code) for code in ("ISP", "MOB", "DCH", "CDN", "EDU", "GOV", "COM")}
+    assert [code for code, kind in usage.items() if kind is None] == ["EDU", "GOV", "COM"]
 
 
 def test_every_alias_is_in_its_normalized_form() -> None:

@@ -16,13 +16,17 @@ from snapshots.domain.facts.observation import IpFacts
 SPUR_AS, SPUR_TYPES = 0, 9
 """Indexes of the organization and the client types in the list that its SPUR writer stores."""
 
+GUESS = 0.5
+"""The confidence with which its classifier names a type that no list and no name of a network supports."""
+
 
 def facts_in_document(document: object) -> IpFacts:
     """
     Return the facts in a document; values that cannot be parsed are ignored.
 
     Its keys are sources, in order of precedence `maxmind`, `cymru`, `dshield` (with the ASN as `asn`, `as` or `asnum`).
-    Types are the union of `spur` (a list of 18, a mapping or a word), `ip_types` and `ip_classification`.
+    Types are the union of `spur` (a list of 18, a mapping or a word), `ip_types` and `ip_classification`, unless the
+    latter is only a guess.
     """
     if not isinstance(document, Mapping):
         return IpFacts()
@@ -48,12 +52,20 @@ def _types_in(document: Mapping[object, object]) -> Iterator[IpType]:
         values = [_part(spur, "client").get("types"), spur.get("types")]
     else:
         values = [spur]
-    values += [document.get("ip_types"), document.get("ip_type"), _part(document, "ip_classification").get("ip_type")]
+    values += [document.get("ip_types"), document.get("ip_type"), _classification_in(document)]
     for words in values:
         for word in words if isinstance(words, list) else str(words or "").split(","):
             kind = IpType.named(word) if isinstance(word, str) else None
             if kind is not None:
                 yield kind
+
+
+def _classification_in(document: Mapping[object, object]) -> object:
+    """Return the type that its classifier names; None if it is a guess."""
+    part = _part(document, "ip_classification")
+    confidence = part.get("confidence")
+    is_guess = isinstance(confidence, int | float) and confidence <= GUESS
+    return None if is_guess else part.get("ip_type")
 
 
 def _part(document: Mapping[Any, object], key: str) -> Mapping[Any, object]:

@@ -34,6 +34,9 @@ FLAGS = {
 }
 """Boolean fields of the anonymous-IP databases of MaxMind and IPinfo."""
 
+TYPE_FIELDS = ("user_type", "connection_type", "type", "usage_type", "proxy_type")
+"""Fields with the name of a type, at MaxMind, IPinfo and IP2Location."""
+
 
 class MmdbSource:
     """
@@ -156,6 +159,6 @@ def _types_in(record: Mapping[str, Any]) -> frozenset[IpType]:
     traits = record.get("traits")
     holders = [record, traits] if isinstance(traits, Mapping) else [record]
     flags = {kind for holder in holders for flag, kind in FLAGS.items() if holder.get(flag) in (True, "true", "1")}
-    words = [holder.get("user_type") for holder in holders]
+    words = [holder.get(field) for holder in holders for field in TYPE_FIELDS]
     named = (IpType.named(word) for word in words if isinstance(word, str))
     return frozenset(flags.union(kind for kind in named if kind is not None))

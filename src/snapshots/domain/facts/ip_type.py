@@ -28,28 +28,48 @@ ALIASES: Mapping[str, IpType] = MappingProxyType(
     {kind.value.lower(): kind for kind in IpType}
     | {
         "anonymous_vpn": IpType.VPN,
+        "epn": IpType.VPN,
         "vpn_exit": IpType.VPN,
         "tor_exit": IpType.TOR,
         "tor_exit_node": IpType.TOR,
         "tor_proxy": IpType.TOR,
-        "public_proxy": IpType.PROXY,
-        "residential_proxy": IpType.PROXY,
-        "web_proxy": IpType.PROXY,
+        "consumer_privacy_network": IpType.PROXY,
+        "cpn": IpType.PROXY,
         "private_relay": IpType.PROXY,
+        "pub": IpType.PROXY,
+        "public_proxy": IpType.PROXY,
+        "relay": IpType.PROXY,
+        "res": IpType.PROXY,
+        "residential_proxy": IpType.PROXY,
+        "web": IpType.PROXY,
+        "web_proxy": IpType.PROXY,
         "bot": IpType.DATACENTER,
         "cdn": IpType.DATACENTER,
         "cloud": IpType.DATACENTER,
         "content_delivery_network": IpType.DATACENTER,
         "data_center": IpType.DATACENTER,
+        "dch": IpType.DATACENTER,
         "hosting": IpType.DATACENTER,
         "hosting_provider": IpType.DATACENTER,
+        "search_engine_spider": IpType.DATACENTER,
+        "ses": IpType.DATACENTER,
         "broadband": IpType.RESIDENTIAL,
         "cable/dsl": IpType.RESIDENTIAL,
+        "dialup": IpType.RESIDENTIAL,
         "isp": IpType.RESIDENTIAL,
+        "isp/mob": IpType.RESIDENTIAL,
+        "residential_isp": IpType.RESIDENTIAL,
+        "satellite": IpType.RESIDENTIAL,
         "cellular": IpType.MOBILE,
+        "mob": IpType.MOBILE,
     }
 )
-"""Names of the types at providers, in lower case with underscores."""
+"""
+Names of the types at providers, in lower case with underscores.
+
+Among them are the codes of IP2Proxy, where RES is a residential proxy and not a residential line, the codes of usage of
+IP2Location, and the user and connection types of MaxMind. Business, government and education have no type.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
