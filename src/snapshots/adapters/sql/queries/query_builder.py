@@ -1,6 +1,6 @@
 """Build SQL from a filter over sessions and the keys to group by."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,16 +34,12 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 )
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
+from snapshots.adapters.sql.queries.filter_values import stored_value
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
-from snapshots.domain.address.source_ip import IpAddress
-from snapshots.domain.errors import SnapshotsError
-from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.validation import LARGEST_ASN, check_asn, check_country
-from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
@@ -288,53 +284,9 @@ class SessionQuery:
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
         """Return the condition that a session has one of some values; facts are compared as of the attack."""
         column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
-        stated = [_value(key, value) for value in values if value is not None]
+        stated = [stored_value(key, value) for value in values if value is not None]
         known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
         if key in FACTS and self._has_codes:
             known = [and_(states(FACTS[key]), *known)] if known else []
         unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
         return or_(*known, *unknown)
-
-
-def _asn(text: str) -> int:
-    number = text.upper().removeprefix("AS")
-    asn = int(number) if number.isascii() and number.isdecimal() else 0
-    check_asn(asn)
-    return asn
-
-
-def _country(text: str) -> str:
-    check_country(text.upper())
-    return text.upper()
-
-
-STORED: Mapping[Dimension, Callable[[str], str | int]] = {
-    Dimension.ASN: _asn,
-    Dimension.COUNTRY: _country,
-    Dimension.IP_TYPE: lambda text: IpType(text.upper()).value,
-    Dimension.ADDRESS: lambda text: IpAddress.parse(text).text,
-    Dimension.METHOD: lambda text: Method(text.lower()).value,
-    Dimension.GAP: lambda text: Gap(text.lower()).value,
-    Dimension.PROTOCOL: str.lower,
-    Dimension.HASSH: str.lower,
-    Dimension.PASSWORD: str.lower,
-}
-"""Converts values that users write in several forms to the stored form."""
-
-EXPECTED: Mapping[Dimension, str] = {
-    Dimension.ASN: f"an ASN (use a number from 1 to {LARGEST_ASN}, such as 4134 or AS4134)",
-    Dimension.COUNTRY: "a country code (use ISO 3166-1 alpha-2, such as DE)",
-    Dimension.IP_TYPE: f"an IP type (use one of {', '.join(each.value for each in IpType)})",
-    Dimension.ADDRESS: "an IP address (such as 192.0.2.1 or 2001:db8::1)",
-    Dimension.METHOD: f"a method (use one of {', '.join(each.value for each in Method)})",
-    Dimension.GAP: f"a gap (use one of {', '.join(each.value for each in Gap)})",
-}
-"""Expected form of a value, for error messages."""
-
-
-def _value(key: Dimension, value: str) -> str | int:
-    """Return the stored form of a value; raise InvalidQuery for an invalid one."""
-    try:
-        return STORED.get(key, str)(value)
-    except (ValueError, SnapshotsError) as exc:
-        raise InvalidQuery(f"{value[:40]!r} is not {EXPECTED.get(key, key.value)}") from exc
