@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from snapshots.adapters.cowrie.files import watch as watching
-from snapshots.adapters.cowrie.files.watch import FolderWatch, GrowingContent
+from snapshots.adapters.cowrie.files.growing_content import GrowingContent
+from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import LogUnreadable
 from snapshots.app.ports.log_source import LogEvent, Mark
