@@ -5,12 +5,8 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option
-from snapshots.adapters.cli.options import (
-    database_option,
-    opened,
-    stdout,
-)
-from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.options import database_option, opened, stdout
+from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.text.inventory import drift_csv, show_drift
 from snapshots.adapters.cli.services import OpenApplication
 
@@ -44,7 +40,7 @@ def drift(open_application: OpenApplication, /, output: str, top: int, **options
     with opened(open_application, options) as application:
         found = application.inventory.drift(now=application.now(), top=top)
     if output == "json":
-        click.echo(json_documents.to_json(json_documents.drift_document(found)))
+        click.echo(json_documents.to_json(report_documents.drift_document(found)))
     elif output == "csv":
         click.echo(drift_csv(found), nl=False)
     else:

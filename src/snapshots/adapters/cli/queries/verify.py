@@ -7,15 +7,8 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.exit_codes import ExitCode
-from snapshots.adapters.cli.options import (
-    database_option,
-    format_option,
-    lock_option,
-    metrics_option,
-    opened,
-    stdout,
-)
-from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.options import database_option, format_option, lock_option, metrics_option, opened, stdout
+from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
 from snapshots.adapters.cli.services import OpenApplication
 
@@ -75,7 +68,7 @@ def verify(
     if output == "json":
         verdict = {"target": target, "met": met, "invariants": json_documents.inspection_document(inspection)}
         click.echo(
-            json_documents.to_json((json_documents.coverage_document(found) if found is not None else {}) | verdict)
+            json_documents.to_json((report_documents.coverage_document(found) if found is not None else {}) | verdict)
         )
     else:
         if found is not None:
