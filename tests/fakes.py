@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -16,143 +15,25 @@ from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.progress import BatchLoaded
 from snapshots.app.ports.database import Database, WriteLock
-from snapshots.app.ports.inventory import Document, SourceRegistry
-from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
-from snapshots.app.ports.logs import DeadLetter, EventPart, StoredDeadLetter
+from snapshots.app.ports.inventory import SourceRegistry
+from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
-from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
+from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import SnapshotsError
-from snapshots.domain.facts.network_name import NetworkName, newest_name
-from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
+from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import AsOfReader
-from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
-from snapshots.domain.snapshot.provenance import CurrentFacts
+from tests.fake_inventory import InMemoryInventory, InMemorySources
+from tests.fake_logs import InMemoryBookmarks, InMemoryDeadLetters, InMemoryEventLines
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryRunUndo
-from tests.memory import KnownAddress, Memory
+from tests.memory import Memory
 from tests.strategies import NOON
-
-
-class InMemoryInventory:
-    """Addresses and observations in dicts."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        self.queries = 0
-
-    def as_of(
-        self, sightings: Collection[Sighting], *, known_by_then: bool = False
-    ) -> Mapping[Sighting, Sequence[IpObservation]]:
-        self.queries += 1
-        calendar = BuildCalendar.of(self.memory.sources.values())
-        histories = self.history_of({sighting.address for sighting in sightings})
-        return {
-            s: calendar.nearest(histories[s.address], s.seen_at, known_by_then=known_by_then)
-            for s in sightings
-            if s.address in histories
-        }
-
-    def learned_last(self) -> datetime | None:
-        return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
-
-    def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
-        found: dict[IpAddress, list[IpObservation]] = {}
-        for observation in self.memory.observations.values():
-            if observation.address in addresses:
-                found.setdefault(observation.address, []).append(observation)
-        return found
-
-    def register_addresses(
-        self, sightings: Collection[Sighting], *, registered_at: datetime
-    ) -> Mapping[IpAddress, int]:
-        new: dict[IpAddress, list[datetime]] = {}
-        for sighting in sightings:
-            new.setdefault(sighting.address, []).append(sighting.seen_at)
-        for address, moments in new.items():
-            self.memory.addresses.setdefault(address, KnownAddress(min(moments), max(moments), registered_at))
-        return {address: number for address, number in self._behind().items() if address in new}
-
-    def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        return sorted(address for address in self.memory.addresses if address.text > after)[:limit]
-
-    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        behind = self._behind()
-        return sorted(a for a in self.memory.addresses if a.text > after and a not in behind)[:limit]
-
-    def count_addresses(self) -> int:
-        return len(self.memory.addresses)
-
-    def take_over(self, *, registered_at: datetime) -> None:
-        for document in self.memory.documents:
-            at = Sighting(address=document.address, seen_at=document.written_at, kind=SightingKind.OTHER)
-            self.register_addresses([at], registered_at=registered_at)
-
-    def documents(self, *, after: str, limit: int) -> Sequence[Document]:
-        found = [d for d in self.memory.documents if d.address.text > after]
-        return sorted(found, key=lambda document: document.address.text)[:limit]
-
-    def documents_of(self, addresses: Collection[IpAddress]) -> Sequence[Document]:
-        return [document for document in self.memory.documents if document.address in addresses]
-
-    def most_urgent(self, freshness: FreshnessPolicy, *, now: datetime, limit: int) -> Mapping[IpAddress, int]:
-        def urgency(item: tuple[IpAddress, int]) -> tuple[int, float, str]:
-            address, number = item
-            known = self.memory.addresses[address]
-            age = now - known.newest.enrichment_at if known.newest is not None else None
-            is_fresh = (
-                freshness.freshness_of(age, known.newest.ip_type if known.newest is not None else None)
-                is Freshness.FRESH
-            )
-            return (1 + is_fresh if number else 0), -known.last_seen.timestamp(), address.text
-
-        return dict(sorted(self._behind().items(), key=urgency)[:limit])
-
-    def _behind(self) -> Mapping[IpAddress, int]:
-        newest = max(self.memory.sources, default=0)
-        known = self.memory.addresses.items()
-        return {a: one.looked_up_until for a, one in known if one.looked_up_until < newest}
-
-    def learn(
-        self,
-        observations: Collection[IpObservation],
-        organizations: Mapping[int, NetworkName],
-        newest: Mapping[IpAddress, CurrentFacts],
-        *,
-        learned_at: datetime,
-        looked_up: Collection[IpAddress] = (),
-        since: int = 0,
-        until: int = 0,
-    ) -> None:
-        last = self.learned_last()
-        if last is not None:
-            learned_at = max(learned_at, last + timedelta(microseconds=1))
-        for observation in observations:
-            key = (observation.address, observation.source, observation.observed_at)
-            held = self.memory.observations.get(key, replace(observation, learned_at=learned_at))
-            until_then = max(held.confirmed_until, observation.confirmed_until)
-            self.memory.observations[key] = replace(
-                held, confirmed_until=until_then, facts=replace(held.facts, organization=None)
-            )
-            self.memory.addresses[observation.address].learned_at = learned_at
-        for address in looked_up:
-            known = self.memory.addresses[address]
-            if known.looked_up_until >= since:
-                known.looked_up_until = max(known.looked_up_until, until)
-        for number, name in organizations.items():
-            self.memory.names[number] = newest_name(self.memory.names.get(number, name), name)
-        for address, facts in newest.items():
-            self.memory.addresses[address].newest = facts.snapshot
-
-    def forget_newest(self, addresses: Collection[IpAddress]) -> None:
-        for address in addresses:
-            self.memory.addresses[address].newest = None
 
 
 class InMemoryCounts:
@@ -234,100 +115,6 @@ class InMemorySessions:
             and self.memory.judged_by[session.session_id] not in at_work
         ]
         return sorted(waiting, key=lambda session: session.session_id)[:limit]
-
-
-class InMemorySources:
-    """Builds in a dict."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def registered(self) -> Sequence[RegisteredBuild]:
-        return [self.memory.sources[number] for number in sorted(self.memory.sources)]
-
-    def register_build(self, build: SourceBuild, *, registered_at: datetime) -> RegisteredBuild:
-        for known in self.memory.sources.values():
-            if (known.build.name, known.build.built_at) == (build.name, build.built_at):
-                return known
-        number = max(self.memory.sources, default=0) + 1
-        self.memory.sources[number] = RegisteredBuild(number=number, build=build)
-        return self.memory.sources[number]
-
-    def retract_build(self, number: int, *, retracted_at: datetime) -> int:
-        build = self.memory.sources[number].build
-        self.memory.sources[number] = replace(self.memory.sources[number], is_retracted=True)
-        dates = BuildCalendar.of(self.memory.sources.values()).dates[build.name]
-        again = next((at for at in dates if at > build.built_at), None)
-        held = self.memory.observations
-        begun = [o for o in held.values() if (o.source, o.observed_at) == (build.name, build.built_at)]
-        for observation in begun:
-            own = [
-                o.observed_at
-                for o in held.values()
-                if (o.address, o.source) == (observation.address, observation.source)
-            ]
-            if again is None or observation.confirmed_until < again or any(build.built_at < at <= again for at in own):
-                continue
-            repeated = replace(observation, observed_at=again, learned_at=retracted_at)
-            held[observation.address, observation.source, again] = repeated
-        return len(begun)
-
-
-class InMemoryDeadLetters:
-    """Dead letters in a dict."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def store_dead_letters(self, rejected: Collection[DeadLetter], *, run: str, stored_at: datetime) -> int:
-        before = len(self.memory.dead_letters)
-        for dead_letter in rejected:
-            held = self.memory.dead_letters.get(dead_letter.identity, dead_letter)
-            self.memory.dead_letters[dead_letter.identity] = replace(
-                held, reason=dead_letter.reason, payload=dead_letter.payload
-            )
-        return len(self.memory.dead_letters) - before
-
-    def remove(self, identities: Collection[str]) -> None:
-        for identity in identities:
-            self.memory.dead_letters.pop(identity, None)
-
-    def page(self, *, after: str, limit: int, reason: Reason | None = None) -> Sequence[StoredDeadLetter]:
-        found = [self._kept(name) for name in sorted(self.memory.dead_letters) if name > after]
-        return [kept for kept in found if reason in {None, kept.dead_letter.reason}][:limit]
-
-    def find_by_prefix(self, beginning: str) -> Sequence[StoredDeadLetter]:
-        return [self._kept(name) for name in sorted(self.memory.dead_letters) if name.startswith(beginning)][:2]
-
-    def _kept(self, identity: str) -> StoredDeadLetter:
-        return StoredDeadLetter(dead_letter=self.memory.dead_letters[identity], run="run", stored_at=NOON)
-
-
-class InMemoryEventLines:
-    """Parts in a list."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def store_lines(self, parts: Collection[EventPart], *, run: str) -> None:
-        assert all(part.session_id in self.memory.sessions for part in parts)
-        self.memory.event_parts += [part for part in parts if part not in self.memory.event_parts]
-
-    def of(self, session_id: str) -> Sequence[bytes]:
-        return [line for part in self.memory.event_parts if part.session_id == session_id for line in part.lines]
-
-
-class InMemoryBookmarks:
-    """Marks in sets."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def marks_of(self, head: str) -> Sequence[Mark]:
-        return sorted(self.memory.marks.get(head, ()), key=lambda mark: (mark.offset, mark.digest))
-
-    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        self.memory.marks.setdefault(head, set()).add(mark)
 
 
 class Processes:
