@@ -16,14 +16,15 @@ from dependency_injector import providers
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.adopt.part_database import put_rows, rows_in
 from snapshots.app.backfill.progress import NoProgress
-from snapshots.app.load.batch import GC_THRESHOLDS, ReadSession
+from snapshots.app.load.batch import GC_THRESHOLDS
 from snapshots.app.load.cluster import Files, Row
 from snapshots.app.load.progress import NoLoadObserver
 from snapshots.composition.wiring import Container
+from snapshots.domain.session.session import SessionAggregate
 
 
 def rows_of_part(
-    own: tuple[Settings, str], run: str, held: Iterator[Row], sessions: Iterator[ReadSession], files: Files
+    own: tuple[Settings, str], run: str, held: Iterator[Row], sessions: Iterator[SessionAggregate], files: Files
 ) -> Iterator[Row]:
     """
     Yield the rows of a partition: stored sessions, merged with the sessions that were read.
@@ -43,7 +44,7 @@ def rows_of_part(
 
 
 def judged_rows(
-    own: tuple[Settings, str], run: str, held: Iterator[Row], _read: Iterator[ReadSession], files: Files
+    own: tuple[Settings, str], run: str, held: Iterator[Row], _read: Iterator[SessionAggregate], files: Files
 ) -> Iterator[Row]:
     """Yield the rows of stored sessions without a snapshot, evaluated again."""
     with _part(own, files) as container:

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
-from snapshots.app.load.batch import BatchSize, LoadReport, ReadSession
+from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.dead_letters import MOST_BYTES, ROW_BYTES
 from snapshots.app.load.loader import STILL_WRITTEN, BulkLoader
 from snapshots.app.load.progress import NoLoadObserver
@@ -534,23 +534,22 @@ def test_a_repeated_bad_line_is_one_dead_letter() -> None:
 
 
 def test_sessions_read_on_a_cluster_are_stored_in_batches() -> None:
-    """Parts of one session may arrive separately, with the lines to store."""
+    """Parts of one session may arrive separately."""
     database = InMemoryDatabase()
     events = [logged("s", mark).event for mark in range(1500)]
-    parts = [ReadSession(SessionAggregate.of("s", events[at : at + 300]), {at: b"line"}) for at in range(0, 1500, 300)]
+    parts = [SessionAggregate.of("s", events[at : at + 300]) for at in range(0, 1500, 300)]
 
     stored = loader(database)
     report = stored.load_by(lambda run: stored.store(run, [*parts, *parts], NoLoadObserver()), NoLoadObserver())
 
     assert (report.events, report.lines) == (1500, 3000)
     assert database.memory.sessions["s"].event_count == 1500
-    assert sum(len(part.lines) for part in database.memory.event_parts) == 5
 
 
 def test_sessions_that_fill_a_batch_exactly_leave_nothing_for_another() -> None:
     """No empty batch is stored at the end."""
     database = InMemoryDatabase()
-    whole = ReadSession(SessionAggregate.of("s", [logged("s", mark).event for mark in range(1024)]), {})
+    whole = SessionAggregate.of("s", [logged("s", mark).event for mark in range(1024)])
 
     stored, steps = loader(database), list[LoadReport]()
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from snapshots.adapters.spark.serialization import encoded, packed
-from snapshots.app.load.batch import ReadSession
 from snapshots.app.load.cluster import LineParser
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.ports.log_source import BadLine, LogEvent
@@ -97,7 +96,7 @@ class _Fold:
 
     def __init__(self, lines: LineParser) -> None:
         self._lines = lines
-        self._sessions: dict[str, ReadSession] = {}
+        self._sessions: dict[str, SessionAggregate] = {}
         self._rows: list[Folded] = []
         self._events = self._bytes = 0
         self._part: PartOfFile | None = None
@@ -131,15 +130,11 @@ class _Fold:
 
     def _count(self, found: LogEvent) -> None:
         self._event_count += 1
-        logged_id, event, text = found
-        session = self._sessions.get(logged_id)
+        session = self._sessions.get(found.logged_id)
         if session is None:
-            session = self._sessions[logged_id] = ReadSession(SessionAggregate.of(logged_id), {})
-        session.aggregate.add(event)
+            session = self._sessions[found.logged_id] = SessionAggregate.of(found.logged_id)
+        session.add(found.event)
         self._events += 1
-        if text is not None:
-            session.lines.setdefault(event.fingerprint, text)  # type: ignore[attr-defined]  # a dict of our own
-            self._bytes += len(text)
 
     def end_part(self) -> None:
         if self._part is not None:

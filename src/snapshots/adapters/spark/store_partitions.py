@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from snapshots.adapters.spark.map_lines import Kind
 from snapshots.adapters.spark.serialization import decoded, unpacked
-from snapshots.app.load.batch import ReadSession
 from snapshots.app.load.cluster import Files, Row, RowsOfPart
+from snapshots.domain.session.session import SessionAggregate
 
 BATCH_ROWS = 2_000
 """Rows per Arrow batch."""
@@ -79,7 +79,7 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, str, bytes]]
         yield from zip(*columns, strict=True)
 
 
-def _sessions(rows: Iterator[tuple[int, str, bytes]]) -> Iterator[ReadSession]:
+def _sessions(rows: Iterator[tuple[int, str, bytes]]) -> Iterator[SessionAggregate]:
     """Merge the adjacent parts of each session."""
     for logged_id, parts in groupby(rows, key=lambda row: row[1]):
         yield decoded(logged_id, *(payload for _, _, payload in parts))

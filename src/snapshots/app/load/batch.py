@@ -1,9 +1,7 @@
 """A batch of events that are read but not stored yet, and the counts of a load."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
 from snapshots.app.load.dead_letters import RejectedLines
 from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
@@ -93,19 +91,6 @@ class LoadReport:
         return replace(self, latest_attack=latest, problems=self.problems + other.problems, **sums)
 
 
-class ReadSession(NamedTuple):
-    """
-    The events of one logged id that were read elsewhere.
-
-    Attributes:
-        aggregate: The events.
-        lines: Their lines to store, by fingerprint.
-    """
-
-    aggregate: SessionAggregate
-    lines: Mapping[int, bytes]
-
-
 @dataclass(slots=True)
 class Batch:
     """Events, dead letters and bookmarks that are stored in one transaction."""
@@ -138,16 +123,12 @@ class Batch:
             self.texts.setdefault((logged_id, event.fingerprint), text)
             self.bytes += len(text)
 
-    def put(self, session: ReadSession) -> None:
-        """Add the events of a session that were read elsewhere."""
-        logged = session.aggregate
-        held = self.pending.get(logged.session_id)
-        self.pending[logged.session_id] = logged if held is None else held.merge(logged)
-        self.lines += len(logged.events)
-        self.events += len(logged.events)
-        for fingerprint, text in session.lines.items():
-            self.texts.setdefault((logged.session_id, fingerprint), text)
-            self.bytes += len(text)
+    def put(self, session: SessionAggregate) -> None:
+        """Add the events of a logged id that were read elsewhere, without their lines."""
+        held = self.pending.get(session.session_id)
+        self.pending[session.session_id] = session if held is None else held.merge(session)
+        self.lines += len(session.events)
+        self.events += len(session.events)
 
     def is_full(self, size: BatchSize) -> bool:
         """Whether a limit other than the time is reached."""

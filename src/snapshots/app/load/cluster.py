@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from snapshots.app.load.batch import LoadReport, ReadSession
+from snapshots.app.load.batch import LoadReport
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
+from snapshots.domain.session.session import SessionAggregate
 
 Row = Mapping[str, object]
 """A stored session by column: text, integers, booleans, bytes, and times in UTC."""
@@ -27,7 +28,7 @@ class LineParser(Protocol):
         ...
 
 
-RowsOfPart = Callable[[str, Iterator[Row], Iterator[ReadSession], Files], Iterator[Row]]
+RowsOfPart = Callable[[str, Iterator[Row], Iterator[SessionAggregate], Files], Iterator[Row]]
 """Returns all rows of a partition for a run: the stored ones, merged with the sessions that were read."""
 
 

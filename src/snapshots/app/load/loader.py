@@ -10,7 +10,7 @@ from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreUnavailable
 from snapshots.app.liveness import ProcessLiveness, begin_load
-from snapshots.app.load.batch import Batch, BatchSize, LoadReport, ReadSession
+from snapshots.app.load.batch import Batch, BatchSize, LoadReport
 from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.ports.database import Database, Stores
@@ -19,6 +19,7 @@ from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.retry import ignore, retry
+from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.session.session_id_reuse import tell_apart
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import Method
@@ -205,7 +206,7 @@ class BulkLoader:
         """Whether a content was modified so recently that its last line may still be written."""
         return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
 
-    def store(self, run: str, sessions: Iterable[ReadSession], observer: LoadObserver) -> Iterable[LoadReport]:
+    def store(self, run: str, sessions: Iterable[SessionAggregate], observer: LoadObserver) -> Iterable[LoadReport]:
         """Store sessions that were read elsewhere, in batches; parts of a session may come in any order."""
         batch = Batch(self._runtime.stopwatch())
         for session in sessions:

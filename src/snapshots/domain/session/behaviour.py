@@ -42,6 +42,9 @@ class Trait(Enum):
     __hash__ = object.__hash__  # members are singletons, and the hash of Enum is slow
 
 
+TRAITS: Mapping[str, Trait] = {trait.word: trait for trait in Trait}
+"""Every trait by its name in stored documents."""
+
 TimedText = tuple[datetime, str]
 """The time of an event in UTC, and the text of its trait."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, cast
@@ -19,13 +19,11 @@ from snapshots.domain.errors import InvalidAddress, InvalidFact
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
 from snapshots.domain.facts.observation import IpFacts, IpObservation
 from snapshots.domain.facts.validation import LARGEST_ASN, PSEUDO_COUNTRIES
-from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.behaviour import TRAITS, Behaviour
+from snapshots.domain.session.event_time import time_of
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-TRAITS = {trait.word: trait for trait in Trait}
 
 
 def behaviour_in(text: str | None) -> Behaviour:
@@ -35,10 +33,7 @@ def behaviour_in(text: str | None) -> Behaviour:
     try:
         found = msgspec.json.decode(text)
         behaviour = Behaviour(
-            {
-                TRAITS[word]: tuple((EPOCH + at * MICROSECOND, str(text_)) for at, text_ in pairs)
-                for word, pairs in found.items()
-            }
+            {TRAITS[word]: tuple((time_of(at), str(text_)) for at, text_ in pairs) for word, pairs in found.items()}
         )
         _ = behaviour.password, behaviour.duration_ms  # raises for values that cannot be decoded
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):

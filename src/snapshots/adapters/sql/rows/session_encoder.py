@@ -6,10 +6,11 @@ from datetime import datetime
 import msgspec
 
 from snapshots.adapters.sql.rows.fingerprints import packed_in_row
-from snapshots.adapters.sql.rows.row_decoder import EPOCH, MICROSECOND, digest, sealed_timestamp
+from snapshots.adapters.sql.rows.row_decoder import digest, sealed_timestamp
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.session.event_time import microseconds_of
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -120,8 +121,7 @@ def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
         return _NO_BEHAVIOUR
     first = behaviour.first
     values = {
-        trait.word: [((at - EPOCH) // MICROSECOND, text) for at, text in pairs]
-        for trait, pairs in behaviour.values.items()
+        trait.word: [(microseconds_of(at), text) for at, text in pairs] for trait, pairs in behaviour.values.items()
     }
     return (
         first(Trait.PROTOCOL),
