@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
             lookups = Lookups(self.world.source_registry, AsOfReader(), self.world.clock)
             build = lookups.register_sources(stores)[-1]
             page = stores.inventory.page_addresses(after="", limit=99)
-            lookups.look_up(page, table, build.number, stores)
+            lookups.look_up(page, table, build, stores)
 
     @rule(batches=st.sampled_from([None, None, None, 1, 3]), again=st.booleans())
     def backfill(self, batches: int | None, *, again: bool) -> None:

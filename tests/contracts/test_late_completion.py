@@ -66,8 +66,8 @@ class Program:
         """Look every address up, as an import does that dies before it completes sessions."""
         self.source_registry.imported.append(source)
         with self.database.transaction() as stores:
-            number = stores.sources.register_build(source.build, registered_at=NOON).number
-            self.lookups.look_up([HOME], source, number, stores)
+            registered = stores.sources.register_build(source.build, registered_at=NOON)
+            self.lookups.look_up([HOME], source, registered, stores)
 
 
 EMPTY = DictSource("empty", NOON - DAY, {})

@@ -628,4 +628,4 @@ def test_enrichment_of_cowrieprocessor_seals_sessions(newest: Adopted, run: Run,
 
     row = newest.row("a")
     assert (row["snapshot_asn"], row["snapshot_country"], row["snapshot_ip_type"]) == (64500, "FR", "VPN")
-    assert (row["snapshot_method"], row["snapshot_source"]) == ("asof", "cowrieprocessor@2026-03-01")
+    assert (row["snapshot_method"], row["snapshot_source"]) == ("asof", "cowrieprocessor@2026-03-01T11:00")

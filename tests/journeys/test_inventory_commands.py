@@ -68,13 +68,48 @@ def test_a_dated_list_of_tor_exits_is_valid_for_two_weeks(run: Run, tmp_path: Pa
     """Whether the list or the log comes first."""
     exits = tmp_path / "tor-exits-2025-03-01.txt"
     exits.write_text(f"{ATTACKER}\n9.9.9.9\n")
-    lines = log(tmp_path / "cowrie.json", "2025-03-01", "2025-03-14", "2026-03-01")
+    lines = log(tmp_path / "cowrie.json", "2025-03-02", "2025-03-15", "2026-03-01")
     commands = [("inventory", "import", exits, "--type", "tor"), ("load", lines)]
     for command in commands if list_first else commands[::-1]:
         assert run(*command, "--requires", "any", "--max-lag", "0")[0] == 0
 
-    assert [snapshot(run, day).get("ip_type") for day in ("2025-03-01", "2025-03-14")] == ["TOR", "TOR"]
+    assert [snapshot(run, day).get("ip_type") for day in ("2025-03-02", "2025-03-15")] == ["TOR", "TOR"]
     assert snapshot(run, "2026-03-01").get("ip_type") is None
+
+
+def test_daily_lists_are_one_source_and_verify_finds_their_facts(run: Run, tmp_path: Path) -> None:
+    """A fact names the last list before its attack, also if an older list stated it first."""
+    folder = tmp_path / "tor-exits"
+    folder.mkdir()
+    for moment in ("2026-03-01-12-02-00", "2026-03-01-13-02-00", "2026-03-02-12-02-00"):
+        (folder / moment).write_text(f"ExitAddress {ATTACKER} 2026-03-01 00:00:00\n")
+    run("inventory", "import", folder, "--type", "tor")
+
+    run("load", log(tmp_path / "cowrie.json", "2026-03-02"))
+
+    assert str(snapshot(run, "2026-03-02")["source"]).split()[-1] == "tor-exits@2026-03-01T13:02"
+    code, shown, _ = run("verify")
+    assert (code, "1 sealed session checked" in shown) == (0, True)
+    assert "2026-03-01T12:02 to 2026-03-02T12:02 tor-exits: TOR" in run("inventory", "show", ATTACKER)[1]
+
+
+def test_a_list_that_was_made_after_an_attack_of_its_day_is_not_as_of(run: Run, tmp_path: Path) -> None:
+    """Neither one with a time, nor one of which only the day is known."""
+    for name in ("exits-2026-03-01-12-02.txt", "others-2026-03-20.txt"):
+        (tmp_path / name).write_text(f"{ATTACKER}\n")
+        run("inventory", "import", tmp_path / name, "--type", "tor")
+    days = ("2026-03-01", "2026-03-02", "2026-03-20")
+    run("load", log(tmp_path / "cowrie.json", *days))
+
+    explained = [json.loads(run("explain", f"s{day}", "--format", "json")[1])["snapshot"] for day in days]
+
+    assert [each["method"] for each in explained] == ["inferred", "inferred", "inferred"]
+    stated = [each["stated_by"]["ip_type"] for each in explained]
+    assert [(each["source"], each["stated_at"][:16]) for each in stated] == [
+        ("exits", "2026-03-01T12:02"),
+        ("exits", "2026-03-01T12:02"),
+        ("others", "2026-03-20T23:59"),
+    ]
 
 
 def test_a_folder_is_imported_and_listed_with_its_licences(run: Run, tmp_path: Path) -> None:
@@ -132,8 +167,8 @@ def test_drift_compares_current_facts_with_those_of_the_attack(run: Run, tmp_pat
 
 def test_a_table_older_than_the_attack_is_not_used_as_current(run: Run, tmp_path: Path) -> None:
     """`drift` and `query --network-at today` state what to import instead."""
-    run("inventory", "import", table(tmp_path / "asn-2099-04-11.csv", 1))
-    run("load", log(tmp_path / "cowrie.json", "2099-06-01"))
+    run("inventory", "import", table(tmp_path / "asn-2026-10-10.csv", 1))
+    run("load", log(tmp_path / "cowrie.json", "2026-11-01"))
 
     _, shown, _ = run("drift")
     code, rows, err = run("query", "--by", "asn", "--network-at", "today", "--format", "json")

@@ -85,7 +85,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
         source = open_table(
             path, ImportOptions(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None)
         )
-        return source.build.label, source.unread, container.inventory_service().import_table(source, on_progress)
+        done = container.inventory_service().import_table(source, on_progress)
+        return done.label, source.unread, done
 
     def import_folder(path: str) -> LoadReport:
         return container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_in))

@@ -110,7 +110,7 @@ def _runtime(container: "Container") -> Runtime:
 
 
 def _source_registry(container: "Container") -> FileSourceRegistry:
-    return FileSourceRegistry(container.settings().mmdb, warn)
+    return FileSourceRegistry(container.settings().mmdb, warn, container.own_clock().now)
 
 
 def _reader(container: "Container") -> AsOfReader:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from snapshots.adapters.intel.moment_in_name import name_without_moment
 from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table, tables_below
 from snapshots.adapters.intel.ranges import RangeSource, Row
 from snapshots.adapters.intel.source_registry import FileSourceRegistry
@@ -230,3 +231,80 @@ def test_a_missing_file_of_the_settings_is_an_error(tmp_path: Path) -> None:
     """There is no older one to use."""
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         FileSourceRegistry([tmp_path / "none.mmdb"], print).current()
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("exits-2026-03-01.txt", "exits@2026-03-01"),
+        ("exits-2026-03-01-12-02-00.txt", "exits@2026-03-01T12:02"),
+        ("exits_20260301T120233Z.txt", "exits@2026-03-01T12:02:33"),
+        ("exits.2026-03-01_12:02.txt.gz", "exits@2026-03-01T12:02"),
+        ("exits-202603011202.csv", "exits@2026-03-01T12:02"),
+        ("exits-2026-03-01-2.txt", "exits-2@2026-03-01"),
+        ("exits-2026-03-01-99-99.txt", "exits-99-99@2026-03-01"),
+    ],
+)
+def test_a_date_in_a_name_may_have_a_time(tmp_path: Path, name: str, label: str) -> None:
+    """What is not a time is not taken for one; then the date is that of the whole day."""
+    path = tmp_path / name
+    path.write_bytes(b"1.2.3.4\n")
+
+    assert open_table(path, ImportOptions(ip_type=IpType.TOR)).build.label == label
+
+
+def test_the_lists_of_a_folder_with_only_dates_as_names_are_one_source(tmp_path: Path) -> None:
+    """As in the archives of CollecTor; their source is the folder."""
+    folder = tmp_path / "exit-list-2026-10" / "15"
+    folder.mkdir(parents=True)
+    for hour in ("00", "12", "23"):
+        write(folder / f"2026-10-15-{hour}-02-00", "ExitAddress 1.2.3.4 2026-10-15 00:00:00\n")
+
+    labels = [open_table(path, ImportOptions(ip_type=IpType.TOR)).build.label for path in tables_below(tmp_path)]
+
+    assert labels == [f"exit-list@2026-10-15T{hour}:02" for hour in ("00", "12", "23")]
+
+
+def test_a_table_below_no_folder_with_a_name_is_a_table() -> None:
+    """Its name is a date, and so are those of its folders."""
+    assert name_without_moment(Path("/2026-10/15/2026-10-15-12-02-00"), "2026-10-15-12-02-00") == ""
+
+
+def with_epoch(path: Path, epoch: int) -> Path:
+    """Write an MMDB file with a build epoch."""
+    data = mmdb(path, {"1.0.0.0/24": {"asn": 1}}).read_bytes()
+    at = data.index(b"build_epoch") + len(b"build_epoch")
+    header = 1 if data[at] >> 5 else 2  # an extended type has a second byte
+    rest = data[at + header + (data[at] & 0x1F) :]
+    path.write_bytes(data[:at] + b"\x08\x02" + epoch.to_bytes(8, "big") + rest)  # an unsigned 64-bit number
+    return path
+
+
+@pytest.mark.parametrize("epoch", [1, 1_767_225_600_000])
+def test_an_impossible_build_time_is_refused(tmp_path: Path, epoch: int) -> None:
+    """In 1970, or in milliseconds; --as-of states the date instead, also when the file is opened again."""
+    path = with_epoch(tmp_path / "odd.mmdb", epoch)
+
+    with pytest.raises(SourceUnreadable, match="states an impossible build time"):
+        open_table(path, ImportOptions())
+    with pytest.raises(SourceUnreadable, match="states an impossible build time"):
+        FileSourceRegistry([path], print).current()
+
+    source = open_table(path, ImportOptions(as_of=DAY))
+    assert source.build.built_at == DAY
+    assert open_again(source.build).build == source.build
+
+
+def test_a_file_of_the_settings_from_the_future_is_refused(tmp_path: Path) -> None:
+    """If it replaces a good one, that stays in use."""
+    path = with_epoch(tmp_path / "geo.mmdb", int(NOON.timestamp()))
+    warnings: list[str] = []
+    source_registry = FileSourceRegistry([path], warnings.append, lambda: NOON)
+    assert source_registry.current()[0].build.built_at == NOON
+
+    with_epoch(path, int(NOON.timestamp()) + 10 * 86_400)
+
+    assert source_registry.current()[0].build.built_at == NOON
+    assert "states a build time in the future (2026-03-11T12:00)" in warnings[0]
+    with pytest.raises(SourceUnreadable, match="in the future"):
+        FileSourceRegistry([path], print, lambda: NOON).current()

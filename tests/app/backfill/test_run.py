@@ -222,7 +222,7 @@ def learn_of_home(world: World) -> None:
     with world.database.transaction() as stores:
         lookups = Lookups(world.source_registry, AsOfReader(), world.clock)
         (_, build) = lookups.register_sources(stores)
-        lookups.look_up([HOME], world.source_registry.sources[1], build.number, stores)
+        lookups.look_up([HOME], world.source_registry.sources[1], build, stores)
 
 
 def test_a_resumed_run_uses_facts_learned_during_the_interruption() -> None:
@@ -376,7 +376,7 @@ def test_undo_removes_exactly_the_rows_of_a_backfill() -> None:
     assert undo(world, run, is_dry_run=True).opened == 2
     report = undo(world, run)
 
-    assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28",))
+    assert (report.opened, report.forgotten, report.sources) == (2, 1, ("a@2026-02-28T12:00",))
     assert [world.session(n)._replace(gap=None) for n in range(4)] == list(before.values())
     assert [world.session(n).gap for n in (0, 1, 3)] == [Gap.UNDONE] * 3
     assert world.session(4).is_sealed

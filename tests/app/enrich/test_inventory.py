@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.retry import CONNECTION_BACKOFF
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import SessionAggregate
@@ -86,14 +88,15 @@ class World:
         """Look every address up in a new build, but complete no session."""
         self.source_registry.imported.append(source)
         with self.database.transaction() as stores:
-            number = stores.sources.register_build(source.build, registered_at=NOON).number
-            self.lookups.look_up(stores.inventory.page_addresses(after="", limit=99), source, number, stores)
-        return number
+            registered = stores.sources.register_build(source.build, registered_at=NOON)
+            self.lookups.look_up(stores.inventory.page_addresses(after="", limit=99), source, registered, stores)
+        return registered.number
 
     def session(self, name: str = "s0") -> SessionSummary:
         return self.database.memory.sessions[name]
 
 
+HOUR = timedelta(hours=1)
 KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
 
 
@@ -111,7 +114,7 @@ def test_a_table_imported_after_the_logs_completes_open_sessions() -> None:
 
     snapshot = world.session().snapshot
     assert snapshot is not None
-    assert (snapshot.asn, snapshot.source) == (1, "a@2026-02-28")
+    assert (snapshot.asn, snapshot.source) == (1, "a@2026-02-28T12:00")
     assert world.session("s1").gap is Gap.NOTHING_KNOWN
     assert set(world.database.memory.runs.values()) == {RunState.DONE}
     assert world.completion.complete().judged == 0
@@ -148,7 +151,7 @@ def test_an_import_survives_a_lost_connection(transaction: int, error: StoreUnav
 
     snapshot = world.session().snapshot
     assert snapshot is not None
-    assert snapshot.source == "a@2026-02-28"
+    assert snapshot.source == "a@2026-02-28T12:00"
     kinds = {record.kind: record.state for record in world.database.memory.records.values()}
     assert kinds[RunKind.IMPORT] is RunState.DONE
 
@@ -158,7 +161,7 @@ def refresh(world: World) -> None:
 
 
 def retract(world: World) -> None:
-    world.inventory_service.retract("bundled@2026-02-27")
+    world.inventory_service.retract("bundled@2026-02-27T12:00")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_a_table_imported_before_the_logs_is_used_by_the_load() -> None:
     (session,) = world.store(HOME.text)
 
     assert session.snapshot is not None
-    assert session.snapshot.source == "a@2026-02-28"
+    assert session.snapshot.source == "a@2026-02-28T12:00"
 
 
 def test_a_repeated_import_adds_no_observation() -> None:
@@ -227,6 +230,71 @@ def test_a_repeated_import_adds_no_observation() -> None:
     world.store(HOME.text)
     assert [world.import_(source()), world.import_(source())] == [1, 0]
     assert world.progress == [1, 1]
+
+
+def dated(built_at: datetime, sha256: str = "00") -> DictSource:
+    """Return a list of HOME with a moment and data."""
+    found = source()
+    found.build = replace(found.build, built_at=built_at, sha256=sha256)
+    return found
+
+
+def test_a_list_of_today_has_the_time_of_its_import() -> None:
+    """It was known then, and an attack of this evening comes after it; another content of today is another build."""
+    world = World()
+    world.store(HOME.text)
+    today = end_of_day(NOON.date())
+
+    labels = [
+        world.inventory_service.import_table(dated(today, sha256), world.progress.append).label
+        for sha256 in ("00", "11", "00")
+    ]
+
+    first, second, again = labels
+    assert first.startswith("a@2026-03-01T12:00:")
+    assert second > first
+    assert again == first
+
+
+def test_a_build_of_an_older_version_keeps_its_moment() -> None:
+    """It stored the start of the day; importing the file again does not register a second build."""
+    world = World()
+    world.store(HOME.text)
+    yesterday = (NOON - DAY).replace(hour=0)
+    world.register(dated(yesterday))
+
+    done = world.inventory_service.import_table(dated(end_of_day(yesterday.date())), world.progress.append)
+
+    assert (done.label, done.learned) == ("a@2026-02-28", 0)
+    assert [each.build.built_at for each in world.database.memory.sources.values()] == [yesterday]
+    with pytest.raises(SettingRefused, match="registered with other data"):
+        world.import_(dated(end_of_day(yesterday.date()), "11"))
+
+
+@pytest.mark.parametrize("built_at", [NOON.replace(year=2099), end_of_day(date(2099, 1, 1)), NOON.replace(year=1999)])
+def test_a_build_from_the_future_or_the_last_century_is_refused(built_at: datetime) -> None:
+    """Its clock is wrong, or the date is a typing error."""
+    world = World()
+
+    with pytest.raises(SettingRefused, match="from before 2000 or from the future; give the date with --as-of"):
+        world.import_(dated(built_at))
+
+    assert world.database.memory.sources == {}
+
+
+def test_one_of_several_builds_of_a_day_is_retracted() -> None:
+    """By its moment; the day alone is ambiguous."""
+    world = World()
+    world.store(HOME.text)
+    for hours in (1, 2):
+        world.import_(dated(NOON - hours * HOUR))
+
+    with pytest.raises(NoSuchBuild, match="there are several builds a@2026-03-01 to retract"):
+        world.inventory_service.retract("a@2026-03-01")
+    build, _ = world.inventory_service.retract("a@2026-03-01T10:00")
+
+    assert build.build.built_at == NOON - 2 * HOUR
+    assert world.inventory_service.retract("a@2026-03-01")[0].build.built_at == NOON - HOUR
 
 
 def test_other_data_under_the_same_name_and_date_is_refused() -> None:
@@ -240,7 +308,7 @@ def test_other_data_under_the_same_name_and_date_is_refused() -> None:
     with pytest.raises(SettingRefused, match="registered with other data"):
         world.import_(other)
 
-    world.inventory_service.retract("a@2026-02-28")
+    world.inventory_service.retract("a@2026-02-28T12:00")
     with pytest.raises(SettingRefused, match="was retracted"):
         world.import_(source())
 
@@ -253,16 +321,16 @@ def test_a_retracted_build_is_no_longer_used_and_snapshots_stay() -> None:
     held = world.session().snapshot
     assert world.database.memory.addresses[HOME].newest is not None
 
-    registered, count = world.inventory_service.retract("a@2026-02-28")
+    registered, count = world.inventory_service.retract("a@2026-02-28T12:00")
 
-    assert (registered.build.label, count) == ("a@2026-02-28", 1)
+    assert (registered.build.label, count) == ("a@2026-02-28T12:00", 1)
     assert world.database.memory.addresses[HOME].newest is None
     assert world.session().snapshot == held
     with world.database.transaction() as stores:
         (judged,) = world.service.offer([SessionAggregate.sighted("new", HOME.text, NOON).summary()], stores)
     assert not judged.is_sealed
     with pytest.raises(NoSuchBuild, match="there is no build"):
-        world.inventory_service.retract("a@2026-02-27")
+        world.inventory_service.retract("a@2026-02-27T12:00")
 
 
 def test_a_second_retraction_completes_an_interrupted_one() -> None:
@@ -275,9 +343,9 @@ def test_a_second_retraction_completes_an_interrupted_one() -> None:
         stores.sources.retract_build(registered.number, retracted_at=NOON)
     assert world.database.memory.addresses[HOME].newest is not None
 
-    again, count = world.inventory_service.retract("a@2026-02-28")
+    again, count = world.inventory_service.retract("a@2026-02-28T12:00")
 
-    assert (again.build.label, again.is_retracted, count) == ("a@2026-02-28", True, None)
+    assert (again.build.label, again.is_retracted, count) == ("a@2026-02-28T12:00", True, None)
     assert world.database.memory.addresses[HOME].newest is None
 
 
@@ -303,7 +371,7 @@ def test_a_build_with_missing_data_is_skipped() -> None:
     (session,) = world.store(HOME.text)
 
     assert session.snapshot is not None
-    assert session.snapshot.source == "b@2026-02-28"
+    assert session.snapshot.source == "b@2026-02-28T12:00"
 
 
 def test_an_ipv4_source_is_not_asked_about_ipv6_addresses() -> None:

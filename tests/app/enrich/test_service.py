@@ -39,7 +39,7 @@ def test_a_session_gets_the_facts_of_its_address_at_the_time() -> None:
 
     assert summary.snapshot is not None
     assert (summary.snapshot.asn, summary.snapshot.country) == (15169, "US")
-    assert (summary.snapshot.method, summary.snapshot.source) == (Method.ASOF, "a@2026-02-28")
+    assert (summary.snapshot.method, summary.snapshot.source) == (Method.ASOF, "a@2026-02-28T12:00")
 
 
 def test_missing_and_unknown_addresses_are_gaps() -> None:
@@ -232,7 +232,10 @@ def test_sources_are_registered_once() -> None:
         service(database, table(), table(name="b")).register_sources(stores)
         service(database, table()).register_sources(stores)
 
-    assert [known.build.label for known in database.memory.sources.values()] == ["a@2026-02-28", "b@2026-02-28"]
+    assert [known.build.label for known in database.memory.sources.values()] == [
+        "a@2026-02-28T12:00",
+        "b@2026-02-28T12:00",
+    ]
 
 
 def test_a_failing_source_stores_no_facts() -> None:

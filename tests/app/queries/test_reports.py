@@ -7,7 +7,7 @@ from hypothesis import given
 
 from snapshots.app.queries.reports import methods_text
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
 from snapshots.domain.snapshot.gap import Gap
@@ -62,7 +62,7 @@ def test_the_source_of_every_fact_is_found(history: list[IpObservation], at: dat
 
     facts = {"asn": held.asn, "country": held.country, "ip_type": held.ip_type}
     assert stated.keys() == {name for name, fact in facts.items() if fact is not None}
-    assert {f"{by.name}@{by.stated_at:%Y-%m-%d}" for by in stated.values()} <= set(held.source.split())
+    assert {label_of(by.name, by.stated_at) for by in stated.values()} <= set(held.source.split())
 
 
 def test_a_fact_that_no_observation_states_any_more_has_no_source() -> None:

@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
-from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
+from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, registered_as
 from tests.strategies import DAY, HOME, NOON, observed
 
 
@@ -37,6 +38,28 @@ class RecordedHistory:
     def nearest(self, at: datetime) -> dict[tuple[str, bool], tuple[datetime, IpFacts]]:
         stated = self.calendar.nearest(list(self.rows.values()), at)
         return {(o.source, o.observed_at <= at): (o.observed_at, o.facts) for o in stated}
+
+
+def registered(built_at: datetime, sha256: str = "00", name: str = "a") -> RegisteredBuild:
+    known = SourceBuild(name=name, built_at=built_at, licence="MIT", sha256=sha256, origin="x")
+    return RegisteredBuild(number=1, build=known)
+
+
+@given(st.integers(0, 86_399).map(lambda seconds: NOON.replace(hour=0) + timedelta(seconds=seconds)))
+def test_a_day_and_its_data_are_registered_once(at: datetime) -> None:
+    """Older versions stored the start of a day, and a list of today has the time of its import."""
+    whole_day = registered(end_of_day(at.date())).build
+
+    assert registered_as(whole_day, [registered(at, name="b"), registered(at)]) == registered(at)
+    assert registered_as(whole_day, [registered(at, sha256="11")]) is None
+    assert registered_as(whole_day, [registered(at + DAY)]) is None
+    assert registered_as(registered(at).build, [registered(end_of_day(at.date()))]) is None
+
+
+def test_builds_of_one_source_on_one_day_differ_by_their_moments() -> None:
+    """A list can have the same content an hour later; a moment has one content."""
+    assert registered_as(registered(NOON + timedelta(hours=1)).build, [registered(NOON)]) is None
+    assert registered_as(registered(NOON, sha256="11").build, [registered(NOON)]) == registered(NOON)
 
 
 def test_a_newer_build_with_equal_facts_extends_the_observation() -> None:

@@ -61,7 +61,7 @@ def test_each_fact_comes_from_the_first_source_that_states_it() -> None:
     """One source has the network, another the country; both are named."""
     snapshot = read(observed("a", NOON, asn=1), observed("b", NOON, asn=2, country="DE"))
 
-    assert (snapshot.asn, snapshot.country, snapshot.source) == (1, "DE", "a@2026-03-01 b@2026-03-01")
+    assert (snapshot.asn, snapshot.country, snapshot.source) == (1, "DE", "a@2026-03-01T12:00 b@2026-03-01T12:00")
 
 
 def test_the_types_of_all_sources_are_ranked_together() -> None:

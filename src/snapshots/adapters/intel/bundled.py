@@ -15,6 +15,7 @@ import maxminddb
 from platformdirs import user_cache_path
 
 from snapshots.adapters.intel.mmdb import MmdbSource
+from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.observation import SourceBuild
 
 
@@ -68,7 +69,7 @@ def open_bundled(table: BundledTable, cache: Path | None = None) -> MmdbSource:
     built_at = datetime.fromtimestamp(reader.metadata().build_epoch, UTC)
     build = SourceBuild(
         name=table.source,
-        built_at=built_at.replace(hour=0, minute=0, second=0),
+        built_at=end_of_day(built_at.date()),
         licence=table.licence,
         sha256=table.sha256,
         origin="bundled",

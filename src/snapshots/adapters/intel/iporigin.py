@@ -10,6 +10,7 @@ from importlib.metadata import version
 import iporigin
 
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -27,7 +28,7 @@ class IporiginSource:
         built_at = datetime.fromtimestamp(int(iporigin.dataset_info()["built_at"]), UTC)  # type: ignore[no-untyped-call]  # the package has no annotations
         return SourceBuild(
             name="iporigin",
-            built_at=built_at,
+            built_at=end_of_day(built_at.date()),
             licence=f"iporigin {version('iporigin')}, MIT, with its NOTICE of the operators' feeds",
             sha256=_hash_of_data(),
             origin="bundled",

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import maxminddb
 
 from snapshots.adapters.intel.parsing import asn_in, country_in
 from snapshots.app.errors import SourceUnreadable
+from snapshots.domain.address.plausibility import EARLIEST
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
@@ -97,16 +99,17 @@ class MmdbSource:
         return facts
 
 
-def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
+def open_mmdb(path: Path, *, built_at: datetime | None = None, in_memory: bool = False) -> MmdbSource:
     """
-    Open a file of the operator. Its `database_type` becomes the name of the source, its build epoch the date.
+    Open a file of the operator. Its `database_type` becomes the name of the source, its build epoch the moment.
 
     Args:
         path: The file.
+        built_at: The moment of the build, in UTC; None for the one that the file states.
         in_memory: Read the whole file into memory, so that it may be overwritten later.
 
     Raises:
-        SourceUnreadable: The file is missing, or no MMDB.
+        SourceUnreadable: The file is missing, no MMDB, or states an implausible build time.
     """
     try:
         with path.open("rb") as file:
@@ -120,13 +123,25 @@ def open_mmdb(path: Path, *, in_memory: bool = False) -> MmdbSource:
     name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
     build = SourceBuild(
         name=name[:64],
-        built_at=datetime.fromtimestamp(metadata.build_epoch, UTC),
+        built_at=built_at or _built_at(path, metadata.build_epoch),
         licence=metadata.description.get("en") or UNKNOWN_LICENCE,
         sha256=digest,
         origin=str(path.absolute()),
         form="mmdb",
     )
     return MmdbSource(build, reader)
+
+
+def _built_at(path: Path, epoch: int) -> datetime:
+    """Return the moment of a build epoch; wrong ones are 0, and milliseconds in place of seconds."""
+    with suppress(ValueError, OverflowError, OSError):
+        built_at = datetime.fromtimestamp(epoch, UTC)
+        if built_at >= EARLIEST:
+            return built_at
+    raise SourceUnreadable(
+        f"{path} states an impossible build time ({epoch} seconds since 1970); if you know the date, import the file"
+        " with --as-of (snapshots inventory import)"
+    )
 
 
 def facts_in(record: Mapping[str, Any]) -> IpFacts:

@@ -4,19 +4,19 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
+from snapshots.adapters.intel.moment_in_name import MOMENT, moment_in_name, name_without_moment
 from snapshots.adapters.intel.ranges import RangeSource, is_ranges, open_list, open_ranges, sha256_of
-from snapshots.app.errors import SettingRefused, SourceUnreadable
+from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import SourceBuild
 
 OWN_LICENCE = "as granted to the operator by the maker of the file"
 METADATA = b"\xab\xcd\xefMaxMind.com"
 METADATA_WITHIN = 128 * 1024
-DATE = re.compile(r"(?<!\d)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?!\d)")
 SUFFIXES = re.compile(r"(\.(mmdb|csv|txt|list|lst|netset|ipset|gz))+$", re.IGNORECASE)
 
 
@@ -27,7 +27,7 @@ class ImportOptions:
 
     Attributes:
         name: The name of the source; None to derive it from the file.
-        as_of: The date of the build, in UTC; None to derive it from the file.
+        as_of: The moment of the build, in UTC; None to derive it from the file.
         ip_type: The type of all addresses in a list; None for other formats.
     """
 
@@ -45,17 +45,16 @@ def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
         SettingRefused: Its date is unknown.
     """
     if _is_mmdb(path):
-        source = open_mmdb(path)
-        named = replace(source.build, name=_name(options.name or source.build.name), form="mmdb")
-        return source.renamed(replace(named, built_at=options.as_of or named.built_at))
+        source = open_mmdb(path, built_at=options.as_of)
+        return source.renamed(replace(source.build, name=_name(options.name or source.build.name)))
     form = f"list {options.ip_type.value}" if options.ip_type is not None else "ranges"
     if options.ip_type is None and not is_ranges(path):
         raise SourceUnreadable(
             f"{path} is neither an MMDB file nor a table of ranges; for a list of addresses, add --type"
         )
     build = SourceBuild(
-        name=_name(options.name or _stem(path)),
-        built_at=options.as_of or _date_in(path),
+        name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", path.name))),
+        built_at=options.as_of or moment_in_name(path),
         licence=OWN_LICENCE,
         sha256=sha256_of(path),
         origin=str(path.absolute()),
@@ -76,7 +75,7 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
         raise SourceUnreadable(f"{path} has changed since it was imported as {build.label}")
     kind, _, word = build.form.partition(" ")
     if kind == "mmdb":
-        return open_mmdb(path).renamed(build)
+        return open_mmdb(path, built_at=build.built_at).renamed(build)
     return open_list(path, IpType(word), build) if kind == "list" else open_ranges(path, build)
 
 
@@ -96,11 +95,16 @@ def tables_below(folder: Path) -> Iterator[Path]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    elif not entry.name.startswith(".") and SUFFIXES.search(entry.name) and _is_file(entry):
+                    elif not entry.name.startswith(".") and _may_be_table(entry.name) and _is_file(entry):
                         found.append(entry.path)
         except OSError as exc:
             raise SourceUnreadable(f"{exc.filename} cannot be read: {exc.strerror or exc}") from exc
     yield from map(Path, sorted(found))
+
+
+def _may_be_table(name: str) -> bool:
+    """Whether a name has a suffix of tables, or ends with a date, as the lists of CollecTor do."""
+    return bool(SUFFIXES.search(name)) or any(found.end() == len(name) for found in MOMENT.finditer(name))
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -118,23 +122,6 @@ def _is_mmdb(path: Path) -> bool:
             return METADATA in file.read()
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
-
-
-def _date_in(path: Path) -> datetime:
-    found = DATE.findall(path.name)
-    if not found:
-        raise SettingRefused(
-            f"the date of {path} is unknown: give --as-of YYYY-MM-DD, or put the date into the file's name"
-        )
-    year, month, day = found[-1]
-    try:
-        return datetime(int(year), int(month), int(day), tzinfo=UTC)
-    except ValueError as exc:
-        raise SettingRefused(f"the name of {path} contains an invalid date ({exc}): give --as-of YYYY-MM-DD") from exc
-
-
-def _stem(path: Path) -> str:
-    return DATE.sub("", SUFFIXES.sub("", path.name))
 
 
 def _name(text: str) -> str:

@@ -1,6 +1,7 @@
 """Open the data of builds: bundled, in files of the operator, and in imported files."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
@@ -9,9 +10,12 @@ from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
 from snapshots.adapters.intel.open_table import open_again
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.inventory import FactSource
+from snapshots.domain.address.plausibility import PlausibleTimes
+from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.observation import SourceBuild
 
 Signature = tuple[int, int, int]
+Key = tuple[str, datetime, str]
 
 
 class FileSourceRegistry:
@@ -21,14 +25,18 @@ class FileSourceRegistry:
     Args:
         mmdb: MMDB files of the operator, the most trusted first. They may be replaced while the program runs.
         warn: Called with a message, once for each build that cannot be opened.
+        now: Returns the present time in UTC; a file from the future is refused. None to accept it.
     """
 
-    def __init__(self, mmdb: Sequence[Path], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, mmdb: Sequence[Path], warn: Callable[[str], None], now: Callable[[], datetime] | None = None
+    ) -> None:
         self._mmdb = mmdb
         self._warn = warn
+        self._now = now
         self._opened: dict[Path, tuple[Signature, MmdbSource]] = {}
         self._bundled: list[FactSource] = []
-        self._registered: dict[tuple[str, str], FactSource | None] = {}
+        self._registered: dict[Key, FactSource | None] = {}
         self._warned: set[str] = set()
 
     def current(self) -> Sequence[FactSource]:
@@ -40,7 +48,8 @@ class FileSourceRegistry:
     def open(self, build: SourceBuild) -> FactSource | None:
         """Return the data of a registered build; None, after one warning, if its file is missing or has changed."""
         for source in self.current():
-            if (source.build.name, source.build.built_at) == (build.name, build.built_at):
+            own = source.build
+            if own.name == build.name and (own.built_at == build.built_at or own.sha256 == build.sha256):
                 return source
         key = _key(build)
         if key not in self._registered:
@@ -56,12 +65,21 @@ class FileSourceRegistry:
                 if held is not None:  # the previous data still serves lookups in its build
                     self._registered[_key(held[1].build)] = held[1]
                 # In memory, because a file that is overwritten in place would change under the reader.
-                held = self._opened[path] = (signature, open_mmdb(path, in_memory=True))
+                held = self._opened[path] = (signature, self._checked(open_mmdb(path, in_memory=True)))
         except SourceUnreadable as exc:
             if held is None:
                 raise
             self._warn_once(f"{exc}; {held[1].build.label}, which was read earlier, stays in use")
         return held[1]
+
+    def _checked(self, source: MmdbSource) -> MmdbSource:
+        """Return a source; raise SourceUnreadable if it is from the future."""
+        if self._now is not None and source.build.built_at not in PlausibleTimes.seen_from(self._now()):
+            raise SourceUnreadable(
+                f"{source.build.origin} states a build time in the future ({moment_text(source.build.built_at)});"
+                " if you know the date, import the file with --as-of (snapshots inventory import)"
+            )
+        return source
 
     def _open_again(self, build: SourceBuild) -> FactSource | None:
         if not build.form:
@@ -78,8 +96,8 @@ class FileSourceRegistry:
             self._warn(message)
 
 
-def _key(build: SourceBuild) -> tuple[str, str]:
-    return build.label, build.sha256
+def _key(build: SourceBuild) -> Key:
+    return build.name, build.built_at, build.sha256
 
 
 def _signature(path: Path) -> Signature:

@@ -1,7 +1,8 @@
 """Import dated tables of facts, refresh the facts of addresses, and retract builds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -9,13 +10,15 @@ from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchBuild, SettingRefused
 from snapshots.app.liveness import begin_run, failing
-from snapshots.app.ports.database import Database
+from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.inventory import FactSource
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import ignore, retry
-from snapshots.domain.facts.observation import SourceBuild
-from snapshots.domain.facts.source_builds import RegisteredBuild
+from snapshots.domain.address.plausibility import PlausibleTimes
+from snapshots.domain.facts.build_moment import known_by
+from snapshots.domain.facts.observation import SourceBuild, labels_of
+from snapshots.domain.facts.source_builds import RegisteredBuild, registered_as
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 
 PAGE = 10_000
@@ -34,11 +37,13 @@ class LookedUp:
         addresses: Addresses that were looked up.
         learned: Observations that were added or extended.
         completed: What became of open sessions.
+        label: The label of the imported build; "" after a refresh.
     """
 
     addresses: int
     learned: int
     completed: Completed
+    label: str = ""
 
 
 class _Page(NamedTuple):
@@ -86,37 +91,38 @@ class InventoryService:
         """
         Register a build, and look up every address in it. Later addresses are looked up when they are first seen.
 
-        A repeated import looks up only what is missing, so an interrupted import is continued by repeating it.
+        A repeated import looks up only what is missing, so an interrupted import is continued by repeating it. If only
+        the day of the build is known and has not ended, the time of the import is the moment of the build.
 
         Raises:
-            SettingRefused: A build of this name and date is registered with other data, or was retracted.
+            SettingRefused: A build of this name and moment is registered with other data, or was retracted, or the
+                moment is implausible.
             SourceUnreadable: The data cannot be read; completed pages are stored.
             StoreUnavailable: The database failed; completed pages are stored.
         """
         run, now = self._runtime.new_run(), self._runtime.now()
 
-        def begin() -> int:
+        def begin() -> RegisteredBuild:
             with self._database.transaction() as stores:
-                known = stores.sources.register_build(source.build, registered_at=now)
-                _refuse_another(known, source.build)
+                known = _register(source.build, stores, now)
                 begin_run(stores, run, RunKind.IMPORT, at=now)
-                return known.number
+                return known
 
-        number = self._retried(begin)
+        registered = self._retried(begin)
 
         def look_up(after: str) -> _Page:
             with self._database.transaction() as stores:
                 page = stores.inventory.page_addresses(after=after, limit=PAGE)
                 if not page:
                     return _Page("")
-                learned = self._lookups.look_up(page, source, number, stores)
+                learned = self._lookups.look_up(page, source, registered, stores)
                 stores.runs.record_progress(run, None, at=self._runtime.now())
                 return _Page(page[-1].text, len(page), learned)
 
         with failing(run, self._database, self._runtime.clock):
             addresses, learned = self._through(look_up, on_progress)
             self._end(run, addresses, learned)
-        return LookedUp(addresses=addresses, learned=learned, completed=self._complete())
+        return LookedUp(addresses=addresses, learned=learned, completed=self._complete(), label=registered.build.label)
 
     def refresh(self, on_progress: ProgressCallback, *, limit: int | None = None) -> LookedUp:
         """
@@ -180,7 +186,8 @@ class InventoryService:
         retraction that was interrupted.
 
         Args:
-            label: A source and a date, such as "tor-exits@2026-03-01".
+            label: A source and a date, such as "tor-exits@2026-03-01"; with the time if the source has several builds
+                of the day.
 
         Returns:
             The build, and the number of observations that began with it; None if it was already retracted.
@@ -240,11 +247,28 @@ class InventoryService:
         return self._retried(self._completion.complete)
 
 
-def _refuse_another(known: RegisteredBuild, build: SourceBuild) -> None:
-    if known.is_retracted:
-        raise SettingRefused(f"{build.label} was retracted; import it under another --name")
-    if known.build.sha256 != build.sha256:
-        raise SettingRefused(f"{build.label} is already registered with other data; give another --name or --as-of")
+def _register(build: SourceBuild, stores: Stores, now: datetime) -> RegisteredBuild:
+    """
+    Register a build, or return the registered one that it is.
+
+    Raises:
+        SettingRefused: The moment is implausible, or the label is that of a retracted build or of one with other data.
+    """
+    known = stores.sources.registered()
+    if (same := registered_as(build, known)) is None:
+        build = replace(build, built_at=known_by(build.built_at, now))
+        same = next((each for each in known if each.build.label == build.label), None)
+    if same is None:
+        if build.built_at not in PlausibleTimes.seen_from(now):
+            raise SettingRefused(f"{build.label} is from before 2000 or from the future; give the date with --as-of")
+        return stores.sources.register_build(build, registered_at=now)
+    if same.is_retracted:
+        raise SettingRefused(f"{same.build.label} was retracted; import it under another --name")
+    if same.build.sha256 != build.sha256:
+        raise SettingRefused(
+            f"{build.label} is already registered with other data; give another --name, or --as-of with the time"
+        )
+    return same
 
 
 def _build_to_retract(registered: Sequence[RegisteredBuild], label: str) -> RegisteredBuild:
@@ -255,6 +279,7 @@ def _build_to_retract(registered: Sequence[RegisteredBuild], label: str) -> Regi
         NoSuchBuild: There is none, or there are several that are not retracted.
     """
     found = [each for each in registered if each.build.label == label]
+    found = found or [each for each in registered if label in labels_of(each.build.name, each.build.built_at)]
     valid = [each for each in found if not each.is_retracted]
     if not found or len(valid) > 1:
         raise NoSuchBuild(

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import datetime
 
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.inventory import Document, FactSource, SourceRegistry
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.build_moment import known_by
 from snapshots.domain.facts.network_name import NetworkName, newest_name
-from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation
-from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild
+from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, registered_as
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
 
@@ -46,10 +48,11 @@ class Lookups:
     def register_sources(self, stores: Stores) -> Sequence[RegisteredBuild]:
         """Register the bundled builds and those of the settings, and return them."""
         now = self._clock.now()
-        known = {(b.build.name, b.build.built_at): b for b in stores.sources.registered()}
+        registered = stores.sources.registered()
         builds = [source.build for source in self._source_registry.current()]
         return [
-            known.get((build.name, build.built_at)) or stores.sources.register_build(build, registered_at=now)
+            registered_as(build, registered)
+            or stores.sources.register_build(replace(build, built_at=known_by(build.built_at, now)), registered_at=now)
             for build in builds
         ]
 
@@ -74,20 +77,32 @@ class Lookups:
         registered = stores.sources.registered()
         routable = {address: number for address, number in outdated.items() if address.is_routable}
         lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
-        opened = [(b.number, source) for b in lacking if (source := self._source_registry.open(b.build)) is not None]
+        opened = [(b, source) for b in lacking if (source := self._source_registry.open(b.build)) is not None]
         wanted = [
-            (source, [address for address, number in routable.items() if number < until]) for until, source in opened
+            (b.build, source, [address for address, number in routable.items() if number < b.number])
+            for b, source in opened
         ]
         until = registered[-1].number if registered else 0
         new = frozenset(address for address, number in outdated.items() if not number)
         learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=outdated, until=until, new=new)
         return learned + self.read_documents(stores.inventory.documents_of(new), stores)
 
-    def look_up(self, addresses: Collection[IpAddress], source: FactSource, number: int, stores: Stores) -> int:
-        """Look addresses up in one build; return the number of observations that were added or extended."""
+    def look_up(
+        self, addresses: Collection[IpAddress], source: FactSource, registered: RegisteredBuild, stores: Stores
+    ) -> int:
+        """
+        Look addresses up in one build; return the number of observations that were added or extended.
+
+        Args:
+            addresses: The addresses.
+            source: The data of the build.
+            registered: The build; it dates the observations.
+            stores: The transaction.
+        """
         routable = [address for address in addresses if address.is_routable]
         calendar = BuildCalendar.of(stores.sources.registered())
-        return self._learn([(source, routable)], calendar, stores, looked_up=addresses, since=number - 1, until=number)
+        wanted, number = [(registered.build, source, routable)], registered.number
+        return self._learn(wanted, calendar, stores, looked_up=addresses, since=number - 1, until=number)
 
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
         """Store facts from enrichment documents, and return the number of observations that were added."""
@@ -137,7 +152,7 @@ class Lookups:
 
     def _learn(
         self,
-        wanted: Sequence[tuple[FactSource, Sequence[IpAddress]]],
+        wanted: Sequence[tuple[SourceBuild, FactSource, Sequence[IpAddress]]],
         calendar: BuildCalendar,
         stores: Stores,
         *,
@@ -147,13 +162,12 @@ class Lookups:
         new: AbstractSet[IpAddress] = frozenset(),
     ) -> int:
         """Query each source and store the observations; *new* addresses have no history to read."""
-        touched = {address for _, addresses in wanted for address in addresses} - new
+        touched = {address for _, _, addresses in wanted for address in addresses} - new
         held = stores.inventory.history_of(touched) if touched else {}
         histories = {address: list(observations) for address, observations in held.items()}
         learned: dict[tuple[IpAddress, str, object], IpObservation] = {}
         organizations: dict[int, NetworkName] = {}
-        for source, addresses in wanted:
-            build = source.build
+        for build, source, addresses in wanted:
             supported = [address for address in addresses if address.version in source.versions]
             found = source.look_up(supported) if supported else {}
             for address in supported:

@@ -67,7 +67,7 @@ class CoverageReport:
         sessions: Coverage of all sessions.
         addresses: Coverage of all distinct canonical addresses.
         lag: Lag of the sealed sessions; None if there are none.
-        by_source: Sealed sessions by the builds of their facts; only the most frequent builds.
+        by_source: Sealed sessions by the builds of their facts, without times of day; only the most frequent ones.
     """
 
     sessions: Coverage

@@ -1,10 +1,12 @@
 """Facts that one build of one source states about one address."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.validation import check_asn, check_country, check_utc
 
@@ -49,7 +51,7 @@ class SourceBuild:
 
     Attributes:
         name: The source, such as "dbip".
-        built_at: When the source made this build, in UTC.
+        built_at: When the source made this build, in UTC; the end of its day if only the day is known.
         licence: The terms of use of the data, with the required attribution.
         sha256: The hash of the data, in hexadecimal.
         origin: The path of the file, or "bundled".
@@ -68,14 +70,25 @@ class SourceBuild:
 
     @property
     def label(self) -> str:
-        """Return the name and the day, such as "dbip@2026-09-01"."""
+        """Return the name and the day or moment, such as "dbip@2026-09-01" or "tor-exits@2026-10-15T12:02"."""
         return label_of(self.name, self.built_at)
 
 
 @lru_cache(maxsize=1024)
 def label_of(source: str, built_at: datetime) -> str:
-    """Return the name of a build in the provenance of snapshots, such as "dbip@2026-09-01"."""
-    return f"{source}@{built_at.date()}"
+    """Return the name of a build in the provenance of snapshots; see `SourceBuild.label`."""
+    return f"{source}@{moment_text(built_at)}"
+
+
+@lru_cache(maxsize=1024)
+def labels_of(source: str, built_at: datetime) -> frozenset[str]:
+    """Return the label of a build, and the one with its day alone, which older versions stored in snapshots."""
+    return frozenset({label_of(source, built_at), f"{source}@{built_at.date()}"})
+
+
+def without_times(labels: str) -> str:
+    """Return labels of builds, separated by spaces, with their days alone."""
+    return re.sub(r"(@[0-9]{4}-[0-9]{2}-[0-9]{2})T[0-9:]+", r"\1", labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

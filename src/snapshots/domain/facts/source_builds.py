@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.build_moment import is_whole_day
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 
 FEW_BUILDS = 12
@@ -27,6 +28,29 @@ class RegisteredBuild:
     number: int
     build: SourceBuild
     is_retracted: bool = False
+
+
+def registered_as(build: SourceBuild, registered: Iterable[RegisteredBuild]) -> RegisteredBuild | None:
+    """
+    Return the registered build that a build is; None if it is new.
+
+    It is one with the same source and moment. If only the day of the build is known, it is also one of that day with
+    the same data: older versions stored the start of the day, and a build of today is stored with the time of its
+    import.
+    """
+    for each in registered:
+        known = each.build
+        if known.name != build.name:
+            continue
+        if known.built_at == build.built_at:
+            return each
+        if (
+            is_whole_day(build.built_at)
+            and known.sha256 == build.sha256
+            and known.built_at.date() == build.built_at.date()
+        ):
+            return each
+    return None
 
 
 @dataclass(frozen=True, slots=True)

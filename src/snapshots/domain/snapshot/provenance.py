@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from snapshots.domain.facts.ip_type import IpTypePriority
-from snapshots.domain.facts.observation import IpFacts, IpObservation, label_of
+from snapshots.domain.facts.observation import IpFacts, IpObservation, labels_of
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 FACTS = ("asn", "country", "ip_type")
@@ -53,9 +53,9 @@ def sources_of(snapshot: IpSnapshot, observations: Collection[IpObservation], at
     stating: dict[str, dict[str, StatedBy]] = {fact: {} for fact in FACTS}
     for observation in observations:
         stated_at = observation.confirmed_at(at)
-        label = label_of(observation.source, stated_at)
+        label = next((name for name in builds if name in labels_of(observation.source, stated_at)), None)
         for fact, value in _stated(observation.facts).items():
-            if label in builds and value == getattr(snapshot, fact):
+            if label is not None and value == getattr(snapshot, fact):
                 stating[fact][label] = StatedBy(name=observation.source, stated_at=stated_at)
     return {fact: found[min(found, key=builds.index)] for fact, found in stating.items() if found}
 

@@ -1,6 +1,6 @@
 """`snapshots inventory`: import, refresh, retract and show facts about addresses."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,22 @@ from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress
+from snapshots.domain.facts.build_moment import moment_in, moment_text
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.freshness import Freshness
+
+
+class BuildMoment(click.ParamType[datetime]):
+    """The moment of a build: a date, or a date and time."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment in UTC."""
+        try:
+            return value if isinstance(value, datetime) else moment_in(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a date or a time (such as 2026-03-01 or 2026-03-01T12:02)", param, ctx)
 
 
 @group(
@@ -52,10 +66,10 @@ def inventory() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @option(
     "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="YYYY-MM-DD",
+    type=BuildMoment(),
+    metavar="WHEN",
     section=Section.GENERAL,
-    help="Date of the table.",
+    help="Date of the table, or date and time in UTC, such as 2026-10-15T12:02. A date means the end of the day.",
 )
 @option(
     "--name",
@@ -87,18 +101,17 @@ def import_(
     Import tables, and look up every known address in each. New addresses are looked up when they are loaded.
 
     PATHS are MMDB files, CSV tables (first,last,asn,organization or first,last,country), lists of addresses of
-    one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of. Do not move the files:
-    they are read again for new addresses. A file in a folder that cannot be imported is reported, and the others are
-    imported; the exit code is then 1. Links to folders are not followed.
+    one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of; a name may contain a
+    time in UTC, such as 2026-10-15-12-02-00. Do not move the files: they are read again for new addresses. A file in
+    a folder that cannot be imported is reported, and the others are imported; the exit code is then 1. Links to
+    folders are not followed.
     """
     has_failed = False
     with opened(open_application, options) as application:
         for path in application.find_tables(paths):
             try:
                 with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
-                    label, unread, done = application.import_table(
-                        path, name, as_of.replace(tzinfo=UTC) if as_of else None, ip_type, bar
-                    )
+                    label, unread, done = application.import_table(path, name, as_of, ip_type, bar)
             except (SettingRefused, SourceUnreadable) as exc:
                 if path in paths:
                     raise
@@ -144,7 +157,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
     short_help="Retract a wrong build.",
     examples=["snapshots sources", "snapshots inventory retract vpn-list@2026-06-17"],
 )
-@click.argument("label", metavar="SOURCE@YYYY-MM-DD")
+@click.argument("label", metavar="SOURCE@DATE")
 @database_option
 @lock_option
 @click.pass_obj
@@ -218,9 +231,8 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         until = (
             ""
             if observation.confirmed_until == observation.observed_at
-            else f" to {observation.confirmed_until:%Y-%m-%d}"
+            else f" to {moment_text(observation.confirmed_until)}"
         )
+        since = moment_text(observation.observed_at)
         gone = " (retracted)" if (observation.source, observation.observed_at) in found.retracted else ""
-        console.print(
-            f"  {observation.observed_at:%Y-%m-%d}{until} {observation.source}: {facts_text(observation.facts)}{gone}"
-        )
+        console.print(f"  {since}{until} {observation.source}: {facts_text(observation.facts)}{gone}")

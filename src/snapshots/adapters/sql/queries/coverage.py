@@ -1,5 +1,6 @@
 """Coverage of sessions and addresses with snapshots, in SQL."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import seconds_betwee
 from snapshots.adapters.sql.schema.tables import FACTS, is_sealed, session_summaries, states
 from snapshots.app.queries.reports import CoverageReport, LagSpread
 from snapshots.domain.address.plausibility import PlausibleTimes
+from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
@@ -78,15 +80,16 @@ def _cases(connection: Connection, query: Select[Any]) -> Coverage:
 
 
 def _by_source(connection: Connection) -> Mapping[str, int]:
-    count = func.count()
+    """Count sessions by the days of their builds: hourly lists and documents would make a group each."""
     query = (
-        select(SESSIONS.snapshot_source, count)
+        select(SESSIONS.snapshot_source, func.count())
         .where(is_sealed(), SESSIONS.snapshot_source.is_not(None))
         .group_by(SESSIONS.snapshot_source)
-        .order_by(count.desc(), SESSIONS.snapshot_source)
-        .limit(MAX_SOURCES)
     )
-    return dict(tuple(row) for row in connection.execute(query))
+    counts: Counter[str] = Counter()
+    for source, count in connection.execute(query):
+        counts[without_times(source)] += count
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES])
 
 
 def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:

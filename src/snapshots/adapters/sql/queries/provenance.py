@@ -1,16 +1,18 @@
 """Check that the facts of sealed sessions match the observations of their addresses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from sqlalchemy import Connection, RowMapping, select
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, snapshot_in
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
+from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.enrich.lookup import ENRICHMENT
-from snapshots.domain.facts.observation import IpFacts, label_of
+from snapshots.domain.facts.observation import SourceBuild, label_of
 from snapshots.domain.snapshot.snapshot import Method
-from snapshots.domain.snapshot.statements import is_stated
+from snapshots.domain.snapshot.statements import Statement, builds_by_label, is_stated
 
 PAGE = 5_000
 """Sessions per query."""
@@ -49,29 +51,33 @@ class ProvenanceCheck:
         stated = self._facts_stated({row["source_ip"] for row in rows})
         for row in rows:
             snapshot = snapshot_in(row)
-            if snapshot is not None and not is_stated(snapshot, stated[row["source_ip"]]):
+            if snapshot is not None and not is_stated(snapshot, stated[row["source_ip"]], self._builds):
                 yield row["session_id"]
 
     def unregistered(self) -> Iterator[str]:
         """Yield builds that sessions cite but that are not registered, or that changed since their registration."""
-        registered = set()
         for row in self._connection.execute(select(fact_sources)).mappings():
             label = label_of(row["source"], row["built_at"])
-            registered.add(label)
             if row["digest"] not in {None, digest_of_source(row)}:
                 yield f"the source {label} is not what was registered"
         named = {label for labels in self._labels for label in labels.split()}
-        for label in sorted(named - registered):
+        for label in sorted(named - self._builds.keys()):
             if not label.startswith(f"{ENRICHMENT}@"):  # documents are not builds
                 yield f"the source {label} was never registered"
 
-    def _facts_stated(self, addresses: set[str]) -> Mapping[str, Sequence[tuple[str, IpFacts]]]:
-        stated: dict[str, list[tuple[str, IpFacts]]] = {address: [] for address in addresses}
+    @cached_property
+    def _builds(self) -> Mapping[str, Collection[SourceBuild]]:
+        return builds_by_label(each.build for each in SqlFactSources(self._connection).registered())
+
+    def _facts_stated(self, addresses: set[str]) -> Mapping[str, Sequence[Statement]]:
+        stated: dict[str, list[Statement]] = {address: [] for address in addresses}
         if not addresses:
             return stated
         row = ip_observations.c
-        query = select(row.ip_address, row.source, row.observed_at, row.asn, row.country, row.ip_types)
+        query = select(
+            row.ip_address, row.source, row.observed_at, row.confirmed_until, row.asn, row.country, row.ip_types
+        )
         query = query.where(row.ip_address.in_(select_texts(self._connection, sorted(addresses))))
-        for address, source, observed_at, *facts in self._connection.execute(query):
-            stated[address].append((label_of(source, observed_at), facts_in(*facts)))
+        for address, source, since, until, *facts in self._connection.execute(query):
+            stated[address].append(Statement(source, since, until, facts_in(*facts)))
         return stated

@@ -17,6 +17,7 @@ from snapshots.adapters.sql.schema.tables import (
 from snapshots.adapters.sql.stores.seal_counts import sealed_by_run
 from snapshots.app.enrich.lookup import ENRICHMENT
 from snapshots.app.ports.runs import RunKind
+from snapshots.domain.facts.observation import label_of
 
 
 def altered_prunings(connection: Connection) -> Iterator[str]:
@@ -69,7 +70,7 @@ def without_digest(connection: Connection) -> Iterator[str]:
     first = select(func.min(source.registered_at)).where(source.digest.is_not(None)).scalar_subquery()
     query = select(source.source, source.built_at).where(source.digest.is_(None), source.registered_at > first)
     for name, built_at in connection.execute(query.order_by(source.source, source.built_at)):
-        yield f"the digest of the source {name}@{built_at:%Y-%m-%d} is missing"
+        yield f"the digest of the source {label_of(name, built_at)} is missing"
     correction = snapshot_corrections.c
     kinds = [RunKind.CORRECT.value, RunKind.IMPROVE.value]
     is_ours = correction.run.in_(select(runs.c.run).where(runs.c.kind.in_(kinds)))

@@ -10,7 +10,8 @@ from rich.text import Text
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.reports import Explanation
 from snapshots.domain.address.source_ip import SightingKind
-from snapshots.domain.facts.observation import IpFacts, label_of
+from snapshots.domain.facts.build_moment import moment_text
+from snapshots.domain.facts.observation import IpFacts, labels_of
 from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import TypeLeftOut
@@ -85,9 +86,9 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     seen_at = sighting.seen_at if sighting is not None else session.first_event_at
     for observation in sorted(explanation.considered, key=lambda each: (each.source, each.observed_at)):
         when = "by then" if observation.observed_at <= seen_at else "after"
-        label = label_of(observation.source, observation.observed_at)
-        used = "; used" if snapshot is not None and label in snapshot.source.split() else ""
-        source = f"{observation.observed_at:%Y-%m-%d} {observation.source}"
+        labels = labels_of(observation.source, observation.observed_at)
+        used = "; used" if snapshot is not None and not labels.isdisjoint(snapshot.source.split()) else ""
+        source = f"{moment_text(observation.observed_at)} {observation.source}"
         console.print(f"  {source}: {facts_text(observation.facts)} ({when}{used})")
     if snapshot is not None:
         known = explanation.known_then
@@ -107,7 +108,7 @@ def _fact(value: str, name: str, explanation: Explanation, more: Text | None = N
         return shown
     days = (source.stated_at - sighting.seen_at) / timedelta(days=1)
     when = f"{abs(days):,.1f} days {'after' if days > 0 else 'before'} the attack"
-    return shown + Text("  (") + printable(source.name, 64) + Text(f", {source.stated_at:%Y-%m-%d}, {when})")
+    return shown + Text("  (") + printable(source.name, 64) + Text(f", {moment_text(source.stated_at)}, {when})")
 
 
 def _left_out_text(left_out: TypeLeftOut) -> str:
