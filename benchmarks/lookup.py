@@ -25,7 +25,8 @@ from sqlalchemy import func, select
 
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
-from snapshots.adapters.intel.ranges import RangeSource, Row
+from snapshots.adapters.intel.layouts.table import Row
+from snapshots.adapters.intel.ranges import RangeSource
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase

@@ -11,7 +11,16 @@ from pathlib import Path
 import click
 import pytest
 from sqlalchemy import create_engine
-from tools.build_docs import CLI_REFERENCE, CONSOLE, Folder, cli_reference, documents, examples
+from tools.build_docs import (
+    CLI_REFERENCE,
+    CONSOLE,
+    TABLE_REFERENCE,
+    Folder,
+    cli_reference,
+    documents,
+    examples,
+    table_reference,
+)
 
 import snapshots
 from snapshots.adapters.cli.exit_codes import ExitCode
@@ -154,6 +163,11 @@ def test_the_commands_for_postgresql_work(server: str, tmp_path: Path) -> None:
 def test_the_command_line_reference_matches_the_program() -> None:
     """To renew it, run tools/build_docs.py."""
     assert CLI_REFERENCE.read_text() == cli_reference()
+
+
+def test_the_reference_of_layouts_is_that_of_the_program() -> None:
+    """To renew it, run tools/build_docs.py."""
+    assert TABLE_REFERENCE.read_text() == table_reference()
 
 
 def test_the_example_for_other_loaders_runs_unchanged(

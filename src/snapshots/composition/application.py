@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from snapshots.adapters.cli.services import Application
+from snapshots.adapters.cli.services import Application, TableImported, TableOptions
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import stopwatch
 from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
@@ -15,6 +14,7 @@ from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.iporigin import bundled_types
+from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
 from snapshots.adapters.spark.read_folder import StoredFolder
 from snapshots.adapters.sql.adopt.copying import copy_database
@@ -26,7 +26,7 @@ from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
 from snapshots.adapters.telemetry.metrics import MetricsFile
 from snapshots.app.admin.copying import CopyObserver, TableCopied
-from snapshots.app.enrich.inventory import LookedUp, ProgressCallback
+from snapshots.app.enrich.inventory import ProgressCallback
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NothingToRead, SettingRefused
 from snapshots.app.load.batch import LoadReport
@@ -35,7 +35,6 @@ from snapshots.app.load.progress import LoadObserver
 from snapshots.app.ports.log_source import LineOptions, LogSource
 from snapshots.app.ports.runs import RunRecord
 from snapshots.composition.wiring import Container, wait_policy
-from snapshots.domain.facts.ip_type import IpType
 
 TRIAL = "trial"
 """Value of --db for a temporary PostgreSQL server that runs as long as the command."""
@@ -79,14 +78,13 @@ def open_application(settings: Settings) -> Iterator[Application]:
             raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
         return found
 
-    def import_table(
-        path: Path, name: str | None, as_of: datetime | None, ip_type: str | None, on_progress: ProgressCallback
-    ) -> tuple[str, int, LookedUp]:
-        source = open_table(
-            path, ImportOptions(name=name, as_of=as_of, ip_type=IpType(ip_type.upper()) if ip_type else None)
+    def import_table(path: Path, options: TableOptions, on_progress: ProgressCallback) -> TableImported:
+        wanted = ImportOptions(
+            name=options.name, as_of=options.as_of, ip_type=options.ip_type, layout=_known_layout(options.layout)
         )
-        done = container.inventory_service().import_table(source, on_progress)
-        return done.label, source.unread, done
+        source = open_table(path, wanted)
+        lookups = container.inventory_service().import_table(source, on_progress)
+        return TableImported(unused=source.unused, lookups=lookups)
 
     def import_folder(path: str) -> LoadReport:
         return container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_in))
@@ -139,6 +137,12 @@ def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
     except ModuleNotFoundError as exc:
         raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and install Java 17") from exc
     return SparkFleet(settings, master, spark)
+
+
+def _known_layout(name: str | None) -> str | None:
+    if name is not None and name not in BY_NAME:
+        raise SettingRefused(f"there is no layout {name!r}; the layouts are {', '.join(BY_NAME)}")
+    return name
 
 
 def _runs(database: SqlDatabase, limit: int) -> Sequence[RunRecord]:

@@ -1,13 +1,18 @@
 """Sources of facts."""
 
+import gzip
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
-from snapshots.adapters.intel.mmdb import MmdbSource, facts_in, open_mmdb
+from snapshots.adapters.intel.mmdb import facts_in, open_mmdb
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.source_ip import IpAddress
@@ -141,7 +146,9 @@ def test_the_usual_shapes_of_records_are_understood(record: dict[str, Any], fact
 
 def test_an_operators_file_is_named_by_its_type_and_dated(tmp_path: Path) -> None:
     """So that provenance can be read."""
-    source = open_mmdb(mmdb(tmp_path / "a.mmdb", {}, kind="GeoIP2 Anonymous/IP"))
+    source = open_mmdb(
+        mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"is_tor_exit_node": True}}, kind="GeoIP2 Anonymous/IP")
+    )
 
     assert source.build.name == "geoip2-anonymous-ip"
     assert source.build.origin.endswith("a.mmdb")
@@ -156,7 +163,33 @@ def test_an_ipv4_table_has_no_answer_for_ipv6(tmp_path: Path) -> None:
 
 def test_a_record_of_an_unknown_format_is_skipped(tmp_path: Path) -> None:
     """An MMDB may hold anything."""
-    assert open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": "text"})).look_up([GOOGLE]) == {}  # type: ignore[dict-item]  # that is the point
+    records: Any = {"8.8.8.0/24": "text", "9.9.9.0/24": {"asn": 9}}
+
+    assert open_mmdb(mmdb(tmp_path / "a.mmdb", records)).look_up([GOOGLE]) == {}
+
+
+@pytest.mark.parametrize(
+    ("record", "seen"),
+    [
+        ("NL", "its records are of the type str"),
+        ({"registered_country": {"iso_code": "NL"}}, "its records have the fields 'registered_country'"),
+        (None, "it has no records"),
+    ],
+)
+def test_a_file_that_states_no_fact_is_refused(tmp_path: Path, record: Any, seen: str) -> None:
+    """Otherwise every address would be known to have no entry. The country of registration is not the location."""
+    with pytest.raises(SourceUnreadable, match=f"states no ASN, country or type; {seen}"):
+        open_mmdb(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": record} if record else {}))
+
+
+def test_facts_in_parts_of_a_record_are_read() -> None:
+    """Some makers group them."""
+    assert facts_in({"asn": {"number": 64500, "name": "A"}, "location": {"country": "NL"}}) == IpFacts(
+        asn=64500, organization="A", country="NL"
+    )
+    assert facts_in({"geo": {"country_code": "NL"}, "as": {"asn": "AS64500", "type": "hosting"}}) == IpFacts(
+        asn=64500, country="NL"
+    )
 
 
 def test_a_file_that_is_not_an_mmdb_file_is_refused(tmp_path: Path) -> None:
@@ -169,15 +202,51 @@ def test_a_file_that_is_not_an_mmdb_file_is_refused(tmp_path: Path) -> None:
         open_mmdb(wrong)
 
 
-def test_a_damaged_mmdb_file_is_an_error(tmp_path: Path) -> None:
-    """It can be opened, but its records are broken."""
-    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
-    data = bytearray(path.read_bytes())
+def broken_record(path: Path, networks: Mapping[str, dict[str, Any]]) -> Path:
+    """Write a file in which the last record is broken."""
+    data = bytearray(mmdb(path, networks).read_bytes())
     end = data.rindex(b"\xab\xcd\xefMaxMind.com")
     data[end - 8 : end] = b"\xff" * 8
     path.write_bytes(data)
-    source = open_mmdb(path)
+    return path
 
-    assert isinstance(source, MmdbSource)
+
+def test_a_damaged_mmdb_file_is_an_error(tmp_path: Path) -> None:
+    """It can be opened, but its records are broken; some of them, or all."""
+    with pytest.raises(SourceUnreadable, match="damaged"):
+        open_mmdb(broken_record(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}}))
+
+    some: Mapping[str, dict[str, Any]] = {
+        "1.1.1.0/24": {"asn": 64499},
+        "8.8.8.0/24": {"asn": 64500, "as_name": "a longer record"},
+    }
+    source = open_mmdb(broken_record(tmp_path / "b.mmdb", some))
     with pytest.raises(SourceUnreadable, match="is damaged"):
         source.look_up([GOOGLE])
+
+
+def test_a_file_without_its_beginning_is_refused(tmp_path: Path) -> None:
+    """Its search tree would give the facts of other networks."""
+    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}, "9.9.9.0/24": {"asn": 9}})
+    whole = path.read_bytes()
+    for data, name in ((whole[200:], "a.mmdb"), (gzip.compress(whole[200:]), "a.mmdb.gz")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SourceUnreadable, match="its search tree has not the size"):
+            open_mmdb(tmp_path / name)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=6))
+def test_any_damage_is_a_clean_error(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    """Never a traceback, whatever bytes of the file have changed."""
+    whole = tmp_path / "whole.mmdb"
+    if not whole.exists():
+        mmdb(whole, {f"{n}.0.0.0/8": {"asn": n, "country": {"iso_code": "DE"}} for n in range(1, 60)})
+    data = bytearray(whole.read_bytes())
+    for place, byte in changes:
+        data[-1 - place % len(data)] = byte
+    path = tmp_path / "damaged.mmdb"
+    path.write_bytes(data)
+
+    with suppress(SourceUnreadable):
+        open_mmdb(path, in_memory=True).look_up([GOOGLE, DNS6, TOR])

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from snapshots.adapters.intel.layouts.table import Row
 from snapshots.adapters.intel.moment_in_name import name_without_moment
 from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table, tables_below
-from snapshots.adapters.intel.ranges import RangeSource, Row
+from snapshots.adapters.intel.ranges import RangeSource
 from snapshots.adapters.intel.source_registry import FileSourceRegistry
 from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
@@ -37,19 +38,19 @@ def facts(path: Path, wish: ImportOptions, *addresses: str) -> list[IpFacts | No
 
 
 def test_a_list_has_addresses_blocks_and_ranges_of_both_versions(tmp_path: Path) -> None:
-    """And comments, further columns, and the format of Tor's own list."""
+    """And comments and further columns."""
     path = write(
         tmp_path / "exits.txt",
         "# exits\n1.2.3.4\n5.6.7.0/24 ; a block\n9.9.9.1-9.9.9.3\n2a00::1\n2a01::/32,more\n::ffff:8.8.8.8\n"
-        "ExitAddress 7.7.7.7 2026-03-01 00:00:00\nno address\n\n",
+        "no address\n\n",
     )
 
     tor = IpFacts(ip_types=frozenset({IpType.TOR}))
-    inside = ("1.2.3.4", "5.6.7.255", "9.9.9.2", "2a00::1", "2a01::ffff", "8.8.8.8", "7.7.7.7")
+    inside = ("1.2.3.4", "5.6.7.255", "9.9.9.2", "2a00::1", "2a01::ffff", "8.8.8.8")
     assert facts(path, TOR, *inside) == [tor] * len(inside)
     assert facts(path, TOR, "1.2.3.5", "9.9.9.4", "2a02::", "0.0.0.0") == [None] * 4
     source = open_table(path, TOR)
-    assert (source.unread, source.build.label) == (1, "exits@2026-03-01")
+    assert (source.unused, source.build.label) == ({"without an address": 1}, "exits@2026-03-01")
     assert source.versions == {4, 6}
 
 
@@ -96,17 +97,42 @@ def test_a_table_without_a_date_is_refused(tmp_path: Path) -> None:
         open_table(path, ImportOptions())
 
 
-@pytest.mark.parametrize("content", ["", "hello\nworld\n", "1.2.3.4\n", "a,b,c\nd,e,f\n", "\x00\x01\x02,,,"])
-def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, content: str) -> None:
-    """A list without --type is refused too."""
-    with pytest.raises(SourceUnreadable, match="neither an MMDB file nor a table of ranges"):
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "is empty"),
+        ("\r\n \n", "is empty"),
+        ("hello\nworld\n", "its first row is 'hello'"),
+        ("a,b,c\nd,e,f\n", "its first row has 3 columns: 'a', 'b', 'c'. Name the layout with --layout, or add --type"),
+        ("\x00\x01\x02,,,", "its first row has 4 columns"),
+        ("# nothing\n", "it contains only comments"),
+        ("<!DOCTYPE html><title>429</title>\n1.2.3.4\n", "is a web page or XML"),
+        ('{"message": "rate limited", "code": 429}', "a JSON document with the keys 'message', 'code'"),
+        ('[{"a": 1}]', "a JSON array of objects with the keys 'a'"),
+        ("[1, 2]", "it is JSON"),
+        ("{", "its first row is '{'"),
+        ("1.0.0.0,1.0.0.255,5\n1.0.1.0,1.0.1.255,DE\n", "columns: '1.0.0.0', '1.0.0.255', '5'.: add --type"),
+        ("1.0.0.0,1.0.0.255,NA\n1.0.1.0,1.0.1.255,OC\n", "has 3 columns"),
+        ("1.0.0.0,1.0.0.255,Germany\n", "has 3 columns"),
+        ("asn,org\n5,Example\n", "has 2 columns: 'asn', 'org'"),
+        ("ip,country\n1.2.3.4,Germany\n", "without types"),
+        ("1.2.3.4\n", "is a list of addresses without types"),
+        ("1.0.0.0,1.0.0.255\n", "without types"),
+    ],
+)
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    """With what was seen, and what to do. A list without --type is refused too."""
+    with pytest.raises((SourceUnreadable, SettingRefused), match=problem):
         open_table(write(tmp_path / "x-2026-03-01.txt", content), ImportOptions())
 
 
 def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
     """A page of an error in place of the list would withdraw everything."""
-    with pytest.raises(SourceUnreadable, match="contains no readable address"):
-        open_table(write(tmp_path / "x.txt", "<html>\nnot found\n"), TOR)
+    for content in ("404: Not Found\n", "not found\n1.2.3.4\nat all\n"):
+        with pytest.raises(SourceUnreadable, match="nor a table of a known layout"):
+            open_table(write(tmp_path / "x.txt", content), TOR)
+    with pytest.raises(SourceUnreadable, match="2 with the last address before the first"):
+        open_table(write(tmp_path / "x.txt", "1.2.3.9-1.2.3.0\n" * 2 + "1.2.3.4\n"), TOR)
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         open_table(tmp_path / "missing.txt", TOR)
 
@@ -165,12 +191,14 @@ def test_of_overlapping_ranges_the_narrowest_is_used(ranges: list[tuple[int, int
 
 
 def test_a_folder_is_searched_for_tables(tmp_path: Path) -> None:
-    """Also its sub-folders; other files are left alone."""
+    """Also its sub-folders; other files, and those that accompany a table, are left alone."""
     (tmp_path / "2025").mkdir()
-    for name in ("2025/asn-2025-01-01.csv", "geo.mmdb", "README.md", ".hidden.csv", "exits.txt.gz"):
+    tables = ["2025/asn-2025-01-01.csv", "a.zip", "b.tar.gz", "exits.txt.gz", "geo.mmdb", "torbulkexitlist"]
+    others = ["README.md", ".hidden.csv", "LICENSE.txt", "COPYRIGHT.txt", "GeoLite2-Country-Locations-en.csv", "run.sh"]
+    for name in (*tables, *others):
         (tmp_path / name).write_text("x")
 
-    assert [path.name for path in tables_below(tmp_path)] == ["asn-2025-01-01.csv", "exits.txt.gz", "geo.mmdb"]
+    assert [str(path.relative_to(tmp_path)) for path in tables_below(tmp_path)] == tables
 
 
 def test_a_registered_file_is_opened_again_only_if_it_is_the_same(tmp_path: Path) -> None:

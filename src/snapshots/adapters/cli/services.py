@@ -28,6 +28,7 @@ from snapshots.app.queries.inventory_reports import InventoryReports
 from snapshots.app.queries.overview import Overview, OverviewMaker
 from snapshots.app.queries.reports import Reports
 from snapshots.app.queries.session_queries import SessionQueries
+from snapshots.domain.facts.ip_type import IpType
 
 
 class MetricsWriter(Protocol):
@@ -75,6 +76,38 @@ class LogsToLoad(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableOptions:
+    """
+    Options of the import of a table; None for what the table states itself.
+
+    Attributes:
+        name: The name of the source.
+        as_of: The date of the table, in UTC.
+        ip_type: The type of all addresses.
+        layout: The name of the layout.
+    """
+
+    name: str | None = None
+    as_of: datetime | None = None
+    ip_type: IpType | None = None
+    layout: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableImported:
+    """
+    Result of the import of a table.
+
+    Attributes:
+        unused: Numbers of rows that are not used, by the reason.
+        lookups: Result of the look-ups.
+    """
+
+    unused: Mapping[str, int]
+    lookups: LookedUp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """
     The use cases and queries that commands call.
@@ -104,8 +137,7 @@ class Application:
         has_query_indexes: Whether these indexes exist.
         refresh_statistics: Refreshes the statistics of the database's query planner.
         find_tables: Finds the tables of facts at some paths.
-        import_table: Imports a table under a name, a date and an IP type, each None for the one of the file; returns
-            the label of the build, the number of unreadable lines, and the result of the look-ups.
+        import_table: Imports a table.
         bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and the end of its
             validity.
         now: Returns the current time in UTC.
@@ -142,7 +174,7 @@ class Application:
     has_query_indexes: Callable[[], bool]
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
-    import_table: Callable[[Path, str | None, datetime | None, str | None, ProgressCallback], tuple[str, int, LookedUp]]
+    import_table: Callable[[Path, TableOptions, ProgressCallback], TableImported]
     bundled_types: Callable[[], tuple[str, datetime]]
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]

@@ -1,43 +1,54 @@
 """Read facts from MaxMind DB files of any provider."""
 
-import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import SEEK_END, BytesIO
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import maxminddb
+from maxminddb.reader import Metadata
 
+from snapshots.adapters.intel.layouts.facts import FLAGS, TYPES
 from snapshots.adapters.intel.parsing import asn_in, country_in
+from snapshots.adapters.intel.unpack import contents_of, is_packed, sha256_of
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.plausibility import EARLIEST
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, SourceBuild
 
 UNKNOWN_LICENCE = "as granted to the operator by the maker of the file"
 
 MOST_KNOWN = 100_000
 """Maximum number of parsed records cached per file."""
 
-FLAGS = {
-    "is_anonymous_vpn": IpType.VPN,
-    "is_tor_exit_node": IpType.TOR,
-    "is_public_proxy": IpType.PROXY,
-    "is_residential_proxy": IpType.PROXY,
-    "is_hosting_provider": IpType.DATACENTER,
-    "vpn": IpType.VPN,
-    "tor": IpType.TOR,
-    "proxy": IpType.PROXY,
-    "relay": IpType.PROXY,
-    "hosting": IpType.DATACENTER,
-}
-"""Boolean fields of the anonymous-IP databases of MaxMind and IPinfo."""
+METADATA = b"\xab\xcd\xefMaxMind.com"
+METADATA_WITHIN = 128 * 1024
+SEPARATOR = 16
+"""Zero bytes between the search tree and the data."""
 
-TYPE_FIELDS = ("user_type", "connection_type", "type", "usage_type", "proxy_type")
-"""Fields with the name of a type, at MaxMind, IPinfo and IP2Location."""
+SUB_RECORDS = ("traits", "asn", "as", "geo", "location")
+"""Fields with the facts of a record in records of some makers."""
+
+BROKEN = (
+    maxminddb.InvalidDatabaseError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What the reader raises for damaged files."""
+
+MOST_RECORDS_SEEN = 100_000
+"""Networks in which a fact must occur, so that a table without facts is refused."""
 
 
 class MmdbSource:
@@ -49,12 +60,13 @@ class MmdbSource:
         reader: The opened file.
     """
 
-    unread = 0
-    """Number of unreadable lines; an MMDB file has no lines."""
+    unused: Mapping[str, int] = MappingProxyType({})
+    """Numbers of unused rows; an MMDB file has no rows."""
 
     def __init__(self, build: SourceBuild, reader: maxminddb.Reader) -> None:
         self._build = build
         self._reader = reader
+        self._ip_version = reader.metadata().ip_version
         self._known: dict[tuple[tuple[str, Any], ...], IpFacts] = {}
 
     @property
@@ -65,7 +77,7 @@ class MmdbSource:
     @property
     def versions(self) -> frozenset[int]:
         """Return 4 and, if the file has IPv6 networks, 6."""
-        return frozenset({4, self._reader.metadata().ip_version})
+        return frozenset({4, self._ip_version})
 
     def renamed(self, build: SourceBuild) -> "MmdbSource":
         """Return a source with the same data and another build."""
@@ -75,12 +87,12 @@ class MmdbSource:
         """Return the facts by address; addresses that the file does not contain are absent."""
         found = {}
         for address in addresses:
+            if address.version > self._ip_version:
+                continue
             try:
                 record = self._reader.get(address.text)
-            except maxminddb.InvalidDatabaseError as exc:
+            except BROKEN as exc:
                 raise SourceUnreadable(f"{self._build.origin} is damaged: {exc}") from exc
-            except ValueError:
-                continue  # an IPv6 address in a table of IPv4
             if isinstance(record, dict):
                 found[address] = self._facts_in(record)
         return found
@@ -104,31 +116,37 @@ def open_mmdb(path: Path, *, built_at: datetime | None = None, in_memory: bool =
     Open a file of the operator. Its `database_type` becomes the name of the source, its build epoch the moment.
 
     Args:
-        path: The file.
+        path: The file, packed or not.
         built_at: The moment of the build, in UTC; None for the one that the file states.
         in_memory: Read the whole file into memory, so that it may be overwritten later.
 
     Raises:
-        SourceUnreadable: The file is missing, no MMDB, or states an implausible build time.
+        SourceUnreadable: The file is missing, damaged, or no MMDB, its records state no facts, or its build time is
+            implausible.
     """
+    digest = sha256_of(path)
+    packed = packed_mmdb(path) if is_packed(path) else None
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY if in_memory else maxminddb.MODE_AUTO)
+        if packed is not None:
+            reader = maxminddb.open_database(BytesIO(packed), maxminddb.MODE_FD)
+        else:
+            reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY if in_memory else maxminddb.MODE_AUTO)
+        metadata = reader.metadata()
+        name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
+        build = SourceBuild(
+            name=name[:64],
+            built_at=built_at or _built_at(path, metadata.build_epoch),
+            licence=metadata.description.get("en") or UNKNOWN_LICENCE,
+            sha256=digest,
+            origin=str(path.absolute()),
+            form="mmdb",
+        )
+        _check_tree(path, packed, metadata)
+        _check_facts(path, reader)
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    except maxminddb.InvalidDatabaseError as exc:
-        raise SourceUnreadable(f"{path} is not an MMDB file: {exc}") from exc
-    metadata = reader.metadata()
-    name = re.sub(r"[^a-z0-9.]+", "-", metadata.database_type.lower()).strip("-") or path.stem
-    build = SourceBuild(
-        name=name[:64],
-        built_at=built_at or _built_at(path, metadata.build_epoch),
-        licence=metadata.description.get("en") or UNKNOWN_LICENCE,
-        sha256=digest,
-        origin=str(path.absolute()),
-        form="mmdb",
-    )
+    except BROKEN as exc:
+        raise SourceUnreadable(f"{path} is not an MMDB file, or damaged: {exc}") from exc
     return MmdbSource(build, reader)
 
 
@@ -144,26 +162,89 @@ def _built_at(path: Path, epoch: int) -> datetime:
     )
 
 
+def is_mmdb(path: Path) -> bool:
+    """
+    Whether a file, or the only file in an archive, ends with the metadata of an MMDB file.
+
+    Raises:
+        SourceUnreadable: It cannot be read.
+    """
+    if is_packed(path):
+        return packed_mmdb(path) is not None
+    try:
+        with path.open("rb") as file:
+            file.seek(0, SEEK_END)
+            file.seek(max(0, file.tell() - METADATA_WITHIN))
+            return METADATA in file.read()
+    except OSError as exc:
+        raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
+
+
+def packed_mmdb(path: Path) -> bytes | None:
+    """
+    Return the MMDB file that is compressed or in an archive; None if there is none.
+
+    Raises:
+        SourceUnreadable: The archive is damaged, or contains several.
+    """
+    found = []
+    for content in contents_of(path):
+        with content.open() as file:
+            if content.name.lower().endswith(".mmdb") or b"\0" in file.peek(4096)[:4096]:
+                data = file.read()
+                found += [data] if METADATA in data[-METADATA_WITHIN:] else []
+    if len(found) > 1:
+        raise SourceUnreadable(f"{path} contains {len(found)} MMDB files; extract them and import the folder")
+    return found[0] if found else None
+
+
+def _check_tree(path: Path, packed: bytes | None, metadata: Metadata) -> None:
+    """Check that the search tree is whole: a file that lost its beginning would give the facts of other networks."""
+    size = metadata.node_count * metadata.record_size // 4
+    if packed is not None:
+        separator = packed[size : size + SEPARATOR]
+    else:
+        with path.open("rb") as file:
+            file.seek(size)
+            separator = file.read(SEPARATOR)
+    if separator != bytes(SEPARATOR):
+        raise SourceUnreadable(f"{path} is damaged: its search tree has not the size in its metadata")
+
+
+def _check_facts(path: Path, reader: maxminddb.Reader) -> None:
+    """Check that the records state facts."""
+    record: Any = None
+    for _, record in islice(reader, MOST_RECORDS_SEEN):
+        if isinstance(record, Mapping) and facts_in(record) != NO_FACTS:
+            return
+    if isinstance(record, Mapping):
+        seen = f"its records have the fields {', '.join(map(repr, list(record)[:8]))}"
+    else:
+        seen = "it has no records" if record is None else f"its records are of the type {type(record).__name__}"
+    raise SourceUnreadable(f"{path} states no ASN, country or type; {seen}")
+
+
 def facts_in(record: Mapping[str, Any]) -> IpFacts:
     """Return the facts in a record; invalid and out-of-range values are ignored."""
-    asn, organization = _network_in(record)
-    return IpFacts(asn=asn, organization=organization, country=_country_in(record), ip_types=_types_in(record))
+    parts = [record, *(part for key in SUB_RECORDS if isinstance(part := record.get(key), Mapping))]
+    asn, organization = _network_in(parts)
+    country = next((code for part in parts if (code := _country_in(part)) is not None), None)
+    return IpFacts(asn=asn, organization=organization, country=country, ip_types=_types_in(record))
 
 
-def _network_in(record: Mapping[str, Any]) -> tuple[int | None, str | None]:
-    traits = record.get("traits")
-    holders = [record, traits] if isinstance(traits, Mapping) else [record]
-    for holder in holders:
-        asn = asn_in(holder.get("autonomous_system_number", holder.get("asn")))
+def _network_in(parts: Sequence[Mapping[str, Any]]) -> tuple[int | None, str | None]:
+    for part in parts:
+        asns = (asn_in(part.get(key)) for key in ("autonomous_system_number", "asn", "number"))
+        asn = next((asn for asn in asns if asn is not None), None)
         if asn is not None:
-            names = (holder.get(key) for key in ("autonomous_system_organization", "as_name", "name"))
+            names = (part.get(key) for key in ("autonomous_system_organization", "as_name", "name", "organization"))
             return asn, next((name for name in names if isinstance(name, str) and name), None)
     return None, None
 
 
-def _country_in(record: Mapping[str, Any]) -> str | None:
+def _country_in(part: Mapping[str, Any]) -> str | None:
     for key in ("country", "country_code"):
-        value = record.get(key)
+        value = part.get(key)
         code = value.get("iso_code") if isinstance(value, Mapping) else value
         if country_in(code) is not None:
             return country_in(code)
@@ -171,9 +252,9 @@ def _country_in(record: Mapping[str, Any]) -> str | None:
 
 
 def _types_in(record: Mapping[str, Any]) -> frozenset[IpType]:
-    traits = record.get("traits")
-    holders = [record, traits] if isinstance(traits, Mapping) else [record]
-    flags = {kind for holder in holders for flag, kind in FLAGS.items() if holder.get(flag) in (True, "true", "1")}
-    words = [holder.get(field) for holder in holders for field in TYPE_FIELDS]
+    traits = record.get("traits")  # other parts, such as the ASN, have types of the whole network
+    parts = [record, traits] if isinstance(traits, Mapping) else [record]
+    flags = {kind for part in parts for flag, kind in FLAGS.items() if part.get(flag) in (True, "true", "1")}
+    words = [part.get(key) for part in parts for key in TYPES]
     named = (IpType.named(word) for word in words if isinstance(word, str))
     return frozenset(flags.union(kind for kind in named if kind is not None))

@@ -2,22 +2,33 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
+from snapshots.adapters.intel.layouts.columns import BAD_FACT, MALFORMED, NO_FACT
+from snapshots.adapters.intel.layouts.detect import columns_seen, reading_of
+from snapshots.adapters.intel.layouts.facts import typed
+from snapshots.adapters.intel.layouts.table import EXCLUDED, Reading, Row, TableText, Unused
+from snapshots.adapters.intel.mmdb import MmdbSource, is_mmdb, open_mmdb
 from snapshots.adapters.intel.moment_in_name import MOMENT, moment_in_name, name_without_moment
-from snapshots.adapters.intel.ranges import RangeSource, is_ranges, open_list, open_ranges, sha256_of
-from snapshots.app.errors import SourceUnreadable
+from snapshots.adapters.intel.ranges import RangeSource
+from snapshots.adapters.intel.unpack import DOCUMENTS, PACKING, contents_of, is_packed, sha256_of
+from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import SourceBuild
+from snapshots.domain.facts.observation import NO_FACTS, SourceBuild
 
 OWN_LICENCE = "as granted to the operator by the maker of the file"
-METADATA = b"\xab\xcd\xefMaxMind.com"
-METADATA_WITHIN = 128 * 1024
-SUFFIXES = re.compile(r"(\.(mmdb|csv|txt|list|lst|netset|ipset|gz))+$", re.IGNORECASE)
+SUFFIXES = re.compile(r"\.(mmdb|csv|tsv|txt|list|lst|netset|ipset|json|jsonl|ndjson|dat|pfx2as|bin)$", re.IGNORECASE)
+NAMES = re.compile(r"torbulkexitlist|exit-addresses|delegated-|.*-blocks-ipv[46]", re.IGNORECASE)
+"""Names of tables without a suffix."""
+
+HELPERS = re.compile(r".*-locations-[a-z-]+(_\d+)?\.csv", re.IGNORECASE)
+"""Names of tables that are read with another one."""
+
+MOST_MALFORMED = 0.5
+"""Share of malformed rows above which a table is refused: it is damaged, or has another layout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,39 +39,45 @@ class ImportOptions:
     Attributes:
         name: The name of the source; None to derive it from the file.
         as_of: The moment of the build, in UTC; None to derive it from the file.
-        ip_type: The type of all addresses in a list; None for other formats.
+        ip_type: The type of all addresses; None if the table states types, or has none.
+        layout: The name of the layout; None to detect it.
     """
 
     name: str | None = None
     as_of: datetime | None = None
     ip_type: IpType | None = None
+    layout: str | None = None
 
 
 def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
     """
-    Open an MMDB file, a list of addresses of one type, or a CSV table of ranges.
+    Open an MMDB file, or a table of a layout in `layouts.detect.LAYOUTS`, packed or not.
 
     Raises:
         SourceUnreadable: The file is missing, damaged or none of these.
-        SettingRefused: Its date is unknown.
+        SettingRefused: Its date is unknown, or the options contradict it.
     """
-    if _is_mmdb(path):
+    if is_mmdb(path):
         source = open_mmdb(path, built_at=options.as_of)
         return source.renamed(replace(source.build, name=_name(options.name or source.build.name)))
-    form = f"list {options.ip_type.value}" if options.ip_type is not None else "ranges"
-    if options.ip_type is None and not is_ranges(path):
-        raise SourceUnreadable(
-            f"{path} is neither an MMDB file nor a table of ranges; for a list of addresses, add --type"
+    tables = _tables_in(path)
+    layout, chosen = _readings_of(path, tables, options.layout)
+    if options.ip_type is not None and any(reading.states_types for reading in chosen):
+        raise SettingRefused(f"{path} states types itself ({layout}); leave out --type")
+    if options.ip_type is None and not all(r.ip_type or r.states_facts or r.states_types for r in chosen):
+        raise SettingRefused(
+            f"{path} is a list of addresses without types ({columns_seen(tables[0])}): add --type, or name the layout"
+            " with --layout"
         )
     build = SourceBuild(
-        name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", path.name))),
+        name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", PACKING.sub("", path.name)))),
         built_at=options.as_of or moment_in_name(path),
         licence=OWN_LICENCE,
         sha256=sha256_of(path),
         origin=str(path.absolute()),
-        form=form,
+        form=layout if options.ip_type is None else f"{layout} {options.ip_type.value}",
     )
-    return open_list(path, options.ip_type, build) if options.ip_type is not None else open_ranges(path, build)
+    return _read(path, build, chosen, options.ip_type)
 
 
 def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
@@ -73,10 +90,67 @@ def open_again(build: SourceBuild) -> MmdbSource | RangeSource:
     path = Path(build.origin)
     if sha256_of(path) != build.sha256:
         raise SourceUnreadable(f"{path} has changed since it was imported as {build.label}")
-    kind, _, word = build.form.partition(" ")
-    if kind == "mmdb":
+    layout, _, word = build.form.partition(" ")
+    if layout == "mmdb":
         return open_mmdb(path, built_at=build.built_at).renamed(build)
-    return open_list(path, IpType(word), build) if kind == "list" else open_ranges(path, build)
+    return _read(path, build, _readings_of(path, _tables_in(path), layout)[1], IpType(word) if word else None)
+
+
+def _tables_in(path: Path) -> Sequence[TableText]:
+    """Return the tables in a file: an archive may have one per IP version."""
+    contents = contents_of(path)
+    found = [TableText(path, content) for content in contents]
+    for table in found:
+        table.neighbours = lambda: found if is_packed(path) else _neighbours(path)
+    tables = [table for table in found if len(found) == 1 or _may_be_table(table.name)]
+    if not tables:
+        raise SourceUnreadable(f"{path} contains no table")
+    return tables
+
+
+def _readings_of(path: Path, tables: Sequence[TableText], layout: str | None) -> tuple[str, Sequence[Reading]]:
+    """Return the layout of tables, and how each is read."""
+    readings = {table.file_name: reading_of(table, layout) for table in tables}
+    layouts = {name for name, _ in readings.values()}
+    if len(layouts) > 1:
+        raise SourceUnreadable(
+            f"{path} contains tables of several layouts ({', '.join(readings)}): extract it, and import the folder"
+        )
+    return layouts.pop(), [reading for _, reading in readings.values()]
+
+
+def _neighbours(path: Path) -> Sequence[TableText]:
+    """Return the tables that may accompany a table in its folder."""
+    files = sorted(each for each in path.parent.iterdir() if HELPERS.fullmatch(PACKING.sub("", each.name)))
+    return [TableText(file, content) for file in files for content in contents_of(file)]
+
+
+def _read(path: Path, build: SourceBuild, readings: Sequence[Reading], ip_type: IpType | None) -> RangeSource:
+    unused = Unused()
+    count = 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal count
+        for reading in readings:
+            kind = ip_type or reading.ip_type
+            for row in reading.rows(unused):
+                count += 1
+                if row.facts is EXCLUDED:
+                    yield row._replace(facts=NO_FACTS)
+                elif kind is not None:
+                    yield row._replace(facts=typed(row.facts, kind))
+                elif row.facts is not NO_FACTS:
+                    yield row
+
+    source = RangeSource(build, rows(), unused)
+    if ip_type or any(reading.ip_type for reading in readings):
+        unused.pop(NO_FACT, None)
+        unused.pop(BAD_FACT, None)
+    malformed = sum(number for reason, number in unused.items() if reason in MALFORMED)
+    if not source.versions or malformed > MOST_MALFORMED * (count + malformed):
+        reasons = "; ".join(f"{number:,} {reason}" for reason, number in unused.most_common(4)) or "no row"
+        raise SourceUnreadable(f"{path} states facts about too few addresses for a table: {reasons}")
+    return source
 
 
 def tables_below(folder: Path) -> Iterator[Path]:
@@ -95,7 +169,7 @@ def tables_below(folder: Path) -> Iterator[Path]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-                    elif not entry.name.startswith(".") and _may_be_table(entry.name) and _is_file(entry):
+                    elif _may_be_table(entry.name) and _is_file(entry):
                         found.append(entry.path)
         except OSError as exc:
             raise SourceUnreadable(f"{exc.filename} cannot be read: {exc.strerror or exc}") from exc
@@ -104,7 +178,11 @@ def tables_below(folder: Path) -> Iterator[Path]:
 
 def _may_be_table(name: str) -> bool:
     """Whether a name has a suffix of tables, or ends with a date, as the lists of CollecTor do."""
-    return bool(SUFFIXES.search(name)) or any(found.end() == len(name) for found in MOMENT.finditer(name))
+    plain = PACKING.sub("", name)
+    if name.startswith(".") or DOCUMENTS.fullmatch(name) or HELPERS.fullmatch(plain):
+        return False
+    is_named = bool(SUFFIXES.search(plain) or PACKING.search(name) or NAMES.match(name))
+    return is_named or any(found.end() == len(plain) for found in MOMENT.finditer(plain))
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -112,16 +190,6 @@ def _is_file(entry: "os.DirEntry[str]") -> bool:
         return entry.is_file()
     except OSError:  # a link to itself
         return False
-
-
-def _is_mmdb(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - METADATA_WITHIN))
-            return METADATA in file.read()
-    except OSError as exc:
-        raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
 
 
 def _name(text: str) -> str:

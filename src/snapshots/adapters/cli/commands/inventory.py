@@ -23,8 +23,8 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
-from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources
-from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources, unused_text
+from snapshots.adapters.cli.services import OpenApplication, TableOptions
 from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress
@@ -82,7 +82,13 @@ def inventory() -> None:
     "ip_type",
     type=click.Choice([t.value for t in IpType], case_sensitive=False),
     section=Section.GENERAL,
-    help="IP type of all addresses in a list.",
+    help="IP type of all addresses, for a list that does not state types itself.",
+)
+@option(
+    "--layout",
+    metavar="LAYOUT",
+    section=Section.GENERAL,
+    help="Layout of the table, if it is not recognized, such as ranges (first,last,asn or first,last,country).",
 )
 @facts_options
 @database_option
@@ -91,36 +97,45 @@ def inventory() -> None:
 def import_(
     open_application: OpenApplication,
     /,
+    *,
     paths: tuple[Path, ...],
     as_of: datetime | None,
     name: str | None,
     ip_type: str | None,
+    layout: str | None,
     **options: Any,
 ) -> None:
     """
     Import tables, and look up every known address in each. New addresses are looked up when they are loaded.
 
-    PATHS are MMDB files, CSV tables (first,last,asn,organization or first,last,country), lists of addresses of
-    one --type, or folders of such files. Dates come from the file (MMDB), its name, or --as-of; a name may contain a
-    time in UTC, such as 2026-10-15-12-02-00. Do not move the files: they are read again for new addresses. A file in
-    a folder that cannot be imported is reported, and the others are imported; the exit code is then 1. Links to
-    folders are not followed.
+    PATHS are tables, or folders of tables: MMDB files, CSV, TSV and JSON tables, lists of addresses, of the layouts in
+    docs/reference/tables.md, also compressed or in an archive. Dates come from the file (MMDB), its name, or --as-of; a
+    name may contain a time in UTC, such as 2026-10-15-12-02-00. Do not move the files: they are read again for new
+    addresses. Of several tables, one that cannot be imported is reported, and the others are imported; the exit code is
+    then 1. Links to folders are not followed.
     """
+    wanted = TableOptions(
+        name=name,
+        as_of=as_of,
+        ip_type=IpType(ip_type) if ip_type else None,
+        layout=layout,
+    )
     has_failed = False
     with opened(open_application, options) as application:
-        for path in application.find_tables(paths):
+        found = application.find_tables(paths)
+        for path in found:
             try:
                 with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
-                    label, unread, done = application.import_table(path, name, as_of, ip_type, bar)
+                    done = application.import_table(path, wanted, bar)
             except (SettingRefused, SourceUnreadable) as exc:
-                if path in paths:
+                if len(found) == 1 and path in paths:
                     raise
                 click.echo(f"Error: {exc}", err=True)
                 has_failed = True
                 continue
-            click.echo(f"{label}: {lookup_text(done)}")
-            if unread:
-                click.echo(f"Warning: {unread:,} lines of {path} could not be read and were skipped", err=True)
+            click.echo(f"{done.lookups.label}: {lookup_text(done.lookups)}")
+            if done.unused:
+                click.echo(f"{path.name}: {unused_text(done.unused)}", err=True)
     if has_failed:
         click.get_current_context().exit(ExitCode.FAILED)
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,15 @@ def lookup_text(done: LookedUp) -> str:
     if done.completed.judged:
         text += f"; of {done.completed.judged:,} open sessions {done.completed.sealed:,} received a snapshot"
     return f"{text}."
+
+
+def unused_text(unused: Mapping[str, int]) -> str:
+    """Return the number of rows of a table that are not used, by the reason."""
+    reasons = ", ".join(
+        f"{number:,} {reason}" for reason, number in sorted(unused.items(), key=lambda u: (-u[1], u[0]))
+    )
+    count = sum(unused.values())
+    return f"{count:,} {'row is' if count == 1 else 'rows are'} not used ({reasons})."
 
 
 def show_sources(console: Console, found: Sequence[SourceState]) -> None:

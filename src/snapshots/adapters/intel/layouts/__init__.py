@@ -1,0 +1,1 @@
+"""Layouts of tables of addresses, each recognised by the whole file."""

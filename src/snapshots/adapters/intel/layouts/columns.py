@@ -1,0 +1,109 @@
+"""Rows of cells whose columns are known."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from snapshots.adapters.intel.layouts.addresses import (
+    MIXED,
+    NO_ADDRESS,
+    REVERSED,
+    NotABlock,
+    between,
+    block_of,
+    end_of,
+    netmask_length,
+)
+from snapshots.adapters.intel.layouts.facts import NO_COUNTRIES, TRUE, facts_of, is_blank
+from snapshots.adapters.intel.layouts.table import Row, Unused
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts
+
+NO_FACT = "without a fact"
+BAD_FACT = "with an unknown country or an invalid ASN"
+
+MALFORMED = frozenset({NO_ADDRESS, MIXED, REVERSED, BAD_FACT})
+"""Reasons that are faults of a row; rows without a fact are usual."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """
+    The meaning of columns, by their index from 0.
+
+    Attributes:
+        first: The first address of a range or, without *last*, an address or a block.
+        last: The last address of a range, or a netmask.
+        length: The length of the prefix that begins at *first*.
+        asn: Numbers of autonomous systems.
+        organization: Names of autonomous systems.
+        country: Country codes.
+        ip_types: Words for types.
+        flags: Columns with a Boolean, each with the type that it stands for.
+        places: Columns with identifiers of places, the preferred first.
+        countries: The country codes of these places.
+        numbers_are_ipv6: Whether addresses that are numbers are all IPv6 addresses.
+    """
+
+    first: int
+    last: int | None = None
+    length: int | None = None
+    asn: int | None = None
+    organization: int | None = None
+    country: int | None = None
+    ip_types: tuple[int, ...] = ()
+    flags: Mapping[int, IpType] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
+    countries: Mapping[str, str] = field(default_factory=dict)
+    numbers_are_ipv6: bool = False
+
+    @property
+    def states_facts(self) -> bool:
+        """Whether there is a column of ASNs or countries."""
+        return self.asn is not None or self.country is not None or bool(self.places)
+
+    @property
+    def states_types(self) -> bool:
+        """Whether there is a column of types."""
+        return bool(self.ip_types or self.flags)
+
+    def rows(self, records: Iterable[Sequence[str]], unused: Unused) -> Iterator[Row]:
+        """Yield the rows of cells as ranges with facts, and count those that are not used."""
+        for cells in records:
+            try:
+                version, first, last = self._block(cells)
+            except (NotABlock, IndexError) as exc:
+                unused[str(exc) if isinstance(exc, NotABlock) else NO_ADDRESS] += 1
+                continue
+            yield Row(version, first, last, self._facts(cells, unused))
+
+    def _block(self, cells: Sequence[str]) -> tuple[int, int, int]:
+        if self.length is not None:
+            return block_of(f"{cells[self.first].strip()}/{cells[self.length].strip()}")
+        if self.last is None:
+            return block_of(cells[self.first])
+        length = netmask_length(cells[self.last])
+        if length is not None:
+            return block_of(f"{cells[self.first].strip()}/{length}")
+        first = end_of(cells[self.first], numbers_are_ipv6=self.numbers_are_ipv6)
+        return between(first, end_of(cells[self.last], numbers_are_ipv6=self.numbers_are_ipv6))
+
+    def _facts(self, cells: Sequence[str], unused: Unused) -> IpFacts:
+        def cell(index: int | None) -> str:
+            return cells[index] if index is not None and index < len(cells) else ""
+
+        country = cell(self.country)
+        if not country and self.places:
+            country = next((code for i in self.places if (code := self.countries.get(cell(i)))), "")
+        facts = facts_of(
+            cell(self.asn),
+            cell(self.organization),
+            country,
+            tuple(cell(i) for i in self.ip_types),
+            frozenset(kind for i, kind in self.flags.items() if cell(i).strip().lower() in TRUE),
+        )
+        if facts is NO_FACTS and self.states_facts:
+            is_bad = any(
+                not is_blank(word) and word.strip().upper() not in NO_COUNTRIES for word in (cell(self.asn), country)
+            )
+            unused[BAD_FACT if is_bad else NO_FACT] += 1
+        return facts

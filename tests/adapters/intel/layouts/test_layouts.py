@@ -1,0 +1,113 @@
+"""Tables in the layouts that operators have."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
+from tests.table_layouts import EXAMPLES, LISTS, SINGLE, Example, Range
+
+REFERENCE = (
+    Range(
+        first=int(IPv4Address("1.0.0.0")),
+        last=int(IPv4Address("1.0.0.255")),
+        asn=13335,
+        name="Cloud, Inc.",
+        country="AU",
+    ),
+    Range(first=int(IPv4Address("8.8.8.0")), last=int(IPv4Address("8.8.9.255")), asn=4_200_000_000, country="US"),
+    Range(first=int(IPv4Address("45.133.1.6")), last=int(IPv4Address("45.133.1.7")), country="GB", ip_type=IpType.VPN),
+    Range(
+        first=int(IPv6Address("2600:9000::")),
+        last=int(IPv6Address("2600:9000:ffff:ffff:ffff:ffff:ffff:ffff")),
+        country="NA",
+        ip_type=IpType.TOR,
+        version=6,
+    ),
+)
+"""NA is Namibia, and also the code of a continent."""
+
+ALL = {**EXAMPLES, **LISTS, **SINGLE}
+
+
+def written(folder: Path, example: Example, ranges: Sequence[Range]) -> Path:
+    path = folder / example.file
+    data = example.write(ranges)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def address(each: Range, number: int) -> IpAddress:
+    return IpAddress.parse(str((IPv4Address if each.version == 4 else IPv6Address)(number)))
+
+
+def supported(example: Example, ranges: Sequence[Range]) -> list[Range]:
+    return [each for each in ranges if each.version in example.versions]
+
+
+def check(folder: Path, layout: str, ranges: Sequence[Range]) -> None:
+    """Check that the table states the facts of the ranges, and nothing about the addresses around them."""
+    example = ALL[layout]
+    ip_type = None if example.implied or layout in EXAMPLES else IpType.VPN
+    source = open_table(written(folder, example, ranges), ImportOptions(ip_type=ip_type))
+    again = open_again(source.build)
+    for each in ranges:
+        numbers = {each.first} if layout in SINGLE else {each.first, (each.first + each.last) // 2, each.last}
+        for number in numbers:
+            asked = address(each, number)
+            assert source.look_up([asked])[asked] == example.facts(each, ip_type), asked
+            assert again.look_up([asked]) == source.look_up([asked])
+    for each in ranges:
+        for number in (each.first - 1, each.last + 1, *([each.first + 1] if layout in SINGLE else [])):
+            if not any(
+                r.first <= number <= r.last for r in ranges if r.version == each.version and layout not in SINGLE
+            ):
+                assert source.look_up([address(each, number)]) == {}
+
+
+@pytest.mark.parametrize("layout", ALL)
+def test_a_table_of_each_layout_is_taken_as_it_is(tmp_path: Path, layout: str) -> None:
+    """With the facts that it states, types too; both ends of each range, and the addresses between them."""
+    check(tmp_path, layout, supported(ALL[layout], REFERENCE))
+
+
+@st.composite
+def disjoint(draw: st.DrawFn) -> list[Range]:
+    """Draw ranges of IPv4 that do not overlap and do not touch."""
+    gaps = draw(st.lists(st.tuples(st.integers(2, 9000), st.integers(0, 700)), min_size=1, max_size=12))
+    at, ranges = int(IPv4Address("11.0.0.0")), []
+    for gap, size in gaps:
+        first = at + gap
+        at = first + size
+        ranges.append(
+            Range(
+                first=first,
+                last=at,
+                asn=draw(st.integers(1, 2**32 - 1)),
+                name=draw(st.sampled_from(["Example", "A, B & C", 'The "Net"', "Телеком", "x;y"])),
+                country=draw(st.sampled_from(["DE", "NA", "AS", "SA", "AF", "US", "IN"])),
+                ip_type=draw(st.sampled_from([IpType.VPN, IpType.DATACENTER])),
+            )
+        )
+    return ranges
+
+
+NEEDS_MIXED_COUNTRIES = {"dbip-country"}
+"""Layouts in which a table of codes that are all codes of continents is refused."""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(layout=st.sampled_from(sorted(ALL)), ranges=disjoint())
+def test_any_ranges_are_read_from_each_layout_as_they_were_written(
+    tmp_path: Path, layout: str, ranges: list[Range]
+) -> None:
+    """The reference states the same facts about the same addresses."""
+    if layout in NEEDS_MIXED_COUNTRIES:
+        ranges = [Range(first=1, last=2, country="DE"), *ranges]
+    check(tmp_path, layout, ranges)
