@@ -20,6 +20,7 @@ from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
+from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
@@ -29,6 +30,7 @@ from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.validity import NewestBuild
 from tests.fake_inventory import InMemoryInventory, InMemorySources
 from tests.fake_logs import InMemoryBookmarks, InMemoryDeadLetters, InMemoryEventLines
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryRunUndo
@@ -338,3 +340,22 @@ def event_in(text: str) -> SessionEvent | None:
 
 
 RUNS = count(1)
+
+
+class FixedBuilds:
+    """Reports of an inventory that has only builds, each with the kinds of facts that it states."""
+
+    def __init__(self, *builds: SourceBuild | NewestBuild) -> None:
+        self.builds = [each if isinstance(each, NewestBuild) else NewestBuild(each, ()) for each in builds]
+
+    def newest_builds(self) -> Sequence[NewestBuild]:
+        return self.builds
+
+    def status(self, *, now: datetime) -> InventoryStatus:
+        raise NotImplementedError
+
+    def address(self, text: str) -> None:
+        raise NotImplementedError
+
+    def drift(self, *, now: datetime, top: int) -> Drift:
+        raise NotImplementedError

@@ -41,8 +41,32 @@ def test_a_load_warns_if_the_bundled_types_are_too_old_for_its_attacks(
     _, out, _ = run("load", tmp_path / "cowrie.json")
     _, again, _ = run("load", tmp_path / "cowrie.json")
 
-    assert out.count("too old for attacks after") == int(is_stale)
+    assert out.count("VPN, TOR, PROXY: the newest table (iporigin@") == int(is_stale)
+    assert out.count("To renew it: pip install --upgrade iporigin") == int(is_stale)
     assert "too old" not in again
+    assert run("report")[1].count("too old for attacks after") == int(is_stale)
+    document = json.loads(run("report", "--format", "json")[1])
+    assert len(document["expired_facts"]) == int(is_stale)
+
+
+def test_the_status_shows_until_when_each_kind_of_fact_is_valid(run: Run, tmp_path: Path) -> None:
+    """A list of today renews its type, and no other."""
+    (tmp_path / "exits.txt").write_text("185.220.101.1\n")
+    run("inventory", "import", tmp_path / "exits.txt", "--type", "tor", "--as-of", f"{datetime.now(UTC):%Y-%m-%d}")
+    (tmp_path / "cowrie.json").write_text(
+        json.dumps({"eventid": "cowrie.session.connect", "session": "a", "src_ip": "8.8.8.8"})[:-1]
+        + ', "timestamp": "2026-10-06T00:00:00Z"}\n'
+    )
+    run("load", tmp_path / "cowrie.json")
+
+    facts = {each["fact"]: each for each in json.loads(run("inventory", "status", "--format", "json")[1])["facts"]}
+    shown = run("inventory", "status")[1]
+
+    assert [*facts] == ["ASN", "country", "VPN", "TOR", "PROXY", "DATACENTER"]
+    assert (facts["TOR"]["build"].partition("@")[0], facts["TOR"]["expired"]) == ("exits", False)
+    assert (facts["VPN"]["build"], facts["VPN"]["renew"]) == ("iporigin@2026-10-05", "pip install --upgrade iporigin")
+    assert facts["VPN"]["valid_until"].startswith("2026-10-19T23:59:59")
+    assert "for attacks until" in shown
 
 
 def test_loading_the_same_folder_again_changes_no_row(run: Run, logs: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.html.page import page_of
-from snapshots.adapters.intel.iporigin import bundled_types
 from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
 from snapshots.adapters.spark.read_folder import StoredFolder
@@ -93,7 +92,9 @@ def open_application(settings: Settings) -> Iterator[Application]:
     own = partial(identities_of, database.engine.url)
     try:
         yield Application(
-            metrics=lambda path: MetricsFile(path, container.reports(), stopwatch=stopwatch, warn=warn),
+            metrics=lambda path: MetricsFile(
+                path, container.reports(), container.fact_validity(), stopwatch=stopwatch, warn=warn
+            ),
             logged=LoggedWork,
             load=load,
             follow=follow,
@@ -117,7 +118,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             refresh_statistics=database.refresh_statistics,
             find_tables=find_tables,
             import_table=import_table,
-            bundled_types=lambda: bundled_types(container.reader()),
+            fact_validity=container.fact_validity(),
             now=container.clock().now,
             copy=copy,
             adoption=container.adoption(),

@@ -12,6 +12,7 @@ from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
+from snapshots.adapters.intel.bundled import KINDS
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.source_registry import FileSourceRegistry
 from snapshots.adapters.process import CurrentProcess
@@ -45,6 +46,7 @@ from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.queries.overview import OverviewMaker
+from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
@@ -274,6 +276,10 @@ def _inventory_reports(container: "Container") -> SqlInventoryReports:
     return SqlInventoryReports(container.database(), container.freshness())
 
 
+def _fact_validity(container: "Container") -> FactValidity:
+    return FactValidity(container.inventory_reports(), _bounded_reader(container.settings()), KINDS)
+
+
 def _session_queries(container: "Container") -> SqlSessionQueries:
     return SqlSessionQueries(container.database(), container.clock())
 
@@ -286,7 +292,11 @@ def _reports(container: "Container") -> SqlReports:
 
 def _overview(container: "Container") -> OverviewMaker:
     return OverviewMaker(
-        container.reports(), container.session_queries(), container.inventory_reports(), container.clock()
+        container.reports(),
+        container.session_queries(),
+        container.inventory_reports(),
+        container.fact_validity(),
+        container.clock(),
     )
 
 
@@ -337,6 +347,7 @@ class Container(containers.DeclarativeContainer):
     adoption = providers.Singleton(_adoption, __self__)
 
     inventory_reports = providers.Singleton(_inventory_reports, __self__)
+    fact_validity = providers.Singleton(_fact_validity, __self__)
     session_queries = providers.Singleton(_session_queries, __self__)
     reports = providers.Singleton(_reports, __self__)
     overview = providers.Singleton(_overview, __self__)

@@ -14,10 +14,14 @@ from snapshots.app.errors import StoreBusy
 from snapshots.app.load.progress import BatchLoaded, NoLoadObserver
 from snapshots.app.queries.inspection import Inspection, Invariant, Violation
 from snapshots.app.queries.reports import CoverageReport, DatabaseStatus, Report, Reports
+from snapshots.app.queries.validity import FactValidity
+from snapshots.domain.facts.observation import SourceBuild
+from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 from tests.app.backfill.test_batch_runner import RecordedProgress
+from tests.fakes import FixedBuilds
 from tests.strategies import NOON
 
 COVERAGE = Coverage.of(
@@ -58,6 +62,11 @@ class StatusReports(Reports):
         raise NotImplementedError
 
 
+TOR_LIST = SourceBuild(
+    name="tor-exits", built_at=NOON, licence="CC0", sha256="00", origin="/data/exits.txt", form="list TOR"
+)
+
+
 class Watch:
     """A stopwatch that is set by hand, and a list of warnings."""
 
@@ -66,7 +75,13 @@ class Watch:
         self.warned: list[str] = []
 
     def file(self, path: Path, reports: Reports | None = None) -> MetricsFile:
-        return MetricsFile(path, reports or StatusReports(), stopwatch=lambda: self.seconds, warn=self.warned.append)
+        return MetricsFile(
+            path,
+            reports or StatusReports(),
+            FactValidity(FixedBuilds(TOR_LIST), AsOfReader(), {}),
+            stopwatch=lambda: self.seconds,
+            warn=self.warned.append,
+        )
 
 
 def numbers(path: Path) -> dict[str, float]:
@@ -102,6 +117,8 @@ def test_metrics_of_a_load_and_of_the_database_are_written(tmp_path: Path) -> No
     assert found["snapshots_dead_letters"] == 3
     assert found["snapshots_newest_event_timestamp_seconds"] == NOON.timestamp()
     assert found['snapshots_source_built_timestamp_seconds{"source": "dbip"}'] == (NOON - timedelta(days=3)).timestamp()
+    valid_until = found['snapshots_fact_valid_until_timestamp_seconds{"fact": "TOR"}']
+    assert valid_until == (NOON + timedelta(days=14)).timestamp()
     assert not any("violations" in name or "backfill" in name for name in found)
 
 

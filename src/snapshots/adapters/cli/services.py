@@ -28,6 +28,7 @@ from snapshots.app.queries.inventory_reports import InventoryReports
 from snapshots.app.queries.overview import Overview, OverviewMaker
 from snapshots.app.queries.reports import Reports
 from snapshots.app.queries.session_queries import SessionQueries
+from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.facts.ip_type import IpType
 
 
@@ -138,8 +139,7 @@ class Application:
         refresh_statistics: Refreshes the statistics of the database's query planner.
         find_tables: Finds the tables of facts at some paths.
         import_table: Imports a table.
-        bundled_types: Returns the label of the bundled table of VPN, Tor and proxy addresses, and the end of its
-            validity.
+        fact_validity: Which kinds of facts have expired for new attacks.
         now: Returns the current time in UTC.
         copy: Copies the database to another URL.
         session_count: Returns the number of sessions, whatever the schema version is; None without tables of ours.
@@ -175,7 +175,7 @@ class Application:
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
     import_table: Callable[[Path, TableOptions, ProgressCallback], TableImported]
-    bundled_types: Callable[[], tuple[str, datetime]]
+    fact_validity: FactValidity
     now: Callable[[], datetime]
     copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
     session_count: Callable[[], int | None]

@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 
 from snapshots.adapters.intel.mmdb import MmdbSource
 from snapshots.domain.facts.build_moment import end_of_day
+from snapshots.domain.facts.fact_kind import FactKind
 from snapshots.domain.facts.observation import SourceBuild
 
 
@@ -52,6 +53,14 @@ BUNDLED = (
     ),
 )
 """ASN and country of DB-IP Lite, and the ASN of origin-asn where DB-IP has none; the more trusted first."""
+
+
+KINDS = {
+    "dbip": (FactKind.ASN, FactKind.COUNTRY),
+    "origin-asn": (FactKind.ASN,),
+    "iporigin": (FactKind.VPN, FactKind.TOR, FactKind.PROXY, FactKind.DATACENTER),
+}
+"""The kinds of facts that each bundled source states."""
 
 
 def open_bundled(table: BundledTable, cache: Path | None = None) -> MmdbSource:

@@ -13,7 +13,6 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
-from snapshots.domain.snapshot.as_of import AsOfReader
 
 RELAY = "Apple Private Relay"
 """Listed as a VPN, but it works as a proxy, and other providers list it as one."""
@@ -48,14 +47,6 @@ class IporiginSource:
             if kind is not None:
                 found[address] = IpFacts(ip_types=frozenset({kind}))
         return found
-
-
-def bundled_types(reader: AsOfReader) -> tuple[str, datetime]:
-    """Return the label of the installed ranges, and the last time at which a reader uses a VPN, Tor or proxy range."""
-    build = IporiginSource().build
-    return build.label, build.built_at + max(
-        reader.type_max_age[kind] for kind in (IpType.VPN, IpType.TOR, IpType.PROXY)
-    )
 
 
 def _hash_of_data() -> str:

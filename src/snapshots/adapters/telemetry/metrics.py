@@ -1,6 +1,6 @@
 """Prometheus metrics of loads, backfills and verifications."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.queries.inspection import Inspection, Invariant
 from snapshots.app.queries.reports import DatabaseStatus, Reports
+from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.coverage import NOT_JUDGED
 from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.validity import KindValidity
 
 SECONDS_BETWEEN_FILES = 60.0
 """Minimum time between two writes of the file during a load or a backfill."""
@@ -64,6 +66,12 @@ class LoadMetrics:
             ["source"],
             registry=registry,
         )
+        self._valid_until = Gauge(
+            "snapshots_fact_valid_until_timestamp_seconds",
+            "Time of the last attack for which the newest table of a kind of fact is not too old.",
+            ["fact"],
+            registry=registry,
+        )
         self._written = Gauge(
             "snapshots_load_timestamp_seconds", "Time at which the load metrics were written.", registry=registry
         )
@@ -76,8 +84,10 @@ class LoadMetrics:
         self._sealed.inc(batch.sealed)
         self._seconds.observe(batch.seconds)
 
-    def database_read(self, status: DatabaseStatus) -> None:
+    def database_read(self, status: DatabaseStatus, validity: Sequence[KindValidity]) -> None:
         """Set the gauges of the database."""
+        for each in validity:
+            self._valid_until.labels(each.kind.value).set(each.valid_until.timestamp())
         sessions = status.sessions
         self._sessions.set(sessions.total)
         for gap in (*Gap, None):
@@ -155,17 +165,25 @@ class MetricsFile:
     Args:
         path: The file; its name should end with .prom.
         reports: Source of the gauges of the database.
+        fact_validity: Source of the gauges of facts.
         stopwatch: Returns seconds from an arbitrary start.
         warn: Called once if the file cannot be written; the work continues.
     """
 
     def __init__(
-        self, path: Path, reports: Reports, *, stopwatch: Callable[[], float], warn: Callable[[str], None]
+        self,
+        path: Path,
+        reports: Reports,
+        fact_validity: FactValidity,
+        *,
+        stopwatch: Callable[[], float],
+        warn: Callable[[str], None],
     ) -> None:
         self._registry = CollectorRegistry()
         self._load: LoadMetrics | None = None
         self._path = path
         self._reports = reports
+        self._fact_validity = fact_validity
         self._stopwatch = stopwatch
         self._warn = warn
         self._written_at = stopwatch()
@@ -194,7 +212,7 @@ class MetricsFile:
         self._written_at = self._stopwatch()
         try:
             if self._load is not None:
-                self._load.database_read(self._reports.database_status())
+                self._load.database_read(self._reports.database_status(), self._fact_validity.validity())
             if inspection is not None:
                 VerifyMetrics(self._registry).inspected(inspection)
             write_to_textfile(str(self._path), self._registry)

@@ -9,6 +9,7 @@ from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE
 from snapshots.domain.snapshot.freshness import Freshness
+from snapshots.domain.snapshot.validity import NewestBuild
 
 NOT_COMPARABLE = (
     "A session cannot be compared in a fact that its snapshot lacks, or without a table newer than the attack and than"
@@ -162,6 +163,10 @@ class InventoryReports(Protocol):
 
     def address(self, text: str) -> KnownAddress | None:
         """Return all data about an address in canonical text form; None if it was never seen."""
+        ...
+
+    def newest_builds(self) -> Sequence[NewestBuild]:
+        """Return the newest build of each source that is not retracted, with the kinds of facts that it stated."""
         ...
 
     def drift(self, *, now: datetime, top: int) -> Drift:

@@ -8,6 +8,7 @@ from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
 from snapshots.app.queries.session_queries import Dimension, Group, SessionFilter, SessionQueries, TimeBucket
+from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration
 
@@ -62,6 +63,7 @@ class Overview:
         changed: Networks with the largest growth in the period.
         spread: Concentration of sessions with a known network over networks.
         drift: Snapshots compared with current facts.
+        expired: Messages about tables that are too old for the newest attacks.
         users: Most frequent user names of first logins.
         passwords: Most frequent password hashes of first logins.
         commands: Most frequent commands.
@@ -77,6 +79,7 @@ class Overview:
     changed: Sequence[Group]
     spread: Concentration
     drift: Drift
+    expired: Sequence[str] = ()
     users: Sequence[Group]
     passwords: Sequence[Group]
     commands: Sequence[Group]
@@ -92,15 +95,22 @@ class OverviewMaker:
         reports: Summary of the attacks.
         session_queries: Groups of sessions.
         inventory: Drift of facts.
+        fact_validity: Tables that are too old for the newest attacks.
         clock: Dates the overview.
     """
 
     def __init__(
-        self, reports: Reports, session_queries: SessionQueries, inventory: InventoryReports, clock: Clock
+        self,
+        reports: Reports,
+        session_queries: SessionQueries,
+        inventory: InventoryReports,
+        fact_validity: FactValidity,
+        clock: Clock,
     ) -> None:
         self._reports = reports
         self._session_queries = session_queries
         self._inventory = inventory
+        self._fact_validity = fact_validity
         self._clock = clock
 
     def overview(self, *, top: int) -> Overview:
@@ -130,6 +140,7 @@ class OverviewMaker:
             changed=ask(within, [Dimension.ASN], top=top, with_before=True) if within is not None else (),
             spread=self._session_queries.concentration(everything, Dimension.ASN, known_only=True),
             drift=self._inventory.drift(now=now, top=top),
+            expired=self._fact_validity.expired(report.last_event_at),
             users=ask(everything, [Dimension.USER], top=top),
             passwords=ask(everything, [Dimension.PASSWORD], top=top),
             commands=ask(everything, [Dimension.COMMAND], top=top),

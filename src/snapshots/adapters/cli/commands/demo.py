@@ -14,7 +14,7 @@ from snapshots.adapters.cli.options import (
     opened,
     stdout,
 )
-from snapshots.adapters.cli.output.text.load import show_load, show_stale_types
+from snapshots.adapters.cli.output.text.load import show_expired, show_load
 from snapshots.adapters.cli.output.text.report import show_coverage, show_report
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import LineOptions
@@ -42,7 +42,7 @@ def demo(open_application: OpenApplication, /, db: str | None) -> None:
                 console.print(f"\n{title}\n", style="bold")
                 report = load_with_bar(application, [str(path)], LineOptions(), quiet=False)
                 show_load(console, report)
-                show_stale_types(console, report, *application.bundled_types())
+                show_expired(console, application.fact_validity.expired(report.latest_attack))
                 if is_first:
                     console.print()
                     show_report(console, application.reports.report(top=8))

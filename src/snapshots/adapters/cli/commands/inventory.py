@@ -23,7 +23,7 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
-from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources, unused_text
+from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources, show_validity, unused_text
 from snapshots.adapters.cli.services import OpenApplication, TableOptions
 from snapshots.app.errors import SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
@@ -201,9 +201,13 @@ def retract(open_application: OpenApplication, /, label: str, **options: Any) ->
 def status(open_application: OpenApplication, /, output: str, **options: Any) -> None:
     """Count the addresses by the freshness of their facts, and list the registered builds."""
     with opened(open_application, options) as application:
-        found = application.inventory.status(now=application.now())
+        now = application.now()
+        found = application.inventory.status(now=now)
+        validity = application.fact_validity.validity()
     if output == "json":
-        click.echo(json_documents.to_json(json_documents.inventory_status_document(found)))
+        document = json_documents.inventory_status_document(found)
+        document["facts"] = json_documents.validity_documents(validity, now)
+        click.echo(json_documents.to_json(document))
         return
     click.echo(
         f"{found.addresses:,} addresses; {found.behind:,} have not been looked up in every build (`inventory refresh`)."
@@ -212,6 +216,7 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
         if found.by_freshness.get(state):
             click.echo(f"  {state.value}: {found.by_freshness[state]:,}")
     show_sources(stdout(), found.sources)
+    show_validity(stdout(), validity, now)
 
 
 @inventory.command(

@@ -22,7 +22,7 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import LoadBar
-from snapshots.adapters.cli.output.text.load import show_load, show_stale_types, skipped
+from snapshots.adapters.cli.output.text.load import show_expired, show_load, skipped
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
 from snapshots.app.load.batch import LoadReport
@@ -137,8 +137,7 @@ def load(
             metrics.write()
         if not quiet and report.run:
             show_load(stdout(), report)
-            if report.latest_attack is not None:
-                show_stale_types(stdout(), report, *application.bundled_types())
+            show_expired(stdout(), application.fact_validity.expired(report.latest_attack))
     _exit_if(report.problems)
     click.get_current_context().exit(exit_code)
 

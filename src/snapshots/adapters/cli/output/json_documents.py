@@ -1,6 +1,7 @@
 """Results as JSON documents: plain names, ISO dates, numbers; absent facts are null."""
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
@@ -15,7 +16,9 @@ from snapshots.app.ports.logs import StoredDeadLetter
 from snapshots.app.ports.runs import RunRecord
 from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.inventory_reports import InventoryStatus, KnownAddress, SourceState
+from snapshots.app.queries.validity import renewal
 from snapshots.domain.snapshot.freshness import Freshness
+from snapshots.domain.snapshot.validity import KindValidity
 
 
 def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
@@ -88,6 +91,20 @@ def inventory_status_document(found: InventoryStatus) -> dict[str, Any]:
         "by_freshness": {state.name.lower(): found.by_freshness.get(state, 0) for state in Freshness},
         "sources": [source_document(state) for state in found.sources],
     }
+
+
+def validity_documents(validity: Sequence[KindValidity], at: datetime) -> list[dict[str, Any]]:
+    """Return until when each kind of fact is valid, and whether it has expired for an attack at a time."""
+    return [
+        {
+            "fact": each.kind,
+            "build": each.build.label,
+            "valid_until": each.valid_until,
+            "expired": each.is_expired(at),
+            "renew": renewal(each.build),
+        }
+        for each in validity
+    ]
 
 
 def address_document(found: KnownAddress) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def overview_document(overview: Overview) -> dict[str, Any]:
     """Return all data of the HTML page, including the tables of `report`."""
     return report_document(overview.report) | {
         "made_at": overview.made_at,
+        "expired_facts": list(overview.expired),
         "timeline": {
             "by": overview.span,
             "counts": [

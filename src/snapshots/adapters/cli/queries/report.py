@@ -9,6 +9,7 @@ from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import database_option, format_option, opened, stdout
 from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.atomic_output import opened_whole
+from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
 
@@ -44,7 +45,9 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
     """Count sessions by network, country, IP type and day, and show the coverage of snapshots."""
     with opened(open_application, options) as application:
         if html is None and output == "table":
-            show_report(stdout(), application.reports.report(top=top))
+            found_report = application.reports.report(top=top)
+            show_report(stdout(), found_report)
+            show_expired(stdout(), application.fact_validity.expired(found_report.last_event_at))
             return
         found = application.overview.overview(top=top)
         if html is not None:

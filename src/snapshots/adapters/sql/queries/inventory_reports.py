@@ -28,9 +28,11 @@ from snapshots.app.queries.inventory_reports import (
     SourceState,
 )
 from snapshots.app.queries.session_queries import Dimension
+from snapshots.domain.facts.fact_kind import FactKind
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
+from snapshots.domain.snapshot.validity import NewestBuild
 
 SESSIONS, ADDRESSES = session_summaries.c, known_addresses.c
 THEN_AND_NOW = {
@@ -173,6 +175,23 @@ class SqlInventoryReports:
                 expired=dict(zip(THEN_AND_NOW, counts[6:], strict=True)),
                 moves=moves,
             )
+
+    def newest_builds(self) -> Sequence[NewestBuild]:
+        """Return the newest build of each source, and which columns and types its observations have."""
+        row = ip_observations.c
+        has = {
+            kind: row.ip_types.contains(kind.ip_type.value) if kind.ip_type is not None else column.is_not(None)
+            for kind, column in zip(FactKind, (row.asn, row.country, *[row.ip_types] * len(IpType)), strict=True)
+        }
+        query = select(row.source, *(func.max(case((is_stated, 1), else_=0)) for is_stated in has.values()))
+        with self._database.reading() as connection:
+            stated = {
+                source: [kind for kind, count in zip(has, counts, strict=True) if count]
+                for source, *counts in connection.execute(query.group_by(row.source))
+            }
+            registered = [each.build for each in SqlFactSources(connection).registered() if not each.is_retracted]
+        newest = {build.name: build for build in sorted(registered, key=lambda build: build.built_at)}
+        return [NewestBuild(build, stated.get(name, ())) for name, build in newest.items()]
 
     def _sources(self, connection: Connection, now: datetime) -> Sequence[SourceState]:
         begun = select(ip_observations.c.source, ip_observations.c.observed_at, func.count()).group_by(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,8 @@ from snapshots.app.queries.inventory_reports import (
     expired_text,
 )
 from snapshots.app.queries.reports import FIELD_NAMES
+from snapshots.app.queries.validity import expired_texts
+from snapshots.domain.snapshot.validity import KindValidity
 
 
 def lookup_text(done: LookedUp) -> str:
@@ -50,6 +53,20 @@ def show_sources(console: Console, found: Sequence[SourceState]) -> None:
             printable(build.licence, 60),
         )
     console.print(table)
+
+
+def show_validity(console: Console, validity: Sequence[KindValidity], now: datetime) -> None:
+    """Print until when each kind of fact is valid for new attacks, and how to renew expired tables."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("fact", "newest table", "for attacks until", "state today"):
+        table.add_column(name)
+    for each in validity:
+        state = "expired" if each.is_expired(now) else "valid"
+        table.add_row(each.kind.value, printable(each.build.label, 90), f"{each.valid_until:%Y-%m-%d %H:%M}", state)
+    console.print()
+    console.print(table)
+    for text in expired_texts(validity, now):
+        console.print(printable(text, 400), soft_wrap=True)
 
 
 def drift_csv(found: Drift) -> str:

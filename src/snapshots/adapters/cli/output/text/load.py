@@ -1,7 +1,6 @@
 """The report of a load, as text for a terminal."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -67,14 +66,10 @@ def _load_notes(report: LoadReport) -> Sequence[tuple[int, str]]:
     )
 
 
-def show_stale_types(console: Console, report: LoadReport, label: str, until: datetime) -> None:
-    """Print that the bundled table of VPN, Tor and proxy addresses is too old for the attacks of a load, if it is."""
-    if report.latest_attack is not None and report.latest_attack > until:
-        console.print(
-            f"  The bundled VPN, Tor and proxy addresses ({label}) are too old for attacks after {until:%Y-%m-%d}:"
-            " sessions after that date get none of these types from it. Update it: pip install --upgrade iporigin",
-            soft_wrap=True,
-        )
+def show_expired(console: Console, expired: Sequence[str]) -> None:
+    """Print which tables are too old for the newest attacks."""
+    for text in expired:
+        console.print(Text("  ") + printable(text, 400), soft_wrap=True)
 
 
 def skipped(paths: Sequence[Path], reason: str = "") -> Text:
