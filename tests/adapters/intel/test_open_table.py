@@ -111,13 +111,19 @@ def test_a_table_without_a_date_is_refused(tmp_path: Path) -> None:
         ('[{"a": 1}]', "a JSON array of objects with the keys 'a'"),
         ("[1, 2]", "it is JSON"),
         ("{", "its first row is '{'"),
-        ("1.0.0.0,1.0.0.255,5\n1.0.1.0,1.0.1.255,DE\n", "columns: '1.0.0.0', '1.0.0.255', '5'.: add --type"),
+        ("1.0.0.0,1.0.0.255,5\n1.0.1.0,1.0.1.255,DE\n", "columns: '1.0.0.0', '1.0.0.255', '5'.: add --type if"),
         ("1.0.0.0,1.0.0.255,NA\n1.0.1.0,1.0.1.255,OC\n", "has 3 columns"),
         ("1.0.0.0,1.0.0.255,Germany\n", "has 3 columns"),
-        ("asn,org\n5,Example\n", "has 2 columns: 'asn', 'org'"),
-        ("ip,country\n1.2.3.4,Germany\n", "without types"),
-        ("1.2.3.4\n", "is a list of addresses without types"),
-        ("1.0.0.0,1.0.0.255\n", "without types"),
+        ("asn,org\n5,Example\n", "lists networks by their ASN; only tables of addresses are read"),
+        ("AS5 # Example\n", "lists networks by their ASN"),
+        ("8.8.8.8,45.133.1.7,22\n1.0.0.10,45.133.1.7,2222\n", "its first row has 3 columns"),
+        ("1.0.0.10,8.8.8.8\n8.8.8.8,1.0.0.10\n", "its first row has 2 columns"),
+        ("1,1.0.0.10,vpn\n2,8.8.8.8,tor\n", "its first row has 3 columns"),
+        ("1,2,3\n4,5,6\n", "states no fact about a routable address"),
+        ("network,country_code\n1.0.0.0/24,UK\n", "no ASN, country code or type that is read"),
+        ("ip,country\n1.2.3.4,Germany\n", "states no ASN, country code or type that is read"),
+        ("1.2.3.4\n", "add --type if it is a list"),
+        ("1.0.0.0,1.0.0.255\n", "states no ASN, country code or type that is read"),
     ],
 )
 def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, content: str, problem: str) -> None:
@@ -126,15 +132,86 @@ def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, content: str, pro
         open_table(write(tmp_path / "x-2026-03-01.txt", content), ImportOptions())
 
 
-def test_a_list_without_any_address_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("404: Not Found\n", "nor a table of a known layout"),
+        ("not found\n1.2.3.4\nat all\n", "nor a table of a known layout"),
+        (
+            "1.2.3.9-1.2.3.0\n" * 2 + "1.2.3.4\n",
+            "another layout than list: 2 rows with the last address before the first",
+        ),
+        ("127.0.0.1 localhost\n", "states no fact about a routable address .1 rows of other"),
+        ("8.8.8.8,1.0.0.1\n1.0.0.1,8.8.8.8\n", "its first row has 2 columns"),
+    ],
+)
+def test_a_list_without_addresses_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     """A page of an error in place of the list would withdraw everything."""
-    for content in ("404: Not Found\n", "not found\n1.2.3.4\nat all\n"):
-        with pytest.raises(SourceUnreadable, match="nor a table of a known layout"):
-            open_table(write(tmp_path / "x.txt", content), TOR)
-    with pytest.raises(SourceUnreadable, match="2 with the last address before the first"):
-        open_table(write(tmp_path / "x.txt", "1.2.3.9-1.2.3.0\n" * 2 + "1.2.3.4\n"), TOR)
+    with pytest.raises(SourceUnreadable, match=problem):
+        open_table(write(tmp_path / "x.txt", content), TOR)
     with pytest.raises(SourceUnreadable, match="cannot be read"):
         open_table(tmp_path / "missing.txt", TOR)
+
+
+def test_few_rows_of_another_kind_do_not_hide_a_layout(tmp_path: Path) -> None:
+    """They are counted."""
+    rows = [f"1.0.{n}.0,1.0.{n}.255,{n + 1},Example" for n in range(200)]
+    path = write(tmp_path / "a-2026-03-01.csv", "\n".join([*rows, "2.0.0.0,2.0.0.255,1e5,Example", "the end"]))
+
+    source = open_table(path, ImportOptions())
+
+    assert source.unused == {"with an unknown country or an invalid ASN": 1, "without an address": 1}
+    assert facts(path, ImportOptions(), "1.0.7.7", "2.0.0.1") == [IpFacts(asn=8, organization="Example"), None]
+
+
+def test_a_netmask_ends_a_range(tmp_path: Path) -> None:
+    """It is not its last address."""
+    path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,255.255.255.0,AU\n8.8.8.0,255.255.255.0,US\n")
+
+    assert facts(path, ImportOptions(), "1.0.0.9", "1.0.1.0") == [IpFacts(country="AU"), None]
+
+
+def test_an_excluded_address_of_a_set_has_no_type(tmp_path: Path) -> None:
+    """It is marked with `nomatch`."""
+    path = write(tmp_path / "a.ipset", "create a hash:net\nadd a 1.0.0.0/24\nadd a 1.0.0.9 nomatch\nadd a\nx y z\n")
+
+    assert facts(path, TOR, "1.0.0.8", "1.0.0.9") == [IpFacts(ip_types=frozenset({IpType.TOR})), IpFacts()]
+
+
+def test_an_address_that_is_listed_twice_has_both_types(tmp_path: Path) -> None:
+    """As an address in two lists has."""
+    path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.9,vpn\n1.0.0.9,tor\n1.0.0.9,tor\n1.0.0.8,vpn\n")
+
+    both = IpFacts(ip_types=frozenset({IpType.VPN, IpType.TOR}))
+    assert facts(path, ImportOptions(), "1.0.0.9", "1.0.0.8") == [both, IpFacts(ip_types=frozenset({IpType.VPN}))]
+
+
+def test_a_type_is_not_given_to_a_table_that_states_types(tmp_path: Path) -> None:
+    """One of both would be wrong. A layout that the table does not have is refused too."""
+    path = write(tmp_path / "a-2026-03-01.csv", "ip,proxy_type\n1.0.0.9,VPN\n")
+    with pytest.raises(SettingRefused, match=r"states types itself \(header\); leave out --type"):
+        open_table(path, TOR)
+    with pytest.raises(SourceUnreadable, match="does not have the layout ranges; its first row has 2 columns"):
+        open_table(path, ImportOptions(layout="ranges"))
+
+
+def test_a_named_layout_needs_no_name_of_the_file(tmp_path: Path) -> None:
+    """The operator knows what it is."""
+    path = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0/24\t64500\n")
+    with pytest.raises(SettingRefused):
+        open_table(path, ImportOptions())
+
+    assert facts(path, ImportOptions(layout="pyasn"), "1.0.0.9") == [IpFacts(asn=64500)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_of_other_systems_is_read(tmp_path: Path, end: str, encoding: str) -> None:
+    """With any line ends and byte-order marks."""
+    path = tmp_path / "a-2026-03-01.csv"
+    path.write_bytes(f"network,asn,as_name{end}1.0.0.0/24,64500,Größe{end}".encode(encoding))
+
+    assert facts(path, ImportOptions(), "1.0.0.9") == [IpFacts(asn=64500, organization="Größe")]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -156,7 +233,7 @@ def test_ten_thousand_random_addresses_raise_no_error(tmp_path: Path) -> None:
     random = Random(3)
     odd = [IpAddress.parse(str(IPv4Address(random.getrandbits(32)))) for _ in range(5000)]
     odd += [IpAddress.parse(":".join(f"{random.getrandbits(16):x}" for _ in range(8))) for _ in range(5000)]
-    table = write(tmp_path / "a-2026-03-01.csv", "1.0.0.0,200.0.0.255,1\n2000::,3000::,2\n")
+    table = write(tmp_path / "a-2026-03-01.csv", "first,last,asn\n1.0.0.0,200.0.0.255,1\n2000::,3000::,2\n")
     sources = [
         open_table(table, ImportOptions()),
         open_table(write(tmp_path / "l.txt", "0.0.0.0/0\n::/0\n"), TOR),

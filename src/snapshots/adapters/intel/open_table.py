@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from snapshots.adapters.intel.layouts.columns import BAD_FACT, MALFORMED, NO_FACT
+from snapshots.adapters.intel.layouts.delimited import WIDEST_RANGE
 from snapshots.adapters.intel.layouts.detect import columns_seen, reading_of
 from snapshots.adapters.intel.layouts.facts import typed
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Reading, Row, TableText, Unused
@@ -16,6 +18,7 @@ from snapshots.adapters.intel.moment_in_name import MOMENT, moment_in_name, name
 from snapshots.adapters.intel.ranges import RangeSource
 from snapshots.adapters.intel.unpack import DOCUMENTS, PACKING, contents_of, is_packed, sha256_of
 from snapshots.app.errors import SettingRefused, SourceUnreadable
+from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS, SourceBuild
 
@@ -66,8 +69,8 @@ def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
         raise SettingRefused(f"{path} states types itself ({layout}); leave out --type")
     if options.ip_type is None and not all(r.ip_type or r.states_facts or r.states_types for r in chosen):
         raise SettingRefused(
-            f"{path} is a list of addresses without types ({columns_seen(tables[0])}): add --type, or name the layout"
-            " with --layout"
+            f"{path} states no ASN, country code or type that is read ({columns_seen(tables[0])}): add --type if it is"
+            " a list of addresses, or name its layout with --layout"
         )
     build = SourceBuild(
         name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", PACKING.sub("", path.name)))),
@@ -127,30 +130,42 @@ def _neighbours(path: Path) -> Sequence[TableText]:
 
 def _read(path: Path, build: SourceBuild, readings: Sequence[Reading], ip_type: IpType | None) -> RangeSource:
     unused = Unused()
-    count = 0
+    count, has_routable = 0, False
 
     def rows() -> Iterator[Row]:
-        nonlocal count
+        nonlocal count, has_routable
         for reading in readings:
             kind = ip_type or reading.ip_type
             for row in reading.rows(unused):
                 count += 1
                 if row.facts is EXCLUDED:
                     yield row._replace(facts=NO_FACTS)
-                elif kind is not None:
-                    yield row._replace(facts=typed(row.facts, kind))
-                elif row.facts is not NO_FACTS:
-                    yield row
+                elif kind is not None or row.facts is not NO_FACTS:
+                    has_routable = has_routable or _is_routable(row)
+                    yield row if kind is None else row._replace(facts=typed(row.facts, kind))
 
     source = RangeSource(build, rows(), unused)
+    layout = build.form.partition(" ")[0]
     if ip_type or any(reading.ip_type for reading in readings):
         unused.pop(NO_FACT, None)
         unused.pop(BAD_FACT, None)
     malformed = sum(number for reason, number in unused.items() if reason in MALFORMED)
-    if not source.versions or malformed > MOST_MALFORMED * (count + malformed):
-        reasons = "; ".join(f"{number:,} {reason}" for reason, number in unused.most_common(4)) or "no row"
-        raise SourceUnreadable(f"{path} states facts about too few addresses for a table: {reasons}")
+    reasons = "; ".join(f"{number:,} rows {reason}" for reason, number in unused.most_common(4))
+    if malformed > MOST_MALFORMED * (count + malformed):
+        raise SourceUnreadable(f"{path} is damaged, or has another layout than {layout}: {reasons}")
+    if not has_routable:
+        raise SourceUnreadable(
+            f"{path} states no fact about a routable address ({reasons or f'{count:,} rows of other addresses'})"
+        )
     return source
+
+
+def _is_routable(row: Row) -> bool:
+    """Whether a range has addresses that attackers can have."""
+    kind = IPv4Address if row.version == 4 else IPv6Address
+    return row.last - row.first > WIDEST_RANGE or any(
+        IpAddress(str(kind(number))).is_routable for number in (row.first, row.last)
+    )
 
 
 def tables_below(folder: Path) -> Iterator[Path]:

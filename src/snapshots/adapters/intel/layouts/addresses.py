@@ -75,6 +75,19 @@ def between(first: tuple[int, int], last: tuple[int, int]) -> Block:
     return Block(first[0], first[1], last[1])
 
 
+def range_between(first: str, last: str, *, numbers_are_ipv6: bool = False) -> Block:
+    """
+    Return the block between two addresses in the same notation.
+
+    Raises:
+        NotABlock: They are no addresses, of two versions or notations, or in reverse order.
+    """
+    if first.strip().isdigit() != last.strip().isdigit():
+        raise NotABlock(NO_ADDRESS)
+    ends = (end_of(text, numbers_are_ipv6=numbers_are_ipv6) for text in (first, last))
+    return between(*ends)
+
+
 def block_of(text: str) -> Block:
     """
     Return the block in `1.2.3.4`, `1.2.3.0/24`, `1.2.3.0/255.255.255.0`, `1.2.3.4-1.2.3.9` or `1.2.3.4:80`.

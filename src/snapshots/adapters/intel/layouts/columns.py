@@ -8,10 +8,9 @@ from snapshots.adapters.intel.layouts.addresses import (
     NO_ADDRESS,
     REVERSED,
     NotABlock,
-    between,
     block_of,
-    end_of,
     netmask_length,
+    range_between,
 )
 from snapshots.adapters.intel.layouts.facts import NO_COUNTRIES, TRUE, facts_of, is_blank
 from snapshots.adapters.intel.layouts.table import Row, Unused
@@ -84,8 +83,7 @@ class Columns:
         length = netmask_length(cells[self.last])
         if length is not None:
             return block_of(f"{cells[self.first].strip()}/{length}")
-        first = end_of(cells[self.first], numbers_are_ipv6=self.numbers_are_ipv6)
-        return between(first, end_of(cells[self.last], numbers_are_ipv6=self.numbers_are_ipv6))
+        return range_between(cells[self.first], cells[self.last], numbers_are_ipv6=self.numbers_are_ipv6)
 
     def _facts(self, cells: Sequence[str], unused: Unused) -> IpFacts:
         def cell(index: int | None) -> str:

@@ -1,14 +1,15 @@
 """CSV and TSV tables without a header, recognised by the kinds of all their columns."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from snapshots.adapters.intel.layouts.addresses import NotABlock, between, block_of, end_of, netmask_length
+from snapshots.adapters.intel.layouts.addresses import NotABlock, block_of, end_of, netmask_length, range_between
 from snapshots.adapters.intel.layouts.cells import cells_of, delimiter_of, is_comment, records
 from snapshots.adapters.intel.layouts.columns import Columns
 from snapshots.adapters.intel.layouts.facts import CONTINENTS, NO_COUNTRIES, country_code, is_blank
-from snapshots.adapters.intel.layouts.headers import has_large_number
+from snapshots.adapters.intel.layouts.headers import has_large_number, is_address
 from snapshots.adapters.intel.layouts.table import Layout, Reading, TableText
 from snapshots.adapters.intel.parsing import asn_in
 from snapshots.domain.facts.ip_type import IpType
@@ -16,8 +17,11 @@ from snapshots.domain.facts.ip_type import IpType
 FEWEST_RANGES = 0.9
 """Share of the rows whose first two addresses must be the ends of a range."""
 
-MOST_ROWS_ASKED = 2_000
-"""Sampled rows that decide the kinds of columns."""
+WIDEST_RANGE = 2**24
+"""IPv4 addresses of a range, as many as the largest allocations have; wider ranges are rare."""
+
+MOST_EXCEPTIONS = 0.01
+"""Share of the cells of a column that may be of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,16 @@ class Sample:
         return max(map(len, self.rows))
 
     def all_are(self, index: int, is_kind: Callable[[str], bool]) -> bool:
-        """Whether every cell of a column that states something is of a kind, and there is one."""
-        words = {cells[index].strip() for cells in self.rows if index < len(cells)}
-        stated = [word for word in words if not is_blank(word)]
-        return bool(stated) and all(is_kind(word) for word in stated)
+        """Whether the cells of a column that state something are of a kind, with few exceptions, and there are any."""
+        words = Counter(cells[index].strip() for cells in self.rows if index < len(cells))
+        stated = {word: count for word, count in words.items() if not is_blank(word)}
+        exceptions = sum(count for word, count in stated.items() if not is_kind(word))
+        return bool(stated) and exceptions <= MOST_EXCEPTIONS * sum(stated.values())
+
+    @property
+    def has_two_addresses(self) -> bool:
+        """Whether the first two columns are addresses."""
+        return all(is_address(cells[0]) and is_address(cells[1]) for cells in self.rows) or self.has_numbers
 
     @property
     def is_range(self) -> bool:
@@ -125,10 +135,10 @@ def _is_range(cells: Sequence[str]) -> bool:
         return True
     is_ipv6 = has_large_number([cells], (0, 1))
     try:
-        between(end_of(cells[0], numbers_are_ipv6=is_ipv6), end_of(cells[1], numbers_are_ipv6=is_ipv6))
+        block = range_between(cells[0], cells[1], numbers_are_ipv6=is_ipv6)
     except NotABlock:
         return False
-    return True
+    return block.version == 6 or block.last - block.first < WIDEST_RANGE
 
 
 def _ip2location(sample: Sample) -> Reading | None:
@@ -172,7 +182,7 @@ def _city(sample: Sample) -> Reading | None:
 
 
 def _iptoasn(sample: Sample) -> Reading | None:
-    if not sample.table.is_chosen and not (sample.is_range and sample.delimiter == "\t" and sample.width == 5):
+    if not sample.table.is_chosen and not (sample.is_range and sample.width == 5):
         return None
     if sample.all_are(2, is_asn) and (sample.all_are(3, is_country) or sample.all_are(3, is_blank)):
         return sample.reading(last=1, asn=2, country=3, organization=4)
@@ -207,7 +217,10 @@ def _ranges(sample: Sample) -> Reading | None:
     if sample.width in {3, 4} or sample.table.is_chosen:
         name = 3 if sample.width > 3 else None
         if sample.all_are(2, is_asn):
-            return sample.reading(last=1, asn=2, organization=name)
+            has_countries = name is not None and sample.all_are(name, is_country)
+            return sample.reading(
+                last=1, asn=2, country=name if has_countries else None, organization=None if has_countries else name
+            )
         if sample.all_are(2, is_country) and not sample.all_are(2, _is_continent):
             return sample.reading(last=1, country=2)
         if sample.all_are(2, lambda word: IpType.named(word) is not None):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from snapshots.adapters.intel.layouts.cells import cells_of, delimiter_of, is_comment
 from snapshots.adapters.intel.layouts.delimited import DELIMITED
 from snapshots.adapters.intel.layouts.documents import DOCUMENTS
-from snapshots.adapters.intel.layouts.headers import HEADER
+from snapshots.adapters.intel.layouts.headers import ASN, BLOCK, FIRST, HEADER, header_names
 from snapshots.adapters.intel.layouts.headers import RECORDS as JSON_RECORDS
 from snapshots.adapters.intel.layouts.lists import LISTS
 from snapshots.adapters.intel.layouts.openasn import OPENASN
@@ -55,6 +55,9 @@ def _refuse_other_kinds(table: TableText) -> None:
         raise SourceUnreadable(f"{table.path} is empty")
     if re.match(r"<(!doctype|html|head|body|\?xml|!--|title|error)", first, re.IGNORECASE):
         raise SourceUnreadable(f"{table.path} is a web page or XML and not a table of addresses")
+    cells = header_names(cells_of(first, delimiter_of([first])))
+    if re.match(r"AS\d+\b", first) or (cells[0] in ASN and not {*BLOCK, *FIRST} & {*cells}):
+        raise SourceUnreadable(f"{table.path} lists networks by their ASN; only tables of addresses are read")
     if table.name.endswith(".bin") and not first.startswith("OASN"):
         raise SourceUnreadable(f"{table.path} is a binary table of another program; use its CSV or MMDB file")
 

@@ -224,9 +224,10 @@ def countries_of_places(table: TableText) -> Mapping[str, str]:
             place, code = names.index("geoname_id"), names.index("country_iso_code")
             rows = records(each, delimiter, skip=1)
             return {cells[place]: cells[code] for cells in rows if len(cells) > max(place, code) and cells[code]}
+    kind = table.file_name.partition("Blocks")[0] if "Blocks" in table.file_name else "GeoLite2-Country-"
     raise SourceUnreadable(
-        f"{table.path} names places by geoname_id only: put the table of locations"
-        f" ({table.file_name.partition('Blocks')[0]}Locations-en.csv) into the same folder, or import the zip archive"
+        f"{table.path} names places by geoname_id only: put the table of locations ({kind}Locations-en.csv) into the"
+        " same folder, or import the zip archive"
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, between, block_of, end_of
+from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, block_of, end_of, range_between
 from snapshots.adapters.intel.layouts.delimited import Sample
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Layout, Reading, Row, TableText, Unused
 from snapshots.domain.facts.ip_type import IpType
@@ -32,8 +32,8 @@ def _reading_of_list(table: TableText) -> Reading | None:
     if sum(_is_block(words[0]) for words in lines) * 2 < len(lines) or not lines:
         return None
     sample = table.cached(Sample.of)
-    if sample is not None and sample.is_range:
-        return sample.reading(last=1, ip_type=_implied_type(table))
+    if sample is not None and (sample.is_range or sample.has_two_addresses):
+        return sample.reading(last=1, ip_type=_implied_type(table)) if sample.is_range else None
     pairs = [words for words in lines if len(words) > 1 and _is_end(words[0]) and _is_end(words[1])]
     is_range = len(pairs) * 2 > len(lines)
     return Reading(rows=lambda unused: _rows(table, unused, is_range=is_range), ip_type=_implied_type(table))
@@ -45,7 +45,7 @@ def _rows(table: TableText, unused: Unused, *, is_range: bool) -> Iterator[Row]:
         if not words:
             continue
         try:
-            block = between(end_of(words[0]), end_of(words[1])) if is_range else block_of(words[0])
+            block = range_between(words[0], words[1]) if is_range else block_of(words[0])
         except (NotABlock, IndexError) as exc:
             unused[str(exc) if isinstance(exc, NotABlock) else NO_ADDRESS] += 1
             continue
