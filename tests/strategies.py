@@ -1,12 +1,14 @@
 """Values of the domain, from small sets, so that collisions happen."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import IpFacts, IpObservation
+from snapshots.domain.facts.network_types import STATABLE, NetworkTypes, NetworkTypesBuild
+from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.snapshot.provenance import FACTS, CurrentFacts
@@ -88,6 +90,23 @@ def histories(draw: st.DrawFn, address: IpAddress = HOME) -> list[IpObservation]
             address=address, source=source, observed_at=at, confirmed_until=at, facts=draw(facts)
         )
     return list(observations.values())
+
+
+def network_build(at: datetime, types: Mapping[int, IpType], name: str = "network-types") -> NetworkTypesBuild:
+    """A build that states the types of some networks."""
+    build = SourceBuild(name=name, built_at=at, licence="CC0", sha256="0" * 64, origin="bundled")
+    return NetworkTypesBuild(build=build, types=types)
+
+
+@st.composite
+def network_types(draw: st.DrawFn) -> NetworkTypes:
+    """Types of the networks in `facts`, by up to two sources with up to two builds each."""
+    stated = st.dictionaries(st.sampled_from([1, 64500]), st.sampled_from(sorted(STATABLE, key=str)))
+    builds = []
+    for name in draw(st.lists(st.sampled_from(["network-types", "network-types-b"]), unique=True)):
+        dates = draw(st.lists(moments, unique=True, max_size=2))
+        builds += [network_build(at, draw(stated), name) for at in dates]
+    return NetworkTypes(tuple(builds))
 
 
 def observed(

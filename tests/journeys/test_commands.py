@@ -104,7 +104,7 @@ def test_the_report_lists_the_attacking_networks(run: Run, logs: Path) -> None:
     assert report["networks"][0]["asn"] == 4134
     assert "AS4134  Chinanet" in table
     assert "IP Geolocation by DB-IP (https://db-ip.com)" in table
-    assert [len(report[part]) for part in ("networks", "countries", "sources")] == [3, 3, 3]
+    assert [len(report[part]) for part in ("networks", "countries", "sources")] == [3, 3, 4]
     assert sum(day["sessions"] for day in report["days"]) == 162
 
 

@@ -41,7 +41,7 @@ class SparkFleet:
     def load(self, source: FleetInput, to: str, *, facts_db: str | None) -> LoadReport:
         """Load logs into a folder."""
         _require_folder(to)
-        files = [str(path) for path in self._settings.mmdb]
+        files = [str(path) for path in (*self._settings.mmdb, *self._settings.network_types)]
         with _template_database(facts_db) as template, spark_session(self._master, self._spark) as spark:
             job = SparkLoad(spark, source, CowrieLineParser(source.options), [*files, template])
             rows_of = partial(rows_of_part, (self._settings, template))
@@ -50,7 +50,7 @@ class SparkFleet:
     def backfill(self, at: str, *, facts_db: str | None) -> Mapping[str, int]:
         """Compute the missing snapshots of a folder."""
         _require_folder(at)
-        files = [str(path) for path in self._settings.mmdb]
+        files = [str(path) for path in (*self._settings.mmdb, *self._settings.network_types)]
         with _template_database(facts_db) as template, spark_session(self._master, self._spark) as spark:
             job = SparkBackfill(spark, [*files, template])
             rows_of = partial(judged_rows, (self._settings, template))

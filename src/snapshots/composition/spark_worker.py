@@ -78,4 +78,7 @@ def _leave(container: Container) -> None:
 
 def _here(settings: Settings, files: Files) -> Settings:
     """Return the settings with the local paths of distributed files."""
-    return settings.model_copy(update={"mmdb": tuple(Path(files[str(path)]) for path in settings.mmdb)})
+    names = ("mmdb", "network_types")
+    return settings.model_copy(
+        update={name: tuple(Path(files[str(path)]) for path in getattr(settings, name)) for name in names}
+    )

@@ -14,6 +14,7 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
 from snapshots.adapters.intel.bundled import KINDS
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
+from snapshots.adapters.intel.network_types import open_network_types
 from snapshots.adapters.intel.source_registry import FileSourceRegistry
 from snapshots.adapters.process import CurrentProcess
 from snapshots.adapters.sql.adopt.adoption import SqlAdoption
@@ -67,9 +68,11 @@ def _limits(settings: Settings) -> HealthLimits:
     )
 
 
-def _bounded_reader(settings: Settings) -> AsOfReader:
-    """Return a reader with the limits of the settings, without opening sources for their names."""
+def _bounded_reader(container: "Container") -> AsOfReader:
+    """Return a reader with the limits of the settings, without opening sources of addresses for their names."""
+    settings = container.settings()
     return AsOfReader(
+        network_types=open_network_types(settings.network_types),
         asn_precedence=settings.prefer_for_asn,
         country_precedence=settings.prefer_for_country,
         network_max_age=NETWORK_MAX_AGE if settings.max_age is None else settings.max_age,
@@ -112,7 +115,8 @@ def _runtime(container: "Container") -> Runtime:
 
 
 def _source_registry(container: "Container") -> FileSourceRegistry:
-    return FileSourceRegistry(container.settings().mmdb, warn, container.own_clock().now)
+    networks = container.bounded_reader().network_types
+    return FileSourceRegistry(container.settings().mmdb, warn, container.own_clock().now, networks=networks)
 
 
 def _reader(container: "Container") -> AsOfReader:
@@ -120,7 +124,7 @@ def _reader(container: "Container") -> AsOfReader:
     settings = container.settings()
     names = [source.build.name for source in container.source_registry().current()]
     own = len(settings.mmdb)
-    return replace(_bounded_reader(settings), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
+    return replace(container.bounded_reader(), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
 
 
 def _policy(container: "Container") -> SnapshotPolicy:
@@ -277,7 +281,7 @@ def _inventory_reports(container: "Container") -> SqlInventoryReports:
 
 
 def _fact_validity(container: "Container") -> FactValidity:
-    return FactValidity(container.inventory_reports(), _bounded_reader(container.settings()), KINDS)
+    return FactValidity(container.inventory_reports(), container.bounded_reader(), KINDS)
 
 
 def _session_queries(container: "Container") -> SqlSessionQueries:
@@ -285,9 +289,7 @@ def _session_queries(container: "Container") -> SqlSessionQueries:
 
 
 def _reports(container: "Container") -> SqlReports:
-    return SqlReports(
-        container.database(), _bounded_reader(container.settings()), choose=randbelow, clock=container.clock()
-    )
+    return SqlReports(container.database(), container.bounded_reader(), choose=randbelow, clock=container.clock())
 
 
 def _overview(container: "Container") -> OverviewMaker:
@@ -318,6 +320,7 @@ class Container(containers.DeclarativeContainer):
     database = providers.Singleton(_database, __self__)
     clock = providers.Singleton(_clock, __self__)
     runtime = providers.Singleton(_runtime, __self__)
+    bounded_reader = providers.Singleton(_bounded_reader, __self__)
     source_registry = providers.Singleton(_source_registry, __self__)
     reader = providers.Singleton(_reader, __self__)
     policy = providers.Singleton(_policy, __self__)

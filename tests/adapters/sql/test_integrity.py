@@ -1,6 +1,7 @@
 """What verify detects beyond the changes that the triggers refuse."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,12 +19,14 @@ from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inspection import Inspection, Invariant
 from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from tests.strategies import DAY, HOME, NOON, OTHER, observed, snapshot
+from tests.strategies import DAY, HOME, NOON, OTHER, network_build, observed, snapshot
 
 A_BUILD = SourceBuild(name="a", built_at=NOON, licence="none", sha256="0" * 64, origin="bundled")
 CORRECTED = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
@@ -57,8 +60,12 @@ def behind_its_back(database: SqlDatabase, statement: str) -> None:
         triggers.install(connection)
 
 
-def looked(database: SqlDatabase, *, full: bool = True, chosen: int = 0) -> Inspection:
-    return SqlReports(database, AsOfReader(), choose=lambda _: chosen, clock=SystemClock()).inspect(show=99, full=full)
+def looked(
+    database: SqlDatabase, *, full: bool = True, chosen: int = 0, reader: AsOfReader | None = None
+) -> Inspection:
+    return SqlReports(database, reader or AsOfReader(), choose=lambda _: chosen, clock=SystemClock()).inspect(
+        show=99, full=full
+    )
 
 
 def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
@@ -95,6 +102,40 @@ def changed_hands(too_few: str, left: int, too_many: str, meant: int) -> list[tu
         (Invariant.ON_RECORD, f"run {too_few}: {left} sealed sessions, {left + 1} on record"),
         (Invariant.ON_RECORD, f"run {too_many}: {meant + 1} sealed sessions, {meant} on record"),
     ]
+
+
+def sealed_by_network(database: SqlDatabase, ip_type: IpType) -> None:
+    """Store a session whose type is that of its network."""
+    build = network_build(NOON, {64500: IpType.DATACENTER}).build
+    by_network = replace(snapshot(), ip_type=ip_type, source="a@2026-03-01 network-types@2026-03-01T12:00")
+    put(database, 1, by_network)
+    with database.transaction() as stores:
+        stores.sources.register_build(build, registered_at=NOON)
+
+
+@pytest.mark.parametrize(("ip_type", "broken"), [(IpType.DATACENTER, []), (IpType.MOBILE, [(Invariant.STATED, "s0")])])
+def test_a_type_by_network_is_compared_with_the_build_that_states_it(
+    database: SqlDatabase, ip_type: IpType, broken: list[tuple[Invariant, str]]
+) -> None:
+    """No observation of the address contains it."""
+    sealed_by_network(database, ip_type)
+    reader = AsOfReader(network_types=NetworkTypes((network_build(NOON, {64500: IpType.DATACENTER}),)))
+
+    found = looked(database, reader=reader)
+
+    assert ([(v.invariant, v.where) for v in found.violations], found.not_checked) == (broken, [])
+
+
+def test_a_type_of_a_build_that_is_not_at_hand_is_reported_as_not_checked(database: SqlDatabase) -> None:
+    """An operator's table belongs to the commands that are given it."""
+    sealed_by_network(database, IpType.MOBILE)
+
+    found = looked(database)
+
+    assert (found.violations, found.not_checked) == (
+        [],
+        ["types by network-types@2026-03-01T12:00: give its file with --network-types"],
+    )
 
 
 def test_a_deleted_correction_is_found(database: SqlDatabase) -> None:

@@ -22,6 +22,7 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.session.summary import SessionSummary
@@ -31,7 +32,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from tests.fake_runs import InMemoryRuns
 from tests.fakes import DictSource, FakeSourceRegistry, InMemoryDatabase, InMemoryStores, TickingClock, finder, runtime
-from tests.strategies import DAY, HOME, NOON, OTHER
+from tests.strategies import DAY, HOME, NOON, OTHER, network_build
 
 
 class Unreliable(InMemoryDatabase):
@@ -331,6 +332,40 @@ def test_a_retracted_build_is_no_longer_used_and_snapshots_stay() -> None:
     assert not judged.is_sealed
     with pytest.raises(NoSuchBuild, match="there is no build"):
         world.inventory_service.retract("a@2026-02-27T12:00")
+
+
+def test_types_by_network_are_neither_imported_nor_retracted() -> None:
+    """They belong to files that every process opens; a table of addresses under their name would be taken for one."""
+    world = World()
+
+    with pytest.raises(SettingRefused, match="give another --name"):
+        world.import_(DictSource("network-types", NOON, {}))
+    with pytest.raises(SettingRefused, match="cannot be retracted"):
+        world.inventory_service.retract("network-types@2026-03-01")
+
+
+def test_a_new_build_of_types_by_network_renews_the_newest_type_of_known_addresses() -> None:
+    """Although it contains no address."""
+    world = World(source())
+    world.store(HOME.text)
+    assert newest_type(world) is None
+    reader = AsOfReader(network_types=NetworkTypes((network_build(NOON, {1: IpType.MOBILE}),)))
+    lookups = Lookups(world.source_registry, reader, TickingClock())
+    networks = DictSource("network-types", NOON, {})
+    networks.versions = frozenset()
+    world.source_registry.sources.append(networks)
+
+    with world.database.transaction() as stores:
+        lookups.register_sources(stores)
+        assert lookups.catch_up({HOME: 1}, stores) == 0
+
+    assert newest_type(world) is IpType.MOBILE
+
+
+def newest_type(world: World) -> IpType | None:
+    newest = world.database.memory.addresses[HOME].newest
+    assert newest is not None
+    return newest.ip_type
 
 
 def test_a_second_retraction_completes_an_interrupted_one() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.facts.validation import LARGEST_ASN
@@ -15,7 +16,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME, VerdictCache
-from tests.strategies import DAY, HOME, NOON, OTHER, histories, observed
+from tests.strategies import DAY, HOME, NOON, OTHER, histories, network_build, network_types, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
 SPANS = st.none() | st.sampled_from([timedelta(0), DAY, 3 * DAY])
@@ -38,6 +39,7 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     lags=st.tuples(SPANS, SPANS, SPANS),
     days=st.sampled_from([1, 2]),
     is_ahead=st.booleans(),
+    networks=network_types(),
 )
 @example(  # silence of types grows old, and then a later type is listened to
     history=[
@@ -50,13 +52,30 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     lags=(None, 9 * DAY, None),
     days=1,
     is_ahead=False,
+    networks=NetworkTypes(),
 )
-@example(history=[TOR], times=[NOON, NOON + 14 * DAY], lags=(None, None, None), days=14, is_ahead=False)
+@example(
+    history=[TOR],
+    times=[NOON, NOON + 14 * DAY],
+    lags=(None, None, None),
+    days=14,
+    is_ahead=False,
+    networks=NetworkTypes(),
+)
+@example(  # a list of networks is made, and grows old, between two builds of the address
+    history=[observed("a", NOON - 3 * DAY, asn=1, until=NOON + 9 * DAY)],
+    times=[NOON, NOON + 2 * DAY, NOON + 6 * DAY],
+    lags=(None, None, None),
+    days=1,
+    is_ahead=False,
+    networks=NetworkTypes((network_build(NOON + DAY, {1: IpType.MOBILE}),)),
+)
 def test_a_cached_verdict_equals_a_new_evaluation(
     history: list[IpObservation],
     times: list[datetime],
     lags: tuple[timedelta | None, timedelta | None, timedelta | None],
     days: int,
+    networks: NetworkTypes,
     *,
     is_ahead: bool,
 ) -> None:
@@ -64,7 +83,13 @@ def test_a_cached_verdict_equals_a_new_evaluation(
     max_lag, max_type_lag, kept_lag = lags
     ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
     type_lags = {IpType.VPN: DAY, IpType.TOR: 2 * DAY} if max_type_lag is None else dict.fromkeys(IpType, max_type_lag)
-    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=max_lag, type_max_lag=type_lags)
+    reader = AsOfReader(
+        network_types=networks,
+        network_max_age=4 * DAY,
+        type_max_age=ages,
+        max_lag=max_lag,
+        type_max_lag=type_lags,
+    )
     policy = SnapshotPolicy(max_lag=kept_lag)
     remembering = fresh(reader, policy)
 
@@ -77,14 +102,25 @@ def test_a_cached_verdict_equals_a_new_evaluation(
             remembering.judge_neighbours(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
-@given(history=histories(), moments=st.lists(TIMES, min_size=1, max_size=8), now=TIMES | st.just(MAX_TIME))
+@given(
+    history=histories(),
+    moments=st.lists(TIMES, min_size=1, max_size=8),
+    now=TIMES | st.just(MAX_TIME),
+    networks=network_types(),
+)
 def test_precomputed_verdicts_equal_those_computed_at_each_time(
-    history: list[IpObservation], moments: list[datetime], now: datetime
+    history: list[IpObservation], moments: list[datetime], now: datetime, networks: NetworkTypes
 ) -> None:
     """The whole history up to now is covered, and every time span is evaluated once."""
     nearest_to = BuildCalendar().address_history(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
-    reader = AsOfReader(network_max_age=4 * DAY, type_max_age=ages, max_lag=3 * DAY, type_max_lag={IpType.VPN: DAY})
+    reader = AsOfReader(
+        network_types=networks,
+        network_max_age=4 * DAY,
+        type_max_age=ages,
+        max_lag=3 * DAY,
+        type_max_lag={IpType.VPN: DAY},
+    )
     precomputed = fresh(reader)
 
     precomputed.precompute(HOME, nearest_to, now=now)

@@ -91,6 +91,16 @@ metrics_option = option(
     " written, a warning goes to stderr and the exit code stays the same.",
 )
 
+network_types_option = option(
+    "--network-types",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    section=Section.FACTS,
+    help="A table of an ASN and a type in each line, named network-types-NAME-YYYY-MM-DD.csv, consulted before the"
+    " bundled one. May be repeated.",
+)
+
 facts_options = _all_of(
     [
         option(
@@ -101,6 +111,7 @@ facts_options = _all_of(
             section=Section.FACTS,
             help="An MMDB file, consulted before the bundled tables. May be repeated.",
         ),
+        network_types_option,
         option(
             "--prefer",
             multiple=True,

@@ -18,6 +18,7 @@ class Settings(BaseModel):
     Attributes:
         db: The database's URL, or the path of a SQLite file.
         mmdb: MMDB files, consulted in this order before the bundled tables.
+        network_types: Tables of types by network, consulted in this order before the bundled one.
         requires: Facts that a snapshot must have.
         max_lag_days: Maximum days from a sighting to a later fact; None for no limit.
         max_type_lag_days: The same for all IP types; None for the default limit of each type.
@@ -35,6 +36,7 @@ class Settings(BaseModel):
 
     db: str = "sqlite:///snapshots.db"
     mmdb: tuple[Path, ...] = ()
+    network_types: tuple[Path, ...] = ()
     requires: Requirement = Requirement.ASN_OR_COUNTRY
     max_lag_days: float | None = Field(default=None, ge=0, le=100_000)
     max_type_lag_days: float | None = Field(default=None, ge=0, le=100_000)

@@ -7,11 +7,13 @@ from pathlib import Path
 from snapshots.adapters.intel.bundled import BUNDLED, open_bundled
 from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
+from snapshots.adapters.intel.network_types import NetworkTypesSource
 from snapshots.adapters.intel.open_table import open_again
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.build_moment import moment_text
+from snapshots.domain.facts.network_types import NO_NETWORK_TYPES, NetworkTypes
 from snapshots.domain.facts.observation import SourceBuild
 
 Signature = tuple[int, int, int]
@@ -26,12 +28,19 @@ class FileSourceRegistry:
         mmdb: MMDB files of the operator, the most trusted first. They may be replaced while the program runs.
         warn: Called with a message, once for each build that cannot be opened.
         now: Returns the present time in UTC; a file from the future is refused. None to accept it.
+        networks: Types by network, whose builds are registered too.
     """
 
     def __init__(
-        self, mmdb: Sequence[Path], warn: Callable[[str], None], now: Callable[[], datetime] | None = None
+        self,
+        mmdb: Sequence[Path],
+        warn: Callable[[str], None],
+        now: Callable[[], datetime] | None = None,
+        *,
+        networks: NetworkTypes = NO_NETWORK_TYPES,
     ) -> None:
         self._mmdb = mmdb
+        self._networks = [NetworkTypesSource(build) for build in networks.builds]
         self._warn = warn
         self._now = now
         self._opened: dict[Path, tuple[Signature, MmdbSource]] = {}
@@ -43,7 +52,7 @@ class FileSourceRegistry:
         """Return the builds of the settings and the bundled ones, the most trusted first."""
         if not self._bundled:
             self._bundled = [*(open_bundled(table) for table in BUNDLED), IporiginSource()]
-        return [*(self._newest(path) for path in self._mmdb), *self._bundled]
+        return [*(self._newest(path) for path in self._mmdb), *self._bundled, *self._networks]
 
     def open(self, build: SourceBuild) -> FactSource | None:
         """Return the data of a registered build; None, after one warning, if its file is missing or has changed."""

@@ -17,9 +17,12 @@ from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import ignore, retry
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.build_moment import known_by
+from snapshots.domain.facts.network_types import NETWORK_TYPES, is_by_network
 from snapshots.domain.facts.observation import SourceBuild, labels_of
 from snapshots.domain.facts.source_builds import RegisteredBuild, registered_as
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
+
+WITHOUT_NETWORK_TYPES = "a table of your own (--network-types) comes before it"
 
 PAGE = 10_000
 """Addresses per transaction."""
@@ -100,6 +103,7 @@ class InventoryService:
             SourceUnreadable: The data cannot be read; completed pages are stored.
             StoreUnavailable: The database failed; completed pages are stored.
         """
+        _refuse_name_of_networks(source.build.name)
         run, now = self._runtime.new_run(), self._runtime.now()
 
         def begin() -> RegisteredBuild:
@@ -194,8 +198,11 @@ class InventoryService:
 
         Raises:
             NoSuchBuild: No build has this label, or several do.
+            SettingRefused: The build has types by network: it is used by every process that opens its file.
             StoreUnavailable: The database failed; a repeated call continues, unless nothing was withdrawn.
         """
+        if is_by_network(label):
+            raise SettingRefused(f"{label} has types of networks and cannot be retracted; {WITHOUT_NETWORK_TYPES}")
         run, now = self._runtime.new_run(), self._runtime.now()
 
         def begin() -> tuple[RegisteredBuild, int | None]:
@@ -269,6 +276,11 @@ def _register(build: SourceBuild, stores: Stores, now: datetime) -> RegisteredBu
             f"{build.label} is already registered with other data; give another --name, or --as-of with the time"
         )
     return same
+
+
+def _refuse_name_of_networks(name: str) -> None:
+    if is_by_network(name):
+        raise SettingRefused(f"names that begin with {NETWORK_TYPES} are for types by network; give another --name")
 
 
 def _build_to_retract(registered: Sequence[RegisteredBuild], label: str) -> RegisteredBuild:

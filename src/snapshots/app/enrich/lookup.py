@@ -180,7 +180,10 @@ class Lookups:
                     learned[address, *key] = each
                     history[:] = [o for o in history if (o.source, o.observed_at) != key]
                     history.append(each)
-        shown = {key[0]: self._newest(histories[key[0]], calendar) for key in learned}
+        # A build of types by network has no facts about addresses, but can change their newest type.
+        of_networks = {address for _, source, addresses in wanted if not source.versions for address in addresses}
+        changed = {address: None for address, *_ in learned} | dict.fromkeys(of_networks & histories.keys())
+        shown = {address: self._newest(histories[address], calendar) for address in changed}
         stores.inventory.learn(
             list(learned.values()),
             organizations,
@@ -196,7 +199,10 @@ class Lookups:
         at = max(each.confirmed_until for each in history)
         considered = calendar.nearest(history, at)
         snapshot = self._reader.read(considered, at=at).snapshot
-        return current_facts(snapshot, considered, history, at) if snapshot is not None else None
+        if snapshot is None:
+            return None
+        of_network = self._reader.network_types.about(snapshot.asn, history[0].address)
+        return current_facts(snapshot, [*considered, *of_network], history, at)
 
 
 def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:

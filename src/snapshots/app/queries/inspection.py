@@ -82,6 +82,7 @@ class Inspection:
         violations: Violations, up to the requested number.
         counts: Number of violations by invariant.
         trials: Result of an attempt to change each protected column; empty without a sealed session.
+        guard_was_tried: Whether it was possible to attempt a forbidden change.
         not_checked: Checks that could not be made, each with the reason.
         is_impossible: Whether sessions could not be inspected, because tables or columns are missing.
     """
@@ -96,6 +97,7 @@ class Inspection:
     violations: Sequence[Violation] = ()
     counts: Mapping[Invariant, int] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
+    guard_was_tried: bool = True
     not_checked: Sequence[str] = ()
     is_impossible: bool = False
 

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
+from snapshots.domain.facts.network_types import NO_NETWORK_TYPES, NetworkTypes
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
@@ -41,7 +43,7 @@ RESIDENTIAL and MOBILE follow the network, and an ASN is also inferred from any 
 """
 
 NETWORK_MAX_AGE = timedelta(days=400)
-"""Maximum age of an ASN or a country, from its last statement to the sighting."""
+"""Maximum age of an ASN, a country or a type by network, from its last statement to the sighting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +79,17 @@ class AsOfReader:
     merged before they are ranked. An observation without a type excludes a later type of the same source for as long as
     that type would be valid.
 
+    The type of an address is known by address or by network: the type that a source of `network_types` states about the
+    chosen ASN. The order is: as of the time by address, as of the time by network, inferred by address, inferred by
+    network. A type by network is never merged with others. It is chosen like an ASN, and is inferred if the ASN is.
+
     Attributes:
         precedence: Names of sources, the most trusted first; other sources follow in alphabetical order.
         fallbacks: Names of sources that come after all others, the most trusted first.
         asn_precedence: Names of sources that come before all others for the ASN.
         country_precedence: Names of sources that come before all others for the country.
-        network_max_age: Maximum age of an ASN or a country.
+        network_types: Types by network; asked only where no source states a type of the address.
+        network_max_age: Maximum age of an ASN, a country or a type by network.
         type_max_age: Maximum age of each type.
         max_lag: Maximum time from the sighting to the first statement of an inferred fact; None for no limit.
         type_max_lag: The same for each type; a type without an entry is only limited by max_lag.
@@ -96,6 +103,7 @@ class AsOfReader:
     fallbacks: tuple[str, ...] = ()
     asn_precedence: tuple[str, ...] = ()
     country_precedence: tuple[str, ...] = ()
+    network_types: NetworkTypes = NO_NETWORK_TYPES
     network_max_age: timedelta = NETWORK_MAX_AGE
     type_max_age: Mapping[IpType, timedelta] = field(default_factory=lambda: TYPE_MAX_AGE)
     max_lag: timedelta | None = None
@@ -125,6 +133,8 @@ class AsOfReader:
         asn = self._first_stated(of_asn, _asn)
         country = self._first_stated(of_country, _country)
         ip_type = self._highest_ranked(sources) if any(observation.facts.ip_types for observation in history) else None
+        if asn is not None and self.network_types.builds and (ip_type is None or ip_type.is_inferred):
+            ip_type = self._earlier(ip_type, self._type_of_network(asn, at))
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:
             parts = [answer for answer in (asn, country, ip_type) if answer is not None]
@@ -136,7 +146,10 @@ class AsOfReader:
                 enrichment_at=(
                     max(observation.observed_at for observation in inferred)
                     if inferred
-                    else max(s.before.confirmed_at(at) for s in sources if s.before is not None)
+                    else max(
+                        *(part.observation.confirmed_at(at) for part in parts),
+                        *(s.before.confirmed_at(at) for s in sources if s.before is not None),
+                    )
                 ),
                 method=Method.INFERRED if inferred else Method.ASOF,
                 source=" ".join(dict.fromkeys(_label(part.observation, at) for part in parts)),
@@ -147,6 +160,11 @@ class AsOfReader:
             has_expired=snapshot is None and any(_states_a_fact(source.before) for source in sources),
             is_too_late=snapshot is None and any(_states_a_fact(source.after) for source in sources),
         )
+
+    def about_network(self, asn: int | None, address: IpAddress, *, at: datetime) -> list[IpObservation]:
+        """Return what the builds next to a time state about the type of a network; nothing without an ASN."""
+        sources = self._sources(list(self.network_types.about(asn, address)), at)
+        return [each for source in sources for each in (source.before, source.after) if each is not None]
 
     def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list["TypeLeftOut"]:
         """Return the types that were stated too long before or after a time to be used."""
@@ -241,6 +259,23 @@ class AsOfReader:
                 if fact is not None:
                     inferred = _Answer(fact, source.after, is_inferred=True)
         return inferred
+
+    def _type_of_network(self, asn: "_Answer[int]", at: datetime) -> "_Answer[IpType] | None":
+        """Choose the type that a source states about the network that an ASN names."""
+        stated = self.network_types.about(asn.fact, asn.observation.address)
+        by_name = {source.name: source for source in self._sources(list(stated), at)}
+        in_order = [by_name[name] for name in self.network_types.sources]
+        found = self._first_stated(in_order, self._type_in)
+        return _Answer(found.fact, found.observation, found.is_inferred or asn.is_inferred) if found else None
+
+    @staticmethod
+    def _earlier(
+        by_address: "_Answer[IpType] | None", by_network: "_Answer[IpType] | None"
+    ) -> "_Answer[IpType] | None":
+        """Choose a type by network only if there is no other, or if it alone was stated by the time."""
+        if by_network is None or (by_address is not None and by_network.is_inferred):
+            return by_address
+        return by_network
 
     def _highest_ranked(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
         """Choose the highest-ranked type stated as of the time, else of all later ones."""

@@ -1,5 +1,6 @@
 """Cache verdicts on sightings by span of time, because the facts of an address stay the same between two builds."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -64,6 +65,7 @@ class VerdictCache:
         self._reader = reader
         self._policy = policy
         self._policy_lags = () if policy.max_lag is None else (policy.max_lag,)
+        self._network_edges = self._edges_of_networks()
         self._spans: dict[str, tuple[VerdictSpan, ...]] = {}
         self._in_order: list[VerdictSpan] = []
         self._evicted = 0
@@ -183,8 +185,21 @@ class VerdictCache:
         self._generation += 1
         self._evicted = 0
 
+    def _edges_of_networks(self) -> Sequence[datetime]:
+        """Return the times at which a type by network can change a verdict, in order."""
+        lags = [lag for lag in (self._reader.max_lag, *self._policy_lags) if lag is not None]
+        edges: set[datetime] = set()
+        for moment in self._reader.network_types.moments:
+            edges |= {moment, _moved(moment, self._reader.network_max_age + RESOLUTION)}
+            edges |= {_moved(moment, -lag) for lag in lags}
+        return sorted(edges)
+
     def _span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
-        since, until = MIN_TIME, MAX_TIME
+        if not nearest:
+            return MIN_TIME, MAX_TIME
+        passed = bisect_right(self._network_edges, at)
+        since = self._network_edges[passed - 1] if passed else MIN_TIME
+        until = self._network_edges[passed] if passed < len(self._network_edges) else MAX_TIME
         later = {each.source: each for each in nearest if each.observed_at > at}
         for each in nearest:
             moment = each.observed_at

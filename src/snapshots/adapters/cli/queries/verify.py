@@ -7,7 +7,15 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.exit_codes import ExitCode
-from snapshots.adapters.cli.options import database_option, format_option, lock_option, metrics_option, opened, stdout
+from snapshots.adapters.cli.options import (
+    database_option,
+    format_option,
+    lock_option,
+    metrics_option,
+    network_types_option,
+    opened,
+    stdout,
+)
 from snapshots.adapters.cli.output import json_documents, report_documents
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
 from snapshots.adapters.cli.services import OpenApplication
@@ -33,6 +41,7 @@ SHOWN_VIOLATIONS = 100
     section=Section.GENERAL,
     help="Check all sealed sessions. By default, at most 200,000 of them are checked.",
 )
+@network_types_option
 @format_option
 @metrics_option
 @database_option

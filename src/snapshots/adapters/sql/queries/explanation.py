@@ -1,12 +1,15 @@
 """The data from which the snapshot or gap of one session was derived, in SQL."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from sqlalchemy import Connection, or_, select
 
 from snapshots.adapters.sql.rows.row_decoder import observation_in, summary_in
-from snapshots.adapters.sql.schema.tables import ip_observations, known_networks, session_summaries
+from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations, known_networks, session_summaries
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.queries.reports import Explanation
-from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import sources_of
@@ -46,6 +49,9 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
     if sighting is not None:
         calendar = BuildCalendar.of(SqlFactSources(connection).registered())
         considered = calendar.nearest(history, sighting.seen_at)
+        read = session.snapshot or reader.read(considered, at=sighting.seen_at).snapshot
+        asn = read.asn if read is not None else None
+        considered += reader.about_network(asn, sighting.address, at=sighting.seen_at)
         known = calendar.nearest(history, sighting.seen_at, known_by_then=True)
     at = sighting.seen_at if sighting is not None else session.first_event_at
     return Explanation(
@@ -54,7 +60,7 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
         run=row["snapshot_run"],
         history=history,
         considered=considered,
-        known_then=reader.read(known, at=at).snapshot,
+        known_then=_knowing_by(connection, reader, at).read(known, at=at).snapshot,
         stated=sources_of(session.snapshot, considered, at) if session.snapshot is not None else {},
         types_left_out=[
             left_out
@@ -64,3 +70,10 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
         ],
         namesakes=list(connection.execute(namesakes).scalars()),
     )
+
+
+def _knowing_by(connection: Connection, reader: AsOfReader, at: datetime) -> AsOfReader:
+    """Return a reader with only the types by network that were registered by a time."""
+    query = select(fact_sources.c.source, fact_sources.c.built_at).where(fact_sources.c.registered_at <= at)
+    labels = frozenset(label_of(source, built_at) for source, built_at in connection.execute(query))
+    return replace(reader, network_types=reader.network_types.with_labels(labels))

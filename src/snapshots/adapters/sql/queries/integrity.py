@@ -30,6 +30,7 @@ from snapshots.app.queries.inspection import Inspection, Invariant, Violation
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import NO_FACTS, IpFacts
 from snapshots.domain.facts.validation import PSEUDO_COUNTRIES
 from snapshots.domain.snapshot.snapshot import Method
@@ -48,7 +49,12 @@ MOST_COMPARED = 10_000
 
 
 def inspect(
-    connection: Connection, findings: "Findings", *, run: str | None = None, part: int | None = None
+    connection: Connection,
+    findings: "Findings",
+    networks: NetworkTypes,
+    *,
+    run: str | None = None,
+    part: int | None = None,
 ) -> Inspection | None:
     """
     Check sealed and incomplete rows, the audit tables and the counters; writes nothing.
@@ -56,6 +62,7 @@ def inspect(
     Args:
         connection: With a transaction in which every query sees the same state.
         findings: Receives the violations.
+        networks: Types by network.
         run: Check only sessions that this run sealed.
         part: Sample to check if there are very many rows, below PARTS; None for all rows.
 
@@ -93,7 +100,7 @@ def inspect(
         query = query.where(is_in_part(part, count))
     seen = Counter[str]()
     looked_at = count if part is None else min(count, MOST_LOOKED_AT)
-    provenance = ProvenanceCheck(connection, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
+    provenance = ProvenanceCheck(connection, networks, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
     for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
         is_adopted = may_be_adopted and row["snapshot_method"] is None
         seen.update(sealed=1, adopted=is_adopted, drawn=bool(drawn_of) and (row["snapshot_seal"] or "")[:2] in HEX)
@@ -123,6 +130,7 @@ def inspect(
         drawn_of=drawn_of,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
         adopted=seen["adopted"],
+        not_checked=[f"types by {label}: give its file with --network-types" for label in sorted(provenance.not_held)],
         put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
     )
 

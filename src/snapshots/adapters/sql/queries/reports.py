@@ -108,7 +108,8 @@ class SqlReports:
         """Check sealed sessions, audit tables and counters in one transaction; test the triggers in another."""
         findings = Findings(show)
         with self._database.reading() as connection:
-            found = inspect(connection, findings, run=run, part=None if full else self._choose(PARTS))
+            part, networks = None if full else self._choose(PARTS), self._reader.network_types
+            found = inspect(connection, findings, networks, run=run, part=part)
         trials, not_checked = self._try_guard() if found is not None else ({}, [])
         accepted = [column for column, trial in trials.items() if trial is Trial.ACCEPTED]
         findings.add_all(Invariant.GUARDED, accepted)
@@ -117,7 +118,8 @@ class SqlReports:
             violations=findings.named,
             counts=findings.counts,
             trials=trials,
-            not_checked=not_checked,
+            guard_was_tried=not not_checked,
+            not_checked=[*(found.not_checked if found is not None else ()), *not_checked],
         )
 
     def _try_guard(self) -> tuple[Mapping[str, Trial], Sequence[str]]:

@@ -101,7 +101,7 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
         console.print(f"The guard reverted {times} a value that another loader wrote into a sealed session.")
     part = f" of {inspection.of:,}" if inspection.unseen_share else ""
     if not inspection.violation_count:
-        guard = "whether the guard holds was not checked" if inspection.not_checked else "the guard holds"
+        guard = "the guard holds" if inspection.guard_was_tried else "whether the guard holds was not checked"
         console.print(
             f"{count_of(inspection.sealed, 'sealed session')}{part} checked, none changed without audit, {guard}; "
             f"{count_of(inspection.corrections, 'correction')} on record."
