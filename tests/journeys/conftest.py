@@ -11,7 +11,16 @@ from snapshots.__main__ import main
 OLD = Path("tests/data/cowrie-2.8.1.json.gz")
 NEW = Path("src/snapshots/adapters/cli/data/cowrie.json.gz")
 
+SQLITE_BY_DEFAULT = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+"""Kinds of databases for a journey. Contract suites check the statements that commands need on both by default."""
+
 Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(params=SQLITE_BY_DEFAULT)
+def sql_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database of each kind, with all tables and no rows."""
+    return str(request.getfixturevalue(f"migrated_{request.param}"))
 
 
 @pytest.fixture

@@ -16,18 +16,20 @@ from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.schema import triggers
 from snapshots.app.ports.log_source import LogEvent
 from tests.cowrieprocessor import AdoptableSchema, load_as_cowrieprocessor, put_session
-from tests.journeys.conftest import NEW, OLD, Run
+from tests.journeys.conftest import NEW, OLD, SQLITE_BY_DEFAULT, Run
 from tests.tables import mmdb
 
 ADDED = {"current_country", "current_ip_type", "looked_up_until", "learned_at", "newest_at"}
 BEFORE = "2026-03-01 11:00:00.000000"
 SHAPES = [
     AdoptableSchema(dialect="sqlite"),
+    AdoptableSchema(dialect="postgresql", by_migrations=True, json="JSONB"),
+]
+MORE_SHAPES = [
     AdoptableSchema(dialect="sqlite", version=16),
     AdoptableSchema(dialect="sqlite", version=15, by_migrations=True, types=""),
     AdoptableSchema(dialect="postgresql"),
     AdoptableSchema(dialect="postgresql", version=16, types="array"),
-    AdoptableSchema(dialect="postgresql", by_migrations=True, json="JSONB"),
     AdoptableSchema(dialect="postgresql", version=15, by_migrations=True, types="", json="JSONB"),
 ]
 ROWS: dict[str, dict[str, Any]] = {
@@ -71,7 +73,11 @@ class Adopted:
         }
 
 
-@pytest.fixture(params=SHAPES, ids=lambda s: f"{s.dialect}-{s.version}-{'migrated' if s.by_migrations else 'orm'}")
+def name_of(shape: AdoptableSchema) -> str:
+    return f"{shape.dialect}-{shape.version}-{'migrated' if shape.by_migrations else 'orm'}"
+
+
+@pytest.fixture(params=[*SHAPES, *(pytest.param(each, marks=pytest.mark.slow) for each in MORE_SHAPES)], ids=name_of)
 def shape(request: pytest.FixtureRequest) -> AdoptableSchema:
     return request.param  # type: ignore[no-any-return]  # one of SHAPES
 
@@ -111,7 +117,7 @@ def theirs(shape: AdoptableSchema, make: Make) -> Adopted:
     return database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=SQLITE_BY_DEFAULT)
 def newest(make: Make, request: pytest.FixtureRequest) -> Adopted:
     """The newest shape, still without rows."""
     return make(AdoptableSchema(dialect=request.param, by_migrations=request.param == "postgresql"))

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
-from tests.journeys.conftest import Run
+from tests.journeys.conftest import SQLITE_BY_DEFAULT, Run
 from tests.journeys.test_adoption import Adopted, Make, make
 from tests.waiting import wait_until
 
@@ -47,7 +47,7 @@ REASONS |= {"several": "ambiguous_ip", "private": "not_routable", "open codes": 
 REASONS |= {"hidden codes": "not_routable"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=SQLITE_BY_DEFAULT)
 def theirs(request: pytest.FixtureRequest, make: Make, run: Run) -> Adopted:
     """Sessions of every shape, adopted."""
     found = make(AdoptableSchema(dialect=request.param, by_migrations=request.param == "postgresql"))

@@ -25,11 +25,11 @@ ROUNDS = int(os.environ.get("SNAPSHOTS_KILLS", "3"))
 VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "gap_run"}
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log with the events of both real logs, twelve times under other session ids."""
     content = b"".join(gzip.decompress(path.read_bytes()) for path in LOGS)
-    path = tmp_path / "cowrie.json"
+    path = tmp_path_factory.mktemp("log") / "cowrie.json"
     path.write_bytes(b"".join(content.replace(b'"session":"', b'"session":"%x' % n) for n in range(12)))
     return path
 
@@ -71,10 +71,11 @@ def rows(url: str) -> list[dict[str, object]]:
     return [{name: value for name, value in row.items() if name not in VOLATILE} for row in found]
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path, log: Path) -> list[dict[str, object]]:
-    finish(start(f"sqlite:///{tmp_path}/undisturbed.db", log))
-    return rows(f"sqlite:///{tmp_path}/undisturbed.db")
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, log: Path) -> list[dict[str, object]]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/test.db"
+    finish(start(url, log))
+    return rows(url)
 
 
 def test_loaders_of_the_same_and_of_other_files_at_once_store_each_event_once(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from snapshots.__main__ import main
 from snapshots.adapters.cli.output.table import cell
 from tests.journeys.conftest import Run
 
@@ -37,11 +39,19 @@ def write(path: Path) -> None:
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
+@pytest.fixture(scope="module")
+def loaded_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with those sessions. Copying it is faster than loading."""
+    folder = tmp_path_factory.mktemp("loaded")
+    write(folder / "cowrie.json")
+    assert main(["load", str(folder / "cowrie.json"), "-q", "--db", str(folder / "test.db")]) == 0
+    return folder / "test.db"
+
+
 @pytest.fixture
-def loaded(run: Run, tmp_path: Path) -> Run:
+def loaded(run: Run, tmp_path: Path, loaded_template: Path) -> Run:
     """A database with those sessions."""
-    write(tmp_path / "cowrie.json")
-    assert run("load", tmp_path / "cowrie.json", "-q")[0] == 0
+    shutil.copyfile(loaded_template, tmp_path / "test.db")
     return run
 
 

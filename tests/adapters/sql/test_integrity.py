@@ -34,7 +34,6 @@ CORRECTED = IpSnapshot.corrected(snapshot(), asn=7, at=NOON + DAY)
 
 @pytest.fixture
 def database(sql_database: SqlDatabase) -> SqlDatabase:
-    sql_database.migrate()
     return sql_database
 
 

@@ -113,7 +113,6 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
 
 @pytest.fixture
 def database(sql_database: SqlDatabase) -> SqlDatabase:
-    sql_database.migrate()
     return sql_database
 
 
