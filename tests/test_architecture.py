@@ -68,6 +68,13 @@ BANNED = re.compile(
 )
 """Words of a private language, for which the vocabulary of databases and operating systems has a term."""
 
+BRITISH = re.compile(
+    r"honour|colour|favour|labelled|catalogue|centred|artefact"
+    r"|(recogn|normal|initial|optim|minim|maxim|summar|organ|serial|synchron)is(e|ed|es|ing|ation)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Spellings that differ from the American ones."""
+
 # fmt: off
 PRIVATE_NAMES = frozenset({
     "ahead", "ancestor", "far_end", "far_spans", "far_turns", "finding", "journey", "judgement", "kept_events",
@@ -86,6 +93,19 @@ def test_no_private_words_are_left_in_code_tests_and_manuals() -> None:
     texts += [file for file in Path("tests").rglob("*.py") if file.name not in {"test_architecture.py", "test_docs.py"}]
 
     found = {f"{file}: {match[0]}" for file in texts for match in BANNED.finditer(file.read_text())}
+
+    assert found == set()
+
+
+def test_texts_have_american_spelling() -> None:
+    """Only the stored names `behaviour`, `licence` and `ageing` are British, and the names made of them."""
+    texts = [*Path().glob("*.md")]
+    for folder, kinds in (("docs", {".md"}), ("src", {".py", ".html", ".js"}), ("tests", {".py"}), ("tools", {".py"})):
+        texts += [path for path in Path(folder).rglob("*") if path.suffix in kinds and "vendor" not in path.parts]
+
+    texts.remove(Path("tests/test_architecture.py"))
+
+    found = {f"{file}: {match[0]}" for file in texts for match in BRITISH.finditer(file.read_text())}
 
     assert found == set()
 

@@ -117,7 +117,7 @@ def test_a_line_break_in_a_name_cannot_forge_a_message(run: Run) -> None:
     assert err.count("\n") == 1
 
 
-def test_a_terminal_receives_our_colours_and_no_control_characters_of_a_log(log: Path) -> None:
+def test_a_terminal_receives_our_colors_and_no_control_characters_of_a_log(log: Path) -> None:
     """The name and the content of a file appear as text, next to a progress bar."""
     hostile = log.with_name(f"{HOSTILE}.json")
     hostile.write_bytes(log.read_bytes().replace(b'"username":"root"', b'"username":"\\u001b]0;owned\\u0007"'))

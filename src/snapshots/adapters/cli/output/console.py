@@ -1,4 +1,4 @@
-"""The console for tables, colours and progress bars."""
+"""The console for tables, colors and progress bars."""
 
 import sys
 from collections.abc import Iterable

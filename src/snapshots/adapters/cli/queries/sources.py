@@ -26,7 +26,7 @@ from snapshots.adapters.cli.services import OpenApplication
 @database_option
 @click.pass_obj
 def sources(open_application: OpenApplication, /, output: str, **options: Any) -> None:
-    """List every registered build of a source: date, observations, file and licence."""
+    """List every registered build of a source: date, observations, file and license."""
     with opened(open_application, options) as application:
         found = application.inventory.status(now=application.now()).sources
     if output == "json":

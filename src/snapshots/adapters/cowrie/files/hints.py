@@ -1,4 +1,4 @@
-"""Recognise the format of a file without readable events, and say what to do with it."""
+"""Recognize the format of a file without readable events, and say what to do with it."""
 
 import re
 

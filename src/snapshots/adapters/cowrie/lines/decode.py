@@ -130,7 +130,7 @@ class LineDecoder:
 
 @lru_cache(maxsize=1024)
 def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None] | None:
-    """Return the kind of an event and the parser for its behaviour; None if it is not an event of Cowrie."""
+    """Return the kind of an event and the parser for its behavior; None if it is not an event of Cowrie."""
     if COWRIE.match(eventid) is None:
         return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)

@@ -1,1 +1,1 @@
-"""Layouts of tables of addresses, each recognised by the whole file."""
+"""Layouts of tables of addresses, each recognized by the whole file."""

@@ -1,4 +1,4 @@
-"""CSV and TSV tables without a header, recognised by the kinds of all their columns."""
+"""CSV and TSV tables without a header, recognized by the kinds of all their columns."""
 
 import re
 from collections import Counter

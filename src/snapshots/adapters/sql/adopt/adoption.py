@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, inspect, select, update
 
-from snapshots.adapters.sql.adopt.cowrieprocessor_schema import AdoptableSchema, narrowing, recognised
+from snapshots.adapters.sql.adopt.cowrieprocessor_schema import AdoptableSchema, narrowing, recognized
 from snapshots.adapters.sql.connection.dialects.storage import size_of
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
@@ -143,7 +143,7 @@ def _look(connection: Connection, *, widen: bool) -> AdoptableSchema:
     is_adopted = is_ours and _record(connection) is not None
     if is_ours and not is_adopted:
         raise StoreUnavailable("this database was created by snapshots: there is nothing to adopt")
-    return recognised(connection, is_adopted=is_adopted, widen=widen)
+    return recognized(connection, is_adopted=is_adopted, widen=widen)
 
 
 def _record(connection: Connection) -> str | None:

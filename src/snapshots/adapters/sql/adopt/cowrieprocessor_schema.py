@@ -61,7 +61,7 @@ class AdoptableSchema:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def recognised(connection: Connection, *, is_adopted: bool, widen: bool) -> AdoptableSchema:
+def recognized(connection: Connection, *, is_adopted: bool, widen: bool) -> AdoptableSchema:
     """
     Inspect a database.
 

@@ -45,9 +45,9 @@ def show_report(console: Console, report: Report) -> None:
         for t in report.networks
     ]
     _table(console, "Network", networks, total)
-    _table(console, "Country", _labelled(report.countries), total)
-    _table(console, "IP type", _labelled(report.types), total)
-    _table(console, "Last days (UTC)", _labelled(report.days), total)
+    _table(console, "Country", _labeled(report.countries), total)
+    _table(console, "IP type", _labeled(report.types), total)
+    _table(console, "Last days (UTC)", _labeled(report.days), total)
     show_coverage(console, report.coverage)
     _show_dead_letters(console, report)
     console.print("\nSources of facts:")
@@ -119,7 +119,7 @@ def show_inspection(console: Console, inspection: Inspection) -> None:
         console.print(f"  and {inspection.violation_count - len(inspection.violations):,} more")
 
 
-def _labelled(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
+def _labeled(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
     return [(printable(tally.value or "not known"), tally) for tally in tallies]
 
 
