@@ -1,6 +1,6 @@
 """Load log lines: aggregate them into sessions, and give every session its snapshot."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,18 +13,13 @@ from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import Batch, BatchSize, LoadReport
 from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
-from snapshots.app.ports.database import Database, Stores
+from snapshots.app.load.session_writer import SessionWriter
+from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
-from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
+from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Runtime
-from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.retry import ignore, retry
 from snapshots.domain.session.session import SessionAggregate
-from snapshots.domain.session.session_id_reuse import tell_apart
-from snapshots.domain.session.summary import SessionSummary
-from snapshots.domain.snapshot.snapshot import Method
-
-PAGE = 1000
 
 STILL_WRITTEN = timedelta(hours=1)
 """A file modified within this time may still be written: its incomplete end is read again later."""
@@ -68,6 +63,7 @@ class BulkLoader:
         self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
         self._liveness = liveness
         self._size = size or BatchSize()
+        self._writer = SessionWriter(database, service, runtime.clock)
 
     def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
         """
@@ -175,7 +171,7 @@ class BulkLoader:
                     if is_full or self._runtime.stopwatch() - batch.started_at >= self._size.seconds:
                         batch.set_mark(source)
                         events += batch.events
-                        yield self._retried(partial(self._store, run, batch, name, observer))
+                        yield self._store(run, batch, name, observer)
                         batch = Batch(self._runtime.stopwatch())
             except LogUnreadable as error:  # such as after a rename
                 yield LoadReport(run=run, sources=1, problems=(str(error),))
@@ -200,7 +196,7 @@ class BulkLoader:
                 else (),
             )
         if batch.lines or batch.marks:
-            yield self._retried(partial(self._store, run, batch, name, observer))
+            yield self._store(run, batch, name, observer)
 
     def _may_grow(self, source: LogSource) -> bool:
         """Whether a content was modified so recently that its last line may still be written."""
@@ -212,10 +208,10 @@ class BulkLoader:
         for session in sessions:
             batch.put(session)
             if batch.is_full(self._size) or self._runtime.stopwatch() - batch.started_at >= self._size.seconds:
-                yield self._retried(partial(self._store, run, batch, "-", observer))
+                yield self._store(run, batch, "-", observer)
                 batch = Batch(self._runtime.stopwatch())
         if batch.pending:
-            yield self._retried(partial(self._store, run, batch, "-", observer))
+            yield self._store(run, batch, "-", observer)
 
     def _resume(self, source: LogSource) -> None:
         """Seek to the stored bookmark."""
@@ -229,54 +225,16 @@ class BulkLoader:
             return stores.bookmarks.marks_of(head)
 
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
-        now = self._runtime.now()
-        with self._database.transaction() as stores:
-            held = stores.sessions.find_summaries(
-                {logged_id: logged.events for logged_id, logged in batch.pending.items()}
-            )
-            apart = [
-                (logged_id, aggregate)
-                for logged_id, logged in batch.pending.items()
-                for aggregate in tell_apart(logged, held.get(logged_id, ()))
-            ]
-            new = [aggregate.summary(logged_id) for logged_id, aggregate in apart]
-            offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
-            by_name = {summary.session_id: summary for found in held.values() for summary in found}
-            changes = [_change(by_name, summary) for summary in offered]
-            self._save(stores, changes, run)
-            if batch.texts:
-                stores.event_lines.store_lines([batch.lines_of(*session) for session in apart], run=run)
-            dead_letters = stores.dead_letters.store_dead_letters(batch.dead_letters, run=run, stored_at=now)
-            for source, mark in batch.marks:
-                stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
-            stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
-        report = LoadReport(
-            run=run,
-            lines=batch.lines,
-            events=sum(summary.event_count for summary in new),
-            repeated=batch.events - sum(summary.event_count for summary in new),
-            sessions_added=sum(change.held is None for change in changes),
-            sessions_changed=sum(change.held is not None for change in changes),
-            sealed=_newly_sealed(changes),
-            inferred=_newly_inferred(changes),
-            latest_attack=_latest_attack(changes),
-            left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
-            dead_letters=dead_letters,
-            known_dead_letters=len(batch.dead_letters) - dead_letters,
-            reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
-            late_sightings=sum(
-                new.is_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
-            ),
-        )
+        report = self._retried(partial(self._writer.store, run, batch))
         observer.batch_loaded(
             BatchLoaded(
                 run=run,
                 source=name,
                 events=report.events,
                 repeated=report.repeated,
-                sessions=len(changes),
+                sessions=report.sessions_added + report.sessions_changed,
                 sealed=report.sealed,
-                dead_letters=dead_letters,
+                dead_letters=report.dead_letters,
                 seconds=self._runtime.stopwatch() - batch.started_at,
             )
         )
@@ -296,65 +254,28 @@ class BulkLoader:
         Yields:
             A report of each page.
         """
-        after, begun_at = "", self._runtime.stopwatch()
-        while changes := self._retried(partial(self._judge_page, run, after, quiet_since)):
-            after = changes[-1].kept.session_id
-            sealed = _newly_sealed(changes)
-            nothing = {"events": 0, "repeated": 0, "dead_letters": 0}
-            seconds = self._runtime.stopwatch() - begun_at
+        begun_at = self._runtime.stopwatch()
+        page = self._retried(partial(self._writer.judge_page, run, "", quiet_since))
+        while page is not None:
+            found = page.report
             observer.batch_loaded(
-                BatchLoaded(run=run, source="-", sessions=len(changes), sealed=sealed, seconds=seconds, **nothing)
+                BatchLoaded(
+                    run=run,
+                    source="-",
+                    events=0,
+                    repeated=0,
+                    sessions=found.sealed + found.left_open,
+                    sealed=found.sealed,
+                    dead_letters=0,
+                    seconds=self._runtime.stopwatch() - begun_at,
+                )
             )
             begun_at = self._runtime.stopwatch()
-            yield LoadReport(
-                run=run,
-                sealed=sealed,
-                inferred=_newly_inferred(changes),
-                latest_attack=_latest_attack(changes),
-                left_open=len(changes) - sealed,
-            )
-
-    def _judge_page(self, run: str, after: str, quiet_since: datetime | None) -> Sequence[SessionChange]:
-        with self._database.transaction() as stores:
-            stale_before = self._runtime.now() - HEARTBEAT_TIMEOUT
-            waiting = stores.sessions.find_waiting(
-                run=run, stale_before=stale_before, after=after, limit=PAGE, quiet_since=quiet_since
-            )
-            judged = self._service.offer(waiting, stores)
-            changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
-            self._save(stores, changes, run)
-        return changes
-
-    def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
-        now = self._runtime.now()
-        stores.counts.count_sessions(changes, seen_at=now)
-        stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+            yield found
+            page = self._retried(partial(self._writer.judge_page, run, page.last, quiet_since))
 
 
 def _without_events(source: LogSource, rejected: RejectedLines) -> str:
     return "; ".join(
         filter(None, [f"{source.name} contains no Cowrie events", f"rejected lines: {rejected.why}", source.hint])
     )
-
-
-def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
-    found = held.get(offered.session_id)
-    return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
-
-
-def _newly_inferred(changes: Iterable[SessionChange]) -> int:
-    snapshots = (change.kept.snapshot for change in changes if _is_newly_sealed(change))
-    return sum(snapshot is not None and snapshot.method is Method.INFERRED for snapshot in snapshots)
-
-
-def _latest_attack(changes: Iterable[SessionChange]) -> datetime | None:
-    sightings = (change.kept.sighting for change in changes if _is_newly_sealed(change))
-    return max((sighting.seen_at for sighting in sightings if sighting is not None), default=None)
-
-
-def _is_newly_sealed(change: SessionChange) -> bool:
-    return change.kept.is_sealed and not (change.held is not None and change.held.is_sealed)
-
-
-def _newly_sealed(changes: Iterable[SessionChange]) -> int:
-    return sum(map(_is_newly_sealed, changes))

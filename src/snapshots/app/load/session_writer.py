@@ -1,0 +1,155 @@
+"""Write sessions with their snapshots: those of a batch, and those that waited for their connect."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.load.batch import Batch, LoadReport
+from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT
+from snapshots.app.ports.runtime import Clock
+from snapshots.app.ports.sessions import SessionChange
+from snapshots.domain.session.session_id_reuse import tell_apart
+from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.snapshot import Method
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPage:
+    """
+    Sessions without a connect that were evaluated in one transaction.
+
+    Attributes:
+        report: What they received.
+        last: The greatest session ID; the next page begins after it.
+    """
+
+    report: LoadReport
+    last: str
+
+
+class SessionWriter:
+    """
+    Writes sessions of a load, one transaction per call. A call may be repeated: an event that is stored is not new.
+
+    Args:
+        database: The database.
+        service: Computes the snapshots.
+        clock: The times at which rows are written.
+    """
+
+    def __init__(self, database: Database, service: SnapshotService, clock: Clock) -> None:
+        self._database = database
+        self._service = service
+        self._clock = clock
+
+    def store(self, run: str, batch: Batch) -> LoadReport:
+        """
+        Store a batch: its sessions, event lines, dead letters and bookmarks. Sessions without a connect stay open.
+
+        Raises:
+            StoreUnavailable: The database failed; nothing of the batch is stored.
+            SourceUnreadable: A fact source failed; likewise.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            held = stores.sessions.find_summaries(
+                {logged_id: logged.events for logged_id, logged in batch.pending.items()}
+            )
+            apart = [
+                (logged_id, aggregate)
+                for logged_id, logged in batch.pending.items()
+                for aggregate in tell_apart(logged, held.get(logged_id, ()))
+            ]
+            new = [aggregate.summary(logged_id) for logged_id, aggregate in apart]
+            offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
+            by_name = {summary.session_id: summary for found in held.values() for summary in found}
+            changes = [_change(by_name, summary) for summary in offered]
+            self._save(stores, changes, run)
+            if batch.texts:
+                stores.event_lines.store_lines([batch.lines_of(*session) for session in apart], run=run)
+            dead_letters = stores.dead_letters.store_dead_letters(batch.dead_letters, run=run, stored_at=now)
+            for source, mark in batch.marks:
+                stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
+            stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
+        return LoadReport(
+            run=run,
+            lines=batch.lines,
+            events=sum(summary.event_count for summary in new),
+            repeated=batch.events - sum(summary.event_count for summary in new),
+            sessions_added=sum(change.held is None for change in changes),
+            sessions_changed=sum(change.held is not None for change in changes),
+            sealed=_newly_sealed(changes),
+            inferred=_newly_inferred(changes),
+            latest_attack=_latest_attack(changes),
+            left_open=sum(not c.kept.is_sealed and not c.kept.waits_for_connect for c in changes),
+            dead_letters=dead_letters,
+            known_dead_letters=len(batch.dead_letters) - dead_letters,
+            reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
+            late_sightings=sum(
+                new.is_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
+            ),
+        )
+
+    def judge_page(self, run: str, after: str, quiet_since: datetime | None) -> JudgedPage | None:
+        """
+        Evaluate a page of sessions without a connect, including those of interrupted runs.
+
+        Args:
+            run: The run that writes.
+            after: The last session ID of the previous page; "" for the first page.
+            quiet_since: Only sessions whose last event was earlier; None for all.
+
+        Returns:
+            The page; None if no session is left.
+        """
+        with self._database.transaction() as stores:
+            stale_before = self._clock.now() - HEARTBEAT_TIMEOUT
+            waiting = stores.sessions.find_waiting(
+                run=run, stale_before=stale_before, after=after, limit=PAGE, quiet_since=quiet_since
+            )
+            judged = self._service.offer(waiting, stores)
+            changes = [SessionChange(held=h, kept=k) for h, k in zip(waiting, judged, strict=True)]
+            self._save(stores, changes, run)
+        if not changes:
+            return None
+        sealed = _newly_sealed(changes)
+        report = LoadReport(
+            run=run,
+            sealed=sealed,
+            inferred=_newly_inferred(changes),
+            latest_attack=_latest_attack(changes),
+            left_open=len(changes) - sealed,
+        )
+        return JudgedPage(report=report, last=changes[-1].kept.session_id)
+
+    def _save(self, stores: Stores, changes: list[SessionChange], run: str) -> None:
+        now = self._clock.now()
+        stores.counts.count_sessions(changes, seen_at=now)
+        stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
+
+
+def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
+    found = held.get(offered.session_id)
+    return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
+
+
+def _newly_inferred(changes: Iterable[SessionChange]) -> int:
+    snapshots = (change.kept.snapshot for change in changes if _is_newly_sealed(change))
+    return sum(snapshot is not None and snapshot.method is Method.INFERRED for snapshot in snapshots)
+
+
+def _latest_attack(changes: Iterable[SessionChange]) -> datetime | None:
+    sightings = (change.kept.sighting for change in changes if _is_newly_sealed(change))
+    return max((sighting.seen_at for sighting in sightings if sighting is not None), default=None)
+
+
+def _is_newly_sealed(change: SessionChange) -> bool:
+    return change.kept.is_sealed and not (change.held is not None and change.held.is_sealed)
+
+
+def _newly_sealed(changes: Iterable[SessionChange]) -> int:
+    return sum(map(_is_newly_sealed, changes))
