@@ -23,6 +23,7 @@ from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import SnapshotsError
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
 from snapshots.domain.session.session import EventKind, SessionEvent
@@ -229,6 +230,8 @@ class DictSource:
         self.versions = frozenset({4, 6})
         self.facts = facts
         self.asked: list[IpAddress] = []
+        self.size = len(facts)
+        self.typed_shares: Mapping[IpType, float] = {}
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         self.asked += addresses
@@ -245,7 +248,7 @@ class FakeSourceRegistry:
     def current(self) -> Sequence[DictSource]:
         return self.sources
 
-    def open(self, build: SourceBuild) -> DictSource | None:
+    def open(self, build: SourceBuild, *, is_overwritten: bool = False) -> DictSource | None:
         at_hand = [*self.sources, *self.imported]
         return next((s for s in at_hand if (s.build.name, s.build.built_at) == (build.name, build.built_at)), None)
 

@@ -15,3 +15,12 @@ def mmdb(path: Path, networks: Mapping[str, dict[str, Any]], version: int = 6, k
         writer.insert_network(IPSet([network]), record)
     writer.to_db_file(str(path))
     return path
+
+
+def broken_record(path: Path, networks: Mapping[str, dict[str, Any]]) -> Path:
+    """Write an MMDB file in which the last record is broken, and return its path."""
+    data = bytearray(mmdb(path, networks).read_bytes())
+    end = data.rindex(b"\xab\xcd\xefMaxMind.com")
+    data[end - 8 : end] = b"\xff" * 8
+    path.write_bytes(data)
+    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import Run
-from tests.tables import mmdb
+from tests.tables import broken_record, mmdb
 
 ATTACKER = "185.220.101.1"
 
@@ -259,3 +259,76 @@ def test_one_bad_file_does_not_stop_a_folder(run: Run, tmp_path: Path) -> None:
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+def test_a_list_of_all_addresses_needs_a_confirmation(run: Run, tmp_path: Path) -> None:
+    """Without a terminal it is refused; --yes imports it."""
+    everything = tmp_path / "vpn-2026-01-01.txt"
+    everything.write_text("0.0.0.0/0\n")
+
+    code, out, err = run("inventory", "import", everything, "--type", "vpn")
+
+    assert (code, out) == (2, "")
+    assert "vpn@2026-01-01 types 100.0% of all addresses as VPN (usual are at most 1.0%); import it with --yes" in err
+    assert run("inventory", "import", everything, "--type", "vpn", "--yes")[0] == 0
+
+
+def test_an_implausible_table_is_refused_unless_it_is_forced(run: Run, tmp_path: Path) -> None:
+    """The table before it stays in use; of several tables, the others are imported."""
+    wrong = tmp_path / "a" / "asn-2026-02-01.csv"
+    wrong.parent.mkdir()
+    wrong.write_text("first,last,asn\n1.0.0.0,223.255.255.255,64500\n")
+    table(tmp_path / "a" / "other-2026-02-01.csv", 1)
+
+    code, out, err = run("inventory", "import", tmp_path / "a")
+
+    assert (code, out.partition(":")[0]) == (1, "other@2026-02-01")
+    assert "Error: asn@2026-02-01 is refused: 8.8.8.8 is AS64500 and not AS15169" in err
+    assert "asn@2026-02-01" not in run("sources")[1]
+    assert run("inventory", "import", wrong)[0] == 1
+    assert run("inventory", "import", wrong, "--force")[0] == 0
+
+
+def test_a_file_that_is_overwritten_is_reported_when_it_is_imported(run: Run, tmp_path: Path) -> None:
+    """Not at every load: nothing can be done about it later."""
+    exits, err = tmp_path / "torbulkexitlist", ""
+    for day in (11, 12, 13):
+        exits.write_text(f"{ATTACKER}\n1.2.3.{day}\n")
+        code, _, err = run("inventory", "import", exits, "--as-of", f"2026-10-{day}")
+        assert (code, "Warning" in err) == (0, day > 11)
+
+    assert f"{exits} held torbulkexitlist@2026-10-12 before" in err
+    assert run("load", log(tmp_path / "cowrie.json", "2026-10-15"), "-q") == (0, "", "")
+    assert snapshot(run, "2026-10-15")["ip_type"] == "TOR"
+
+
+def test_a_damaged_table_does_not_end_a_load(run: Run, tmp_path: Path) -> None:
+    """It is reported, and facts come from the other tables."""
+    path = mmdb(tmp_path / "a.mmdb", {"185.220.101.0/24": {"asn": 64500}, "9.9.9.0/24": {"asn": 9}})
+    assert run("inventory", "import", path, "--as-of", "2026-03-01", "--name", "mine")[0] == 0
+    path.write_bytes(path.read_bytes()[:-100])
+
+    code, _, err = run("load", log(tmp_path / "cowrie.json", "2026-03-20"), "-q")
+
+    assert (code, "has changed since it was imported" in err) == (0, True)
+    assert snapshot(run, "2026-03-20")["asn"] == 60729
+    damaged = broken_record(
+        tmp_path / "b.mmdb", {"9.9.9.0/24": {"asn": 9}, "185.220.101.0/24": {"asn": 64500, "as": "xyz"}}
+    )
+    code, _, err = run("load", log(tmp_path / "cowrie.json", "2026-03-21"), "-q", "--mmdb", damaged)
+    assert (code, snapshot(run, "2026-03-21")["asn"]) == (0, 60729)
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_a_confirmation_is_asked_on_a_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_wanted: bool
+) -> None:
+    """The answer decides."""
+    everything = tmp_path / "vpn-2026-01-01.txt"
+    everything.write_text("0.0.0.0/0\n")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", lambda *_args, **_options: is_wanted)
+
+    code, out, _ = run("inventory", "import", everything, "--type", "vpn")
+
+    assert (code, out.startswith("vpn@2026-01-01: ")) == ((0, True) if is_wanted else (2, False))

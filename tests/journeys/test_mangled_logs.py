@@ -20,6 +20,7 @@ from snapshots.app.load.loader import BulkLoader
 from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.log_source import LineOptions
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from tests.fakes import Processes, late_completion, runtime, snapshot_service
 from tests.mangle import in_files, mangled
@@ -52,6 +53,8 @@ class KnowsEverybody:
     build = SourceBuild(name="all", built_at=datetime(2026, 1, 1, tzinfo=UTC), licence="", sha256="", origin="bundled")
 
     versions = frozenset({4, 6})
+    size = 0
+    typed_shares: Mapping[IpType, float] = {}
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         return {address: IpFacts(asn=64500, organization="Example", country="DE") for address in addresses}
@@ -63,7 +66,7 @@ class EverybodysShelf:
     def current(self) -> Sequence[KnowsEverybody]:
         return [KnowsEverybody()]
 
-    def open(self, build: SourceBuild) -> KnowsEverybody:
+    def open(self, build: SourceBuild, *, is_overwritten: bool = False) -> KnowsEverybody:
         return KnowsEverybody()
 
 

@@ -59,9 +59,17 @@ class NoSuchBuild(SnapshotsError):
     """No build of a fact source has this label, or several do."""
 
 
+class BuildRefused(SnapshotsError):
+    """A build of a source is implausible; the builds before it stay in use."""
+
+
 class SettingRefused(SnapshotsError):
     """A setting has a value that cannot be used."""
 
 
 class InvalidQuery(SnapshotsError):
     """A query is contradictory, or contains an invalid value."""
+
+
+class ConfirmationNeeded(SettingRefused):
+    """The operator must confirm an unusual request."""

@@ -82,7 +82,9 @@ def open_application(settings: Settings) -> Iterator[Application]:
             name=options.name, as_of=options.as_of, ip_type=options.ip_type, layout=_known_layout(options.layout)
         )
         source = open_table(path, wanted)
-        lookups = container.inventory_service().import_table(source, on_progress)
+        lookups = container.inventory_service().import_table(
+            source, on_progress, is_forced=options.is_forced, is_confirmed=options.is_confirmed
+        )
         return TableImported(unused=source.unused, lookups=lookups)
 
     def import_folder(path: str) -> LoadReport:

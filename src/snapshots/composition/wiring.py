@@ -35,6 +35,7 @@ from snapshots.app.backfill.undo import UndoRun
 from snapshots.app.backfill.worker import SPAN, ParallelWorker
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
+from snapshots.app.enrich.build_checks import BuildChecks
 from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
@@ -142,7 +143,7 @@ def _freshness(container: "Container") -> FreshnessPolicy:
 
 
 def _lookups(container: "Container") -> Lookups:
-    return Lookups(container.source_registry(), container.reader(), container.clock(), facts_in_document)
+    return Lookups(container.source_registry(), container.reader(), container.clock(), facts_in_document, warn)
 
 
 def _service(container: "Container") -> SnapshotService:
@@ -226,6 +227,7 @@ def _inventory_service(container: "Container") -> InventoryService:
     return InventoryService(
         container.database(),
         container.lookups(),
+        BuildChecks(container.source_registry()),
         container.completion(),
         container.freshness(),
         runtime=container.runtime(),

@@ -18,7 +18,7 @@ from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts
-from tests.tables import mmdb
+from tests.tables import broken_record, mmdb
 
 GOOGLE, DNS6 = IpAddress("8.8.8.8"), IpAddress("2001:4860:4860::8888")
 TOR = IpAddress("185.220.101.1")
@@ -200,15 +200,6 @@ def test_a_file_that_is_not_an_mmdb_file_is_refused(tmp_path: Path) -> None:
     wrong.write_text("no MMDB")
     with pytest.raises(SourceUnreadable, match=r"wrong\.mmdb is not an MMDB file"):
         open_mmdb(wrong)
-
-
-def broken_record(path: Path, networks: Mapping[str, dict[str, Any]]) -> Path:
-    """Write a file in which the last record is broken."""
-    data = bytearray(mmdb(path, networks).read_bytes())
-    end = data.rindex(b"\xab\xcd\xefMaxMind.com")
-    data[end - 8 : end] = b"\xff" * 8
-    path.write_bytes(data)
-    return path
 
 
 def test_a_damaged_mmdb_file_is_an_error(tmp_path: Path) -> None:

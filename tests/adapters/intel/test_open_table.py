@@ -413,3 +413,13 @@ def test_a_file_of_the_settings_from_the_future_is_refused(tmp_path: Path) -> No
     assert "states a build time in the future (2026-03-11T12:00)" in warnings[0]
     with pytest.raises(SourceUnreadable, match="in the future"):
         FileSourceRegistry([path], print, lambda: NOON).current()
+
+
+def test_the_share_of_all_addresses_is_counted(tmp_path: Path) -> None:
+    """Of the IP version with the larger share, without counting addresses twice."""
+    path = write(tmp_path / "a.txt", "0.0.0.0/2\n64.0.0.0/2\n0.0.0.0/8\n2000::/4\n2001:db8::1\n")
+    source = open_table(path, TOR)
+
+    assert source.typed_shares == {IpType.TOR: 0.5}
+    assert source.size > 0
+    assert open_table(mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 1}}), ImportOptions()).size > 100

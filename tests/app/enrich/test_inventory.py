@@ -1,6 +1,6 @@
 """Importing, refreshing and withdrawing what sources say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -9,17 +9,29 @@ from typing import Any
 import pytest
 
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
+from snapshots.app.enrich.build_checks import BuildChecks
 from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import NoSuchBuild, SettingRefused, StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
+from snapshots.app.errors import (
+    BuildRefused,
+    ConfirmationNeeded,
+    NoSuchBuild,
+    SettingRefused,
+    SourceUnreadable,
+    StoreBusy,
+    StoreGone,
+    StoreUnavailable,
+    StoreUnusable,
+)
 from snapshots.app.ports.database import WriteLock
 from snapshots.app.ports.inventory import Document
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.retry import CONNECTION_BACKOFF
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.build_checks import SAMPLE
 from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
@@ -60,14 +72,20 @@ class World:
     def __init__(self, *sources: DictSource) -> None:
         self.database, self.source_registry, clock = Unreliable(), FakeSourceRegistry(*sources), TickingClock()
         reader = AsOfReader()
-        lookups = self.lookups = Lookups(self.source_registry, reader, clock)
+        self.warnings: list[str] = []
+        lookups = self.lookups = Lookups(self.source_registry, reader, clock, warn=self.warnings.append)
         self.service = SnapshotService(self.database, lookups, reader, SnapshotPolicy(), clock)
         self.names = iter(range(99))
         machine = runtime(clock, new_run=self.new_run)
         completion = LateCompletion(self.database, VerdictApplier(self.service, finder()), runtime=machine)
         self.completion = completion
         self.inventory_service = InventoryService(
-            self.database, lookups, completion, FreshnessPolicy(), runtime=machine
+            self.database,
+            lookups,
+            BuildChecks(self.source_registry),
+            completion,
+            FreshnessPolicy(),
+            runtime=machine,
         )
         self.progress: list[int] = []
 
@@ -461,6 +479,7 @@ def test_enrichment_of_another_loader_is_imported_once() -> None:
     inventory_service = InventoryService(
         world.database,
         lookups,
+        BuildChecks(world.source_registry),
         world.completion,
         FreshnessPolicy(),
         runtime=runtime(TickingClock(), new_run=world.new_run),
@@ -468,3 +487,112 @@ def test_enrichment_of_another_loader_is_imported_once() -> None:
 
     assert [inventory_service.refresh(world.progress.append).learned for _ in range(2)] == [1, 0]
     assert world.database.memory.organizations == {1: "Example"}
+
+
+MANY = [f"9.9.{n // 250}.{n % 250}" for n in range(100)]
+FORMER = {address: IpFacts(asn=1, country="DE") for address in MANY}
+
+
+def test_a_build_that_changes_most_facts_is_refused() -> None:
+    """Nothing is stored, and the build before it stays in use; if it is forced, it is imported."""
+    world = World()
+    world.store(*MANY)
+    world.import_(source(facts=FORMER))
+    changed = source(day=0, facts={address: IpFacts(asn=2) for address in MANY})
+
+    with pytest.raises(BuildRefused, match=r"a@2026-03-01T12:00 is refused: it changes the facts of 100 of 100"):
+        world.import_(changed)
+
+    with world.database.view() as stores:
+        assert [b.build.label for b in stores.sources.registered()] == ["a@2026-02-28T12:00"]
+    done = world.inventory_service.import_table(changed, world.progress.append, is_forced=True)
+    assert (done.addresses, done.label) == (100, "a@2026-03-01T12:00")
+    assert world.import_(changed) == 0  # it is registered now
+
+
+def test_an_older_build_is_compared_with_the_one_after_it() -> None:
+    """History may be imported in any order; another source is not compared."""
+    world = World()
+    world.store(*MANY)
+    world.import_(source(day=0, facts=FORMER))
+    world.import_(source("b", facts={address: IpFacts(asn=2) for address in MANY}))
+
+    with pytest.raises(BuildRefused, match="100 of 100"):
+        world.import_(source(day=-9, facts={address: IpFacts(asn=2) for address in MANY}))
+    assert world.import_(source(day=-9, facts=FORMER)) == 100
+
+
+def test_a_build_of_another_size_is_refused() -> None:
+    """If the file of the build before it is still there."""
+    world = World()
+    for day, size in ((-2, 500_000), (-1, 510_000)):
+        built = source(day=day)
+        built.size = size
+        world.import_(built)
+    truncated = source(day=0)
+    truncated.size = 400_000
+
+    with pytest.raises(BuildRefused, match="it has 400,000 ranges, and the build before it has 510,000"):
+        world.import_(truncated)
+    world.source_registry.imported.clear()
+    world.inventory_service.import_table(truncated, world.progress.append)
+
+
+def test_a_shifted_table_is_refused() -> None:
+    """It states other networks for well-known addresses."""
+    everything = {address.text: IpFacts(asn=1) for address in SAMPLE}
+
+    with pytest.raises(BuildRefused, match=r"8\.8\.8\.8 is AS- and not AS15169"):
+        World().import_(source(facts=everything))
+
+
+def test_a_list_of_very_many_addresses_needs_a_confirmation() -> None:
+    """Also if it is forced."""
+    world, wide = World(), source()
+    wide.typed_shares = {IpType.TOR: 0.5}
+
+    with pytest.raises(ConfirmationNeeded, match=r"types 50.0% of all addresses as TOR"):
+        world.inventory_service.import_table(wide, world.progress.append, is_forced=True)
+    world.inventory_service.import_table(wide, world.progress.append, is_confirmed=True)
+
+
+class Damaged(DictSource):
+    """A source in which the facts of some addresses cannot be read."""
+
+    def __init__(self, name: str, *broken: str) -> None:
+        super().__init__(name, NOON - DAY, {HOME.text: IpFacts(asn=1), OTHER.text: IpFacts(asn=2)})
+        self.broken = broken
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
+        if any(address.text in self.broken for address in addresses):
+            raise SourceUnreadable(f"{self.build.name} is damaged")
+        return super().look_up(addresses)
+
+
+def test_a_damaged_source_does_not_end_a_load() -> None:
+    """Its readable parts are used, with one warning; an unreadable address has no entry and no "no entry"."""
+    world = World(Damaged("a", OTHER.text))
+
+    world.store(HOME.text, OTHER.text)
+    world.store("9.9.9.9", OTHER.text)
+
+    memory = world.database.memory
+    assert {o.address: o.facts for o in memory.observations.values()} == {
+        HOME: IpFacts(asn=1),
+        IpAddress("9.9.9.9"): IpFacts(),
+    }
+    assert world.warnings == ["a is damaged; addresses in the damaged parts are not looked up in a@2026-02-28T12:00"]
+
+
+def test_an_import_reports_the_build_that_its_file_held_before() -> None:
+    """Once: a repeated import has overwritten nothing."""
+    world = World()
+    first, second = source(), source(day=0)
+    first.build, second.build = (
+        replace(each.build, origin="/tables/exits.txt", form="list TOR", sha256=str(n))
+        for n, each in enumerate((first, second))
+    )
+
+    done = [world.inventory_service.import_table(each, world.progress.append) for each in (first, second, second)]
+
+    assert [each.overwritten for each in done] == ["", "a@2026-02-28T12:00", ""]

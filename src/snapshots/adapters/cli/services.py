@@ -86,12 +86,16 @@ class TableOptions:
         as_of: The date of the table, in UTC.
         ip_type: The type of all addresses.
         layout: The name of the layout.
+        is_forced: Whether a table that fails the checks is imported all the same.
+        is_confirmed: Whether the operator confirmed that a list types many addresses.
     """
 
     name: str | None = None
     as_of: datetime | None = None
     ip_type: IpType | None = None
     layout: str | None = None
+    is_forced: bool = False
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

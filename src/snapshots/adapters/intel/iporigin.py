@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import resources
 from importlib.metadata import version
+from types import MappingProxyType
 
 import iporigin
 
@@ -37,6 +38,9 @@ class IporiginSource:
     def versions(self) -> frozenset[int]:
         """Return 4 and 6."""
         return frozenset({4, 6})
+
+    size = 0
+    typed_shares: Mapping[IpType, float] = MappingProxyType({})
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """Return the type of each address in a known range; other addresses are absent."""

@@ -79,6 +79,14 @@ class MmdbSource:
         """Return 4 and, if the file has IPv6 networks, 6."""
         return frozenset({4, self._ip_version})
 
+    @property
+    def size(self) -> int:
+        """Return the number of nodes of the search tree."""
+        return self._reader.metadata().node_count
+
+    typed_shares: Mapping[IpType, float] = MappingProxyType({})
+    """An MMDB file is not a list of one type."""
+
     def renamed(self, build: SourceBuild) -> "MmdbSource":
         """Return a source with the same data and another build."""
         return MmdbSource(build, self._reader)

@@ -78,6 +78,9 @@ class NetworkTypesSource:
         """Return no IP version, so that no address is looked up."""
         return frozenset()
 
+    size = 0
+    typed_shares: Mapping[IpType, float] = MappingProxyType({})
+
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:  # noqa: ARG002 - of the port
         """Return nothing."""
         return {}

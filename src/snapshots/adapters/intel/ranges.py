@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import pairwise
 
 from snapshots.adapters.intel.layouts.table import Row
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
+
+ADDRESSES = {4: 2**32, 6: 2**125}
+"""Number of addresses of an IP version; of IPv6, one eighth is assigned."""
 
 
 class RangeSource:
@@ -53,6 +58,25 @@ class RangeSource:
     def versions(self) -> frozenset[int]:
         """Return the IP versions of the ranges."""
         return frozenset(self._pieces)
+
+    @property
+    def size(self) -> int:
+        """Return the number of disjoint ranges."""
+        return sum(len(starts) for starts, _ in self._pieces.values())
+
+    @property
+    def typed_shares(self) -> Mapping[IpType, float]:
+        """Return the largest share of an IP version, of all routable addresses, that has each type."""
+        shares: dict[IpType, float] = {}
+        for version, (starts, indexes) in self._pieces.items():
+            counts: Counter[IpType] = Counter()
+            for (start, following), index in zip(pairwise(starts), indexes, strict=False):
+                facts = self._facts[index]
+                for kind in facts.ip_types if facts is not None else ():
+                    counts[kind] += following - start
+            for kind, count in counts.items():
+                shares[kind] = max(shares.get(kind, 0), count / ADDRESSES[version])
+        return shares
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """Return the facts of each address in a range; other addresses are absent."""

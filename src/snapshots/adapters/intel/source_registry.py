@@ -54,7 +54,7 @@ class FileSourceRegistry:
             self._bundled = [*(open_bundled(table) for table in BUNDLED), IporiginSource()]
         return [*(self._newest(path) for path in self._mmdb), *self._bundled, *self._networks]
 
-    def open(self, build: SourceBuild) -> FactSource | None:
+    def open(self, build: SourceBuild, *, is_overwritten: bool = False) -> FactSource | None:
         """Return the data of a registered build; None, after one warning, if its file is missing or has changed."""
         for source in self.current():
             own = source.build
@@ -62,7 +62,7 @@ class FileSourceRegistry:
                 return source
         key = _key(build)
         if key not in self._registered:
-            self._registered[key] = self._open_again(build)
+            self._registered[key] = self._open_again(build, is_overwritten=is_overwritten)
         return self._registered[key]
 
     def _newest(self, path: Path) -> MmdbSource:
@@ -90,13 +90,14 @@ class FileSourceRegistry:
             )
         return source
 
-    def _open_again(self, build: SourceBuild) -> FactSource | None:
+    def _open_again(self, build: SourceBuild, *, is_overwritten: bool) -> FactSource | None:
         if not build.form:
             return None  # an older version of bundled data; its observations are stored
         try:
             return open_again(build)
         except SourceUnreadable as exc:
-            self._warn_once(f"{exc}; new addresses are not looked up in {build.label}")
+            if not is_overwritten:  # the import of the later build reported it
+                self._warn_once(f"{exc}; new addresses are not looked up in {build.label}")
             return None
 
     def _warn_once(self, message: str) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from snapshots.app.enrich.build_checks import BuildChecks
 from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.errors import NoSuchBuild, SettingRefused
@@ -19,7 +20,7 @@ from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.build_moment import known_by
 from snapshots.domain.facts.network_types import NETWORK_TYPES, is_by_network
 from snapshots.domain.facts.observation import SourceBuild, labels_of
-from snapshots.domain.facts.source_builds import RegisteredBuild, registered_as
+from snapshots.domain.facts.source_builds import RegisteredBuild, overwritten, registered_as
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 
 WITHOUT_NETWORK_TYPES = "a table of your own (--network-types) comes before it"
@@ -41,12 +42,14 @@ class LookedUp:
         learned: Observations that were added or extended.
         completed: What became of open sessions.
         label: The label of the imported build; "" after a refresh.
+        overwritten: The label of the build that the imported file held before; "" if there is none.
     """
 
     addresses: int
     learned: int
     completed: Completed
     label: str = ""
+    overwritten: str = ""
 
 
 class _Page(NamedTuple):
@@ -67,6 +70,7 @@ class InventoryService:
     Args:
         database: Holds the inventory.
         lookups: Looks addresses up in builds and stores the observations.
+        checks: Refuses implausible builds.
         completion: Completes open sessions whose address has new facts.
         freshness: Decides which addresses are refreshed first.
         runtime: Clock, stopwatch, sleep and run names.
@@ -77,6 +81,7 @@ class InventoryService:
         self,
         database: Database,
         lookups: Lookups,
+        checks: BuildChecks,
         completion: LateCompletion,
         freshness: FreshnessPolicy,
         *,
@@ -85,19 +90,35 @@ class InventoryService:
     ) -> None:
         self._database = database
         self._lookups = lookups
+        self._checks = checks
         self._completion = completion
         self._freshness = freshness
         self._runtime = runtime
         self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
 
-    def import_table(self, source: FactSource, on_progress: ProgressCallback) -> LookedUp:
+    def import_table(
+        self,
+        source: FactSource,
+        on_progress: ProgressCallback,
+        *,
+        is_forced: bool = False,
+        is_confirmed: bool = False,
+    ) -> LookedUp:
         """
         Register a build, and look up every address in it. Later addresses are looked up when they are first seen.
 
         A repeated import looks up only what is missing, so an interrupted import is continued by repeating it. If only
         the day of the build is known and has not ended, the time of the import is the moment of the build.
 
+        Args:
+            source: The build.
+            on_progress: Called after each page.
+            is_forced: Whether a build that fails the checks is imported all the same.
+            is_confirmed: Whether the operator confirmed that a list types many addresses.
+
         Raises:
+            BuildRefused: The build is implausible. Nothing was stored.
+            ConfirmationNeeded: The build is a list that types many addresses. Nothing was stored.
             SettingRefused: A build of this name and moment is registered with other data, or was retracted, or the
                 moment is implausible.
             SourceUnreadable: The data cannot be read; completed pages are stored.
@@ -106,13 +127,17 @@ class InventoryService:
         _refuse_name_of_networks(source.build.name)
         run, now = self._runtime.new_run(), self._runtime.now()
 
-        def begin() -> RegisteredBuild:
+        def begin() -> tuple[RegisteredBuild, str]:
             with self._database.transaction() as stores:
+                before = stores.sources.registered()
+                if registered_as(source.build, before) is None:
+                    self._checks.check(source, stores, is_forced=is_forced, is_confirmed=is_confirmed)
                 known = _register(source.build, stores, now)
                 begin_run(stores, run, RunKind.IMPORT, at=now)
-                return known
+                lost = overwritten(stores.sources.registered()) - overwritten(before)
+                return known, next((each.build.label for each in before if each.number in lost), "")
 
-        registered = self._retried(begin)
+        registered, lost = self._retried(begin)
 
         def look_up(after: str) -> _Page:
             with self._database.transaction() as stores:
@@ -126,7 +151,13 @@ class InventoryService:
         with failing(run, self._database, self._runtime.clock):
             addresses, learned = self._through(look_up, on_progress)
             self._end(run, addresses, learned)
-        return LookedUp(addresses=addresses, learned=learned, completed=self._complete(), label=registered.build.label)
+        return LookedUp(
+            addresses=addresses,
+            learned=learned,
+            completed=self._complete(),
+            label=registered.build.label,
+            overwritten=lost,
+        )
 
     def refresh(self, on_progress: ProgressCallback, *, limit: int | None = None) -> LookedUp:
         """

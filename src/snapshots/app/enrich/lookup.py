@@ -4,20 +4,32 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
+from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.inventory import Document, FactSource, SourceRegistry
 from snapshots.app.ports.runtime import Clock
+from snapshots.app.retry import ignore
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.build_moment import known_by
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild
-from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, registered_as
+from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, overwritten, registered_as
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
 
 ENRICHMENT = "cowrieprocessor"
 """Source name of facts from enrichment documents of another loader; each address has its own date."""
+
+
+class _Readable(Protocol):
+    """A source of facts, of which a part may be damaged."""
+
+    @property
+    def versions(self) -> frozenset[int]: ...
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts | None]: ...
 
 
 class Lookups:
@@ -31,6 +43,7 @@ class Lookups:
         reader: Chooses the newest facts of an address.
         clock: Provides the time of stored rows.
         facts_in: Extracts facts from an enrichment document of another loader; None if there are no documents.
+        warn: Called with one sentence, once for each build whose data is damaged.
     """
 
     def __init__(
@@ -39,11 +52,14 @@ class Lookups:
         reader: AsOfReader,
         clock: Clock,
         facts_in: Callable[[object], IpFacts] | None = None,
+        warn: Callable[[str], None] = ignore,
     ) -> None:
         self._source_registry = source_registry
         self._facts_in = facts_in or (lambda _: NO_FACTS)
         self._reader = reader
         self._clock = clock
+        self._warn = warn
+        self._warned: set[str] = set()
 
     def register_sources(self, stores: Stores) -> Sequence[RegisteredBuild]:
         """Register the bundled builds and those of the settings, and return them."""
@@ -67,20 +83,24 @@ class Lookups:
             stores: The transaction.
 
         Returns:
-            The number of observations that were added or extended.
-
-        Raises:
-            SourceUnreadable: The data of a build cannot be read.
+            The number of observations that were added or extended. Where the data of a build is damaged, addresses are
+            not looked up in it, with a warning.
         """
         if not outdated:
             return 0
         registered = stores.sources.registered()
         routable = {address: number for address, number in outdated.items() if address.is_routable}
         lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
-        opened = [(b, source) for b in lacking if (source := self._source_registry.open(b.build)) is not None]
+        gone = overwritten(registered)
+        sources = [(b, self._source_registry.open(b.build, is_overwritten=b.number in gone)) for b in lacking]
         wanted = [
-            (b.build, source, [address for address, number in routable.items() if number < b.number])
-            for b, source in opened
+            (
+                b.build,
+                _ReadableParts(source, self._warn_once),
+                [a for a, number in routable.items() if number < b.number],
+            )
+            for b, source in sources
+            if source is not None
         ]
         until = registered[-1].number if registered else 0
         new = frozenset(address for address, number in outdated.items() if not number)
@@ -152,7 +172,7 @@ class Lookups:
 
     def _learn(
         self,
-        wanted: Sequence[tuple[SourceBuild, FactSource, Sequence[IpAddress]]],
+        wanted: Sequence[tuple[SourceBuild, _Readable, Sequence[IpAddress]]],
         calendar: BuildCalendar,
         stores: Stores,
         *,
@@ -172,6 +192,8 @@ class Lookups:
             found = source.look_up(supported) if supported else {}
             for address in supported:
                 facts = found.get(address, NO_FACTS)
+                if facts is None:
+                    continue
                 _add_name(organizations, facts, build.built_at)
                 history = histories.setdefault(address, [])
                 own = [o for o in history if o.source == build.name]
@@ -195,6 +217,11 @@ class Lookups:
         )
         return len(learned)
 
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(message)
+
     def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
         at = max(each.confirmed_until for each in history)
         considered = calendar.nearest(history, at)
@@ -203,6 +230,35 @@ class Lookups:
             return None
         of_network = self._reader.network_types.about(snapshot.asn, history[0].address)
         return current_facts(snapshot, [*considered, *of_network], history, at)
+
+
+class _ReadableParts:
+    """
+    The readable parts of a source: what is damaged is skipped, with a warning.
+
+    Args:
+        source: The source.
+        warn: Called with the damage.
+    """
+
+    def __init__(self, source: FactSource, warn: Callable[[str], None]) -> None:
+        self._source = source
+        self._warn = warn
+        self.versions = source.versions
+
+    def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts | None]:
+        """Return the facts of each address; None for those whose facts cannot be read."""
+        try:
+            return self._source.look_up(addresses)
+        except SourceUnreadable as exc:
+            self._warn(f"{exc}; addresses in the damaged parts are not looked up in {self._source.build.label}")
+        found: dict[IpAddress, IpFacts | None] = {}
+        for address in addresses:
+            try:
+                found.update(self._source.look_up([address]))
+            except SourceUnreadable:
+                found[address] = None
+        return found
 
 
 def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:

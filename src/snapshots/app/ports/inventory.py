@@ -7,6 +7,7 @@ from typing import Protocol
 
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.facts.source_builds import RegisteredBuild
@@ -31,6 +32,16 @@ class FactSource(Protocol):
         """Return the IP versions that the build covers: 4, 6 or both."""
         ...
 
+    @property
+    def size(self) -> int:
+        """Return the number of ranges, or of another unit that is the same for all builds of a source; 0 if unknown."""
+        ...
+
+    @property
+    def typed_shares(self) -> Mapping[IpType, float]:
+        """Return the share of the addresses of an IP version that the build types; empty if it is no list."""
+        ...
+
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:
         """
         Return the facts of each address; an address that the build does not contain is absent.
@@ -53,8 +64,14 @@ class SourceRegistry(Protocol):
         """
         ...
 
-    def open(self, build: SourceBuild) -> FactSource | None:
-        """Return a registered build for lookups; None, with one warning, if its file is missing or has changed."""
+    def open(self, build: SourceBuild, *, is_overwritten: bool = False) -> FactSource | None:
+        """
+        Return a registered build for lookups; None, with one warning, if its file is missing or has changed.
+
+        Args:
+            build: The build.
+            is_overwritten: Whether its file is known to hold a later build, which needs no warning.
+        """
         ...
 
 

@@ -53,6 +53,19 @@ def registered_as(build: SourceBuild, registered: Iterable[RegisteredBuild]) -> 
     return None
 
 
+def overwritten(registered: Sequence[RegisteredBuild]) -> frozenset[int]:
+    """
+    Return the numbers of the builds whose file was overwritten by a build that was registered later.
+
+    Args:
+        registered: All builds, in the order of registration.
+    """
+    last = {each.build.origin: each.build for each in registered if each.build.form}
+    return frozenset(
+        each.number for each in registered if each.build.form and last[each.build.origin].sha256 != each.build.sha256
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class BuildCalendar:
     """

@@ -1,5 +1,7 @@
 """`snapshots inventory`: import, refresh, retract and show facts about addresses."""
 
+import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,8 @@ from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
 from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources, show_validity, unused_text
-from snapshots.adapters.cli.services import OpenApplication, TableOptions
-from snapshots.app.errors import SettingRefused, SourceUnreadable
+from snapshots.adapters.cli.services import Application, OpenApplication, TableImported, TableOptions
+from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.facts.build_moment import moment_in, moment_text
@@ -90,6 +92,18 @@ def inventory() -> None:
     section=Section.GENERAL,
     help="Layout of the table, if it is not recognized, such as ranges (first,last,asn or first,last,country).",
 )
+@option(
+    "--yes",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Import a list that types an unusual share of all addresses, without asking.",
+)
+@option(
+    "--force",
+    is_flag=True,
+    section=Section.GENERAL,
+    help="Import a table that fails the checks: well-known addresses, its size, and the facts that it changes.",
+)
 @facts_options
 @database_option
 @lock_option
@@ -103,6 +117,8 @@ def import_(
     name: str | None,
     ip_type: str | None,
     layout: str | None,
+    yes: bool,
+    force: bool,
     **options: Any,
 ) -> None:
     """
@@ -119,25 +135,44 @@ def import_(
         as_of=as_of,
         ip_type=IpType(ip_type) if ip_type else None,
         layout=layout,
+        is_forced=force,
+        is_confirmed=yes,
     )
     has_failed = False
     with opened(open_application, options) as application:
         found = application.find_tables(paths)
         for path in found:
             try:
-                with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
-                    done = application.import_table(path, wanted, bar)
-            except (SettingRefused, SourceUnreadable) as exc:
+                done = _import_table(application, path, wanted)
+            except (BuildRefused, SettingRefused, SourceUnreadable) as exc:
                 if len(found) == 1 and path in paths:
                     raise
                 click.echo(f"Error: {exc}", err=True)
                 has_failed = True
                 continue
             click.echo(f"{done.lookups.label}: {lookup_text(done.lookups)}")
+            if done.lookups.overwritten:
+                click.echo(
+                    f"Warning: {path} held {done.lookups.overwritten} before, in which new addresses can no longer be"
+                    " looked up; keep each table in a file of its own, with its date in the name",
+                    err=True,
+                )
             if done.unused:
                 click.echo(f"{path.name}: {unused_text(done.unused)}", err=True)
     if has_failed:
         click.get_current_context().exit(ExitCode.FAILED)
+
+
+def _import_table(application: Application, path: Path, wanted: TableOptions) -> TableImported:
+    """Import a table; if it needs a confirmation, ask for it on a terminal."""
+    try:
+        with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
+            return application.import_table(path, wanted, bar)
+    except ConfirmationNeeded as exc:
+        if not sys.stdin.isatty() or not click.confirm(f"{exc}. Import it?", err=True):
+            raise
+    with CountBar(SafeConsole(stderr=True), f"{path.name}") as bar:
+        return application.import_table(path, replace(wanted, is_confirmed=True), bar)
 
 
 @inventory.command(
