@@ -112,6 +112,37 @@ def test_a_list_that_was_made_after_an_attack_of_its_day_is_not_as_of(run: Run, 
     ]
 
 
+def test_sources_that_disagree_are_counted_and_shown(run: Run, tmp_path: Path) -> None:
+    """The best single sign that a fact is wrong."""
+    for day, name, country in (("2026-03-01", "one", "NL"), ("2026-03-01", "two", "RO"), ("2026-03-05", "two", "NL")):
+        (tmp_path / f"{name}-{day}.csv").write_text(f"185.220.101.0,185.220.101.255,{country}\n")
+        run("inventory", "import", tmp_path / f"{name}-{day}.csv")
+    run("load", log(tmp_path / "cowrie.json", "2026-03-03"))
+
+    coverage = json.loads(run("verify", "--format", "json")[1])
+    explained = json.loads(run("explain", "s2026-03-03", "--format", "json")[1])
+
+    assert coverage["disagreements"]["country"] == {"addresses": 1, "sessions": 1}
+    assert explained["disagreements"]["country"]["one"] == "NL"
+    assert explained["disagreements"]["country"]["two"] == "RO"
+    assert "sources disagree on the country of 1 address (1 session)" in run("report")[1]
+    assert "sources disagree on the country: " in run("explain", "s2026-03-03")[1]
+
+
+def test_an_asn_that_did_not_exist_yet_is_refused(run: Run, tmp_path: Path) -> None:
+    """A session has the other facts of the table, or a gap of its own."""
+    (tmp_path / "asn-2026-03-20.csv").write_text("185.220.101.0,185.220.101.255,219000\n")
+    (tmp_path / "other-2026-03-20.csv").write_text("185.220.101.0,185.220.101.255,64500\n")
+    run("inventory", "import", tmp_path / "asn-2026-03-20.csv")
+    prefer = ("--prefer", "asn=asn")
+    run("load", log(tmp_path / "cowrie.json", "2019-03-01", "2026-03-25"), *prefer)
+
+    assert snapshot(run, "2026-03-25")["asn"] == 219000
+    assert snapshot(run, "2019-03-01")["asn"] != 219000
+    text = "AS219000 (asn) was not in use before 2025-04-02, so it is not used"
+    assert text in run("explain", "s2019-03-01")[1]
+
+
 def test_a_folder_is_imported_and_listed_with_its_licences(run: Run, tmp_path: Path) -> None:
     """Importing it again adds nothing."""
     folder = tmp_path / "tables"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpObservation
-from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader, TypeLeftOut
+from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, AsOfReader
+from snapshots.domain.snapshot.nearest_statements import TypeLeftOut
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.strategies import DAY, NOON, histories, moments, observed, type_sets
 

@@ -8,8 +8,8 @@ from typing import Protocol
 from snapshots.app.queries.inspection import Inspection
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.summary import SessionSummary
-from snapshots.domain.snapshot.as_of import TypeLeftOut
 from snapshots.domain.snapshot.coverage import Coverage
+from snapshots.domain.snapshot.nearest_statements import AsnLeftOut, TypeLeftOut
 from snapshots.domain.snapshot.provenance import StatedBy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -57,6 +57,20 @@ class KnownSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """
+    Addresses about which sources state different values of a fact.
+
+    Attributes:
+        addresses: Number of addresses.
+        sessions: Number of their sessions.
+    """
+
+    addresses: int
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageReport:
     """
     Share of sessions and addresses with a snapshot.
@@ -67,6 +81,7 @@ class CoverageReport:
         sessions: Coverage of all sessions.
         addresses: Coverage of all distinct canonical addresses.
         lag: Lag of the sealed sessions; None if there are none.
+        disagreements: Addresses about which sources disagree, by "asn" and "country".
         by_source: Sealed sessions by the builds of their facts, without times of day; only the most frequent ones.
     """
 
@@ -74,6 +89,7 @@ class CoverageReport:
     addresses: Coverage
     lag: LagSpread | None
     by_source: Mapping[str, int] = field(default_factory=dict)
+    disagreements: Mapping[str, Disagreement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +162,8 @@ class Explanation:
         known_then: The snapshot by the observations that were stored at the time of the sighting.
         namesakes: Other sessions with the same logged id.
         types_left_out: Types that were published too long before or after the attack.
+        asns_left_out: ASNs of later tables that cannot have been in use at the time of the attack.
+        disagreements: Different ASNs and countries that sources state as of the attack, by source.
         stated: Source of each fact of the snapshot by "asn", "country" and "ip_type"; a fact is missing if no
             observation of the snapshot's sources contains it any more.
     """
@@ -158,6 +176,8 @@ class Explanation:
     considered: Sequence[IpObservation] = ()
     known_then: IpSnapshot | None = None
     types_left_out: Sequence[TypeLeftOut] = ()
+    asns_left_out: Sequence[AsnLeftOut] = ()
+    disagreements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stated: Mapping[str, StatedBy] = field(default_factory=dict)
 
 

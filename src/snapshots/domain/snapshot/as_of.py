@@ -3,14 +3,17 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
+from snapshots.domain.facts.asn_allocation import can_have_existed, first_possible_use
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
 from snapshots.domain.facts.network_types import NO_NETWORK_TYPES, NetworkTypes
 from snapshots.domain.facts.observation import IpObservation, label_of
+from snapshots.domain.snapshot.nearest_statements import AsnLeftOut, NearestStatements, TypeLeftOut
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 Fact = TypeVar("Fact")
@@ -56,12 +59,14 @@ class IpReading:
         was_looked_up: Whether the address was ever looked up in a source.
         has_expired: Whether there is no snapshot, but a fact was stated too long before the sighting.
         is_too_late: Whether there is no snapshot, but a fact was stated too long after the sighting.
+        has_later_asn: Whether there is no snapshot, but a later table states an ASN that did not exist yet.
     """
 
     snapshot: IpSnapshot | None
     was_looked_up: bool
     has_expired: bool = False
     is_too_late: bool = False
+    has_later_asn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,7 @@ class AsOfReader:
         """
         sources = self._sources(history, at)
         of_asn, of_country = _first_of(sources, self.asn_precedence), _first_of(sources, self.country_precedence)
-        asn = self._first_stated(of_asn, _asn)
+        asn = self._first_stated(of_asn, partial(_asn_at, at))
         country = self._first_stated(of_country, _country)
         ip_type = self._highest_ranked(sources) if any(observation.facts.ip_types for observation in history) else None
         if asn is not None and self.network_types.builds and (ip_type is None or ip_type.is_inferred):
@@ -159,14 +164,25 @@ class AsOfReader:
             was_looked_up=bool(history),
             has_expired=snapshot is None and any(_states_a_fact(source.before) for source in sources),
             is_too_late=snapshot is None and any(_states_a_fact(source.after) for source in sources),
+            has_later_asn=snapshot is None and bool(self.asns_left_out(history, at=at)),
         )
+
+    def asns_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list[AsnLeftOut]:
+        """Return the ASNs of later tables that cannot have been in use at a time yet."""
+        found = []
+        for source in self._sources(history, at):
+            asn = source.after.facts.asn if source.after is not None else None
+            since = first_possible_use(asn) if asn is not None else None
+            if asn is not None and since is not None and at < since:
+                found.append(AsnLeftOut(source=source.name, asn=asn, in_use_since=since))
+        return found
 
     def about_network(self, asn: int | None, address: IpAddress, *, at: datetime) -> list[IpObservation]:
         """Return what the builds next to a time state about the type of a network; nothing without an ASN."""
         sources = self._sources(list(self.network_types.about(asn, address)), at)
         return [each for source in sources for each in (source.before, source.after) if each is not None]
 
-    def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list["TypeLeftOut"]:
+    def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list[TypeLeftOut]:
         """Return the types that were stated too long before or after a time to be used."""
         left_out = []
         for source in self._sources(history, at):
@@ -203,12 +219,37 @@ class AsOfReader:
         if ip_type is not None and ip_type in self.type_max_lag:
             yield self.type_max_lag[ip_type]
 
-    def _sources(self, history: Collection[IpObservation], at: datetime) -> list["_Source"]:
+    def disagreements(self, history: Collection[IpObservation], *, at: datetime) -> Mapping[str, Mapping[str, str]]:
+        """
+        Return the sources that state different ASNs or countries as of a time.
+
+        Args:
+            history: As for `read`.
+            at: The time, in UTC.
+
+        Returns:
+            By "asn" and "country", the answers of the sources by their names, the most trusted first; a fact on which
+            all sources agree, or that only one states, is absent.
+        """
+        answers: dict[str, dict[str, str]] = {"asn": {}, "country": {}}
+        for source in self._sources(history, at):
+            for name, fact_in in (("asn", partial(_asn_at, at)), ("country", _country)):
+                if (answer := self._first_stated([source], fact_in)) is not None:
+                    answers[name][source.name] = str(answer.fact)
+        return {name: stated for name, stated in answers.items() if len(set(stated.values())) > 1}
+
+    def moments_of(self, observation: IpObservation) -> Iterable[datetime]:
+        """Yield the times before a later observation at which a reading can change, whatever its date."""
+        since = first_possible_use(observation.facts.asn) if observation.facts.asn is not None else None
+        if since is not None:
+            yield since
+
+    def _sources(self, history: Collection[IpObservation], at: datetime) -> list[NearestStatements]:
         """Return the observations of each source next to a time, the most trusted source first."""
-        sources: dict[str, _Source] = {}
+        sources: dict[str, NearestStatements] = {}
         for observation in history:
             if observation.source not in sources:
-                sources[observation.source] = _Source(observation.source, at)
+                sources[observation.source] = NearestStatements(observation.source, at)
             sources[observation.source].add(observation)
         if len(sources) == 1:
             return list(sources.values())
@@ -225,7 +266,7 @@ class AsOfReader:
         lags = (self.max_lag, self.type_max_lag.get(ip_type))
         return min((lag for lag in lags if lag is not None), default=None)
 
-    def _is_silent(self, source: "_Source", ip_type: IpType) -> bool:
+    def _is_silent(self, source: NearestStatements, ip_type: IpType) -> bool:
         """Whether an observation without a type before the time still excludes this type."""
         if source.before is None or source.before.facts.ip_types:
             return False
@@ -233,7 +274,7 @@ class AsOfReader:
 
     def _left_out(
         self, observation: IpObservation, ip_type: IpType, distance: timedelta, bound: timedelta, *, is_after: bool
-    ) -> "TypeLeftOut":
+    ) -> TypeLeftOut:
         others = observation.facts.ip_types - {ip_type}
         return TypeLeftOut(
             source=observation.source,
@@ -245,7 +286,7 @@ class AsOfReader:
         )
 
     def _first_stated(
-        self, sources: Iterable["_Source"], fact_in: Callable[[IpObservation], Fact | None]
+        self, sources: Iterable[NearestStatements], fact_in: Callable[[IpObservation], Fact | None]
     ) -> "_Answer[Fact] | None":
         """Choose the ASN or the country of the first source that states it as of the time, else of the first other."""
         inferred = None
@@ -277,7 +318,7 @@ class AsOfReader:
             return by_address
         return by_network
 
-    def _highest_ranked(self, sources: Iterable["_Source"]) -> "_Answer[IpType] | None":
+    def _highest_ranked(self, sources: Iterable[NearestStatements]) -> "_Answer[IpType] | None":
         """Choose the highest-ranked type stated as of the time, else of all later ones."""
         stated: dict[IpType, IpObservation] = {}
         inferred: dict[IpType, IpObservation] = {}
@@ -299,60 +340,6 @@ class AsOfReader:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypeLeftOut:
-    """
-    A type that was stated too long before or after a time to be used.
-
-    Attributes:
-        source: The name of the source.
-        ip_type: The highest-ranked of the types that it stated together.
-        others: The lower-ranked ones, which are not used instead.
-        distance: Its age, or its lag if it was stated later.
-        bound: The maximum age or lag.
-        is_after: Whether it was stated after the time.
-    """
-
-    source: str
-    ip_type: IpType
-    others: tuple[IpType, ...]
-    distance: timedelta
-    bound: timedelta
-    is_after: bool
-
-
-class _Source:
-    """The observations of one source next to a time."""
-
-    __slots__ = ("_at", "after", "before", "name")
-
-    def __init__(self, name: str, at: datetime) -> None:
-        self.name = name
-        self._at = at
-        self.before: IpObservation | None = None
-        self.after: IpObservation | None = None
-
-    def add(self, observation: IpObservation) -> None:
-        """Store an observation if it is nearer to the time than the stored one."""
-        if observation.observed_at > self._at:
-            if self.after is None or observation.observed_at < self.after.observed_at:
-                self.after = observation
-        elif self.before is None or observation.observed_at > self.before.observed_at:
-            self.before = observation
-
-    @property
-    def age(self) -> timedelta:
-        """Return how long before the time the last build of the observation before it was made."""
-        if self.before is None or self.before.confirmed_until >= self._at:
-            return timedelta(0)
-        return self._at - self.before.confirmed_until
-
-    @property
-    def lag(self) -> timedelta:
-        """Return how long after the time the first build of the observation after it was made."""
-        return self.after.observed_at - self._at if self.after is not None else timedelta(0)
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer(Generic[Fact]):
     fact: Fact
@@ -360,13 +347,17 @@ class _Answer(Generic[Fact]):
     is_inferred: bool
 
 
-def _first_of(sources: list[_Source], names: tuple[str, ...]) -> list[_Source]:
+def _first_of(sources: list[NearestStatements], names: tuple[str, ...]) -> list[NearestStatements]:
     """Return the sources with the named ones first, in the order of the names."""
     return sorted(sources, key=lambda s: names.index(s.name) if s.name in names else len(names)) if names else sources
 
 
-def _asn(observation: IpObservation) -> int | None:
-    return observation.facts.asn
+def _asn_at(at: datetime, observation: IpObservation) -> int | None:
+    """Return the ASN of an observation; None if a later one states a number that was not in use at the time."""
+    asn = observation.facts.asn
+    if asn is None or observation.observed_at <= at or can_have_existed(asn, at):
+        return asn
+    return None
 
 
 def _country(observation: IpObservation) -> str | None:

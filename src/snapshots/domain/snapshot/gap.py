@@ -14,6 +14,7 @@ class Gap(Enum):
     NOTHING_KNOWN = "nothing_known"
     EXPIRED = "expired"
     TOO_LATE = "too_late"
+    NOT_ALLOCATED = "not_allocated"
     PARTIAL = "partial"
     ASN_TOO_LARGE = "asn_too_large"
     UNDONE = "undone"
@@ -38,6 +39,7 @@ _EXPLANATIONS = {
     Gap.NOTHING_KNOWN: "The address was looked up in every source, and no source contains it.",
     Gap.EXPIRED: "The facts about the address were too old at the time of the attack.",
     Gap.TOO_LATE: "The facts about the address are from too long after the attack.",
+    Gap.NOT_ALLOCATED: "The ASN that a later table states cannot have existed yet at the time of the attack.",
     Gap.ASN_TOO_LARGE: "The ASN does not fit a 32-bit column; `snapshots adopt --widen` widens it.",
     Gap.UNDONE: "The run that had sealed it was undone; only `snapshots backfill` can seal it again.",
     Gap.PARTIAL: "Some facts about the address are known, but not those that the policy requires.",

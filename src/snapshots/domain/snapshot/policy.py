@@ -103,9 +103,12 @@ class SnapshotPolicy:
             return Gap.NEVER_LOOKED_UP
         if reading.snapshot is not None:
             return self._objection(reading.snapshot, sighting.seen_at, largest_asn) or reading.snapshot
-        if reading.is_too_late:
-            return Gap.TOO_LATE
-        return Gap.EXPIRED if reading.has_expired else Gap.NOTHING_KNOWN
+        reasons = (
+            (reading.has_later_asn, Gap.NOT_ALLOCATED),
+            (reading.is_too_late, Gap.TOO_LATE),
+            (reading.has_expired, Gap.EXPIRED),
+        )
+        return next((gap for applies, gap in reasons if applies), Gap.NOTHING_KNOWN)
 
     def _objection(self, offered: IpSnapshot, seen_at: datetime, largest_asn: int = LARGEST_ASN) -> Gap | None:
         if not self.requires.is_met_by(offered):

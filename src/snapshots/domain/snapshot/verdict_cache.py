@@ -205,7 +205,7 @@ class VerdictCache:
             moment = each.observed_at
             if moment > at:
                 lags = (*self._reader.lags_of(each), *self._policy_lags)
-                edges = [moment, *(_moved(moment, -lag) for lag in lags)]
+                edges = [moment, *(_moved(moment, -lag) for lag in lags), *self._reader.moments_of(each)]
             else:
                 ages = self._reader.ages_of(each, later.get(each.source))
                 edges = [moment, *(_moved(moment, age + RESOLUTION) for age in ages)]

@@ -133,6 +133,7 @@ def coverage_document(report: CoverageReport) -> dict[str, Any]:
         "addresses": _coverage(report.addresses),
         "lag_days": _lag(report.lag),
         "by_source": dict(report.by_source),
+        "disagreements": {fact: asdict(count) for fact, count in report.disagreements.items()},
     }
 
 

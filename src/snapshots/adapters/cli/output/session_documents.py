@@ -75,6 +75,11 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
         }
         if explanation.known_then
         else None,
+        "asns_left_out": [
+            {"source": left_out.source, "asn": left_out.asn, "in_use_since": left_out.in_use_since}
+            for left_out in explanation.asns_left_out
+        ],
+        "disagreements": {fact: dict(answers) for fact, answers in explanation.disagreements.items()},
         "types_left_out": [
             {
                 "source": left_out.source,

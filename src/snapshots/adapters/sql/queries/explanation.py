@@ -68,6 +68,8 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
             # Other settings may have sealed the session, or another source may state the type.
             if session.snapshot is None or session.snapshot.ip_type is not left_out.ip_type
         ],
+        asns_left_out=reader.asns_left_out(considered, at=at),
+        disagreements=reader.disagreements(considered, at=at),
         namesakes=list(connection.execute(namesakes).scalars()),
     )
 

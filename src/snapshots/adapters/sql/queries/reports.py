@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, distinct, func, no
 from snapshots.adapters.sql.connection.dialects.timestamps import day_of
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.coverage import coverage_of, is_plausible, session_coverage
+from snapshots.adapters.sql.queries.disagreements import disagreements_of
 from snapshots.adapters.sql.queries.explanation import explain
 from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED
@@ -70,7 +71,7 @@ class SqlReports:
                 first_event_at=first,
                 last_event_at=last,
                 impossible_clocks=impossible,
-                coverage=coverage_of(connection, times),
+                coverage=self._coverage(connection, times),
                 networks=_networks(connection, top),
                 countries=_value_counts(connection, case((states("snapshot_country"), SESSIONS.snapshot_country)), top),
                 types=_value_counts(connection, SESSIONS.snapshot_ip_type, top),
@@ -102,7 +103,10 @@ class SqlReports:
     def coverage(self) -> CoverageReport:
         """Return how many sessions and addresses carry a snapshot."""
         with self._database.reading() as connection:
-            return coverage_of(connection, PlausibleTimes.seen_from(self._clock.now()))
+            return self._coverage(connection, PlausibleTimes.seen_from(self._clock.now()))
+
+    def _coverage(self, connection: Connection, times: PlausibleTimes) -> CoverageReport:
+        return replace(coverage_of(connection, times), disagreements=disagreements_of(connection, self._reader))
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
         """Check sealed sessions, audit tables and counters in one transaction; test the triggers in another."""

@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from snapshots.adapters.cli.output.sanitize import printable
-from snapshots.app.queries.reports import Explanation
+from snapshots.app.queries.reports import FIELD_NAMES, Explanation
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.observation import IpFacts, labels_of
 from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.session.summary import SessionSummary
-from snapshots.domain.snapshot.as_of import TypeLeftOut
+from snapshots.domain.snapshot.nearest_statements import TypeLeftOut
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 SHOWN_COMMANDS = 10
@@ -93,8 +93,19 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     if snapshot is not None:
         known = explanation.known_then
         console.print(f"  in this database by then: {'nothing' if known is None else _snapshot_text(known)}")
+    for text in _doubts(explanation):
+        console.print(Text("  ") + printable(text, 400), soft_wrap=True)
+
+
+def _doubts(explanation: Explanation) -> Iterator[str]:
+    """Yield which facts were not used, and on which facts sources disagree."""
+    for asn in explanation.asns_left_out:
+        yield f"AS{asn.asn} ({asn.source}) was not in use before {asn.in_use_since:%Y-%m-%d}, so it is not used"
+    for fact, answers in explanation.disagreements.items():
+        stated = ", ".join(f"{answer} ({source})" for source, answer in answers.items())
+        yield f"sources disagree on the {FIELD_NAMES[fact]}: {stated}"
     for left_out in explanation.types_left_out:
-        console.print(f"  {_left_out_text(left_out)}", soft_wrap=True)
+        yield _left_out_text(left_out)
 
 
 def _fact(value: str, name: str, explanation: Explanation, more: Text | None = None) -> Text:

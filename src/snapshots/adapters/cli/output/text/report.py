@@ -85,6 +85,12 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
         console.print(Text(f"  {count_of(count, 'session')} of ") + printable(source, 120))
     if report.lag is not None:
         console.print(f"  {_lag(report.lag)}")
+    for fact, differing in report.disagreements.items():
+        console.print(
+            f"  sources disagree on the {FIELD_NAMES[fact]} of"
+            f" {count_of(differing.addresses, 'address', 'addresses')} ({count_of(differing.sessions, 'session')}),"
+            " as of the last event of each; `snapshots explain SESSION` shows their answers"
+        )
     for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
         if gap is not None:
             console.print(f"  without a snapshot, {gap.value}: {count_of(count, 'session')}. {gap.explanation}")
