@@ -3,15 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from snapshots.app.ports.inventory import Document
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation, SourceBuild
 from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
 from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
 from snapshots.domain.snapshot.provenance import CurrentFacts
-from tests.memory import KnownAddress, Memory
+from tests.memory import KnownAddress, Memory, is_within
 
 
 class InMemoryInventory:
@@ -56,9 +58,18 @@ class InMemoryInventory:
     def page_addresses(self, *, after: str, limit: int) -> Sequence[IpAddress]:
         return sorted(address for address in self.memory.addresses if address.text > after)[:limit]
 
-    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_looked_up(self, within: KeyRange, *, limit: int) -> Sequence[IpAddress]:
         behind = self._behind()
-        return sorted(a for a in self.memory.addresses if a.text > after and a not in behind)[:limit]
+        return sorted(a for a in self.memory.addresses if is_within([within], a.text) and a not in behind)[:limit]
+
+    def page_outdated(self, *, after: str, limit: int) -> Mapping[IpAddress, int]:
+        behind = self._behind()
+        return {a: behind[a] for a in sorted(a for a in behind if a.text > after)[:limit]}
+
+    def address_ranges(self, count: int) -> Sequence[KeyRange]:
+        texts = sorted(address.text for address in self.memory.addresses)
+        size = len(texts) // count + 1
+        return [KeyRange(after, until) for after, until in pairwise(["", *texts[size - 1 :: size], ""])]
 
     def count_addresses(self) -> int:
         return len(self.memory.addresses)

@@ -1,7 +1,7 @@
 """In-memory stores of runs, open sessions and the audit, and the undo of runs."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -9,22 +9,14 @@ from typing import cast
 
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession, UndonePage
-from snapshots.app.ports.open_sessions import (
-    EncodedRows,
-    Judged,
-    KeyRange,
-    OpenCase,
-    OpenPage,
-    OpenSession,
-    PushdownResult,
-    StagedVerdicts,
-)
+from snapshots.app.ports.key_range import KeyRange
+from snapshots.app.ports.open_sessions import Judged, OpenCase, OpenPage, OpenSession, PushdownResult
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import Verdicts, VerdictSpan
-from tests.memory import Correction, Memory
+from snapshots.domain.snapshot.verdict_spans import VerdictSpan
+from tests.memory import Correction, Memory, is_within
 
 MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,15 +24,11 @@ MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 class InMemoryOpenSessions:
     """The sessions without a snapshot, in the dict of all sessions."""
 
-    until = ""
-
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
     def page(self, case: OpenCase, *, run: str, stale_before: datetime, after: str, limit: int) -> OpenPage:
         names = [name for name in self._names(case, run, stale_before) if f"={name}" > after][:limit]
-        if case is OpenCase.NEVER_JUDGED and self.until:
-            names = [name for name in names if f"={name}" <= self.until]
         return OpenPage([self._open(name) for name in names], f"={names[-1]}" if names else "")
 
     def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
@@ -88,14 +76,10 @@ class InMemoryOpenSessions:
             document=self.memory.session_documents.get(name),
         )
 
-    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
-        sessions = self.memory.sessions.items()
-        names = [name for name, session in sessions if session.gap is None and f"={name}" > after]
-        ends = [f"={name}" for name in sorted(names)[:: len(names) // count or 1]][1:]
-        return [KeyRange(after, until) for after, until in pairwise([after, *ends, ""])]
-
-    def limit_to(self, span: KeyRange) -> None:
-        self.until = span.until
+    def key_ranges(self, count: int) -> Sequence[KeyRange]:
+        names = sorted(name for name, session in self.memory.sessions.items() if session.gap is None)
+        ends = [f"={name}" for name in names[:: len(names) // count or 1]][1:]
+        return [KeyRange(after, until) for after, until in pairwise(["", *ends, ""])]
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
         return any(
@@ -108,65 +92,37 @@ class InMemoryOpenSessions:
     def _learned_last(self) -> datetime | None:
         return max((a.learned_at for a in self.memory.addresses.values() if a.learned_at is not None), default=None)
 
-    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
-        self._begin_generation(verdicts.generation)
-        begin = max(len(self.memory.staged), verdicts.evicted)
-        new = tuple(verdicts.spans[begin - verdicts.evicted :])
-        self.memory.staged.update(enumerate(new, begin))
-        return StagedVerdicts(verdicts.generation, begin, len(new), new)
-
-    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        for piece in staged:
-            self._begin_generation(piece.generation)
-            self.memory.staged.update(enumerate(cast("tuple[VerdictSpan, ...]", piece.payload), piece.before))
-
-    def _begin_generation(self, generation: int) -> None:
-        if generation != self.memory.staged_generation:
-            self.memory.staged_generation = generation
-            self.memory.staged = {}
-
-    def apply_cached(
+    def apply_staged(
         self,
-        verdicts: Verdicts,
         *,
         run: str,
-        after: str,
+        within: KeyRange,
         limit: int,
-        learned_until: datetime | None = None,
+        learned_until: datetime | None,
+        is_forecast: bool = False,
     ) -> PushdownResult | None:
-        page = self.page(OpenCase.NEVER_JUDGED, run=run, stale_before=MIN_TIME, after=after, limit=limit)
-        if not page.sessions:
+        page = self.page(OpenCase.NEVER_JUDGED, run=run, stale_before=MIN_TIME, after=within.after, limit=limit)
+        sessions = [each for each in page.sessions if not within.until or f"={each.session_id}" <= within.until]
+        if not sessions:
             return None
-        self.stage_verdicts(verdicts)
         judged = []
-        for session in page.sessions:
-            for address, since, until, verdict in self.memory.staged.values():
+        for session in sessions:
+            for address, since, until, verdict in self.memory.staged.get(run, ()):
                 seen = session.sighting
                 if seen is not None and seen.address.text == address and since <= seen.seen_at < until:
                     judged.append(Judged(session, seen, verdict))
-        self.write_verdicts(judged, run=run, written_at=MIN_TIME)
+        if not is_forecast:
+            self.write_verdicts(judged, run=run, written_at=MIN_TIME)
+            for each in judged:
+                self.memory.judged_at[each.session.session_id] = learned_until
         counts = Counter(
             each.verdict.method if isinstance(each.verdict, IpSnapshot) else each.verdict for each in judged
         )
-        return PushdownResult(page.last, len(page.sessions) - len(judged), counts, 0)
+        return PushdownResult(f"={sessions[-1].session_id}", len(sessions), counts, 0)
 
-    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
-        return EncodedRows((run, tuple(judged)), len(judged), any(each.session.has_placeholders for each in judged))
-
-    def write_verdicts(
-        self,
-        judged: Collection[Judged],
-        *,
-        run: str,
-        written_at: datetime,
-        prepared: EncodedRows | None = None,
-        before_execute: Callable[[], None] = lambda: None,
-    ) -> Collection[str]:
-        before_execute()
-        prepared_for, more = cast("tuple[str, tuple[Judged, ...]]", prepared.payload if prepared else (run, ()))
-        assert prepared_for == run
+    def write_verdicts(self, judged: Collection[Judged], *, run: str, written_at: datetime) -> Collection[str]:
         lost = []
-        for each in [*more, *judged]:
+        for each in judged:
             held = self.memory.sessions[each.session.session_id]
             stored_ip = held.source_ip.text if held.source_ip is not None else None
             stored_gap = held.gap.value if held.gap is not None else None
@@ -181,6 +137,30 @@ class InMemoryOpenSessions:
             if each.was_found:
                 self.memory.found_by[held.session_id] = (run, stored_ip)
         return lost
+
+
+class InMemoryVerdictSpans:
+    """Staged verdicts by run."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    def begin(self, run: str, *, keep: Collection[str]) -> None:
+        kept = {each: spans for each, spans in self.memory.staged.items() if each in keep and each != run}
+        self.memory.staged = kept
+
+    def encode(self, run: str, spans: Iterable[VerdictSpan]) -> object:
+        return run, list(spans)
+
+    def add(self, encoded: object) -> None:
+        run, spans = cast("tuple[str, list[VerdictSpan]]", encoded)
+        self.memory.staged.setdefault(run, []).extend(spans)
+
+    def has_any(self, run: str) -> bool:
+        return bool(self.memory.staged.get(run))
+
+    def delete(self, run: str) -> None:
+        self.memory.staged.pop(run, None)
 
 
 class InMemoryRuns:
@@ -278,7 +258,12 @@ class InMemoryAudit:
         return 0
 
     def prune(
-        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+        self,
+        before: datetime,
+        *,
+        run: str,
+        made_at: datetime,
+        uncounted: Mapping[str, Sequence[KeyRange]] | None = None,
     ) -> Pruned:
         pruned = self.would_prune(before)
         staying = {name: s for name, s in self.memory.sessions.items() if s.last_event_at >= before}
@@ -290,7 +275,7 @@ class InMemoryAudit:
         for address, known in self.memory.addresses.items():
             own = [session for session in staying.values() if session.source_ip == address]
             finders = [self.memory.found_by.get(session.session_id, ("", None))[0] for session in own]
-            known.session_count = sum(address.text <= (counted_until or {}).get(by, address.text) for by in finders)
+            known.session_count = sum(not is_within((uncounted or {}).get(by, ()), address.text) for by in finders)
             if own:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)
@@ -307,7 +292,9 @@ class InMemoryRunUndo:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
+    def undo(
+        self, run: str, *, by: str, uncounted: Sequence[KeyRange], after: str, limit: int, at: datetime
+    ) -> UndonePage:
         touched = sorted(
             name
             for name, session in self.memory.sessions.items()
@@ -335,7 +322,7 @@ class InMemoryRunUndo:
             else:
                 forgotten += 1
             was_found = self.memory.found_by.pop(name, ("", None))[0] == run
-            if was_found and held.source_ip is not None and held.source_ip.text <= counted_until:
+            if was_found and held.source_ip is not None and not is_within(uncounted, held.source_ip.text):
                 self.memory.addresses[held.source_ip].session_count -= 1
             sighting = None if was_found else held.sighting
             self.memory.sessions[name] = held._replace(snapshot=None, sighting=sighting, gap=Gap.UNDONE)

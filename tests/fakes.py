@@ -1,12 +1,11 @@
 """In-memory stores and other fakes. The stores pass the same contract suites as the databases."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from threading import RLock
 
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
@@ -16,13 +15,13 @@ from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.progress import BatchLoaded
 from snapshots.app.ports.database import Database, WriteLock
 from snapshots.app.ports.inventory import SourceRegistry
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
 from snapshots.domain.address.source_ip import IpAddress
-from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
@@ -34,8 +33,14 @@ from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.validity import NewestBuild
 from tests.fake_inventory import InMemoryInventory, InMemorySources
 from tests.fake_logs import InMemoryBookmarks, InMemoryDeadLetters, InMemoryEventLines
-from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions, InMemoryRuns, InMemoryRunUndo
-from tests.memory import Memory
+from tests.fake_runs import (
+    InMemoryAudit,
+    InMemoryOpenSessions,
+    InMemoryRuns,
+    InMemoryRunUndo,
+    InMemoryVerdictSpans,
+)
+from tests.memory import Memory, is_within
 from tests.strategies import NOON
 
 
@@ -56,12 +61,12 @@ class InMemoryCounts:
                 known.first_seen = min(session.first_event_at for session in own)
                 known.last_seen = max(session.last_event_at for session in own)
 
-    def addresses_until(self, *, after: str, limit: int) -> str:
-        page = sorted(address.text for address in self.memory.addresses if address.text > after)[:limit]
+    def addresses_until(self, within: KeyRange, *, limit: int) -> str:
+        page = sorted(address.text for address in self.memory.addresses if is_within([within], address.text))[:limit]
         return page[-1] if page else ""
 
-    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
-        page = {address.text for address in self.memory.addresses if after < address.text <= until}
+    def count_found(self, run: str, within: KeyRange, *, seen_at: datetime) -> None:
+        page = {address.text for address in self.memory.addresses if is_within([within], address.text)}
         for name, (by, _) in self.memory.found_by.items():
             session = self.memory.sessions[name]
             if by == run and session.source_ip is not None and session.source_ip.text in page:
@@ -140,6 +145,7 @@ class InMemoryStores:
         self.sources = InMemorySources(memory)
         self.sessions = InMemorySessions(memory)
         self.open_sessions = InMemoryOpenSessions(memory)
+        self.verdict_spans = InMemoryVerdictSpans(memory)
         self.dead_letters = InMemoryDeadLetters(memory)
         self.event_lines = InMemoryEventLines(memory)
         self.bookmarks = InMemoryBookmarks(memory)
@@ -153,10 +159,12 @@ class InMemoryStores:
 
 
 class InMemoryDatabase:
-    """A database in memory, with rollback."""
+    """A database in memory, with rollback and one transaction at a time."""
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self._lock = RLock()
+        self.is_writing = False
         self.stores = InMemoryStores(self.memory)
 
     @contextmanager
@@ -168,26 +176,18 @@ class InMemoryDatabase:
     def transaction(
         self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
     ) -> Iterator[InMemoryStores]:
-        before = deepcopy(vars(self.memory))
-        try:
-            yield self.stores
-        except BaseException:
-            vars(self.memory).update(before)
-            raise
-        if dry_run:
-            vars(self.memory).update(before)
-
-
-class AtOnce(Executor):
-    """Runs each task before `submit` returns."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except (SnapshotsError, ArithmeticError) as exc:
-            future.set_exception(exc)
-        return future
+        with self._lock:
+            self.is_writing = not dry_run
+            before = deepcopy(vars(self.memory))
+            try:
+                yield self.stores
+            except BaseException:
+                vars(self.memory).update(before)
+                raise
+            finally:
+                self.is_writing = False
+            if dry_run:
+                vars(self.memory).update(before)
 
 
 class TickingClock:

@@ -1,11 +1,12 @@
 """The data of an in-memory database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from snapshots.app.ports.inventory import Document
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.log_source import Mark
 from snapshots.app.ports.logs import DeadLetter, EventPart
 from snapshots.app.ports.runs import RunRecord, RunState
@@ -15,7 +16,7 @@ from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import VerdictSpan
+from snapshots.domain.snapshot.verdict_spans import VerdictSpan
 from tests.strategies import NOON
 
 
@@ -68,10 +69,14 @@ class Memory:
     found_by: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     session_documents: dict[str, str] = field(default_factory=dict)
     raw_events: dict[str, list[str]] = field(default_factory=dict)
-    staged: dict[int, VerdictSpan] = field(default_factory=dict)
-    staged_generation: int = 0
+    staged: dict[str, list[VerdictSpan]] = field(default_factory=dict)
 
     @property
     def organizations(self) -> dict[int, str]:
         """Names of networks by their numbers."""
         return {number: name.text for number, name in self.names.items()}
+
+
+def is_within(ranges: Sequence[KeyRange], key: str) -> bool:
+    """Whether a key lies in one of several ranges."""
+    return any(key > each.after and (not each.until or key <= each.until) for each in ranges)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks
 from snapshots.app.ports.database import Database
+from snapshots.app.ports.key_range import WHOLE, KeyRange
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.ip_type import IpType
@@ -61,16 +62,19 @@ def test_addresses_that_lack_no_build_are_read_in_pages(database: Database) -> N
     names = [f"198.51.100.{n}" for n in (1, 2, 3, 10)]
     build = SourceBuild(name="a", built_at=NOON, licence="x", sha256="", origin="x")
     with database.transaction() as stores:
-        assert stores.inventory.page_looked_up(after="", limit=9) == []
+        assert stores.inventory.page_looked_up(WHOLE, limit=9) == []
         assert stores.inventory.count_addresses() == 0
         addresses = [IpAddress.parse(name) for name in names]
         stores.inventory.register_addresses([Sighting(a, NOON) for a in addresses], registered_at=NOON)
-        assert stores.inventory.page_looked_up(after="", limit=9) == sorted(addresses)
+        assert stores.inventory.page_looked_up(WHOLE, limit=9) == sorted(addresses)
         number = stores.sources.register_build(build, registered_at=NOON).number
         stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=addresses[1:], until=number)
 
-        found = [stores.inventory.page_looked_up(after=after, limit=2) for after in ("", names[3], names[2])]
+        found = [stores.inventory.page_looked_up(KeyRange(after, ""), limit=2) for after in ("", names[3], names[2])]
         assert found == [[addresses[3], addresses[1]], [addresses[1], addresses[2]], []]
+        assert stores.inventory.page_looked_up(KeyRange("", names[1]), limit=9) == [addresses[3], addresses[1]]
+        assert stores.inventory.page_outdated(after="", limit=9) == {addresses[0]: 0}
+        assert stores.inventory.page_outdated(after=names[0], limit=9) == {}
         assert stores.inventory.count_addresses() == len(names)
 
 
@@ -188,3 +192,20 @@ def test_names_of_networks_do_not_depend_on_batches(database: Database, order: t
             stores.inventory.learn([], batch, {}, learned_at=NOON)
 
     assert names_in(database) == {64500: "a of the newest table", 64501: "Dated", 64502: "Z"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_ranges_of_addresses_cover_each_address_once(database: Database, count: int) -> None:
+    """So several workers can share the addresses."""
+    addresses = [IpAddress.parse(f"198.51.100.{n}") for n in range(10)]
+    with database.transaction() as stores:
+        assert stores.inventory.address_ranges(count) == [WHOLE]
+        stores.inventory.register_addresses([Sighting(a, NOON) for a in addresses], registered_at=NOON)
+
+        ranges = stores.inventory.address_ranges(count)
+        found = [stores.inventory.page_looked_up(within, limit=99) for within in ranges]
+        ends = [stores.counts.addresses_until(within, limit=99) for within in ranges]
+
+    assert sorted(address for page in found for address in page) == sorted(addresses)
+    assert ends == [page[-1].text if page else "" for page in found]
+    assert min(2, count) <= len(ranges) <= count + 1

@@ -170,13 +170,13 @@ def test_loading_continues_after_a_backfill(theirs: Adopted, run: Run, tmp_path:
 
 
 def test_a_session_sealed_by_the_other_loader_meanwhile_is_left_and_counted(theirs: Adopted, run: Run) -> None:
-    """Compare and set: it is neither overwritten nor counted as ours."""
+    """It is neither overwritten nor counted as ours. Its address is in raw events, which Python reads."""
     from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions  # noqa: PLC0415 - what is in its way is put there
 
     settle = SqlOpenSessions.write_verdicts
 
     def seal_first(self: Any, judged: Any, **rest: Any) -> Any:
-        seal = "UPDATE session_summaries SET snapshot_asn = 7, enrichment_at = updated_at WHERE session_id = 'bulk'"
+        seal = "UPDATE session_summaries SET snapshot_asn = 7, enrichment_at = updated_at WHERE session_id = 'connect'"
         self._connection.execute(text(seal))
         return settle(self, judged, **rest)
 
@@ -186,7 +186,7 @@ def test_a_session_sealed_by_the_other_loader_meanwhile_is_left_and_counted(thei
 
     assert done["lost"] == 1
     assert sum(done["sealed"].values()) == len(FOUND) - 1
-    assert theirs.row("bulk")["snapshot_asn"] == 7
+    assert theirs.row("connect")["snapshot_asn"] == 7
 
 
 def test_a_row_that_the_database_refuses_is_quarantined(theirs: Adopted, run: Run) -> None:

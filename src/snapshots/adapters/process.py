@@ -1,4 +1,4 @@
-"""Name the current process, and check whether another process of this machine is dead."""
+"""Name the current process, check whether another process of this machine is dead, and count usable cores."""
 
 import os
 from pathlib import Path
@@ -52,3 +52,10 @@ class CurrentProcess:
             return ""
         state, *rest = status.rpartition(")")[2].split()  # the name, in parentheses, can contain any character
         return "ended" if state in "ZX" else rest[18]
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

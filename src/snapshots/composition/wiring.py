@@ -1,8 +1,6 @@
 """Build every object from the settings; the only module that imports all adapters."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from secrets import randbelow
 
@@ -16,7 +14,7 @@ from snapshots.adapters.intel.bundled import KINDS
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
 from snapshots.adapters.intel.network_types import open_network_types
 from snapshots.adapters.intel.source_registry import FileSourceRegistry
-from snapshots.adapters.process import CurrentProcess
+from snapshots.adapters.process import CurrentProcess, usable_cores
 from snapshots.adapters.sql.adopt.adoption import SqlAdoption
 from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
 from snapshots.adapters.sql.database import SqlDatabase
@@ -29,12 +27,11 @@ from snapshots.adapters.telemetry.logs import warn
 from snapshots.app.admin.corrections import AuditedChanges
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.improve import ImproveSnapshots
-from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.run import BackfillSnapshots
+from snapshots.app.backfill.span_computer import SpanComputer, SpanComputers
 from snapshots.app.backfill.undo import UndoRun
-from snapshots.app.backfill.worker import SPAN, ParallelWorker
 from snapshots.app.enrich.address_recovery import AddressFinder
-from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.build_checks import BuildChecks
 from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
@@ -49,6 +46,8 @@ from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.queries.overview import OverviewMaker
 from snapshots.app.queries.validity import FactValidity
+from snapshots.composition.span_process import SpanProcessSettings
+from snapshots.composition.span_processes import SpanProcesses
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
@@ -172,29 +171,10 @@ def _batch_runner(container: "Container") -> BatchRunner:
     return BatchRunner(container.database(), container.health(), runtime=container.runtime())
 
 
-def _read_ahead(container: "Container") -> ReadAhead[FoundPage]:
-    """Return the prefetch of the next page; without a thread where the database has only one connection."""
-    has_one_connection = container.database().has_one_connection
-    return ReadAhead(None if has_one_connection else ThreadPoolExecutor(1, thread_name_prefix="ahead"))
-
-
-def _parallel_worker(container: "Container") -> ParallelWorker:
-    """Return the second worker of a backfill; without a thread on SQLite, which has one writer at a time."""
-    settings = container.settings()
-
-    @contextmanager
-    def open_own() -> Iterator[tuple[SqlDatabase, SqlHealth]]:
-        another = SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
-        try:
-            with another.transaction():
-                pass  # connects and checks the schema here, not in the first batch of the worker
-            yield another, SqlHealth(another, _limits(settings))
-        finally:
-            another.close()
-
-    is_possible = container.database().engine.dialect.name == "postgresql"
-    executor = ThreadPoolExecutor(1, thread_name_prefix="second-worker") if is_possible else None
-    return ParallelWorker(executor, open_own, runtime=container.runtime(), span=container.span())
+def _span_computers(container: "Container") -> SpanComputers:
+    database, reader, policy = container.database(), container.reader(), container.policy()
+    settings = SpanProcessSettings(container.settings().db, reader, policy)
+    return SpanProcesses(settings, SpanComputer(database, reader, policy))
 
 
 def _backfill(container: "Container") -> BackfillSnapshots:
@@ -203,9 +183,10 @@ def _backfill(container: "Container") -> BackfillSnapshots:
         container.service(),
         container.verdict_applier(),
         container.batch_runner(),
+        container.span_computers(),
         runtime=container.runtime(),
-        ahead=container.read_ahead(),
-        parallel_worker=container.parallel_worker(),
+        cores=1 if container.database().has_one_connection else usable_cores(),
+        has_one_writer=container.database().engine.dialect.name == "sqlite",
     )
 
 
@@ -316,7 +297,6 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     own_clock = providers.Singleton(SystemClock)
     new_run = providers.Object(new_run)
-    span = providers.Object(SPAN)
     process = providers.Singleton(CurrentProcess)
 
     database = providers.Singleton(_database, __self__)
@@ -335,8 +315,7 @@ class Container(containers.DeclarativeContainer):
 
     health = providers.Singleton(_health, __self__)
     batch_runner = providers.Singleton(_batch_runner, __self__)
-    read_ahead = providers.Singleton(_read_ahead, __self__)
-    parallel_worker = providers.Singleton(_parallel_worker, __self__)
+    span_computers = providers.Singleton(_span_computers, __self__)
     backfill = providers.Singleton(_backfill, __self__)
     improve = providers.Singleton(_improve, __self__)
     undo = providers.Singleton(_undo, __self__)

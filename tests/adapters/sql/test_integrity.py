@@ -193,7 +193,7 @@ def test_a_session_undone_and_sealed_again_is_not_a_violation(database: SqlDatab
         stores.runs.begin("b", RunKind.BACKFILL, at=NOON)
         stores.open_sessions.write_verdicts([opened(stores)], run="b", written_at=NOON + DAY)
         stores.runs.end("b", RunState.DONE, at=NOON)
-        stores.run_undo.undo("b", by="u", counted_until="9", after="", limit=9, at=NOON + DAY)
+        stores.run_undo.undo("b", by="u", uncounted=[], after="", limit=9, at=NOON + DAY)
         stores.open_sessions.write_verdicts([opened(stores)], run="again", written_at=NOON + DAY)
 
     assert violations(database) == []

@@ -13,6 +13,7 @@ from snapshots.adapters.sql.backfill.physical_scan import RowPage, UnjudgedRows
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import UNJUDGED_ROWS_INDEX
 from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.composition.wiring import Container
 from snapshots.domain.session.session import SessionAggregate
@@ -155,10 +156,10 @@ def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
     asked = 0
     found = UnjudgedRows.page
 
-    def page(rows: UnjudgedRows, after: str, *, run: str, limit: int) -> RowPage | None:
+    def page(rows: UnjudgedRows, within: KeyRange, *, run: str, limit: int) -> RowPage | None:
         nonlocal asked
         asked += 1
-        real = found(rows, after, run=run, limit=limit)
+        real = found(rows, within, run=run, limit=limit)
         return real._replace(condition=false()) if real is not None and asked == 1 else real
 
     monkeypatch.setattr(UnjudgedRows, "page", page)

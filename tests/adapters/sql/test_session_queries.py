@@ -37,7 +37,7 @@ from snapshots.domain.session.session import EventKind, SessionAggregate, Sessio
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from snapshots.domain.snapshot.verdict_cache import MIN_TIME
+from snapshots.domain.snapshot.verdict_spans import MIN_TIME
 from tests.adapters.sql.test_query_plans import plans
 from tests.cowrieprocessor import AdoptableSchema, put_session
 from tests.fakes import FixedClock

@@ -13,16 +13,17 @@ from sqlalchemy import Connection, create_engine, text
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document
-from snapshots.adapters.sql.backfill import verdict_pushdown
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.adapters.sql.transaction import SqlStores
-from snapshots.app.ports.open_sessions import Judged, OpenCase
+from snapshots.app.ports.database import WriteLock
+from snapshots.app.ports.key_range import WHOLE, KeyRange
+from snapshots.app.ports.open_sessions import Judged, OpenCase, PushdownResult
 from snapshots.composition.wiring import Container
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME, Verdicts, VerdictSpan
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, VerdictSpan
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import HOME, NOON, OTHER, snapshot
 
@@ -194,7 +195,7 @@ def test_the_sql_path_writes_what_the_python_path_writes(container: Container) -
                 if is_by_itself:
                     done = settled(stores)
                     by_itself.update([done.verdicts.total() > 0])
-                    assert done.verdicts.total() + done.left == size
+                    assert done.size == size
                     counts.update(done.verdicts)
                     counts["found"] += done.found
                 counts.update(settle_in_program(container, stores))
@@ -202,12 +203,24 @@ def test_the_sql_path_writes_what_the_python_path_writes(container: Container) -
         assert ways[0] == ways[1]
 
     def settled(stores: SqlStores) -> Any:
-        done = stores.open_sessions.apply_cached(Verdicts(1, SPANS), run="r", after="", limit=99)
+        stage(stores)
+        forecast, done = (
+            stores.open_sessions.apply_staged(
+                run="r", within=WHOLE, limit=99, learned_until=None, is_forecast=is_forecast
+            )
+            for is_forecast in (True, False)
+        )
         assert done is not None
+        assert forecast == done
         return done
 
     check()
     assert by_itself[True]
+
+
+def stage(stores: SqlStores, run: str = "r") -> None:
+    stores.verdict_spans.begin(run, keep=[])
+    stores.verdict_spans.add(stores.verdict_spans.encode(run, SPANS))
 
 
 def put_plain(database: SqlDatabase, count: int) -> None:
@@ -217,77 +230,28 @@ def put_plain(database: SqlDatabase, count: int) -> None:
             put_session(connection, f"s{n}", enrichment=document)
 
 
-def test_verdicts_are_applied_up_to_the_end_of_a_page(container: Container) -> None:
-    """The next page starts after it; evicted verdicts are not applied."""
-    put_plain(container.database(), 5)
-    ends: list[tuple[int, int]] = []
-    with container.database().transaction() as stores:
-        after = ""
-        for generation, spans in ((1, SPANS[:1]), (1, SPANS), (2, SPANS[2:])):
-            done = stores.open_sessions.apply_cached(Verdicts(generation, spans), run="r", after=after, limit=2)
-            assert done is not None
-            ends.append((done.verdicts.total(), done.left))
-            after = done.last
-        end = stores.open_sessions.apply_cached(Verdicts(2, SPANS), run="r", after=after, limit=2)
-
-    assert ends == [(0, 2), (2, 0), (0, 1)]
-    assert end is None
+def apply(database: SqlDatabase, run: str, within: KeyRange, limit: int) -> PushdownResult | None:
+    with database.transaction(lock=WriteLock.SHARED) as stores:
+        return stores.open_sessions.apply_staged(run=run, within=within, limit=limit, learned_until=NOON)
 
 
-def test_staged_verdicts_are_applied_while_they_are_valid(container: Container) -> None:
-    """Also after eviction from the program's cache; a rolled back transaction removes only its own."""
-    put_plain(container.database(), 4)
-    settled = []
-    after = ""
-    for verdicts in (Verdicts(1, SPANS), Verdicts(1, SPANS[3:], evicted=3), Verdicts(2, SPANS[3:], evicted=3)):
-        with container.database().transaction() as stores:
-            done = stores.open_sessions.apply_cached(verdicts, run="r", after=after, limit=1)
-        assert done is not None
-        settled.append(done.verdicts.total())
-        after = done.last
+def test_staged_verdicts_are_applied_page_by_page(container: Container) -> None:
+    """On any connection; the verdicts that another run staged are not applied."""
+    database = container.database()
+    put_plain(database, 5)
+    with database.transaction() as stores:
+        stage(stores, run="r")
+    other = SqlDatabase(database.engine.url.render_as_string(hide_password=False), addresses_in_document)
 
-    assert settled == [1, 1, 0]
-
-
-def test_staged_verdicts_are_copied_to_another_connection(container: Container) -> None:
-    """Incrementally, none twice, and none of an outdated generation."""
-    put_plain(container.database(), 4)
-    other = SqlDatabase(container.database().engine.url.render_as_string(hide_password=False), addresses_in_document)
-    settled = []
-    with container.database().transaction() as stores:
-        first = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:1]))
-        second = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:3]))
-        third = stores.open_sessions.stage_verdicts(Verdicts(1, SPANS[:3]))
-        new = stores.open_sessions.stage_verdicts(Verdicts(2, SPANS[2:4]))
-    after = ""
-    for pieces in ([first], [first, second, third], [second], [new]):
-        with other.transaction() as stores:
-            stores.open_sessions.copy_staged(pieces)
-            last = pieces[-1]
-            done = stores.open_sessions.apply_cached(
-                Verdicts(last.generation, (), last.before + last.size), run="r", after=after, limit=1
-            )
-        assert done is not None
-        settled.append(done.verdicts.total())
-        after = done.last
+    first = apply(other, "r", WHOLE, 2)
+    assert first is not None
+    second = apply(other, "other", KeyRange(first.last, ""), 2)
+    assert second is not None
+    third = apply(database, "r", KeyRange(second.last, ""), 2)
+    assert third is not None
+    end = apply(database, "r", KeyRange(third.last, ""), 2)
     other.close()
 
-    assert [(each.before, each.size) for each in (first, second, third, new)] == [(0, 1), (1, 2), (3, 0), (0, 2)]
-    assert settled == [0, 1, 1, 0]
-
-
-def test_staged_verdicts_of_another_process_are_not_applied(
-    container: Container, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An external pool may hand over a connection with its temporary table."""
-    put_plain(container.database(), 2)
-    monkeypatch.setattr(verdict_pushdown, "FIRST_GENERATION", 7)
-    with container.database().transaction() as stores:
-        stores.open_sessions.stage_verdicts(Verdicts(1, SPANS))
-    monkeypatch.setattr(verdict_pushdown, "FIRST_GENERATION", 8)
-    with container.database().transaction() as stores:
-        verdicts = Verdicts(1, (), evicted=len(SPANS))
-        done = stores.open_sessions.apply_cached(verdicts, run="r", after="", limit=9)
-
-    assert done is not None
-    assert (done.verdicts.total(), done.left) == (0, 2)
+    done = [(page.size, page.verdicts.total()) for page in (first, second, third)]
+    assert done == [(2, 2), (2, 0), (1, 1)]
+    assert end is None

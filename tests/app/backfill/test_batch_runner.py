@@ -1,21 +1,22 @@
 """Long work in batches."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.throttle import FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH, Throttle
-from snapshots.app.backfill.work import END, BatchResult, RowRef, Stage, Work
+from snapshots.app.backfill.work import NOTHING_LEFT, BatchResult, RowRef, Stage, Work, Write, writing
+from snapshots.app.backfill_runs import Checkpoint
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Stores, WriteLock
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.runs import RunKind
-from tests.fakes import FixedClock, InMemoryDatabase, InMemoryStores, runtime
-from tests.strategies import DAY, NOON
+from tests.fakes import InMemoryDatabase, InMemoryStores, runtime
+from tests.strategies import NOON
 
 
 class RecordedProgress:
@@ -60,21 +61,22 @@ class Numbers:
         self.done: list[int] = []
 
     def stage(self, name: str = "numbers") -> Stage:
-        return Stage(name=name, step=self.step, first=self.first, count=lambda _: len(self.numbers))
+        return Stage(name=name, batch=writing(self.step), first=self.first, count=lambda _: len(self.numbers))
 
-    def step(self, stores: Stores, after: str, limit: int) -> BatchResult:
-        page = self._behind(after)[:limit]
+    def step(self, stores: Stores, within: KeyRange, limit: int) -> BatchResult:
+        page = self._in(within)[:limit]
         if self.refused & set(page):
             raise StoreUnavailable("a check failed")
         self.done += page
         return BatchResult(str(page[-1]) if page else "", len(page), {"done": len(page)})
 
-    def first(self, stores: Stores, after: str) -> RowRef | None:
-        behind = self._behind(after)
-        return RowRef(str(behind[0]), f"s{behind[0]}") if behind else None
+    def first(self, stores: Stores, within: KeyRange) -> RowRef | None:
+        left = self._in(within)
+        return RowRef(str(left[0]), f"s{left[0]}") if left else None
 
-    def _behind(self, after: str) -> list[int]:
-        return [n for n in self.numbers if not after or (after != END and n > int(after))]
+    def _in(self, within: KeyRange) -> list[int]:
+        after, until = int(within.after or -1), int(within.until or len(self.numbers))
+        return [n for n in self.numbers if after < n <= until]
 
 
 class Slept(list[float]):
@@ -96,7 +98,9 @@ def begun(database: InMemoryDatabase, *stages: Stage, throttle: Throttle | None 
     with database.transaction() as stores:
         if stores.runs.find("r") is None:
             stores.runs.begin("r", RunKind.BACKFILL, at=NOON)
-    return Work(run="r", stages=stages, throttle=throttle or Throttle(batch_size=10), checkpoint=checkpoint)
+    return Work(
+        run="r", stages=stages, throttle=throttle or Throttle(batch_size=10), checkpoint=Checkpoint.of(checkpoint)
+    )
 
 
 def never() -> bool:
@@ -121,37 +125,18 @@ def test_the_cache_is_cleared_after_every_rollback_of_a_batch() -> None:
     """Facts that the batch learned are not stored."""
     database, numbers, events = InMemoryDatabase(), Numbers(25, refused=frozenset({3})), list[str]()
 
-    def step(stores: Stores, after: str, limit: int) -> BatchResult:
+    def step(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
         events.append("tried")
-        done = numbers.step(stores, after, limit)
+        done = numbers.step(stores, within, limit)
         events.pop()
         return done
 
-    stage = replace(numbers.stage(), step=step, on_rollback=lambda: events.append("forgotten"))
+    stage = replace(numbers.stage(), batch=writing(step), on_rollback=lambda: events.append("forgotten"))
     assert batch_runner(database).run_stages(begun(database, stage), RecordedProgress(), never)
 
     assert events
     assert events == ["tried", "forgotten"] * (len(events) // 2)
     assert numbers.done == [n for n in range(25) if n != 3]
-
-
-def test_a_batch_begins_with_a_write() -> None:
-    """So a prefetch that starts there does not block the checkpoint of SQLite's write-ahead log."""
-    database, numbers, heartbeats = InMemoryDatabase(), Numbers(3), list[datetime]()
-
-    def step(stores: Stores, after: str, limit: int) -> BatchResult:
-        record = stores.runs.find("r")
-        assert record is not None
-        heartbeats.append(record.heartbeat_at)
-        return numbers.step(stores, after, limit)
-
-    with database.transaction() as stores:
-        stores.runs.begin("r", RunKind.BACKFILL, at=NOON - DAY)
-    assert batch_runner(database).run_stages(
-        begun(database, replace(numbers.stage(), step=step)), RecordedProgress(), never
-    )
-
-    assert heartbeats == [FixedClock().now()] * 2
 
 
 @pytest.mark.parametrize("batches", range(9))
@@ -171,34 +156,17 @@ def test_stopped_work_resumes_at_its_checkpoint(batches: int) -> None:
     assert (one.done, two.done) == (list(range(25)), list(range(13)))
 
 
-@pytest.mark.parametrize("batches", range(11))
-def test_the_setup_of_a_stage_is_repeated_wherever_the_stage_resumes(batches: int) -> None:
-    """A setup has no checkpoint of its own."""
-    database, first, one, two = InMemoryDatabase(), Numbers(15), Numbers(25), Numbers(3)
-    stages = [replace(one.stage("one"), setup=first.stage("first")), two.stage("two")]
-    left = iter([False] * batches)
-    batch_runner(database).run_stages(begun(database, *stages), RecordedProgress(), lambda: next(left, True))
-    done_before, first.done = first.done, []
-
-    checkpoint, observed = database.memory.records["r"].checkpoint, RecordedProgress()
-    assert batch_runner(database).run_stages(begun(database, *stages, checkpoint=checkpoint), observed, never)
-
-    assert (one.done, two.done) == (list(range(25)), list(range(3)))
-    is_past = len(one.done) == 25 and observed.stages[0][0] == "two"
-    assert is_past == (batches >= 7)
-    assert first.done == ([] if is_past else list(range(15)))
-    assert done_before == list(range(min(15, 10 * batches)))
-
-
 def test_completed_work_is_not_repeated() -> None:
-    """Its checkpoint is at the end."""
+    """Its checkpoint has no range left."""
     database, one = InMemoryDatabase(), Numbers(5)
     batch_runner(database).run_stages(begun(database, one.stage()), RecordedProgress(), never)
 
-    checkpoint = json.loads(database.memory.records["r"].checkpoint)
+    checkpoint = database.memory.records["r"].checkpoint
+    assert Checkpoint.of(checkpoint) == Checkpoint("numbers", ())
+    again = begun(database, one.stage(), checkpoint=checkpoint)
+    assert batch_runner(database).run_stages(again, RecordedProgress(), never)
 
-    assert checkpoint["stage"] == "numbers"
-    assert checkpoint["after"] > "\uffff"
+    assert one.done == list(range(5))
 
 
 @pytest.mark.parametrize("refused", [frozenset({0}), frozenset({7, 8, 22}), frozenset({24}), frozenset(range(25))])
@@ -243,8 +211,8 @@ def test_a_database_that_fails_as_a_whole_ends_the_work() -> None:
     def fail(*_: object) -> BatchResult:
         raise StoreUnavailable("gone")
 
-    for first in (None, lambda _stores, _after: None):
-        stage = Stage(name="x", step=fail, count=lambda _: 0, first=first)
+    for first in (None, lambda _stores, _within: None):
+        stage = Stage(name="x", batch=writing(fail), count=lambda _: 0, first=first)
         database = InMemoryDatabase()
 
         with pytest.raises(StoreUnavailable, match="gone"):
@@ -255,11 +223,11 @@ def test_work_ends_at_once_where_every_batch_would_fail() -> None:
     """A right is missing or the disk is full: no smaller batch is tried, and no session is quarantined."""
     numbers, tries = Numbers(5), list[int]()
 
-    def fail(_stores: Stores, _after: str, limit: int) -> BatchResult:
+    def fail(_stores: Stores, _within: KeyRange, limit: int) -> BatchResult:
         tries.append(limit)
         raise StoreUnusable("permission denied")
 
-    work = begun(InMemoryDatabase(), replace(numbers.stage(), step=fail))
+    work = begun(InMemoryDatabase(), replace(numbers.stage(), batch=writing(fail)))
 
     with pytest.raises(StoreUnusable, match="permission denied"):
         batch_runner(InMemoryDatabase()).run_stages(replace(work, is_dry_run=True), RecordedProgress(), never)
@@ -334,22 +302,127 @@ def test_waiting_work_can_be_stopped() -> None:
     assert (done, numbers.done) == (False, [])
 
 
-def test_rows_of_a_second_worker_are_reported_with_their_stage() -> None:
-    """Not with the setup, which counts other rows; they are part of the total."""
-    database, numbers, observed = InMemoryDatabase(), Numbers(5), RecordedProgress()
-    before = numbers.stage("before")
+def ranges_of(count: int, size: int) -> list[KeyRange]:
+    ends = [str(end) for end in range(size - 1, count - 1, size)]
+    return [KeyRange(after, until) for after, until in pairwise(["", *ends, ""])]
 
-    def helped(*_: object) -> BatchResult:
-        work.parallel_count += 1000
-        return BatchResult("", 7, {})
 
-    work = begun(database, replace(numbers.stage(), setup=replace(before, step=helped)))
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("refused", [frozenset[int](), frozenset({0, 41, 42, 99})])
+def test_workers_share_the_ranges_of_a_stage(workers: int, refused: frozenset[int]) -> None:
+    """Each row is processed once, and refused rows are quarantined."""
+    database, numbers = InMemoryDatabase(), Numbers(100, refused)
+    stage = replace(numbers.stage(), workers=workers, ranges=lambda _: ranges_of(100, 15))
+    work = begun(database, stage, throttle=Throttle(batch_size=4))
 
-    assert batch_runner(database).run_stages(work, observed, never)
+    assert batch_runner(database).run_stages(work, RecordedProgress(), never)
 
-    assert observed.stages == [("before", 5), ("numbers", 1005)]
-    assert observed.handled == [7, 1000, 5, 0]
-    assert work.parallel_count == 0
+    assert sorted(numbers.done) == [n for n in range(100) if n not in refused]
+    assert work.counts == {"done": 100 - len(refused)} | ({"quarantined": len(refused)} if refused else {})
+    assert database.memory.counts["r"] == work.counts
+    assert set(work.quarantined) == {f"s{n}" for n in refused}
+
+
+@pytest.mark.parametrize("batches", range(0, 30, 3))
+def test_workers_that_were_stopped_resume_the_ranges_that_are_left(batches: int) -> None:
+    """In any number, and in the middle of a range."""
+    database, numbers = InMemoryDatabase(), Numbers(100)
+    stage = replace(numbers.stage(), workers=3, ranges=lambda _: ranges_of(100, 15))
+    left = iter([False] * batches)
+    throttle = Throttle(batch_size=4)
+    work = begun(database, stage, throttle=throttle)
+    batch_runner(database).run_stages(work, RecordedProgress(), lambda: next(left, True))
+
+    record = database.memory.records["r"]
+    again = begun(database, replace(stage, workers=2), throttle=throttle, checkpoint=record.checkpoint)
+    again.counts.update(record.counts)
+    assert batch_runner(database).run_stages(again, RecordedProgress(), never)
+
+    assert sorted(numbers.done) == list(range(100))
+    assert again.counts["done"] == 100
+
+
+def test_an_error_of_one_worker_stops_the_others_and_is_raised() -> None:
+    """After their current batches, which are kept."""
+    database, numbers = InMemoryDatabase(), Numbers(1000)
+
+    def step(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
+        if within.after == "149":
+            raise ZeroDivisionError
+        return numbers.step(stores, within, limit)
+
+    stage = replace(numbers.stage(), batch=writing(step), workers=2, ranges=lambda _: ranges_of(1000, 50))
+    work = begun(database, stage)
+
+    with pytest.raises(ZeroDivisionError):
+        batch_runner(database).run_stages(work, RecordedProgress(), never)
+
+    assert len(numbers.done) < 1000
+    assert database.memory.counts["r"]["done"] == len(numbers.done)
+
+
+def test_a_batch_whose_commit_was_not_answered_is_not_repeated() -> None:
+    """The stored checkpoint shows that it was committed before the connection was lost."""
+
+    class Unanswered(InMemoryDatabase):
+        losses = 0
+
+        @contextmanager
+        def transaction(
+            self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
+        ) -> Iterator[InMemoryStores]:
+            with super().transaction(connection, dry_run=dry_run, lock=lock) as stores:
+                yield stores
+            if self.losses:
+                self.losses -= 1
+                raise StoreGone("connection lost")
+
+    for losses in (1, 2, 3):
+        database, numbers = Unanswered(), Numbers(25)
+        work = begun(database, replace(numbers.stage(), ranges=lambda _: ranges_of(25, 12)))
+        work.checkpoint = Checkpoint("numbers", tuple(ranges_of(25, 12)))
+        with database.transaction() as stores:
+            stores.runs.record_progress("r", None, at=NOON, checkpoint=str(work.checkpoint))
+        database.losses = losses
+
+        assert batch_runner(database).run_stages(work, RecordedProgress(), never)
+
+        assert numbers.done == list(range(25))
+        assert work.counts["done"] == database.memory.counts["r"]["done"] == 25
+
+
+def test_batches_are_prepared_outside_of_their_transaction() -> None:
+    """So other programs can write while Python computes."""
+    database, states = InMemoryDatabase(), list[bool]()
+
+    def batch(_within: KeyRange, _limit: int) -> Write:
+        states.append(database.is_writing)
+
+        def write(_stores: Stores) -> BatchResult:
+            states.append(database.is_writing)
+            return NOTHING_LEFT
+
+        return write
+
+    stage = Stage(name="x", batch=batch, count=lambda _: 1)
+    assert batch_runner(database).run_stages(begun(database, stage), RecordedProgress(), never)
+
+    assert states == [False, True]
+
+
+def test_scratch_rows_are_stored_in_a_dry_run() -> None:
+    """They belong to no session, and the other workers need them."""
+    database = InMemoryDatabase()
+
+    def write(stores: Stores, _within: KeyRange, _limit: int) -> BatchResult:
+        stores.verdict_spans.add(stores.verdict_spans.encode("r", []))
+        return NOTHING_LEFT
+
+    for is_scratch in (False, True):
+        stage = Stage(name="x", batch=writing(write), count=lambda _: 1, is_scratch=is_scratch)
+        work = Work(run="r", stages=[stage], throttle=Throttle(), is_dry_run=True)
+        assert batch_runner(database).run_stages(work, RecordedProgress(), never)
+        assert ("r" in database.memory.staged) == is_scratch
 
 
 @pytest.mark.parametrize(

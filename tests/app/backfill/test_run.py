@@ -2,30 +2,27 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from typing import Any
 
 import pytest
 
-from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill import stages
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.improve import ImproveReport, ImproveSnapshots
-from snapshots.app.backfill.prefetch import ReadAhead
-from snapshots.app.backfill.pushdown import PAGES_UNASKED
 from snapshots.app.backfill.run import BackfillReport, BackfillSnapshots
+from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanComputer, SpanRequest
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.undo import UndoReport, UndoRun
-from snapshots.app.backfill.work import Work
-from snapshots.app.backfill.worker import ParallelWorker
 from snapshots.app.backfill_runs import COUNTING
-from snapshots.app.enrich.apply_verdicts import AppliedPage, FoundPage, VerdictApplier
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, RunTaken, StoreBusy, StoreGone, StoreUnavailable
-from snapshots.app.ports.database import Database, Health, WriteLock
+from snapshots.app.ports.database import Database, WriteLock
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.open_sessions import OpenCase, OpenPage
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
@@ -41,7 +38,6 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.app.backfill.test_batch_runner import OverloadedHealth, RecordedProgress
 from tests.fake_runs import InMemoryAudit, InMemoryOpenSessions
 from tests.fakes import (
-    AtOnce,
     DictSource,
     FakeSourceRegistry,
     InMemoryCounts,
@@ -58,20 +54,41 @@ PRIVATE = "10.0.0.1"
 KNOWS = {HOME.text: IpFacts(asn=1, country="DE")}
 
 
-def no_helper() -> AbstractContextManager[tuple[Database, Health]]:
-    """Fail: without an executor no second connection is opened."""
-    raise AssertionError
+class LocalComputers:
+    """Computes in this process for every caller."""
+
+    def __init__(self, compute: ComputeSpans) -> None:
+        self.compute = compute
+        self.addresses = 0
+        self.is_closed = True
+
+    @contextmanager
+    def borrowed(self) -> Iterator[ComputeSpans]:
+        self.is_closed = False
+        yield self._noting
+
+    def _noting(self, request: SpanRequest) -> ComputedSpans:
+        computed = self.compute(request)
+        self.addresses += computed.addresses
+        return computed
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class World:
     """Everything around one in-memory database."""
 
     def __init__(
-        self, *sources: DictSource, policy: SnapshotPolicy | None = None, database: Database | None = None
+        self,
+        *sources: DictSource,
+        policy: SnapshotPolicy | None = None,
+        database: Database | None = None,
+        cores: int = 1,
     ) -> None:
+        self.cores = cores
         self.memory_database = InMemoryDatabase()
         self.store: Database = database or self.memory_database
-        self.has_two_connections = not isinstance(self.store, SqlDatabase) or not self.store.has_one_connection
         self.source_registry, self.clock = FakeSourceRegistry(*sources), TickingClock()
         self.count = 0
         self.names = iter(range(99))
@@ -90,14 +107,16 @@ class World:
         machine = runtime(self.clock, stopwatch=lambda: float(next(self.ticks)), new_run=self.new_run)
         batch_runner = BatchRunner(self.store, OverloadedHealth(), runtime=machine)
         self.service = service
+        self.computers = LocalComputers(SpanComputer(self.store, reader, policy))
         self.backfill = BackfillSnapshots(
             self.store,
             service,
             VerdictApplier(service, finder()),
             batch_runner,
+            self.computers,
             runtime=machine,
-            ahead=ReadAhead(AtOnce() if self.has_two_connections else None),
-            parallel_worker=ParallelWorker(None, no_helper, runtime=machine, span=1),
+            cores=self.cores,
+            has_one_writer=False,
         )
         self.improve = ImproveSnapshots(self.store, service, policy, batch_runner, runtime=machine)
         self.undo = UndoRun(self.store, batch_runner, runtime=machine)
@@ -171,7 +190,7 @@ def test_samples_are_bounded_for_each_kind_of_verdict() -> None:
     world = World(source())
     world.put(*[HOME.text] * 3 * stages.SAMPLES, *[PRIVATE] * 3 * stages.SAMPLES)
 
-    report = world.run(batch=4)
+    report = world.backfill.dry_run(RecordedProgress())
 
     kinds = Counter(type(each.verdict) for each in report.samples)
     assert kinds == {IpSnapshot: stages.SAMPLES, Gap: stages.SAMPLES}
@@ -221,13 +240,13 @@ def learn_of_home(world: World) -> None:
     world.source_registry.sources.append(source(name="b"))
     with world.database.transaction() as stores:
         lookups = Lookups(world.source_registry, AsOfReader(), world.clock)
-        (_, build) = lookups.register_sources(stores)
-        lookups.look_up([HOME], world.source_registry.sources[1], build, stores)
+        build = lookups.register_sources(stores)[-1]
+        lookups.look_up([HOME], world.source_registry.sources[-1], build, stores)
 
 
 def test_a_resumed_run_uses_facts_learned_during_the_interruption() -> None:
     """Also for sessions that it had already evaluated."""
-    world = World(source(facts={}))
+    world = World(source(facts={}), source(name="c", facts={}))
     world.put(HOME.text, OTHER.text)
     assert not world.run(batch=1, stop_after=1).is_done
     assert world.session().gap is Gap.NOTHING_KNOWN
@@ -237,29 +256,6 @@ def test_a_resumed_run_uses_facts_learned_during_the_interruption() -> None:
 
     assert world.session().snapshot is not None
     assert world.run().judged == 0
-
-
-def test_a_prefetched_verdict_is_discarded_after_newer_facts() -> None:
-    """A page is prefetched and prepared with cached verdicts before its batch begins."""
-    world = World(source(facts={OTHER.text: IpFacts(asn=2)}))
-    world.put(HOME.text, OTHER.text)
-    world.run()
-    world.put(HOME.text, OTHER.text)
-    verdict_applier = VerdictApplier(world.service, finder())
-    with world.database.transaction() as stores:
-        page = verdict_applier.read_page(
-            OpenCase.NEVER_JUDGED, stores, run="r", stale_before=NOON, after="", limit=9, is_ahead=True
-        )
-    assert [verdict for verdict in page.precomputed if verdict is Gap.NOTHING_KNOWN] != []
-    assert page.prepared is not None
-    assert page.prepared.size == 2
-    learn_of_home(world)
-
-    with world.database.transaction() as stores:
-        settled = verdict_applier.apply_verdicts(page, stores, run="r", now=world.clock.now())
-
-    assert (len(settled.judged), settled.lost) == (2, [])
-    assert [world.session(n).snapshot is not None for n in (2, 3)] == [True, True]
 
 
 def test_changed_rules_evaluate_all_open_sessions_again() -> None:
@@ -596,76 +592,141 @@ def test_a_run_ends_whichever_transaction_a_restart_of_the_server_hits(command: 
         assert RunState.RUNNING not in {record.state for record in database.memory.records.values()}
 
 
-def test_no_second_worker_starts_while_the_server_restarts() -> None:
-    """The work itself waits for it."""
-    parallel_worker = ParallelWorker(AtOnce(), no_helper, runtime=runtime(TickingClock()), span=1)
-    work = Work(run="run", stages=[], throttle=Throttle())
-
-    with (
-        parallel_worker.assisting(work, raising(StoreGone("gone")), after=""),
-        parallel_worker.alternating(work, "count", lambda _, after: after, is_worth_while=raising(StoreGone("gone"))),
-    ):
-        assert not work.is_parallel
-
-
-def test_the_rest_of_a_large_batch_is_read_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their documents may not fit into memory; progress counts them as one batch."""
-    monkeypatch.setattr(stages, "LARGEST_READ", 2)
-    world = World(source(), database=SqlDatabase("sqlite://"))
-    world.put(*[HOME.text] * 2 * (1 + PAGES_UNASKED), *[HOME.text] * 6, *(f"9.9.9.{n}" for n in range(5)))
-    observed = RecordedProgress()
-
-    report = world.backfill.run(observed, throttle=Throttle(batch_size=20))
-
-    assert (report.sealed, report.left_open) == ({Method.ASOF: 24}, {Gap.NOTHING_KNOWN: 5})
-    assert [handled for handled in observed.handled if handled] == [2] * (1 + PAGES_UNASKED) + [11]
-
-
-def test_known_addresses_are_evaluated_before_their_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it pays: the database then applies the verdicts; addresses that lack a build are evaluated later."""
-    world = World(source())
+def staged(world: World) -> World:
+    """Let another loader store so many sessions of known addresses that their verdicts are staged first."""
     world.put(HOME.text, OTHER.text)
     world.run()
-    world.put(*[HOME.text] * 3)
-    too_few, enough = RecordedProgress(), RecordedProgress()
-    world.backfill.run(too_few)
-    world.put(*[HOME.text] * 5, "9.9.9.9", PRIVATE, None)
-    read = list[str]()
-    page_of = VerdictApplier.apply_verdicts
-
-    def settle(self: VerdictApplier, page: FoundPage, *args: Any, **more: Any) -> AppliedPage:
-        read.extend(session.session_id for session in page.sessions)
-        return page_of(self, page, *args, **more)
-
-    monkeypatch.setattr(VerdictApplier, "apply_verdicts", settle)
+    world.put(*[HOME.text] * 3, OTHER.text, "9.9.9.9", PRIVATE, None, *[HOME.text] * 9)
     world.use(SnapshotPolicy())  # another process
-
-    report = world.backfill.run(enough)
-
-    assert report.sealed == {Method.ASOF: 5}
-    assert report.left_open == {Gap.NOTHING_KNOWN: 1, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
-    assert [next(name for name, _ in each.stages) for each in (too_few, enough)] == [
-        "never_judged",
-        "precompute",
-    ]
-    assert enough.stages_of_addresses == ["precompute"]
-    assert read == ["s10", "s11", "s12"]
+    return world
 
 
-def test_the_log_that_grows_is_all_of_the_sessions_that_were_settled_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Also with the sessions of the second worker; the forecast is that of the first batch, which alone is written."""
-    positions, applied = count(0, 1000), count(0, 8)
+def test_verdicts_on_known_addresses_are_staged_and_the_rest_is_evaluated_in_python() -> None:
+    """Where staging pays: the database then applies the verdicts."""
+    world = World(source(), source(name="b"))
+    world.put(HOME.text, OTHER.text, "9.9.9.9")
+    few, many = RecordedProgress(), RecordedProgress()
+    world.run()
+    world.put(HOME.text, OTHER.text, "9.9.9.9")
+    world.backfill.run(few)
+    world = staged(World(source()))
+
+    report = world.backfill.run(many)
+
+    assert report.sealed == {Method.ASOF: 12}
+    assert report.left_open == {Gap.NOTHING_KNOWN: 2, Gap.NOT_ROUTABLE: 1, Gap.NO_SOURCE_IP: 1}
+    assert [name for name, _ in few.stages] == ["never_judged", "undone", "learned", "count"]
+    names = ["look_up", "stage", "apply", "never_judged", "undone", "learned", "count"]
+    assert [name for name, _ in many.stages] == names
+    assert many.stages_of_addresses == ["look_up", "stage", "count"]
+    assert world.database.memory.staged == {}
+    assert world.computers.is_closed
+
+
+def test_known_addresses_are_looked_up_in_new_builds_before_their_verdicts_are_staged() -> None:
+    """A package with new tables was installed since the last backfill."""
+    world = staged(World(source(facts={})))
+    world.source_registry.sources.append(source(name="b"))
+    observed = RecordedProgress()
+
+    report = world.backfill.run(observed)
+
+    assert report.sealed == {Method.ASOF: 13}
+    assert [name for name, _ in observed.stages][:3] == ["look_up", "stage", "apply"]
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_a_forecast_with_staged_verdicts_equals_the_run(cores: int) -> None:
+    """In every number, and nothing stays staged."""
+    world = staged(World(source(), cores=cores))
+    before = world.database.memory.sessions.copy()
+
+    forecast = world.backfill.dry_run(RecordedProgress())
+
+    assert world.computers.addresses
+    assert (world.database.memory.sessions, world.database.memory.staged) == (before, {})
+    done = world.run(batch=3)
+    results = [(r.judged, r.sealed, r.left_open, r.found, r.lost) for r in (forecast, done)]
+    assert results[0] == results[1]
+    assert len(forecast.samples) >= 3
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("batches", range(12))
+def test_a_backfill_with_staged_verdicts_has_the_same_result_after_a_resume(batches: int, cores: int) -> None:
+    """Wherever it was stopped; verdicts that were staged are not computed again."""
+    whole, world = staged(World(source())), staged(World(source(), cores=cores))
+    expected = whole.run(batch=2)
+
+    first = world.run(batch=2, stop_after=batches)
+    assert not first.is_done
+    done = world.backfill.resume(None, RecordedProgress(), throttle=Throttle(batch_size=2))
+
+    assert (done.judged, done.sealed, done.left_open) == (expected.judged, expected.sealed, expected.left_open)
+    assert world.database.memory.sessions == whole.database.memory.sessions
+    counts = [{a: k.session_count for a, k in w.database.memory.addresses.items()} for w in (whole, world)]
+    assert counts[0] == counts[1]
+    assert world.computers.addresses == 4
+
+
+def test_staged_verdicts_are_not_applied_after_a_build_was_retracted() -> None:
+    """The sessions are evaluated one by one, from the facts that are left."""
+
+    class Retracting(RecordedProgress):
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+            super().stage_begun(name, total, run=run, counts_sessions=counts_sessions)
+            if name == "apply":
+                with world.database.transaction() as stores:
+                    stores.sources.retract_build(1, retracted_at=NOON)
+
+    world = staged(World(source()))
+
+    report = world.backfill.run(Retracting())
+
+    assert (report.sealed, report.judged, world.computers.addresses) == ({}, 16, 4)
+
+
+@pytest.mark.parametrize("loss", ["builds", "crash"])
+def test_a_resumed_run_stages_verdicts_again_if_they_are_outdated_or_lost(loss: str) -> None:
+    """A crash of the server deletes an unlogged table."""
+    world = staged(World(source()))
+    assert not world.run(stop_after=5).is_done
+    if loss == "builds":
+        learn_of_home(world)
+    else:
+        world.database.memory.staged.clear()
+
+    done = world.backfill.resume(None, RecordedProgress())
+
+    assert (done.is_done, world.computers.addresses) == (True, 8)
+    assert world.database.memory.staged == {}
+
+
+def test_the_staged_verdicts_of_an_undone_run_are_deleted() -> None:
+    """It is not resumed."""
+    world = staged(World(source()))
+    run = world.run(stop_after=5).run
+    assert run in world.database.memory.staged
+
+    undo(world, run)
+
+    assert world.database.memory.staged == {}
+
+
+def test_the_forecast_of_the_log_is_that_of_the_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It alone is written; a run reports what all of its batches wrote."""
+    positions = count(0, 1000)
     monkeypatch.setattr(InMemoryStores, "log_position", lambda _: next(positions))
     world = World(source())
     world.put(HOME.text, OTHER.text)
 
     forecast = world.backfill.dry_run(RecordedProgress())
-    monkeypatch.setattr(ParallelWorker, "applied", property(lambda _: next(applied)))
+    positions = count(0, 1000)
     report = world.run()
 
-    assert (forecast.written_bytes, report.written_bytes) == (500, 100)
+    assert forecast.written_bytes == 500
+    assert report.written_bytes is not None
+    assert report.written_bytes > 500
 
 
 @pytest.fixture
@@ -674,9 +735,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     runs: list[str] = []
     count_found: Callable[..., None] = InMemoryCounts.count_found
 
-    def noting(self: InMemoryCounts, run: str, **page: Any) -> None:
+    def noting(self: InMemoryCounts, run: str, within: KeyRange, **page: Any) -> None:
         runs.append(run)
-        count_found(self, run, **page)
+        count_found(self, run, within, **page)
 
     monkeypatch.setattr(InMemoryCounts, "count_found", noting)
     return runs
@@ -693,41 +754,20 @@ def test_a_backfill_without_work_does_not_recount_addresses(counted: list[str]) 
 
 
 def test_a_lock_conflict_during_the_count_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also without a second worker."""
+    """As in any other stage."""
     count_found: Callable[..., None] = InMemoryCounts.count_found
     busy = iter([True])
 
-    def counting(self: InMemoryCounts, run: str, **page: Any) -> None:
+    def counting(self: InMemoryCounts, run: str, within: KeyRange, **page: Any) -> None:
         if next(busy, False):
             raise StoreBusy("a deadlock")
-        count_found(self, run, **page)
+        count_found(self, run, within, **page)
 
     monkeypatch.setattr(InMemoryCounts, "count_found", counting)
     world = World(source())
     world.put(HOME.text)
 
     assert world.run().is_done
-
-
-def test_addresses_found_only_by_the_second_worker_are_counted(
-    counted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The main worker found no session left."""
-    world = World(source())
-
-    @contextmanager
-    def assisting(_: ParallelWorker, work: Work, *_args: object, **_more: object) -> Iterator[None]:
-        work.counts["judged"] += 1
-        yield
-
-    monkeypatch.setattr(ParallelWorker, "assisting", assisting)
-    world.put(HOME.text)
-    world.run()
-    counted.clear()
-
-    report = world.run()
-
-    assert (set(counted), report.judged) == ({report.run}, 1)
 
 
 def test_addresses_found_by_an_interrupted_run_are_counted_when_it_is_resumed(counted: list[str]) -> None:
@@ -771,7 +811,7 @@ def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
     assert [state for run, state in world.database.memory.runs.items() if run not in before] == [RunState.INTERRUPTED]
 
 
-def test_addresses_are_not_evaluated_in_advance_if_there_are_many_builds() -> None:
+def test_verdicts_are_not_staged_if_there_are_many_builds() -> None:
     """Each build begins another time span, and most of the spans have no session."""
     world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
     world.put(*[HOME.text] * 3)

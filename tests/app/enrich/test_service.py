@@ -278,8 +278,8 @@ def test_the_newest_table_names_a_network(*, newest_first: bool) -> None:
     assert database.memory.organizations == {15169: "Alphabet"}
 
 
-@pytest.mark.parametrize(("builds", "judged"), [(3, 3), (12, 12), (13, 1)])
-def test_a_short_history_of_an_address_is_evaluated_completely(builds: int, judged: int) -> None:
+@pytest.mark.parametrize(("builds", "is_complete"), [(3, True), (12, True), (13, False)])
+def test_a_short_history_of_an_address_is_evaluated_completely(builds: int, *, is_complete: bool) -> None:
     """The next session of the address, at another time, does not read the history again."""
     database = InMemoryDatabase()
     tables = [table({HOME.text: IpFacts(asn=n + 1)}, at=NOON - n * DAY) for n in range(builds)]
@@ -288,11 +288,12 @@ def test_a_short_history_of_an_address_is_evaluated_completely(builds: int, judg
 
     with database.transaction() as stores:
         (verdict,) = given.judge_stored([sighting], stores, is_dry_run=False)
-        spans = len(given.verdicts(stores).spans)
+        cached = given.cached([sighting._replace(seen_at=NOON - n * DAY + timedelta(hours=1)) for n in range(builds)])
         again = given.judge_stored([sighting._replace(seen_at=NOON - DAY)], stores, is_dry_run=False)
 
     assert isinstance(verdict, IpSnapshot)
-    assert (verdict.asn, spans) == (1, judged)
+    assert verdict.asn == 1
+    assert [each is not None for each in cached] == [True] + [is_complete] * (builds - 1)
     assert [snapshot.asn for snapshot in again if isinstance(snapshot, IpSnapshot)] == [2]
 
 

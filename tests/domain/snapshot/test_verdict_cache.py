@@ -15,7 +15,8 @@ from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME, VerdictCache
+from snapshots.domain.snapshot.verdict_cache import VerdictCache
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, RESOLUTION
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, network_build, network_types, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
@@ -102,41 +103,10 @@ def test_a_cached_verdict_equals_a_new_evaluation(
             remembering.judge_neighbours(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
-@given(
-    history=histories(),
-    moments=st.lists(TIMES, min_size=1, max_size=8),
-    now=TIMES | st.just(MAX_TIME),
-    networks=network_types(),
-)
-def test_precomputed_verdicts_equal_those_computed_at_each_time(
-    history: list[IpObservation], moments: list[datetime], now: datetime, networks: NetworkTypes
-) -> None:
-    """The whole history up to now is covered, and every time span is evaluated once."""
-    nearest_to = BuildCalendar().address_history(history).nearest
-    ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
-    reader = AsOfReader(
-        network_types=networks,
-        network_max_age=4 * DAY,
-        type_max_age=ages,
-        max_lag=3 * DAY,
-        type_max_lag={IpType.VPN: DAY},
-    )
-    precomputed = fresh(reader)
-
-    precomputed.precompute(HOME, nearest_to, now=now)
-
-    for moment in moments:
-        if moment < now:
-            assert precomputed.verdict(at(moment)) == fresh(reader).judge(at(moment), nearest_to(moment))
-    spans = precomputed.remembered.spans
-    assert spans[0].since == MIN_TIME
-    assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
-    assert spans[-1].until >= now
-
-
 def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> None:
-    """Each span once, from either side; a verdict of an unbounded span is not cached."""
+    """From either side; a verdict of an unbounded span is not cached."""
     history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
+    end = NOON + 418 * DAY
 
     def nearest_to(moment: datetime) -> list[IpObservation]:
         return BuildCalendar().nearest(history, moment)
@@ -145,13 +115,11 @@ def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> No
         judged = fresh()
         judged.judge(at(middle), nearest_to(middle))
         judged.judge_neighbours(at(middle), nearest_to)
-        judged.judge_neighbours(at(middle), nearest_to)
-        spans = sorted(judged.remembered.spans, key=lambda span: span.since)
-        assert [(span.since, span.until) for span in spans] == [
-            (NOON, NOON + 9 * DAY),
-            (NOON + 9 * DAY, NOON + 18 * DAY),
-            (NOON + 18 * DAY, NOON + 418 * DAY + timedelta(microseconds=1)),
-        ]
+
+        moments = [NOON, NOON + 9 * DAY - RESOLUTION, NOON + 9 * DAY, NOON + 18 * DAY, end]
+        assert all(judged.verdict(at(moment)) is not None for moment in moments)
+        assert judged.verdict(at(NOON - RESOLUTION)) is None
+        assert judged.verdict(at(end + RESOLUTION)) is None
 
 
 def test_a_verdict_holds_between_two_builds() -> None:
@@ -190,31 +158,26 @@ def test_new_facts_evict_cached_verdicts() -> None:
     assert judged.verdict(at(NOON, OTHER)) is None
 
 
-def test_the_remaining_verdicts_of_an_address_are_cached_and_evicted_as_usual() -> None:
-    """Its older verdict was evicted for capacity, its newer one was not."""
+def test_the_cache_is_bounded() -> None:
+    """Memory does not grow with the number of sessions: the verdicts on the oldest addresses are evicted."""
+    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=4)
+    addresses = [IpAddress(f"9.9.9.{n}") for n in range(20)]
+
+    for n, address in enumerate(addresses):
+        judged.judge(at(NOON, address), None)
+        cached = [each for each in addresses[: n + 1] if judged.verdict(at(NOON, each)) is not None]
+        assert 2 <= len(cached) <= 4 or n == 0
+        assert cached == addresses[n + 1 - len(cached) : n + 1]
+
+
+def test_evicted_verdicts_make_room() -> None:
+    """Also those of one address at many times, and those that were forgotten."""
     judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=2)
     observations = [observed("a", NOON, asn=1)]
     judged.judge(at(NOON - DAY), observations)
-    newer = judged.judge(at(NOON), observations)
-    judged.judge(at(NOON, OTHER), None)
-    generation = judged.remembered.generation
-    assert [judged.verdict(at(moment)) for moment in (NOON - DAY, NOON)] == [None, newer]
-
+    judged.judge(at(NOON), observations)
     judged.forget([HOME])
+    for address in (HOME, OTHER):
+        judged.judge(at(NOON, address), None)
 
-    assert judged.verdict(at(NOON)) is None
-    assert [span.address for span in judged.remembered.spans] == [OTHER.text]
-    assert judged.remembered.generation > generation
-
-
-def test_the_cache_is_bounded() -> None:
-    """Memory does not grow with the number of sessions, and a database that stored older verdicts may retain them."""
-    judged = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=1)
-    judged.judge(at(NOON, OTHER), None)
-    generation = judged.remembered.generation
-
-    judged.judge(at(NOON), None)
-
-    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP, None]
-    assert [span.address for span in judged.remembered.spans] == [HOME.text]
-    assert (judged.remembered.generation, judged.remembered.evicted) == (generation, 1)
+    assert [judged.verdict(at(NOON, address)) for address in (HOME, OTHER)] == [Gap.NEVER_LOOKED_UP] * 2

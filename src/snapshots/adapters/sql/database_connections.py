@@ -24,6 +24,7 @@ from snapshots.adapters.sql.connection.lock_waits import BRIEFLY, LockWatch, Wai
 from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import (
     advice_on,
+    delete_empty_spans_file,
     path_of,
     refuse_missing,
     refuse_read_only,
@@ -170,6 +171,7 @@ class DatabaseConnections:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        delete_empty_spans_file(self._url)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

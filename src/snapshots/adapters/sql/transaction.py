@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from snapshots.adapters.sql.backfill.open_sessions import SqlOpenSessions
 from snapshots.adapters.sql.backfill.undo import SqlRunUndo
+from snapshots.adapters.sql.backfill.verdict_spans import SqlVerdictSpans
 from snapshots.adapters.sql.connection.dialects.storage import log_position
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.stores.address_counters import SqlInventoryCounts
@@ -60,6 +61,11 @@ class SqlStores:
     def open_sessions(self) -> SqlOpenSessions:
         """Return the sessions without a snapshot."""
         return SqlOpenSessions(self._connection, self.audit, self._features)
+
+    @cached_property
+    def verdict_spans(self) -> SqlVerdictSpans:
+        """Return the staged verdicts."""
+        return SqlVerdictSpans(self._connection)
 
     @cached_property
     def dead_letters(self) -> SqlDeadLetters:

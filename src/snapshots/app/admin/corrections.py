@@ -99,7 +99,7 @@ class AuditedChanges:
             if dry_run:
                 return stores.audit.would_prune(before)
             with self._run(stores, RunKind.PRUNE, now) as run:
-                pruned = stores.audit.prune(before, run=run, made_at=now, counted_until=still_counting(stores))
+                pruned = stores.audit.prune(before, run=run, made_at=now, uncounted=still_counting(stores))
                 stores.runs.add_settings(run, {"before": before.isoformat()})
                 stores.runs.record_progress(run, {"sessions": pruned.sessions, "events": pruned.events}, at=now)
                 return pruned

@@ -1,17 +1,19 @@
-"""Execute a run in batches, with retries, throttling, quarantine and checkpoints."""
+"""Execute a run in batches by equal workers, with retries, throttling, quarantine and checkpoints."""
 
-import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import ExitStack
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
 from snapshots.app.backfill.progress import BackfillObserver
-from snapshots.app.backfill.work import BatchResult, Stage, Work, checkpoint_after
-from snapshots.app.errors import RunTaken, StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
-from snapshots.app.ports.database import Database, Health
+from snapshots.app.backfill.work import NOTHING_LEFT, BatchResult, Stage, Work
+from snapshots.app.backfill_runs import Checkpoint
+from snapshots.app.errors import StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
+from snapshots.app.ports.database import Database, Health, Stores
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
@@ -27,6 +29,21 @@ HEALTH_BACKOFF = (1.0, 2.0, 5.0, 10.0)
 """Seconds between health checks of a database in trouble; the last value repeats."""
 
 
+@dataclass(slots=True)
+class _Execution:
+    """One stage of a run while workers execute it; `is_cancelled` is set if one of them failed."""
+
+    stage: Stage
+    work: Work
+    observer: BackfillObserver
+    is_stopped: Callable[[], bool]
+    unclaimed: deque[KeyRange]
+    is_cancelled: bool = field(default=False)
+
+    def should_stop(self) -> bool:
+        return self.is_cancelled or self.is_stopped()
+
+
 class BatchRunner:
     """
     Executes the stages of a run, one transaction per batch, which also stores the checkpoint.
@@ -37,13 +54,7 @@ class BatchRunner:
         runtime: Clock, stopwatch and sleep.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        health: Health,
-        *,
-        runtime: Runtime,
-    ) -> None:
+    def __init__(self, database: Database, health: Health, *, runtime: Runtime) -> None:
         self._database = database
         self._health = health
         self._runtime = runtime
@@ -60,67 +71,86 @@ class BatchRunner:
             StoreUnavailable: The database failed; committed batches are kept.
             SourceUnreadable: A data source cannot be read; committed batches are kept.
         """
-        begun = json.loads(work.checkpoint) if work.checkpoint else {"stage": work.stages[0].name, "after": ""}
-        names = [stage.name for stage in work.stages]
-        for stage in work.stages[names.index(begun["stage"]) :]:
-            after = begun["after"] if stage.name == begun["stage"] else ""
-            with stage.context(work):
-                is_ready = stage.setup is None or self._run_stage(stage.setup, "", work, observer, is_stopped)
-                is_done = is_ready and self._run_stage(stage, after, work, observer, is_stopped)
-            self._report(observer, work, 0, 0.0)
-            if not is_done:
-                return False
-        return True
+        return all(self._run_stage(stage, work, observer, is_stopped) for stage in work.stages_left)
 
-    @staticmethod
-    def _report(observer: BackfillObserver, work: Work, handled: int, seconds: float) -> None:
-        """Report a batch, and the rows of the second worker since the last report."""
-        with work.counts_lock:
-            handled, work.parallel_count = handled + work.parallel_count, 0
-        if handled or seconds:
-            observer.batch_done(handled, seconds)
-
-    def _run_stage(
-        self, stage: Stage, after: str, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]
-    ) -> bool:
-        throttle = stage.throttle or work.throttle
+    def _run_stage(self, stage: Stage, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         total = self.retried(partial(self._count, stage), observer, is_stopped)
         if not total and stage.is_optional:
             return True
-        is_setup = stage.name not in {each.name for each in work.stages}
-        observer.stage_begun(
-            stage.name,
-            total + (0 if is_setup else work.parallel_count),
-            run=work.run,
-            counts_sessions=stage.counts_sessions,
-        )
-        if not is_setup:
-            self._report(observer, work, 0, 0.0)
+        if work.checkpoint.stage != stage.name:
+            self.retried(partial(self._enter, stage, work), observer, is_stopped)
+        observer.stage_begun(stage.name, total, run=work.run, counts_sessions=stage.counts_sessions)
+        execution = _Execution(stage, work, observer, is_stopped, deque(work.checkpoint.left))
+        if stage.workers == 1:
+            return self._process_ranges(execution)
+        with ThreadPoolExecutor(stage.workers, thread_name_prefix=stage.name) as executor:
+            workers = [executor.submit(self._process_ranges, execution) for _ in range(stage.workers)]
+            try:
+                results = [worker.result() for worker in workers]
+                return all(results)
+            except BaseException:
+                execution.is_cancelled = True
+                raise
+
+    def _enter(self, stage: Stage, work: Work) -> None:
+        with self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch) as stores:
+            if not work.is_dry_run:
+                work.owned_record(stores)
+            entered = Checkpoint(stage.name, tuple(stage.ranges(stores)))
+            if not work.is_dry_run:
+                stores.runs.record_progress(work.run, None, at=self._runtime.now(), checkpoint=str(entered))
+        work.checkpoint = entered
+
+    def _process_ranges(self, execution: _Execution) -> bool:
+        """Process ranges until none is left; return False if the run was stopped."""
+        try:
+            while execution.unclaimed:
+                try:
+                    claimed = execution.unclaimed.popleft()
+                except IndexError:  # another worker took the last one
+                    return True
+                if not self._process_range(claimed, execution):
+                    return False
+        except BaseException:
+            execution.is_cancelled = True
+            raise
+        return True
+
+    def _process_range(self, claimed: KeyRange, execution: _Execution) -> bool:
+        stage, work = execution.stage, execution.work
+        throttle = stage.throttle or work.throttle
+        if throttle.rate is not None:
+            throttle = replace(throttle, rate=throttle.rate / stage.workers)
         size = limit = throttle.first_size
+        left = claimed
         while True:
-            if is_stopped() or not self._wait_for_health(observer, is_stopped):
+            if execution.should_stop() or not self._wait_for_health(execution):
                 return False
             begun_at = self._runtime.stopwatch()
             try:
-                step = self.retried(partial(self._batch, stage, after, limit, work), observer, is_stopped)
+                batch = partial(self._batch, stage, left, limit, work)
+                done, rest = self.retried(batch, execution.observer, execution.should_stop)
             except (StoreBusy, StoreGone, StoreReplaced, StoreUnusable):
                 raise
             except StoreUnavailable as error:
                 if limit > 1:
                     limit = max(1, limit // SHRINK_FACTOR)
                     continue
-                after = self._quarantine(stage, after, work, str(error))
+                skip = partial(self._skip_refused, stage, left, work, str(error))
+                rest = self.retried(skip, execution.observer, execution.should_stop)
+                if rest is None:
+                    return True
+                left = rest
                 continue
             seconds = self._runtime.stopwatch() - begun_at
-            if is_setup:
-                observer.batch_done(step.handled, seconds)
-            else:
-                self._report(observer, work, step.handled, seconds)
-            if not step.last or not (after := stage.after_commit(step.last)):
+            if done.handled or seconds:
+                execution.observer.batch_done(done.handled, seconds)
+            if rest is None:
                 return True
-            size = throttle.next_size(size, step.handled, seconds) if limit == size else size
+            left = rest
+            size = throttle.next_size(size, done.handled, seconds) if limit == size else size
             limit = min(size, limit * SHRINK_FACTOR)
-            self._pause(throttle.pause_after(step.handled, seconds), is_stopped)
+            self._pause(throttle.pause_after(done.handled, seconds), execution.should_stop)
 
     def retried(
         self, act: Callable[[], T], observer: BackfillObserver, is_stopped: Callable[[], bool] = lambda: False
@@ -144,65 +174,72 @@ class BatchRunner:
             self._runtime.sleep(min(seconds, POLL_SECONDS))
             seconds -= POLL_SECONDS
 
-    def _batch(self, stage: Stage, after: str, limit: int, work: Work) -> BatchResult:
+    def _batch(self, stage: Stage, claimed: KeyRange, limit: int, work: Work) -> tuple[BatchResult, KeyRange | None]:
+        """Process the beginning of a range in one transaction; return the result, and what is left of the range."""
         try:
-            return self._committed(stage, after, limit, work)
+            write = stage.batch(claimed, limit)
+            with ExitStack() as until_committed:
+                with self._transaction(stage, work) as stores:
+                    if not work.is_dry_run and claimed not in Checkpoint.of(work.owned_record(stores).checkpoint).left:
+                        # The connection was lost during COMMIT, and the batch was committed.
+                        until_committed.enter_context(work.lock)
+                        return NOTHING_LEFT, self._adopt_record(stores, claimed, work)
+                    done = write(stores)
+                    until_committed.enter_context(work.lock)
+                    counts = work.counts + Counter(done.counts)
+                    checkpoint = work.checkpoint.after(claimed, done.last)
+                    if not work.is_dry_run:
+                        now = self._runtime.now()
+                        stores.runs.record_progress(work.run, counts, at=now, checkpoint=str(checkpoint))
+                work.counts, work.checkpoint = counts, checkpoint
+                return done, checkpoint.rest_of(claimed)
         except BaseException:
             stage.on_rollback()
             raise
 
-    def _committed(self, stage: Stage, after: str, limit: int, work: Work) -> BatchResult:
-        with ExitStack() as until_committed:
-            with self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores:
-                if not work.is_dry_run and not work.is_owned(stores):
-                    raise RunTaken(f"the run {work.run} was ended, or was resumed by another process")
-                if not work.is_dry_run and not work.is_parallel:
-                    # Written before the prefetch of the next page starts: SQLite resets its WAL only without readers.
-                    stores.runs.record_progress(work.run, None, at=self._runtime.now())
-                step = stage.step(stores, after, limit)
-                until_committed.enter_context(work.counts_lock)
-                if not work.is_dry_run:
-                    counts, checkpoint = (
-                        work.counts + Counter(step.counts),
-                        checkpoint_after(work, stage.name, step.last),
-                    )
-                    stores.runs.record_progress(work.run, counts, at=self._runtime.now(), checkpoint=checkpoint)
-            work.counts.update(step.counts)
-        return step
+    def _transaction(self, stage: Stage, work: Work) -> AbstractContextManager[Stores]:
+        return self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch, lock=stage.lock)
 
-    def _quarantine(self, stage: Stage, after: str, work: Work, reason: str) -> str:
+    @staticmethod
+    def _adopt_record(stores: Stores, claimed: KeyRange, work: Work) -> KeyRange | None:
+        record = work.owned_record(stores)
+        work.counts, work.checkpoint = Counter(record.counts), Checkpoint.of(record.checkpoint)
+        return work.checkpoint.rest_of(claimed)
+
+    def _skip_refused(self, stage: Stage, claimed: KeyRange, work: Work, reason: str) -> KeyRange | None:
         """
-        Quarantine the session that the database refused, and return its position.
+        Skip the first session of a range, which the database refused; return what is left of the range.
 
         Raises:
             StoreUnavailable: There is no such session, so the database itself failed.
         """
-        now: datetime = self._runtime.now()
-        with (
-            ExitStack() as until_committed,
-            self._database.transaction(dry_run=work.is_dry_run, lock=work.lock) as stores,
-        ):
-            refused = stage.first(stores, after) if stage.first is not None else None
-            if refused is None:
-                raise StoreUnavailable(reason)
-            until_committed.enter_context(work.counts_lock)
-            work.counts["quarantined"] += 1
-            work.quarantined[refused.session_id] = reason
-            if not work.is_dry_run:
-                stores.runs.quarantine(work.run, refused.session_id, reason, at=now)
-                checkpoint = checkpoint_after(work, stage.name, refused.place)
-                stores.runs.record_progress(work.run, work.counts, at=now, checkpoint=checkpoint)
-        return refused.place
+        with ExitStack() as until_committed:
+            with self._transaction(stage, work) as stores:
+                refused = stage.first(stores, claimed) if stage.first is not None else None
+                if refused is None:
+                    raise StoreUnavailable(reason)
+                until_committed.enter_context(work.lock)
+                counts = work.counts + Counter(quarantined=int(stage.is_quarantining))
+                checkpoint = work.checkpoint.after(claimed, refused.place)
+                if not work.is_dry_run:
+                    now = self._runtime.now()
+                    if stage.is_quarantining:
+                        stores.runs.quarantine(work.run, refused.session_id, reason, at=now)
+                    stores.runs.record_progress(work.run, counts, at=now, checkpoint=str(checkpoint))
+            work.counts, work.checkpoint = counts, checkpoint
+            if stage.is_quarantining:
+                work.quarantined[refused.session_id] = reason
+            return checkpoint.rest_of(claimed)
 
-    def _wait_for_health(self, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
+    def _wait_for_health(self, execution: _Execution) -> bool:
         """Wait until the database is healthy; return False if the run was stopped meanwhile."""
         waited = 0
-        while trouble := self.retried(self._health.trouble, observer, is_stopped):
-            observer.waiting_for(trouble)
-            self._pause(HEALTH_BACKOFF[min(waited, len(HEALTH_BACKOFF) - 1)], is_stopped)
+        while trouble := self.retried(self._health.trouble, execution.observer, execution.should_stop):
+            execution.observer.waiting_for(trouble)
+            self._pause(HEALTH_BACKOFF[min(waited, len(HEALTH_BACKOFF) - 1)], execution.should_stop)
             waited += 1
-            if is_stopped():
+            if execution.should_stop():
                 return False
         if waited:
-            observer.waiting_for("")
+            execution.observer.waiting_for("")
         return True

@@ -9,11 +9,12 @@ from functools import partial
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import BatchResult, RowRef, Stage, Work
+from snapshots.app.backfill.work import BatchResult, RowRef, Stage, Work, writing
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.snapshot.policy import SnapshotPolicy
@@ -88,7 +89,7 @@ class ImproveSnapshots:
         work.stages = [
             Stage(
                 name=REASON,
-                step=self._step(work),
+                batch=writing(self._write(work)),
                 first=self._first,
                 count=lambda _: 0,
                 on_rollback=self._service.clear_cache,
@@ -126,9 +127,9 @@ class ImproveSnapshots:
         with self._database.transaction() as stores:
             stores.runs.end(run, state, at=self._runtime.now())
 
-    def _step(self, work: Work) -> Callable[[Stores, str, int], BatchResult]:
-        def step(stores: Stores, after: str, limit: int) -> BatchResult:
-            page = stores.audit.sealed(after=after, limit=limit)
+    def _write(self, work: Work) -> Callable[[Stores, KeyRange, int], BatchResult]:
+        def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
+            page = stores.audit.sealed(after=within.after, limit=limit)
             sightings = [session.sighting for session in page.sessions]
             verdicts = self._service.judge_stored(sightings, stores, is_dry_run=work.is_dry_run)
             better: dict[str, IpSnapshot] = {}
@@ -140,11 +141,11 @@ class ImproveSnapshots:
             stores.audit.replace(better, reason=REASON, run=work.run, made_at=self._runtime.now())
             return BatchResult(page.last, len(page.sessions), counts)
 
-        return step
+        return write
 
     @staticmethod
-    def _first(stores: Stores, after: str) -> RowRef | None:
-        page = stores.audit.sealed(after=after, limit=1)
+    def _first(stores: Stores, within: KeyRange) -> RowRef | None:
+        page = stores.audit.sealed(after=within.after, limit=1)
         return RowRef(page.last, page.sessions[0].session_id) if page.sessions else None
 
 

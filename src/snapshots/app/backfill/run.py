@@ -9,14 +9,13 @@ from functools import partial
 from hashlib import blake2b
 
 from snapshots.app.backfill.batch_runner import BatchRunner
-from snapshots.app.backfill.prefetch import ReadAhead
 from snapshots.app.backfill.progress import BackfillObserver
-from snapshots.app.backfill.stages import BackfillStages
+from snapshots.app.backfill.span_computer import SpanComputers
+from snapshots.app.backfill.stages import APPLYING, STAGING, BackfillStages, Workers
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import Work
-from snapshots.app.backfill.worker import ParallelWorker
-from snapshots.app.backfill_runs import last_done, unfinished
-from snapshots.app.enrich.apply_verdicts import FoundPage, VerdictApplier
+from snapshots.app.backfill_runs import Checkpoint, last_done, unfinished
+from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
@@ -44,7 +43,8 @@ class BackfillReport:
         quarantined: Sessions that the database refused, each with the reason.
         samples: Evaluated sessions, a few per kind of verdict.
         seconds: Duration.
-        written_bytes: Bytes of write-ahead log per session; None if the database does not report them.
+        written_bytes: Bytes of write-ahead log per session, of all programs that wrote meanwhile; None if the database
+            does not report them.
     """
 
     run: str
@@ -69,9 +69,10 @@ class BackfillSnapshots:
         service: Computes verdicts.
         verdict_applier: Evaluates and writes pages of sessions.
         batch_runner: Executes the stages.
+        span_computers: Compute the verdicts on addresses.
         runtime: Clock, stopwatch, sleep and run names.
-        ahead: Prefetches the next page.
-        parallel_worker: The second worker.
+        cores: Default number of workers.
+        has_one_writer: Whether the database has a single writer at a time.
     """
 
     def __init__(
@@ -80,24 +81,27 @@ class BackfillSnapshots:
         service: SnapshotService,
         verdict_applier: VerdictApplier,
         batch_runner: BatchRunner,
+        span_computers: SpanComputers,
         *,
         runtime: Runtime,
-        ahead: ReadAhead[FoundPage],
-        parallel_worker: ParallelWorker,
+        cores: int,
+        has_one_writer: bool,
     ) -> None:
         self._database = database
         self._service = service
         self._verdict_applier = verdict_applier
         self._batch_runner = batch_runner
+        self._span_computers = span_computers
         self._runtime = runtime
-        self._ahead = ahead
-        self._parallel_worker = parallel_worker
+        self._cores = cores
+        self._has_one_writer = has_one_writer
 
     def run(
         self,
         observer: BackfillObserver,
         *,
         throttle: Throttle | None = None,
+        jobs: int | None = None,
         again: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
@@ -107,6 +111,8 @@ class BackfillSnapshots:
         Args:
             observer: Receives the progress.
             throttle: How fast to work.
+            jobs: Number of workers; None for one per core. Where the database has a single writer, only computing is
+                shared.
             again: Also evaluate sessions whose address has no new facts.
             is_stopped: Whether to stop after the current batch.
 
@@ -124,7 +130,8 @@ class BackfillSnapshots:
             heartbeat_at=now,
             settings=settings,
         )
-        return self._carry_on(record, observer, throttle or Throttle(), is_stopped, has_begun=False)
+        work = self._work(record, throttle)
+        return self._execute(work, self._stages(work, record.settings, jobs), observer, is_stopped)
 
     def resume(
         self,
@@ -132,6 +139,7 @@ class BackfillSnapshots:
         observer: BackfillObserver,
         *,
         throttle: Throttle | None = None,
+        jobs: int | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
@@ -141,6 +149,7 @@ class BackfillSnapshots:
             run: Its name; None for the newest incomplete one.
             observer: Receives the progress.
             throttle: How fast to work.
+            jobs: Number of workers, as for `run`.
             is_stopped: Whether to stop after the current batch.
 
         Raises:
@@ -158,88 +167,108 @@ class BackfillSnapshots:
             taken = {**record.settings, "owner": self._runtime.new_run()}
             stores.runs.add_settings(record.run, taken)
             stores.runs.resume(record.run, at=self._runtime.now())
-        return self._carry_on(
-            replace(record, settings=taken), observer, throttle or Throttle(), is_stopped, has_begun=True
-        )
+            work = self._work(replace(record, settings=taken), throttle)
+            backfill_stages = self._stages(work, taken, jobs)
+            if work.checkpoint.stage in {STAGING, APPLYING} and not backfill_stages.is_staged(stores):
+                work.checkpoint = Checkpoint()  # a build was registered or retracted, or the staged verdicts are lost
+        return self._execute(work, backfill_stages, observer, is_stopped)
 
     def dry_run(
         self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
     ) -> BackfillReport:
         """
-        Evaluate the sessions as `run` does, but store nothing.
+        Evaluate the sessions as `run` does, and store nothing but staged verdicts, which are deleted at the end.
 
         The first batch is written and rolled back, to measure it; for the others only the verdicts are computed.
         """
         with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        backfill_stages = self._journey(self._runtime.new_run(), is_dry_run=True)
-        work = Work(
-            run=backfill_stages.run, stages=backfill_stages.stages(settings), throttle=Throttle(), is_dry_run=True
-        )
+        work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=True)
+        backfill_stages = self._stages(work, settings, None)
         begun_at = self._runtime.stopwatch()
         try:
             is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         finally:
             self._service.clear_cache()
-        return _report(backfill_stages, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
+            self._span_computers.close()
+            with suppress(StoreUnavailable), self._database.transaction() as stores:  # the next backfill deletes them
+                stores.verdict_spans.delete(work.run)
+        seconds = self._runtime.stopwatch() - begun_at
+        report = _report(work, backfill_stages, is_done=is_done, seconds=seconds)
+        return replace(report, written_bytes=backfill_stages.forecast_bytes)
 
     def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
         with self._database.transaction() as stores:
+            self._service.register_sources(stores)
             settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
             begin_run(stores, run, RunKind.BACKFILL, at=now, settings=settings)
         return settings
 
-    def _carry_on(
-        self,
-        record: RunRecord,
-        observer: BackfillObserver,
-        throttle: Throttle,
-        is_stopped: Callable[[], bool],
-        *,
-        has_begun: bool,
-    ) -> BackfillReport:
-        backfill_stages = self._journey(record.run, has_begun=has_begun)
-        work = Work(
+    @staticmethod
+    def _work(record: RunRecord, throttle: Throttle | None) -> Work:
+        return Work(
             run=record.run,
-            stages=backfill_stages.stages(record.settings),
-            throttle=throttle,
-            checkpoint=record.checkpoint,
+            stages=[],
+            throttle=throttle or Throttle(),
+            checkpoint=Checkpoint.of(record.checkpoint),
             counts=Counter(record.counts),
             owner=record.settings["owner"],
         )
-        begun_at = self._runtime.stopwatch()
+
+    def _stages(self, work: Work, settings: Mapping[str, str], jobs: int | None) -> BackfillStages:
+        jobs = jobs or self._cores
+        return BackfillStages(
+            work,
+            self._service,
+            self._verdict_applier,
+            self._span_computers,
+            self._runtime.clock,
+            workers=Workers(computing=jobs, writing=1 if self._has_one_writer else jobs),
+            settings=settings,
+        )
+
+    def _execute(
+        self,
+        work: Work,
+        backfill_stages: BackfillStages,
+        observer: BackfillObserver,
+        is_stopped: Callable[[], bool],
+    ) -> BackfillReport:
+        begun_at, judged_before = self._runtime.stopwatch(), work.counts["judged"]
+        log_before = self._batch_runner.retried(self._log_position, observer)
         try:
             is_done = self._batch_runner.run_stages(work, observer, is_stopped)
         except BaseException as error:
             with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
                 self._end(backfill_stages, work, RunState.after(error))
             raise
+        finally:
+            self._span_computers.close()
         state = RunState.DONE if is_done else RunState.INTERRUPTED
+        log_after = self._batch_runner.retried(self._log_position, observer)
         self._batch_runner.retried(partial(self._end, backfill_stages, work, state), observer)
-        return _report(backfill_stages, work, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
+        report = _report(work, backfill_stages, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
+        judged = report.judged - judged_before
+        if log_before is None or log_after is None or not judged:
+            return report
+        return replace(report, written_bytes=(log_after - log_before) / judged)
+
+    def _log_position(self) -> int | None:
+        with self._database.view() as stores:
+            return stores.log_position()
 
     def _end(self, backfill_stages: BackfillStages, work: Work, state: RunState) -> None:
         with self._database.transaction() as stores:
             now = self._runtime.now()
             stores.counts.recount_networks(counted_at=now)
-            if work.is_owned(stores):
+            record = stores.runs.find(work.run)
+            if work.is_owner_of(record):
                 if backfill_stages.learned_until is not None:
                     stores.runs.add_settings(work.run, {"learned_until": backfill_stages.learned_until.isoformat()})
+                if state is RunState.DONE:
+                    stores.verdict_spans.delete(work.run)
                 stores.runs.end(work.run, state, at=now)
             work.quarantined = dict(stores.runs.quarantined_by(work.run))
-
-    def _journey(self, run: str, *, is_dry_run: bool = False, has_begun: bool = False) -> BackfillStages:
-        self._ahead.drop()
-        return BackfillStages(
-            run,
-            self._database,
-            self._verdict_applier,
-            self._runtime.clock,
-            self._ahead,
-            parallel_worker=self._parallel_worker,
-            is_dry_run=is_dry_run,
-            has_begun=has_begun,
-        )
 
     def _rules(self) -> str:
         return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()
@@ -261,10 +290,10 @@ def _resumable(stores: Stores, run: str | None) -> RunRecord:
     return record
 
 
-def _report(backfill_stages: BackfillStages, work: Work, *, is_done: bool, seconds: float) -> BackfillReport:
+def _report(work: Work, backfill_stages: BackfillStages, *, is_done: bool, seconds: float) -> BackfillReport:
     counts = work.counts
     return BackfillReport(
-        run=backfill_stages.run,
+        run=work.run,
         is_done=is_done,
         judged=counts["judged"],
         sealed={m: counts[f"sealed:{m.value}"] for m in Method if counts[f"sealed:{m.value}"]},
@@ -274,5 +303,4 @@ def _report(backfill_stages: BackfillStages, work: Work, *, is_done: bool, secon
         quarantined=work.quarantined,
         samples=backfill_stages.samples,
         seconds=seconds,
-        written_bytes=backfill_stages.written_bytes,
     )

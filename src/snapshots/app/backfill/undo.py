@@ -8,11 +8,12 @@ from functools import partial
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
-from snapshots.app.backfill.work import BatchResult, Stage, Work
-from snapshots.app.backfill_runs import counted_until
+from snapshots.app.backfill.work import BatchResult, Stage, Work, writing
+from snapshots.app.backfill_runs import uncounted
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.app.ports.runtime import Runtime
 
@@ -79,12 +80,12 @@ class UndoRun:
         sources: set[str] = set()
         work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
 
-        def step(stores: Stores, after: str, limit: int) -> BatchResult:
+        def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
             page = stores.run_undo.undo(
                 run,
                 by=work.run,
-                counted_until=counted_until(record),
-                after=after,
+                uncounted=uncounted(record),
+                after=within.after,
                 limit=limit,
                 at=self._runtime.now(),
             )
@@ -92,7 +93,7 @@ class UndoRun:
             counts = {"opened": page.opened, "restored": page.restored, "forgotten": page.forgotten}
             return BatchResult(page.last, page.opened + page.restored + page.forgotten, counts)
 
-        work.stages = [Stage(name="undo", step=step, count=lambda _: sum(_sealed(record)))]
+        work.stages = [Stage(name="undo", batch=writing(write), count=lambda _: sum(_sealed(record)))]
         if not is_dry_run:
             self._batch_runner.retried(partial(self._begin, work.run, run), observer, is_stopped)
         try:
@@ -124,6 +125,7 @@ class UndoRun:
             stores.runs.end(by, state, at=now)
             if state is RunState.DONE:
                 stores.runs.mark_undone(undone)
+                stores.verdict_spans.delete(undone)
 
 
 def _undoable(stores: Stores, run: str) -> RunRecord:

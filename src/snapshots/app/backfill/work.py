@@ -1,19 +1,17 @@
-"""A run as a sequence of stages, and its checkpoint."""
+"""A run as a sequence of stages, each over ranges of rows that workers process in batches."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
 from snapshots.app.backfill.throttle import Throttle
+from snapshots.app.backfill_runs import Checkpoint
+from snapshots.app.errors import RunTaken
 from snapshots.app.ports.database import Stores, WriteLock
-from snapshots.app.ports.runs import RunState
-
-END = "\U0010ffff"
-"""A position after all others: the last stage is complete."""
+from snapshots.app.ports.key_range import WHOLE, KeyRange
+from snapshots.app.ports.runs import RunRecord, RunState
 
 
 class BatchResult(NamedTuple):
@@ -21,7 +19,7 @@ class BatchResult(NamedTuple):
     What one batch did.
 
     Attributes:
-        last: Position of its last row, after which the next batch starts; "" if nothing is left.
+        last: Position of its last row, after which the next batch of the range starts; "" if nothing is left.
         handled: Rows in the batch.
         counts: Results by name, such as sealed:asof.
     """
@@ -29,6 +27,17 @@ class BatchResult(NamedTuple):
     last: str
     handled: int
     counts: Mapping[str, int]
+
+
+NOTHING_LEFT = BatchResult("", 0, {})
+
+Write = Callable[[Stores], BatchResult]
+"""Writes one batch in an open transaction."""
+
+
+def writing(write: Callable[[Stores, KeyRange, int], BatchResult]) -> Callable[[KeyRange, int], Write]:
+    """Return a `Stage.batch` that needs no preparation outside of its transaction."""
+    return lambda within, limit: lambda stores: write(stores, within, limit)
 
 
 class RowRef(NamedTuple):
@@ -45,31 +54,38 @@ class Stage:
 
     Attributes:
         name: Identifies the stage in checkpoints.
-        step: Processes one batch in an open transaction: the rows after a position, up to a limit.
+        batch: Prepares the first rows of a range, up to a limit, outside of a transaction; returns what writes them.
+            It is called again for each retry.
         count: Returns the number of rows, for progress.
-        first: Returns the first session after a position without decoding its row, so that it can be quarantined; None
-            if this stage quarantines nothing.
+        ranges: Returns the ranges, in the transaction that stores the start of the stage.
+        first: Returns the first session of a range without decoding its row, so that it can be skipped if the
+            database refuses it; None if no row of this stage can be skipped.
+        is_quarantining: Whether a refused session is recorded and skipped by later stages too.
         counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
         is_optional: Whether the stage is skipped if `count` returns 0.
+        is_scratch: Whether it writes nothing that a dry run must not write.
+        workers: Number of workers. Several workers share the write lock.
         throttle: Overrides the throttle of the run.
         on_rollback: Called after each rollback of a batch, retries included.
-        setup: Another stage that runs first, from its start also after a resume. It has no checkpoint.
-        context: Context manager around the whole stage, e.g. to start and stop a second worker.
-        after_commit: Called with the position of a committed batch; returns the position to continue after, "" if
-            a parallel worker has processed the rest.
     """
 
     name: str
-    step: Callable[[Stores, str, int], BatchResult]
+    batch: Callable[[KeyRange, int], Write]
     count: Callable[[Stores], int]
-    first: Callable[[Stores, str], RowRef | None] | None = None
+    ranges: Callable[[Stores], Sequence[KeyRange]] = lambda _: (WHOLE,)
+    first: Callable[[Stores, KeyRange], RowRef | None] | None = None
+    is_quarantining: bool = True
     counts_sessions: bool = True
     is_optional: bool = False
+    is_scratch: bool = False
+    workers: int = 1
     throttle: Throttle | None = None
     on_rollback: Callable[[], None] = lambda: None
-    setup: "Stage | None" = None
-    context: "Callable[[Work], AbstractContextManager[object]]" = nullcontext
-    after_commit: Callable[[str], str] = lambda place: place
+
+    @property
+    def lock(self) -> WriteLock:
+        """Return the lock that each transaction takes."""
+        return WriteLock.SHARED if self.workers > 1 else WriteLock.EXCLUSIVE
 
 
 @dataclass(slots=True)
@@ -81,57 +97,44 @@ class Work:
         run: The run that writes.
         stages: Its stages, in order.
         throttle: How fast it works.
-        checkpoint: Where it resumes; "" at the start.
+        checkpoint: How far it is.
         counts: Results so far, by name.
         is_dry_run: Whether every transaction is rolled back.
         quarantined: Sessions that the database refused, each with the reason.
         owner: Token of the process that executes the run. A resume replaces it, and the former process stops.
-        counts_lock: Held by the thread that updates `counts`, until they are committed.
-        is_parallel: Whether a second worker writes too.
-        parallel_count: Rows of the second worker that were not reported to the observer yet.
+        lock: Held by the worker that updates `counts` and `checkpoint`, until they are committed.
     """
 
     run: str
     stages: Sequence[Stage]
     throttle: Throttle
-    checkpoint: str = ""
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     counts: Counter[str] = field(default_factory=Counter)
     is_dry_run: bool = False
     quarantined: dict[str, str] = field(default_factory=dict)
     owner: str = ""
-    counts_lock: Lock = field(default_factory=Lock)
-    is_parallel: bool = False
-    parallel_count: int = 0
+    lock: Lock = field(default_factory=Lock)
 
     @property
-    def lock(self) -> WriteLock:
-        """Return the lock that each transaction takes."""
-        return WriteLock.LEADER if self.is_parallel else WriteLock.EXCLUSIVE
+    def stages_left(self) -> Sequence[Stage]:
+        """Return the current stage and those after it."""
+        names = [stage.name for stage in self.stages]
+        return self.stages[names.index(self.checkpoint.stage) if self.checkpoint.stage in names else 0 :]
 
-    def is_owned(self, stores: Stores) -> bool:
-        """Whether the run is still running and owned by this process."""
-        record = stores.runs.find(self.run)
+    def is_owner_of(self, record: RunRecord | None) -> bool:
+        """Whether the run is still running, and executed by this process."""
         return (
             record is not None and record.state is RunState.RUNNING and record.settings.get("owner", "") == self.owner
         )
 
+    def owned_record(self, stores: Stores) -> RunRecord:
+        """
+        Return the record of the run.
 
-def checkpoint_after(work: Work, stage: str, last: str) -> str | None:
-    """
-    Return the checkpoint after a batch; after the last batch of a stage it is the start of the next stage.
-
-    Args:
-        work: The run.
-        stage: The name of the stage.
-        last: Position of the last row of the batch; "" if nothing is left.
-
-    Returns:
-        None for a setup stage, which is repeated after a resume.
-    """
-    names = [each.name for each in work.stages]
-    if stage not in names:
-        return None
-    if last:
-        return json.dumps({"stage": stage, "after": last})
-    following = names[names.index(stage) + 1 :]
-    return json.dumps({"stage": following[0] if following else stage, "after": "" if following else END})
+        Raises:
+            RunTaken: Another process took the run over or ended it.
+        """
+        record = stores.runs.find(self.run)
+        if record is None or not self.is_owner_of(record):
+            raise RunTaken(f"the run {self.run} was ended, or was resumed by another process")
+        return record

@@ -7,7 +7,7 @@ from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.liveness import begin_run, failing
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.open_sessions import OpenCase
-from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunKind, RunState
+from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -82,16 +82,13 @@ class LateCompletion:
             while True:
                 now = self._runtime.now()
                 with self._database.transaction() as stores:
-                    stale_before = now - HEARTBEAT_TIMEOUT
-                    found = self._verdict_applier.read_page(
-                        OpenCase.LEARNED, stores, run=run, stale_before=stale_before, after=after, limit=PAGE
+                    page = self._verdict_applier.apply_page(
+                        OpenCase.LEARNED, stores, run=run, now=now, after=after, limit=PAGE
                     )
-                    page = self._verdict_applier.apply_verdicts(found, stores, run=run, now=now)
                     if page.judged and not judged:
                         begin_run(stores, run, RunKind.LATE, at=now)
                     judged += len(page.judged)
-                    written = [each for each in page.judged if each.session.session_id not in page.lost]
-                    sealed += sum(isinstance(each.verdict, IpSnapshot) for each in written)
+                    sealed += sum(isinstance(each.verdict, IpSnapshot) for each in page.written)
                     if judged:
                         stores.runs.record_progress(run, {"judged": judged, "sealed": sealed}, at=now)
                     if not page.last:

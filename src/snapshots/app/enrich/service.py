@@ -15,7 +15,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_cache import VerdictCache, Verdicts
+from snapshots.domain.snapshot.verdict_cache import VerdictCache
 
 CHUNK = 5_000
 """Sessions per inventory query, to bound the memory for its rows."""
@@ -89,7 +89,7 @@ class SnapshotService:
         sightings = [s.sighting for s in summaries if s.sighting is not None]
         outdated = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
         self._evict_stale(stores)
-        self._look_up_missing(outdated, stores)
+        self.look_up(outdated, stores)
         self._knowledge = knowledge_in(stores)
         verdicts = iter(self._verdicts(sightings, stores))
         return [
@@ -164,41 +164,15 @@ class SnapshotService:
         cached = self.cached(sightings)
         unknown = [sighting for sighting, verdict in zip(sightings, cached, strict=True) if verdict is None]
         outdated = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
-        self._look_up_missing(outdated, stores)
+        self.look_up(outdated, stores)
         if outdated:
             cached = self.cached(sightings)
         if not is_dry_run:
             self._knowledge = knowledge_in(stores)
         return self._completed(sightings, cached, stores, with_nearby=True)
 
-    def can_precompute(self, stores: Stores) -> bool:
-        """Whether there are so few builds that all verdicts on an address can be computed at once."""
-        return BuildCalendar.of(stores.sources.registered()).is_short
-
-    def precompute(self, addresses: Collection[IpAddress], stores: Stores) -> Verdicts:
-        """
-        Compute the verdicts on addresses for all times, and return the cached verdicts.
-
-        Args:
-            addresses: Addresses that were looked up in every registered build.
-            stores: The transaction.
-        """
-        self._evict_stale(stores)
-        calendar = BuildCalendar.of(stores.sources.registered())
-        histories = stores.inventory.history_of([address for address in addresses if address.is_routable])
-        now = self._clock.now()
-        for address, history in histories.items():
-            self._cache.precompute(address, calendar.address_history(history).nearest, now=now)
-        return self._cache.remembered
-
-    def verdicts(self, stores: Stores) -> Verdicts:
-        """Return the cached verdicts that are valid in this transaction."""
-        self.register_sources(stores)
-        self._evict_stale(stores)
-        return self._cache.remembered
-
-    def _look_up_missing(self, outdated: Mapping[IpAddress, int], stores: Stores) -> None:
-        """Look up what `IpInventory.register_addresses` returned, and evict the verdicts on these addresses."""
+    def look_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> None:
+        """Look up addresses, each with the number of the last build in which it was looked up."""
         if outdated:
             self._lookups.catch_up(outdated, stores)
             self._cache.forget(outdated)
@@ -206,11 +180,6 @@ class SnapshotService:
     def clear_cache(self) -> None:
         """Evict all verdicts at the next use, because a transaction with lookups was rolled back."""
         self._knowledge = None
-
-    @property
-    def knowledge(self) -> object:
-        """Return the `knowledge_in` of the cached verdicts."""
-        return self._knowledge
 
     @property
     def rules(self) -> str:
@@ -238,5 +207,10 @@ def _summary_of(aggregate: object) -> SessionSummary:
 
 def knowledge_in(stores: Stores) -> object:
     """Return a value that changes with every change of facts or builds, for comparison by equality."""
+    return stores.inventory.learned_last(), builds_in(stores)
+
+
+def builds_in(stores: Stores) -> object:
+    """Return a value that changes with every registered or retracted build, for comparison by equality."""
     builds = tuple((registered.number, registered.is_retracted) for registered in stores.sources.registered())
-    return stores.inventory.learned_last(), builds, stores.largest_asn
+    return builds, stores.largest_asn

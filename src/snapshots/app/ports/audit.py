@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -52,14 +53,16 @@ class RunUndo(Protocol):
     Every implementation passes tests/contracts/test_open_sessions.py.
     """
 
-    def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
+    def undo(
+        self, run: str, *, by: str, uncounted: Sequence[KeyRange], after: str, limit: int, at: datetime
+    ) -> UndonePage:
         """
         Undo exactly the writes of a run, for a page of sessions.
 
         Args:
             run: The run to undo.
             by: The run that undoes it.
-            counted_until: Last address for which the run counted sessions in the inventory.
+            uncounted: Ranges of addresses for which the run has not counted sessions in the inventory.
             after: Cursor of the previous page; "" for the first page.
             limit: Maximum number of sessions.
             at: The current time.
@@ -116,7 +119,12 @@ class Audit(Protocol):
         ...
 
     def prune(
-        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+        self,
+        before: datetime,
+        *,
+        run: str,
+        made_at: datetime,
+        uncounted: Mapping[str, Sequence[KeyRange]] | None = None,
     ) -> "Pruned":
         """
         Delete the sessions that ended before a time, record their number, and recount addresses.
@@ -127,7 +135,7 @@ class Audit(Protocol):
             before: The time, aware, in UTC.
             run: The run that deletes.
             made_at: The current time.
-            counted_until: Last counted address by unfinished run.
+            uncounted: Ranges of addresses that each unfinished run has yet to count.
         """
         ...
 

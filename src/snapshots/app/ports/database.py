@@ -7,7 +7,7 @@ from typing import Protocol
 from snapshots.app.ports.audit import Audit, RunUndo
 from snapshots.app.ports.inventory import FactSources, InventoryCounts, IpInventory
 from snapshots.app.ports.logs import Bookmarks, DeadLetters, EventLines
-from snapshots.app.ports.open_sessions import OpenSessions
+from snapshots.app.ports.open_sessions import OpenSessions, VerdictSpans
 from snapshots.app.ports.runs import Runs
 from snapshots.app.ports.sessions import SessionStore
 
@@ -54,6 +54,11 @@ class Stores(Protocol):
         ...
 
     @property
+    def verdict_spans(self) -> VerdictSpans:
+        """Return the staged verdicts."""
+        ...
+
+    @property
     def dead_letters(self) -> DeadLetters:
         """Return the lines that are not valid events."""
         ...
@@ -89,14 +94,12 @@ class Stores(Protocol):
 
 
 class WriteLock(Enum):
-    """Which transactions may write at the same time. A database with a single writer treats all as EXCLUSIVE."""
+    """Which transactions may write at the same time. A database with a single writer treats both as EXCLUSIVE."""
 
     EXCLUSIVE = "exclusive"
     """No other transaction writes."""
-    LEADER = "leader"
-    """The main worker of a backfill. WORKER transactions may write too: they only apply cached verdicts and count."""
-    WORKER = "worker"
-    """A further worker of a backfill. The leader and other workers may write too."""
+    SHARED = "shared"
+    """Other SHARED transactions may write too: the workers of a backfill, each to rows of its own."""
 
 
 class Database(Protocol):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.ip_type import IpType
@@ -139,8 +140,16 @@ class IpInventory(Protocol):
         """Return addresses in text order after *after*; "" for the first page."""
         ...
 
-    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
-        """Return addresses that were looked up in every registered build, in text order after *after*."""
+    def page_looked_up(self, within: KeyRange, *, limit: int) -> Sequence[IpAddress]:
+        """Return the first addresses of a range that were looked up in every registered build, in text order."""
+        ...
+
+    def page_outdated(self, *, after: str, limit: int) -> Mapping[IpAddress, int]:
+        """Return addresses after *after* that lack a registered build, as `register_addresses` does, in text order."""
+        ...
+
+    def address_ranges(self, count: int) -> Sequence[KeyRange]:
+        """Split the addresses, in text order, into at most *count* ranges of similar size."""
         ...
 
     def count_addresses(self) -> int:
@@ -232,20 +241,12 @@ class InventoryCounts(Protocol):
         """
         ...
 
-    def addresses_until(self, *, after: str, limit: int) -> str:
-        """Return the last of the next *limit* addresses after *after*; "" if there are no more."""
+    def addresses_until(self, within: KeyRange, *, limit: int) -> str:
+        """Return the last of the first *limit* addresses of a range; "" if it has none."""
         ...
 
-    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
-        """
-        Count the sessions whose address a run recovered, for a range of addresses.
-
-        Args:
-            run: The run.
-            after: Lower bound of the range, exclusive; "" for none.
-            until: Upper bound of the range, inclusive.
-            seen_at: The current time.
-        """
+    def count_found(self, run: str, within: KeyRange, *, seen_at: datetime) -> None:
+        """Count the sessions whose address a run recovered, for a range of addresses."""
         ...
 
     def recount_networks(self, *, counted_at: datetime) -> None:

@@ -1,15 +1,16 @@
-"""Port for stored sessions without a snapshot: find them, and write verdicts on them."""
+"""Ports for stored sessions without a snapshot: find them, and write verdicts on them."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from snapshots.domain.snapshot.verdict_cache import Verdicts
+from snapshots.domain.snapshot.verdict_spans import VerdictSpan
 
 
 class OpenCase(Enum):
@@ -51,17 +52,6 @@ class OpenSession(NamedTuple):
     events: Sequence[str] = ()
     document: str | None = None
 
-    def without_documents(self) -> Self:
-        """Return the session without its events and its document, to free memory after address recovery."""
-        return self._replace(events=(), document=None) if self.events or self.document is not None else self
-
-
-class KeyRange(NamedTuple):
-    """A range of sessions in storage order: after *after*, up to and including *until*. "" means no bound."""
-
-    after: str
-    until: str
-
 
 class OpenPage(NamedTuple):
     """A page of open sessions. `last` is the cursor of the next page; "" if there is none."""
@@ -90,51 +80,19 @@ class Judged(NamedTuple):
         return self.sighting is not None and self.session.sighting is None
 
 
-class EncodedRows(NamedTuple):
-    """
-    Verdicts encoded for `write_verdicts` of one kind of store.
-
-    Attributes:
-        payload: Opaque payload of the store.
-        size: Number of sessions.
-        has_placeholders: Whether one of the sessions has placeholders.
-    """
-
-    payload: object
-    size: int
-    has_placeholders: bool
-
-
-class StagedVerdicts(NamedTuple):
-    """
-    Verdicts in a staging table, in a form that `copy_staged` of another connection accepts.
-
-    Attributes:
-        generation: Generation of the verdict cache, as in `Verdicts`.
-        before: Number of earlier verdicts of the generation.
-        size: Number of verdicts.
-        payload: Opaque payload of the store.
-    """
-
-    generation: int
-    before: int
-    size: int
-    payload: object
-
-
 class PushdownResult(NamedTuple):
     """
-    Result of applying cached verdicts inside the store to one page of never judged sessions.
+    Result of applying staged verdicts inside the store to one page of never judged sessions.
 
     Attributes:
         last: Cursor after the page.
-        left: Sessions of the page that the caller must process; they come first when the page is read again.
+        size: Number of sessions of the page. Those without a staged verdict stay as they are.
         verdicts: Number of sessions sealed by method, and left open by gap.
         found: Sessions whose address was recovered.
     """
 
     last: str
-    left: int
+    size: int
     verdicts: Counter[Method | Gap]
     found: int
 
@@ -169,12 +127,8 @@ class OpenSessions(Protocol):
         """Count the sessions that all pages would return together."""
         ...
 
-    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
-        """Split the never judged sessions after a cursor into about *count* ranges of similar size, or fewer."""
-        ...
-
-    def limit_to(self, span: KeyRange) -> None:
-        """Restrict NEVER_JUDGED to a range for the rest of this transaction."""
+    def key_ranges(self, count: int) -> Sequence[KeyRange]:
+        """Split the never judged sessions into about *count* ranges of similar size in storage order, or fewer."""
         ...
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
@@ -186,61 +140,34 @@ class OpenSessions(Protocol):
         """
         ...
 
-    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
-        """
-        Copy cached verdicts that are not staged yet to the staging table that `apply_cached` reads.
-
-        Verdicts that the cache has evicted meanwhile stay staged until their generation ends.
-
-        Returns:
-            The newly staged verdicts.
-        """
-        ...
-
-    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Stage on this connection what `stage_verdicts` returned on another one, in the order of the calls."""
-        ...
-
-    def apply_cached(
+    def apply_staged(
         self,
-        verdicts: Verdicts,
         *,
         run: str,
-        after: str,
+        within: KeyRange,
         limit: int,
-        learned_until: datetime | None = None,
+        learned_until: datetime | None,
+        is_forecast: bool = False,
     ) -> PushdownResult | None:
         """
-        Apply cached verdicts to a page of never judged sessions inside the store, without reading the rows.
+        Apply the verdicts that a run staged to a page of never judged sessions, inside the store.
 
-        The store may leave any session to the caller, but writes only what `page`, `AddressFinder` and `write_verdicts`
+        The store may leave any session as it is, but writes only what `page`, `AddressFinder` and `write_verdicts`
         would have written.
 
         Args:
-            verdicts: The cached verdicts.
-            run: The run that writes.
-            after: Cursor of the previous page; "" for the first page.
+            run: The run that staged them and that writes.
+            within: The range of which the next page is processed.
             limit: Maximum number of sessions of the page.
             learned_until: `IpInventory.learned_last` when the verdicts were computed.
+            is_forecast: Only count what would be written.
 
         Returns:
-            None if the caller must use `page` from here on, because no rows are left or a pushdown does not pay.
+            None if the range has no more sessions, or if the store has no storage order for so few.
         """
         ...
 
-    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
-        """Encode verdicts for `write_verdicts` without using the database, so that another thread can do it."""
-        ...
-
-    def write_verdicts(
-        self,
-        judged: Collection[Judged],
-        *,
-        run: str,
-        written_at: datetime,
-        prepared: EncodedRows | None = None,
-        before_execute: Callable[[], None] = lambda: None,
-    ) -> Collection[str]:
+    def write_verdicts(self, judged: Collection[Judged], *, run: str, written_at: datetime) -> Collection[str]:
         """
         Seal sessions or store their gaps, all in one statement.
 
@@ -252,10 +179,37 @@ class OpenSessions(Protocol):
             judged: The sessions.
             run: The run that writes.
             written_at: The current time.
-            prepared: More sessions, encoded for the same run.
-            before_execute: Called just before the UPDATE is sent, so that the caller can prefetch the next page.
 
         Returns:
             Keys of the sessions that were left unchanged.
         """
+        ...
+
+
+class VerdictSpans(Protocol):
+    """
+    Staging table of verdict spans, which every connection to the database sees.
+
+    Its rows are scratch: without them a backfill evaluates each session on its own. The table exists only as long as
+    a run needs it. Every implementation passes tests/contracts/test_verdict_spans.py.
+    """
+
+    def begin(self, run: str, *, keep: Collection[str]) -> None:
+        """Prepare staging for a run: delete its rows, and those of all runs that are not in *keep*."""
+        ...
+
+    def encode(self, run: str, spans: Iterable[VerdictSpan]) -> object:
+        """Encode spans of a run for `add`, in a form that can be pickled; sends no query."""
+        ...
+
+    def add(self, encoded: object) -> None:
+        """Stage spans that any connection to the same kind of database encoded."""
+        ...
+
+    def has_any(self, run: str) -> bool:
+        """Whether a run has staged spans. A crash of the server may delete all of them."""
+        ...
+
+    def delete(self, run: str) -> None:
+        """Delete the spans of a run, and the table if no other run uses it."""
         ...

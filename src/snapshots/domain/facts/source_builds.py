@@ -11,7 +11,7 @@ from snapshots.domain.facts.build_moment import is_whole_day
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 
 FEW_BUILDS = 12
-"""Builds of all sources together up to which all spans of an address are precomputed: each build adds spans."""
+"""Builds of all sources together up to which a page of sessions is evaluated from whole histories."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +97,14 @@ class BuildCalendar:
         return cls({name: sorted(own) for name, own in dates.items()}, frozenset(retracted))
 
     @property
+    def size(self) -> int:
+        """Return the number of valid builds."""
+        return sum(map(len, self.dates.values()))
+
+    @property
     def is_short(self) -> bool:
-        """Whether there are few enough builds to precompute all verdict spans of an address."""
-        return sum(map(len, self.dates.values())) <= FEW_BUILDS
+        """Whether there are few enough builds to evaluate sessions from whole histories."""
+        return self.size <= FEW_BUILDS
 
     def nearest(
         self, history: Collection[IpObservation], at: datetime, *, known_by_then: bool = False

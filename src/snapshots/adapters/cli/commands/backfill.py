@@ -64,6 +64,13 @@ STATISTICS_MIN_SESSIONS = 10_000
     help="Sessions per batch.  [default: 1000 at first, then about one second per batch]",
 )
 @option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    section=Section.GENERAL,
+    help="Number of workers. On SQLite only computing is shared; one worker writes.  [default: one per core]",
+)
+@option(
     "--rate",
     type=click.FloatRange(0.01, 1e9),
     metavar="N",
@@ -110,6 +117,7 @@ def backfill(
     rejudge_all: bool,
     improve: bool,
     batch_size: int | None,
+    jobs: int | None,
     rate: float | None,
     quiet: bool,
     metrics_file: Path | None,
@@ -128,6 +136,8 @@ def backfill(
         )
     if dry_run and not improve and (batch_size or rate):
         raise click.UsageError("--dry-run cannot be combined with --batch-size or --rate, except with --improve")
+    if improve and jobs:
+        raise click.UsageError("--improve cannot be combined with --jobs")
     throttle = Throttle(batch_size=batch_size, rate=rate)
     stderr = SafeConsole(stderr=True, quiet=quiet)
     with opened(open_application, options) as application, stopping() as stopped, WorkBar(stderr) as bar:
@@ -148,9 +158,11 @@ def backfill(
         if dry_run:
             report = application.backfill.dry_run(observer, again=rejudge_all, is_stopped=stopped)
         elif resume:
-            report = application.backfill.resume(None, observer, throttle=throttle, is_stopped=stopped)
+            report = application.backfill.resume(None, observer, throttle=throttle, jobs=jobs, is_stopped=stopped)
         else:
-            report = application.backfill.run(observer, throttle=throttle, again=rejudge_all, is_stopped=stopped)
+            report = application.backfill.run(
+                observer, throttle=throttle, jobs=jobs, again=rejudge_all, is_stopped=stopped
+            )
         _write_metrics(metrics)
         _show(
             lambda: show_backfill(report, is_dry_run=dry_run),

@@ -1,9 +1,8 @@
 """The sessions without a snapshot, in SQL."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from typing import cast as typed
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,15 +25,15 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.backfill.physical_scan import UnjudgedRows
-from snapshots.adapters.sql.backfill.verdict_pushdown import apply_to_plain_rows, copy_staged_verdicts, stage_verdicts
+from snapshots.adapters.sql.backfill.verdict_pushdown import apply_to_plain_rows
 from snapshots.adapters.sql.backfill.verdict_rows import STAGE, verdict_rows
+from snapshots.adapters.sql.backfill.verdict_spans import SqlVerdictSpans
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
 from snapshots.adapters.sql.connection.keyset import is_after, position_of
 from snapshots.adapters.sql.connection.staging import (
     FACT_COLUMN_NAMES,
-    PackedRows,
     fill_staging,
     pack_rows,
     staged_rows,
@@ -55,19 +54,10 @@ from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.runs import other_live_runs
 from snapshots.adapters.sql.stores.seal_counts import count_seals
-from snapshots.app.ports.open_sessions import (
-    EncodedRows,
-    Judged,
-    KeyRange,
-    OpenCase,
-    OpenPage,
-    OpenSession,
-    PushdownResult,
-    StagedVerdicts,
-)
+from snapshots.app.ports.key_range import KeyRange
+from snapshots.app.ports.open_sessions import Judged, OpenCase, OpenPage, OpenSession, PushdownResult
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
 from snapshots.domain.snapshot.gap import Gap
-from snapshots.domain.snapshot.verdict_cache import Verdicts
 
 SESSIONS = session_summaries.c
 SEEN = [
@@ -127,7 +117,9 @@ class SqlOpenSessions:
         limit: int,
     ) -> tuple[Sequence[Any], str]:
         """Return columns of the sessions after a position, each with its position, and the last position."""
-        page = self._unjudged.page(after, run=run, limit=limit) if case is OpenCase.NEVER_JUDGED else None
+        page = None
+        if case is OpenCase.NEVER_JUDGED:
+            page = self._unjudged.page(KeyRange(after, ""), run=run, limit=limit)
         if page is not None:
             rows = (
                 self._connection.execute(select(page.place, *columns).where(page.condition)).all() if page.size else []
@@ -190,13 +182,9 @@ class SqlOpenSessions:
         for session_id, payload in self._connection.execute(query.where(condition)):
             found.setdefault(session_id, []).append(payload)
 
-    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
+    def key_ranges(self, count: int) -> Sequence[KeyRange]:
         """Return key ranges in physical order."""
-        return self._unjudged.key_ranges(count, after=after)
-
-    def limit_to(self, span: KeyRange) -> None:
-        """Exclude all rows after a range."""
-        self._unjudged.limit_to(span)
+        return self._unjudged.key_ranges(count)
 
     def may_have_learned(self, *, since: datetime | None) -> bool:
         """Find open sessions by the addresses with new facts, or scan all if there are too many such addresses."""
@@ -212,58 +200,37 @@ class SqlOpenSessions:
         )
         return self._connection.execute(theirs.limit(1)).first() is not None
 
-    def stage_verdicts(self, verdicts: Verdicts) -> StagedVerdicts:
-        """Copy verdicts into the staging table."""
-        return stage_verdicts(self._connection, verdicts)
-
-    def copy_staged(self, staged: Sequence[StagedVerdicts]) -> None:
-        """Copy verdicts that another connection staged into the staging table of this one."""
-        copy_staged_verdicts(self._connection, staged)
-
-    def apply_cached(
+    def apply_staged(
         self,
-        verdicts: Verdicts,
         *,
         run: str,
-        after: str,
+        within: KeyRange,
         limit: int,
-        learned_until: datetime | None = None,
+        learned_until: datetime | None,
+        is_forecast: bool = False,
     ) -> PushdownResult | None:
-        """Apply cached verdicts to a page, if pages follow the physical order."""
-        page = self._unjudged.page(after, run=run, limit=limit)
-        if page is None:
+        """Apply staged verdicts to a page in physical order."""
+        page = self._unjudged.page(within, run=run, limit=limit)
+        if page is None or not page.size or not SqlVerdictSpans(self._connection).exists:
             return None
         return apply_to_plain_rows(
             self._connection,
             self._features,
             page,
-            verdicts,
             began_at=BEGAN_AT,
             is_blank=_is_blank(),
             run=run,
             learned_until=learned_until,
+            is_forecast=is_forecast,
         )
 
-    def encode_verdicts(self, judged: Collection[Judged], *, run: str) -> EncodedRows:
-        """Encode the rows for the staging table."""
-        rows = pack_rows(self._connection, verdict_rows(judged, run, timestamp_encoder(self._connection)))
-        return EncodedRows(rows, len(judged), any(each.session.has_placeholders for each in judged))
-
-    def write_verdicts(
-        self,
-        judged: Collection[Judged],
-        *,
-        run: str,
-        written_at: datetime,
-        prepared: EncodedRows | None = None,
-        before_execute: Callable[[], None] = lambda: None,
-    ) -> Collection[str]:
+    def write_verdicts(self, judged: Collection[Judged], *, run: str, written_at: datetime) -> Collection[str]:
         """Seal sessions, or write why they stay open, in one statement over staged rows."""
-        parts = [part for part in (prepared, self.encode_verdicts(judged, run=run)) if part is not None and part.size]
-        if not parts:
+        if not judged:
             return ()
-        count = sum(part.size for part in parts)
-        fill_staging(self._connection, STAGE, *(typed(PackedRows, part.payload) for part in parts))
+        count = len(judged)
+        rows = verdict_rows(judged, run, timestamp_encoder(self._connection))
+        fill_staging(self._connection, STAGE, pack_rows(self._connection, rows))
         new = select(STAGE.c.source_ip).where(STAGE.c.source_ip.is_distinct_from(STAGE.c.stored_ip))
         self._placeholders.add(new.subquery())
         staged = staged_rows(STAGE, count).c
@@ -293,11 +260,10 @@ class SqlOpenSessions:
             )
             .returning(SESSIONS.session_id, SESSIONS.snapshot_run.is_not(None))
         )
-        before_execute()
         with prefer_index_scans(self._connection):
             written = dict(tuple(row) for row in self._connection.execute(writing))
         count_seals(self._connection, run, sum(written.values()))
-        if any(part.has_placeholders for part in parts):
+        if any(each.session.has_placeholders for each in judged):
             self._seal_over_placeholders(written, run, written_at)
         if len(written) == count:
             return ()

@@ -16,7 +16,7 @@ from snapshots.adapters.sql.connection.dialects.planner import prefer_bitmap_sca
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned, has_rowids
 from snapshots.adapters.sql.connection.keyset import position_of, row_number_at
 from snapshots.adapters.sql.schema.tables import UNJUDGED, UNJUDGED_ROWS_INDEX
-from snapshots.app.ports.open_sessions import KeyRange
+from snapshots.app.ports.key_range import WHOLE, KeyRange
 
 ROW_ID: ColumnElement[Any] = literal_column("session_summaries.rowid")
 TUPLE_ID: ColumnElement[Any] = literal_column("session_summaries.ctid")
@@ -68,11 +68,6 @@ class UnjudgedRows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._until: str = ""
-
-    def limit_to(self, span: KeyRange) -> None:
-        """Exclude all rows after a range."""
-        self._until = span.until
 
     @property
     def is_empty(self) -> bool:
@@ -81,20 +76,20 @@ class UnjudgedRows:
             return False
         return self._count(up_to=1) == 0
 
-    def page(self, after: str, *, run: str, limit: int) -> RowPage | None:
-        """Return the page after a position; None if there are so few rows that paging by id is faster."""
+    def page(self, within: KeyRange, *, run: str, limit: int) -> RowPage | None:
+        """Return the first page of a range; None if there are so few rows that paging by id is faster."""
         if has_rowids(self._connection):
-            position, query = row_number_at(after), _END_BY_INDEX if self._has_index_of_rows else _END
+            position, query = row_number_at(within.after), _END_BY_INDEX if self._has_index_of_rows else _END
             last, size = self._connection.execute(query, {"run": run, "after": position, "limit": limit}).one()
             if not size:
                 return RowPage(false(), ROW_ID, "", 0)
             return RowPage(
                 _ROWS_BETWEEN.bindparams(run=run, after=position, last=last), ROW_ID, position_of(last), size
             )
-        if not self._scans_blocks(after):
+        if not self._scans_blocks(within):
             return None
-        before = after.removeprefix(CTID_PREFIX) or MIN_ROW_ID
-        end, size = self._end_after(before, run, limit)
+        before = within.after.removeprefix(CTID_PREFIX) or MIN_ROW_ID
+        end, size = self._end_after(before, within.until, run, limit)
         if not size:
             return RowPage(false(), TUPLE_ID, "", 0)
         return RowPage(
@@ -108,13 +103,12 @@ class UnjudgedRows:
         query = _ALL_BY_INDEX if self._has_index_of_rows else _ALL
         return int(self._connection.execute(query, {"run": run}).scalar_one())
 
-    def key_ranges(self, count: int, *, after: str = "") -> Sequence[KeyRange]:
-        """Return ranges of blocks of the PostgreSQL table; a single range if pages do not follow the blocks."""
-        if has_rowids(self._connection) or not self._scans_blocks(after):
-            return [KeyRange(after, "")]
-        first = _block(after) + 1 if after else 0
-        ends = sorted({first + (self._blocks - first) * number // count for number in range(1, count)} - {first})
-        places = [after, *(f"{CTID_PREFIX}({block},0)" for block in ends), ""]
+    def key_ranges(self, count: int) -> Sequence[KeyRange]:
+        """Return ranges of the blocks that the PostgreSQL table has now; one range if pages do not follow blocks."""
+        if has_rowids(self._connection) or not self._scans_blocks(WHOLE):
+            return [WHOLE]
+        ends = sorted({self._blocks * number // count for number in range(1, count + 1)} - {0})
+        places = ["", *(f"{CTID_PREFIX}({block},0)" for block in ends)]
         return [KeyRange(after, until) for after, until in pairwise(places)]
 
     @cached_property
@@ -125,12 +119,12 @@ class UnjudgedRows:
         query = text("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = :name")
         return self._connection.execute(query, {"name": UNJUDGED_ROWS_INDEX}).first() is not None
 
-    def _scans_blocks(self, after: str) -> bool:
+    def _scans_blocks(self, within: KeyRange) -> bool:
         """Whether to scan the blocks of the table, which reads far less if many of them hold such rows."""
         if (self._connection.dialect.server_version_info or ()) < TID_RANGE_SCAN_VERSION or self._has_partitions:
             return False
-        if after or self._until:
-            return (after or self._until).startswith(CTID_PREFIX)
+        if within != WHOLE:
+            return (within.after or within.until).startswith(CTID_PREFIX)
         enough = min(self._blocks // DEFAULT_ROWS_PER_BLOCK + 1, MIN_SCANNED_ROWS)
         return self._count(up_to=enough) == enough
 
@@ -154,11 +148,11 @@ class UnjudgedRows:
         statistics = "SELECT reltuples / nullif(relpages, 0) FROM pg_class WHERE oid = 'session_summaries'::regclass"
         return max(self._connection.execute(text(statistics)).scalar() or DEFAULT_ROWS_PER_BLOCK, 1.0)
 
-    def _end_after(self, place: str, run: str, limit: int) -> tuple[str, int]:
+    def _end_after(self, place: str, until: str, run: str, limit: int) -> tuple[str, int]:
         """Return the ctid of the last row of the page after a ctid, and the number of its rows."""
         block, last, size = _block(place), "", 0
         more = max(int(limit * READ_MARGIN / self._rows_per_block) + 1, MIN_BLOCKS)
-        end = _block(self._until) if self._until else self._blocks + 1
+        end = _block(until) if until else self._blocks + 1
         while size < limit and block < end:
             block = min(block + more, end)
             parameters = {"run": run, "after": place, "before": f"({block},0)", "limit": limit - size}

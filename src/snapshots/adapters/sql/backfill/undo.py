@@ -13,6 +13,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.connection.keyset import is_after, position_of
+from snapshots.adapters.sql.connection.keyset import is_after, is_within_any, position_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     SNAPSHOT_COLUMNS,
@@ -33,6 +34,7 @@ from snapshots.adapters.sql.stores.address_counters import was_found_by
 from snapshots.adapters.sql.stores.corrections import SqlAudit
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.app.ports.audit import UndonePage
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.snapshot.gap import Gap
 
 SESSIONS, C = session_summaries.c, snapshot_corrections.c
@@ -47,7 +49,9 @@ class SqlRunUndo:
         self._audit = audit
         self._placeholders = AddressPlaceholders(connection, features)
 
-    def undo(self, run: str, *, by: str, counted_until: str, after: str, limit: int, at: datetime) -> UndonePage:
+    def undo(
+        self, run: str, *, by: str, uncounted: Sequence[KeyRange], after: str, limit: int, at: datetime
+    ) -> UndonePage:
         """Undo a page of sessions, in the order of their ids."""
         # A session that another run sealed since keeps the address that this run found.
         wrote = or_(SESSIONS.snapshot_run == run, and_(SESSIONS.source_ip_run == run, ~is_sealed()))
@@ -69,7 +73,7 @@ class SqlRunUndo:
             .distinct()
         )
         addresses = self._connection.execute(written).scalars().all() if self._placeholders.are_needed else ()
-        counts = self._counts(and_(among, was_found_by(SESSIONS, run)), counted_until)
+        counts = self._counts(and_(among, was_found_by(SESSIONS, run)), uncounted)
         before = exists().where(C.session_id == SESSIONS.session_id, C.run == run)
         restored = self._restore(and_(sealed, before), run, by, at)
         opened = self._open(and_(sealed, ~before), run, by, at)
@@ -127,10 +131,10 @@ class SqlRunUndo:
         )
         return count
 
-    def _counts(self, condition: ColumnElement[bool], counted_until: str) -> Sequence[tuple[str, int]]:
+    def _counts(self, condition: ColumnElement[bool], uncounted: Sequence[KeyRange]) -> Sequence[tuple[str, int]]:
         query = (
             select(SESSIONS.source_ip, func.count())
-            .where(condition, SESSIONS.source_ip <= counted_until)
+            .where(condition, SESSIONS.source_ip.is_not(None), not_(is_within_any(SESSIONS.source_ip, uncounted)))
             .group_by(SESSIONS.source_ip)
             .order_by(SESSIONS.source_ip)
         )

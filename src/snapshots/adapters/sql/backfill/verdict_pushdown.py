@@ -1,5 +1,5 @@
 """
-Apply cached verdicts inside the database, without reading the sessions.
+Apply staged verdicts inside the database, without reading the sessions.
 
 The verdicts are computed by the domain, each for an address and a time span. Three things are repeated here in SQL:
 where a row keeps its address and time, which columns an update sets, and how the seal is computed. Only ordinary rows
@@ -7,21 +7,14 @@ are handled; Python evaluates all others. A contract test checks that both give 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from secrets import randbits
-from typing import cast as typed
+from typing import Any
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
-    Index,
-    String,
-    Table,
-    Text,
     and_,
     case,
     false,
@@ -32,95 +25,63 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from snapshots.adapters.sql.backfill.physical_scan import RowPage
+from snapshots.adapters.sql.backfill.verdict_spans import run_key, spans_table
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, digest_of
 from snapshots.adapters.sql.connection.dialects.planner import ordered_for_locality, prefer_index_scans
-from snapshots.adapters.sql.connection.dialects.statements import count_returned_rows, truncate
-from snapshots.adapters.sql.connection.dialects.timestamps import (
-    is_plain_timestamp,
-    timestamp_encoder,
-    timestamp_in_utc,
-)
+from snapshots.adapters.sql.connection.dialects.statements import count_returned_rows
+from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_timestamp, timestamp_in_utc
 from snapshots.adapters.sql.connection.document_address import address_in_document
-from snapshots.adapters.sql.connection.staging import (
-    FACT_COLUMN_NAMES,
-    PackedRows,
-    append_staging,
-    fact_columns,
-    pack_rows,
-    staging_metadata,
-)
-from snapshots.adapters.sql.rows.session_encoder import SealBuilder
+from snapshots.adapters.sql.connection.staging import FACT_COLUMN_NAMES
 from snapshots.adapters.sql.schema.features import SchemaFeatures
-from snapshots.adapters.sql.schema.tables import is_sealed, name, session_summaries
+from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries
 from snapshots.adapters.sql.stores.placeholders import adding
 from snapshots.adapters.sql.stores.seal_counts import count_seals
-from snapshots.app.ports.open_sessions import PushdownResult, StagedVerdicts
-from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS, SightingKind
+from snapshots.app.ports.open_sessions import PushdownResult
+from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.snapshot.gap import Gap
-from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from snapshots.domain.snapshot.verdict_cache import Verdicts
+from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
-
-STAGE = Table(
-    "stage_verdict_spans",
-    staging_metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("address", name(45)),
-    Column("since", UtcDateTime),
-    Column("until", UtcDateTime),
-    *fact_columns(),
-    Column("sealed_text", Text),
-    Column("snapshot_gap", String(20)),
-    prefixes=["TEMPORARY"],
-)
-ADDRESS_INDEX = Index("ix_stage_verdict_spans", STAGE.c.address)
-
-NUMBERS_PER_GENERATION = 2**32
-"""Distance between the row numbers of two generations of the verdict cache."""
-
-FIRST_GENERATION = randbits(30)
-"""Random start of the generations of this process: a pooled connection may hold rows that another process staged."""
 
 
 def apply_to_plain_rows(
     connection: Connection,
     features: SchemaFeatures,
     page: RowPage,
-    verdicts: Verdicts,
     *,
     began_at: ColumnElement[datetime],
     is_blank: ColumnElement[bool],
     run: str,
     learned_until: datetime | None,
-) -> PushdownResult | None:
+    is_forecast: bool,
+) -> PushdownResult:
     """
-    Apply cached verdicts to the ordinary rows of a page.
+    Apply the verdicts that a run staged to the ordinary rows of a page.
 
     Args:
         connection: A connection with an open transaction.
         features: The tables and columns that the database has in addition to ours.
         page: The rows.
-        verdicts: The cached verdicts.
         began_at: Expression for the time of a session.
         is_blank: Condition that all fact columns are NULL.
-        run: The run that writes.
+        run: The run that staged the verdicts and that writes.
         learned_until: The newest learned_at when the verdicts were computed; None if there was none.
-
-    Returns:
-        None if the page is empty.
+        is_forecast: Only count what would be written.
     """
-    if not page.size:
-        return None
-    stage_verdicts(connection, verdicts)
+    span = spans_table(connection).c
     plain = _plain_rows(connection, features, page, began_at, is_blank)
-    known = select(STAGE.c.address).where(STAGE.c.address == plain.c.ip).exists()
+    is_of_row = and_(
+        span.run_key == run_key(run), span.address == plain.c.ip, span.since <= plain.c.at, span.until > plain.c.at
+    )
+    if is_forecast:
+        kinds = (span.snapshot_method, span.snapshot_gap, plain.c.was_empty)
+        counts = connection.execute(select(*kinds, func.count()).where(is_of_row).group_by(*kinds)).all()
+        return _result(page, {tuple(kind): count for *kind, count in counts})
+    known = select(span.address).where(span.run_key == run_key(run), span.address == plain.c.ip).exists()
     placeholders = adding(features, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
-    span = STAGE.c
     seals = span.snapshot_gap.is_(None)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
     sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + timestamp_in_utc(connection, plain.c.at)
@@ -129,9 +90,7 @@ def apply_to_plain_rows(
         .where(
             page.place == plain.c.place,
             SESSIONS.session_id == plain.c.session_id,
-            span.address == plain.c.ip,
-            span.since <= plain.c.at,
-            span.until > plain.c.at,
+            is_of_row,
             not_(is_sealed()),
             SESSIONS.snapshot_gap.is_(None),
         )
@@ -154,62 +113,18 @@ def apply_to_plain_rows(
     if placeholders is not None:
         writing = writing.add_cte(placeholders.cte("placeholders"))
     with prefer_index_scans(connection):
-        done = count_returned_rows(connection, writing)
-    counted: Counter[Method | Gap] = Counter()
-    for (method, gap, _), count in done.items():
-        counted[Gap(gap) if gap is not None else Method(method)] += count
-    count_seals(connection, run, sum(count for kind, count in counted.items() if isinstance(kind, Method)))
-    found = sum(count for (_, _, is_found), count in done.items() if is_found)
-    return PushdownResult(page.last, page.size - done.total(), counted, found)
+        done = _result(page, count_returned_rows(connection, writing))
+    count_seals(connection, run, sum(count for kind, count in done.verdicts.items() if isinstance(kind, Method)))
+    return done
 
 
-def stage_verdicts(connection: Connection, verdicts: Verdicts) -> StagedVerdicts:
-    """Stage the verdicts that are missing in the staging table; a rollback also removes staged rows."""
-    first = max(_last_staged(connection, verdicts.generation), verdicts.evicted)
-    packed = pack_rows(connection, _rows(connection, verdicts, first))
-    append_staging(connection, STAGE, packed)
-    size = max(0, verdicts.evicted + len(verdicts.spans) - first)
-    return StagedVerdicts(verdicts.generation, first, size, packed)
-
-
-def copy_staged_verdicts(connection: Connection, staged: Sequence[StagedVerdicts]) -> None:
-    """Copy verdicts that another connection staged, without those that are staged here already."""
-    if not staged:
-        return
-    known = _last_staged(connection, staged[0].generation)
-    new = []
-    for each in staged:
-        if each.before >= known:
-            new.append(typed(PackedRows, each.payload))
-            known = each.before + each.size
-    append_staging(connection, STAGE, *new)
-
-
-def _last_staged(connection: Connection, generation: int) -> int:
-    """Return the number of the last staged verdict of a generation; rows of other generations are deleted."""
-    connection.execute(CreateTable(STAGE, if_not_exists=True))
-    connection.execute(CreateIndex(ADDRESS_INDEX, if_not_exists=True))
-    last = connection.execute(select(func.max(STAGE.c.number))).scalar()
-    of_generation, known = divmod(last, NUMBERS_PER_GENERATION) if last is not None else (-1, 0)
-    if of_generation == FIRST_GENERATION + generation:
-        return int(known)
-    truncate(connection, STAGE)
-    return 0
-
-
-def _rows(connection: Connection, verdicts: Verdicts, known: int) -> Iterator[tuple[object, ...]]:
-    stored = timestamp_encoder(connection)
-    seals = SealBuilder("", stored)
-    first = (FIRST_GENERATION + verdicts.generation) * NUMBERS_PER_GENERATION + 1
-    for number, (address, since, until, verdict) in enumerate(verdicts.spans[known - verdicts.evicted :], known):
-        if address == UNKNOWN_ADDRESS:
-            continue
-        span = (first + number, address, stored(since), stored(until))
-        if isinstance(verdict, IpSnapshot):
-            facts, sealed_text = seals.part(verdict)
-            yield (*span, *facts, sealed_text, None)
-        else:
-            yield (*span, *(None for _ in FACT_COLUMN_NAMES), None, verdict.value)
+def _result(page: RowPage, counts: Mapping[tuple[Any, ...], int]) -> PushdownResult:
+    """Sum the sessions by method, gap, and whether their address was recovered."""
+    verdicts: Counter[Method | Gap] = Counter()
+    for (method, gap, _), count in counts.items():
+        verdicts[Gap(gap) if gap is not None else Method(method)] += count
+    found = sum(count for (_, _, was_found), count in counts.items() if was_found)
+    return PushdownResult(page.last, page.size, verdicts, found)
 
 
 def _plain_rows(

@@ -18,6 +18,9 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable, StoreUnusable
 ATTEMPTS, PAUSE = 5, 0.05
 """Attempts to open a file, and the seconds between them: its last writer may be closing it."""
 
+EMPTY_FILE_BYTES = 4096
+"""Size of a SQLite file without tables: one page."""
+
 UNLOCKED = "file read without locks"
 """Key in `Connection.info` of the state of a file that is read without locks."""
 
@@ -39,11 +42,25 @@ def path_of(url: URL) -> Path | None:
     return Path(str(url.database)).absolute()
 
 
+def spans_file(url: URL) -> Path | None:
+    """Return the file next to a SQLite database in which a backfill stages verdicts; None for one in memory."""
+    path = path_of(url)
+    return path.with_name(f"{path.name}-spans") if path is not None else None
+
+
+def delete_empty_spans_file(url: URL) -> None:
+    """Delete the file of staged verdicts if no run uses it, so that nothing is left next to the database."""
+    path = spans_file(url)
+    with suppress(OSError):
+        if path is not None and path.stat().st_size <= EMPTY_FILE_BYTES:
+            path.unlink()
+
+
 def identities_of(url: URL) -> AbstractSet[tuple[int, int]]:
     """Return the device and inode of each file of a SQLite database that exists at present."""
     path = path_of(url)
     found = set()
-    for end in ("", "-wal", "-shm", "-journal") if path is not None else ():
+    for end in ("", "-wal", "-shm", "-journal", "-spans") if path is not None else ():
         with suppress(OSError):
             status = os.stat(f"{path}{end}")  # noqa: PTH116 - the end belongs to the name
             found.add((status.st_dev, status.st_ino))

@@ -25,8 +25,10 @@ from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.connection.dialects.planner import prefer_bitmap_scans, prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.keyset import is_within
 from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_metadata
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, session_summaries
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.sessions import SessionChange
 
 STAGING = Table(
@@ -65,13 +67,13 @@ class SqlInventoryCounts:
             self._subtract(address, names, seen_at)
         self._add(spans, more, seen_at)
 
-    def addresses_until(self, *, after: str, limit: int) -> str:
+    def addresses_until(self, within: KeyRange, *, limit: int) -> str:
         """Return the last address of a page."""
         address = known_addresses.c.ip_address
-        page = select(address).where(address > after).order_by(address).limit(limit).subquery()
+        page = select(address).where(is_within(address, within)).order_by(address).limit(limit).subquery()
         return self._connection.execute(select(func.max(page.c.ip_address))).scalar() or ""
 
-    def count_found(self, run: str, *, after: str, until: str, seen_at: datetime) -> None:
+    def count_found(self, run: str, within: KeyRange, *, seen_at: datetime) -> None:
         """Count the sessions of a range of addresses in one statement."""
         row, own = known_addresses.c, session_summaries.c
         began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
@@ -83,8 +85,7 @@ class SqlInventoryCounts:
                 func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
             )
             .where(
-                own.source_ip > after,
-                own.source_ip <= until,
+                is_within(own.source_ip, within),
                 was_found_by(own, run),
             )
             .group_by(own.source_ip)
@@ -94,7 +95,7 @@ class SqlInventoryCounts:
         first, newest = found.c.first, found.c.last
         counting = (
             update(known_addresses)
-            .where(row.ip_address == found.c.source_ip, row.ip_address > after, row.ip_address <= until)
+            .where(row.ip_address == found.c.source_ip, is_within(row.ip_address, within))
             .values(
                 session_count=row.session_count + found.c.sessions,
                 first_seen=case((is_new | (first < row.first_seen), first), else_=row.first_seen),

@@ -1,6 +1,6 @@
 """Correct and prune sealed sessions by audit rows, whose triggers make the change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects.expressions import digest_of
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.connection.keyset import is_after, position_of
+from snapshots.adapters.sql.connection.keyset import is_after, is_within_any, position_of
 from snapshots.adapters.sql.connection.staging import driver_rows, fill_staging, pack_rows, staging_metadata
 from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
@@ -43,6 +43,7 @@ from snapshots.adapters.sql.stores.address_counters import was_found_by
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.audit import Pruned, SealedPage, SealedSession
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -167,7 +168,12 @@ class SqlAudit:
         return self._connection.execute(query).scalar_one()
 
     def prune(
-        self, before: datetime, *, run: str, made_at: datetime, counted_until: Mapping[str, str] | None = None
+        self,
+        before: datetime,
+        *,
+        run: str,
+        made_at: datetime,
+        uncounted: Mapping[str, Sequence[KeyRange]] | None = None,
     ) -> Pruned:
         """Insert a pruning, whose trigger deletes the sessions, and recount the sessions of their addresses."""
         going = (
@@ -188,8 +194,8 @@ class SqlAudit:
         staying = own.c.source_ip == known_addresses.c.ip_address
         self._placeholders.delete_unused(addresses)
         will_be_counted = (
-            and_(was_found_by(own.c, finder), own.c.source_ip > address)
-            for finder, address in (counted_until or {}).items()
+            and_(was_found_by(own.c, finder), is_within_any(own.c.source_ip, ranges))
+            for finder, ranges in (uncounted or {}).items()
         )
         counts = and_(staying, not_(func.coalesce(or_(false(), *will_be_counted), false())))
         first = select(func.min(own.c.first_event_at)).where(staying).scalar_subquery()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import (
     BigInteger,
@@ -20,6 +21,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.dialects.statements import insert, select_address_ranges, select_texts
+from snapshots.adapters.sql.connection.keyset import is_within
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import fact_sources, known_addresses, known_networks
@@ -28,6 +30,7 @@ from snapshots.adapters.sql.stores.current_facts import insert_observations, sho
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.adapters.sql.stores.observation_reader import ObservationReader, sighting_spans
 from snapshots.app.ports.inventory import Document
+from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation
@@ -88,11 +91,25 @@ class SqlIpInventory:
         query = select(row.ip_address).where(row.ip_address > after).order_by(row.ip_address).limit(limit)
         return [IpAddress(text) for text in self._connection.execute(query).scalars()]
 
-    def page_looked_up(self, *, after: str, limit: int) -> Sequence[IpAddress]:
+    def page_looked_up(self, within: KeyRange, *, limit: int) -> Sequence[IpAddress]:
         """Return a page of addresses that were looked up in every build."""
         row = known_addresses.c
-        query = select(row.ip_address).where(row.ip_address > after, ~self._lacks_builds())
+        query = select(row.ip_address).where(is_within(row.ip_address, within), ~self._lacks_builds())
         return [IpAddress(t) for t in self._connection.execute(query.order_by(row.ip_address).limit(limit)).scalars()]
+
+    def page_outdated(self, *, after: str, limit: int) -> Mapping[IpAddress, int]:
+        """Return a page of addresses that lack builds."""
+        address = known_addresses.c.ip_address
+        return self._numbers(self._lacking_builds().where(address > after).order_by(address).limit(limit))
+
+    def address_ranges(self, count: int) -> Sequence[KeyRange]:
+        """Number all addresses, and end a range at every n-th."""
+        size = self.count_addresses() // count + 1
+        address = known_addresses.c.ip_address
+        numbered = select(address, func.row_number().over(order_by=address).label("number")).subquery()
+        query = select(numbered.c.ip_address).where(numbered.c.number % size == 0).order_by(numbered.c.number)
+        ends = self._connection.execute(query).scalars().all()
+        return [KeyRange(after, until) for after, until in pairwise(["", *ends, ""])]
 
     def count_addresses(self) -> int:
         """Count the addresses."""

@@ -44,8 +44,6 @@ def acquire_write_lock(connection: Connection, lock: WriteLock = WriteLock.EXCLU
     """
     if connection.dialect.name != "postgresql":
         return None
-    if lock is WriteLock.LEADER:  # always before the shared lock, so that two leaders cannot deadlock
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('snapshots leader'))"))
     shared = "" if lock is WriteLock.EXCLUSIVE else "_shared"
     query = f"SELECT clock_timestamp() FROM pg_advisory_xact_lock{shared}(hashtext('snapshots'))"  # noqa: S608 - a constant
     moment: datetime = connection.execute(text(query)).scalar_one()

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.datetimes import timestamp_text
-from snapshots.domain.snapshot.verdict_cache import MAX_TIME, MIN_TIME
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 
 
 def timestamp_encoder(connection: Connection) -> Callable[[datetime], datetime | str]:

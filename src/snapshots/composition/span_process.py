@@ -1,0 +1,38 @@
+"""Compute verdict spans for another process: requests come from standard input, results go to standard output."""
+
+import pickle
+import signal
+import sys
+from typing import NamedTuple
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.backfill.span_computer import SpanComputer
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+
+
+class SpanProcessSettings(NamedTuple):
+    """What the process computes with; the first message that it reads."""
+
+    url: str
+    reader: AsOfReader
+    policy: SnapshotPolicy
+
+
+def main() -> None:
+    """Answer one request after the other, until the other process closes the pipe or ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the other one stops after a batch
+    requests, results = sys.stdin.buffer, sys.stdout.buffer
+    settings: SpanProcessSettings = pickle.load(requests)  # noqa: S301 - from the process that started this one
+    compute = SpanComputer(SqlDatabase(settings.url), settings.reader, settings.policy)
+    while True:
+        try:
+            request = pickle.load(requests)  # noqa: S301 - as above
+        except EOFError:
+            return
+        pickle.dump(compute(request), results)
+        results.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Compute verdict spans in several processes, because Python computes on one core only."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import IO, cast
+
+from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanRequest
+from snapshots.composition.span_process import SpanProcessSettings
+
+
+class SpanProcess:
+    """
+    Computes in a process of its own, or in this process if that one has ended.
+
+    Args:
+        settings: What the process computes with.
+        local: Computes in this process.
+    """
+
+    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans) -> None:
+        self._local = local
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snapshots.composition.span_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # an error there is met again in this process, which reports it
+        )
+        self._process = process
+        self._requests, self._results = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        self._send(settings)
+
+    def __call__(self, request: SpanRequest) -> ComputedSpans:
+        """Compute the verdicts on a page of addresses."""
+        self._send(request)
+        try:
+            computed: ComputedSpans = pickle.load(self._results)  # noqa: S301 - from a process of our own
+        except (EOFError, pickle.UnpicklingError):
+            return self._local(request)
+        return computed
+
+    def _send(self, message: object) -> None:
+        with suppress(BrokenPipeError):  # the process has ended, and the answer will be missing
+            pickle.dump(message, self._requests)
+            self._requests.flush()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class SpanProcesses:
+    """
+    Computes in this process and, for calls at the same time, in further ones.
+
+    Args:
+        settings: What the processes compute with.
+        local: Computes in this process.
+    """
+
+    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans) -> None:
+        self._settings = settings
+        self._local = local
+        self._idle: list[ComputeSpans] = [local]
+        self._processes: list[SpanProcess] = []
+        self._lock = Lock()
+
+    @contextmanager
+    def borrowed(self) -> Iterator[ComputeSpans]:
+        """Return an idle computer, or start another process."""
+        with self._lock:
+            computer = self._idle.pop() if self._idle else self._started()
+        try:
+            yield computer
+        finally:
+            with self._lock:
+                self._idle.append(computer)
+
+    def _started(self) -> SpanProcess:
+        process = SpanProcess(self._settings, self._local)
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        """End the further processes; later calls start new ones."""
+        with self._lock:
+            for process in self._processes:
+                process.close()
+            self._processes, self._idle = [], [self._local]

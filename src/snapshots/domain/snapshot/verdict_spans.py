@@ -1,0 +1,116 @@
+"""Verdicts on all sightings of an address, as spans of time, because its facts stay the same between two builds."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from snapshots.domain.address.source_ip import IpAddress, Sighting
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+
+MIN_TIME, MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+RESOLUTION = timedelta(microseconds=1)
+
+NearestTo = Callable[[datetime], Sequence[IpObservation]]
+"""Returns the observations of an address next to a time, as `BuildCalendar.nearest` does."""
+
+
+class VerdictSpan(NamedTuple):
+    """A verdict on one address, for every sighting with *since* <= time < *until*. A tuple, because there are many."""
+
+    address: str
+    since: datetime
+    until: datetime
+    verdict: IpSnapshot | Gap
+
+
+class SpanEvaluator:
+    """
+    Computes verdicts, each with the span of time in which it is valid.
+
+    A verdict can change only at the date of a build, and where a build reaches its maximum age or lag.
+
+    Args:
+        reader: Chooses facts as of a sighting.
+        policy: Decides which snapshots are acceptable.
+        largest_asn: The largest ASN that the store can hold.
+    """
+
+    def __init__(self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int) -> None:
+        self._reader = reader
+        self._policy = policy
+        self._policy_lags = () if policy.max_lag is None else (policy.max_lag,)
+        self._largest_asn = largest_asn
+        self._network_edges = self._edges_of_networks()
+
+    def evaluate(self, sighting: Sighting, nearest: Sequence[IpObservation] | None) -> VerdictSpan:
+        """
+        Return the verdict on a sighting.
+
+        Args:
+            sighting: The canonical sighting of a session.
+            nearest: Of each source the observations next to the sighting; None if the address was never looked up.
+        """
+        reading = self._reader.read(nearest, at=sighting.seen_at) if nearest else None
+        verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
+        return VerdictSpan(sighting.address.text, *self.span(nearest or (), sighting.seen_at), verdict)
+
+    def all_spans(
+        self, address: IpAddress, nearest_to: NearestTo, *, now: datetime = MAX_TIME
+    ) -> Iterator[VerdictSpan]:
+        """
+        Yield the verdicts on all possible sightings of an address that was looked up, in the order of time.
+
+        Args:
+            address: The address.
+            nearest_to: Returns its observations next to a time.
+            now: The present time, in UTC; spans that begin later may be missing.
+        """
+        until = MIN_TIME
+        while until < now:
+            found = self.evaluate(Sighting(address, until), nearest_to(until))
+            until = found.until
+            yield found
+
+    def span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
+        """Return the span around a time in which the verdict stays the same: its start, and its exclusive end."""
+        if not nearest:
+            return MIN_TIME, MAX_TIME
+        passed = bisect_right(self._network_edges, at)
+        since = self._network_edges[passed - 1] if passed else MIN_TIME
+        until = self._network_edges[passed] if passed < len(self._network_edges) else MAX_TIME
+        later = {each.source: each for each in nearest if each.observed_at > at}
+        for each in nearest:
+            moment = each.observed_at
+            if moment > at:
+                lags = (*self._reader.lags_of(each), *self._policy_lags)
+                edges = [moment, *(_moved(moment, -lag) for lag in lags), *self._reader.moments_of(each)]
+            else:
+                ages = self._reader.ages_of(each, later.get(each.source))
+                edges = [moment, *(_moved(moment, age + RESOLUTION) for age in ages)]
+            for edge in edges:
+                if edge <= at:
+                    since = max(since, edge)
+                else:
+                    until = min(until, edge)
+        return since, until
+
+    def _edges_of_networks(self) -> Sequence[datetime]:
+        """Return the times at which a type by network can change a verdict, in order."""
+        lags = [lag for lag in (self._reader.max_lag, *self._policy_lags) if lag is not None]
+        edges: set[datetime] = set()
+        for moment in self._reader.network_types.moments:
+            edges |= {moment, _moved(moment, self._reader.network_max_age + RESOLUTION)}
+            edges |= {_moved(moment, -lag) for lag in lags}
+        return sorted(edges)
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    try:
+        return moment + by
+    except OverflowError:
+        return MAX_TIME if by > timedelta(0) else MIN_TIME

@@ -1,0 +1,63 @@
+"""Verdicts on all sightings of an address, as spans of time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import NetworkTypes
+from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.facts.source_builds import BuildCalendar
+from snapshots.domain.facts.validation import LARGEST_ASN
+from snapshots.domain.snapshot.as_of import TYPE_MAX_AGE, AsOfReader
+from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.snapshot import IpSnapshot
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, SpanEvaluator
+from tests.strategies import DAY, HOME, NOON, histories, network_types
+
+TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
+    lambda parts: NOON + parts[0] * DAY / 2 + timedelta(microseconds=parts[1])
+)
+
+
+def policy_verdict(reader: AsOfReader, moment: datetime, nearest: Sequence[IpObservation]) -> IpSnapshot | Gap:
+    """Evaluate one sighting, without spans."""
+    reading = reader.read(nearest, at=moment) if nearest else None
+    return SnapshotPolicy().verdict(Sighting(HOME, moment), reading)
+
+
+@given(
+    history=histories(),
+    moments=st.lists(TIMES, min_size=1, max_size=8),
+    now=TIMES | st.just(MAX_TIME),
+    networks=network_types(),
+)
+def test_spans_hold_the_verdict_on_each_time(
+    history: list[IpObservation], moments: list[datetime], now: datetime, networks: NetworkTypes
+) -> None:
+    """The whole history up to now is covered, and every time span is evaluated once."""
+    nearest_to = BuildCalendar().address_history(history).nearest
+    ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
+    reader = AsOfReader(
+        network_types=networks,
+        network_max_age=4 * DAY,
+        type_max_age=ages,
+        max_lag=3 * DAY,
+        type_max_lag={IpType.VPN: DAY},
+    )
+    evaluator = SpanEvaluator(reader, SnapshotPolicy(), largest_asn=LARGEST_ASN)
+
+    spans = list(evaluator.all_spans(HOME, nearest_to, now=now))
+
+    for moment in moments:
+        if moment < now:
+            (verdict,) = [span.verdict for span in spans if span.since <= moment < span.until]
+            assert verdict == policy_verdict(reader, moment, nearest_to(moment))
+    assert {span.address for span in spans} == {HOME.text}
+    assert spans[0].since == MIN_TIME
+    assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
+    assert spans[-1].until >= now
