@@ -33,6 +33,11 @@ class SpanProcess:
         self._requests, self._results = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
         self._send(settings)
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
     def __call__(self, request: SpanRequest) -> ComputedSpans:
         """Compute the verdicts on a page of addresses."""
         self._send(request)
@@ -84,6 +89,11 @@ class SpanProcesses:
         process = SpanProcess(self._settings, self._local)
         self._processes.append(process)
         return process
+
+    @property
+    def pids(self) -> list[int]:
+        """Return the numbers of the further processes."""
+        return [process.pid for process in self._processes]
 
     def close(self) -> None:
         """End the further processes; later calls start new ones."""
