@@ -42,7 +42,7 @@ def local(sql_url: str) -> Iterator[SpanComputer]:
 @pytest.fixture
 def settings(sql_url: str) -> SpanProcessSettings:
     """The settings of processes that compute the same."""
-    return SpanProcessSettings.of(sql_url, AsOfReader(), SnapshotPolicy())
+    return SpanProcessSettings(sql_url, AsOfReader(), SnapshotPolicy())
 
 
 def test_a_process_computes_the_same_spans_as_this_one(settings: SpanProcessSettings, local: SpanComputer) -> None:

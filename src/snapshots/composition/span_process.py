@@ -3,8 +3,7 @@
 import pickle
 import signal
 import sys
-from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill.span_computer import SpanComputer
@@ -18,12 +17,6 @@ class SpanProcessSettings(NamedTuple):
     url: str
     reader: AsOfReader
     policy: SnapshotPolicy
-
-    @classmethod
-    def of(cls, url: str, reader: AsOfReader, policy: SnapshotPolicy) -> Self:
-        """Return the settings in a form that can be pickled; the defaults of the reader are read-only views."""
-        ages, lags = dict(reader.type_max_age), dict(reader.type_max_lag)
-        return cls(url, replace(reader, type_max_age=ages, type_max_lag=lags), policy)
 
 
 def main() -> None:

@@ -1,15 +1,20 @@
 """Compute verdict spans in several processes, because Python computes on one core only."""
 
+import copyreg
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
+from types import MappingProxyType
 from typing import IO, cast
 
 from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanRequest
 from snapshots.composition.span_process import SpanProcessSettings
+
+# Rules and tables hold read-only views of mappings, which pickle does not know.
+_DISPATCH_TABLE = {**copyreg.dispatch_table, MappingProxyType: lambda view: (MappingProxyType, (dict(view),))}
 
 
 class SpanProcess:
@@ -48,8 +53,10 @@ class SpanProcess:
         return computed
 
     def _send(self, message: object) -> None:
+        pickler = pickle.Pickler(self._requests)
+        pickler.dispatch_table = _DISPATCH_TABLE
         with suppress(BrokenPipeError):  # the process has ended, and the answer will be missing
-            pickle.dump(message, self._requests)
+            pickler.dump(message)
             self._requests.flush()
 
     def close(self) -> None:

@@ -173,7 +173,7 @@ def _batch_runner(container: "Container") -> BatchRunner:
 
 def _span_computers(container: "Container") -> SpanComputers:
     database, reader, policy = container.database(), container.reader(), container.policy()
-    settings = SpanProcessSettings.of(container.settings().db, reader, policy)
+    settings = SpanProcessSettings(container.settings().db, reader, policy)
     return SpanProcesses(settings, SpanComputer(database, reader, policy))
 
 

@@ -22,6 +22,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache
+from snapshots.domain.snapshot.verdict_spans import SpanEvaluator
 from tests.strategies import DAY, HOME, NOON, observed
 
 NEW = BLOCKS[1].highest + MARGIN + 1
@@ -89,12 +90,15 @@ def test_cached_verdicts_change_when_a_number_can_exist(asn: int, since: datetim
     """A verdict on one side of the bound is not used on the other."""
     after = [observed("a", NOON, asn=asn)]
     cache = VerdictCache(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN)
+    moments = [since, since - timedelta(microseconds=1)]
 
-    cache.precompute(HOME, lambda _: after)
+    cached = [cache.judge(Sighting(HOME, moment), after) for moment in moments]
 
-    before = cache.verdict(Sighting(HOME, since - timedelta(microseconds=1)))
-    assert before is Gap.NOT_ALLOCATED
-    assert isinstance(cache.verdict(Sighting(HOME, since)), IpSnapshot)
+    assert [isinstance(each, IpSnapshot) for each in cached] == [True, False]
+    assert [cache.verdict(Sighting(HOME, moment)) for moment in moments] == cached
+    evaluator = SpanEvaluator(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN)
+    spans = list(evaluator.all_spans(HOME, lambda _: after))
+    assert Gap.NOT_ALLOCATED in [span.verdict for span in spans if span.until == since]
 
 
 def test_sources_that_state_different_facts_are_listed() -> None:
