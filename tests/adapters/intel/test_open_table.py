@@ -415,6 +415,78 @@ def test_a_file_of_the_settings_from_the_future_is_refused(tmp_path: Path) -> No
         FileSourceRegistry([path], print, lambda: NOON).current()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "built_at"),
+    [
+        ("dbip-country-lite-2026-10.csv", "1.0.0.0,1.0.0.255,AU\n", "2026-10-01T23:59:59.999999"),
+        ("countries-2026-02.csv", "1.0.0.0,1.0.0.255,AU\n", "2026-02-28T23:59:59.999999"),
+        ("G_20261002/Blocks.csv", "network,asn\n1.0.0.0/24,1\n", "2026-10-02T23:59:59.999999"),
+        (
+            "ip-ranges.json",
+            '{"syncToken": "1790000000", "prefixes": [{"ip_prefix": "1.0.0.0/24"}]}',
+            "2026-09-21T14:13:20",
+        ),
+        (
+            "cloud.json",
+            '{"syncToken": "1790000000123", "prefixes": [{"ipv4Prefix": "1.0.0.0/24"}]}',
+            "2026-09-21T14:13:20",
+        ),
+        (
+            "oracle.json",
+            '{"last_updated_timestamp": "2026-10-01T01:02:03.5", "regions": [{"cidrs": [{"cidr": "1.0.0.0/24"}]}]}',
+            "2026-10-01T01:02:03",
+        ),
+        ("delegated-apnic-latest", "2|apnic|20261003|1\napnic|AU|ipv4|1.0.0.0|256|20110811|allocated\n", "2026-10-03"),
+        (
+            "exit-addresses",
+            "Downloaded 2026-10-09 04:02:00\nExitNode A\nExitAddress 1.0.0.1 2026-10-09 00:00:00\n",
+            "2026-10-09T04:02:00",
+        ),
+        ("2026-01-01-aws.json", '{"syncToken": "1790000000", "prefixes": [{"ip_prefix": "1.0.0.0/24"}]}', "2026-01-01"),
+    ],
+)
+def test_the_date_is_that_of_the_name_or_of_the_content(tmp_path: Path, name: str, content: str, built_at: str) -> None:
+    """Or that of the folder. A month ends with its last day; DB-IP publishes on the first."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+
+    found = open_table(write(path, content), ImportOptions()).build.built_at
+
+    assert found.replace(tzinfo=None).isoformat().startswith(built_at)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ip-ranges.json", '{"syncToken": "1", "prefixes": [{"ip_prefix": "1.0.0.0/24"}]}'),
+        ("delegated-apnic-latest", "2|apnic|x|1\napnic|AU|ipv4|1.0.0.0|256|20110811|allocated\n"),
+        ("exit-addresses", "Downloaded now\nExitNode A\nExitAddress 1.0.0.1 2026-10-09 00:00:00\n"),
+        ("exit-addresses", "ExitNode A\nExitAddress 1.0.0.1 2026-10-09 00:00:00\n"),
+    ],
+)
+def test_a_content_without_a_readable_date_needs_one(tmp_path: Path, name: str, content: str) -> None:
+    """No date is made up."""
+    with pytest.raises(SettingRefused, match="give --as-of"):
+        open_table(write(tmp_path / name, content), ImportOptions())
+
+
+def test_a_replaced_file_that_is_implausible_is_not_used(tmp_path: Path) -> None:
+    """The one before it stays in use, with one warning."""
+    path = mmdb(tmp_path / "geo.mmdb", {"1.0.0.0/24": {"asn": 1}})
+    warnings: list[str] = []
+    source_registry = FileSourceRegistry([path], warnings.append)
+    address = IpAddress("1.0.0.1")
+    assert source_registry.current()[0].look_up([address])[address].asn == 1
+
+    shifted = {f"{n}.0.0.0/8": {"asn": 64500} for n in range(1, 224) if n not in {10, 127}}
+    path.write_bytes(mmdb(tmp_path / "new.mmdb", shifted).read_bytes())
+
+    for _ in range(3):
+        assert source_registry.current()[0].look_up([address])[address].asn == 1
+    assert len(warnings) == 1
+    assert "is implausible: 8.8.8.8 is AS64500 and not AS15169" in warnings[0]
+
+
 def test_the_share_of_all_addresses_is_counted(tmp_path: Path) -> None:
     """Of the IP version with the larger share, without counting addresses twice."""
     path = write(tmp_path / "a.txt", "0.0.0.0/2\n64.0.0.0/2\n0.0.0.0/8\n2000::/4\n2001:db8::1\n")

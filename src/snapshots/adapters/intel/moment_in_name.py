@@ -1,6 +1,7 @@
 """Find the date or the moment of a table in the name of its file."""
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,26 +15,48 @@ MOMENT = re.compile(
 """A date such as 20261015, or a date and time such as 2026-10-15-12-02-00, 20261015T1202Z or 2026-10-15_12:02."""
 
 
-def moment_in_name(path: Path) -> datetime:
+MONTH = re.compile(r"(?<!\d)(20\d\d)[-_.]?(0[1-9]|1[0-2])(?![-_.]?\d)")
+FIRST_OF_MONTH = re.compile(r"dbip-", re.IGNORECASE)
+"""Names of tables that are published on the first day of each month."""
+
+
+def moment_of_table(path: Path, stated: datetime | None = None) -> datetime:
     """
-    Return the last date in the name of a file: with a time, the moment in UTC; else the end of the day.
+    Return the moment of a table: that in its name, else the one that it states, else that in the name of its folder.
+
+    Of several dates in a name, the last one counts. Without a time, the moment is the end of the day; without a day,
+    the end of the month, or of the first day of the month for tables of DB-IP.
+
+    Args:
+        path: The file.
+        stated: The moment that the table states, in UTC; None if it states none.
 
     Raises:
         SettingRefused: There is none, or it is invalid.
     """
-    found = MOMENT.findall(path.name)
-    if not found:
+    try:
+        found = _moment_in(path.name) or stated or _moment_in(path.absolute().parent.name)
+    except ValueError as exc:
+        raise SettingRefused(f"the name of {path} contains an invalid date ({exc}): give --as-of YYYY-MM-DD") from exc
+    if found is None:
         raise SettingRefused(
             f"the date of {path} is unknown: give --as-of YYYY-MM-DD, or put the date into the file's name"
         )
-    year, month, day, *clock = found[-1]
-    try:
+    return found
+
+
+def _moment_in(name: str) -> datetime | None:
+    """Return the last moment in a name; None if there is none. Raise ValueError if it is invalid."""
+    if found := MOMENT.findall(name):
+        year, month, day, *clock = found[-1]
         if not clock[0]:
             return end_of_day(date(int(year), int(month), int(day)))
         hour, minute, second = (int(part or 0) for part in clock)
         return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
-    except ValueError as exc:
-        raise SettingRefused(f"the name of {path} contains an invalid date ({exc}): give --as-of YYYY-MM-DD") from exc
+    if months := MONTH.findall(name):
+        year, month = map(int, months[-1])
+        return end_of_day(date(year, month, 1 if FIRST_OF_MONTH.match(name) else monthrange(year, month)[1]))
+    return None
 
 
 def name_without_moment(path: Path, stem: str) -> str:

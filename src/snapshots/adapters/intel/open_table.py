@@ -14,7 +14,7 @@ from snapshots.adapters.intel.layouts.detect import columns_seen, reading_of
 from snapshots.adapters.intel.layouts.facts import typed
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Reading, Row, TableText, Unused
 from snapshots.adapters.intel.mmdb import MmdbSource, is_mmdb, open_mmdb
-from snapshots.adapters.intel.moment_in_name import MOMENT, moment_in_name, name_without_moment
+from snapshots.adapters.intel.moment_in_name import MOMENT, moment_of_table, name_without_moment
 from snapshots.adapters.intel.ranges import RangeSource
 from snapshots.adapters.intel.unpack import DOCUMENTS, PACKING, contents_of, is_packed, sha256_of
 from snapshots.app.errors import SettingRefused, SourceUnreadable
@@ -74,7 +74,7 @@ def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
         )
     build = SourceBuild(
         name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", PACKING.sub("", path.name)))),
-        built_at=options.as_of or moment_in_name(path),
+        built_at=options.as_of or moment_of_table(path, max((r.built_at for r in chosen if r.built_at), default=None)),
         licence=OWN_LICENCE,
         sha256=sha256_of(path),
         origin=str(path.absolute()),

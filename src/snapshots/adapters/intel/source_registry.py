@@ -9,6 +9,7 @@ from snapshots.adapters.intel.iporigin import IporiginSource
 from snapshots.adapters.intel.mmdb import MmdbSource, open_mmdb
 from snapshots.adapters.intel.network_types import NetworkTypesSource
 from snapshots.adapters.intel.open_table import open_again
+from snapshots.app.enrich.build_checks import implausible
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.plausibility import PlausibleTimes
@@ -74,7 +75,13 @@ class FileSourceRegistry:
                 if held is not None:  # the previous data still serves lookups in its build
                     self._registered[_key(held[1].build)] = held[1]
                 # In memory, because a file that is overwritten in place would change under the reader.
-                held = self._opened[path] = (signature, self._checked(open_mmdb(path, in_memory=True)))
+                opened = self._checked(open_mmdb(path, in_memory=True))
+                problem = implausible(opened, held[1]) if held is not None else ""
+                if held is not None and problem:
+                    self._opened[path] = (signature, held[1])  # not opened again until it changes
+                    self._warn_once(f"{path} is implausible: {problem}; {held[1].build.label} stays in use")
+                    return held[1]
+                held = self._opened[path] = (signature, opened)
         except SourceUnreadable as exc:
             if held is None:
                 raise

@@ -52,16 +52,11 @@ class BuildChecks:
             raise BuildRefused(f"{label} is refused: {problem}; import it with --force if this is right")
 
     def _problem(self, source: FactSource, stores: Stores) -> str:
-        supported = [address for address in SAMPLE if address.version in source.versions]
-        known = source.look_up([each.address for each in WELL_KNOWN if each.address.version in source.versions])
-        problem = wrong_well_known(source.look_up(supported), known, source.build.built_at)
         other = _nearest(source.build, stores.sources.registered())
-        if problem or other is None:
-            return problem
-        apart = abs(source.build.built_at - other.built_at)
-        opened = self._source_registry.open(other)
-        problem = refused_size(opened.size, source.size, apart) if opened is not None else ""
-        return problem or self._changes(source, other, stores)
+        if other is None:
+            return implausible(source, None)
+        opened = self._source_registry.open(other, is_overwritten=True)  # without a warning
+        return implausible(source, opened) or self._changes(source, other, stores)
 
     def _changes(self, source: FactSource, other: SourceBuild, stores: Stores) -> str:
         addresses = [
@@ -80,6 +75,16 @@ class BuildChecks:
         now = source.look_up(list(before))
         pairs = [(facts, now.get(address, NO_FACTS)) for address, facts in before.items()]
         return refused_changes(pairs, abs(source.build.built_at - other.built_at))
+
+
+def implausible(source: FactSource, other: FactSource | None) -> str:
+    """Return why a build cannot be right, from well-known addresses and the size of another build; "" if it may be."""
+    supported = [address for address in SAMPLE if address.version in source.versions]
+    known = source.look_up([each.address for each in WELL_KNOWN if each.address.version in source.versions])
+    problem = wrong_well_known(source.look_up(supported), known, source.build.built_at)
+    if problem or other is None or other.build.name != source.build.name:
+        return problem
+    return refused_size(other.size, source.size, abs(source.build.built_at - other.build.built_at))
 
 
 def _nearest(build: SourceBuild, registered: Sequence[RegisteredBuild]) -> SourceBuild | None:

@@ -1,6 +1,9 @@
 """JSON documents of cloud providers and of the Tor Project."""
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from snapshots.adapters.intel.layouts.addresses import NotABlock, block_of
@@ -49,6 +52,17 @@ def _onionoo(document: dict[str, Any], unused: Unused) -> Iterator[object]:
             unused[NO_EXIT] += 1
 
 
+def _built_at(document: dict[str, Any]) -> datetime | None:
+    """Return the moment in a document: seconds or milliseconds since 1970 in the token of AWS and Google, or a text."""
+    for key in ("syncToken", "relays_published", "last_updated_timestamp"):
+        text = str(document.get(key, ""))
+        with suppress(ValueError):
+            if re.fullmatch(r"\d{10}|\d{13}", text):
+                return datetime.fromtimestamp(int(text[:10]), UTC)
+            return datetime.fromisoformat(text).replace(microsecond=0, tzinfo=UTC)
+    return None
+
+
 def _rows(texts: Iterator[object], unused: Unused) -> Iterator[Row]:
     for text in texts:
         try:
@@ -68,7 +82,9 @@ def _layout(
                 pass
         except (KeyError, TypeError, AttributeError):
             return None  # the document has another structure
-        return Reading(rows=lambda unused: _rows(texts(document, unused), unused), ip_type=kind)
+        return Reading(
+            rows=lambda unused: _rows(texts(document, unused), unused), ip_type=kind, built_at=_built_at(document)
+        )
 
     return Layout(name=name, summary=summary, reading=reading_of)
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from snapshots.adapters.intel.layouts.facts import facts_of
@@ -23,10 +24,11 @@ def _reading(table: TableText) -> Reading | None:
     head = table.read(HEADER.size)
     if len(head) < HEADER.size or not head.startswith(MAGIC):
         return None
-    _, format_version, version, *_ = HEADER.unpack(head)
+    _, format_version, version, _, seconds, *_ = HEADER.unpack(head)
     if format_version != VERSION or version not in END:
         raise SourceUnreadable(f"{table.path} has version {format_version} of OpenASN's format; only {VERSION} is read")
-    return Reading(rows=lambda _: _rows(table), states_facts=True, states_types=True)
+    built_at = datetime.fromtimestamp(seconds, UTC) if seconds < 2**32 else None
+    return Reading(rows=lambda _: _rows(table), states_facts=True, states_types=True, built_at=built_at)
 
 
 def _rows(table: TableText) -> Iterator[Row]:

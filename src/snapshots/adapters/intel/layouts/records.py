@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 
 from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, block_of, end_of
@@ -9,6 +11,7 @@ from snapshots.adapters.intel.layouts.cells import is_comment, records
 from snapshots.adapters.intel.layouts.columns import NO_FACT, Columns
 from snapshots.adapters.intel.layouts.facts import facts_of
 from snapshots.adapters.intel.layouts.table import Layout, Reading, Row, TableText, Unused
+from snapshots.domain.facts.build_moment import end_of_day
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS
 
@@ -23,7 +26,11 @@ def _delegated(table: TableText) -> Reading | None:
     lines = [line for line in table.head[:100] if not is_comment(line)]
     if not lines or not pattern.match(lines[0]):
         return None
-    return Reading(rows=lambda unused: _allocations(table, unused), states_facts=True)
+    serial = lines[0].split("|")[2]
+    built_at = None
+    with suppress(ValueError):
+        built_at = end_of_day(datetime.strptime(serial, "%Y%m%d").replace(tzinfo=UTC).date())
+    return Reading(rows=lambda unused: _allocations(table, unused), states_facts=True, built_at=built_at)
 
 
 def _allocations(table: TableText, unused: Unused) -> Iterator[Row]:
@@ -102,7 +109,16 @@ def _exit_addresses(table: TableText) -> Reading | None:
                 except NotABlock as exc:
                     unused[str(exc)] += 1
 
-    return Reading(rows=rows, ip_type=IpType.TOR)
+    return Reading(rows=rows, ip_type=IpType.TOR, built_at=_downloaded_at(table))
+
+
+def _downloaded_at(table: TableText) -> datetime | None:
+    """Return when CollecTor downloaded an exit list."""
+    for line in table.head[:10]:
+        if line.startswith("Downloaded "):
+            with suppress(ValueError):
+                return datetime.fromisoformat(line.removeprefix("Downloaded ").strip()).replace(tzinfo=UTC)
+    return None
 
 
 RECORDS = (

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -53,12 +54,14 @@ class Reading:
         ip_type: The type of all addresses, if the kind of the table implies it.
         states_facts: Whether its rows state ASNs or countries; types alone are not enough for a table without --type.
         states_types: Whether its rows state types.
+        built_at: The moment that the table states for itself, in UTC.
     """
 
     rows: Callable[[Unused], Iterator[Row]]
     ip_type: IpType | None = None
     states_facts: bool = False
     states_types: bool = False
+    built_at: datetime | None = None
 
 
 class TableText:
