@@ -13,8 +13,10 @@ from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.html.page import page_of
+from snapshots.adapters.intel.download import TABLE_STORE, delete_expired_downloads, download, is_url
 from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
+from snapshots.adapters.intel.unpack import sha256_of
 from snapshots.adapters.spark.read_folder import StoredFolder
 from snapshots.adapters.sql.adopt.copying import copy_database
 from snapshots.adapters.sql.adopt.part_database import session_columns
@@ -71,12 +73,6 @@ def open_application(settings: Settings) -> Iterator[Application]:
         finally:
             target.close()
 
-    def find_tables(paths: Sequence[Path]) -> Sequence[Path]:
-        found = [file for path in paths for file in (tables_below(path) if path.is_dir() else [path])]
-        if not found:
-            raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
-        return found
-
     def import_table(path: Path, options: TableOptions, on_progress: ProgressCallback) -> TableImported:
         wanted = ImportOptions(
             name=options.name, as_of=options.as_of, ip_type=options.ip_type, layout=_known_layout(options.layout)
@@ -118,8 +114,10 @@ def open_application(settings: Settings) -> Iterator[Application]:
             drop_query_indexes=database.drop_query_indexes,
             has_query_indexes=database.has_query_indexes,
             refresh_statistics=database.refresh_statistics,
-            find_tables=find_tables,
+            find_tables=_find_tables,
             import_table=import_table,
+            tables_at=partial(_new_tables_at, container),
+            delete_expired_tables=lambda store: delete_expired_downloads(store or TABLE_STORE, container.clock().now()),
             fact_validity=container.fact_validity(),
             now=container.clock().now,
             copy=copy,
@@ -132,6 +130,23 @@ def open_application(settings: Settings) -> Iterator[Application]:
         )
     finally:
         database.close()
+
+
+def _find_tables(paths: Sequence[Path]) -> Sequence[Path]:
+    found = [file for path in paths for file in (tables_below(path) if path.is_dir() else [path])]
+    if not found:
+        raise NothingToRead(f"there is no table in {', '.join(str(path) for path in paths)}")
+    return found
+
+
+def _new_tables_at(container: Container, location: str, store: Path | None) -> Sequence[Path]:
+    """Return the tables at a location that are not registered; a downloaded one may confirm its facts until now."""
+    if is_url(location):
+        return [download(location, store or TABLE_STORE, container.clock().now())]
+    paths = _find_tables([Path(location)])
+    with container.database().view() as stores:
+        known = {each.build.sha256 for each in stores.sources.registered() if not each.is_retracted}
+    return [path for path in paths if sha256_of(path) not in known]
 
 
 def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:

@@ -36,8 +36,8 @@ def test_each_expired_table_is_named_with_the_command_that_renews_it() -> None:
         f"VPN, PROXY: the newest table (iporigin@2026-03-01T12:00) {until}pip install --upgrade iporigin"
     ]
     assert VALIDITY.expired(NOON + 21 * DAY)[:2] == [
-        f"ASN: the newest table (tables@2026-03-01T12:00) {networks}snapshots inventory import NEWER-TABLE",
-        f"country: the newest table (geo@2026-03-01T12:00) {networks}snapshots inventory import NEWER-TABLE --name geo",
+        f"ASN: the newest table (tables@2026-03-01T12:00) {networks}snapshots facts import NEWER-TABLE",
+        f"country: the newest table (geo@2026-03-01T12:00) {networks}snapshots facts import NEWER-TABLE --name geo",
     ]
     assert VALIDITY.expired(NOON + 21 * DAY)[3].endswith("import NEWER-TABLE --name exits --type TOR")
 

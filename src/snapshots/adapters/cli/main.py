@@ -8,6 +8,7 @@ from snapshots.adapters.cli.commands.cluster import fleet
 from snapshots.adapters.cli.commands.correct import correct
 from snapshots.adapters.cli.commands.dead_letters import dead_letters
 from snapshots.adapters.cli.commands.demo import demo
+from snapshots.adapters.cli.commands.facts import facts
 from snapshots.adapters.cli.commands.inventory import inventory
 from snapshots.adapters.cli.commands.load import load
 from snapshots.adapters.cli.commands.prune import prune
@@ -23,6 +24,9 @@ from snapshots.adapters.cli.queries.runs import runs
 from snapshots.adapters.cli.queries.sources import sources
 from snapshots.adapters.cli.queries.verify import verify
 
+for each in (drift, sources):
+    facts.add_command(each)
+
 
 @group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -37,6 +41,7 @@ from snapshots.adapters.cli.queries.verify import verify
         events,
         explain,
         export,
+        facts,
         fleet,
         indexes,
         inventory,

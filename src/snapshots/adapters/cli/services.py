@@ -143,6 +143,9 @@ class Application:
         refresh_statistics: Refreshes the statistics of the database's query planner.
         find_tables: Finds the tables of facts at some paths.
         import_table: Imports a table.
+        tables_at: Returns the tables at a URL, a file or a folder that are not registered yet; a URL is downloaded into
+            a folder, None for the one of the user.
+        delete_expired_tables: Deletes replaced downloads in a folder whose license asks for it.
         fact_validity: Which kinds of facts have expired for new attacks.
         now: Returns the current time in UTC.
         copy: Copies the database to another URL.
@@ -178,6 +181,8 @@ class Application:
     has_query_indexes: Callable[[], bool]
     refresh_statistics: Callable[[], None]
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
+    tables_at: Callable[[str, Path | None], Sequence[Path]]
+    delete_expired_tables: Callable[[Path | None], None]
     import_table: Callable[[Path, TableOptions, ProgressCallback], TableImported]
     fact_validity: FactValidity
     now: Callable[[], datetime]

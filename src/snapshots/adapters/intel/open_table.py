@@ -72,15 +72,17 @@ def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
             f"{path} states no ASN, country code or type that is read ({columns_seen(tables[0])}): add --type if it is"
             " a list of addresses, or name its layout with --layout"
         )
+    implied = {reading.ip_type for reading in chosen if not reading.states_types}
+    ip_type = options.ip_type or (implied.pop() if len(implied) == 1 else None)
     build = SourceBuild(
         name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", PACKING.sub("", path.name)))),
         built_at=options.as_of or moment_of_table(path, max((r.built_at for r in chosen if r.built_at), default=None)),
         licence=OWN_LICENCE,
         sha256=sha256_of(path),
         origin=str(path.absolute()),
-        form=layout if options.ip_type is None else f"{layout} {options.ip_type.value}",
+        form=layout if ip_type is None else f"{layout} {ip_type.value}",
     )
-    return _read(path, build, chosen, options.ip_type)
+    return _read(path, build, chosen, ip_type)
 
 
 def open_again(build: SourceBuild) -> MmdbSource | RangeSource:

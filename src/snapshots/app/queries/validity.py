@@ -69,6 +69,6 @@ def renewal(build: SourceBuild) -> str:
     if build.name in RENEW_BUNDLED:
         return RENEW_BUNDLED[build.name]
     if not build.form:
-        return "snapshots inventory import NEWER-TABLE"
+        return "snapshots facts import NEWER-TABLE"
     kinds = "".join(f" --type {kind.value}" for kind in kinds_in_list(build))
-    return f"snapshots inventory import NEWER-TABLE --name {build.name}{kinds}"
+    return f"snapshots facts import NEWER-TABLE --name {build.name}{kinds}"

@@ -60,9 +60,9 @@ def inventory() -> None:
     "import",
     short_help="Import dated tables of facts.",
     examples=[
-        "snapshots inventory import GeoLite2-ASN.mmdb",
-        "snapshots inventory import asn.csv --name asn --as-of 2026-06-17",
-        "snapshots inventory import vpn.txt --name vpn-list --type VPN --as-of 2026-06-17",
+        "snapshots facts import GeoLite2-ASN.mmdb",
+        "snapshots facts import asn.csv --name asn --as-of 2026-06-17",
+        "snapshots facts import vpn.txt --name vpn-list --type VPN --as-of 2026-06-17",
     ],
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -205,7 +205,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
 
 @inventory.command(
     short_help="Retract a wrong build.",
-    examples=["snapshots sources", "snapshots inventory retract vpn-list@2026-06-17"],
+    examples=["snapshots sources", "snapshots facts retract vpn-list@2026-06-17"],
 )
 @click.argument("label", metavar="SOURCE@DATE")
 @database_option
@@ -227,7 +227,7 @@ def retract(open_application: OpenApplication, /, label: str, **options: Any) ->
 
 @inventory.command(
     short_help="Show the freshness of facts.",
-    examples=["snapshots inventory status", "snapshots inventory status --max-fresh-age 14"],
+    examples=["snapshots facts status", "snapshots facts status --max-fresh-age 14"],
 )
 @freshness_options
 @format_option
@@ -256,7 +256,7 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
 
 @inventory.command(
     short_help="Show the history of one address.",
-    examples=["snapshots inventory show 198.51.100.7"],
+    examples=["snapshots facts show 198.51.100.7"],
 )
 @click.argument("address")
 @format_option
