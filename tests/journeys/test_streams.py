@@ -4,12 +4,14 @@ import errno
 import gzip
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from snapshots.__main__ import main
 from tests.journeys.conftest import NEW, Run
 
 pytestmark = pytest.mark.slow
@@ -24,6 +26,21 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "cowrie.json"
     path.write_bytes(gzip.decompress(NEW.read_bytes()))
     return path
+
+
+@pytest.fixture(scope="module")
+def loaded_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the sessions of that log. Copying it is faster than loading."""
+    path = tmp_path_factory.mktemp("loaded") / "test.db"
+    assert main(["load", "-q", "--db", str(path), str(NEW)]) == 0
+    return path
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, loaded_template: Path) -> Path:
+    """A folder with that database."""
+    shutil.copyfile(loaded_template, tmp_path / "test.db")
+    return tmp_path
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
@@ -48,12 +65,12 @@ def test_commands_complete_with_closed_streams(log: Path, closed: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&1 | head -1", ">/dev/full"])
-def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
+def test_every_command_bears_any_stream(loaded: Path, closed: str) -> None:
     """A closed pipe is not an error; a result that cannot be written is."""
     commands = ["report --format json", "query", "export -", "nonsense"]
     script = "; ".join(f"{SNAPSHOTS} {command} {closed}; echo $? >&9" for command in commands)
-    done = shell(f"exec 9>codes; {SNAPSHOTS} load -q {log}; {script}", log.parent)
-    codes = (log.parent / "codes").read_text().split()
+    done = shell(f"exec 9>codes; {script}", loaded)
+    codes = (loaded / "codes").read_text().split()
 
     assert b"Traceback" not in done.stdout + done.stderr
     assert b"Exception ignored" not in done.stderr
@@ -62,9 +79,9 @@ def test_every_command_bears_any_stream(log: Path, closed: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["report", "query", "export -", "runs", "sources"])
-def test_a_failure_to_write_the_output_is_reported_with_its_reason(log: Path, command: str) -> None:
+def test_a_failure_to_write_the_output_is_reported_with_its_reason(loaded: Path, command: str) -> None:
     """By every command that has results."""
-    done = shell(f"{SNAPSHOTS} load -q {log}; {SNAPSHOTS} {command} >/dev/full", log.parent)
+    done = shell(f"{SNAPSHOTS} {command} >/dev/full", loaded)
 
     assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
 
