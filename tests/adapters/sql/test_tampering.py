@@ -1,10 +1,13 @@
 """Changes of sealed sessions, audit tables or triggers are refused, or reported by verify."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.clock import SystemClock
@@ -20,6 +23,7 @@ from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
+from tests.conftest import database_on
 from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
 pytestmark = pytest.mark.slow
@@ -29,11 +33,33 @@ OTHERS = COLUMNS.replace("session_id, ", "", 1)
 A_BUILD = SourceBuild(name="a", built_at=NOON, licence="none", sha256="0" * 64, origin="bundled")
 
 
-@pytest.fixture
-def database(sql_database: SqlDatabase) -> SqlDatabase:
+@pytest.fixture(scope="module")
+def filled_sqlite(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "test.db"
+    shutil.copyfile(sqlite_template, path)
+    with closing(SqlDatabase(f"sqlite:///{path}")) as made:
+        store(made)
+    return path
+
+
+@pytest.fixture(scope="module")
+def filled_postgresql(server: str, postgresql_template: str) -> Iterator[str]:
+    with database_on(server, postgresql_template) as url:
+        with closing(SqlDatabase(url)) as made:
+            store(made)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> Iterator[SqlDatabase]:
     """Four sealed sessions and an open one; one was corrected, and some were pruned before."""
-    store(sql_database)
-    return sql_database
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            shutil.copyfile(request.getfixturevalue("filled_sqlite"), tmp_path / "test.db")
+            url = f"sqlite:///{tmp_path}/test.db"
+        else:
+            url = stack.enter_context(database_on(server, request.getfixturevalue("filled_postgresql")))
+        yield stack.enter_context(closing(SqlDatabase(url)))
 
 
 def store(database: SqlDatabase) -> None:
