@@ -47,7 +47,7 @@ def test_a_correction_is_made_recorded_and_explained(run: Run, engine: Engine) -
 
     code, out, _ = run("correct", session, "--reason", "wrong table", "--asn", "64500", "--ip-type", "tor")
 
-    assert (code, out.splitlines()[:2]) == (0, ["ASN: 4134 -> 64500", "IP type: not known -> TOR"])
+    assert (code, out.splitlines()[:2]) == (0, ["ASN: 4134 -> 64500", "IP type: RESIDENTIAL -> TOR"])
     snapshot = json.loads(run("explain", session, "--format", "json")[1])["snapshot"]
     assert (snapshot["asn"], snapshot["country"], snapshot["method"]) == (64500, "CN", "corrected")
     with engine.connect() as connection:
