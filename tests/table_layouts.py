@@ -394,6 +394,28 @@ EXAMPLES: Mapping[str, Example] = {
         country=True,
         implied=IpType.PROXY,
     ),
+    "geoip-legacy": Example(
+        file="GeoIPCountryWhois-2026-10-01.csv",
+        write=lambda ranges: _csv([(*e.ends, *_numbers(e), e.country, "Land") for e in ranges], quoted=True),
+        country=True,
+    ),
+    "ip2location-cidr": Example(
+        file="IP2LOCATION-LITE-DB1.CIDR-20261001.CSV",
+        write=lambda ranges: _csv(_per_block(ranges, lambda block, e: (block, e.country, "Land")), quoted=True),
+        country=True,
+    ),
+    "iptoasn-without-countries": Example(
+        file="ip2asn-20261001.tsv",
+        write=lambda ranges: _csv([(*e.ends, e.asn, "None", e.name) for e in ranges], "\t"),
+        asn=True,
+        name=True,
+    ),
+    "asn-and-country": Example(
+        file="asn-country-2026-10-01.csv",
+        write=lambda ranges: _csv([(*e.ends, e.asn, e.country) for e in ranges]),
+        asn=True,
+        country=True,
+    ),
     "ipcat": Example(
         file="datacenters-2026-10-01.csv",
         write=lambda ranges: _csv([(*e.ends, "Example Hosting, Inc.", "http://hosting.example/") for e in ranges]),
@@ -421,6 +443,11 @@ SINGLE: Mapping[str, Example] = {
             f"{each.ends[0] if each.version == 4 else f'[{each.ends[0]}]'}:3128\n" for each in ranges
         ),
     ),
+    "proxies-with-passwords": Example(
+        file="http-2026-10-01.txt",
+        write=lambda ranges: "".join(f"{each.ends[0]}:3128:user:p\n" for each in ranges),
+        versions=(4,),
+    ),
     "socks": Example(
         file="all-2026-10-01.txt",
         write=lambda ranges: "".join(
@@ -438,6 +465,10 @@ LISTS: Mapping[str, Example] = {
     "x4b": Example(
         file="vpn-2026-10-01.txt",
         write=lambda ranges: "# vpn\r\n\r\n" + "".join(f"{b}\r\n" for e in ranges for b in e.blocks),
+    ),
+    "columns-with-pipes": Example(
+        file="nodes-2026-10-01.txt",
+        write=lambda ranges: "".join(f"{b}|name|9001|EFRSV\n" for e in ranges for b in e.blocks),
     ),
     "spamhaus": Example(
         file="drop-2026-10-01.txt",

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table
+from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from tests.table_layouts import EXAMPLES, LISTS, SINGLE, Example, Range
@@ -98,7 +99,7 @@ def disjoint(draw: st.DrawFn) -> list[Range]:
     return ranges
 
 
-NEEDS_MIXED_COUNTRIES = {"dbip-country"}
+NEEDS_MIXED_COUNTRIES = {"dbip-country", "ip2location-cidr"}
 """Layouts in which a table of codes that are all codes of continents is refused."""
 
 
@@ -111,3 +112,38 @@ def test_any_ranges_are_read_from_each_layout_as_they_were_written(
     if layout in NEEDS_MIXED_COUNTRIES:
         ranges = [Range(first=1, last=2, country="DE"), *ranges]
     check(tmp_path, layout, ranges)
+
+
+def test_a_line_that_is_too_long_is_cut(tmp_path: Path) -> None:
+    """Its rest is no line of its own."""
+    path = tmp_path / "a-2026-03-01.csv"
+    path.write_text(f"1.0.0.0,1.0.0.255,64500,{'x' * 3_000_000}\n8.8.8.0,8.8.8.255,64501,B\n")
+
+    source = open_table(path, ImportOptions())
+
+    assert source.look_up([IpAddress("8.8.8.8")])[IpAddress("8.8.8.8")].asn == 64501
+    assert source.unused == {}
+
+
+def test_relays_of_unknown_use_are_no_exits(tmp_path: Path) -> None:
+    """An exit has the flag, a probability, or addresses from which it leaves."""
+    path = tmp_path / "details-2026-03-01.json"
+    path.write_text(
+        '{"relays": [{"or_addresses": ["1.0.0.1:9001", "[2a00::1]:9001"], "flags": ["Exit"], "exit_addresses": null},'
+        ' {"or_addresses": ["1.0.0.2:9001"], "exit_probability": 0.1}, {"or_addresses": ["1.0.0.3:1"], "flags": null}]}'
+    )
+    asked = [IpAddress(text) for text in ("1.0.0.1", "1.0.0.2", "1.0.0.3", "2a00::1")]
+
+    source = open_table(path, ImportOptions())
+
+    assert set(source.look_up(asked)) == {asked[0], asked[1], asked[3]}
+    assert source.unused == {"for relays that are not exits": 1}
+
+
+def test_pairs_of_addresses_are_no_ranges(tmp_path: Path) -> None:
+    """They would type everything between them."""
+    path = tmp_path / "a.txt"
+    path.write_text("8.8.8.8 45.133.1.7\n1.0.0.1 9.9.9.9\n")
+
+    with pytest.raises(SourceUnreadable, match="nor a table of a known layout"):
+        open_table(path, ImportOptions(ip_type=IpType.VPN))

@@ -11,7 +11,7 @@ LONGEST_NUMBER = 39
 MAPPED = 0xFFFF << 32
 """The first IPv4-mapped IPv6 address, ::ffff:0.0.0.0."""
 
-_HOST_AND_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
+_HOST_AND_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|(\d+(?:\.\d+){3}):\d{1,5}(?::\S*)?")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^@/\s]*@)?([^/\s]*)/?", re.IGNORECASE)
 
 

@@ -56,10 +56,17 @@ class Sample:
 
     def all_are(self, index: int, is_kind: Callable[[str], bool]) -> bool:
         """Whether the cells of a column that state something are of a kind, with few exceptions, and there are any."""
-        words = Counter(cells[index].strip() for cells in self.rows if index < len(cells))
-        stated = {word: count for word, count in words.items() if not is_blank(word)}
+        return self._stated(index).total() > 0 and self.may_be(index, is_kind)
+
+    def may_be(self, index: int, is_kind: Callable[[str], bool]) -> bool:
+        """The same, also for a column that states nothing."""
+        stated = self._stated(index)
         exceptions = sum(count for word, count in stated.items() if not is_kind(word))
-        return bool(stated) and exceptions <= MOST_EXCEPTIONS * sum(stated.values())
+        return exceptions <= MOST_EXCEPTIONS * stated.total()
+
+    def _stated(self, index: int) -> Counter[str]:
+        words = Counter(cells[index].strip() for cells in self.rows if index < len(cells))
+        return Counter({word: count for word, count in words.items() if not is_blank(word)})
 
     @property
     def has_two_addresses(self) -> bool:
@@ -69,7 +76,7 @@ class Sample:
     @property
     def is_range(self) -> bool:
         """Whether the first two columns are the ends of ranges, or an address and a netmask."""
-        return sum(_is_range(cells) for cells in self.rows) >= FEWEST_RANGES * len(self.rows)
+        return are_ranges(self.rows)
 
     @property
     def has_numbers(self) -> bool:
@@ -130,12 +137,17 @@ def _begins(cell: str) -> bool:
     return False
 
 
-def _is_range(cells: Sequence[str]) -> bool:
-    if netmask_length(cells[1]) is not None:
+def are_ranges(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first two cells of rows are the ends of ranges, or an address and a netmask, with few exceptions."""
+    return sum(_is_range(*cells[:2]) for cells in rows) >= FEWEST_RANGES * len(rows)
+
+
+def _is_range(first: str, last: str) -> bool:
+    if netmask_length(last) is not None:
         return True
-    is_ipv6 = has_large_number([cells], (0, 1))
+    is_ipv6 = has_large_number([(first, last)], (0, 1))
     try:
-        block = range_between(cells[0], cells[1], numbers_are_ipv6=is_ipv6)
+        block = range_between(first, last, numbers_are_ipv6=is_ipv6)
     except NotABlock:
         return False
     return block.version == 6 or block.last - block.first < WIDEST_RANGE
@@ -184,8 +196,15 @@ def _city(sample: Sample) -> Reading | None:
 def _iptoasn(sample: Sample) -> Reading | None:
     if not sample.table.is_chosen and not (sample.is_range and sample.width == 5):
         return None
-    if sample.all_are(2, is_asn) and (sample.all_are(3, is_country) or sample.all_are(3, is_blank)):
+    if sample.all_are(2, is_asn) and sample.may_be(3, is_country):
         return sample.reading(last=1, asn=2, country=3, organization=4)
+    return None
+
+
+def _geoip_legacy(sample: Sample) -> Reading | None:
+    has_numbers = sample.width in {5, 6} and sample.all_are(2, str.isdigit) and sample.all_are(3, str.isdigit)
+    if sample.is_range and has_numbers and sample.all_are(4, is_country):
+        return sample.reading(last=1, country=4)
     return None
 
 
@@ -240,7 +259,7 @@ def _blocks(sample: Sample) -> Reading | None:
         sample.table.is_chosen or name or sample.all_are(1, lambda word: word[:2].upper() == "AS")
     ):
         return sample.reading(asn=1, organization=name)
-    if sample.all_are(1, is_country) and not sample.all_are(1, _is_continent) and sample.width == 2:
+    if sample.all_are(1, is_country) and not sample.all_are(1, _is_continent):
         return sample.reading(country=1)
     return None
 
@@ -260,9 +279,10 @@ DELIMITED = (
     _layout("dbip-location", "DB-IP city and location CSV: first,last,continent,country,...", _dbip_location),
     _layout("city", "ip-location-db city CSV: first,last,country,state,...,latitude,longitude,...", _city),
     _layout("iptoasn", "iptoasn.com TSV: first,last,asn,country,name", _iptoasn),
+    _layout("geoip-legacy", "GeoIPCountryWhois.csv of GeoIP Legacy", _geoip_legacy),
     _layout("ipcat", "ipcat datacenters.csv: first,last,name,URL; all addresses are DATACENTER", _ipcat),
     _layout("ranges", "CSV or TSV: first,last,asn[,name] or first,last,country or first,last,type", _ranges),
     _layout("geofeed", "geofeed (RFC 8805): block,country,region,city,", _geofeed),
-    _layout("blocks", "CSV or TSV: block,asn,name or block,country or address,type", _blocks),
+    _layout("blocks", "CSV or TSV: block,asn,name or block,country[,name] or address,type", _blocks),
 )
 """Tables without a header; of the layouts that fit, the first is used."""

@@ -44,10 +44,10 @@ def _fastly(document: dict[str, Any]) -> Iterator[object]:
 
 def _onionoo(document: dict[str, Any], unused: Unused) -> Iterator[object]:
     for relay in document["relays"]:
-        exits = relay.get("exit_addresses", [])
+        exits = relay.get("exit_addresses") or []
         yield from exits
-        if "Exit" in relay.get("flags", []) or relay.get("exit_probability", 0) > 0:
-            yield from relay.get("or_addresses", [])
+        if "Exit" in (relay.get("flags") or []) or (relay.get("exit_probability") or 0) > 0:
+            yield from relay.get("or_addresses") or []
         elif not exits:
             unused[NO_EXIT] += 1
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, block_of, end_of, range_between
-from snapshots.adapters.intel.layouts.delimited import Sample
+from snapshots.adapters.intel.layouts.delimited import Sample, are_ranges
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Layout, Reading, Row, TableText, Unused
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS
@@ -22,7 +22,7 @@ SOCKS = re.compile(r"socks[45]?[ah]?://", re.IGNORECASE)
 def words_in(line: str) -> Sequence[str]:
     """Return the words of a line without its comment, separated by spaces, commas or quotes."""
     text = re.split(r"[#;]|(?<!:)//", line)[0].replace(" - ", "-")
-    return [word for word in re.split(r"[\s,\"'\[\]{}]+" if "]:" not in text else r"[\s,\"']+", text) if word]
+    return [word for word in re.split(r"[\s,|\"'\[\]{}]+" if "]:" not in text else r"[\s,|\"']+", text) if word]
 
 
 def _reading_of_list(table: TableText) -> Reading | None:
@@ -36,6 +36,8 @@ def _reading_of_list(table: TableText) -> Reading | None:
         return sample.reading(last=1, ip_type=_implied_type(table)) if sample.is_range else None
     pairs = [words for words in lines if len(words) > 1 and _is_end(words[0]) and _is_end(words[1])]
     is_range = len(pairs) * 2 > len(lines)
+    if is_range and not are_ranges(pairs):
+        return None
     return Reading(rows=lambda unused: _rows(table, unused, is_range=is_range), ip_type=_implied_type(table))
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
 
 from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, block_of, end_of
 from snapshots.adapters.intel.layouts.cells import is_comment, records
@@ -68,9 +67,11 @@ def _allocated(kind: str, start: str, size: str) -> tuple[int, int, int]:
 
 
 def _pyasn(table: TableText) -> Reading | None:
-    titles = [line for line in islice(table.head, 10) if line.startswith(";")]
-    is_named = table.is_chosen or any("IP-ASN32-DAT" in line for line in titles) or re.match(r"ipasn", table.name)
-    if not is_named:
+    has_title = any("IP-ASN32-DAT" in line for line in table.head[:10])
+    if not (table.is_chosen or has_title or re.search(r"ipasn|\.dat$", table.name)):
+        return None
+    rows = [line.split() for line in table.head[:1000] if not is_comment(line)]
+    if not rows or sum(len(words) == 2 and "/" in words[0] and words[1].isdigit() for words in rows) * 2 < len(rows):
         return None
     columns = Columns(first=0, asn=1)
     return Reading(rows=lambda unused: columns.rows(_words(table), unused), states_facts=True)

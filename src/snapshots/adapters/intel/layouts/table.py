@@ -100,8 +100,11 @@ class TableText:
             head = file.peek(2)[:2]
             encoding = "utf-16" if head in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
             text = io.TextIOWrapper(file, encoding, errors="replace", newline=None)
+            is_rest = False
             for line in iter(partial(text.readline, LONGEST_LINE), ""):
-                yield line.rstrip("\n").replace("\x00", "\ufffd")
+                if not is_rest:
+                    yield line.rstrip("\n").replace("\x00", "\ufffd")
+                is_rest = not line.endswith("\n")
 
     @cached_property
     def head(self) -> Sequence[str]:
