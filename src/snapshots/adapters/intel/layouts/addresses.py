@@ -1,8 +1,7 @@
 """Parse addresses, blocks and ranges in the notations of tables."""
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_network
-from socket import AF_INET, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
 LONGEST_NUMBER = 39
@@ -44,21 +43,19 @@ def end_of(text: str, *, numbers_are_ipv6: bool = False) -> tuple[int, int]:
         NotABlock: The text is not an address.
     """
     text = text.strip()
-    if text.isascii() and text.isdigit():
-        number = int(text) if len(text) <= LONGEST_NUMBER else 2**128
-        if number < 2**32 and not numbers_are_ipv6:
-            return 4, number
-        if number < 2**128:
-            return _plain(number)
-        raise NotABlock(NO_ADDRESS)
     try:
-        return 4, int.from_bytes(inet_pton(AF_INET, text), "big")
-    except (OSError, ValueError):
-        pass  # not IPv4
-    try:
-        return _plain(int(IPv6Address(text.partition("%")[0])))
-    except ValueError as exc:
+        if ":" in text:
+            return _plain(int.from_bytes(inet_pton(AF_INET6, text.partition("%")[0]), "big"))
+        if "." in text:
+            return 4, int.from_bytes(inet_pton(AF_INET, text), "big")
+    except (OSError, ValueError) as exc:
         raise NotABlock(NO_ADDRESS) from exc
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else 2**128
+    if number < 2**32 and not numbers_are_ipv6:
+        return 4, number
+    if number < 2**128:
+        return _plain(number)
+    raise NotABlock(NO_ADDRESS)
 
 
 def between(first: tuple[int, int], last: tuple[int, int]) -> Block:
@@ -84,8 +81,7 @@ def range_between(first: str, last: str, *, numbers_are_ipv6: bool = False) -> B
     """
     if first.strip().isdigit() != last.strip().isdigit():
         raise NotABlock(NO_ADDRESS)
-    ends = (end_of(text, numbers_are_ipv6=numbers_are_ipv6) for text in (first, last))
-    return between(*ends)
+    return between(end_of(first, numbers_are_ipv6=numbers_are_ipv6), end_of(last, numbers_are_ipv6=numbers_are_ipv6))
 
 
 def block_of(text: str) -> Block:
@@ -97,34 +93,45 @@ def block_of(text: str) -> Block:
     Raises:
         NotABlock: The text is none of these.
     """
-    text = _without_scheme(text.strip())
+    text = text.strip()
+    address, slash, length = text.partition("/")
+    if slash and length.isascii() and length.isdigit() and len(length) < 4:
+        version, number = end_of(address) if not address.isdigit() else (0, 0)
+        return _prefix(address, version, number, int(length))
+    text = _without_scheme(text)
     first, dash, last = text.partition("-")
     if dash:
         return between(end_of(first), end_of(last))
-    address, slash, length = text.partition("/")
-    if not slash:
-        host = _HOST_AND_PORT.fullmatch(text)
-        if text.isdigit():
-            raise NotABlock(NO_ADDRESS)  # a lone number in a list is a port, a rank or an ID
-        version, number = end_of((host[1] or host[2]) if host else text)
-        return Block(version, number, number)
-    try:
-        network = ip_network(f"{address.partition('%')[0]}/{length}", strict=False)
-    except ValueError as exc:
-        raise NotABlock(NO_ADDRESS) from exc
-    if isinstance(network[0], IPv4Address):
-        return Block(4, int(network[0]), int(network[-1]))
-    return between(_plain(int(network[0])), _plain(int(network[-1])))
+    if slash and "://" not in text and (mask := netmask_length(length)) is not None:
+        return block_of(f"{address}/{mask}")
+    host = _HOST_AND_PORT.fullmatch(text)
+    if text.isdigit():
+        raise NotABlock(NO_ADDRESS)  # a lone number in a list is a port, a rank or an ID
+    version, number = end_of((host[1] or host[2]) if host else text)
+    return Block(version, number, number)
+
+
+def _prefix(address: str, version: int, number: int, length: int) -> Block:
+    """Return the block of a prefix; the length of an IPv4-mapped prefix counts from the beginning of IPv6."""
+    if version == 4 and ":" in address:
+        length -= 96
+    bits = {4: 32, 6: 128}.get(version, -1)
+    if not 0 <= length <= bits:
+        raise NotABlock(NO_ADDRESS)
+    first = number >> (bits - length) << (bits - length)
+    return Block(version, first, first + (1 << (bits - length)) - 1)
 
 
 def netmask_length(text: str) -> int | None:
     """Return the prefix length of a netmask such as 255.255.255.0; None for everything else."""
+    if not text.lstrip().startswith("255."):
+        return None
     try:
         mask = int.from_bytes(inet_pton(AF_INET, text.strip()), "big")
     except (OSError, ValueError):
         return None
     length = mask.bit_count()
-    return length if length >= 8 and mask == (2**32 - 1) << (32 - length) & (2**32 - 1) else None
+    return length if mask == (2**32 - 1) << (32 - length) & (2**32 - 1) else None
 
 
 def _without_scheme(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from snapshots.adapters.intel.layouts.addresses import (
     MIXED,
@@ -19,6 +20,9 @@ from snapshots.domain.facts.observation import NO_FACTS, IpFacts
 
 NO_FACT = "without a fact"
 BAD_FACT = "with an unknown country or an invalid ASN"
+
+MOST_KNOWN = 1_000_000
+"""Maximum number of different facts that are cached."""
 
 MALFORMED = frozenset({NO_ADDRESS, MIXED, REVERSED, BAD_FACT})
 """Reasons that are faults of a row; rows without a fact are usual."""
@@ -67,13 +71,31 @@ class Columns:
 
     def rows(self, records: Iterable[Sequence[str]], unused: Unused) -> Iterator[Row]:
         """Yield the rows of cells as ranges with facts, and count those that are not used."""
+        stated = [
+            i
+            for i in (self.asn, self.organization, self.country, *self.ip_types, *self.flags, *self.places)
+            if i is not None
+        ]
+        key_of = itemgetter(*stated) if stated else len
+        known: dict[object, tuple[IpFacts, str]] = {}
         for cells in records:
             try:
                 version, first, last = self._block(cells)
             except (NotABlock, IndexError) as exc:
                 unused[str(exc) if isinstance(exc, NotABlock) else NO_ADDRESS] += 1
                 continue
-            yield Row(version, first, last, self._facts(cells, unused))
+            try:
+                key = key_of(cells)
+            except IndexError:  # the row lacks its last cells
+                key = (None, *cells)
+            found = known.get(key)
+            if found is None:
+                if len(known) >= MOST_KNOWN:
+                    known.clear()
+                found = known[key] = self._facts(cells)
+            if found[1]:
+                unused[found[1]] += 1
+            yield Row(version, first, last, found[0])
 
     def _block(self, cells: Sequence[str]) -> tuple[int, int, int]:
         if self.length is not None:
@@ -85,7 +107,9 @@ class Columns:
             return block_of(f"{cells[self.first].strip()}/{length}")
         return range_between(cells[self.first], cells[self.last], numbers_are_ipv6=self.numbers_are_ipv6)
 
-    def _facts(self, cells: Sequence[str], unused: Unused) -> IpFacts:
+    def _facts(self, cells: Sequence[str]) -> tuple[IpFacts, str]:
+        """Return the facts in a row, and why there are none; "" if there are."""
+
         def cell(index: int | None) -> str:
             return cells[index] if index is not None and index < len(cells) else ""
 
@@ -99,9 +123,9 @@ class Columns:
             tuple(cell(i) for i in self.ip_types),
             frozenset(kind for i, kind in self.flags.items() if cell(i).strip().lower() in TRUE),
         )
-        if facts is NO_FACTS and self.states_facts:
-            is_bad = any(
-                not is_blank(word) and word.strip().upper() not in NO_COUNTRIES for word in (cell(self.asn), country)
-            )
-            unused[BAD_FACT if is_bad else NO_FACT] += 1
-        return facts
+        if facts is not NO_FACTS or not self.states_facts:
+            return facts, ""
+        is_bad = any(
+            not is_blank(word) and word.strip().upper() not in NO_COUNTRIES for word in (cell(self.asn), country)
+        )
+        return facts, BAD_FACT if is_bad else NO_FACT
