@@ -3,12 +3,17 @@
 import pickle
 import signal
 import sys
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill.span_computer import SpanComputer
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class SpanProcessSettings(NamedTuple):
@@ -17,6 +22,11 @@ class SpanProcessSettings(NamedTuple):
     url: str
     reader: AsOfReader
     policy: SnapshotPolicy
+
+
+def read_only(values: Mapping[K, V]) -> Mapping[K, V]:
+    """Return a read-only view of a mapping."""
+    return MappingProxyType(values)
 
 
 def main() -> None:

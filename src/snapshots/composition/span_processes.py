@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import IO, cast
 
 from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanRequest
-from snapshots.composition.span_process import SpanProcessSettings
+from snapshots.composition.span_process import SpanProcessSettings, read_only
 
 # Rules and tables hold read-only views of mappings, which pickle does not know.
-_DISPATCH_TABLE = {**copyreg.dispatch_table, MappingProxyType: lambda view: (MappingProxyType, (dict(view),))}
+_DISPATCH_TABLE = {**copyreg.dispatch_table, MappingProxyType: lambda view: (read_only, (dict(view),))}
 
 
 class SpanProcess:
