@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +59,7 @@ def test_spans_hold_the_verdict_on_each_time(
             (verdict,) = [span.verdict for span in spans if span.since <= moment < span.until]
             assert verdict == policy_verdict(reader, moment, nearest_to(moment))
     assert {span.address for span in spans} == {HOME.text}
+    assert all(span.verdict != following.verdict for span, following in pairwise(spans))
     assert spans[0].since == MIN_TIME
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     assert spans[-1].until >= now

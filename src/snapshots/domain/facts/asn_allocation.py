@@ -1,6 +1,7 @@
 """Since when an autonomous system number can have been in use."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 SIXTEEN_BIT = 2**16 - 1
@@ -37,6 +38,7 @@ BLOCKS = (
 """From the table @ip-location-db/asn of 2025-04-02 (RouteViews and DB-IP, CC BY 4.0)."""
 
 
+@lru_cache(maxsize=20_000)
 def first_possible_use(asn: int) -> datetime | None:
     """
     Return a time before which a number was certainly not in use; None if it is not known.

@@ -70,6 +70,10 @@ class NetworkTypes:
         """Return the dates of all builds."""
         return frozenset(each.build.built_at for each in self.builds)
 
+    def knows(self, asn: int | None) -> bool:
+        """Whether any build states the type of a network."""
+        return any(asn in each.types for each in self.builds)
+
     def about(self, asn: int | None, address: IpAddress) -> Iterator[IpObservation]:
         """Yield what each build states about a network, as observations of an address in it; nothing without an ASN."""
         if asn is None:

@@ -138,7 +138,7 @@ class AsOfReader:
         asn = self._first_stated(of_asn, partial(_asn_at, at))
         country = self._first_stated(of_country, _country)
         ip_type = self._highest_ranked(sources) if any(observation.facts.ip_types for observation in history) else None
-        if asn is not None and self.network_types.builds and (ip_type is None or ip_type.is_inferred):
+        if asn is not None and (ip_type is None or ip_type.is_inferred) and self.network_types.knows(asn.fact):
             ip_type = self._earlier(ip_type, self._type_of_network(asn, at))
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:

@@ -65,24 +65,32 @@ class SpanEvaluator:
         """
         Yield the verdicts on all possible sightings of an address that was looked up, in the order of time.
 
+        Neighboring spans have different verdicts.
+
         Args:
             address: The address.
             nearest_to: Returns its observations next to a time.
             now: The present time, in UTC; spans that begin later may be missing.
         """
-        until = MIN_TIME
-        while until < now:
-            found = self.evaluate(Sighting(address, until), nearest_to(until))
-            until = found.until
+        found = self.evaluate(Sighting(address, MIN_TIME), nearest_to(MIN_TIME))
+        while found.until < now:
+            following = self.evaluate(Sighting(address, found.until), nearest_to(found.until))
+            if following.verdict == found.verdict:
+                found = found._replace(until=following.until)
+                continue
             yield found
+            found = following
+        yield found
 
     def span(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime]:
         """Return the span around a time in which the verdict stays the same: its start, and its exclusive end."""
         if not nearest:
             return MIN_TIME, MAX_TIME
-        passed = bisect_right(self._network_edges, at)
-        since = self._network_edges[passed - 1] if passed else MIN_TIME
-        until = self._network_edges[passed] if passed < len(self._network_edges) else MAX_TIME
+        since, until = MIN_TIME, MAX_TIME
+        if any(self._reader.network_types.knows(each.facts.asn) for each in nearest):
+            passed = bisect_right(self._network_edges, at)
+            since = self._network_edges[passed - 1] if passed else MIN_TIME
+            until = self._network_edges[passed] if passed < len(self._network_edges) else MAX_TIME
         later = {each.source: each for each in nearest if each.observed_at > at}
         for each in nearest:
             moment = each.observed_at
