@@ -1,7 +1,7 @@
 """Reports on addresses and sources, in SQL."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ from snapshots.app.queries.inventory_reports import (
     SourceState,
 )
 from snapshots.app.queries.session_queries import Dimension
-from snapshots.domain.facts.fact_kind import FactKind
+from snapshots.domain.facts.fact_kind import FactKind, kinds_in_list
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.freshness import CurrentSince, Freshness, FreshnessPolicy
@@ -41,6 +41,9 @@ THEN_AND_NOW = {
     "ip_type": (SESSIONS.snapshot_ip_type, ADDRESSES.current_ip_type, ADDRESSES.current_ip_type_at),
 }
 """The fact in a snapshot, the newest fact, and the date of the newest."""
+
+MOST_EXAMINED = 100_000
+"""Observations that are read to find out which kinds of facts sources state."""
 
 KEYS = {"asn": Dimension.ASN, "country": Dimension.COUNTRY, "ip_type": Dimension.IP_TYPE}
 
@@ -177,20 +180,17 @@ class SqlInventoryReports:
             )
 
     def newest_builds(self) -> Sequence[NewestBuild]:
-        """Return the newest build of each source, and which columns and types its observations have."""
-        row = ip_observations.c
-        has = {
-            kind: row.ip_types.contains(kind.ip_type.value) if kind.ip_type is not None else column.is_not(None)
-            for kind, column in zip(FactKind, (row.asn, row.country, *[row.ip_types] * len(IpType)), strict=True)
-        }
-        query = select(row.source, *(func.max(case((is_stated, 1), else_=0)) for is_stated in has.values()))
+        """
+        Return the newest build of each source, and which columns and types its observations have.
+
+        Observations are not read of bundled sources and of lists of one type, whose kinds of facts are known, and of
+        the others at most MOST_EXAMINED: a source states the same kinds about all addresses.
+        """
         with self._database.reading() as connection:
-            stated = {
-                source: [kind for kind, count in zip(has, counts, strict=True) if count]
-                for source, *counts in connection.execute(query.group_by(row.source))
-            }
             registered = [each.build for each in SqlFactSources(connection).registered() if not each.is_retracted]
-        newest = {build.name: build for build in sorted(registered, key=lambda build: build.built_at)}
+            newest = {build.name: build for build in sorted(registered, key=lambda build: build.built_at)}
+            unknown = [name for name, build in newest.items() if build.form and not kinds_in_list(build)]
+            stated = _kinds_stated(connection, unknown) if unknown else {}
         return [NewestBuild(build, stated.get(name, ())) for name, build in newest.items()]
 
     def _sources(self, connection: Connection, now: datetime) -> Sequence[SourceState]:
@@ -210,6 +210,23 @@ class SqlInventoryReports:
             )
             for b in registered
         ]
+
+
+def _kinds_stated(connection: Connection, sources: Collection[str]) -> Mapping[str, Collection[FactKind]]:
+    row = ip_observations.c
+    wanted = (row.source, row.asn, row.country, row.ip_types)
+    part = select(*wanted).where(row.source.in_(sources)).limit(MOST_EXAMINED).subquery().c
+    has = [
+        part.ip_types.contains(kind.ip_type.value)
+        if kind.ip_type is not None
+        else (part.asn if kind is FactKind.ASN else part.country).is_not(None)
+        for kind in FactKind
+    ]
+    query = select(part.source, *(func.max(case((is_stated, 1), else_=0)) for is_stated in has)).group_by(part.source)
+    return {
+        source: [kind for kind, count in zip(FactKind, counts, strict=True) if count]
+        for source, *counts in connection.execute(query)
+    }
 
 
 def _newest_tables(connection: Connection) -> Sequence[str]:
