@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -14,6 +14,7 @@ from snapshots.app.backfill_runs import Checkpoint
 from snapshots.app.errors import StoreBusy, StoreGone, StoreReplaced, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Database, Health, Stores
 from snapshots.app.ports.key_range import KeyRange
+from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import retry
 
@@ -58,6 +59,49 @@ class BatchRunner:
         self._database = database
         self._health = health
         self._runtime = runtime
+
+    def execute(
+        self,
+        work: Work,
+        observer: BackfillObserver,
+        is_stopped: Callable[[], bool],
+        *,
+        on_end: Callable[[Stores, RunState], None] = lambda _stores, _state: None,
+    ) -> bool:
+        """
+        Execute a run that has begun, and record its end; a dry run has no record.
+
+        Args:
+            work: The run.
+            observer: Receives the progress.
+            is_stopped: Whether to stop after the current batches.
+            on_end: Called with the state of the run in the transaction that records it.
+
+        Returns:
+            As `run_stages`.
+
+        Raises:
+            RunTaken: As `run_stages`, as all of the following.
+            StoreUnavailable: The database failed; committed batches are kept.
+            SourceUnreadable: A data source cannot be read; committed batches are kept.
+        """
+        if work.is_dry_run:
+            return self.run_stages(work, observer, is_stopped)
+        try:
+            is_done = self.run_stages(work, observer, is_stopped)
+        except BaseException as error:
+            with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
+                self._end(work, RunState.after(error), on_end)
+            raise
+        state = RunState.DONE if is_done else RunState.INTERRUPTED
+        self.retried(partial(self._end, work, state, on_end), observer)
+        return is_done
+
+    def _end(self, work: Work, state: RunState, on_end: Callable[[Stores, RunState], None]) -> None:
+        with self._database.transaction() as stores:
+            if work.is_owner_of(stores.runs.find(work.run)):
+                on_end(stores, state)
+                stores.runs.end(work.run, state, at=self._runtime.now())
 
     def run_stages(self, work: Work, observer: BackfillObserver, is_stopped: Callable[[], bool]) -> bool:
         """

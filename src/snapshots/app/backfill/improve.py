@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,11 +10,10 @@ from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import BatchResult, RowRef, Stage, Work, writing
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import StoreUnavailable
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.key_range import KeyRange
-from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.app.ports.runs import RunKind
 from snapshots.app.ports.runtime import Runtime
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
@@ -98,18 +96,10 @@ class ImproveSnapshots:
         if not is_dry_run:
             self._batch_runner.retried(partial(self._begin, work.run), observer, is_stopped)
         try:
-            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
-        except BaseException as error:
-            if not is_dry_run:
-                with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
-                    self._end(work.run, RunState.after(error))
-            raise
+            is_done = self._batch_runner.execute(work, observer, is_stopped)
         finally:
             if is_dry_run:
                 self._service.clear_cache()
-        if not is_dry_run:
-            state = RunState.DONE if is_done else RunState.INTERRUPTED
-            self._batch_runner.retried(partial(self._end, work.run, state), observer)
         improved = {name: count for name, count in work.counts.items() if name not in {"looked_at", "quarantined"}}
         return ImproveReport(
             run=work.run,
@@ -122,10 +112,6 @@ class ImproveSnapshots:
     def _begin(self, run: str) -> None:
         with self._database.transaction() as stores:
             begin_run(stores, run, RunKind.IMPROVE, at=self._runtime.now())
-
-    def _end(self, run: str, state: RunState) -> None:
-        with self._database.transaction() as stores:
-            stores.runs.end(run, state, at=self._runtime.now())
 
     def _write(self, work: Work) -> Callable[[Stores, KeyRange, int], BatchResult]:
         def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 
@@ -43,8 +42,8 @@ class BackfillReport:
         quarantined: Sessions that the database refused, each with the reason.
         samples: Evaluated sessions, a few per kind of verdict.
         seconds: Duration.
-        written_bytes: Bytes of write-ahead log per session, of all programs that wrote meanwhile; None if the database
-            does not report them.
+        written_bytes: Bytes of write-ahead log per session that a dry run forecasts; None if the database does not
+            report them.
     """
 
     run: str
@@ -120,18 +119,9 @@ class BackfillSnapshots:
             StoreUnavailable: The database failed; committed batches are kept, and `resume` continues.
             SourceUnreadable: A data source cannot be read; `resume` continues.
         """
-        run, now = self._runtime.new_run(), self._runtime.now()
-        settings = self._batch_runner.retried(partial(self._begin, run, now, again=again), observer, is_stopped)
-        record = RunRecord(
-            run=run,
-            kind=RunKind.BACKFILL,
-            state=RunState.RUNNING,
-            began_at=now,
-            heartbeat_at=now,
-            settings=settings,
-        )
-        work = self._work(record, throttle)
-        return self._execute(work, self._stages(work, record.settings, jobs), observer, is_stopped)
+        run = self._runtime.new_run()
+        record = self._batch_runner.retried(partial(self._begin, run, again=again), observer, is_stopped)
+        return self._execute(record, observer, throttle, jobs, is_stopped)
 
     def resume(
         self,
@@ -167,11 +157,7 @@ class BackfillSnapshots:
             taken = {**record.settings, "owner": self._runtime.new_run()}
             stores.runs.add_settings(record.run, taken)
             stores.runs.resume(record.run, at=self._runtime.now())
-            work = self._work(replace(record, settings=taken), throttle)
-            backfill_stages = self._stages(work, taken, jobs)
-            if work.checkpoint.stage in {STAGING, APPLYING} and not backfill_stages.is_staged(stores):
-                work.checkpoint = Checkpoint()  # a build was registered or retracted, or the staged verdicts are lost
-        return self._execute(work, backfill_stages, observer, is_stopped)
+        return self._execute(replace(record, settings=taken), observer, throttle, jobs, is_stopped)
 
     def dry_run(
         self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
@@ -187,32 +173,27 @@ class BackfillSnapshots:
         backfill_stages = self._stages(work, settings, None)
         begun_at = self._runtime.stopwatch()
         try:
-            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
+            is_done = self._batch_runner.execute(work, observer, is_stopped)
         finally:
             self._service.clear_cache()
             self._span_computers.close()
             with suppress(StoreUnavailable), self._database.transaction() as stores:  # the next backfill deletes them
                 stores.verdict_spans.delete(work.run)
-        seconds = self._runtime.stopwatch() - begun_at
-        report = _report(work, backfill_stages, is_done=is_done, seconds=seconds)
-        return replace(report, written_bytes=backfill_stages.forecast_bytes)
+        return _report(work, backfill_stages, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
-    def _begin(self, run: str, now: datetime, *, again: bool) -> Mapping[str, str]:
+    def _begin(self, run: str, *, again: bool) -> RunRecord:
+        now = self._runtime.now()
         with self._database.transaction() as stores:
             self._service.register_sources(stores)
             settings = {"rules": self._rules(), "again": str(again or self._rules_changed(stores)), "owner": run}
             begin_run(stores, run, RunKind.BACKFILL, at=now, settings=settings)
-        return settings
-
-    @staticmethod
-    def _work(record: RunRecord, throttle: Throttle | None) -> Work:
-        return Work(
-            run=record.run,
-            stages=[],
-            throttle=throttle or Throttle(),
-            checkpoint=Checkpoint.of(record.checkpoint),
-            counts=Counter(record.counts),
-            owner=record.settings["owner"],
+        return RunRecord(
+            run=run,
+            kind=RunKind.BACKFILL,
+            state=RunState.RUNNING,
+            began_at=now,
+            heartbeat_at=now,
+            settings=settings,
         )
 
     def _stages(self, work: Work, settings: Mapping[str, str], jobs: int | None) -> BackfillStages:
@@ -229,46 +210,45 @@ class BackfillSnapshots:
 
     def _execute(
         self,
-        work: Work,
-        backfill_stages: BackfillStages,
+        record: RunRecord,
         observer: BackfillObserver,
+        throttle: Throttle | None,
+        jobs: int | None,
         is_stopped: Callable[[], bool],
     ) -> BackfillReport:
-        begun_at, judged_before = self._runtime.stopwatch(), work.counts["judged"]
-        log_before = self._batch_runner.retried(self._log_position, observer)
+        work = Work(
+            run=record.run,
+            stages=[],
+            throttle=throttle or Throttle(),
+            checkpoint=Checkpoint.of(record.checkpoint),
+            counts=Counter(record.counts),
+            owner=record.settings["owner"],
+        )
+        backfill_stages = self._stages(work, record.settings, jobs)
+
+        def end(stores: Stores, state: RunState) -> None:
+            stores.counts.recount_networks(counted_at=self._runtime.now())
+            if backfill_stages.learned_until is not None:
+                stores.runs.add_settings(work.run, {"learned_until": backfill_stages.learned_until.isoformat()})
+            if state is RunState.DONE:
+                stores.verdict_spans.delete(work.run)
+            work.quarantined = dict(stores.runs.quarantined_by(work.run))
+
+        begun_at = self._runtime.stopwatch()
         try:
-            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
-        except BaseException as error:
-            with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
-                self._end(backfill_stages, work, RunState.after(error))
-            raise
+            if work.checkpoint.stage in {STAGING, APPLYING} and not self._is_staged(backfill_stages, observer):
+                work.checkpoint = Checkpoint()  # a build was registered or retracted, or the staged verdicts are lost
+            is_done = self._batch_runner.execute(work, observer, is_stopped, on_end=end)
         finally:
             self._span_computers.close()
-        state = RunState.DONE if is_done else RunState.INTERRUPTED
-        log_after = self._batch_runner.retried(self._log_position, observer)
-        self._batch_runner.retried(partial(self._end, backfill_stages, work, state), observer)
-        report = _report(work, backfill_stages, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
-        judged = report.judged - judged_before
-        if log_before is None or log_after is None or not judged:
-            return report
-        return replace(report, written_bytes=(log_after - log_before) / judged)
+        return _report(work, backfill_stages, is_done=is_done, seconds=self._runtime.stopwatch() - begun_at)
 
-    def _log_position(self) -> int | None:
-        with self._database.view() as stores:
-            return stores.log_position()
+    def _is_staged(self, backfill_stages: BackfillStages, observer: BackfillObserver) -> bool:
+        def is_staged() -> bool:
+            with self._database.view() as stores:
+                return backfill_stages.is_staged(stores)
 
-    def _end(self, backfill_stages: BackfillStages, work: Work, state: RunState) -> None:
-        with self._database.transaction() as stores:
-            now = self._runtime.now()
-            stores.counts.recount_networks(counted_at=now)
-            record = stores.runs.find(work.run)
-            if work.is_owner_of(record):
-                if backfill_stages.learned_until is not None:
-                    stores.runs.add_settings(work.run, {"learned_until": backfill_stages.learned_until.isoformat()})
-                if state is RunState.DONE:
-                    stores.verdict_spans.delete(work.run)
-                stores.runs.end(work.run, state, at=now)
-            work.quarantined = dict(stores.runs.quarantined_by(work.run))
+        return self._batch_runner.retried(is_staged, observer)
 
     def _rules(self) -> str:
         return blake2b(self._service.rules.encode(), digest_size=8).hexdigest()
@@ -303,4 +283,5 @@ def _report(work: Work, backfill_stages: BackfillStages, *, is_done: bool, secon
         quarantined=work.quarantined,
         samples=backfill_stages.samples,
         seconds=seconds,
+        written_bytes=backfill_stages.forecast_bytes,
     )

@@ -1,7 +1,6 @@
 """Undo exactly the writes of one run."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +9,7 @@ from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import BatchResult, Stage, Work, writing
 from snapshots.app.backfill_runs import uncounted
-from snapshots.app.errors import NoSuchRun, StoreUnavailable
+from snapshots.app.errors import NoSuchRun
 from snapshots.app.liveness import begin_run
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.key_range import KeyRange
@@ -96,16 +95,14 @@ class UndoRun:
         work.stages = [Stage(name="undo", batch=writing(write), count=lambda _: sum(_sealed(record)))]
         if not is_dry_run:
             self._batch_runner.retried(partial(self._begin, work.run, run), observer, is_stopped)
-        try:
-            is_done = self._batch_runner.run_stages(work, observer, is_stopped)
-        except BaseException as error:
-            if not is_dry_run:
-                with suppress(StoreUnavailable):  # the run soon counts as dead; the original error is raised
-                    self._end(work.run, run, RunState.after(error))
-            raise
-        if not is_dry_run:
-            state = RunState.DONE if is_done else RunState.INTERRUPTED
-            self._batch_runner.retried(partial(self._end, work.run, run, state), observer)
+
+        def end(stores: Stores, state: RunState) -> None:
+            stores.counts.recount_networks(counted_at=self._runtime.now())
+            if state is RunState.DONE:
+                stores.runs.mark_undone(run)
+                stores.verdict_spans.delete(run)
+
+        is_done = self._batch_runner.execute(work, observer, is_stopped, on_end=end)
         return UndoReport(
             is_done=is_done,
             opened=work.counts["opened"],
@@ -117,15 +114,6 @@ class UndoRun:
     def _begin(self, by: str, undone: str) -> None:
         with self._database.transaction() as stores:
             begin_run(stores, by, RunKind.UNDO, at=self._runtime.now(), settings={"undoes": undone})
-
-    def _end(self, by: str, undone: str, state: RunState) -> None:
-        with self._database.transaction() as stores:
-            now = self._runtime.now()
-            stores.counts.recount_networks(counted_at=now)
-            stores.runs.end(by, state, at=now)
-            if state is RunState.DONE:
-                stores.runs.mark_undone(undone)
-                stores.verdict_spans.delete(undone)
 
 
 def _undoable(stores: Stores, run: str) -> RunRecord:
