@@ -226,6 +226,16 @@ def test_a_file_without_its_beginning_is_refused(tmp_path: Path) -> None:
             open_mmdb(tmp_path / name)
 
 
+def test_a_damaged_search_tree_is_a_clean_error(tmp_path: Path) -> None:
+    """A circle in the tree makes the extension module overwrite memory when it iterates."""
+    whole = mmdb(tmp_path / "a.mmdb", {f"{n}.0.0.0/8": {"asn": n} for n in range(1, 60)}).read_bytes()
+    for place in range(0, 600, 3):
+        path = tmp_path / f"{place}.mmdb"
+        path.write_bytes(whole[:place] + bytes(3) + whole[place + 3 :])  # the first node follows again
+        with suppress(SourceUnreadable):
+            open_mmdb(path).look_up([GOOGLE, DNS6, TOR])
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=6))
 def test_any_damage_is_a_clean_error(tmp_path: Path, changes: list[tuple[int, int]]) -> None:

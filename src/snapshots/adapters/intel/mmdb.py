@@ -150,12 +150,20 @@ def open_mmdb(path: Path, *, built_at: datetime | None = None, in_memory: bool =
             form="mmdb",
         )
         _check_tree(path, packed, metadata)
-        _check_facts(path, reader)
+        # In Python: on a damaged search tree, the iteration of the extension module overwrites memory.
+        with _opened_in_python(path, packed) as checked:
+            _check_facts(path, checked)
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except BROKEN as exc:
         raise SourceUnreadable(f"{path} is not an MMDB file, or damaged: {exc}") from exc
     return MmdbSource(build, reader)
+
+
+def _opened_in_python(path: Path, packed: bytes | None) -> maxminddb.Reader:
+    if packed is not None:
+        return maxminddb.open_database(BytesIO(packed), maxminddb.MODE_FD)
+    return maxminddb.open_database(path, maxminddb.MODE_MMAP)
 
 
 def _built_at(path: Path, epoch: int) -> datetime:
