@@ -2,12 +2,14 @@
 Measure how fast `backfill` seals stored sessions, compared with rewriting the table.
 
     .venv/bin/python benchmarks/backfill.py [--sessions 200000] [--addresses 39000] [--only sqlite|postgresql]
+        [--jobs 1 4]
 
 Makes a database as cowrieprocessor leaves it: sessions with a document of about 1.8 kB that names the address, and
 none of the five columns filled. In one run, each on a copy of its own, it measures rewriting the table by CREATE
 TABLE AS (the path in the document evaluated once, the facts joined), `snapshots backfill` with the guard on and one
 observation of each address, the same as of three observations of each, and the algorithm of one SELECT and one
-UPDATE for each session, on a slice. The last column is the peak memory of the client, a whole process.
+UPDATE for each session, on a slice. A second backfill, which has nothing to do, is timed apart. --jobs repeats the backfills with other
+numbers of workers than one per core. The last column is the peak memory of all processes of the client together.
 """
 
 import argparse
@@ -48,6 +50,7 @@ def main() -> None:
     arguments.add_argument("--addresses", type=int, default=39_000)
     arguments.add_argument("--as-of-addresses", type=int, default=None, help="default: as many")
     arguments.add_argument("--only", choices=["sqlite", "postgresql"])
+    arguments.add_argument("--jobs", type=int, nargs="*", default=[], help="further numbers of workers")
     chosen = arguments.parse_args()
     if chosen.only != "postgresql":
         with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as folder:
@@ -104,12 +107,16 @@ def measure(title: str, copies: SqliteCopies | PostgresqlCopies, chosen: argpars
     many = chosen.as_of_addresses or chosen.addresses
     build(copies.original("asof"), chosen.sessions, many, observations=3)
     results: dict[str, tuple[float, int, float | None, float | None]] = {}
-    for name, original, sessions, step in (
+    ways: list[tuple[str, str, int, Way]] = [
         ("rewriting the table", "plain", chosen.sessions, rewritten),
-        ("snapshots backfill", "plain", chosen.sessions, backfilled),
-        ("as of 3 observations", "asof", chosen.sessions, backfilled),
-        ("one row at a time", "plain", min(SLICE, chosen.sessions), row_by_row),
-    ):
+        ("snapshots backfill", "plain", chosen.sessions, backfilled()),
+        ("as of 3 observations", "asof", chosen.sessions, backfilled()),
+    ]
+    for jobs in chosen.jobs:
+        ways.append((f"plain, --jobs {jobs}", "plain", chosen.sessions, backfilled("--jobs", str(jobs))))
+        ways.append((f"as of, --jobs {jobs}", "asof", chosen.sessions, backfilled("--jobs", str(jobs))))
+    ways.append(("one row at a time", "plain", min(SLICE, chosen.sessions), row_by_row))
+    for name, original, sessions, step in ways:
         url = copies.copy(original)
         results[name] = timed(url, sessions, step)
     limit = results["rewriting the table"]
@@ -236,13 +243,23 @@ def rewritten(_url: str, engine: Engine, _sessions: int) -> None:
         )
 
 
-def backfilled(url: str, _engine: Engine, sessions: int) -> float:
-    command = [sys.executable, "-m", "snapshots", "backfill", "--db", url, "--format", "json"]
-    printed, peak = watched(command)
-    done = json.loads(printed)
-    assert sum(done["sealed"].values()) == sessions, done
-    print(f"  backfill itself: {done['seconds']:.1f} s", file=sys.stderr)
-    return peak
+def backfilled(*options: str) -> Way:
+    """Return a way that measures a backfill, and prints how long a second one takes."""
+
+    def backfill(url: str, _engine: Engine, sessions: int) -> float:
+        command = [sys.executable, "-m", "snapshots", "backfill", "--db", url, "--format", "json", *options]
+        printed, peak = watched(command)
+        done = json.loads(printed)
+        assert sum(done["sealed"].values()) == sessions, done
+        print(f"  backfill itself: {done['seconds']:.1f} s", file=sys.stderr)
+        if not options:
+            begun = time.perf_counter()
+            again = json.loads(watched(command)[0])
+            seconds = time.perf_counter() - begun
+            print(f"  a second backfill: {seconds:.1f} s, judged {again['judged']}", file=sys.stderr)
+        return peak
+
+    return backfill
 
 
 def row_by_row(_url: str, engine: Engine, sessions: int) -> None:

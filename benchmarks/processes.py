@@ -1,4 +1,4 @@
-"""Run a command and measure its peak memory."""
+"""Run a command and measure its peak memory, with that of its child processes."""
 
 import subprocess
 import sys
@@ -17,18 +17,25 @@ def watched(command: Sequence[str]) -> tuple[str, float]:
     Run a command to its end.
 
     Returns:
-        Its output, and its peak memory in MiB; 0 on systems without /proc.
+        Its output, and the sum of the peaks of all its processes in MiB; 0 on systems without /proc.
     """
-    peak = 0.0
+    peaks: dict[int, float] = {}
     with tempfile.TemporaryFile("w+") as printed:
         child = subprocess.Popen(command, stdout=printed, text=True)
         while child.poll() is None:
-            peak = max(peak, _peak_of(child.pid))
+            for process in (child.pid, *_children_of(child.pid)):
+                peaks[process] = max(peaks.get(process, 0.0), _peak_of(process))
             time.sleep(LOOKS_EVERY)
         if child.returncode:
             sys.exit(f"{' '.join(command)} failed")
         printed.seek(0)
-        return printed.read(), peak
+        return printed.read(), sum(peaks.values())
+
+
+def _children_of(process: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []
 
 
 def _peak_of(process: int) -> float:

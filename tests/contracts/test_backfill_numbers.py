@@ -129,21 +129,23 @@ def numbers(report: BackfillReport) -> dict[str, Any]:
     }
 
 
-def run_in_parts(container: Container, throttle: Throttle, stops: int) -> BackfillReport:
+def run_in_parts(container: Container, throttle: Throttle, stops: int, jobs: int) -> BackfillReport:
     """Interrupt a run after so many batches and resume it, as often as it takes."""
 
     def stopper() -> Callable[[], bool]:
         left = iter([False] * stops)
         return (lambda: next(left, True)) if stops else (lambda: False)
 
-    report = container.backfill().run(NoProgress(), throttle=throttle, is_stopped=stopper())
+    report = container.backfill().run(NoProgress(), throttle=throttle, jobs=jobs, is_stopped=stopper())
     while not report.is_done:
-        report = container.backfill().resume(report.run, NoProgress(), throttle=throttle, is_stopped=stopper())
+        report = container.backfill().resume(
+            report.run, NoProgress(), throttle=throttle, jobs=jobs, is_stopped=stopper()
+        )
     return report
 
 
 def test_the_counts_of_a_run_equal_those_of_its_rows_and_of_its_dry_run(make: Make) -> None:
-    """For any rows of another loader, any batch size, and any number of interruptions."""
+    """For any rows of another loader, any batch size, and any number of workers and interruptions."""
 
     @settings(max_examples=6, phases=NO_SHRINKING, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
@@ -151,20 +153,27 @@ def test_the_counts_of_a_run_equal_those_of_its_rows_and_of_its_dry_run(make: Ma
         history=st.tuples(histories(HOME), histories(OTHER)).map(lambda both: [*both[0], *both[1]]),
         batch_size=st.none() | st.integers(1, 9),
         stops=st.sampled_from([0, 0, 3, 5]),
-        rounds=st.sampled_from([0, 0, 1, 2]),
+        rounds_and_jobs=st.tuples(st.sampled_from([0, 0, 1, 2]), st.integers(1, 3)),
     )
-    @example(sessions=[PLAIN] * 20, history=[], batch_size=4, stops=5, rounds=0)
+    @example(sessions=[PLAIN] * 20, history=[], batch_size=4, stops=5, rounds_and_jobs=(0, 2))
     def check(
-        sessions: list[dict[str, Any]], history: list[Any], batch_size: int | None, stops: int, rounds: int
+        sessions: list[dict[str, Any]],
+        history: list[Any],
+        batch_size: int | None,
+        stops: int,
+        rounds_and_jobs: tuple[int, int],
     ) -> None:
+        rounds, jobs = rounds_and_jobs
         url = make()
         put(url, sessions, history)
         container = Container(settings=Settings.of(db=url))
         for _ in range(rounds):
-            container.undo().undo(run_in_parts(container, Throttle(batch_size=batch_size), stops).run, NoProgress())
+            container.undo().undo(
+                run_in_parts(container, Throttle(batch_size=batch_size), stops, jobs).run, NoProgress()
+            )
         forecast = container.backfill().dry_run(NoProgress())
 
-        report = run_in_parts(container, Throttle(batch_size=batch_size), stops)
+        report = run_in_parts(container, Throttle(batch_size=batch_size), stops, jobs)
 
         with container.database().reading() as connection:
             rows = connection.execute(select(session_summaries)).mappings().all()
