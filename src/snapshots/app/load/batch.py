@@ -25,7 +25,7 @@ class BatchSize:
     """
 
     lines: int = 20_000
-    sessions: int = 2_000
+    sessions: int = 1_500
     bytes: int = 16 * 1024 * 1024
     seconds: float = 5.0
 

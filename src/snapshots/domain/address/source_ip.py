@@ -61,7 +61,7 @@ _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _is_routable(text: str) -> bool:
     address = ip_address(text)
     if isinstance(address, IPv4Address):
