@@ -1,4 +1,4 @@
-"""Two loaders and a follower beside a backfill with two workers, SNAPSHOTS_RACES times."""
+"""Two loaders and a follower next to a backfill with two workers, SNAPSHOTS_RACES times."""
 
 import json
 import os
