@@ -1,8 +1,11 @@
 """Messages about tables that are too old for new attacks."""
 
+from dataclasses import replace
 from datetime import timedelta
 
-from snapshots.app.queries.validity import FactValidity
+import pytest
+
+from snapshots.app.queries.validity import FactValidity, renewal
 from snapshots.domain.facts.fact_kind import FactKind
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -40,6 +43,19 @@ def test_each_expired_table_is_named_with_the_command_that_renews_it() -> None:
         f"country: the newest table (geo@2026-03-01T12:00) {networks}snapshots facts import NEWER-TABLE --name geo",
     ]
     assert VALIDITY.expired(NOON + 21 * DAY)[3].endswith("import NEWER-TABLE --name exits --type TOR")
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ("/home/me/tables/exits-2026-03-01T12-00-00Z.txt", "snapshots facts refresh"),
+        ("/usr/share/GeoIP/GeoLite2-ASN.mmdb", "snapshots facts refresh"),
+        ("/home/me/exits-2026-03-01.txt", "snapshots facts import NEWER-TABLE --name exits --type TOR"),
+    ],
+)
+def test_a_table_that_refresh_renews_is_renewed_by_it(origin: str, command: str) -> None:
+    """Its own downloads, and the folders of geoipupdate."""
+    assert renewal(replace(build("exits", form="list TOR"), origin=origin)) == command
 
 
 def test_nothing_has_expired_for_old_attacks_or_without_any() -> None:

@@ -1,5 +1,6 @@
 """Report which kinds of facts have expired for new attacks, and how to renew them."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -11,6 +12,10 @@ from snapshots.domain.snapshot.validity import KindValidity, NewestBuild, validi
 
 RENEW_BUNDLED = {"iporigin": "pip install --upgrade iporigin"}
 """The command that renews a bundled source that is a package of its own."""
+
+
+RENEWED = re.compile(r"(/GeoIP/[^/]+|-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ[^/]*)$")
+"""Paths of tables that `facts refresh` renews: in the folders of geoipupdate, and its own downloads."""
 
 
 class FactValidity:
@@ -68,6 +73,8 @@ def renewal(build: SourceBuild) -> str:
     """Return the command that renews a table."""
     if build.name in RENEW_BUNDLED:
         return RENEW_BUNDLED[build.name]
+    if RENEWED.search(build.origin):
+        return "snapshots facts refresh"
     if not build.form:
         return "snapshots facts import NEWER-TABLE"
     kinds = "".join(f" --type {kind.value}" for kind in kinds_in_list(build))
