@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from snapshots.adapters.intel import unpack
+from snapshots.adapters.intel.layouts import table
 from snapshots.adapters.intel.mmdb import open_mmdb
 from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table
 from snapshots.app.errors import SourceUnreadable
@@ -151,6 +152,29 @@ def test_a_table_that_expands_without_end_is_refused(tmp_path: Path, monkeypatch
 
     with pytest.raises(SourceUnreadable, match="is larger than"):
         open_table(tmp_path / "a-2026-10-01.csv.gz", ImportOptions())
+
+
+def test_a_json_document_of_one_long_line_is_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a limit; a line of a CSV table is cut much earlier."""
+    prefixes = ",".join('{"ip_prefix": "1.0.0.0/24"}' for _ in range(50_000))
+    path = tmp_path / "aws-2026-10-01.json"
+    path.write_text(f'{{"prefixes": [{prefixes}, {{"ip_prefix": "8.8.8.0/24"}}]}}')
+    address = IpAddress("8.8.8.8")
+
+    assert open_table(path, ImportOptions()).look_up([address])[address].ip_types
+
+    monkeypatch.setattr(table, "LARGEST_DOCUMENT", 2**20)
+    with pytest.raises(SourceUnreadable, match="is a JSON document of more than 1 MiB"):
+        open_table(path, ImportOptions())
+
+
+def test_an_archive_of_several_databases_is_refused(tmp_path: Path) -> None:
+    """Each is a source of its own."""
+    data = mmdb(tmp_path / "a.mmdb", {"1.0.0.0/24": {"asn": 64500}}).read_bytes()
+    (tmp_path / "a.zip").write_bytes(zipped({"a.mmdb": data, "b.mmdb": data, "c.bin": bytes(9)}))
+
+    with pytest.raises(SourceUnreadable, match="contains 2 MMDB files; extract them and import the folder"):
+        open_table(tmp_path / "a.zip", ImportOptions())
 
 
 def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:

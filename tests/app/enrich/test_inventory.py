@@ -522,6 +522,19 @@ def test_an_older_build_is_compared_with_the_one_after_it() -> None:
     assert world.import_(source(day=-9, facts=FORMER)) == 100
 
 
+def test_a_build_between_two_others_is_compared_with_the_nearer_one() -> None:
+    """The facts may have changed after it."""
+    world = World()
+    world.store(*MANY)
+    world.import_(source(day=-9, facts=FORMER))
+    later = source(day=0, facts={address: IpFacts(asn=2) for address in MANY})
+    world.inventory_service.import_table(later, world.progress.append, is_forced=True)
+
+    assert world.import_(source(day=-8, facts=FORMER)) == 100
+    with pytest.raises(BuildRefused, match="100 of 100"):
+        world.import_(source(day=-1, facts=FORMER))
+
+
 def test_a_build_of_another_size_is_refused() -> None:
     """If the file of the build before it is still there."""
     world = World()

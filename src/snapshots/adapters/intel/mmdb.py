@@ -15,7 +15,7 @@ from maxminddb.reader import Metadata
 
 from snapshots.adapters.intel.layouts.facts import FLAGS, TYPES
 from snapshots.adapters.intel.parsing import asn_in, country_in
-from snapshots.adapters.intel.unpack import contents_of, is_packed, sha256_of
+from snapshots.adapters.intel.unpack import Content, contents_of, is_packed, sha256_of
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.plausibility import EARLIEST
 from snapshots.domain.address.source_ip import IpAddress
@@ -205,13 +205,23 @@ def packed_mmdb(path: Path) -> bytes | None:
     """
     found = []
     for content in contents_of(path):
-        with content.open() as file:
-            if content.name.lower().endswith(".mmdb") or b"\0" in file.peek(4096)[:4096]:
-                data = file.read()
-                found += [data] if METADATA in data[-METADATA_WITHIN:] else []
+        if METADATA in _end_of(content):
+            with content.open() as file:
+                found.append(file.read())
     if len(found) > 1:
         raise SourceUnreadable(f"{path} contains {len(found)} MMDB files; extract them and import the folder")
     return found[0] if found else None
+
+
+def _end_of(content: Content) -> bytes:
+    """Return the end of a file that may be an MMDB file: a text has no zero bytes."""
+    with content.open() as file:
+        if not content.name.lower().endswith(".mmdb") and b"\0" not in file.peek(4096)[:4096]:
+            return b""
+        end = b""
+        while chunk := file.read(METADATA_WITHIN):
+            end = (end + chunk)[-METADATA_WITHIN:]
+        return end
 
 
 def _check_tree(path: Path, packed: bytes | None, metadata: Metadata) -> None:

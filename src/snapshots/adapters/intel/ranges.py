@@ -75,7 +75,7 @@ class RangeSource:
                 for kind in facts.ip_types if facts is not None else ():
                     counts[kind] += following - start
             for kind, count in counts.items():
-                shares[kind] = max(shares.get(kind, 0), count / ADDRESSES[version])
+                shares[kind] = max(shares.get(kind, 0), min(1, count / ADDRESSES[version]))
         return shares
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts]:

@@ -1,13 +1,14 @@
 """Tables in the layouts that operators have."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from snapshots.adapters.intel.layouts.addresses import NotABlock, block_of
 from snapshots.adapters.intel.open_table import ImportOptions, open_again, open_table
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
@@ -125,6 +126,18 @@ def test_a_line_that_is_too_long_is_cut(tmp_path: Path) -> None:
     assert source.unused == {}
 
 
+@pytest.mark.parametrize("header", ["", "ip_from,ip_to,country_code,country_name\n"])
+def test_a_small_number_of_a_table_of_ipv6_is_an_ipv6_address(tmp_path: Path, header: str) -> None:
+    """Its first row begins with 0 and ends before the IPv4-mapped addresses."""
+    path = tmp_path / "IP2LOCATION-LITE-DB1.IPV6-2026-03-01.csv"
+    path.write_text(f"{header}0,281470681743359,-,-\n281470698520576,281470698520831,AU,Australia\n")
+
+    source = open_table(path, ImportOptions())
+
+    assert source.unused == {"without a fact": 1}
+    assert source.look_up([IpAddress("1.0.0.9")])[IpAddress("1.0.0.9")].country == "AU"
+
+
 def test_relays_of_unknown_use_are_no_exits(tmp_path: Path) -> None:
     """An exit has the flag, a probability, or addresses from which it leaves."""
     path = tmp_path / "details-2026-03-01.json"
@@ -147,3 +160,68 @@ def test_pairs_of_addresses_are_no_ranges(tmp_path: Path) -> None:
 
     with pytest.raises(SourceUnreadable, match="nor a table of a known layout"):
         open_table(path, ImportOptions(ip_type=IpType.VPN))
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("1.2.3.4", "1.2.3.4", "1.2.3.4"),
+        ("1.2.3.4/24", "1.2.3.0", "1.2.3.255"),
+        ("1.2.3.4/255.255.255.0", "1.2.3.0", "1.2.3.255"),
+        ("0.0.0.0/0", "0.0.0.0", "255.255.255.255"),
+        ("1.2.3.4-1.2.3.9", "1.2.3.4", "1.2.3.9"),
+        ("1.2.3.4:3128:user:password", "1.2.3.4", "1.2.3.4"),
+        ("socks5://user@1.2.3.4:1080/", "1.2.3.4", "1.2.3.4"),
+        ("2001:db8::/127", "2001:db8::", "2001:db8::1"),
+        ("[2001:db8::1]:80", "2001:db8::1", "2001:db8::1"),
+        ("2001:db8::1:80", "2001:db8::1:80", "2001:db8::1:80"),
+        ("fe80::1%eth0", "fe80::1", "fe80::1"),
+        ("::ffff:1.2.3.0/120", "1.2.3.0", "1.2.3.255"),
+    ],
+)
+def test_an_address_is_written_in_many_ways(text: str, first: str, last: str) -> None:
+    """An IPv4-mapped address is IPv4."""
+    block = block_of(text)
+    kind = IPv4Address if block.version == 4 else IPv6Address
+
+    assert (str(kind(block.first)), str(kind(block.last))) == (first, last)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "1.2.3",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "1.2.3.4/33",
+        "1.2.3.4/x",
+        "12345",
+        "5/8",
+        "1.2.3.9-1.2.3.4",
+        "::/129",
+        "1.2.3.4-::1",
+        "::ffff:1.2.3.0/95",
+        "01.2.3.4",
+        "1.2.3.4/255.0.255.0",
+        "http://1.2.3.4/x",
+        "1e5",
+        "9" * 40,
+        ":::",
+    ],
+)
+def test_other_texts_are_no_addresses(text: str) -> None:
+    """Also a lone number, and octets that some programs read as octal."""
+    with pytest.raises(NotABlock):
+        block_of(text)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 2**128 - 1), st.integers(0, 128))
+def test_blocks_are_those_of_the_standard_library(four: int, short: int, six: int, long: int) -> None:
+    """For any address and any length."""
+    for address, length in ((IPv4Address(four), short), (IPv6Address(six), long)):
+        network = ip_network(f"{address}/{length}", strict=False)
+        if isinstance(network[0], IPv6Address) and network[0].ipv4_mapped is not None:
+            continue
+        assert block_of(f"{address}/{length}") == (network.version, int(network[0]), int(network[-1]))

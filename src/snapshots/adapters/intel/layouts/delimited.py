@@ -273,12 +273,16 @@ def _layout(name: str, summary: str, reading: Callable[[Sample], Reading | None]
 
 
 DELIMITED = (
-    _layout("apple-relay", "Apple's egress-ip-ranges.csv; all addresses are PROXY", _apple_relay),
+    _layout(
+        "apple-relay",
+        "Apple's egress-ip-ranges.csv; all addresses are PROXY, countries are those of the users",
+        _apple_relay,
+    ),
     _layout("ip2proxy", "IP2Proxy LITE PX1 to PX11 CSV", _ip2proxy),
     _layout("ip2location", "IP2Location LITE CSV: DB1 to DB11 and ASN, for IPv4 and IPv6", _ip2location),
     _layout("dbip-location", "DB-IP city and location CSV: first,last,continent,country,...", _dbip_location),
     _layout("city", "ip-location-db city CSV: first,last,country,state,...,latitude,longitude,...", _city),
-    _layout("iptoasn", "iptoasn.com TSV: first,last,asn,country,name", _iptoasn),
+    _layout("iptoasn", "iptoasn.com TSV: first,last,asn,country,name; countries are those of the holders", _iptoasn),
     _layout("geoip-legacy", "GeoIPCountryWhois.csv of GeoIP Legacy", _geoip_legacy),
     _layout("ipcat", "ipcat datacenters.csv: first,last,name,URL; all addresses are DATACENTER", _ipcat),
     _layout("ranges", "CSV or TSV: first,last,asn[,name] or first,last,country or first,last,type", _ranges),

@@ -123,7 +123,11 @@ def _downloaded_at(table: TableText) -> datetime | None:
 
 
 RECORDS = (
-    Layout(name="delegated", summary="delegated statistics of the registries, also extended", reading=_delegated),
+    Layout(
+        name="delegated",
+        summary="delegated statistics of the registries; countries are those of the holders of addresses",
+        reading=_delegated,
+    ),
     Layout(name="pyasn", summary="ipasn .dat of pyasn: block,asn", reading=_pyasn),
     Layout(name="pfx2as", summary="pfx2as of CAIDA: prefix,length,asn", reading=_pfx2as),
     Layout(

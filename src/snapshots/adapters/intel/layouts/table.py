@@ -94,14 +94,14 @@ class TableText:
             self._cached[make] = make(self)
         return cast("T", self._cached[make])
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, longest: int = LONGEST_LINE) -> Iterator[str]:
         """Yield the lines without their ends; a longer line than any table has is cut."""
         with self._content.open() as file:
             head = file.peek(2)[:2]
             encoding = "utf-16" if head in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
             text = io.TextIOWrapper(file, encoding, errors="replace", newline=None)
             is_rest = False
-            for line in iter(partial(text.readline, LONGEST_LINE), ""):
+            for line in iter(partial(text.readline, longest), ""):
                 if not is_rest:
                     yield line.rstrip("\n").replace("\x00", "\ufffd")
                 is_rest = not line.endswith("\n")
@@ -121,9 +121,11 @@ class TableText:
         """Return the decoded JSON document, or a list of the objects in JSON lines; None for everything else."""
         if self.first_line[:1] not in {"{", "["}:
             return None
-        data = "\n".join(self.lines()).encode("utf-8", "surrogatepass")
-        if len(data) > LARGEST_DOCUMENT:
-            raise SourceUnreadable(f"{self.path} is a JSON document of more than {LARGEST_DOCUMENT // 2**20} MiB")
+        data = bytearray()
+        for line in self.lines(longest=LARGEST_DOCUMENT):
+            data += line.encode("utf-8", "surrogatepass") + b"\n"
+            if len(data) > LARGEST_DOCUMENT:
+                raise SourceUnreadable(f"{self.path} is a JSON document of more than {LARGEST_DOCUMENT // 2**20} MiB")
         with suppress(msgspec.DecodeError, RecursionError):
             return msgspec.json.decode(data)
         with suppress(msgspec.DecodeError, RecursionError):
