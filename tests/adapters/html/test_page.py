@@ -118,8 +118,10 @@ def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     assert "75.0% of sessions: a fact from a later table" in text
     assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
     sentence = "known for 100.0% of 4 sessions: 25.0% with every known fact as of the attack, 75.0% with a fact from"
-    for facts in ("At least one of network, country and type", "Country", "Network"):
-        assert f"{facts} {sentence}" in text
+    assert f"At least one of network, country and type {sentence}" in text
+    for fact in ("Country", "Network"):
+        assert f"{fact} known for 100.0% of 4 sessions: 25.0% as of the attack, 75.0% from a table" in text
+    assert "country stated up to 90 days before the attack (1), longer after the attack (3)" in text
     row = " ".join(text.split("AS15169")[1].split()[:8])
     assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"
 

@@ -52,6 +52,10 @@ FIELDS = {
     Dimension.IP_TYPE: "ip_type",
     Dimension.ADDRESS: "source_ip",
     Dimension.SENSOR: "sensor",
+    Dimension.ASN_METHOD: "asn_method",
+    Dimension.COUNTRY_METHOD: "country_method",
+    Dimension.TYPE_METHOD: "type_method",
+    Dimension.TYPE_BY: "type_by",
     Dimension.PROTOCOL: "protocol",
     Dimension.CLIENT: "client",
     Dimension.HASSH: "hassh",
@@ -63,7 +67,16 @@ FIELDS = {
     Dimension.METHOD: "method",
     Dimension.GAP: "gap",
 }
-KEPT = (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE, Dimension.METHOD)
+KEPT = (
+    Dimension.ASN,
+    Dimension.COUNTRY,
+    Dimension.IP_TYPE,
+    Dimension.METHOD,
+    Dimension.ASN_METHOD,
+    Dimension.COUNTRY_METHOD,
+    Dimension.TYPE_METHOD,
+    Dimension.TYPE_BY,
+)
 """Keys without which a session is in a group of its own; of the others it is in none."""
 
 sessions = st.lists(

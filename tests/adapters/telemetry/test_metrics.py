@@ -18,6 +18,7 @@ from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.fact_methods import FactMethod
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 from tests.app.backfill.test_batch_runner import RecordedProgress
@@ -26,7 +27,7 @@ from tests.strategies import NOON
 
 COVERAGE = Coverage.of(
     [
-        CoverageCase(count=3, has_asn=True, has_country=True, method=Method.ASOF),
+        CoverageCase(count=3, facts=dict.fromkeys(("asn", "country"), FactMethod(Method.ASOF)), method=Method.ASOF),
         CoverageCase(count=1, gap=Gap.NOTHING_KNOWN),
         CoverageCase(count=6, gap=Gap.NOT_ROUTABLE),
         CoverageCase(count=2),
@@ -112,6 +113,9 @@ def test_metrics_of_a_load_and_of_the_database_are_written(tmp_path: Path) -> No
     assert found["snapshots_sessions"] == 12
     assert found['snapshots_coverage_ratio{"field": "snapshot"}'] == 0.5
     assert found['snapshots_coverage_ratio{"field": "ip_type"}'] == 0
+    assert found['snapshots_facts{"fact": "asn", "method": "asof"}'] == 3
+    assert found['snapshots_facts{"fact": "asn", "method": "inferred"}'] == 0
+    assert found['snapshots_types{"precision": "network"}'] == 0
     assert found['snapshots_open_sessions{"reason": "not_judged"}'] == 2
     assert {f'snapshots_open_sessions{{"reason": "{gap.value}"}}' for gap in Gap} <= found.keys()
     assert found["snapshots_dead_letters"] == 3

@@ -5,29 +5,47 @@ from datetime import datetime
 
 from hypothesis import given
 
-from snapshots.app.queries.reports import methods_text
+from snapshots.app.queries.reports import methods_text, nearness_lines
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.fact_methods import Distance, FactMethod
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.provenance import sources_of
 from snapshots.domain.snapshot.snapshot import Method
 from tests.strategies import DAY, NOON, histories, moments, observed, snapshot
 
 
+def test_how_near_facts_are_is_shown_for_each_fact() -> None:
+    """One inferred fact does not hide that another is as of the attack."""
+    by_network = FactMethod(Method.INFERRED, distance=Distance.AFTER_LONGER, is_by_network=True)
+    facts = {"asn": FactMethod(Method.ASOF, distance=Distance.BEFORE_90_DAYS), "ip_type": by_network}
+
+    assert nearness_lines(Coverage.of([CoverageCase(count=1_000, facts=facts, method=Method.INFERRED)])) == [
+        "ASN stated up to 90 days before the attack (1,000)",
+        "IP type stated longer after the attack (1,000)",
+        "IP type known by address (0), by network (1,000)",
+    ]
+    assert nearness_lines(Coverage()) == []
+
+
 def test_inferred_facts_are_counted_separately_from_asof_facts() -> None:
     """Every session is counted in exactly one of them."""
     cases = [
-        CoverageCase(count=1, has_asn=True, method=Method.ASOF),
-        CoverageCase(count=5, has_asn=True, method=Method.INFERRED),
-        CoverageCase(count=2, has_asn=True, method=Method.CORRECTED),
+        CoverageCase(count=1, facts={"asn": FactMethod(Method.ASOF)}, method=Method.ASOF),
+        CoverageCase(count=5, facts={"asn": FactMethod(Method.INFERRED)}, method=Method.INFERRED),
+        CoverageCase(count=2, facts={"asn": FactMethod(Method.CORRECTED)}, method=Method.CORRECTED),
         CoverageCase(count=2, gap=Gap.NOTHING_KNOWN),
     ]
 
     assert methods_text(Coverage.of(cases)) == (
         "known for 80.0% of 10 sessions: 10.0% with every known fact as of the attack,"
         " 50.0% with a fact from a table made after it, 20.0% corrected or adopted"
+    )
+    assert methods_text(Coverage.of(cases), "asn") == (
+        "known for 80.0% of 10 sessions: 10.0% as of the attack, 50.0% from a table made after it,"
+        " 20.0% corrected or adopted"
     )
     assert methods_text(Coverage.of(cases), "country") == "known for 0.0% of 10 sessions"
     assert methods_text(Coverage()) == "no sessions"

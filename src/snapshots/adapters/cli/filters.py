@@ -9,7 +9,13 @@ import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.services import Application
-from snapshots.app.queries.session_queries import FOUND_BY, Dimension, NetworkTime, SessionFilter
+from snapshots.app.queries.session_queries import (
+    FOUND_BY,
+    METHODS_OF_FACTS,
+    Dimension,
+    NetworkTime,
+    SessionFilter,
+)
 
 NONE = "none"
 """The value that selects sessions without a value."""
@@ -28,10 +34,20 @@ HELP = {
     Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands."),
     Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed."),
     Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file."),
-    Dimension.METHOD: ("METHOD", "How the snapshot was made: asof, inferred, corrected or adopted."),
+    Dimension.METHOD: (
+        "[FACT=]METHOD",
+        "How the snapshot was made: asof, inferred, corrected or adopted; or one fact, such as country=asof.",
+    ),
+    Dimension.TYPE_BY: (
+        "PRECISION",
+        "Whether the IP type is that of the address or its network: address or network.",
+    ),
     Dimension.GAP: ("REASON", "Why there is no snapshot."),
 }
 """Metavar and help of each filter."""
+
+OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
+"""Dimensions with an option of their own; the methods of facts are values of --method."""
 
 DURATION = re.compile(r"(\d{1,5})([hdw])")
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -78,7 +94,7 @@ def filter_options(function: Decorated) -> Decorated:
         ),
         *(
             option(f"--{key.value}", multiple=True, metavar=HELP[key][0], section=Section.FILTERS, help=HELP[key][1])
-            for key in FOUND_BY
+            for key in OPTIONS
         ),
     ]
     for each in reversed(options):
@@ -101,8 +117,26 @@ def filter_of(
         since, until = (now - limit if isinstance(limit, timedelta) else limit for limit in limits)
     except OverflowError as exc:
         raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
-    given = {key: options.pop(key.value.replace("-", "_")) for key in FOUND_BY}
+    given: dict[Dimension, Sequence[str]] = {key: options.pop(key.value.replace("-", "_")) for key in OPTIONS}
+    given |= _methods_by_fact(given[Dimension.METHOD])
     values: dict[Dimension, Sequence[str | None]] = {
         key: [None if value.lower() == NONE else value for value in texts] for key, texts in given.items() if texts
     }
     return SessionFilter(since=since, until=until, values=values, network_time=network_time)
+
+
+def _methods_by_fact(texts: Sequence[str]) -> dict[Dimension, Sequence[str]]:
+    """
+    Return the values of --method by dimension: of the whole snapshot, and of one fact as FACT=METHOD.
+
+    Raises:
+        click.UsageError: There is no such fact.
+    """
+    found: dict[Dimension, list[str]] = {Dimension.METHOD: []}
+    for text in texts:
+        fact, mark, method = text.rpartition("=")
+        if mark and fact.lower() not in METHODS_OF_FACTS:
+            raise click.UsageError(f"--method {text[:40]!r}: use asn=, country= or type= with a method")
+        key = METHODS_OF_FACTS[fact.lower()] if mark else Dimension.METHOD
+        found.setdefault(key, []).append(method)
+    return dict(found)

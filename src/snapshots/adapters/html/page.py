@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, expired_text
 from snapshots.app.queries.overview import LARGEST_TIMELINE, Overview
-from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text
+from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text, nearness_lines
 from snapshots.app.queries.session_queries import Group, TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 
@@ -66,6 +66,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         charts=_safe_json(charts_of(overview)),
         overview=overview,
         report=overview.report,
+        nearness=nearness_lines(overview.report.coverage.sessions),
         methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
         names=FIELD_NAMES,
         not_comparable=NOT_COMPARABLE,

@@ -17,6 +17,7 @@ from snapshots.adapters.sql.connection.server_time import ServerTime
 from snapshots.adapters.sql.connection.sqlite_file import connect_read_only, is_read_only
 from snapshots.adapters.sql.rows.row_decoder import digest
 from snapshots.adapters.sql.schema.stored_types import enforce_types
+from snapshots.domain.snapshot.fact_methods import is_after
 
 
 def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[int], server_time: ServerTime) -> Engine:
@@ -103,6 +104,12 @@ def _is_adopted(connection: Any) -> bool:
         return False
 
 
+def _is_later(labels: str, place: int, seen_at: str | None) -> bool:
+    """Whether the build with the label at a place, from 1, is from after a stored timestamp."""
+    found = labels.split(" ")
+    return is_after(found[place - 1], (seen_at or "").replace(" ", "T")) if 0 < place <= len(found) else False
+
+
 def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) -> None:
     """
     Enforce foreign keys, unless the database was adopted from another loader.
@@ -112,6 +119,7 @@ def _prepare_sqlite(addresses_in: AddressesIn, connection: Any, _record: Any) ->
     """
     connection.isolation_level = None  # SQLAlchemy's BEGIN is ours: lock_for_writing decides the kind
     connection.create_function("snapshot_digest", 1, digest, deterministic=True)
+    connection.create_function("snapshot_is_later", 3, _is_later, deterministic=True)
     connection.create_function("snapshot_address", 1, only_address(addresses_in), deterministic=True)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     for pragma in (

@@ -14,6 +14,8 @@ from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.coverage import NOT_JUDGED
 from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.provenance import FACTS
+from snapshots.domain.snapshot.snapshot import Method
 from snapshots.domain.snapshot.validity import KindValidity
 
 SECONDS_BETWEEN_FILES = 60.0
@@ -52,6 +54,18 @@ class LoadMetrics:
             "snapshots_coverage_ratio",
             "Fraction of sessions from routable addresses that have the field.",
             ["field"],
+            registry=registry,
+        )
+        self._facts = Gauge(
+            "snapshots_facts",
+            "Number of sessions with a fact as of the attack, and with one from a table made after it.",
+            ["fact", "method"],
+            registry=registry,
+        )
+        self._types = Gauge(
+            "snapshots_types",
+            "Number of sessions with the IP type of their address, and with that of their network.",
+            ["precision"],
             registry=registry,
         )
         self._dead_letters = Gauge(
@@ -95,6 +109,11 @@ class LoadMetrics:
         for field, count in sessions.by_field.items():
             share = sessions.share(count)
             self._coverage.labels(field).set(nan if share is None else share)
+        for fact in FACTS:
+            self._facts.labels(fact, Method.ASOF.value).set(sessions.asof[fact])
+            self._facts.labels(fact, Method.INFERRED.value).set(sessions.inferred[fact])
+        self._types.labels("address").set(sessions.by_address)
+        self._types.labels("network").set(sessions.by_network)
         self._dead_letters.set(sum(status.dead_letters.values()))
         if status.last_event_at is not None:
             self._newest.set(status.last_event_at.timestamp())

@@ -9,6 +9,7 @@ from snapshots.app.queries.inspection import Inspection
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.coverage import Coverage
+from snapshots.domain.snapshot.fact_methods import Distance
 from snapshots.domain.snapshot.nearest_statements import AsnLeftOut, TypeLeftOut
 from snapshots.domain.snapshot.provenance import StatedBy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
@@ -196,13 +197,26 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     if not coverage.total:
         return "no sessions"
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
+    of_all = fact == "snapshot"
     parts = (
-        (asof, "with every known fact as of the attack"),
-        (inferred, "with a fact from a table made after it"),
+        (asof, "with every known fact as of the attack" if of_all else "as of the attack"),
+        (inferred, "with a fact from a table made after it" if of_all else "from a table made after it"),
         (known - asof - inferred, "corrected or adopted"),
     )
     split = ", ".join(f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
     return f"known for {known / coverage.total:.1%} of {coverage.total:,} sessions" + (f": {split}" if split else "")
+
+
+def nearness_lines(coverage: Coverage) -> list[str]:
+    """Return how far from the attack each fact was stated, a line for each fact, and how precise the IP types are."""
+    lines = []
+    for fact, counts in coverage.distances.items():
+        parts = [f"{each.text} ({counts[each]:,})" for each in Distance if counts[each]]
+        if parts:
+            lines.append(f"{FIELD_NAMES[fact]} stated {', '.join(parts)}")
+    if coverage.ip_type:
+        lines.append(f"IP type known by address ({coverage.by_address:,}), by network ({coverage.by_network:,})")
+    return lines
 
 
 def impossible_clocks_text(report: Report) -> str:

@@ -27,6 +27,10 @@ class Dimension(Enum):
     SSH_KEY = "ssh-key"
     DOWNLOAD = "download"
     METHOD = "method"
+    ASN_METHOD = "asn-method"
+    COUNTRY_METHOD = "country-method"
+    TYPE_METHOD = "type-method"
+    TYPE_BY = "type-by"
     GAP = "gap"
     COMMAND = "command"
     URL = "url"
@@ -39,6 +43,13 @@ class Dimension(Enum):
 
 SNAPSHOT_FACTS = frozenset({Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE})
 """Dimensions that are facts of a snapshot."""
+
+METHODS_OF_FACTS = {
+    "asn": Dimension.ASN_METHOD,
+    "country": Dimension.COUNTRY_METHOD,
+    "type": Dimension.TYPE_METHOD,
+}
+"""Dimensions that are the method of one fact, by the fact; METHOD is the weakest of them."""
 
 FOUND_BY = tuple(key for key in Dimension if not key.is_repeated)
 """Dimensions by which sessions are filtered."""
@@ -146,6 +157,10 @@ class SessionRow:
         ip_type: Type of the address.
         enrichment_at: Newest date among the facts.
         method: How the snapshot was obtained, such as asof or inferred.
+        asn_method: Method of the ASN alone; None without one.
+        country_method: Method of the country alone.
+        type_method: Method of the IP type alone.
+        type_by: Whether the IP type is that of the address or of its network; None without one.
         source: Builds of the facts.
         run: The run that wrote the snapshot.
         gap: Reason if there is no snapshot.
@@ -177,6 +192,10 @@ class SessionRow:
     ip_type: str | None
     enrichment_at: datetime | None
     method: str | None
+    asn_method: str | None
+    country_method: str | None
+    type_method: str | None
+    type_by: str | None
     source: str | None
     run: str | None
     gap: str | None

@@ -13,7 +13,9 @@ from snapshots.domain.facts.asn_allocation import can_have_existed, first_possib
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
 from snapshots.domain.facts.network_types import NO_NETWORK_TYPES, NetworkTypes
 from snapshots.domain.facts.observation import IpObservation, label_of
+from snapshots.domain.snapshot.fact_methods import source_text
 from snapshots.domain.snapshot.nearest_statements import AsnLeftOut, NearestStatements, TypeLeftOut
+from snapshots.domain.snapshot.provenance import FACTS
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 Fact = TypeVar("Fact")
@@ -144,6 +146,11 @@ class AsOfReader:
         if asn is not None or country is not None or ip_type is not None:
             parts = [answer for answer in (asn, country, ip_type) if answer is not None]
             inferred = [part.observation for part in parts if part.is_inferred]
+            labels = {
+                fact: _label(part.observation, at)
+                for fact, part in zip(FACTS, (asn, country, ip_type), strict=True)
+                if part is not None
+            }
             snapshot = IpSnapshot(
                 asn=asn.fact if asn is not None else None,
                 country=country.fact if country is not None else None,
@@ -157,7 +164,7 @@ class AsOfReader:
                     )
                 ),
                 method=Method.INFERRED if inferred else Method.ASOF,
-                source=" ".join(dict.fromkeys(_label(part.observation, at) for part in parts)),
+                source=source_text(labels),
             )
         return IpReading(
             snapshot=snapshot,

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from snapshots.domain.snapshot.fact_methods import Distance, FactMethod
 from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.provenance import FACTS
 from snapshots.domain.snapshot.snapshot import Method
 
 NOT_JUDGED = "not_judged"
@@ -18,17 +20,13 @@ class CoverageCase:
 
     Attributes:
         count: Number of sessions, at least 1.
-        has_asn: Whether their snapshots have an ASN.
-        has_country: Whether their snapshots have a country.
-        has_type: Whether their snapshots have an IP type.
+        facts: How near each of their facts is to the attack, by the keys of `FACTS`; a fact that they lack is absent.
         method: The method of their snapshots; None if they are open.
         gap: Why they are open; None if they are sealed or have no verdict yet.
     """
 
     count: int
-    has_asn: bool = False
-    has_country: bool = False
-    has_type: bool = False
+    facts: Mapping[str, FactMethod] = field(default_factory=dict)
     method: Method | None = None
     gap: Gap | None = None
 
@@ -45,8 +43,12 @@ class Coverage:
         country: Those with a country.
         ip_type: Those with an IP type.
         by_method: Sealed ones by method; the counts add up to sealed.
-        asof: Of each `by_field` count, those with only facts stated by the time of the attack.
-        inferred: Of each `by_field` count, those with a fact first stated after the attack.
+        asof: Of each `by_field` count, those whose fact was stated by the time of the attack; of snapshots, those
+            whose facts all were.
+        inferred: Of each `by_field` count, those whose fact was first stated after the attack; of snapshots, those
+            with such a fact.
+        distances: The same by `Distance`, for each of `FACTS`.
+        by_network: Of the IP types, those that are known of the network and not of the address.
         by_gap: Open ones by reason, None for those without a verdict; the counts add up to total - sealed.
     """
 
@@ -58,6 +60,8 @@ class Coverage:
     by_method: Counter[Method] = field(default_factory=Counter)
     asof: Counter[str] = field(default_factory=Counter)
     inferred: Counter[str] = field(default_factory=Counter)
+    distances: Mapping[str, Counter[Distance]] = field(default_factory=lambda: {fact: Counter() for fact in FACTS})
+    by_network: int = 0
     by_gap: Counter[Gap | None] = field(default_factory=Counter)
 
     @classmethod
@@ -66,6 +70,11 @@ class Coverage:
         cases = list(cases)
         sealed = [case for case in cases if case.method is not None]
         total = _by_field(sealed)
+        distances: Mapping[str, Counter[Distance]] = {fact: Counter() for fact in FACTS}
+        for case in sealed:
+            for fact, found in case.facts.items():
+                if found.distance is not None:
+                    distances[fact][found.distance] += case.count
         by_method: Counter[Method] = Counter()
         by_gap: Counter[Gap | None] = Counter()
         for case in cases:
@@ -80,8 +89,10 @@ class Coverage:
             country=total["country"],
             ip_type=total["ip_type"],
             by_method=by_method,
-            asof=_by_field(case for case in sealed if case.method is Method.ASOF),
-            inferred=_by_field(case for case in sealed if case.method is Method.INFERRED),
+            asof=_by_field(sealed, Method.ASOF),
+            inferred=_by_field(sealed, Method.INFERRED),
+            distances=distances,
+            by_network=sum(case.count for case in sealed for fact in case.facts.values() if fact.is_by_network),
             by_gap=by_gap,
         )
 
@@ -89,6 +100,11 @@ class Coverage:
     def by_field(self) -> Mapping[str, int]:
         """Return the number of snapshots and of each fact, by name."""
         return {"snapshot": self.sealed, "asn": self.asn, "country": self.country, "ip_type": self.ip_type}
+
+    @property
+    def by_address(self) -> int:
+        """Return the number with an IP type that is known of the address."""
+        return self.ip_type - self.by_network
 
     @property
     def open(self) -> int:
@@ -118,12 +134,11 @@ class Coverage:
         return all(share is not None and share >= target for share in shares)
 
 
-def _by_field(sealed: Iterable[CoverageCase]) -> Counter[str]:
-    """Count sealed sessions by the keys of `Coverage.by_field`."""
+def _by_field(sealed: Iterable[CoverageCase], method: Method | None = None) -> Counter[str]:
+    """Count sealed sessions by the keys of `Coverage.by_field`, all of them or those with one method."""
     counts: Counter[str] = Counter()
     for case in sealed:
-        counts["snapshot"] += case.count
-        counts["asn"] += case.count * case.has_asn
-        counts["country"] += case.count * case.has_country
-        counts["ip_type"] += case.count * case.has_type
+        counts["snapshot"] += case.count * (method in {None, case.method})
+        for fact, found in case.facts.items():
+            counts[fact] += case.count * (method in {None, found.method})
     return counts

@@ -48,7 +48,8 @@ class IpSnapshot:
         ip_type: The highest-ranked type by IpTypePriority.
         enrichment_at: The newest date of its facts, in UTC.
         method: Whether all facts were stated by the time of the sighting.
-        source: Labels of the builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05".
+        source: Labels of the builds that stated the facts, such as "dbip@2026-09-01 iporigin@2026-10-05", in the order
+            of the facts; see `fact_methods.source_text`.
 
     Raises:
         InvalidFact: A fact is out of range, there is none, or enrichment_at is not in UTC.
@@ -101,6 +102,11 @@ class IpSnapshot:
             method=Method.CORRECTED,
             source=f"operator@{at:%Y-%m-%d}",
         )
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """Return each label in its source once."""
+        return tuple(dict.fromkeys(self.source.split()))
 
     def lag_behind(self, moment: datetime) -> timedelta:
         """Return how long after *moment* the newest fact was stated; negative if before."""

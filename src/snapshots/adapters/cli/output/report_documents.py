@@ -10,6 +10,7 @@ from snapshots.app.queries.overview import BehaviourSeen, Overview
 from snapshots.app.queries.reports import CoverageReport, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
+from snapshots.domain.snapshot.fact_methods import Distance
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -150,6 +151,11 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
             }
             for name, count in coverage.by_field.items()
         },
+        "distances": {
+            fact: {distance.name.lower(): counts[distance] for distance in Distance}
+            for fact, counts in coverage.distances.items()
+        },
+        "types_by": {"address": coverage.by_address, "network": coverage.by_network},
         "by_method": {method.value: count for method, count in coverage.by_method.items()},
         "by_gap": {gap.value if gap else NOT_JUDGED: count for gap, count in coverage.by_gap.items()},
     }

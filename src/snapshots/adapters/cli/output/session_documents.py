@@ -1,11 +1,13 @@
 """Sessions and observations as JSON documents."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from snapshots.app.queries.reports import Explanation
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.behaviour import Behaviour, Trait
+from snapshots.domain.snapshot.fact_methods import fact_methods
+from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 
 def behaviour_document(behaviour: Behaviour) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
                 fact: {"source": source.name, "stated_at": source.stated_at}
                 for fact, source in explanation.stated.items()
             },
+            "methods": _methods(snapshot, sighting.seen_at) if sighting else {},
             "run": explanation.run,
         }
         if snapshot
@@ -91,6 +94,15 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             }
             for left_out in explanation.types_left_out
         ],
+    }
+
+
+def _methods(snapshot: IpSnapshot, seen_at: datetime) -> dict[str, Any]:
+    """Return the method of each fact, and whether a type is that of the address or of its network."""
+    found = fact_methods(snapshot, seen_at)
+    return {
+        fact: {"method": each.method, "build": each.label, "by": "network" if each.is_by_network else "address"}
+        for fact, each in found.items()
     }
 
 

@@ -34,12 +34,13 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 )
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
+from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
 from snapshots.adapters.sql.queries.filter_values import stored_value
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
+from snapshots.app.queries.session_queries import METHODS_OF_FACTS, Dimension, NetworkTime, SessionFilter, TimeBucket
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
@@ -62,6 +63,8 @@ COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.DOWNLOAD: SESSIONS.download_hash,
     Dimension.GAP: SESSIONS.snapshot_gap,
 }
+NEARNESS = {key.value.replace("-", "_"): key for key in (*METHODS_OF_FACTS.values(), Dimension.TYPE_BY)}
+ADDRESS, NETWORK = "address", "network"
 METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 ASOF, INFERRED = (SESSIONS.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
 
@@ -105,6 +108,15 @@ class SessionQuery:
     def __init__(self, connection: Connection, session_filter: SessionFilter, current: CurrentAnswers) -> None:
         self._current = current
         self._connection = connection
+        has_type = states(FACTS[Dimension.IP_TYPE])
+        self._columns: Mapping[Dimension, ColumnElement[Any]] = {
+            **COLUMNS,
+            Dimension.METHOD: METHOD,
+            Dimension.ASN_METHOD: method_of(connection, "asn"),
+            Dimension.COUNTRY_METHOD: method_of(connection, "country"),
+            Dimension.TYPE_METHOD: method_of(connection, "ip_type"),
+            Dimension.TYPE_BY: case((not_(has_type), null()), (IS_BY_NETWORK, NETWORK), else_=ADDRESS),
+        }
         self._which = session_filter
         # Another loader writes pseudo codes, so its columns cannot be grouped by as they are.
         self._has_codes = versions.is_adopted(connection)
@@ -121,7 +133,7 @@ class SessionQuery:
         if key in FACTS:
             column = SESSIONS[FACTS[key]]
             return case((states(FACTS[key]), column)) if self._has_codes else column
-        return METHOD if key is Dimension.METHOD else COLUMNS[key]
+        return self._columns[key]
 
     @property
     def is_of_everything(self) -> bool:
@@ -275,8 +287,9 @@ class SessionQuery:
             name: self.part(key)
             for name, key in (("asn", Dimension.ASN), ("country", Dimension.COUNTRY), ("ip_type", Dimension.IP_TYPE))
         }
+        facts |= {name: self._columns[key] for name, key in NEARNESS.items()}
         if self._which.network_time is NetworkTime.NOW:  # current facts do not come from a snapshot
-            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
+            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run", *NEARNESS), null())
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
         stored_at = stored_timestamp_text(self._connection, SESSIONS.first_event_at).label("stored_at")
         return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())

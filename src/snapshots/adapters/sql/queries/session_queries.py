@@ -9,7 +9,7 @@ from snapshots.adapters.sql.connection.dialects.expressions import compared_by_b
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
-from snapshots.adapters.sql.queries.query_builder import FACTS, LINE, SessionQuery
+from snapshots.adapters.sql.queries.query_builder import FACTS, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
@@ -115,8 +115,9 @@ class SqlSessionQueries:
             if len(found) < limit and session_filter.since is None and session_filter.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
             names = _organizations(connection, {row["asn"] for row in found})
+            columns = [name for name in SessionRow.__slots__ if name != "organization"]
             lines = [
-                SessionRow(**{name: row[name] for name in LINE}, organization=names.get(row["asn"])) for row in found
+                SessionRow(**{name: row[name] for name in columns}, organization=names.get(row["asn"])) for row in found
             ]
         last = "" if len(found) < limit else str(SessionCursor(found[-1]["stored_at"], found[-1]["session_id"]))
         return SessionPage(lines, last)

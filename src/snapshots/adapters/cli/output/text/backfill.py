@@ -52,7 +52,7 @@ def sample_text(judged: Judged) -> str:
     if isinstance(verdict, Gap):
         return f"{name} ({where}): {verdict.value}"
     facts = f"AS{verdict.asn or '-'} {verdict.country or '-'} {verdict.ip_type.value if verdict.ip_type else '-'}"
-    return f"{name} ({where}): {facts}, {verdict.method.value}, {verdict.source}"
+    return f"{name} ({where}): {facts}, {verdict.method.value}, {' '.join(verdict.builds)}"
 
 
 def show_improvement(report: ImproveReport, *, is_dry_run: bool) -> None:

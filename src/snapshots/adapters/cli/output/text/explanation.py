@@ -14,6 +14,7 @@ from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.observation import IpFacts, labels_of
 from snapshots.domain.session.behaviour import Behaviour, Trait
 from snapshots.domain.session.summary import SessionSummary
+from snapshots.domain.snapshot.fact_methods import fact_methods
 from snapshots.domain.snapshot.nearest_statements import TypeLeftOut
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
@@ -73,7 +74,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
             ("country", _fact(snapshot.country or "", "country", explanation)),
             ("IP type", _fact(snapshot.ip_type.value if snapshot.ip_type else "", "ip_type", explanation)),
             ("method", f"{snapshot.method.value}: facts {snapshot.method.explanation}"),
-            ("sources", printable(snapshot.source, 200)),
+            ("sources", printable(" ".join(snapshot.builds), 250)),
             ("newest table", f"{_moment(snapshot.enrichment_at)}, even if it has no entry for the address"),
             ("sealed by run", str(explanation.run)),
         ]
@@ -114,12 +115,14 @@ def _fact(value: str, name: str, explanation: Explanation, more: Text | None = N
         return Text("not known")
     shown = Text(value) + (more or Text())
     source = explanation.stated.get(name)
-    sighting = explanation.session.sighting
-    if source is None or sighting is None:
+    snapshot, sighting = explanation.session.snapshot, explanation.session.sighting
+    if source is None or sighting is None or snapshot is None:
         return shown
+    near = fact_methods(snapshot, sighting.seen_at).get(name)
+    words = f"; {near.method.value}{', by network' if near.is_by_network else ''}" if near is not None else ""
     days = (source.stated_at - sighting.seen_at) / timedelta(days=1)
     when = f"{abs(days):,.1f} days {'after' if days > 0 else 'before'} the attack"
-    return shown + Text("  (") + printable(source.name, 64) + Text(f", {moment_text(source.stated_at)}, {when})")
+    return shown + Text("  (") + printable(source.name, 64) + Text(f", {moment_text(source.stated_at)}, {when}{words})")
 
 
 def _left_out_text(left_out: TypeLeftOut) -> str:

@@ -17,6 +17,7 @@ from snapshots.app.queries.reports import (
     ValueCount,
     impossible_clocks_text,
     methods_text,
+    nearness_lines,
 )
 from snapshots.domain.snapshot.coverage import Coverage
 
@@ -79,6 +80,8 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print(table)
     console.print("Sessions from private, shared or reserved addresses are excluded from the shares.", style="dim")
     console.print("An address is counted only if all of its sessions are.", style="dim")
+    for line in nearness_lines(sessions):
+        console.print(f"  {line}")
     for method, count in sessions.by_method.items():
         console.print(f"  {method.value}: {count_of(count, 'session')} with facts {method.explanation}")
     for source, count in report.by_source.items():

@@ -3,17 +3,23 @@
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     FromClause,
     String,
+    and_,
     cast,
     collate,
     column,
     func,
     literal_column,
+    or_,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql
+
+from snapshots.domain.snapshot.fact_methods import DAY_LENGTH
 
 
 def compared_by_bytes(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:
@@ -26,6 +32,29 @@ def digest_of(connection: Connection, text_: ColumnElement[str]) -> ColumnElemen
     if connection.dialect.name != "postgresql":
         return func.snapshot_digest(text_, type_=String)
     return func.left(func.encode(func.sha256(func.convert_to(text_, "UTF8")), "hex"), 32, type_=String)
+
+
+def is_later_build(
+    connection: Connection, labels: ColumnElement[str], place: ColumnElement[int], seen_at: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """
+    Return the condition that a build is from after a timestamp, as `fact_methods.is_after`.
+
+    Args:
+        connection: Determines the dialect.
+        labels: Labels of builds, separated by spaces.
+        place: The place of the label among them, from 1.
+        seen_at: The timestamp.
+    """
+    if connection.dialect.name != "postgresql":
+        return func.snapshot_is_later(labels, place, type_coerce(seen_at, String), type_=Boolean)
+    label = func.split_part(labels, literal_column("' '"), place, type_=String)
+    stamp = collate(func.split_part(label, literal_column("'@'"), literal_column("2"), type_=String), "C")
+    text = func.to_char(
+        func.timezone(literal_column("'UTC'"), seen_at), literal_column("""'YYYY-MM-DD"T"HH24:MI:SS'"""), type_=String
+    )
+    same_length = collate(func.left(text, func.length(stamp), type_=String), "C")
+    return or_(stamp > same_length, and_(func.length(stamp) <= DAY_LENGTH, stamp == same_length))
 
 
 def trait_texts(

@@ -1,0 +1,44 @@
+"""The method of each fact of a session, in SQL; the rules are those of `domain.snapshot.fact_methods`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Integer, and_, case, func, literal, not_, null, or_
+
+from snapshots.adapters.sql.connection.dialects.expressions import is_later_build
+from snapshots.adapters.sql.schema.tables import session_summaries, states
+from snapshots.domain.facts.network_types import NETWORK_TYPES
+from snapshots.domain.snapshot.snapshot import Method
+
+SESSIONS = session_summaries.c
+FACTS: Mapping[str, str] = {"asn": "snapshot_asn", "country": "snapshot_country", "ip_type": "snapshot_ip_type"}
+SOURCE = func.coalesce(SESSIONS.snapshot_source, "")
+IS_BY_NETWORK: ColumnElement[bool] = SOURCE.contains(NETWORK_TYPES)
+"""Whether the type of a session, if it has one, is that of its network."""
+
+
+def method_of(connection: Connection, fact: str) -> ColumnElement[Any]:
+    """Return the method of a fact, as text; NULL if the session has no such fact."""
+    is_later = _is_later(connection, fact)
+    if fact == "ip_type":
+        is_later = or_(is_later, and_(IS_BY_NETWORK, states(FACTS["asn"]), _is_later(connection, "asn")))
+    return case(
+        (not_(states(FACTS[fact])), null()),
+        (SESSIONS.snapshot_method != Method.INFERRED.value, SESSIONS.snapshot_method),
+        (SESSIONS.snapshot_method.is_(None), Method.ADOPTED.value),
+        (is_later, Method.INFERRED.value),
+        else_=Method.ASOF.value,
+    )
+
+
+def _is_later(connection: Connection, fact: str) -> ColumnElement[bool]:
+    """Return the condition that the build of a fact is from after the attack."""
+    labels = func.length(SOURCE) - func.length(func.replace(SOURCE, " ", "")) + 1
+    has_asn, has_type = (case((states(FACTS[name]), 1), else_=0) for name in ("asn", "ip_type"))
+    places: Mapping[str, ColumnElement[Any]] = {
+        "asn": literal(1),
+        "country": case((labels >= has_asn + 1 + has_type, has_asn + 1), else_=1),
+        "ip_type": labels,
+    }
+    place = func.coalesce(places[fact], 1, type_=Integer)
+    return is_later_build(connection, SOURCE, place, SESSIONS.source_ip_seen_at)

@@ -1,0 +1,106 @@
+"""How near each fact is to the attack, in SQL."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.queries.reports import SqlReports
+from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+from snapshots.app.queries.session_queries import Dimension, SessionFilter, every_line
+from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
+from snapshots.domain.snapshot.fact_methods import fact_methods
+from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
+from tests.fakes import FixedClock
+from tests.strategies import DAY, HOME, NOON
+
+STAMPS = ["2026-03-01", "2026-02-28", "2026-03-02", "2026-03-01T12:00", "2026-03-01T11:59:59", "2026-03-01T12:00:01"]
+STAMPS += [str((NOON + days * DAY).date()) for days in (-91, -90, 180, 181, 730, 731)] + ["", "no-date"]
+labels = st.builds("{}@{}".format, st.just("a"), st.sampled_from(STAMPS))
+of_networks = st.builds("{}@{}".format, st.sampled_from(["network-types", "network-types-b"]), st.sampled_from(STAMPS))
+times = st.sampled_from([NOON, NOON, NOON + timedelta(microseconds=1), MIN_TIME + DAY, MAX_TIME - DAY])
+facts = st.sampled_from([(1, "DE", IpType.TOR), (1, None, IpType.TOR), (1, "DE", None), (None, "DE", IpType.TOR)])
+sealed = st.builds(
+    lambda facts, method, named, of_type: IpSnapshot(
+        asn=facts[0],
+        country=facts[1],
+        ip_type=facts[2],
+        enrichment_at=NOON,
+        method=method,
+        source=" ".join([*named, of_type] if facts[2] is not None else named) or "a@2026-03-01",
+    ),
+    facts,
+    st.sampled_from([Method.ASOF, Method.INFERRED, Method.INFERRED, Method.CORRECTED]),
+    st.lists(labels, max_size=2),
+    labels | of_networks,
+)
+
+
+def put(database: SqlDatabase, made: list[tuple[datetime, IpSnapshot]]) -> None:
+    found = [
+        SessionAggregate.sighted(f"s{n}", HOME.text, at).summary().judged(snapshot)
+        for n, (at, snapshot) in enumerate(made)
+    ]
+    with database.transaction() as stores:
+        stores.audit.prune(MAX_TIME, run="r", made_at=NOON)
+        stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
+        stores.sessions.save(found, run="r", saved_at=NOON)
+
+
+def test_methods_and_distances_of_facts_equal_those_of_the_rule(sql_database: SqlDatabase) -> None:
+    """For builds named once or once for each fact, with a day or a moment, and for damaged labels."""
+    sql_database.migrate()
+    session_queries = SqlSessionQueries(sql_database, FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(times, sealed), min_size=1, max_size=6))
+    def check(made: list[tuple[datetime, IpSnapshot]]) -> None:
+        put(sql_database, made)
+        expected = [fact_methods(snapshot, at) for at, snapshot in made]
+        lines = {line.session_id: line for line in every_line(session_queries, SessionFilter())}
+        for n, near in enumerate(expected):
+            line = lines[f"s{n}"]
+            found = {"asn": line.asn_method, "country": line.country_method, "ip_type": line.type_method}
+            assert {fact: method for fact, method in found.items() if method is not None} == {
+                fact: each.method.value for fact, each in near.items()
+            }
+        coverage = reports.coverage().sessions
+        rule = Coverage.of(
+            CoverageCase(count=1, facts=near, method=snapshot.method)
+            for near, (_, snapshot) in zip(expected, made, strict=True)
+        )
+        assert (coverage.asof, coverage.inferred) == (rule.asof, rule.inferred)
+        assert coverage.distances == rule.distances
+
+    check()
+
+
+def test_sessions_are_filtered_by_the_method_of_a_fact_and_by_the_precision_of_the_type(
+    sql_database: SqlDatabase,
+) -> None:
+    """Correct history of countries is found, although the ASN is inferred."""
+    sql_database.migrate()
+    held = IpSnapshot(
+        asn=1, country="DE", ip_type=IpType.DATACENTER, enrichment_at=NOON, method=Method.INFERRED, source=""
+    )
+    sources = ["a@2026-03-05 b@2026-02-05 network-types@2026-02-05", "a@2026-02-05 b@2026-03-05 c@2026-03-05"]
+    put(sql_database, [(NOON, replace(held, source=source)) for source in sources])
+    session_queries = SqlSessionQueries(sql_database, FixedClock())
+
+    def names(**values: str) -> list[str]:
+        wanted = {Dimension(name.replace("_", "-")): [value] for name, value in values.items()}
+        return [line.session_id for line in every_line(session_queries, SessionFilter(values={**wanted}))]
+
+    assert names(country_method="asof") == ["s0"]
+    assert names(asn_method="asof") == ["s1"]
+    assert names(asn_method="inferred", type_method="inferred") == ["s0"]
+    assert (names(type_by="network"), names(type_by="address")) == (["s0"], ["s1"])
+    (group, _) = session_queries.groups(SessionFilter(), [Dimension.TYPE_BY], top=9)
+    assert (group.values, group.sessions) == (("address",), 1)
