@@ -1,5 +1,6 @@
 """Which snapshot a session stores."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.errors import InvalidFact, InvalidPolicy
+from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.as_of import IpReading
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import Requirement, SnapshotPolicy
@@ -139,6 +141,17 @@ def test_a_network_number_that_the_store_cannot_hold_leaves_the_session_open(asn
     verdict = SnapshotPolicy().verdict(SEEN, reading, largest_asn=2**31 - 1)
 
     assert verdict == (reading.snapshot if is_kept else Gap.ASN_TOO_LARGE)
+
+
+@pytest.mark.parametrize("ip_type", [IpType.TOR, IpType.DATACENTER])
+def test_a_type_of_the_address_improves_one_of_its_network(ip_type: IpType) -> None:
+    """Also if both are the same; the other way round nothing changes."""
+    by_network = replace(snapshot(), ip_type=IpType.DATACENTER, source="a@2026-03-01 network-types@2026-03-01")
+    by_address = replace(by_network, ip_type=ip_type, source="a@2026-03-01 tor@2026-03-01")
+
+    assert POLICY.improves(by_network, by_address)
+    assert not POLICY.improves(by_address, by_network)
+    assert not POLICY.improves(by_network, replace(by_network, asn=1))
 
 
 @given(held=ip_snapshots, offered=ip_snapshots)

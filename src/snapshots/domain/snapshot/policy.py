@@ -74,7 +74,8 @@ class SnapshotPolicy:
         Whether `backfill --improve` replaces *held* by *offered*.
 
         True if *held* is inferred and *offered* is as of the attack with the same kinds of facts or more, or if both
-        have the same method and *offered* has all facts of *held* and more. Corrected and adopted snapshots are never
+        have the same method and *offered* has all facts of *held* and more. A type of the address is more than one of
+        its network. Corrected and adopted snapshots are never
         replaced.
         """
         if held.method not in {Method.ASOF, Method.INFERRED}:
@@ -82,6 +83,8 @@ class SnapshotPolicy:
         before, after = _stated(held), _stated(offered)
         if held.method is Method.INFERRED and offered.method is Method.ASOF:
             return before.keys() <= after.keys()
+        if held.is_type_by_network and not offered.is_type_by_network and "ip_type" in after:
+            del before["ip_type"]
         return held.method is offered.method and before.items() < after.items()
 
     def verdict(

@@ -6,6 +6,7 @@ from enum import Enum
 
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.network_types import is_by_network
 from snapshots.domain.facts.validation import check_asn, check_country, check_utc
 
 
@@ -107,6 +108,11 @@ class IpSnapshot:
     def builds(self) -> tuple[str, ...]:
         """Return each label in its source once."""
         return tuple(dict.fromkeys(self.source.split()))
+
+    @property
+    def is_type_by_network(self) -> bool:
+        """Whether the type is that of the network, and not of the address."""
+        return any(map(is_by_network, self.builds))
 
     def lag_behind(self, moment: datetime) -> timedelta:
         """Return how long after *moment* the newest fact was stated; negative if before."""
