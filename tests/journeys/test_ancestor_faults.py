@@ -111,7 +111,7 @@ def test_one_bad_country_ended_the_whole_load(
     load: Load, engine: Engine, tmp_path: Path, country: str, stored: str
 ) -> None:
     """An empty, lower-case or long code broke a constraint, and three retries later the load."""
-    table = mmdb(tmp_path / "bad.mmdb", {"8.8.8.0/24": {"country": country}})
+    table = mmdb(tmp_path / "bad.mmdb", {"8.8.8.0/24": {"country": country}, "9.9.9.0/24": {"country": "DE"}})
 
     load(event("10:00:00Z", GOOGLE, CONNECT, timestamp="2027-01-01T00:00:00Z"), options=("--mmdb", table))
 

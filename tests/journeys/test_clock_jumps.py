@@ -74,7 +74,7 @@ def work(url: str, clock: Clock, halves: list[Path], table: Path) -> list[dict[s
         turns = count()
         with closing(FolderWatch([str(halves[0].parent)], LineDecoder(), pytest.fail)) as watch:
             container.follower().follow(watch, NoLoadObserver(), lambda: next(turns) > 40, every=0)
-        container.inventory_service().import_table(open_table(table, ImportOptions()), lambda _: None)
+        container.inventory_service().import_table(open_table(table, ImportOptions()), lambda _: None, is_forced=True)
         load(container, *halves)
     return rows(url)
 

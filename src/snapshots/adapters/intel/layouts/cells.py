@@ -15,9 +15,9 @@ def is_comment(line: str) -> bool:
 
 
 def delimiter_of(lines: Sequence[str]) -> str:
-    """Return the delimiter that most lines contain; a comma if there is none."""
+    """Return the delimiter that most lines contain, a tab rather than a comma; a comma if there is none."""
     counts = {each: sum(each in line for line in lines) for each in DELIMITERS}
-    return max(DELIMITERS, key=lambda each: (counts[each], each == ","))
+    return max(DELIMITERS, key=counts.__getitem__) if any(counts.values()) else ","
 
 
 def cells_of(line: str, delimiter: str) -> Sequence[str]:
