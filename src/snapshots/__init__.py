@@ -1,19 +1,19 @@
 """Store the network, country and IP type of each Cowrie session, from the data nearest to the attack."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
-from snapshots.domain.address.source_ip import IpAddress
-from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
-from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
-from snapshots.domain.session.summary import SessionSummary
-from snapshots.domain.snapshot.gap import Gap
-from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-
 if TYPE_CHECKING:
+    from snapshots.app.enrich.service import SnapshotService
+    from snapshots.app.errors import SettingRefused, SourceUnreadable, StoreBusy, StoreUnavailable
     from snapshots.composition.application import open_service
+    from snapshots.domain.address.source_ip import IpAddress
+    from snapshots.domain.errors import InvalidAddress, InvalidEvent, SnapshotsError
+    from snapshots.domain.facts.ip_type import IpType
+    from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+    from snapshots.domain.session.summary import SessionSummary
+    from snapshots.domain.snapshot.gap import Gap
+    from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
 __all__ = [
     "EventKind",
@@ -36,11 +36,35 @@ __all__ = [
     "open_service",
 ]
 
+_MODULES = {
+    "EventKind": "snapshots.domain.session.session",
+    "Gap": "snapshots.domain.snapshot.gap",
+    "InvalidAddress": "snapshots.domain.errors",
+    "InvalidEvent": "snapshots.domain.errors",
+    "IpAddress": "snapshots.domain.address.source_ip",
+    "IpSnapshot": "snapshots.domain.snapshot.snapshot",
+    "IpType": "snapshots.domain.facts.ip_type",
+    "Method": "snapshots.domain.snapshot.snapshot",
+    "SessionAggregate": "snapshots.domain.session.session",
+    "SessionEvent": "snapshots.domain.session.session",
+    "SessionSummary": "snapshots.domain.session.summary",
+    "SettingRefused": "snapshots.app.errors",
+    "SnapshotService": "snapshots.app.enrich.service",
+    "SnapshotsError": "snapshots.domain.errors",
+    "SourceUnreadable": "snapshots.app.errors",
+    "StoreBusy": "snapshots.app.errors",
+    "StoreUnavailable": "snapshots.app.errors",
+    "open_service": "snapshots.composition.application",
+}
+
 
 def __getattr__(name: str) -> object:
-    """Import `open_service` on first use: it needs SQLAlchemy and other libraries, which the rules do not."""
-    if name == "open_service":
-        from snapshots.composition.application import open_service  # noqa: PLC0415 - see above
-
-        return open_service
+    """Import a name on first use, so that a command imports only what it needs."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -9,8 +9,8 @@ import threading
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import NoReturn
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, NoReturn
 
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.output.streams import (
@@ -21,9 +21,12 @@ from snapshots.adapters.cli.output.streams import (
 )
 from snapshots.adapters.cli.stop_signals import Terminated, terminable
 from snapshots.app.errors import InvalidQuery, SettingRefused
-from snapshots.app.load.batch import GC_THRESHOLDS
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
+
+if TYPE_CHECKING:
+    from snapshots.adapters.cli.services import Application
+    from snapshots.adapters.cli.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,12 +88,19 @@ def _run(arguments: list[str]) -> int:
     import click  # noqa: PLC0415 - see above
 
     from snapshots.adapters.cli.main import cli  # noqa: PLC0415 - see above
-    from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
-    from snapshots.composition.application import open_application  # noqa: PLC0415 - see above
 
-    configure_logs(verbose=_is_verbose(arguments))
+    def open_(settings: "Settings") -> "AbstractContextManager[Application]":
+        """Import the adapters when a command needs them: help, the version and usage errors do not."""
+        from snapshots.adapters.telemetry.logs import configure_logs  # noqa: PLC0415 - see above
+        from snapshots.app.load.batch import GC_THRESHOLDS  # noqa: PLC0415 - see above
+        from snapshots.composition.application import open_application  # noqa: PLC0415 - see above
+
+        gc.set_threshold(*GC_THRESHOLDS)
+        configure_logs(verbose=_is_verbose(arguments))
+        return open_application(settings)
+
     try:
-        outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_application)
+        outcome = cli.main(arguments, prog_name="snapshots", standalone_mode=False, obj=open_)
     except click.exceptions.NoArgsIsHelpError as exc:
         sys.stderr.write(f"{exc.format_message()}\n")
         return exc.exit_code
@@ -126,7 +136,6 @@ def program() -> NoReturn:
     as a dataclass), Python would otherwise end by the signal although the exception was handled.
     """
     open_missing_descriptors()
-    gc.set_threshold(*GC_THRESHOLDS)
     sys.unraisablehook = _repeat_interrupt
     for library in ("sqlalchemy.pool", "psycopg"):  # they also raise what they log
         logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -535,4 +535,4 @@ def test_each_batch_is_logged_with_its_run(run: Run, logs: Path) -> None:
     assert (line["event"], line["run"], line["events"] > 0) == ("batch_loaded", named, True)
     backfill = json.loads(run("runs", "--format", "json")[1])[0]["run"]
     assert {(entry["event"], entry["run"]) for entry in work} == {("batch_done", backfill)}
-    assert work[0]["stage"] == "never_judged"
+    assert work[0]["stage"] == "undone"

@@ -6,26 +6,19 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from snapshots.adapters.cli.services import Application, TableImported, TableOptions
+from snapshots.adapters.cli.services import Application, MetricsWriter, TableImported, TableOptions
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import stopwatch
 from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.html.page import page_of
 from snapshots.adapters.intel.download import TABLE_STORE, delete_expired_downloads, download, is_url
 from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
 from snapshots.adapters.intel.unpack import sha256_of
-from snapshots.adapters.spark.read_folder import StoredFolder
-from snapshots.adapters.sql.adopt.copying import copy_database
-from snapshots.adapters.sql.adopt.part_database import session_columns
 from snapshots.adapters.sql.connection.sqlite_file import identities_of
-from snapshots.adapters.sql.connection.temporary_server import trial_server
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
-from snapshots.adapters.telemetry.metrics import MetricsFile
 from snapshots.app.admin.copying import CopyObserver, TableCopied
 from snapshots.app.enrich.inventory import ProgressCallback
 from snapshots.app.enrich.service import SnapshotService
@@ -35,6 +28,7 @@ from snapshots.app.load.cluster import Fleet
 from snapshots.app.load.progress import LoadObserver
 from snapshots.app.ports.log_source import LineOptions, LogSource
 from snapshots.app.ports.runs import RunRecord
+from snapshots.app.queries.overview import Overview
 from snapshots.composition.wiring import Container, wait_policy
 
 TRIAL = "trial"
@@ -43,8 +37,14 @@ TRIAL = "trial"
 
 @contextmanager
 def open_application(settings: Settings) -> Iterator[Application]:
-    """Open the application, and close its database at the end of the block."""
+    """
+    Open the application, and close its database at the end of the block.
+
+    What only some commands use, such as templates and metrics, is imported there, because it takes long.
+    """
     if settings.db == TRIAL:
+        from snapshots.adapters.sql.connection.temporary_server import trial_server  # noqa: PLC0415 - see above
+
         with trial_server() as url, open_application(settings.model_copy(update={"db": url})) as application:
             yield application
         return
@@ -67,6 +67,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return find_logs(paths, LineDecoder(options), own)
 
     def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
+        from snapshots.adapters.sql.adopt.copying import copy_database  # noqa: PLC0415 - see above
+
         target = SqlDatabase(url, policy=wait_policy(settings))
         try:
             return copy_database(database, target, observer)
@@ -84,15 +86,27 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return TableImported(unused=source.unused, lookups=lookups)
 
     def import_folder(path: str) -> LoadReport:
+        from snapshots.adapters.spark.read_folder import StoredFolder  # noqa: PLC0415 - see above
+        from snapshots.adapters.sql.adopt.part_database import session_columns  # noqa: PLC0415 - see above
+        from snapshots.adapters.sql.rows.row_decoder import summary_in  # noqa: PLC0415 - see above
+
         return container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_in))
+
+    def page(overview: Overview) -> str:
+        from snapshots.adapters.html.page import page_of  # noqa: PLC0415 - see above
+
+        return page_of(overview, version=version("snapshots"))
+
+    def metrics(path: Path) -> MetricsWriter:
+        from snapshots.adapters.telemetry.metrics import MetricsFile  # noqa: PLC0415 - see above
+
+        return MetricsFile(path, container.reports(), container.fact_validity(), stopwatch=stopwatch, warn=warn)
 
     database = container.database()
     own = partial(identities_of, database.engine.url)
     try:
         yield Application(
-            metrics=lambda path: MetricsFile(
-                path, container.reports(), container.fact_validity(), stopwatch=stopwatch, warn=warn
-            ),
+            metrics=metrics,
             logged=LoggedWork,
             load=load,
             follow=follow,
@@ -100,7 +114,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             reports=container.reports(),
             session_queries=container.session_queries(),
             overview=container.overview(),
-            page=partial(page_of, version=version("snapshots")),
+            page=page,
             changes=container.audited_changes(),
             inventory=container.inventory_reports(),
             inventory_service=container.inventory_service(),

@@ -100,7 +100,7 @@ def test_a_cached_verdict_equals_a_new_evaluation(
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), observations) if remembered is None else remembered) == anew
         if is_ahead:
-            remembering.judge_neighbours(at(moment), lambda then: BuildCalendar().nearest(history, then))
+            remembering.judge_neighbors(at(moment), lambda then: BuildCalendar().nearest(history, then))
 
 
 def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> None:
@@ -114,7 +114,7 @@ def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> No
     for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
         judged = fresh()
         judged.judge(at(middle), nearest_to(middle))
-        judged.judge_neighbours(at(middle), nearest_to)
+        judged.judge_neighbors(at(middle), nearest_to)
 
         moments = [NOON, NOON + 9 * DAY - RESOLUTION, NOON + 9 * DAY, NOON + 18 * DAY, end]
         assert all(judged.verdict(at(moment)) is not None for moment in moments)

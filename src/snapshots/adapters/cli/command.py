@@ -1,8 +1,9 @@
 """Commands and options whose help has sections and examples."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from enum import Enum
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import click
 
@@ -113,6 +114,45 @@ class Command(_ExamplesMixin):
     """
 
 
+class CommandPlace(NamedTuple):
+    """A command that is imported when it is called: its module, its name there, and its line in help."""
+
+    module: str
+    name: str
+    short_help: str
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """
+    Commands by name, each imported on first access: their libraries take longer to import than help to be printed.
+
+    Args:
+        places: The commands that are not imported yet.
+    """
+
+    def __init__(self, places: Mapping[str, CommandPlace]) -> None:
+        self.places = places
+        self._imported: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._imported:
+            place = self.places[name]
+            self._imported[name] = getattr(import_module(place.module), place.name)
+        return self._imported[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._imported[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._imported[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.places, **self._imported})
+
+    def __len__(self) -> int:
+        return len({**self.places, **self._imported})
+
+
 class Group(_ExamplesMixin, click.Group):
     """
     A group of commands.
@@ -127,6 +167,19 @@ class Group(_ExamplesMixin, click.Group):
         """Write the options, then the commands."""
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, without importing those that are not needed."""
+        if not isinstance(self.commands, LazyCommands):
+            super().format_commands(ctx, formatter)
+            return
+        places = self.commands.places
+        rows = [
+            (name, places[name].short_help if name in places else self.commands[name].get_short_help_str(100))
+            for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def command(*args: Any, **more: Any) -> Callable[[Decorated], Command]:

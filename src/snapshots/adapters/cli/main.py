@@ -2,59 +2,68 @@
 
 import click
 
-from snapshots.adapters.cli.command import group
-from snapshots.adapters.cli.commands.backfill import backfill
-from snapshots.adapters.cli.commands.cluster import fleet
-from snapshots.adapters.cli.commands.correct import correct
-from snapshots.adapters.cli.commands.dead_letters import dead_letters
-from snapshots.adapters.cli.commands.demo import demo
-from snapshots.adapters.cli.commands.facts import facts
-from snapshots.adapters.cli.commands.inventory import inventory
-from snapshots.adapters.cli.commands.load import load
-from snapshots.adapters.cli.commands.prune import prune
-from snapshots.adapters.cli.commands.schema import adopt, copy, indexes, migrate
-from snapshots.adapters.cli.commands.undo import undo
-from snapshots.adapters.cli.queries.drift import drift
-from snapshots.adapters.cli.queries.events import events
-from snapshots.adapters.cli.queries.explain import explain
-from snapshots.adapters.cli.queries.export import export
-from snapshots.adapters.cli.queries.query import query
-from snapshots.adapters.cli.queries.report import report
-from snapshots.adapters.cli.queries.runs import runs
-from snapshots.adapters.cli.queries.sources import sources
-from snapshots.adapters.cli.queries.verify import verify
+from snapshots.adapters.cli.command import CommandPlace, LazyCommands, group
 
-for each in (drift, sources):
-    facts.add_command(each)
+COMMANDS = {
+    "adopt": CommandPlace(
+        "snapshots.adapters.cli.commands.schema", "adopt", "Add snapshots to a cowrieprocessor database."
+    ),
+    "backfill": CommandPlace(
+        "snapshots.adapters.cli.commands.backfill", "backfill", "Compute snapshots for stored sessions."
+    ),
+    "copy": CommandPlace("snapshots.adapters.cli.commands.schema", "copy", "Copy everything to another database."),
+    "correct": CommandPlace(
+        "snapshots.adapters.cli.commands.correct", "correct", "Correct a sealed session, with an audit row."
+    ),
+    "dead-letters": CommandPlace(
+        "snapshots.adapters.cli.commands.dead_letters",
+        "dead_letters",
+        "List, show and replay lines that could not be loaded.",
+    ),
+    "demo": CommandPlace(
+        "snapshots.adapters.cli.commands.demo", "demo", "Load the bundled example log, and show the results."
+    ),
+    "drift": CommandPlace("snapshots.adapters.cli.queries.drift", "drift", "Compare snapshots with the newest tables."),
+    "events": CommandPlace(
+        "snapshots.adapters.cli.queries.events", "events", "Show stored events (load --store-events)."
+    ),
+    "explain": CommandPlace(
+        "snapshots.adapters.cli.queries.explain", "explain", "Show one session and where its facts come from."
+    ),
+    "export": CommandPlace("snapshots.adapters.cli.queries.export", "export", "Write sessions for other programs."),
+    "facts": CommandPlace(
+        "snapshots.adapters.cli.commands.facts", "facts", "Import, renew, retract and show facts about addresses."
+    ),
+    "fleet": CommandPlace(
+        "snapshots.adapters.cli.commands.cluster",
+        "fleet",
+        "Load, backfill and import folders of Parquet files (Apache Spark).",
+    ),
+    "indexes": CommandPlace(
+        "snapshots.adapters.cli.commands.schema", "indexes", "Build or drop the indexes of queries."
+    ),
+    "inventory": CommandPlace(
+        "snapshots.adapters.cli.commands.inventory",
+        "inventory",
+        "Import, refresh, retract and show facts about addresses.",
+    ),
+    "load": CommandPlace("snapshots.adapters.cli.commands.load", "load", "Load Cowrie logs."),
+    "migrate": CommandPlace("snapshots.adapters.cli.commands.schema", "migrate", "Create or upgrade the tables."),
+    "prune": CommandPlace("snapshots.adapters.cli.commands.prune", "prune", "Delete old sessions, with an audit row."),
+    "query": CommandPlace("snapshots.adapters.cli.queries.query", "query", "Count or list sessions."),
+    "report": CommandPlace("snapshots.adapters.cli.queries.report", "report", "Show where the attacks came from."),
+    "runs": CommandPlace("snapshots.adapters.cli.queries.runs", "runs", "List runs with state and counts."),
+    "sources": CommandPlace(
+        "snapshots.adapters.cli.queries.sources", "sources", "List the registered builds of all sources."
+    ),
+    "undo": CommandPlace("snapshots.adapters.cli.commands.undo", "undo", "Undo one run."),
+    "verify": CommandPlace("snapshots.adapters.cli.queries.verify", "verify", "Check coverage and integrity."),
+}
 
 
 @group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    commands=[
-        adopt,
-        backfill,
-        copy,
-        correct,
-        dead_letters,
-        demo,
-        drift,
-        events,
-        explain,
-        export,
-        facts,
-        fleet,
-        indexes,
-        inventory,
-        load,
-        migrate,
-        prune,
-        query,
-        report,
-        runs,
-        sources,
-        undo,
-        verify,
-    ],
+    commands=LazyCommands(COMMANDS),
     examples=[
         "snapshots demo",
         "snapshots load /home/cowrie/var/log/cowrie",

@@ -106,7 +106,7 @@ def _tables_in(path: Path) -> Sequence[TableText]:
     contents = contents_of(path)
     found = [TableText(path, content) for content in contents]
     for table in found:
-        table.neighbours = lambda: found if is_packed(path) else _neighbours(path)
+        table.neighbors = lambda: found if is_packed(path) else _neighbors(path)
     tables = [table for table in found if len(found) == 1 or _may_be_table(table.name)]
     if not tables:
         raise SourceUnreadable(f"{path} contains no table")
@@ -124,7 +124,7 @@ def _readings_of(path: Path, tables: Sequence[TableText], layout: str | None) ->
     return layouts.pop(), [reading for _, reading in readings.values()]
 
 
-def _neighbours(path: Path) -> Sequence[TableText]:
+def _neighbors(path: Path) -> Sequence[TableText]:
     """Return the tables that may accompany a table in its folder."""
     files = sorted(each for each in path.parent.iterdir() if HELPERS.fullmatch(PACKING.sub("", each.name)))
     return [TableText(file, content) for file in files for content in contents_of(file)]

@@ -32,17 +32,17 @@ HEALTH_BACKOFF = (1.0, 2.0, 5.0, 10.0)
 
 @dataclass(slots=True)
 class _Execution:
-    """One stage of a run while workers execute it; `is_cancelled` is set if one of them failed."""
+    """One stage of a run while workers execute it; `is_canceled` is set if one of them failed."""
 
     stage: Stage
     work: Work
     observer: BackfillObserver
     is_stopped: Callable[[], bool]
     unclaimed: deque[KeyRange]
-    is_cancelled: bool = field(default=False)
+    is_canceled: bool = field(default=False)
 
     def should_stop(self) -> bool:
-        return self.is_cancelled or self.is_stopped()
+        return self.is_canceled or self.is_stopped()
 
 
 class BatchRunner:
@@ -133,7 +133,7 @@ class BatchRunner:
                 results = [worker.result() for worker in workers]
                 return all(results)
             except BaseException:
-                execution.is_cancelled = True
+                execution.is_canceled = True
                 raise
 
     def _enter(self, stage: Stage, work: Work) -> None:
@@ -156,7 +156,7 @@ class BatchRunner:
                 if not self._process_range(claimed, execution):
                     return False
         except BaseException:
-            execution.is_cancelled = True
+            execution.is_canceled = True
             raise
         return True
 

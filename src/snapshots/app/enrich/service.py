@@ -143,7 +143,7 @@ class SnapshotService:
             if verdict is None:
                 nearest_at = calendar.address_history(history).nearest
                 verdict = cache.judge(sighting, nearest_at(sighting.seen_at))
-                cache.judge_neighbours(sighting, nearest_at)
+                cache.judge_neighbors(sighting, nearest_at)
             verdicts[sighting] = verdict
         return verdicts
 

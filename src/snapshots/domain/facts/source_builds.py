@@ -193,10 +193,10 @@ class AddressHistory:
 
     def nearest(self, at: datetime) -> list[IpObservation]:
         """Return the observations of each source next to a time, as `BuildCalendar.nearest`."""
-        return [found for dates, runs in self.sources for found in _neighbours(dates, runs, at)]
+        return [found for dates, runs in self.sources for found in _neighbors(dates, runs, at)]
 
 
-def _neighbours(dates: Sequence[datetime], runs: Sequence[IpObservation], at: datetime) -> Iterator[IpObservation]:
+def _neighbors(dates: Sequence[datetime], runs: Sequence[IpObservation], at: datetime) -> Iterator[IpObservation]:
     begun = bisect_right(runs, at, key=attrgetter("observed_at"))
     before = runs[begun - 1] if begun else None
     after = runs[begun] if begun < len(runs) else None

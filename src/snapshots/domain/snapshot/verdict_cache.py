@@ -76,7 +76,7 @@ class VerdictCache:
         self._size += 1
         return verdict
 
-    def judge_neighbours(self, sighting: Sighting, nearest_to: NearestTo) -> None:
+    def judge_neighbors(self, sighting: Sighting, nearest_to: NearestTo) -> None:
         """
         Compute also the spans before and after that of a sighting, up to the first and the last edge.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from snapshots.adapters.cli.command import Section, group, option
+from snapshots.adapters.cli.command import CommandPlace, LazyCommands, Section, group, option
 from snapshots.adapters.cli.commands.inventory import import_, retract, show, status
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, facts_options, freshness_options, lock_option, opened
@@ -23,6 +23,16 @@ SYSTEM_FOLDERS = ("/var/lib/GeoIP", "/usr/share/GeoIP")
 
 @group(
     short_help="Import, renew, retract and show facts about addresses.",
+    commands=LazyCommands(
+        {
+            "drift": CommandPlace(
+                "snapshots.adapters.cli.queries.drift", "drift", "Compare snapshots with the newest tables."
+            ),
+            "sources": CommandPlace(
+                "snapshots.adapters.cli.queries.sources", "sources", "List the registered builds of all sources."
+            ),
+        }
+    ),
     examples=[
         "snapshots facts status",
         "snapshots facts refresh",

@@ -216,7 +216,7 @@ def countries_of_places(table: TableText) -> Mapping[str, str]:
         SourceUnreadable: There is no such table.
     """
     prefix = table.name.partition("blocks")[0]
-    candidates = [each for each in table.neighbours() if "locations" in each.name and each.name.startswith(prefix)]
+    candidates = [each for each in table.neighbors() if "locations" in each.name and each.name.startswith(prefix)]
     for each in sorted(candidates, key=lambda c: ("-en" not in c.name, c.name)):
         header = header_of(each, required={"geoname_id"})
         if header is not None and "country_iso_code" in header[0]:

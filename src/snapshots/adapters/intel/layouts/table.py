@@ -71,19 +71,19 @@ class TableText:
     Args:
         path: The file, for messages.
         content: The decompressed content.
-        neighbours: Returns the tables in the same folder or archive.
+        neighbors: Returns the tables in the same folder or archive.
 
     Attributes:
         is_chosen: Whether the operator named the layout, so that the name of the file does not matter.
     """
 
     def __init__(
-        self, path: Path, content: Content, neighbours: Callable[[], Sequence["TableText"]] = lambda: ()
+        self, path: Path, content: Content, neighbors: Callable[[], Sequence["TableText"]] = lambda: ()
     ) -> None:
         self.path = path
         self.file_name = content.name
         self.name = content.name.lower()
-        self.neighbours = neighbours
+        self.neighbors = neighbors
         self.is_chosen = False
         self._content = content
         self._cached: dict[object, object] = {}
