@@ -8,7 +8,8 @@ Makes a database as cowrieprocessor leaves it: sessions with a document of about
 none of the five columns filled. In one run, each on a copy of its own, it measures rewriting the table by CREATE
 TABLE AS (the path in the document evaluated once, the facts joined), `snapshots backfill` with the guard on and one
 observation of each address, the same as of three observations of each, and the algorithm of one SELECT and one
-UPDATE for each session, on a slice. A second backfill, which has nothing to do, is timed apart. --jobs repeats the backfills with other
+UPDATE for each session, on a slice. A second backfill, which has nothing to do, is timed apart. --jobs repeats the
+backfills with other
 numbers of workers than one per core. The last column is the peak memory of all processes of the client together.
 """
 
