@@ -62,6 +62,30 @@ def rows(run: Run, *arguments: object) -> list[dict[str, Any]]:
     return found
 
 
+def test_sessions_are_found_by_the_method_of_a_fact_and_the_precision_of_a_type(loaded: Run, tmp_path: Path) -> None:
+    """DigitalOcean is in a list of addresses, Chinanet only known as a network; and each export has it too."""
+    assert [row["type_by"] for row in rows(loaded, "--by", "type-by")] == ["network", "address", None]
+    assert [row["asn"] for row in rows(loaded, "--by", "asn", "--type-by", "Address")] == [14061]
+    assert [row["asn"] for row in rows(loaded, "--by", "asn", "--method", "type=asof", "--type-by", "network")] == [
+        4134
+    ]
+    assert rows(loaded, "--by", "asn", "--method", "COUNTRY=inferred") == []
+    assert rows(loaded, "--by", "country-method")[0]["country_method"] == "asof"
+
+    for option, value, message in (
+        ("--method", "city=asof", "use asn=, country= or type= with a method"),
+        ("--method", "asn=today", "'today' is not a method"),
+        ("--type-by", "guess", "'guess' is not address or network"),
+    ):
+        code, _, err = loaded("query", option, value)
+        assert (code, message in err) == (2, True)
+
+    assert loaded("export", tmp_path / "lines.ndjson", "--format", "ndjson", "--asn", "4134")[0] == 0
+    line = json.loads((tmp_path / "lines.ndjson").read_text().splitlines()[0])
+    found = [line[name] for name in ("asn_method", "country_method", "type_method", "type_by")]
+    assert found == ["asof", "asof", "asof", "network"]
+
+
 def test_sessions_are_grouped_and_filtered_by_any_key(loaded: Run) -> None:
     """By network, country, behaviour and address."""
     networks = rows(loaded, "--by", "asn", "--addresses")
