@@ -11,7 +11,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.snapshot.as_of import AsOfReader
-from snapshots.domain.snapshot.fact_methods import Distance, FactMethod, fact_methods, source_text
+from snapshots.domain.snapshot.fact_methods import Distance, FactMethod, fact_methods, methods_by_fact, source_text
 from snapshots.domain.snapshot.provenance import FACTS
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from tests.strategies import DAY, NOON, histories, moments, network_types
@@ -117,6 +117,15 @@ def test_facts_are_classified_by_their_days_from_the_attack(days: int, distance:
 
     assert {each.distance for each in found.values()} == {distance}
     assert distance.text.startswith(("up to", "longer"))
+
+
+@pytest.mark.parametrize("seen", ["", "9999-12-31T00:00:00", "0001-01-01"])
+@pytest.mark.parametrize("label", ["a", "a@", "a@no-date", "@"])
+def test_a_damaged_label_or_time_is_no_error(label: str, seen: str) -> None:
+    """Verify reports the row; explain and coverage must still work."""
+    for method in (ASOF, INFERRED):
+        found = methods_by_fact(("asn", "ip_type"), method, f"{label} {label}", seen)
+        assert found.keys() == {"asn", "ip_type"}
 
 
 def test_the_distance_of_a_type_by_network_is_that_of_the_later_of_its_network_and_its_list() -> None:
