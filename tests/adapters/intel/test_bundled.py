@@ -187,6 +187,7 @@ def test_facts_in_parts_of_a_record_are_read() -> None:
     assert facts_in({"asn": {"number": 64500, "name": "A"}, "location": {"country": "NL"}}) == IpFacts(
         asn=64500, organization="A", country="NL"
     )
+    assert facts_in({"number": 64500}) == IpFacts()
     assert facts_in({"geo": {"country_code": "NL"}, "as": {"asn": "AS64500", "type": "hosting"}}) == IpFacts(
         asn=64500, country="NL"
     )

@@ -35,6 +35,13 @@ SEPARATOR = 16
 SUB_RECORDS = ("traits", "asn", "as", "geo", "location")
 """Fields with the facts of a record in records of some makers."""
 
+_SUB_RECORDS = frozenset(SUB_RECORDS)
+_TYPED = frozenset({*FLAGS, *TYPES})
+
+ASNS = ("autonomous_system_number", "asn")
+NAMES = ("autonomous_system_organization", "as_name", "name", "organization")
+"""Fields with the number and the name of an autonomous system."""
+
 BROKEN = (
     maxminddb.InvalidDatabaseError,
     ArithmeticError,
@@ -252,28 +259,30 @@ def _check_facts(path: Path, reader: maxminddb.Reader) -> None:
 
 def facts_in(record: Mapping[str, Any]) -> IpFacts:
     """Return the facts in a record; invalid and out-of-range values are ignored."""
-    parts = [record, *(part for key in SUB_RECORDS if isinstance(part := record.get(key), Mapping))]
+    parts: list[Mapping[str, Any]] = [record]
+    if not _SUB_RECORDS.isdisjoint(record):
+        parts += [part for key in SUB_RECORDS if isinstance(part := record.get(key), Mapping)]
     asn, organization = _network_in(parts)
     country = next((code for part in parts if (code := _country_in(part)) is not None), None)
-    return IpFacts(asn=asn, organization=organization, country=country, ip_types=_types_in(record))
+    ip_types = frozenset[IpType]() if len(parts) == 1 and _TYPED.isdisjoint(record) else _types_in(record)
+    return IpFacts(asn=asn, organization=organization, country=country, ip_types=ip_types)
 
 
 def _network_in(parts: Sequence[Mapping[str, Any]]) -> tuple[int | None, str | None]:
     for part in parts:
-        asns = (asn_in(part.get(key)) for key in ("autonomous_system_number", "asn", "number"))
-        asn = next((asn for asn in asns if asn is not None), None)
-        if asn is not None:
-            names = (part.get(key) for key in ("autonomous_system_organization", "as_name", "name", "organization"))
-            return asn, next((name for name in names if isinstance(name, str) and name), None)
+        for key in ASNS if part is parts[0] else (*ASNS, "number"):
+            if (value := part.get(key)) is not None and (asn := asn_in(value)) is not None:
+                names = (part.get(name) for name in NAMES)
+                return asn, next((name for name in names if isinstance(name, str) and name), None)
     return None, None
 
 
 def _country_in(part: Mapping[str, Any]) -> str | None:
     for key in ("country", "country_code"):
-        value = part.get(key)
-        code = value.get("iso_code") if isinstance(value, Mapping) else value
-        if country_in(code) is not None:
-            return country_in(code)
+        if (value := part.get(key)) is not None:
+            code = country_in(value.get("iso_code") if isinstance(value, dict) else value)
+            if code is not None:
+                return code
     return None
 
 
