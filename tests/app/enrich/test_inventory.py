@@ -375,7 +375,7 @@ def test_a_new_build_of_types_by_network_renews_the_newest_type_of_known_address
 
     with world.database.transaction() as stores:
         lookups.register_sources(stores)
-        assert lookups.catch_up({HOME: 1}, stores) == 0
+        assert lookups.catch_up({HOME: 1}, stores).observation_count == 0
 
     assert newest_type(world) is IpType.MOBILE
 
@@ -487,6 +487,21 @@ def test_enrichment_of_another_loader_is_imported_once() -> None:
 
     assert [inventory_service.refresh(world.progress.append).learned for _ in range(2)] == [1, 0]
     assert world.database.memory.organizations == {1: "Example"}
+
+
+def test_a_new_address_has_the_facts_of_its_document_at_once() -> None:
+    """Documents of another loader are read when an address is looked up for the first time."""
+    world = World(source("z", day=-9))
+    world.database.memory.documents.append(Document(address=HOME, content="", written_at=NOON))
+    reader, clock = AsOfReader(), TickingClock()
+    lookups = Lookups(world.source_registry, reader, clock, lambda _: IpFacts(asn=2))
+    service = SnapshotService(world.database, lookups, reader, SnapshotPolicy(), clock)
+
+    with world.database.transaction() as stores:
+        (sealed,) = service.offer([SessionAggregate.sighted("s", HOME.text, NOON).summary()], stores)
+
+    assert sealed.snapshot is not None
+    assert (sealed.snapshot.asn, sealed.snapshot.source) == (2, "cowrieprocessor@2026-03-01T12:00 z@2026-02-20T12:00")
 
 
 MANY = [f"9.9.{n // 250}.{n % 250}" for n in range(100)]

@@ -74,10 +74,13 @@ def test_one_batch_is_one_query_and_each_address_is_looked_up_once() -> None:
     database, source = InMemoryDatabase(), table()
     sessions = [sighted(f"s{n}", at=NOON + timedelta(seconds=n)) for n in range(50)]
 
-    service(database, source).enrich(sessions)
+    learned = service(database, source).enrich(sessions)
+    assert database.stores.inventory.queries == 0, "what was just learned is in memory"
+    read = service(database, source).enrich(sessions)
 
     assert database.stores.inventory.queries == 1
     assert source.asked == [HOME]
+    assert read == learned
 
 
 def test_a_stored_observation_is_not_looked_up_again() -> None:
@@ -222,7 +225,7 @@ def test_very_many_sessions_are_enriched_in_chunks(monkeypatch: pytest.MonkeyPat
 
     assert [summary.session_id for summary in summaries] == [f"s{n}" for n in range(50)]
     assert all(summary.is_sealed for summary in summaries)
-    assert (database.stores.inventory.queries, source.asked) == (1, [HOME])
+    assert (database.stores.inventory.queries, source.asked) == (0, [HOME])
 
 
 def test_sources_are_registered_once() -> None:

@@ -289,7 +289,7 @@ def _country_in(part: Mapping[str, Any]) -> str | None:
 def _types_in(record: Mapping[str, Any]) -> frozenset[IpType]:
     traits = record.get("traits")  # other parts, such as the ASN, have types of the whole network
     parts = [record, traits] if isinstance(traits, Mapping) else [record]
-    flags = {kind for part in parts for flag, kind in FLAGS.items() if part.get(flag) in (True, "true", "1")}
+    flags = {FLAGS[flag] for part in parts for flag in FLAGS.keys() & part.keys() if part[flag] in (True, "true", "1")}
     words = [part.get(key) for part in parts for key in TYPES]
     named = (IpType.named(word) for word in words if isinstance(word, str))
     return frozenset(flags.union(kind for kind in named if kind is not None))

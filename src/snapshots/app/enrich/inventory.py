@@ -192,7 +192,7 @@ class InventoryService:
                 return _Page("")
             with self._database.transaction() as stores:
                 urgent = stores.inventory.most_urgent(self._freshness, now=now, limit=size)
-                learned = self._lookups.catch_up(urgent, stores)
+                learned = self._lookups.catch_up(urgent, stores).observation_count
                 stores.runs.record_progress(run, None, at=self._runtime.now())
             left = None if left is None else left - len(urgent)
             return _Page("more" if urgent else "", len(urgent), learned)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.database import Stores
@@ -30,6 +30,23 @@ class _Readable(Protocol):
     def versions(self) -> frozenset[int]: ...
 
     def look_up(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, IpFacts | None]: ...
+
+
+class Learned(NamedTuple):
+    """
+    Result of looking addresses up.
+
+    Attributes:
+        observation_count: The number of observations that were added or extended.
+        histories: All observations of the addresses that were looked up, as they are stored now; those of an address
+            can be missing.
+    """
+
+    observation_count: int
+    histories: Mapping[IpAddress, Sequence[IpObservation]]
+
+
+NOTHING_LEARNED = Learned(0, {})
 
 
 class Lookups:
@@ -72,7 +89,7 @@ class Lookups:
             for build in builds
         ]
 
-    def catch_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> int:
+    def catch_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> Learned:
         """
         Look addresses up in the builds that were registered since their last lookup.
 
@@ -83,11 +100,10 @@ class Lookups:
             stores: The transaction.
 
         Returns:
-            The number of observations that were added or extended. Where the data of a build is damaged, addresses are
-            not looked up in it, with a warning.
+            What was learned. Where the data of a build is damaged, addresses are not looked up in it, with a warning.
         """
         if not outdated:
-            return 0
+            return NOTHING_LEARNED
         registered = stores.sources.registered()
         routable = {address: number for address, number in outdated.items() if address.is_routable}
         lacking = [b for b in registered if not b.is_retracted and b.number > min(routable.values(), default=b.number)]
@@ -105,7 +121,12 @@ class Lookups:
         until = registered[-1].number if registered else 0
         new = frozenset(address for address, number in outdated.items() if not number)
         learned = self._learn(wanted, BuildCalendar.of(registered), stores, looked_up=outdated, until=until, new=new)
-        return learned + self.read_documents(stores.inventory.documents_of(new), stores)
+        documents = stores.inventory.documents_of(new)
+        if not documents:
+            return learned
+        documented = {document.address for document in documents}
+        histories = {address: own for address, own in learned.histories.items() if address not in documented}
+        return Learned(learned.observation_count + self.read_documents(documents, stores), histories)
 
     def look_up(
         self, addresses: Collection[IpAddress], source: FactSource, registered: RegisteredBuild, stores: Stores
@@ -122,7 +143,9 @@ class Lookups:
         routable = [address for address in addresses if address.is_routable]
         calendar = BuildCalendar.of(stores.sources.registered())
         wanted, number = [(registered.build, source, routable)], registered.number
-        return self._learn(wanted, calendar, stores, looked_up=addresses, since=number - 1, until=number)
+        return self._learn(
+            wanted, calendar, stores, looked_up=addresses, since=number - 1, until=number
+        ).observation_count
 
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
         """Store facts from enrichment documents, and return the number of observations that were added."""
@@ -180,7 +203,7 @@ class Lookups:
         since: int = 0,
         until: int = 0,
         new: AbstractSet[IpAddress] = frozenset(),
-    ) -> int:
+    ) -> Learned:
         """Query each source and store the observations; *new* addresses have no history to read."""
         touched = {address for _, _, addresses in wanted for address in addresses} - new
         held = stores.inventory.history_of(touched) if touched else {}
@@ -215,7 +238,7 @@ class Lookups:
             since=since,
             until=until,
         )
-        return len(learned)
+        return Learned(len(learned), histories)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:

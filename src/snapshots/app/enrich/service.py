@@ -7,6 +7,7 @@ from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.errors import InvalidEvent
+from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.facts.validation import LARGEST_ASN
 from snapshots.domain.session.session import SessionAggregate
@@ -89,15 +90,12 @@ class SnapshotService:
         sightings = [s.sighting for s in summaries if s.sighting is not None]
         outdated = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
         self._evict_stale(stores)
-        self.look_up(outdated, stores)
+        histories = self.look_up(outdated, stores)
         self._knowledge = knowledge_in(stores)
-        verdicts = iter(self._verdicts(sightings, stores))
+        verdicts = iter(self._completed(sightings, self.cached(sightings), stores, histories))
         return [
             summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else next(verdicts)) for summary in summaries
         ]
-
-    def _verdicts(self, sightings: Sequence[Sighting], stores: Stores) -> Sequence[IpSnapshot | Gap]:
-        return self._completed(sightings, self.cached(sightings), stores)
 
     def cached(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:
         """Return the cached verdicts on sightings, which may be stale; None for a sighting without one."""
@@ -109,34 +107,47 @@ class SnapshotService:
         sightings: Sequence[Sighting],
         cached: Sequence[IpSnapshot | Gap | None],
         stores: Stores,
+        histories: Mapping[IpAddress, Sequence[IpObservation]],
         *,
         with_nearby: bool = False,
     ) -> Sequence[IpSnapshot | Gap]:
-        """Return cached verdicts, and compute the others. All verdicts come from here."""
+        """
+        Return cached verdicts, and compute the others. All verdicts come from here.
+
+        Observations are read from the inventory, except those of addresses in *histories*.
+        """
         cache = self._cache
         unknown = [s for s, verdict in zip(sightings, cached, strict=True) if verdict is None]
         asked = [sighting for sighting in unknown if sighting.address.is_routable]
-        nearby = self._with_nearby(asked, stores) if with_nearby and asked else {}
+        nearby = self._with_nearby(asked, stores, histories) if with_nearby and asked else {}
         left = [sighting for sighting in asked if sighting not in nearby]
-        observations = stores.inventory.as_of(left) if left else {}
+        learned = BuildCalendar.of(stores.sources.registered()).answers(left, histories)
+        unread = [sighting for sighting in left if sighting.address not in histories]
+        stored = stores.inventory.as_of(unread) if unread else {}
         return [
             verdict
             or nearby.get(sighting)
             or cache.verdict(sighting)
-            or cache.judge(sighting, observations.get(sighting))
+            or cache.judge(sighting, learned.get(sighting) or stored.get(sighting))
             for sighting, verdict in zip(sightings, cached, strict=True)
         ]
 
-    def _with_nearby(self, sightings: Sequence[Sighting], stores: Stores) -> Mapping[Sighting, IpSnapshot | Gap]:
+    def _with_nearby(
+        self,
+        sightings: Sequence[Sighting],
+        stores: Stores,
+        histories: Mapping[IpAddress, Sequence[IpObservation]],
+    ) -> Mapping[Sighting, IpSnapshot | Gap]:
         """Compute verdicts from whole histories, if these are short, and cache those on nearby times too."""
         calendar = BuildCalendar.of(stores.sources.registered())
         if not calendar.is_short:
             return {}
         cache = self._cache
-        histories = stores.inventory.history_of({sighting.address for sighting in sightings})
+        unread = {sighting.address for sighting in sightings} - histories.keys()
+        stored = stores.inventory.history_of(unread) if unread else {}
         verdicts: dict[Sighting, IpSnapshot | Gap] = {}
         for sighting in sightings:
-            history = histories.get(sighting.address)
+            history = histories.get(sighting.address) or stored.get(sighting.address)
             if history is None:
                 continue
             verdict = cache.verdict(sighting)
@@ -164,18 +175,22 @@ class SnapshotService:
         cached = self.cached(sightings)
         unknown = [sighting for sighting, verdict in zip(sightings, cached, strict=True) if verdict is None]
         outdated = stores.inventory.register_addresses(unknown, registered_at=self._clock.now())
-        self.look_up(outdated, stores)
+        histories = self.look_up(outdated, stores)
         if outdated:
             cached = self.cached(sightings)
         if not is_dry_run:
             self._knowledge = knowledge_in(stores)
-        return self._completed(sightings, cached, stores, with_nearby=True)
+        return self._completed(sightings, cached, stores, histories, with_nearby=True)
 
-    def look_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> None:
-        """Look up addresses, each with the number of the last build in which it was looked up."""
-        if outdated:
-            self._lookups.catch_up(outdated, stores)
-            self._cache.forget(outdated)
+    def look_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> Mapping[IpAddress, Sequence[IpObservation]]:
+        """
+        Look up addresses, each with the number of the last build in which it was looked up.
+
+        Returns:
+            All observations of these addresses, as they are stored now; those of an address can be missing.
+        """
+        self._cache.forget(outdated)
+        return self._lookups.catch_up(outdated, stores).histories
 
     def clear_cache(self) -> None:
         """Evict all verdicts at the next use, because a transaction with lookups was rolled back."""

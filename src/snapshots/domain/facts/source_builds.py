@@ -128,12 +128,17 @@ class BuildCalendar:
 
     def address_history(self, observations: Iterable[IpObservation]) -> "AddressHistory":
         """Return the history of one address, to be queried for many times."""
+        if self.retracted:
+            observations = [each for each in observations if (each.source, each.observed_at) not in self.retracted]
         runs: dict[str, list[IpObservation]] = {}
         for each in observations:
-            if (each.source, each.observed_at) not in self.retracted:
-                runs.setdefault(each.source, []).append(each)
+            if each.source in runs:
+                runs[each.source].append(each)
+            else:
+                runs[each.source] = [each]
         for own in runs.values():
-            own.sort(key=attrgetter("observed_at"))
+            if len(own) > 1:
+                own.sort(key=attrgetter("observed_at"))
         return AddressHistory([(self.dates.get(source, ()), own) for source, own in runs.items()])
 
     def answers(

@@ -11,6 +11,8 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 FACTS = ("asn", "country", "ip_type")
 
+_PRIORITY = IpTypePriority()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedBy:
@@ -54,8 +56,10 @@ def sources_of(snapshot: IpSnapshot, observations: Collection[IpObservation], at
     for observation in observations:
         stated_at = observation.confirmed_at(at)
         label = next((name for name in builds if name in labels_of(observation.source, stated_at)), None)
+        if label is None:
+            continue
         for fact, value in _stated(observation.facts).items():
-            if label is not None and value == getattr(snapshot, fact):
+            if value == getattr(snapshot, fact):
                 stating[fact][label] = StatedBy(name=observation.source, stated_at=stated_at)
     return {fact: found[min(found, key=builds.index)] for fact, found in stating.items() if found}
 
@@ -75,19 +79,17 @@ def current_facts(
         history: Every observation of the address.
         at: The date of the newest build.
     """
-    stated = sources_of(snapshot, newest, at)
-    dates = {}
+    dates = {fact: stated.stated_at for fact, stated in sources_of(snapshot, newest, at).items()}
     for fact in FACTS:
-        able = {observation.source for observation in history if fact in _stated(observation.facts)}
-        answers = [observation for observation in newest if observation.source in able] or newest
-        dates[fact] = (
-            stated[fact].stated_at if fact in stated else max(observation.confirmed_until for observation in answers)
-        )
+        if fact not in dates:
+            able = {observation.source for observation in history if fact in _stated(observation.facts)}
+            answers = [observation for observation in newest if observation.source in able] or newest
+            dates[fact] = max(observation.confirmed_until for observation in answers)
     return CurrentFacts(snapshot, dates)
 
 
 def _stated(facts: IpFacts) -> dict[str, object]:
     """Return the stated facts; of several types, the highest-ranked."""
-    ip_type = IpTypePriority().highest_ranked(facts.ip_types)
+    ip_type = _PRIORITY.highest_ranked(facts.ip_types)
     found = {"asn": facts.asn, "country": facts.country, "ip_type": ip_type}
     return {fact: value for fact, value in found.items() if value is not None}
