@@ -31,9 +31,9 @@ class InMemoryOpenSessions:
         names = [name for name in self._names(case, run, stale_before) if f"={name}" > after][:limit]
         return OpenPage([self._open(name) for name in names], f"={names[-1]}" if names else "")
 
-    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, within: KeyRange) -> tuple[str, str] | None:
         names = self._names(case, run, stale_before)
-        return next(((f"={name}", name) for name in names if f"={name}" > after), None)
+        return next(((f"={name}", name) for name in names if is_within([within], f"={name}")), None)
 
     def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
         return len(self._names(case, run, stale_before))
@@ -75,6 +75,8 @@ class InMemoryOpenSessions:
             events=self.memory.raw_events.get(name, ()),
             document=self.memory.session_documents.get(name),
         )
+
+    can_apply_staged = True
 
     def key_ranges(self, count: int) -> Sequence[KeyRange]:
         names = sorted(name for name, session in self.memory.sessions.items() if session.gap is None)
@@ -195,7 +197,7 @@ class InMemoryRuns:
         held = self.memory.records[run]
         self.memory.records[run] = replace(held, state=RunState.RUNNING, heartbeat_at=at, ended_at=None)
 
-    def find(self, run: str) -> RunRecord | None:
+    def find(self, run: str, *, for_update: bool = False) -> RunRecord | None:
         return self.memory.records.get(run)
 
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:

@@ -165,7 +165,11 @@ class InMemoryDatabase:
         self.memory = Memory()
         self._lock = RLock()
         self.is_writing = False
+        self.has_given_up = False
         self.stores = InMemoryStores(self.memory)
+
+    def give_up(self) -> None:
+        self.has_given_up = True
 
     @contextmanager
     def view(self) -> Iterator[InMemoryStores]:

@@ -27,7 +27,7 @@ class LosesAnswer:
     """A database that commits every transaction, and reports one of them as a lost connection."""
 
     def __init__(self, database: Database, lost: int) -> None:
-        self.view = database.view
+        self.view, self.give_up = database.view, database.give_up
         self._transaction = database.transaction
         self._until_lost = lost
 

@@ -161,7 +161,7 @@ def page(database: Database, case: OpenCase, run: str = "me") -> list[str]:
     silent = NOON - DAY
     with database.transaction() as stores:
         while True:
-            first = stores.open_sessions.first(case, run=run, stale_before=silent, after=after)
+            first = stores.open_sessions.first(case, run=run, stale_before=silent, within=KeyRange(after, ""))
             some = stores.open_sessions.page(case, run=run, stale_before=silent, after=after, limit=1)
             assert (some.last, [s.session_id for s in some.sessions]) == (
                 (first[0], [first[1]]) if first is not None else ("", [])

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.app.backfill.span_computer import SpanComputer
+from snapshots.app.backfill.span_computer import ComputedSpans, SpanComputer
+from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 
@@ -40,7 +41,11 @@ def main() -> None:
             request = pickle.load(requests)  # noqa: S301 - as above
         except EOFError:
             return
-        pickle.dump(compute(request), results)
+        try:
+            computed: ComputedSpans | None = compute(request)
+        except SnapshotsError:
+            computed = None  # the other process meets the error itself, and handles it
+        pickle.dump(computed, results)
         results.flush()
 
 

@@ -4,7 +4,7 @@ import copyreg
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from types import MappingProxyType
@@ -24,12 +24,15 @@ class SpanProcess:
     Args:
         settings: What the process computes with.
         local: Computes in this process.
+        warn: Called once, with one sentence, if the process has ended.
     """
 
-    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans) -> None:
+    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans, warn: Callable[[str], None]) -> None:
         self._local = local
+        self._warn = warn
+        self._has_failed = False
         process = subprocess.Popen(
-            [sys.executable, "-m", "snapshots.composition.span_process"],
+            [sys.executable, "-P", "-m", "snapshots.composition.span_process"],  # -P: not from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # an error there is met again in this process, which reports it
@@ -47,10 +50,13 @@ class SpanProcess:
         """Compute the verdicts on a page of addresses."""
         self._send(request)
         try:
-            computed: ComputedSpans = pickle.load(self._results)  # noqa: S301 - from a process of our own
+            computed: ComputedSpans | None = pickle.load(self._results)  # noqa: S301 - from a process of our own
         except (EOFError, pickle.UnpicklingError):
-            return self._local(request)
-        return computed
+            computed = None
+            if not self._has_failed:
+                self._has_failed = True
+                self._warn("a process of the backfill ended; its work is done by another one, which takes longer")
+        return computed if computed is not None else self._local(request)
 
     def _send(self, message: object) -> None:
         pickler = pickle.Pickler(self._requests)
@@ -72,11 +78,13 @@ class SpanProcesses:
     Args:
         settings: What the processes compute with.
         local: Computes in this process.
+        warn: Called with one sentence for each process that ended too early.
     """
 
-    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans) -> None:
+    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans, warn: Callable[[str], None]) -> None:
         self._settings = settings
         self._local = local
+        self._warn = warn
         self._idle: list[ComputeSpans] = [local]
         self._processes: list[SpanProcess] = []
         self._lock = Lock()
@@ -93,7 +101,7 @@ class SpanProcesses:
                 self._idle.append(computer)
 
     def _started(self) -> SpanProcess:
-        process = SpanProcess(self._settings, self._local)
+        process = SpanProcess(self._settings, self._local, self._warn)
         self._processes.append(process)
         return process
 

@@ -29,6 +29,7 @@ from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.improve import ImproveSnapshots
 from snapshots.app.backfill.run import BackfillSnapshots
 from snapshots.app.backfill.span_computer import SpanComputer, SpanComputers
+from snapshots.app.backfill.stages import MOST_JOBS, Workers
 from snapshots.app.backfill.undo import UndoRun
 from snapshots.app.enrich.address_recovery import AddressFinder
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
@@ -174,7 +175,14 @@ def _batch_runner(container: "Container") -> BatchRunner:
 def _span_computers(container: "Container") -> SpanComputers:
     database, reader, policy = container.database(), container.reader(), container.policy()
     settings = SpanProcessSettings(container.settings().db, reader, policy)
-    return SpanProcesses(settings, SpanComputer(database, reader, policy))
+    return SpanProcesses(settings, SpanComputer(database, reader, policy), warn)
+
+
+def _most_workers(database: SqlDatabase) -> Workers:
+    """Return how many workers can use a database: SQLite has one writer, and in memory one connection."""
+    if database.engine.dialect.name == "postgresql":
+        return Workers(computing=MOST_JOBS, writing=MOST_JOBS)
+    return Workers(computing=1 if database.has_one_connection else MOST_JOBS, writing=1)
 
 
 def _backfill(container: "Container") -> BackfillSnapshots:
@@ -185,8 +193,8 @@ def _backfill(container: "Container") -> BackfillSnapshots:
         container.batch_runner(),
         container.span_computers(),
         runtime=container.runtime(),
-        cores=1 if container.database().has_one_connection else usable_cores(),
-        has_one_writer=container.database().engine.dialect.name == "sqlite",
+        cores=usable_cores(),
+        most=_most_workers(container.database()),
     )
 
 

@@ -164,7 +164,7 @@ def test_rows_that_were_moved_before_they_were_read_do_not_end_the_pass(
 
     monkeypatch.setattr(UnjudgedRows, "page", page)
     with container.database().transaction() as stores:
-        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", stale_before=NOON, after="")
+        first = stores.open_sessions.first(OpenCase.NEVER_JUDGED, run="r", stale_before=NOON, within=KeyRange("", ""))
     asked = 0
     report = container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from signal import SIGINT, pthread_kill
+from threading import Event, Thread, get_ident
 
 import pytest
 
@@ -389,6 +391,71 @@ def test_a_batch_whose_commit_was_not_answered_is_not_repeated() -> None:
 
         assert numbers.done == list(range(25))
         assert work.counts["done"] == database.memory.counts["r"]["done"] == 25
+
+
+def test_a_lost_answer_is_not_repeated_after_another_worker_went_on() -> None:
+    """The other worker stores what is left of its own range, and not of a range that was committed before."""
+
+    class Unanswered(InMemoryDatabase):
+        is_next_lost = False
+
+        @contextmanager
+        def transaction(
+            self, connection: object | None = None, *, dry_run: bool = False, lock: WriteLock = WriteLock.EXCLUSIVE
+        ) -> Iterator[InMemoryStores]:
+            with super().transaction(connection, dry_run=dry_run, lock=lock) as stores:
+                yield stores
+            if self.is_next_lost:
+                self.is_next_lost = False
+                raise StoreGone("connection lost")
+
+    database, numbers, has_gone_on = Unanswered(), Numbers(40), Event()
+
+    def step(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
+        done = numbers.step(stores, within, limit)
+        if 0 in numbers.done and within.until == "19" and not has_gone_on.is_set():
+            database.is_next_lost = True
+        if within.until == "" and within.after != "19":
+            has_gone_on.set()
+        return done
+
+    def sleep(_: float) -> None:
+        assert has_gone_on.wait(30)
+
+    stage = replace(numbers.stage(), batch=writing(step), workers=2, ranges=lambda _: ranges_of(40, 20))
+    work = begun(database, stage, throttle=Throttle(batch_size=5))
+    runner = BatchRunner(database, OverloadedHealth(), runtime=runtime(sleep=sleep))
+
+    assert runner.run_stages(work, RecordedProgress(), never)
+
+    assert sorted(numbers.done) == list(range(40))
+    assert database.memory.counts["r"] == {"done": 40}
+
+
+def test_ctrl_c_does_not_wait_for_the_locks_of_workers() -> None:
+    """It is the second one: the first one lets them end their batches."""
+    database, is_let_go, has_begun = InMemoryDatabase(), Event(), Event()
+
+    def batch(_within: KeyRange, _limit: int) -> Write:
+        has_begun.set()
+        assert is_let_go.wait(30)
+        return lambda _: NOTHING_LEFT
+
+    def press(main: int) -> None:
+        assert has_begun.wait(30)
+        pthread_kill(main, SIGINT)
+
+    class Pressed(RecordedProgress):
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+            Thread(target=press, args=[get_ident()]).start()
+
+    stage = Stage(name="x", batch=batch, count=lambda _: 1, workers=2, ranges=lambda _: ranges_of(40, 20))
+
+    with pytest.raises(KeyboardInterrupt):
+        batch_runner(database).run_stages(begun(database, stage), Pressed(), never)
+
+    assert database.has_given_up
+    is_let_go.set()
 
 
 def test_batches_are_prepared_outside_of_their_transaction() -> None:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -167,6 +167,15 @@ class DatabaseConnections:
             if versions.version(connection) != versions.newest():
                 return None
             return next(wrong_values(connection, limit=1), None)
+
+    def give_up(self) -> None:
+        """Shorten the lock timeout of the next transaction."""
+        self._has_given_up = True
+
+    @property
+    def backends(self) -> Collection[int]:
+        """Return the server process IDs of this process's connections."""
+        return self._backends
 
     def close(self) -> None:
         """Close every connection."""

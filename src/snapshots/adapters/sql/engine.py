@@ -39,7 +39,8 @@ def create_database_engine(url: URL, addresses_in: AddressesIn, backends: set[in
         engine = create_engine(url, poolclass=NullPool)
         event.listen(engine, "do_connect", lambda _dialect, record, *_: connect_read_only(url, record.info))
     else:
-        engine = create_engine(url, pool_use_lifo=True, connect_args=_arguments(url))
+        # Without a limit: each worker of a backfill has a connection, and its health check another one.
+        engine = create_engine(url, pool_use_lifo=True, pool_size=0, connect_args=_arguments(url))
     if engine.dialect.name == "sqlite":
         enforce_types(engine)
         event.listen(engine, "do_connect", _create_private_file)

@@ -42,7 +42,7 @@ class SqlHealth:
         if self._database.engine.dialect.name != "postgresql":
             return ""
         with self._database.reading() as connection:
-            lag, waits, age = connection.execute(text(_VITALS)).one()
+            lag, waits, age = connection.execute(text(_VITALS), {"ours": list(self._database.backends)}).one()
         limits = self._limits
         if limits.replication_lag is not None and lag is not None and lag > limits.replication_lag:
             return f"a replica is {_seconds(lag)} behind, more than {_seconds(limits.replication_lag)}"
@@ -60,6 +60,6 @@ def _seconds(span: timedelta) -> str:
 _VITALS = """
 SELECT (SELECT max(replay_lag) FROM pg_stat_replication),
        (SELECT count(*) FROM pg_stat_activity
-         WHERE wait_event_type = 'Lock' AND datname = current_database() AND pid <> pg_backend_pid()),
+         WHERE wait_event_type = 'Lock' AND datname = current_database() AND NOT pid = ANY(:ours)),
        (SELECT max(clock_timestamp() - xact_start) FROM pg_stat_activity
          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend')"""

@@ -1,7 +1,7 @@
 """Execute a run in batches by equal workers, with retries, throttling, quarantine and checkpoints."""
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -40,6 +40,10 @@ class _Execution:
     is_stopped: Callable[[], bool]
     unclaimed: deque[KeyRange]
     is_canceled: bool = field(default=False)
+    worker_count: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.worker_count = max(1, min(self.stage.workers, len(self.unclaimed)))
 
     def should_stop(self) -> bool:
         return self.is_canceled or self.is_stopped()
@@ -125,16 +129,26 @@ class BatchRunner:
             self.retried(partial(self._enter, stage, work), observer, is_stopped)
         observer.stage_begun(stage.name, total, run=work.run, counts_sessions=stage.counts_sessions)
         execution = _Execution(stage, work, observer, is_stopped, deque(work.checkpoint.left))
-        if stage.workers == 1:
-            return self._process_ranges(execution)
-        with ThreadPoolExecutor(stage.workers, thread_name_prefix=stage.name) as executor:
-            workers = [executor.submit(self._process_ranges, execution) for _ in range(stage.workers)]
-            try:
-                results = [worker.result() for worker in workers]
-                return all(results)
-            except BaseException:
-                execution.is_canceled = True
-                raise
+        try:
+            return self._process_ranges(execution) if stage.workers == 1 else self._work_in_parallel(execution)
+        finally:
+            stage.on_end()
+
+    def _work_in_parallel(self, execution: _Execution) -> bool:
+        executor = ThreadPoolExecutor(execution.worker_count, thread_name_prefix=execution.stage.name)
+        try:
+            workers = [executor.submit(self._process_ranges, execution) for _ in range(execution.worker_count)]
+            results = [worker.result() for worker in workers]
+            executor.shutdown()
+            return all(results)
+        except BaseException as error:
+            execution.is_canceled = True
+            if not isinstance(
+                error, Exception
+            ):  # Ctrl-C, a second time: do not wait for locks that the workers wait for
+                self._database.give_up()
+            executor.shutdown(wait=isinstance(error, Exception))
+            raise
 
     def _enter(self, stage: Stage, work: Work) -> None:
         with self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch) as stores:
@@ -164,7 +178,7 @@ class BatchRunner:
         stage, work = execution.stage, execution.work
         throttle = stage.throttle or work.throttle
         if throttle.rate is not None:
-            throttle = replace(throttle, rate=throttle.rate / stage.workers)
+            throttle = replace(throttle, rate=throttle.rate / execution.worker_count)
         size = limit = throttle.first_size
         left = claimed
         while True:
@@ -230,11 +244,7 @@ class BatchRunner:
                         return NOTHING_LEFT, self._adopt_record(stores, claimed, work)
                     done = write(stores)
                     until_committed.enter_context(work.lock)
-                    counts = work.counts + Counter(done.counts)
-                    checkpoint = work.checkpoint.after(claimed, done.last)
-                    if not work.is_dry_run:
-                        now = self._runtime.now()
-                        stores.runs.record_progress(work.run, counts, at=now, checkpoint=str(checkpoint))
+                    counts, checkpoint = self._advance(stores, claimed, done.last, done.counts, work)
                 work.counts, work.checkpoint = counts, checkpoint
                 return done, checkpoint.rest_of(claimed)
         except BaseException:
@@ -243,6 +253,20 @@ class BatchRunner:
 
     def _transaction(self, stage: Stage, work: Work) -> AbstractContextManager[Stores]:
         return self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch, lock=stage.lock)
+
+    def _advance(
+        self, stores: Stores, claimed: KeyRange, last: str, counts: Mapping[str, int], work: Work
+    ) -> tuple[Counter[str], Checkpoint]:
+        """Store and return the counts and the checkpoint after a batch, from those that other workers stored."""
+        if work.is_dry_run:
+            return work.counts + Counter(counts), work.checkpoint.after(claimed, last)
+        record = work.owned_record(stores, for_update=True)
+        stored = Checkpoint.of(record.checkpoint)
+        if claimed not in stored.left:
+            raise StoreBusy("the batch was committed before; the answer of the database was lost")
+        total, checkpoint = Counter(record.counts) + Counter(counts), stored.after(claimed, last)
+        stores.runs.record_progress(work.run, total, at=self._runtime.now(), checkpoint=str(checkpoint))
+        return total, checkpoint
 
     @staticmethod
     def _adopt_record(stores: Stores, claimed: KeyRange, work: Work) -> KeyRange | None:
@@ -263,13 +287,10 @@ class BatchRunner:
                 if refused is None:
                     raise StoreUnavailable(reason)
                 until_committed.enter_context(work.lock)
-                counts = work.counts + Counter(quarantined=int(stage.is_quarantining))
-                checkpoint = work.checkpoint.after(claimed, refused.place)
-                if not work.is_dry_run:
-                    now = self._runtime.now()
-                    if stage.is_quarantining:
-                        stores.runs.quarantine(work.run, refused.session_id, reason, at=now)
-                    stores.runs.record_progress(work.run, counts, at=now, checkpoint=str(checkpoint))
+                skipped = {"quarantined": 1} if stage.is_quarantining else {}
+                counts, checkpoint = self._advance(stores, claimed, refused.place, skipped, work)
+                if stage.is_quarantining and not work.is_dry_run:
+                    stores.runs.quarantine(work.run, refused.session_id, reason, at=self._runtime.now())
             work.counts, work.checkpoint = counts, checkpoint
             if stage.is_quarantining:
                 work.quarantined[refused.session_id] = reason

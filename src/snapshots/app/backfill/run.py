@@ -10,7 +10,7 @@ from hashlib import blake2b
 from snapshots.app.backfill.batch_runner import BatchRunner
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.span_computer import SpanComputers
-from snapshots.app.backfill.stages import APPLYING, STAGING, BackfillStages, Workers
+from snapshots.app.backfill.stages import APPLYING, COMPUTING, BackfillStages, Workers
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import Work
 from snapshots.app.backfill_runs import Checkpoint, last_done, unfinished
@@ -71,7 +71,7 @@ class BackfillSnapshots:
         span_computers: Compute the verdicts on addresses.
         runtime: Clock, stopwatch, sleep and run names.
         cores: Default number of workers.
-        has_one_writer: Whether the database has a single writer at a time.
+        most: The largest numbers of workers that the database permits.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class BackfillSnapshots:
         *,
         runtime: Runtime,
         cores: int,
-        has_one_writer: bool,
+        most: Workers,
     ) -> None:
         self._database = database
         self._service = service
@@ -93,7 +93,7 @@ class BackfillSnapshots:
         self._span_computers = span_computers
         self._runtime = runtime
         self._cores = cores
-        self._has_one_writer = has_one_writer
+        self._most = most
 
     def run(
         self,
@@ -160,7 +160,13 @@ class BackfillSnapshots:
         return self._execute(replace(record, settings=taken), observer, throttle, jobs, is_stopped)
 
     def dry_run(
-        self, observer: BackfillObserver, *, again: bool = False, is_stopped: Callable[[], bool] = lambda: False
+        self,
+        observer: BackfillObserver,
+        *,
+        throttle: Throttle | None = None,
+        jobs: int | None = None,
+        again: bool = False,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> BackfillReport:
         """
         Evaluate the sessions as `run` does, and store nothing but staged verdicts, which are deleted at the end.
@@ -169,8 +175,8 @@ class BackfillSnapshots:
         """
         with self._database.transaction(dry_run=True) as stores:
             settings = {"again": str(again or self._rules_changed(stores))}
-        work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=True)
-        backfill_stages = self._stages(work, settings, None)
+        work = Work(run=self._runtime.new_run(), stages=[], throttle=throttle or Throttle(), is_dry_run=True)
+        backfill_stages = self._stages(work, settings, jobs)
         begun_at = self._runtime.stopwatch()
         try:
             is_done = self._batch_runner.execute(work, observer, is_stopped)
@@ -204,7 +210,10 @@ class BackfillSnapshots:
             self._verdict_applier,
             self._span_computers,
             self._runtime.clock,
-            workers=Workers(computing=jobs, writing=1 if self._has_one_writer else jobs),
+            workers=Workers(
+                computing=min(jobs, self._most.computing),
+                writing=min(jobs, self._most.writing),
+            ),
             settings=settings,
         )
 
@@ -236,7 +245,7 @@ class BackfillSnapshots:
 
         begun_at = self._runtime.stopwatch()
         try:
-            if work.checkpoint.stage in {STAGING, APPLYING} and not self._is_staged(backfill_stages, observer):
+            if work.checkpoint.stage in {COMPUTING, APPLYING} and not self._is_staged(backfill_stages, observer):
                 work.checkpoint = Checkpoint()  # a build was registered or retracted, or the staged verdicts are lost
             is_done = self._batch_runner.execute(work, observer, is_stopped, on_end=end)
         finally:

@@ -17,13 +17,16 @@ from snapshots.app.enrich.service import SnapshotService, builds_in
 from snapshots.app.ports.database import Stores
 from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.open_sessions import Judged, OpenCase, PushdownResult
-from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT
+from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.gap import Gap
 
-LOOKING_UP, STAGING, APPLYING = "look_up", "stage", "apply"
+LOOKING_UP, COMPUTING, APPLYING = "look_up", "compute", "apply"
 """Names of the first stages, in checkpoints and progress."""
+
+MOST_JOBS = 64
+"""Largest number of workers."""
 
 SAMPLES = 5
 """Sample sessions per kind of verdict in a report."""
@@ -157,10 +160,10 @@ class BackfillStages:
             cases.append(OpenCase.LEARNED)  # AGAIN excludes what this run evaluated, also if facts were learned since
         pages = [self._page_stage(case) for case in cases]
         if self._work.is_dry_run:
-            return [self._staging_stage(), *pages]
+            return [self._computing_stage(), *pages]
         # Rows may have been inserted or moved (by an UPDATE on PostgreSQL) since the first pass.
         pages.append(replace(pages[0], name="once_more"))
-        return [self._look_up_stage(), self._staging_stage(), self._applying_stage(), *pages, self._counting_stage()]
+        return [self._look_up_stage(), self._computing_stage(), self._applying_stage(), *pages, self._counting_stage()]
 
     def _look_up_stage(self) -> Stage:
         """Return the stage that looks up known addresses in new builds, so that their verdicts can be staged."""
@@ -182,15 +185,19 @@ class BackfillStages:
 
     def _addresses_to_stage(self, stores: Stores) -> int:
         """Return the number of addresses, or 0 if evaluating the sessions one by one is faster."""
+        if not stores.open_sessions.can_apply_staged:
+            return 0
         addresses = stores.inventory.count_addresses()
         spans = addresses * (BuildCalendar.of(stores.sources.registered()).size + 1)
         return addresses if spans <= SPANS_PER_SESSION * self._left(OpenCase.NEVER_JUDGED, stores) else 0
 
-    def _staging_stage(self) -> Stage:
+    def _computing_stage(self) -> Stage:
         """Return the stage that computes and stages the verdicts on all addresses."""
 
         def ranges(stores: Stores) -> Sequence[KeyRange]:
-            stores.verdict_spans.begin(self._work.run, keep=[record.run for record in unfinished(stores)])
+            now = self._clock.now()
+            alive = [each.run for each in unfinished(stores) if each.state_at(now) is RunState.RUNNING]
+            stores.verdict_spans.begin(self._work.run, keep=alive)
             self._staging = Staging.begun(stores)
             if not self._work.is_dry_run:
                 stores.runs.add_settings(self._work.run, self._staging.settings)
@@ -209,7 +216,7 @@ class BackfillStages:
             return write
 
         return Stage(
-            name=STAGING,
+            name=COMPUTING,
             batch=batch,
             count=self._addresses_to_stage,
             ranges=ranges,
@@ -218,6 +225,7 @@ class BackfillStages:
             is_scratch=True,
             workers=self._workers.computing,
             throttle=STAGED_ADDRESSES,
+            on_end=self._span_computers.close,
         )
 
     def _applying_stage(self) -> Stage:
@@ -264,6 +272,8 @@ class BackfillStages:
                 self.learned_until = stores.inventory.learned_last()
             if case is OpenCase.LEARNED and _nothing_was_learned(stores):
                 return NOTHING_LEFT
+            if self._work.is_dry_run:
+                self._service.register_sources(stores)  # rolled back; staged verdicts that lack a build are not applied
             is_measured = self._work.is_dry_run and not self._has_measured
             if case is OpenCase.NEVER_JUDGED and self._work.is_dry_run and not is_measured and self.is_staged(stores):
                 forecast = self._apply_staged(stores, within, limit, is_forecast=True)
@@ -297,6 +307,10 @@ class BackfillStages:
     def _counting_stage(self) -> Stage:
         """Return the stage that adds sessions whose address the run found to the counters, by pages of addresses."""
 
+        def ranges(stores: Stores) -> Sequence[KeyRange]:
+            most = stores.inventory.count_addresses() // COUNTED_ADDRESSES + 1
+            return stores.inventory.address_ranges(min(self._workers.writing * RANGES_PER_WORKER, most))
+
         def write(stores: Stores, within: KeyRange, _: int) -> BatchResult:
             until = stores.counts.addresses_until(within, limit=COUNTED_ADDRESSES)
             if until:
@@ -307,7 +321,7 @@ class BackfillStages:
             name=COUNTING,
             batch=writing(write),
             count=lambda stores: stores.inventory.count_addresses() if self._work.counts["judged"] else 0,
-            ranges=lambda stores: stores.inventory.address_ranges(self._workers.writing * RANGES_PER_WORKER),
+            ranges=ranges,
             counts_sessions=False,
             is_optional=True,
             workers=self._workers.writing,
@@ -317,9 +331,7 @@ class BackfillStages:
         return stores.open_sessions.count(case, run=self._work.run, stale_before=self._stale_before())
 
     def _first(self, case: OpenCase, stores: Stores, within: KeyRange) -> RowRef | None:
-        found = stores.open_sessions.first(
-            case, run=self._work.run, stale_before=self._stale_before(), after=within.after
-        )
+        found = stores.open_sessions.first(case, run=self._work.run, stale_before=self._stale_before(), within=within)
         return RowRef(*found) if found is not None else None
 
     def _stale_before(self) -> datetime:

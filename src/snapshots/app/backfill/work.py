@@ -63,10 +63,11 @@ class Stage:
         is_quarantining: Whether a refused session is recorded and skipped by later stages too.
         counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
         is_optional: Whether the stage is skipped if `count` returns 0.
-        is_scratch: Whether it writes nothing that a dry run must not write.
-        workers: Number of workers. Several workers share the write lock.
+        is_scratch: Whether it writes only staging tables, which a dry run writes too.
+        workers: Maximum number of workers. Several workers share the write lock.
         throttle: Overrides the throttle of the run.
         on_rollback: Called after each rollback of a batch, retries included.
+        on_end: Called when the workers have ended.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Stage:
     workers: int = 1
     throttle: Throttle | None = None
     on_rollback: Callable[[], None] = lambda: None
+    on_end: Callable[[], None] = lambda: None
 
     @property
     def lock(self) -> WriteLock:
@@ -99,7 +101,7 @@ class Work:
         throttle: How fast it works.
         checkpoint: How far it is.
         counts: Results so far, by name.
-        is_dry_run: Whether every transaction is rolled back.
+        is_dry_run: Whether every transaction is rolled back, except those of stages with scratch rows.
         quarantined: Sessions that the database refused, each with the reason.
         owner: Token of the process that executes the run. A resume replaces it, and the former process stops.
         lock: Held by the worker that updates `counts` and `checkpoint`, until they are committed.
@@ -127,14 +129,18 @@ class Work:
             record is not None and record.state is RunState.RUNNING and record.settings.get("owner", "") == self.owner
         )
 
-    def owned_record(self, stores: Stores) -> RunRecord:
+    def owned_record(self, stores: Stores, *, for_update: bool = False) -> RunRecord:
         """
         Return the record of the run.
+
+        Args:
+            stores: A transaction.
+            for_update: As for `Runs.find`.
 
         Raises:
             RunTaken: Another process took the run over or ended it.
         """
-        record = stores.runs.find(self.run)
+        record = stores.runs.find(self.run, for_update=for_update)
         if record is None or not self.is_owner_of(record):
             raise RunTaken(f"the run {self.run} was ended, or was resumed by another process")
         return record

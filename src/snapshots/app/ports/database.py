@@ -105,6 +105,10 @@ class WriteLock(Enum):
 class Database(Protocol):
     """A database with all stores."""
 
+    def give_up(self) -> None:
+        """Let the next transaction wait only briefly for locks, because only cleanup is left to do."""
+        ...
+
     def view(self) -> AbstractContextManager[Stores]:
         """
         Open a read-only transaction with one consistent state. It blocks no other transaction.

@@ -119,12 +119,17 @@ class OpenSessions(Protocol):
         """
         ...
 
-    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
-        """Return cursor and key of the first session that `page` would return, without reading its data."""
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, within: KeyRange) -> tuple[str, str] | None:
+        """Return cursor and key of the first session of a range that `page` would return, without reading its data."""
         ...
 
     def count(self, case: OpenCase, *, run: str, stale_before: datetime) -> int:
         """Count the sessions that all pages would return together."""
+        ...
+
+    @property
+    def can_apply_staged(self) -> bool:
+        """Whether the store can apply staged verdicts: its sessions have a storage order."""
         ...
 
     def key_ranges(self, count: int) -> Sequence[KeyRange]:

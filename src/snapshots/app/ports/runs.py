@@ -98,8 +98,14 @@ class Runs(Protocol):
         """Record that a run continues."""
         ...
 
-    def find(self, run: str) -> RunRecord | None:
-        """Return the record of a run; None if it does not exist."""
+    def find(self, run: str, *, for_update: bool = False) -> RunRecord | None:
+        """
+        Return the record of a run; None if it does not exist.
+
+        Args:
+            run: Its name.
+            for_update: Wait for transactions that change the record, and keep others from changing it.
+        """
         ...
 
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:

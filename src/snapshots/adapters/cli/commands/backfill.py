@@ -27,6 +27,7 @@ from snapshots.adapters.cli.stop_signals import StopRequest, stopping
 from snapshots.app.backfill.improve import ImproveReport
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.backfill.run import BackfillReport
+from snapshots.app.backfill.stages import MOST_JOBS
 from snapshots.app.backfill.throttle import Throttle
 
 STATISTICS_MIN_SESSIONS = 10_000
@@ -65,7 +66,7 @@ STATISTICS_MIN_SESSIONS = 10_000
 )
 @option(
     "--jobs",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, MOST_JOBS),
     metavar="N",
     section=Section.GENERAL,
     help="Number of workers. On SQLite only computing is shared; one worker writes.  [default: one per core]",
@@ -156,7 +157,7 @@ def backfill(
             _exit_with(done, stopped, hint="Interrupted after the current batch; run the command again to start over.")
             return
         if dry_run:
-            report = application.backfill.dry_run(observer, again=rejudge_all, is_stopped=stopped)
+            report = application.backfill.dry_run(observer, jobs=jobs, again=rejudge_all, is_stopped=stopped)
         elif resume:
             report = application.backfill.resume(None, observer, throttle=throttle, jobs=jobs, is_stopped=stopped)
         else:

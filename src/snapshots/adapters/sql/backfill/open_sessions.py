@@ -94,39 +94,41 @@ class SqlOpenSessions:
         if case is OpenCase.NEVER_JUDGED and not after and self._unjudged.is_empty:
             return OpenPage([], "")
         columns = [*SEEN, BEGAN_AT, _is_blank(), self._document()]
-        rows, last = self._rows_after(columns, case, run, stale_before, after=after, limit=limit)
+        within = KeyRange(after, "")
+        rows, last = self._rows_of(columns, case, run, stale_before, within=within, limit=limit)
         no_address = [row[1] for row in rows if address_of(row[2]) is None]
         events = self._events_of(no_address)
         return OpenPage([_open_session(row, events.get(row[1], ())) for row in rows], last)
 
-    def first(self, case: OpenCase, *, run: str, stale_before: datetime, after: str) -> tuple[str, str] | None:
+    def first(self, case: OpenCase, *, run: str, stale_before: datetime, within: KeyRange) -> tuple[str, str] | None:
         """Return the first open session of a case."""
-        rows, last = self._rows_after([SESSIONS.session_id], case, run, stale_before, after=after, limit=1)
+        rows, last = self._rows_of([SESSIONS.session_id], case, run, stale_before, within=within, limit=1)
         while last and not rows:
-            rows, last = self._rows_after([SESSIONS.session_id], case, run, stale_before, after=last, limit=1)
+            left = KeyRange(last, within.until)
+            rows, last = self._rows_of([SESSIONS.session_id], case, run, stale_before, within=left, limit=1)
         return (last, rows[0][1]) if rows else None
 
-    def _rows_after(
+    def _rows_of(
         self,
         columns: Sequence[ColumnElement[Any]],
         case: OpenCase,
         run: str,
         stale_before: datetime,
         *,
-        after: str,
+        within: KeyRange,
         limit: int,
     ) -> tuple[Sequence[Any], str]:
-        """Return columns of the sessions after a position, each with its position, and the last position."""
+        """Return columns of the first sessions of a range, each with its position, and the last position."""
         page = None
         if case is OpenCase.NEVER_JUDGED:
-            page = self._unjudged.page(KeyRange(after, ""), run=run, limit=limit)
+            page = self._unjudged.page(within, run=run, limit=limit)
         if page is not None:
             rows = (
                 self._connection.execute(select(page.place, *columns).where(page.condition)).all() if page.size else []
             )
             return rows, page.last  # even if another process wrote all of them meanwhile
         query = self._filter(select(SESSIONS.session_id, *columns), case, run, stale_before)
-        query = query.where(is_after(SESSIONS.session_id, after)).order_by(SESSIONS.session_id).limit(limit)
+        query = query.where(is_after(SESSIONS.session_id, within.after)).order_by(SESSIONS.session_id).limit(limit)
         rows = self._connection.execute(query).all()
         return rows, position_of(rows[-1][0]) if rows else ""
 
@@ -181,6 +183,11 @@ class SqlOpenSessions:
         query = select(raw.c.session_id, cast(raw.c.payload, Text)).join(wanted, wanted.c.value == raw.c.session_id)
         for session_id, payload in self._connection.execute(query.where(condition)):
             found.setdefault(session_id, []).append(payload)
+
+    @property
+    def can_apply_staged(self) -> bool:
+        """Whether pages follow the physical order."""
+        return self._unjudged.have_physical_order
 
     def key_ranges(self, count: int) -> Sequence[KeyRange]:
         """Return key ranges in physical order."""

@@ -76,6 +76,15 @@ class UnjudgedRows:
             return False
         return self._count(up_to=1) == 0
 
+    @cached_property
+    def have_physical_order(self) -> bool:
+        """Whether rows have a number, or TID range scans and no partitions, in which a ctid would not be unique."""
+        if has_rowids(self._connection):
+            return True
+        return (self._connection.dialect.server_version_info or ()) >= TID_RANGE_SCAN_VERSION and not are_partitioned(
+            self._connection
+        )
+
     def page(self, within: KeyRange, *, run: str, limit: int) -> RowPage | None:
         """Return the first page of a range; None if there are so few rows that paging by id is faster."""
         if has_rowids(self._connection):
@@ -121,17 +130,12 @@ class UnjudgedRows:
 
     def _scans_blocks(self, within: KeyRange) -> bool:
         """Whether to scan the blocks of the table, which reads far less if many of them hold such rows."""
-        if (self._connection.dialect.server_version_info or ()) < TID_RANGE_SCAN_VERSION or self._has_partitions:
+        if not self.have_physical_order:
             return False
         if within != WHOLE:
             return (within.after or within.until).startswith(CTID_PREFIX)
         enough = min(self._blocks // DEFAULT_ROWS_PER_BLOCK + 1, MIN_SCANNED_ROWS)
         return self._count(up_to=enough) == enough
-
-    @cached_property
-    def _has_partitions(self) -> bool:
-        """Whether the table is partitioned, so that a ctid is not unique."""
-        return are_partitioned(self._connection)
 
     def _count(self, *, up_to: int) -> int:
         with prefer_bitmap_scans(self._connection):
@@ -163,12 +167,12 @@ class UnjudgedRows:
 
 
 # Without quarantined sessions no session_id is read: the index over rowids does not hold it.
-_NOT_SET_ASIDE = (
+_NOT_QUARANTINED = (
     "(NOT EXISTS (SELECT 1 FROM quarantined_sessions WHERE run = :run)"
     " OR {row}session_id NOT IN (SELECT session_id FROM quarantined_sessions WHERE run = :run))"
 )
 _IS_OPEN, _IS_OPEN_IN_PAGE = (
-    f"{UNJUDGED.format(row=row)} AND {_NOT_SET_ASIDE.format(row=row)}" for row in ("", "session_summaries.")
+    f"{UNJUDGED.format(row=row)} AND {_NOT_QUARANTINED.format(row=row)}" for row in ("", "session_summaries.")
 )
 
 # With statistics from before the first backfill, SQLite would scan the whole table for each page.

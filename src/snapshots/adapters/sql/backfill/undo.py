@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.keyset import is_after, is_within_any, position_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
@@ -134,7 +135,11 @@ class SqlRunUndo:
     def _counts(self, condition: ColumnElement[bool], uncounted: Sequence[KeyRange]) -> Sequence[tuple[str, int]]:
         query = (
             select(SESSIONS.source_ip, func.count())
-            .where(condition, SESSIONS.source_ip.is_not(None), not_(is_within_any(SESSIONS.source_ip, uncounted)))
+            .where(
+                condition,
+                SESSIONS.source_ip.is_not(None),
+                not_(is_within_any(compared_by_bytes(self._connection, SESSIONS.source_ip), uncounted)),
+            )
             .group_by(SESSIONS.source_ip)
             .order_by(SESSIONS.source_ip)
         )

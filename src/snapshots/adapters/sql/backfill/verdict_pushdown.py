@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.backfill.physical_scan import RowPage
-from snapshots.adapters.sql.backfill.verdict_spans import run_key, spans_table
+from snapshots.adapters.sql.backfill.verdict_spans import run_key
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, digest_of
 from snapshots.adapters.sql.connection.dialects.planner import ordered_for_locality, prefer_index_scans
@@ -36,6 +36,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_times
 from snapshots.adapters.sql.connection.document_address import address_in_document
 from snapshots.adapters.sql.connection.staging import FACT_COLUMN_NAMES
 from snapshots.adapters.sql.schema.features import SchemaFeatures
+from snapshots.adapters.sql.schema.scratch import spans_table
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries
 from snapshots.adapters.sql.stores.placeholders import adding
 from snapshots.adapters.sql.stores.seal_counts import count_seals
@@ -154,7 +155,8 @@ def _plain_rows(
         and_(*(SESSIONS[column].is_(None) for column in ("source_port", "source_ip_rank", "source_ip_seen_at"))),
         is_plain_timestamp(connection, at),
     )
-    return ordered_for_locality(connection, rows, "ip").cte("plain").prefix_with("MATERIALIZED")
+    # By place, too: two backfills then lock rows in the same order.
+    return ordered_for_locality(connection, rows, "ip", "place").cte("plain").prefix_with("MATERIALIZED")
 
 
 def _has_events(features: SchemaFeatures) -> ColumnElement[bool]:

@@ -18,6 +18,9 @@ from snapshots.app.errors import StoreBusy, StoreUnavailable, StoreUnusable
 ATTEMPTS, PAUSE = 5, 0.05
 """Attempts to open a file, and the seconds between them: its last writer may be closing it."""
 
+SPANS_FILES: set[Path] = set()
+"""The files of staged verdicts that this process used: only a command that did may delete one."""
+
 EMPTY_FILE_BYTES = 4096
 """Size of a SQLite file without tables: one page."""
 
@@ -49,10 +52,10 @@ def spans_file(url: URL) -> Path | None:
 
 
 def delete_empty_spans_file(url: URL) -> None:
-    """Delete the file of staged verdicts if no run uses it, so that nothing is left next to the database."""
+    """Delete the file of staged verdicts if this process used it and no run does, so that none is left."""
     path = spans_file(url)
     with suppress(OSError):
-        if path is not None and path.stat().st_size <= EMPTY_FILE_BYTES:
+        if path in SPANS_FILES and path is not None and path.stat().st_size <= EMPTY_FILE_BYTES:
             path.unlink()
 
 

@@ -84,10 +84,9 @@ class SqlInventoryCounts:
                 func.min(func.coalesce(own.first_event_at, began_at)).label("first"),
                 func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
             )
-            .where(
-                is_within(own.source_ip, within),
-                was_found_by(own, run),
-            )
+            # The ranges are of our addresses: another loader's column may have a collation that sorts otherwise.
+            .join(known_addresses, row.ip_address == own.source_ip)
+            .where(is_within(row.ip_address, within), was_found_by(own, run))
             .group_by(own.source_ip)
             .subquery()
         )

@@ -194,7 +194,7 @@ class SqlAudit:
         staying = own.c.source_ip == known_addresses.c.ip_address
         self._placeholders.delete_unused(addresses)
         will_be_counted = (
-            and_(was_found_by(own.c, finder), is_within_any(own.c.source_ip, ranges))
+            and_(was_found_by(own.c, finder), is_within_any(known_addresses.c.ip_address, ranges))
             for finder, ranges in (uncounted or {}).items()
         )
         counts = and_(staying, not_(func.coalesce(or_(false(), *will_be_counted), false())))

@@ -50,9 +50,10 @@ class SqlRuns:
         values = {"state": RunState.RUNNING.value, "heartbeat_at": at, "ended_at": None}
         self._connection.execute(update(runs).where(runs.c.run == run).values(values))
 
-    def find(self, run: str) -> RunRecord | None:
+    def find(self, run: str, *, for_update: bool = False) -> RunRecord | None:
         """Return the row of a run."""
-        row = self._connection.execute(select(runs).where(runs.c.run == run)).mappings().one_or_none()
+        query = select(runs).where(runs.c.run == run)
+        row = self._connection.execute(query.with_for_update() if for_update else query).mappings().one_or_none()
         return _record(row) if row is not None else None
 
     def latest(self, *, limit: int, kinds: Collection[RunKind] = tuple(RunKind)) -> Sequence[RunRecord]:

@@ -42,13 +42,13 @@ def _local_settings(connection: Connection, settings: Mapping[str, str]) -> Iter
     connection.execute(select(*(func.set_config(n, value, true()) for n, value in zip(settings, before, strict=True))))
 
 
-def ordered_for_locality(connection: Connection, query: Select[Any], name: str) -> Select[Any]:
+def ordered_for_locality(connection: Connection, query: Select[Any], *names: str) -> Select[Any]:
     """
-    Order the rows of a query by the column by which PostgreSQL joins them next.
+    Order the rows of a query by the columns by which PostgreSQL joins them next.
 
     Consecutive lookups then hit the same pages of the index and of its table.
     """
-    return query.order_by(name) if connection.dialect.name == "postgresql" else query
+    return query.order_by(*names) if connection.dialect.name == "postgresql" else query
 
 
 def analyze_columns(connection: Connection, columns: Collection[str]) -> str:
