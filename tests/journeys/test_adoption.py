@@ -14,7 +14,7 @@ from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.schema import triggers
-from snapshots.adapters.sql.schema.scratch import drop_scratch
+from snapshots.adapters.sql.schema.spans_table import drop_spans_table
 from snapshots.app.ports.log_source import LogEvent
 from tests.cowrieprocessor import AdoptableSchema, load_as_cowrieprocessor, put_session
 from tests.journeys.conftest import NEW, OLD, SQLITE_BY_DEFAULT, Run
@@ -303,7 +303,7 @@ def make_as_adopted_before(connection: Connection, version: str = "0010") -> Non
     ):
         connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.exec_driver_sql("DROP TABLE run_seals")
-    drop_scratch(connection)
+    drop_spans_table(connection)
     connection.exec_driver_sql("ALTER TABLE quarantined_sessions RENAME TO set_asides")
     for table, new, before in (
         ("runs", "heartbeat_at", "heard_at"),

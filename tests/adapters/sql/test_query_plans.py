@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 SESSIONS, BATCH = 3000, 500
 WHOLE = {
     "sqlite": re.compile(r"^SCAN (session_summaries|known_addresses)"),
-    "postgresql": re.compile(r"Seq Scan on (session_summaries|known_addresses)"),
+    "postgresql": re.compile(r"Seq Scan on (session_summaries|known_addresses|ip_inventory)"),
 }
 CHANGES = re.compile(r"WITH plain AS|UPDATE (session_summaries SET source_ip|known_addresses SET current_asn)=")
 NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.session_id AS")

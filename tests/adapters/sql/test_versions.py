@@ -15,7 +15,7 @@ from snapshots import SettingRefused, StoreUnavailable
 from snapshots.adapters.sql.adopt.part_database import rows_in
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
-from snapshots.adapters.sql.schema.scratch import spans_table
+from snapshots.adapters.sql.schema.spans_table import spans_table
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
 from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import DeadLetter

@@ -477,7 +477,7 @@ def test_batches_are_prepared_outside_of_their_transaction() -> None:
     assert states == [False, True]
 
 
-def test_scratch_rows_are_stored_in_a_dry_run() -> None:
+def test_staged_rows_are_stored_in_a_dry_run() -> None:
     """They belong to no session, and the other workers need them."""
     database = InMemoryDatabase()
 
@@ -485,11 +485,11 @@ def test_scratch_rows_are_stored_in_a_dry_run() -> None:
         stores.verdict_spans.add(stores.verdict_spans.encode("r", []))
         return NOTHING_LEFT
 
-    for is_scratch in (False, True):
-        stage = Stage(name="x", batch=writing(write), count=lambda _: 1, is_scratch=is_scratch)
+    for writes_only_staging in (False, True):
+        stage = Stage(name="x", batch=writing(write), count=lambda _: 1, writes_only_staging=writes_only_staging)
         work = Work(run="r", stages=[stage], throttle=Throttle(), is_dry_run=True)
         assert batch_runner(database).run_stages(work, RecordedProgress(), never)
-        assert ("r" in database.memory.staged) == is_scratch
+        assert ("r" in database.memory.staged) == writes_only_staging
 
 
 @pytest.mark.parametrize(

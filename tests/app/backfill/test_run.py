@@ -247,7 +247,7 @@ def learn_of_home(world: World) -> None:
 
 def test_a_resumed_run_uses_facts_learned_during_the_interruption() -> None:
     """Also for sessions that it had already evaluated."""
-    world = World(source(facts={}), source(name="c", facts={}))
+    world = World(source(facts={}), *(source(name=name, facts={}) for name in "cdefgh"))
     world.put(HOME.text, OTHER.text)
     assert not world.run(batch=1, stop_after=1).is_done
     assert world.session().gap is Gap.NOTHING_KNOWN
@@ -604,7 +604,7 @@ def staged(world: World) -> World:
 
 def test_verdicts_on_known_addresses_are_staged_and_the_rest_is_evaluated_in_python() -> None:
     """Where staging pays: the database then applies the verdicts."""
-    world = World(source(), source(name="b"))
+    world = World(source(), *(source(name=name) for name in "bcdef"))
     world.put(HOME.text, OTHER.text, "9.9.9.9")
     few, many = RecordedProgress(), RecordedProgress()
     world.run()
@@ -819,11 +819,11 @@ def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
 def test_verdicts_are_not_staged_if_there_are_many_builds() -> None:
     """Each build begins another time span, and most of the spans have no session."""
     world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
-    world.put(*[HOME.text] * 3)
+    world.put(*[HOME.text] * 2)
     world.run()
-    world.put(*[HOME.text] * 3)
+    world.put(*[HOME.text] * 2)
     observed = RecordedProgress()
 
     world.backfill.run(observed)
 
-    assert observed.stages[0] == ("never_judged", 3)
+    assert observed.stages[0] == ("never_judged", 2)

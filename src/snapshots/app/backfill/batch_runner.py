@@ -151,7 +151,7 @@ class BatchRunner:
             raise
 
     def _enter(self, stage: Stage, work: Work) -> None:
-        with self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch) as stores:
+        with self._database.transaction(dry_run=work.is_dry_run and not stage.writes_only_staging) as stores:
             if not work.is_dry_run:
                 work.owned_record(stores)
             entered = Checkpoint(stage.name, tuple(stage.ranges(stores)))
@@ -252,7 +252,7 @@ class BatchRunner:
             raise
 
     def _transaction(self, stage: Stage, work: Work) -> AbstractContextManager[Stores]:
-        return self._database.transaction(dry_run=work.is_dry_run and not stage.is_scratch, lock=stage.lock)
+        return self._database.transaction(dry_run=work.is_dry_run and not stage.writes_only_staging, lock=stage.lock)
 
     def _advance(
         self, stores: Stores, claimed: KeyRange, last: str, counts: Mapping[str, int], work: Work

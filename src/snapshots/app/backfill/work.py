@@ -63,7 +63,7 @@ class Stage:
         is_quarantining: Whether a refused session is recorded and skipped by later stages too.
         counts_sessions: Whether `handled` of its batches counts sessions; if not, it counts addresses.
         is_optional: Whether the stage is skipped if `count` returns 0.
-        is_scratch: Whether it writes only staging tables, which a dry run writes too.
+        writes_only_staging: Whether it writes only staging tables, which a dry run writes too.
         workers: Maximum number of workers. Several workers share the write lock.
         throttle: Overrides the throttle of the run.
         on_rollback: Called after each rollback of a batch, retries included.
@@ -78,7 +78,7 @@ class Stage:
     is_quarantining: bool = True
     counts_sessions: bool = True
     is_optional: bool = False
-    is_scratch: bool = False
+    writes_only_staging: bool = False
     workers: int = 1
     throttle: Throttle | None = None
     on_rollback: Callable[[], None] = lambda: None
@@ -101,7 +101,7 @@ class Work:
         throttle: How fast it works.
         checkpoint: How far it is.
         counts: Results so far, by name.
-        is_dry_run: Whether every transaction is rolled back, except those of stages with scratch rows.
+        is_dry_run: Whether every transaction is rolled back, except those of stages that write only staging.
         quarantined: Sessions that the database refused, each with the reason.
         owner: Token of the process that executes the run. A resume replaces it, and the former process stops.
         lock: Held by the worker that updates `counts` and `checkpoint`, until they are committed.

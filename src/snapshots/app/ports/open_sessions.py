@@ -195,8 +195,9 @@ class VerdictSpans(Protocol):
     """
     Staging table of verdict spans, which every connection to the database sees.
 
-    Its rows are scratch: without them a backfill evaluates each session on its own. The table exists only as long as
-    a run needs it. Every implementation passes tests/contracts/test_verdict_spans.py.
+    Its rows may be lost: without them a backfill evaluates each session on its own.
+
+    Every implementation passes tests/contracts/test_verdict_spans.py.
     """
 
     def begin(self, run: str, *, keep: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.features import features_of, foreign_inventory_of
 from snapshots.adapters.sql.schema.indexes import indexes_of, missing
-from snapshots.adapters.sql.schema.scratch import create_scratch, drop_scratch
+from snapshots.adapters.sql.schema.spans_table import create_spans_table, drop_spans_table
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
     adoptions,
@@ -68,7 +68,7 @@ class SqlAdoption:
                 self._write_record(connection, found)
                 _restore_logged_ids(connection)
                 SqlStores(connection, features_of(connection)).inventory.take_over(registered_at=self._clock.now())
-            create_scratch(connection)
+            create_spans_table(connection)
             versions.stamp(connection)
         self._database.close()  # open connections of SQLite still enforce foreign keys
         self._database.build_indexes(for_queries=False)
@@ -85,7 +85,7 @@ class SqlAdoption:
             before = _known(connection)
             plan = _plan_undo(connection, before)
             AddressPlaceholders(connection, features_of(connection)).delete_unused()
-            drop_scratch(connection)
+            drop_spans_table(connection)
             versions.forget(connection)
             for table in reversed(metadata.sorted_tables):
                 if table.name not in before["columns"]:

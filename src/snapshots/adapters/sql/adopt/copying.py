@@ -9,7 +9,7 @@ from sqlalchemy import inspect as inspected
 from snapshots.adapters.sql.connection.dialects.statements import insert
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import versions
-from snapshots.adapters.sql.schema.scratch import create_scratch
+from snapshots.adapters.sql.schema.spans_table import create_spans_table
 from snapshots.adapters.sql.schema.stored_types import wrong_values
 from snapshots.adapters.sql.schema.tables import adoptions, metadata
 from snapshots.app.admin.copying import CopyObserver, TableCopied
@@ -109,7 +109,7 @@ def _make_tables(writer: Connection, target: SqlDatabase) -> None:
     if there and there != ours:
         raise StoreUnavailable(f"{target} has tables of its own called {', '.join(sorted(there))}")
     metadata.create_all(writer)
-    create_scratch(writer)
+    create_spans_table(writer)
 
 
 def _copy_table(reader: Connection, target: SqlDatabase, table: Table, observer: CopyObserver) -> int:

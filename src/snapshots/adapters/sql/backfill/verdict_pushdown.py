@@ -29,14 +29,14 @@ from sqlalchemy import (
 from snapshots.adapters.sql.backfill.physical_scan import RowPage
 from snapshots.adapters.sql.backfill.verdict_spans import run_key
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
-from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes, digest_of
+from snapshots.adapters.sql.connection.dialects.expressions import compared_as_stored, compared_by_bytes, digest_of
 from snapshots.adapters.sql.connection.dialects.planner import ordered_for_locality, prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import count_returned_rows
 from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_timestamp, timestamp_in_utc
 from snapshots.adapters.sql.connection.document_address import address_in_document
 from snapshots.adapters.sql.connection.staging import FACT_COLUMN_NAMES
 from snapshots.adapters.sql.schema.features import SchemaFeatures
-from snapshots.adapters.sql.schema.scratch import spans_table
+from snapshots.adapters.sql.schema.spans_table import spans_table
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries
 from snapshots.adapters.sql.stores.placeholders import adding
 from snapshots.adapters.sql.stores.seal_counts import count_seals
@@ -82,7 +82,8 @@ def apply_to_plain_rows(
         counts = connection.execute(select(*kinds, func.count()).where(is_of_row).group_by(*kinds)).all()
         return _result(page, {tuple(kind): count for *kind, count in counts})
     known = select(span.address).where(span.run_key == run_key(run), span.address == plain.c.ip).exists()
-    placeholders = adding(features, select(plain.c.ip).where(plain.c.was_empty, known).subquery())
+    wanted = select(compared_as_stored(connection, plain.c.ip).label("ip")).where(plain.c.was_empty, known)
+    placeholders = adding(features, wanted.subquery())
     seals = span.snapshot_gap.is_(None)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
     sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + timestamp_in_utc(connection, plain.c.at)

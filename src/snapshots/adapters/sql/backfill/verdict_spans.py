@@ -17,7 +17,7 @@ from snapshots.adapters.sql.connection.staging import (
     pack_rows,
 )
 from snapshots.adapters.sql.rows.session_encoder import SealBuilder
-from snapshots.adapters.sql.schema.scratch import SPANS_SCHEMA, spans_table
+from snapshots.adapters.sql.schema.spans_table import SPANS_SCHEMA, spans_table
 from snapshots.domain.address.source_ip import UNKNOWN_ADDRESS
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_spans import MIN_TIME, VerdictSpan

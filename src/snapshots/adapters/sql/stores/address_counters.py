@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from snapshots.adapters.sql.connection.datetimes import UtcDateTime
+from snapshots.adapters.sql.connection.dialects.expressions import sorts_by_bytes
 from snapshots.adapters.sql.connection.dialects.planner import prefer_bitmap_scans, prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
@@ -77,19 +78,18 @@ class SqlInventoryCounts:
         """Count the sessions of a range of addresses in one statement."""
         row, own = known_addresses.c, session_summaries.c
         began_at = func.coalesce(own.source_ip_seen_at, own.created_at)
-        found = (
-            select(
-                own.source_ip,
-                func.count().label("sessions"),
-                func.min(func.coalesce(own.first_event_at, began_at)).label("first"),
-                func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
-            )
-            # The ranges are of our addresses: another loader's column may have a collation that sorts otherwise.
-            .join(known_addresses, row.ip_address == own.source_ip)
-            .where(is_within(row.ip_address, within), was_found_by(own, run))
-            .group_by(own.source_ip)
-            .subquery()
-        )
+        finding = select(
+            own.source_ip,
+            func.count().label("sessions"),
+            func.min(func.coalesce(own.first_event_at, began_at)).label("first"),
+            func.max(func.coalesce(own.last_event_at, began_at)).label("last"),
+        ).group_by(own.source_ip)
+        if sorts_by_bytes(self._connection, own.source_ip):
+            finding = finding.where(is_within(own.source_ip, within), was_found_by(own, run))
+        else:  # the ranges are of our addresses, and another loader's column sorts otherwise
+            finding = finding.join(known_addresses, row.ip_address == own.source_ip)
+            finding = finding.where(is_within(row.ip_address, within), was_found_by(own, run))
+        found = finding.subquery()
         is_new = row.session_count == 0
         first, newest = found.c.first, found.c.last
         counting = (

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     FromClause,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     func,
     literal_column,
     or_,
+    text,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql
@@ -25,6 +27,25 @@ from snapshots.domain.snapshot.fact_methods import DAY_LENGTH
 def compared_by_bytes(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:
     """Return a text that is compared by its bytes, independent of the collation of the database."""
     return collate(text_, "C") if connection.dialect.name == "postgresql" else text_
+
+
+def compared_as_stored(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a text that is compared by the collation of the database, so that another loader's index can be used."""
+    return collate(text_, "default") if connection.dialect.name == "postgresql" else text_
+
+
+def sorts_by_bytes(connection: Connection, column: Column[str]) -> bool:
+    """Whether the collation of a column orders texts by their bytes, as our own columns do."""
+    if connection.dialect.name != "postgresql":
+        return True
+    names = {"table": str(column.table), "column": column.name}
+    return connection.execute(text(_COLLATION), names).scalar_one() in {"C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic"}
+
+
+_COLLATION = """
+SELECT CASE c.collname WHEN 'default' THEN d.datcollate ELSE c.collname END
+  FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation, pg_database d
+ WHERE d.datname = current_database() AND a.attrelid = to_regclass(:table) AND a.attname = :column"""
 
 
 def digest_of(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:

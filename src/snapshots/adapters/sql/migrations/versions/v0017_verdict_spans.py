@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table; a crash of the server may empty it, because it is scratch."""
+    """Create the table; a crash of the server may empty it, which costs only time."""
     if op.get_bind().dialect.name != "postgresql":
         return
     moment = sa.DateTime(timezone=True)

@@ -35,13 +35,13 @@ def spans_table(connection: Connection) -> Table:
     return _TABLES[connection.dialect.name]
 
 
-def create_scratch(connection: Connection) -> None:
+def create_spans_table(connection: Connection) -> None:
     """Create the table on PostgreSQL, where its owner does it once; on SQLite each backfill does."""
     if connection.dialect.name == "postgresql":
         spans_table(connection).create(connection, checkfirst=True)
 
 
-def drop_scratch(connection: Connection) -> None:
+def drop_spans_table(connection: Connection) -> None:
     """Drop the table on PostgreSQL."""
     if connection.dialect.name == "postgresql":
         spans_table(connection).drop(connection, checkfirst=True)
