@@ -6,13 +6,14 @@ Compare the speed of loading with the limit of this machine.
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
 msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
-same while keeping every event, and without the indexes that only questions need, and, if asked for, into a new
-PostgreSQL database, each a process of its own, start included; DuckDB doing the same fold over the same lines on one
-thread, and storing bad ones, where it is installed (`pip install duckdb`); and, on a part of the file, a loader that
-stores every event as a row, 500 per statement, and updates its session by an upsert. It prints the median of the
-rounds, the ratios to the limit, and the peak memory of the loads. Without PATH the log that comes with the program is
-repeated under new ids and times until there are enough events; with --addresses its sessions come from so many
-addresses that no source contains. The last line has the share of the time that is spent on lookups.
+same while keeping every event, without the indexes that only questions need, of a log in which each session comes from
+a new address (not with PATH), and, if asked for, into a new PostgreSQL database, each a process of its own, start
+included; DuckDB doing the same fold over the same lines on one thread, and storing bad ones, where it is installed
+(`pip install duckdb`); and, on a part of the file, a loader that stores every event as a row, 500 per statement, and
+updates its session by an upsert. It prints the median of the rounds, the ratios to the limit, and the peak memory of
+the loads. Without PATH the log that comes with the program is repeated under new ids and times until there are enough
+events; with --addresses its sessions come from so many random addresses. The last line has the share of the time that
+is spent on lookups.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
 from datetime import datetime, timedelta
@@ -58,6 +60,8 @@ class Fields(msgspec.Struct):
 
 
 SLICE = 20_000
+EACH_ITS_OWN = 0
+"""Number of addresses in a log in which each session has a new one."""
 HELD = 20_000
 """From which round on the events are made that a database holds already."""
 
@@ -97,6 +101,8 @@ def main() -> None:
         steps["the same without indexes for questions"] = lambda: load(
             log, without_query_indexes(new_file(folder)), len(lengths), "the same without indexes for questions"
         )
+        if not chosen.paths:
+            steps |= from_new_addresses(folder, chosen.events)
         server = None
         if chosen.postgresql:
             server = servers.enter_context(trial_server())
@@ -125,6 +131,14 @@ def main() -> None:
 
 
 Steps = dict[str, Callable[[], int]]
+
+
+def from_new_addresses(folder: Path, events: int) -> Steps:
+    """Return the load of a plain log in which each session comes from an address of its own."""
+    log, name = folder / "new-addresses.json", "a new address each session"
+    with log.open("wb") as file:
+        file.writelines(made(events, EACH_ITS_OWN))
+    return {name: lambda: load(log, new_file(folder), events, name)}
 
 
 def onto(log: Path, folder: Path, events: int, held_events: int, server: str | None) -> tuple[Steps, Steps]:
@@ -158,6 +172,7 @@ def made(events: int, addresses: int | None = None, *, first: int = 0) -> Iterat
     """Yield lines of the log over and over, each time an hour earlier and with other session ids."""
     chance = random.Random(3)
     known = [str(IPv4Address(chance.randrange(2**24, 2**31))) for _ in range(addresses or 0)]
+    own: defaultdict[str, str] = defaultdict(lambda: str(IPv4Address(chance.randrange(2**24, 2**31))))
     lines = [json.loads(line) for line in gzip.decompress(LOG.read_bytes()).splitlines()]
     for number in range(events):
         round_, at = divmod(number, len(lines))
@@ -168,6 +183,8 @@ def made(events: int, addresses: int | None = None, *, first: int = 0) -> Iterat
         event["session"] = f"{round_:04x}{event['session'][4:]}"
         if known:
             event["src_ip"] = known[hash(event["session"]) % len(known)]
+        elif addresses == EACH_ITS_OWN:
+            event["src_ip"] = own[event["session"]]
         yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
 

@@ -99,6 +99,7 @@ def test_a_cached_verdict_equals_a_new_evaluation(
         anew = fresh(reader, policy).judge(at(moment), observations)
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), observations) if remembered is None else remembered) == anew
+        assert remembering.judge(at(moment, OTHER), observations) == anew, "the same is stated about another address"
         if is_ahead:
             remembering.judge_neighbors(at(moment), lambda then: BuildCalendar().nearest(history, then))
 

@@ -1,13 +1,14 @@
 """Verdicts on all sightings of an address, as spans of time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshots.domain.address.source_ip import Sighting
+from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import IpObservation
@@ -18,7 +19,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, SpanEvaluator
-from tests.strategies import DAY, HOME, NOON, histories, network_types
+from tests.strategies import DAY, HOME, NOON, OTHER, histories, network_types, observed
 
 TIMES = st.tuples(st.integers(-12, 12), st.sampled_from([-1, 0, 1])).map(
     lambda parts: NOON + parts[0] * DAY / 2 + timedelta(microseconds=parts[1])
@@ -63,3 +64,20 @@ def test_spans_hold_the_verdict_on_each_time(
     assert spans[0].since == MIN_TIME
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
     assert spans[-1].until >= now
+
+
+def test_equal_histories_are_read_once_in_bounded_memory() -> None:
+    """Most addresses of a network have the same history."""
+    evaluator = SpanEvaluator(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=4)
+
+    def verdict(address: IpAddress, asn: int) -> IpSnapshot | Gap:
+        stated = replace(observed("a", NOON, asn=asn), address=address)
+        return evaluator.evaluate(Sighting(address, NOON), [stated]).verdict
+
+    first = verdict(HOME, 1)
+    assert verdict(OTHER, 1) is first
+
+    for asn in range(2, 9):
+        verdict(HOME, asn)
+    assert verdict(HOME, 1) is not first, "it was evicted"
+    assert verdict(HOME, 1) == first

@@ -1,6 +1,6 @@
 """Look addresses up in registered builds, and store the observations."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from snapshots.app.retry import ignore
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.build_moment import known_by
 from snapshots.domain.facts.network_name import NetworkName, newest_name
-from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild, statements_in
 from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, overwritten, registered_as
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
@@ -175,23 +175,17 @@ class Lookups:
         organizations: dict[int, NetworkName] = {}
         for each in learned:
             _add_name(organizations, each.facts, each.observed_at)
-        shown = {each.address: self._newest([*held.get(each.address, ()), each], calendar) for each in learned}
-        stores.inventory.learn(
-            learned,
-            organizations,
-            {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
-            learned_at=self._clock.now(),
-        )
+        histories = {each.address: [*held.get(each.address, ()), each] for each in learned}
+        newest = self._newest(histories, calendar)
+        stores.inventory.learn(learned, organizations, newest, learned_at=self._clock.now())
         return len(learned)
 
     def show_again(self, addresses: Collection[IpAddress], stores: Stores) -> None:
         """Recompute the newest facts of addresses after a build was retracted."""
         calendar = BuildCalendar.of(stores.sources.registered())
         histories = stores.inventory.history_of(addresses)
-        shown = {address: self._newest(history, calendar) for address, history in histories.items()}
         stores.inventory.forget_newest(addresses)
-        known = {address: snapshot for address, snapshot in shown.items() if snapshot is not None}
-        stores.inventory.learn([], {}, known, learned_at=self._clock.now())
+        stores.inventory.learn([], {}, self._newest(histories, calendar), learned_at=self._clock.now())
 
     def _learn(
         self,
@@ -228,11 +222,10 @@ class Lookups:
         # A build of types by network has no facts about addresses, but can change their newest type.
         of_networks = {address for _, source, addresses in wanted if not source.versions for address in addresses}
         changed = {address: None for address, *_ in learned} | dict.fromkeys(of_networks & histories.keys())
-        shown = {address: self._newest(histories[address], calendar) for address in changed}
         stores.inventory.learn(
             list(learned.values()),
             organizations,
-            {address: snapshot for address, snapshot in shown.items() if snapshot is not None},
+            self._newest({address: histories[address] for address in changed}, calendar),
             learned_at=self._clock.now(),
             looked_up=looked_up,
             since=since,
@@ -245,7 +238,22 @@ class Lookups:
             self._warned.add(message)
             self._warn(message)
 
-    def _newest(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
+    def _newest(
+        self, histories: Mapping[IpAddress, Sequence[IpObservation]], calendar: BuildCalendar
+    ) -> Mapping[IpAddress, CurrentFacts]:
+        """Return the newest facts of addresses; computed once for equal statements."""
+        computed: dict[Hashable, CurrentFacts | None] = {}
+        newest = {}
+        for address, history in histories.items():
+            stated = statements_in(history)
+            if stated not in computed:
+                computed[stated] = self._newest_in(history, calendar)
+            facts = computed[stated]
+            if facts is not None:
+                newest[address] = facts
+        return newest
+
+    def _newest_in(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
         at = max(each.confirmed_until for each in history)
         considered = calendar.nearest(history, at)
         snapshot = self._reader.read(considered, at=at).snapshot

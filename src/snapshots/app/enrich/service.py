@@ -120,15 +120,16 @@ class SnapshotService:
         unknown = [s for s, verdict in zip(sightings, cached, strict=True) if verdict is None]
         asked = [sighting for sighting in unknown if sighting.address.is_routable]
         nearby = self._with_nearby(asked, stores, histories) if with_nearby and asked else {}
-        left = [sighting for sighting in asked if sighting not in nearby]
-        learned = BuildCalendar.of(stores.sources.registered()).answers(left, histories)
-        unread = [sighting for sighting in left if sighting.address not in histories]
+        unread = [s for s in asked if s not in nearby and s.address not in histories]
         stored = stores.inventory.as_of(unread) if unread else {}
+        calendar = BuildCalendar.of(stores.sources.registered())
+
+        def nearest(sighting: Sighting) -> Sequence[IpObservation] | None:
+            history = histories.get(sighting.address)
+            return stored.get(sighting) if history is None else calendar.nearest(history, sighting.seen_at)
+
         return [
-            verdict
-            or nearby.get(sighting)
-            or cache.verdict(sighting)
-            or cache.judge(sighting, learned.get(sighting) or stored.get(sighting))
+            verdict or nearby.get(sighting) or cache.verdict(sighting) or cache.judge(sighting, nearest(sighting))
             for sighting, verdict in zip(sightings, cached, strict=True)
         ]
 

@@ -1,6 +1,7 @@
 """Facts that one build of one source states about one address."""
 
 import re
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -118,3 +119,11 @@ class IpObservation:
     def confirmed_at(self, moment: datetime) -> datetime:
         """Return the date of the newest known build of this observation at or before *moment*, else of its first."""
         return self.confirmed_until if self.confirmed_until <= moment else self.observed_at
+
+
+def statements_in(observations: Iterable[IpObservation]) -> Hashable:
+    """Return what observations state and when, but not about which address; equal for equal statements."""
+    return tuple(
+        (o.source, o.observed_at, o.confirmed_until, o.facts.asn, o.facts.country, o.facts.ip_types)
+        for o in observations
+    )

@@ -253,11 +253,7 @@ class AsOfReader:
 
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list[NearestStatements]:
         """Return the observations of each source next to a time, the most trusted source first."""
-        sources: dict[str, NearestStatements] = {}
-        for observation in history:
-            if observation.source not in sources:
-                sources[observation.source] = NearestStatements(observation.source, at)
-            sources[observation.source].add(observation)
+        sources = _by_source(history, at)
         if len(sources) == 1:
             return list(sources.values())
         trusted = [sources.pop(name) for name in self.precedence if name in sources]
@@ -311,9 +307,7 @@ class AsOfReader:
     def _type_of_network(self, asn: "_Answer[int]", at: datetime) -> "_Answer[IpType] | None":
         """Choose the type that a source states about the network that an ASN names."""
         stated = self.network_types.about(asn.fact, asn.observation.address)
-        by_name = {source.name: source for source in self._sources(list(stated), at)}
-        in_order = [by_name[name] for name in self.network_types.sources]
-        found = self._first_stated(in_order, self._type_in)
+        found = self._first_stated(_by_source(stated, at).values(), self._type_in)
         return _Answer(found.fact, found.observation, found.is_inferred or asn.is_inferred) if found else None
 
     @staticmethod
@@ -352,6 +346,16 @@ class _Answer(Generic[Fact]):
     fact: Fact
     observation: IpObservation
     is_inferred: bool
+
+
+def _by_source(history: Iterable[IpObservation], at: datetime) -> dict[str, NearestStatements]:
+    """Return the observations of each source next to a time, in the order of their first observations."""
+    sources: dict[str, NearestStatements] = {}
+    for observation in history:
+        if observation.source not in sources:
+            sources[observation.source] = NearestStatements(observation.source, at)
+        sources[observation.source].add(observation)
+    return sources
 
 
 def _first_of(sources: list[NearestStatements], names: tuple[str, ...]) -> list[NearestStatements]:

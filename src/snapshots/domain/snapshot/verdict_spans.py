@@ -1,19 +1,21 @@
 """Verdicts on all sightings of an address, as spans of time, because its facts stay the same between two builds."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
-from snapshots.domain.facts.observation import IpObservation
-from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.facts.observation import IpObservation, statements_in
+from snapshots.domain.snapshot.as_of import AsOfReader, IpReading
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 MIN_TIME, MAX_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 RESOLUTION = timedelta(microseconds=1)
+DEFAULT_CAPACITY = 5_000
+"""Histories in memory; about five megabytes. Of the addresses in one network, most have the same history."""
 
 NearestTo = Callable[[datetime], Sequence[IpObservation]]
 """Returns the observations of an address next to a time, as `BuildCalendar.nearest` does."""
@@ -38,14 +40,19 @@ class SpanEvaluator:
         reader: Chooses facts as of a sighting.
         policy: Decides which snapshots are acceptable.
         largest_asn: The largest ASN that the store can hold.
+        capacity: Maximum number of cached histories, with their readings.
     """
 
-    def __init__(self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int) -> None:
+    def __init__(
+        self, reader: AsOfReader, policy: SnapshotPolicy, *, largest_asn: int, capacity: int = DEFAULT_CAPACITY
+    ) -> None:
         self._reader = reader
         self._policy = policy
         self._policy_lags = () if policy.max_lag is None else (policy.max_lag,)
         self._largest_asn = largest_asn
         self._network_edges = self._edges_of_networks()
+        self._capacity = capacity
+        self._readings: dict[Hashable, tuple[tuple[datetime, datetime, IpReading], ...]] = {}
 
     def evaluate(self, sighting: Sighting, nearest: Sequence[IpObservation] | None) -> VerdictSpan:
         """
@@ -55,9 +62,23 @@ class SpanEvaluator:
             sighting: The canonical sighting of a session.
             nearest: Of each source the observations next to the sighting; None if the address was never looked up.
         """
-        reading = self._reader.read(nearest, at=sighting.seen_at) if nearest else None
+        since, until, reading = self._read(nearest, sighting.seen_at) if nearest else (MIN_TIME, MAX_TIME, None)
         verdict = self._policy.verdict(sighting, reading, largest_asn=self._largest_asn)
-        return VerdictSpan(sighting.address.text, *self.span(nearest or (), sighting.seen_at), verdict)
+        return VerdictSpan(sighting.address.text, since, until, verdict)
+
+    def _read(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime, IpReading]:
+        """Return the span around a time, and the reading in it, which depends on what is stated, not on the address."""
+        stated = statements_in(nearest)
+        known = self._readings.get(stated, ())
+        for found in known:
+            since, until, _ = found
+            if since <= at < until:
+                return found
+        if len(self._readings) >= self._capacity:
+            self._readings.clear()
+        found = (*self.span(nearest, at), self._reader.read(nearest, at=at))
+        self._readings[stated] = (*known, found)
+        return found
 
     def all_spans(
         self, address: IpAddress, nearest_to: NearestTo, *, now: datetime = MAX_TIME

@@ -7,6 +7,7 @@ Key columns are plain Strings, without a collation: PostgreSQL then compares by 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -139,7 +140,7 @@ def driver_rows(
     """Yield rows for `pack_rows`: values in the order of the columns, None for missing ones, timestamps encoded."""
     names = stage.columns.keys()
     moments = [at for at, column in enumerate(stage.columns) if isinstance(column.type, UtcDateTime)]
-    stored = timestamp_encoder(connection)
+    stored = lru_cache(timestamp_encoder(connection))  # most rows have the dates of few builds
     for row in rows:
         values = list(map(row.get, names))
         for at in moments:
