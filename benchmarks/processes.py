@@ -33,9 +33,11 @@ def watched(command: Sequence[str]) -> tuple[str, float]:
 
 
 def _children_of(process: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return []
+    found = []
+    for listed in Path("/proc").glob(f"{process}/task/*/children"):  # by the thread that started them
+        with suppress(OSError):
+            found += [int(child) for child in listed.read_text().split()]
+    return found
 
 
 def _peak_of(process: int) -> float:

@@ -140,6 +140,7 @@ class BackfillStages:
         self._workers = workers
         self._staging = Staging.of(settings)
         self._has_measured = False
+        self._unjudged_at_start: int | None = None
         self._samples: dict[object, list[Judged]] = {}
         self.learned_until: datetime | None = None
         self.forecast_bytes: float | None = None
@@ -189,7 +190,17 @@ class BackfillStages:
             return 0
         addresses = stores.inventory.count_addresses()
         spans = addresses * (BuildCalendar.of(stores.sources.registered()).size + 1)
-        return addresses if spans <= SPANS_PER_SESSION * self._left(OpenCase.NEVER_JUDGED, stores) else 0
+        return addresses if spans <= SPANS_PER_SESSION * self._unjudged(stores) else 0
+
+    def _unjudged(self, stores: Stores) -> int:
+        """Return the number of never judged sessions at the start; counting them takes long in a large table."""
+        if self._unjudged_at_start is None:
+            self._unjudged_at_start = self._left(OpenCase.NEVER_JUDGED, stores)
+        return self._unjudged_at_start
+
+    def _left_unjudged(self, stores: Stores) -> int:
+        """Return the number of never judged sessions now; without work so far it is that of the start."""
+        return self._left(OpenCase.NEVER_JUDGED, stores) if self._work.counts["judged"] else self._unjudged(stores)
 
     def _computing_stage(self) -> Stage:
         """Return the stage that computes and stages the verdicts on all addresses."""
@@ -232,7 +243,7 @@ class BackfillStages:
         """Return the stage in which the database applies the staged verdicts; it leaves what it cannot apply."""
 
         def ranges(stores: Stores) -> Sequence[KeyRange]:
-            most = self._left(OpenCase.NEVER_JUDGED, stores) // RANGE_MIN_SESSIONS + 1
+            most = self._unjudged(stores) // RANGE_MIN_SESSIONS + 1
             return stores.open_sessions.key_ranges(min(self._workers.writing * RANGES_PER_WORKER, most))
 
         def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
@@ -244,7 +255,7 @@ class BackfillStages:
         return Stage(
             name=APPLYING,
             batch=writing(write),
-            count=lambda stores: self._left(OpenCase.NEVER_JUDGED, stores) if self.is_staged(stores) else 0,
+            count=lambda stores: self._unjudged(stores) if self.is_staged(stores) else 0,
             ranges=ranges,
             first=partial(self._first, OpenCase.NEVER_JUDGED),
             is_quarantining=False,
@@ -299,7 +310,7 @@ class BackfillStages:
             name=case.value,
             batch=writing(write),
             first=partial(self._first, case),
-            count=partial(self._left, case),
+            count=partial(self._left, case) if case is not OpenCase.NEVER_JUDGED else self._left_unjudged,
             is_optional=case is OpenCase.NEVER_JUDGED,
             on_rollback=self._verdict_applier.clear_cache,
         )

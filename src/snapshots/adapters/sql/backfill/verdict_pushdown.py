@@ -81,9 +81,13 @@ def apply_to_plain_rows(
         kinds = (span.snapshot_method, span.snapshot_gap, plain.c.was_empty)
         counts = connection.execute(select(*kinds, func.count()).where(is_of_row).group_by(*kinds)).all()
         return _result(page, {tuple(kind): count for *kind, count in counts})
-    known = select(span.address).where(span.run_key == run_key(run), span.address == plain.c.ip).exists()
-    wanted = select(compared_as_stored(connection, plain.c.ip).label("ip")).where(plain.c.was_empty, known)
-    placeholders = adding(features, wanted.subquery())
+
+    def has_span(address: ColumnElement[str]) -> ColumnElement[bool]:
+        is_same = span.address == compared_by_bytes(connection, address)
+        return select(span.address).where(span.run_key == run_key(run), is_same).exists()
+
+    wanted = select(compared_as_stored(connection, plain.c.ip).label("ip")).where(plain.c.was_empty)
+    placeholders = adding(features, wanted.subquery(), has_span)
     seals = span.snapshot_gap.is_(None)
     seen = f"||{int(SightingKind.OTHER)}|"  # by no port, and by any event
     sealed_text = plain.c.session_id + "|" + plain.c.ip + seen + timestamp_in_utc(connection, plain.c.at)

@@ -123,7 +123,7 @@ class SqlVerdictSpans:
         for address, since, until, verdict in spans:
             if address == UNKNOWN_ADDRESS:
                 continue
-            span = (key, address, stored(since), stored(until))
+            span = (address, stored(since), key, stored(until))
             if isinstance(verdict, IpSnapshot):
                 facts, sealed_text = seals.part(verdict)
                 yield (*span, *facts, sealed_text, None)

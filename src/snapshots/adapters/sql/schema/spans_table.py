@@ -14,9 +14,9 @@ def _table(schema: str | None, *prefixes: str) -> Table:
     return Table(
         "verdict_spans",
         MetaData(),
-        Column("run_key", BigInteger, primary_key=True, autoincrement=False),
         Column("address", name(45), primary_key=True),
         Column("since", UtcDateTime, primary_key=True),
+        Column("run_key", BigInteger, primary_key=True, autoincrement=False),
         Column("until", UtcDateTime),
         *fact_columns(),
         Column("sealed_text", Text),

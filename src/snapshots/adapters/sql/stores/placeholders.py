@@ -1,6 +1,6 @@
 """Placeholder rows in another loader's inventory, for a foreign key on the addresses of sessions."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +13,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert
 
@@ -22,6 +23,8 @@ from snapshots.adapters.sql.schema.features import ForeignInventory, SchemaFeatu
 from snapshots.adapters.sql.schema.tables import inventory_placeholders, session_summaries
 
 PLACEHOLDERS = inventory_placeholders.c
+
+Condition = Callable[[ColumnElement[str]], ColumnElement[bool]]
 
 REFERENCES = """
 SELECT c.conrelid::regclass::text, quote_ident(a.attname)
@@ -98,13 +101,20 @@ class AddressPlaceholders:
         return [f"SELECT FROM {name} r WHERE r.{column} = ip_inventory.ip_address" for name, column in sorted(found)]
 
 
-def adding(features: SchemaFeatures, wanted: FromClause) -> Any:
-    """Return the statement of `AddressPlaceholders.add` for use as a CTE; None if no placeholders are needed."""
+def adding(features: SchemaFeatures, wanted: FromClause, is_needed: Condition) -> Any:
+    """
+    Return the statement of `AddressPlaceholders.add` for use as a CTE; None if no placeholders are needed.
+
+    Args:
+        features: How the database differs from our definitions.
+        wanted: The first column holds the addresses.
+        is_needed: Returns the condition of a missing address; it is evaluated for these few only.
+    """
     others = features.others
-    return _adding(others, wanted) if others is not None and others.is_referenced else None
+    return _adding(others, wanted, is_needed) if others is not None and others.is_referenced else None
 
 
-def _adding(others: ForeignInventory, wanted: FromClause) -> Any:
+def _adding(others: ForeignInventory, wanted: FromClause, is_needed: Condition = lambda _: true()) -> Any:
     theirs = others.addresses
     given = next(iter(wanted.c))
     is_listed = select(theirs.c.ip_address).where(theirs.c.ip_address == given).exists()
@@ -112,7 +122,8 @@ def _adding(others: ForeignInventory, wanted: FromClause) -> Any:
         select(given.label("address")).where(given.is_not(None), ~is_listed).distinct().subquery("lacking").c.address
     )
     names = [column.name for column in theirs.c if column.name not in {"ip_address", "enrichment_updated_at"}]
-    rows = select(lacking, *(_nothing(theirs.c[name].type) for name in names)).order_by(lacking)
+    rows = select(lacking, *(_nothing(theirs.c[name].type) for name in names))
+    rows = rows.where(is_needed(lacking)).order_by(lacking)
     added = (
         insert(theirs)
         .from_select(["ip_address", *names], rows)

@@ -17,9 +17,9 @@ def upgrade() -> None:
     moment = sa.DateTime(timezone=True)
     op.create_table(
         "verdict_spans",
-        sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("address", postgresql.VARCHAR(45, collation="C"), primary_key=True),
         sa.Column("since", moment, primary_key=True),
+        sa.Column("run_key", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("until", moment),
         sa.Column("snapshot_asn", sa.BigInteger),
         sa.Column("snapshot_country", sa.String(2)),
