@@ -140,6 +140,7 @@ class BackfillStages:
         self._workers = workers
         self._staging = Staging.of(settings)
         self._has_measured = False
+        self._has_read_unjudged = bool(work.checkpoint.stage)  # a resumed run may have done so before
         self._unjudged_at_start: int | None = None
         self._samples: dict[object, list[Judged]] = {}
         self.learned_until: datetime | None = None
@@ -163,7 +164,7 @@ class BackfillStages:
         if self._work.is_dry_run:
             return [self._computing_stage(), *pages]
         # Rows may have been inserted or moved (by an UPDATE on PostgreSQL) since the first pass.
-        pages.append(replace(pages[0], name="once_more"))
+        pages.append(replace(pages[0], name="once_more", count=self._left_after_first_pass))
         return [self._look_up_stage(), self._computing_stage(), self._applying_stage(), *pages, self._counting_stage()]
 
     def _look_up_stage(self) -> Stage:
@@ -201,6 +202,9 @@ class BackfillStages:
     def _left_unjudged(self, stores: Stores) -> int:
         """Return the number of never judged sessions now; without work so far it is that of the start."""
         return self._left(OpenCase.NEVER_JUDGED, stores) if self._work.counts["judged"] else self._unjudged(stores)
+
+    def _left_after_first_pass(self, stores: Stores) -> int:
+        return self._left(OpenCase.NEVER_JUDGED, stores) if self._has_read_unjudged else 0
 
     def _computing_stage(self) -> Stage:
         """Return the stage that computes and stages the verdicts on all addresses."""
@@ -279,6 +283,7 @@ class BackfillStages:
 
         def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
             limit = min(limit, LARGEST_READ)
+            self._has_read_unjudged |= case is OpenCase.NEVER_JUDGED
             if case is OpenCase.LEARNED and not within.after:
                 self.learned_until = stores.inventory.learned_last()
             if case is OpenCase.LEARNED and _nothing_was_learned(stores):
