@@ -164,7 +164,7 @@ def test_open_rows_are_evaluated_again_with_the_facts_of_a_database(tmp_path: Pa
     log = tmp_path / "cowrie.json"
     log.write_bytes(b"\n".join(mangled(0)) + b"\n")
     assert run("load", log, "-q")[0] == 0
-    assert run("inventory", "import", table, "--name", "mine", "--as-of", "2026-11-01")[0] == 0
+    assert run("inventory", "import", table, "--force", "--name", "mine", "--as-of", "2026-11-01")[0] == 0
     source = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
     facts = {"facts": beginning_at(tmp_path / "facts.db", source)}
     source.close()

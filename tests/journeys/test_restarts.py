@@ -77,7 +77,7 @@ def test_a_crash_of_the_server_loses_nothing_and_the_run_ends(
             "load": ["load", "-q", "--db", url, logs],
             "follow": ["load", "-q", "--follow", "--poll-interval", "0.2", "--db", url, logs],
             "backfill": ["backfill", "-q", "--rejudge-all", "--batch-size", "20", "--rate", "100", "--db", url],
-            "import": ["inventory", "import", "--db", url, table],
+            "import": ["inventory", "import", "--force", "--db", url, table],
         }
         if kind == "undo":
             done = run("backfill", "--rejudge-all", "--batch-size", "20", "--format", "json", "--db", url)

@@ -15,7 +15,7 @@ from snapshots.app.backfill.work import NOTHING_LEFT, BatchResult, RowRef, Stage
 from snapshots.app.backfill_runs import Checkpoint
 from snapshots.app.errors import StoreBusy, StoreGone, StoreUnavailable, StoreUnusable
 from snapshots.app.ports.database import Stores, WriteLock
-from snapshots.app.ports.key_range import KeyRange
+from snapshots.app.ports.key_range import WHOLE, KeyRange
 from snapshots.app.ports.runs import RunKind
 from tests.fakes import InMemoryDatabase, InMemoryStores, runtime
 from tests.strategies import NOON
@@ -430,6 +430,49 @@ def test_a_lost_answer_is_not_repeated_after_another_worker_went_on() -> None:
 
     assert sorted(numbers.done) == list(range(40))
     assert database.memory.counts["r"] == {"done": 40}
+
+
+def test_a_batch_that_another_connection_turns_out_to_have_committed_is_rolled_back() -> None:
+    """The answer to its commit was lost, and the server finished the commit while the batch was repeated."""
+    database, numbers = InMemoryDatabase(), Numbers(10)
+    is_late = iter([True])
+
+    def step(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
+        if next(is_late, False):
+            stores.runs.record_progress("r", {"done": 10}, at=NOON, checkpoint=str(Checkpoint("numbers", ())))
+        return numbers.step(stores, within, limit)
+
+    work = begun(database, replace(numbers.stage(), batch=writing(step)))
+    work.checkpoint = Checkpoint("numbers", (WHOLE,))
+    with database.transaction() as stores:
+        stores.runs.record_progress("r", None, at=NOON, checkpoint=str(work.checkpoint))
+
+    assert batch_runner(database).run_stages(work, RecordedProgress(), never)
+
+    assert numbers.done == list(range(10)) * 2  # the first time was rolled back
+    assert work.counts == {"done": 10}
+
+
+def test_a_range_may_end_with_a_refused_row() -> None:
+    """It is complete then."""
+    database, numbers = InMemoryDatabase(), Numbers(25, frozenset({24}))
+    work = begun(database, replace(numbers.stage(), ranges=lambda _: [KeyRange("", "24")]))
+
+    assert batch_runner(database).run_stages(work, RecordedProgress(), never)
+
+    assert (numbers.done, set(work.quarantined)) == (list(range(24)), {"s24"})
+
+
+def test_workers_keep_a_rate_together() -> None:
+    """Each pauses as long as if there were no other, and all of them are as fast as asked."""
+    database, numbers, slept = InMemoryDatabase(), Numbers(40), Slept()
+    stage = replace(numbers.stage(), workers=8, ranges=lambda _: ranges_of(40, 20))
+    work = begun(database, stage, throttle=Throttle(batch_size=10, rate=10))
+    runner = BatchRunner(database, OverloadedHealth(), runtime=runtime(sleep=slept.append))
+
+    assert runner.run_stages(work, RecordedProgress(), never)
+
+    assert sum(slept) == pytest.approx(3 * 2)  # after all batches but the last ones
 
 
 def test_ctrl_c_does_not_wait_for_the_locks_of_workers() -> None:

@@ -694,6 +694,33 @@ def test_staged_verdicts_are_not_applied_after_a_build_was_retracted() -> None:
     assert (report.sealed, report.judged, world.computers.addresses) == ({}, 16, 4)
 
 
+def test_verdicts_are_not_staged_where_they_cannot_be_applied() -> None:
+    """An old server, or a table of partitions, has no storage order."""
+    world, observed = staged(World(source())), RecordedProgress()
+    world.database.stores.open_sessions.can_apply_staged = False
+
+    assert world.backfill.run(observed).judged == 16
+
+    assert observed.stages[0][0] == "never_judged"
+    assert world.computers.addresses == 0
+
+
+def test_verdicts_that_were_computed_during_a_retraction_are_not_staged() -> None:
+    """The builds of another page differ from those at the beginning of the stage."""
+
+    class Retracting(RecordedProgress):
+        def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
+            if name == "compute":
+                with world.database.transaction() as stores:
+                    stores.sources.retract_build(1, retracted_at=NOON)
+
+    world = staged(World(source()))
+
+    report = world.backfill.run(Retracting())
+
+    assert (report.sealed, report.judged) == ({}, 16)
+
+
 @pytest.mark.parametrize("loss", ["builds", "crash"])
 def test_a_resumed_run_stages_verdicts_again_if_they_are_outdated_or_lost(loss: str) -> None:
     """A crash of the server deletes an unlogged table."""

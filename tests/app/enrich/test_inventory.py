@@ -599,10 +599,10 @@ class Damaged(DictSource):
 
 def test_a_damaged_source_does_not_end_a_load() -> None:
     """Its readable parts are used, with one warning; an unreadable address has no entry and no "no entry"."""
-    world = World(Damaged("a", OTHER.text))
+    world = World(Damaged("a", OTHER.text, "9.9.9.8"))
 
     world.store(HOME.text, OTHER.text)
-    world.store("9.9.9.9", OTHER.text)
+    world.store("9.9.9.9", "9.9.9.8", OTHER.text)
 
     memory = world.database.memory
     assert {o.address: o.facts for o in memory.observations.values()} == {

@@ -45,6 +45,12 @@ class _Execution:
     def __post_init__(self) -> None:
         self.worker_count = max(1, min(self.stage.workers, len(self.unclaimed)))
 
+    def claim(self) -> KeyRange | None:
+        try:
+            return self.unclaimed.popleft()
+        except IndexError:
+            return None
+
     def should_stop(self) -> bool:
         return self.is_canceled or self.is_stopped()
 
@@ -162,11 +168,7 @@ class BatchRunner:
     def _process_ranges(self, execution: _Execution) -> bool:
         """Process ranges until none is left; return False if the run was stopped."""
         try:
-            while execution.unclaimed:
-                try:
-                    claimed = execution.unclaimed.popleft()
-                except IndexError:  # another worker took the last one
-                    return True
+            while (claimed := execution.claim()) is not None:
                 if not self._process_range(claimed, execution):
                     return False
         except BaseException:

@@ -149,8 +149,6 @@ class Lookups:
 
     def read_documents(self, documents: Sequence[Document], stores: Stores) -> int:
         """Store facts from enrichment documents, and return the number of observations that were added."""
-        if not documents:
-            return 0
         calendar = BuildCalendar.of(stores.sources.registered())
         observations = [
             (
