@@ -75,6 +75,68 @@ def test_a_table_of_ranges_has_networks_or_countries(tmp_path: Path) -> None:
     assert open_table(networks, ImportOptions(name="My Table", as_of=NOON)).build.name == "my-table"
 
 
+@pytest.mark.parametrize(
+    ("header", "first", "second"),
+    [
+        ("network,netmask", "1.0.0.0", "255.255.255.0"),
+        ("network,mask", "1.0.0.0", "24"),
+        ("ip,last_ip", "1.0.0.0", "1.0.0.255"),
+        ("address,end", "1.0.0.0", "1.0.0.255"),
+        ("network,broadcast", "1.0.0.0", "1.0.0.255"),
+        ("ip,prefixlen", "1.0.0.0", "24"),
+        ("subnet,bits", "1.0.0.0", "24"),
+        ("network,cidr", "1.0.0.0", "24"),
+        ("start_ip,prefix_length", "1.0.0.0", "24"),
+        ("ip_prefix,prefix_len", "2a00::", "112"),
+    ],
+)
+def test_the_end_of_a_range_may_have_a_column_of_its_own(tmp_path: Path, header: str, first: str, second: str) -> None:
+    """A last address, a netmask or a length: never the first address alone."""
+    table = write(tmp_path / "asn-2026-03-01.csv", f"{header},country\n{first},{second},FR\n")
+    inside, outside = ("2a00::ffff", "2a00::1:0") if ":" in first else ("1.0.0.255", "1.0.1.0")
+
+    assert facts(table, ImportOptions(), inside, outside) == [IpFacts(country="FR"), None]
+
+
+def test_a_second_address_of_another_meaning_is_not_the_end_of_a_range(tmp_path: Path) -> None:
+    """Nor is the first one read alone."""
+    table = write(tmp_path / "asn-2026-03-01.csv", "ip,router,country\n1.0.0.0,9.9.9.9,FR\n")
+
+    with pytest.raises(SettingRefused):
+        open_table(table, ImportOptions())
+
+
+@pytest.mark.parametrize("line", ["1.0.0.0 255.255.255.0", "1.0.0.0 24", "1.0.0.0\t255.255.255.0", "1.0.0.0 1.0.0.255"])
+def test_a_line_of_a_list_may_be_a_range(tmp_path: Path, line: str) -> None:
+    """With a last address, a netmask or a length."""
+    table = write(tmp_path / "exits-2026-03-01.txt", line + "\n")
+
+    assert facts(table, TOR, "1.0.0.255", "1.0.1.0") == [IpFacts(ip_types=frozenset({IpType.TOR})), None]
+
+
+def test_a_count_after_an_address_is_no_length(tmp_path: Path) -> None:
+    """The address has bits behind it."""
+    table = write(tmp_path / "exits-2026-03-01.txt", "1.0.0.7 17\n1.0.0.9 3\n")
+
+    assert facts(table, TOR, "1.0.0.7", "1.0.0.8") == [IpFacts(ip_types=frozenset({IpType.TOR})), None]
+
+
+def test_the_answer_of_a_service_that_refused_is_no_table(tmp_path: Path) -> None:
+    """Although it names an address."""
+    table = write(tmp_path / "q-2026-03-01.json", '{"error":"rate limit exceeded","ip":"8.8.8.8","country":"GB"}')
+
+    with pytest.raises(SourceUnreadable):
+        open_table(table, ImportOptions())
+
+
+def test_a_time_in_a_name_may_have_a_difference_to_utc(tmp_path: Path) -> None:
+    """And the name of the source has neither."""
+    for stamp, hour in (("2026-10-15T08.00.00-0500", 13), ("20261015T1402+02:00", 12)):
+        table = open_table(write(tmp_path / f"exits-{stamp}.txt", "1.2.3.4\n"), ImportOptions(ip_type=IpType.TOR))
+
+        assert (table.build.name, table.build.built_at.hour) == ("exits", hour)
+
+
 @pytest.mark.slow
 def test_a_compressed_table_is_read(tmp_path: Path) -> None:
     """A truncated one is refused."""

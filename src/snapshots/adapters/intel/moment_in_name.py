@@ -2,7 +2,7 @@
 
 import re
 from calendar import monthrange
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from snapshots.app.errors import SettingRefused
@@ -10,9 +10,13 @@ from snapshots.domain.facts.build_moment import end_of_day
 
 MOMENT = re.compile(
     r"(?<!\d)(20\d\d)[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])"
-    r"(?:[-_.T ]?([01]\d|2[0-3])[-_.:]?([0-5]\d)(?:[-_.:]?([0-5]\d))?Z?)?(?!\d)"
+    r"(?:[-_.T ]?([01]\d|2[0-3])[-_.:]?([0-5]\d)(?:[-_.:]?([0-5]\d))?(?:Z|([+-][01]\d):?([0-5]\d))?)?(?!\d)"
 )
-"""A date such as 20261015, or a date and time such as 2026-10-15-12-02-00, 20261015T1202Z or 2026-10-15_12:02."""
+"""
+A date such as 20261015, or a date and time such as 2026-10-15-12-02-00, 20261015T1202Z or 2026-10-15_12:02.
+
+A time is in UTC, unless the difference to it follows, as in 2026-10-15T08.00.00-0500.
+"""
 
 
 MONTH = re.compile(r"(?<!\d)(20\d\d)[-_.]?(0[1-9]|1[0-2])(?![-_.]?\d)")
@@ -51,8 +55,9 @@ def _moment_in(name: str) -> datetime | None:
         year, month, day, *clock = found[-1]
         if not clock[0]:
             return end_of_day(date(int(year), int(month), int(day)))
-        hour, minute, second = (int(part or 0) for part in clock)
-        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC)
+        hour, minute, second, hours_ahead, minutes_ahead = (int(part or 0) for part in clock)
+        ahead = timedelta(hours=hours_ahead, minutes=minutes_ahead if hours_ahead >= 0 else -minutes_ahead)
+        return datetime(int(year), int(month), int(day), hour, minute, second, tzinfo=UTC) - ahead
     if months := MONTH.findall(name):
         year, month = map(int, months[-1])
         return end_of_day(date(year, month, 1 if FIRST_OF_MONTH.match(name) else monthrange(year, month)[1]))

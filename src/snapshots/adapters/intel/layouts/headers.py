@@ -69,7 +69,27 @@ LAST = (
     "ip_last",
     "netmask",
     "mask",
+    "broadcast",
+    "upper",
+    "last_address",
 )
+LENGTH = (
+    "prefix_length",
+    "prefixlength",
+    "prefix_len",
+    "prefixlen",
+    "length",
+    "masklen",
+    "mask_length",
+    "bits",
+    "mask",
+    "netmask",
+    "cidr",
+    "prefix",
+)
+ERRORS = frozenset({"error", "errors", "message", "detail"})
+"""Keys of the answer of a service that refused to deliver a table."""
+
 ASN = ("autonomous_system_number", "asn", "as_number", "asnum", "as_num", "origin_as", "asn_number", "as")
 ORGANIZATION = (
     "autonomous_system_organization",
@@ -124,16 +144,26 @@ def columns_named(names: Sequence[str], samples: Sequence[Sequence[str]]) -> Col
     def index(known: Sequence[str]) -> int | None:
         return next((names.index(name) for name in known if name in names), None)
 
-    first, last = index(FIRST), index(LAST)
-    if first is None or last is None:
-        first, last = index(BLOCK), None
+    first, last, length = index(FIRST), index(LAST), None
+    if first is None:
+        first = index(BLOCK)
     if first is None:
         return None
+    if _all(samples, first, _is_bare_address):
+        others = [i for i in range(len(names)) if i != first]
+        ends = [i for i in others if _all(samples, i, _is_bare_address)]
+        lengths = [i for i in others if names[i] in LENGTH and _all(samples, i, _is_length)]
+        if [i for i in ends if i != last]:
+            return None  # another address of each row: it may be the end of a range, or a different address
+        last, length = (last, None) if ends else (None, next(iter(lengths), None))
+    elif last is not None and not _all(samples, first, lambda text: "/" not in text):
+        last = None
     country = next((names.index(n) for n in COUNTRY if n in names and _has_countries(names.index(n), samples)), None)
     asn = index(ASN)
     return Columns(
         first=first,
         last=last,
+        length=length,
         asn=asn,
         organization=index(ORGANIZATION) if asn is not None else None,
         country=country,
@@ -142,6 +172,24 @@ def columns_named(names: Sequence[str], samples: Sequence[Sequence[str]]) -> Col
         places=tuple(names.index(name) for name in PLACES if name in names),
         numbers_are_ipv6=last is not None and has_large_number(samples, (first, last)),
     )
+
+
+def _all(samples: Sequence[Sequence[str]], index: int, is_kind: Callable[[str], bool]) -> bool:
+    """Whether all cells of a column that are not empty are of a kind, and there is one."""
+    cells = [cells[index].strip() for cells in samples if index < len(cells) and cells[index].strip()]
+    return bool(cells) and all(map(is_kind, cells))
+
+
+def _is_bare_address(text: str) -> bool:
+    return not _is_number(text) and "/" not in text and "-" not in text and is_address(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _is_length(text: str) -> bool:
+    return _is_number(text) and int(text) <= 128
 
 
 def _has_countries(index: int, samples: Sequence[Sequence[str]]) -> bool:
@@ -189,6 +237,8 @@ def reading_of_records(table: TableText) -> Reading | None:
     """Read a JSON array, or lines, of objects whose keys name the columns."""
     found = [table.document] if isinstance(table.document, dict) else table.document
     if not isinstance(found, list) or not found or not all(isinstance(each, dict) for each in found[:SAMPLE]):
+        return None
+    if len(found) == 1 and not ERRORS.isdisjoint(found[0]):
         return None
     keys = list(dict.fromkeys(key for each in found[:SAMPLE] for key in each))
     rows = [[_text(each.get(key)) for key in keys] for each in found if isinstance(each, dict)]

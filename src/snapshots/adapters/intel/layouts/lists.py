@@ -3,7 +3,15 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from snapshots.adapters.intel.layouts.addresses import NO_ADDRESS, NotABlock, block_of, end_of, range_between
+from snapshots.adapters.intel.layouts.addresses import (
+    NO_ADDRESS,
+    Block,
+    NotABlock,
+    block_of,
+    end_of,
+    netmask_length,
+    range_between,
+)
 from snapshots.adapters.intel.layouts.delimited import Sample, are_ranges
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Layout, Reading, Row, TableText, Unused
 from snapshots.domain.facts.ip_type import IpType
@@ -38,6 +46,7 @@ def _reading_of_list(table: TableText) -> Reading | None:
     is_range = len(pairs) * 2 > len(lines)
     if is_range and not are_ranges(pairs):
         return None
+    is_range = is_range or all(len(words) == 2 and _is_prefix(*words) for words in lines)
     return Reading(rows=lambda unused: _rows(table, unused, is_range=is_range), ip_type=_implied_type(table))
 
 
@@ -47,11 +56,29 @@ def _rows(table: TableText, unused: Unused, *, is_range: bool) -> Iterator[Row]:
         if not words:
             continue
         try:
-            block = range_between(words[0], words[1]) if is_range else block_of(words[0])
+            block = _block(words) if is_range else block_of(words[0])
         except (NotABlock, IndexError) as exc:
             unused[str(exc) if isinstance(exc, NotABlock) else NO_ADDRESS] += 1
             continue
         yield Row(*block, NO_FACTS)
+
+
+def _block(words: Sequence[str]) -> Block:
+    """Return the block of two words: an address, and the last one, a netmask or the length of a prefix."""
+    length = netmask_length(words[1])
+    if length is None and words[1].isdigit():
+        length = int(words[1])
+    return range_between(words[0], words[1]) if length is None else block_of(f"{words[0]}/{length}")
+
+
+def _is_prefix(address: str, length: str) -> bool:
+    """Whether two words are a prefix: no bit of the address after its length is set."""
+    if not length.isdigit() or len(length) > 3 or "/" in address or not _is_end(address):
+        return False
+    try:
+        return block_of(f"{address}/{length}")[:2] == end_of(address) and int(length) < 32
+    except NotABlock:
+        return False
 
 
 def _reading_of_strings(table: TableText) -> Reading | None:
