@@ -33,6 +33,7 @@ NAMES = re.compile(r"SELECT session_summaries\.session_id, session_summaries\.se
 WALKS = re.compile(r"SELECT CAST\(max\(place\) AS text\)")
 PAGES = re.compile(r"SELECT max\(rowid\)")
 ROWS = re.compile(r"SELECT session_summaries\.rowid,")
+PLAIN = re.compile(r"WITH plain AS")
 
 
 @pytest.fixture(params=["ours", "theirs"])
@@ -116,12 +117,13 @@ def test_a_batch_of_a_backfill_seeks_its_sessions(container: Container) -> None:
 @pytest.mark.parametrize("unmigrated_url", ["sqlite"], indirect=True)
 def test_unjudged_sessions_are_read_from_their_index(container: Container) -> None:
     """On SQLite, also if by the statistics all sessions are unjudged, as before the first backfill."""
-    with plans(container.database(), PAGES) as pages, plans(container.database(), ROWS) as rows:
+    database = container.database()
+    with plans(database, PAGES) as pages, plans(database, ROWS) as rows, plans(database, PLAIN) as plain:
         container.backfill().run(RecordedProgress(), throttle=Throttle(batch_size=BATCH))
 
-    assert len(pages) >= SESSIONS // BATCH
+    assert min(len(pages), len(rows) + len(plain)) >= SESSIONS // BATCH
     assert [plan for plan in pages if UNJUDGED_ROWS_INDEX not in plan] == []
-    assert [plan for plan in rows if "PRIMARY KEY (rowid>? AND rowid<?)" not in plan] == []
+    assert [plan for plan in rows + plain if "PRIMARY KEY (rowid>? AND rowid<?)" not in plan] == []
 
 
 @pytest.mark.parametrize("unmigrated_url", ["postgresql"], indirect=True)

@@ -88,10 +88,10 @@ class BatchRunner:
             on_end: Called with the state of the run in the transaction that records it.
 
         Returns:
-            As `run_stages`.
+            True if the run is complete; False if it was stopped and can be resumed.
 
         Raises:
-            RunTaken: As `run_stages`, as all of the following.
+            RunTaken: Another process took the run over or ended it.
             StoreUnavailable: The database failed; committed batches are kept.
             SourceUnreadable: A data source cannot be read; committed batches are kept.
         """
@@ -149,11 +149,10 @@ class BatchRunner:
             return all(results)
         except BaseException as error:
             execution.is_canceled = True
-            if not isinstance(
-                error, Exception
-            ):  # Ctrl-C, a second time: do not wait for locks that the workers wait for
+            is_interrupted = not isinstance(error, Exception)  # by a second Ctrl-C
+            if is_interrupted:  # do not wait for locks that the workers wait for
                 self._database.give_up()
-            executor.shutdown(wait=isinstance(error, Exception))
+            executor.shutdown(wait=not is_interrupted)
             raise
 
     def _enter(self, stage: Stage, work: Work) -> None:

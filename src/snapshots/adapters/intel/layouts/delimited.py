@@ -92,7 +92,7 @@ class Sample:
         """Return how the table is read with the columns at these indexes."""
         is_range = columns.get("last") is not None
         numbers_are_ipv6 = is_range and has_large_number(self.rows, (0, 1))
-        found = Columns(first=0, numbers_are_ipv6=numbers_are_ipv6, **columns)  # type: ignore[arg-type]
+        found = Columns(first=0, numbers_are_ipv6=numbers_are_ipv6, **columns)  # type: ignore[arg-type]  # named as the fields
         return Reading(
             rows=lambda unused: found.rows(records(self.table, self.delimiter), unused),
             ip_type=ip_type,
