@@ -1,11 +1,11 @@
 """What a load stores next to sessions, in memory: dead letters, event lines and bookmarks."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from snapshots.app.ports.log_source import Mark, Reason
-from snapshots.app.ports.logs import DeadLetter, EventPart, StoredDeadLetter
+from snapshots.app.ports.logs import Bookmark, DeadLetter, EventPart, StoredDeadLetter
 from tests.memory import Memory
 from tests.strategies import NOON
 
@@ -60,8 +60,10 @@ class InMemoryBookmarks:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
 
-    def marks_of(self, head: str) -> Sequence[Mark]:
-        return sorted(self.memory.marks.get(head, ()), key=lambda mark: (mark.offset, mark.digest))
+    def marks_of(self, heads: Collection[str]) -> Mapping[str, Sequence[Mark]]:
+        found = {head: self.memory.marks[head] for head in heads if head in self.memory.marks}
+        return {head: sorted(marks, key=lambda mark: (mark.offset, mark.digest)) for head, marks in found.items()}
 
-    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        self.memory.marks.setdefault(head, set()).add(mark)
+    def put(self, new: Collection[Bookmark], *, run: str, stored_at: datetime) -> None:
+        for head, mark, _ in new:
+            self.memory.marks.setdefault(head, set()).add(mark)

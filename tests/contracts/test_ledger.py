@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import Mark, Reason
-from snapshots.app.ports.logs import DeadLetter, EventPart
+from snapshots.app.ports.logs import Bookmark, DeadLetter, EventPart
 from snapshots.app.ports.runs import RunKind, RunRecord, RunState
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, NOON
@@ -15,6 +15,10 @@ DEAD_LETTER = DeadLetter(identity="ab", source="cowrie.json", offset=2**40, reas
 def keep(database: Database, *dead_letters: DeadLetter) -> int:
     with database.transaction() as stores:
         return stores.dead_letters.store_dead_letters(dead_letters, run="run", stored_at=NOON)
+
+
+def bookmark(head: str, mark: Mark) -> Bookmark:
+    return Bookmark(head, mark, "cowrie.json")
 
 
 def test_a_dead_letter_is_stored_once(database: Database) -> None:
@@ -38,11 +42,17 @@ def test_bookmarks_are_read_by_offset_and_never_removed(database: Database) -> N
     """Two contents may share a head, and so an offset."""
     marks = [Mark(2**40, "aa"), Mark(5, "bb"), Mark(5, "aa")]
     with database.transaction() as stores:
-        for mark in [*marks, *marks]:
-            stores.bookmarks.put("head", mark, source="cowrie.json", run="run", stored_at=NOON)
+        for _ in range(2):
+            stores.bookmarks.put([bookmark("head", mark) for mark in [*marks, *marks]], run="run", stored_at=NOON)
+        stores.bookmarks.put([bookmark("other", Mark(7, "cc"))], run="run", stored_at=NOON)
+        stores.bookmarks.put([], run="run", stored_at=NOON)
 
-        assert stores.bookmarks.marks_of("head") == [Mark(5, "aa"), Mark(5, "bb"), Mark(2**40, "aa")]
-        assert list(stores.bookmarks.marks_of("another")) == []
+    with database.transaction() as stores:
+        assert stores.bookmarks.marks_of(["head", "nothing", "other"]) == {
+            "head": [Mark(5, "aa"), Mark(5, "bb"), Mark(2**40, "aa")],
+            "other": [Mark(7, "cc")],
+        }
+        assert stores.bookmarks.marks_of(["nothing"]) == stores.bookmarks.marks_of([]) == {}
 
 
 def test_a_run_begins_is_counted_and_ends(database: Database) -> None:

@@ -207,14 +207,14 @@ def test_an_unreadable_log_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
     """It may contain events; the other logs are loaded."""
     secret = write(tmp_path / "cowrie.json.1", 1)
     write(tmp_path / "cowrie.json", 2)
-    opened = Path.open
+    opened = open
 
-    def refusing(path: Path, *_: str) -> object:
-        if path == secret:
+    def refusing(path: str, mode: str = "r") -> object:
+        if path == str(secret):
             raise PermissionError(13, "Permission denied")
-        return opened(path, "rb")
+        return opened(path, mode)
 
-    monkeypatch.setattr(Path, "open", refusing)
+    monkeypatch.setattr("builtins.open", refusing)
     logs = find_logs([str(tmp_path), *([str(secret)] if is_named else [])], LineDecoder())
 
     assert [Path(content.name).name for content in logs.contents] == ["cowrie.json"]

@@ -346,6 +346,20 @@ def test_many_old_files_are_not_held_open(follower: Follower, log: Path) -> None
     assert len(opened) == 1
 
 
+def test_the_bookmark_of_an_old_file_is_at_its_end(follower: Follower, log: Path) -> None:
+    """Although the file is closed as soon as it was read."""
+    for number in range(3):
+        name = log.with_name(f"cowrie.json.{number + 1}")
+        add(name, number)
+        os.utime(name, (number, number))
+
+    assert follower.look() == [0, 1, 2]
+    assert [mark.offset for marks in follower.marks.values() for mark in marks] == [len(line(1))] * 3
+
+    add(log.with_name("cowrie.json.1"), 7)
+    assert follower.look() == [7]
+
+
 def test_a_file_that_could_not_be_read_is_read_at_the_next_poll(
     follower: Follower, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,7 +194,7 @@ def test_a_check_constraint_refuses_an_incomplete_snapshot(database: SqlDatabase
 def test_readers_work_during_a_write(database: SqlDatabase) -> None:
     """For example a report during a load."""
     with database.transaction() as stores:
-        stores.bookmarks.marks_of("x")
+        stores.bookmarks.marks_of(["x"])
         with database.reading() as connection:
             assert connection.execute(select(known_addresses)).all() == []
 

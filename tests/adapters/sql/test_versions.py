@@ -18,7 +18,7 @@ from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.spans_table import spans_table
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
 from snapshots.app.ports.log_source import Mark, Reason
-from snapshots.app.ports.logs import DeadLetter
+from snapshots.app.ports.logs import Bookmark, DeadLetter
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import RunKind
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
@@ -153,7 +153,7 @@ def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlData
         stores.runs.begin("run", RunKind.BACKFILL, at=NOON)
         stores.runs.record_progress("run", {"judged": 2, "quarantined": 1}, at=NOON + DAY, checkpoint="here")
         stores.runs.quarantine("run", "s", "refused", at=NOON)
-        stores.bookmarks.put("head", Mark(1, "digest"), source="log", run="run", stored_at=NOON)
+        stores.bookmarks.put([Bookmark("head", Mark(1, "digest"), "log")], run="run", stored_at=NOON)
         stores.dead_letters.store_dead_letters([dead_letter], run="run", stored_at=NOON)
     with database.view() as stores:
         before = stores.runs.find("run"), stores.runs.quarantined_by("run"), stores.dead_letters.find_by_prefix("1")
@@ -172,7 +172,7 @@ def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlData
             stores.runs.quarantined_by("run"),
             stores.dead_letters.find_by_prefix("1"),
         )
-        assert stores.bookmarks.marks_of("head") == [Mark(1, "digest")]
+        assert stores.bookmarks.marks_of(["head"]) == {"head": [Mark(1, "digest")]}
 
 
 def gaps(database: SqlDatabase, *, is_current: bool = True) -> dict[str, str]:

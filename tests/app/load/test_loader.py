@@ -1,6 +1,6 @@
 """Loading, over stores in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from snapshots.app.load.loader import STILL_WRITTEN, BulkLoader
 from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.load.stored_events import StoredEvents
 from snapshots.app.ports.database import WriteLock
-from snapshots.app.ports.log_source import BadLine, LogEvent, Reason
+from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.runs import RunState
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
@@ -112,6 +112,33 @@ def test_a_loaded_content_is_not_read_again() -> None:
     assert (report.unchanged, report.lines, database.memory.sessions) == (1, 0, before)
 
 
+def test_a_copy_is_not_read_once_its_original_is_stored() -> None:
+    """Its bookmarks are read again after each batch."""
+    lines = [logged("s", n) for n in range(1024)]
+
+    report = load(InMemoryDatabase(), ListSource("log", lines), ListSource("log", lines))
+
+    assert (report.events, report.repeated, report.unchanged) == (1024, 0, 1)
+
+
+def test_a_content_that_cannot_be_opened_is_a_problem_and_the_others_are_loaded() -> None:
+    """Also if its head is read ahead with theirs."""
+
+    class Gone(ListSource):
+        @property
+        def head(self) -> str:
+            raise LogUnreadable("gone cannot be read")
+
+        @head.setter
+        def head(self, head: str) -> None: ...
+
+    report = load(
+        InMemoryDatabase(), ListSource("log", [logged("s", 1)]), Gone("gone", []), ListSource("log2", [logged("s", 2)])
+    )
+
+    assert (report.events, report.sources, report.problems) == (2, 3, ("gone cannot be read",))
+
+
 def test_the_same_events_under_another_content_count_once() -> None:
     """A copy that cannot be known again is read, and adds nothing."""
     database = InMemoryDatabase()
@@ -156,12 +183,13 @@ def test_the_next_load_evaluates_sessions_of_an_interrupted_one() -> None:
     """No session waits for ever."""
     database = InMemoryDatabase()
 
-    def broken() -> Iterator[ListSource]:
-        yield ListSource("log", [logged("s", n) for n in range(1024)])
-        raise SourceUnreadable("log2 cannot be read")
+    class Broken(ListSource):
+        def resume(self, marks: Sequence[Mark]) -> int:
+            raise SourceUnreadable("log2 cannot be read")
 
+    sources = [ListSource("log", [logged("s", n) for n in range(1024)]), Broken("log2", [])]
     with pytest.raises(SourceUnreadable):
-        loader(database).load(broken(), NoLoadObserver())
+        loader(database).load(sources, NoLoadObserver())
     assert (database.memory.sessions["s"].gap, database.memory.runs["run1"]) == (Gap.AWAITING_CONNECT, RunState.FAILED)
 
     report = loader(database).load([], NoLoadObserver())
@@ -328,14 +356,15 @@ def test_a_load_does_not_evaluate_sessions_of_another_running_load() -> None:
     """Two processes at once: the connect event comes later in the file of the other."""
     database = InMemoryDatabase()
 
-    def slow() -> Iterator[ListSource]:
-        yield ListSource("log", [logged("s", n, address=OTHER) for n in range(1024)])
-        load(database, ListSource("another", [logged("t", 1)]))
-        assert database.memory.sessions["t"].is_sealed
-        assert not database.memory.sessions["s"].is_sealed
-        yield ListSource("rest", [logged("s", 5000, CONNECT)])
+    class Slow(ListSource):
+        def resume(self, marks: Sequence[Mark]) -> int:
+            load(database, ListSource("another", [logged("t", 1)]))
+            assert database.memory.sessions["t"].is_sealed
+            assert not database.memory.sessions["s"].is_sealed
+            return super().resume(marks)
 
-    loader(database, name="slow").load(slow(), NoLoadObserver())
+    log = ListSource("log", [logged("s", n, address=OTHER) for n in range(1024)])
+    loader(database, name="slow").load([log, Slow("rest", [logged("s", 5000, CONNECT)])], NoLoadObserver())
 
     assert database.memory.sessions["s"].source_ip == HOME
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snapshots.app.load.dead_letters import RejectedLines
-from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
-from snapshots.app.ports.logs import DeadLetter, EventPart
+from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource
+from snapshots.app.ports.logs import Bookmark, DeadLetter, EventPart
 from snapshots.domain.session.session import SessionAggregate
 
 GC_THRESHOLDS = (50_000, 20, 20)
@@ -93,16 +93,22 @@ class LoadReport:
 
 @dataclass(slots=True)
 class Batch:
-    """Events, dead letters and bookmarks that are stored in one transaction."""
+    """Events, dead letters and bookmarks that are stored in one transaction, and the counts of the contents read."""
 
     started_at: float
     pending: dict[str, SessionAggregate] = field(default_factory=dict)
     texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    marks: list[tuple[LogSource, Mark]] = field(default_factory=list)
+    bookmarks: list[Bookmark] = field(default_factory=list)
     lines: int = 0
     events: int = 0
     bytes: int = 0
+    sources: int = 0
+    unchanged: int = 0
+    empty: int = 0
+    unfinished: int = 0
+    not_kept: int = 0
+    problems: list[str] = field(default_factory=list)
 
     def take(self, rejected: RejectedLines, line: LogEvent | BadLine) -> None:
         """Count a line; an invalid one is added to the rejected lines of its content."""
@@ -140,7 +146,19 @@ class Batch:
         keys = ((logged_id, event.fingerprint) for event in events)
         return EventPart(aggregate.session_id, [self.texts[key] for key in keys if key in self.texts])
 
+    def report_of_sources(self, run: str) -> LoadReport:
+        """Return the counts of the contents whose reading ended in this batch."""
+        return LoadReport(
+            run=run,
+            sources=self.sources,
+            unchanged=self.unchanged,
+            empty=self.empty,
+            unfinished=self.unfinished,
+            not_kept=self.not_kept,
+            problems=tuple(self.problems),
+        )
+
     def set_mark(self, source: LogSource) -> None:
         """Add the bookmark of a content, unless it cannot be recognized later."""
         if source.head:
-            self.marks.append((source, source.mark()))
+            self.bookmarks.append(Bookmark(source.head, source.mark(), source.name))

@@ -1,6 +1,6 @@
 """Load log lines: aggregate them into sessions, and give every session its snapshot."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import LogUnreadable, StoreUnavailable
 from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import Batch, BatchSize, LoadReport
+from snapshots.app.load.bookmarks_ahead import BookmarksAhead
 from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.load.session_writer import SessionWriter
@@ -142,23 +143,25 @@ class BulkLoader:
 
         Args:
             run: The run that writes.
-            sources: Contents to read.
+            sources: Contents to read; `AHEAD` of them are taken before the first is read.
             observer: Receives the progress.
             rejected_in: Rejected lines so far by content, for a run that reads its contents repeatedly.
 
         Yields:
-            A report of each batch. A source that cannot be read is one of its problems; all others are read.
+            A report of each batch, and of the sources that ended in it. A source that cannot be read is one of its
+            problems; all others are read.
         """
         batch = Batch(self._runtime.stopwatch())
         name = "-"
         rejected_in = {} if rejected_in is None else rejected_in
-        for source in sources:
+        ahead = BookmarksAhead(sources, lambda heads: self._retried(partial(self._marks_of, heads)))
+        for source in ahead:
             name, is_stream = source.name, source.size is None
             observer.source_opened(name, source.size)
             line: LogEvent | BadLine | None = None
             events = -batch.events
             try:
-                self._resume(source)
+                source.resume(ahead.marks_of(source))
                 rejected = rejected_in.setdefault(source.head or name, RejectedLines(name))
                 rejected.begin(may_grow=self._may_grow(source))
                 left_out = rejected.left_out
@@ -172,9 +175,11 @@ class BulkLoader:
                         batch.set_mark(source)
                         events += batch.events
                         yield self._store(run, batch, name, observer)
+                        ahead.forget()
                         batch = Batch(self._runtime.stopwatch())
             except LogUnreadable as error:  # such as after a rename
-                yield LoadReport(run=run, sources=1, problems=(str(error),))
+                batch.sources += 1
+                batch.problems.append(str(error))
                 continue
             observer.bytes_read(source.progress())
             if line is not None:
@@ -184,19 +189,15 @@ class BulkLoader:
             if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
                 batch.dead_letters.append(rest)
             holds_events = bool(events + batch.events or source.head)
-            yield LoadReport(
-                run=run,
-                sources=1,
-                unchanged=int(line is None and holds_events),
-                empty=int(line is None and not holds_events),
-                unfinished=int(rejected.is_unfinished),
-                not_kept=rejected.left_out - left_out,
-                problems=(_without_events(source, rejected),)
-                if source.is_named and rejected.why and not holds_events
-                else (),
-            )
-        if batch.lines or batch.marks:
-            yield self._store(run, batch, name, observer)
+            batch.sources += 1
+            batch.unchanged += line is None and holds_events
+            batch.empty += line is None and not holds_events
+            batch.unfinished += rejected.is_unfinished
+            batch.not_kept += rejected.left_out - left_out
+            if source.is_named and rejected.why and not holds_events:
+                batch.problems.append(_without_events(source, rejected))
+        is_stored = bool(batch.lines or batch.bookmarks)
+        yield self._store(run, batch, name, observer) if is_stored else batch.report_of_sources(run)
 
     def _may_grow(self, source: LogSource) -> bool:
         """Whether a content was modified so recently that its last line may still be written."""
@@ -213,16 +214,9 @@ class BulkLoader:
         if batch.pending:
             yield self._store(run, batch, "-", observer)
 
-    def _resume(self, source: LogSource) -> None:
-        """Seek to the stored bookmark."""
-        marks: Sequence[Mark] = ()
-        if source.head:
-            marks = self._retried(partial(self._marks_of, source.head))
-        source.resume(marks)
-
-    def _marks_of(self, head: str) -> Sequence[Mark]:
+    def _marks_of(self, heads: Collection[str]) -> Mapping[str, Sequence[Mark]]:
         with self._database.transaction() as stores:
-            return stores.bookmarks.marks_of(head)
+            return stores.bookmarks.marks_of(heads)
 
     def _store(self, run: str, batch: Batch, name: str, observer: LoadObserver) -> LoadReport:
         report = self._retried(partial(self._writer.store, run, batch))
@@ -238,7 +232,7 @@ class BulkLoader:
                 seconds=self._runtime.stopwatch() - batch.started_at,
             )
         )
-        return report
+        return report + batch.report_of_sources(run)
 
     def judge_waiting(
         self, run: str, observer: LoadObserver, *, quiet_since: datetime | None = None

@@ -72,8 +72,7 @@ class SessionWriter:
             if batch.texts:
                 stores.event_lines.store_lines([batch.lines_of(*session) for session in apart], run=run)
             dead_letters = stores.dead_letters.store_dead_letters(batch.dead_letters, run=run, stored_at=now)
-            for source, mark in batch.marks:
-                stores.bookmarks.put(source.head, mark, source=source.name, run=run, stored_at=now)
+            stores.bookmarks.put(batch.bookmarks, run=run, stored_at=now)
             stores.runs.resume(run, at=now)  # another process may have ended it for lack of a heartbeat
         return LoadReport(
             run=run,

@@ -1,6 +1,6 @@
 """Ports for lines: bookmarks of contents, dead letters, and stored events."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -94,6 +94,21 @@ class EventLines(Protocol):
         ...
 
 
+class Bookmark(NamedTuple):
+    """
+    A read position in a content.
+
+    Attributes:
+        head: Hash of the head of the content.
+        mark: The position.
+        source: Name of the content, for people.
+    """
+
+    head: str
+    mark: Mark
+    source: str
+
+
 class Bookmarks(Protocol):
     """
     Read positions of contents. A content is identified by a hash of its head, not by its path.
@@ -101,10 +116,10 @@ class Bookmarks(Protocol):
     Every implementation passes tests/contracts/test_ledger.py.
     """
 
-    def marks_of(self, head: str) -> Sequence[Mark]:
-        """Return all bookmarks of contents with this head, by ascending offset."""
+    def marks_of(self, heads: Collection[str]) -> Mapping[str, Sequence[Mark]]:
+        """Return all bookmarks of contents with these heads, by ascending offset; a head without any is missing."""
         ...
 
-    def put(self, head: str, mark: Mark, *, source: str, run: str, stored_at: datetime) -> None:
-        """Store a bookmark; bookmarks are never deleted."""
+    def put(self, new: Collection[Bookmark], *, run: str, stored_at: datetime) -> None:
+        """Store bookmarks; one that is stored already is ignored, and none is ever deleted."""
         ...

@@ -65,7 +65,8 @@ class LoadBar(_Bar):
         """Show the name of the file, and count the previous files as read."""
         self._read += self._size
         self._size = size or 0
-        self._progress.update(self._task, description=printable(Path(name).name, 28).plain, completed=self._read)
+        if not self._progress.disable:
+            self._progress.update(self._task, description=printable(Path(name).name, 28).plain, completed=self._read)
 
     def bytes_read(self, count: int) -> None:
         """Move the bar."""

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from snapshots.adapters.cowrie.files.folders import walk
-from snapshots.adapters.cowrie.files.layers import ForeignFile, Identity, refuse_own
+from snapshots.adapters.cowrie.files.layers import OWN, ForeignFile, Identity
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.app.errors import LogUnreadable
@@ -66,8 +67,8 @@ def find_logs(
 class _Search:
     def __init__(self, decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]]) -> None:
         self._decoder = decoder
-        self._own = own
-        self._contents: dict[object, LogContent] = {}
+        self._own = own()
+        self._contents: dict[Identity | None, LogContent] = {}
         self._skipped: list[Path] = []
         self._foreign: dict[str, list[Path]] = {}
         self._problems: list[str] = []
@@ -88,7 +89,7 @@ class _Search:
         if os.path.lexists(text):
             path = Path(text)
             if not os.path.isdir(path):  # noqa: PTH112 - does not raise
-                self._add_file(path, is_named=True)
+                self._add_file(str(path), is_named=True)
             elif not self._add_below(path) and len(self._problems) == problems:
                 self._problems.append(f"there is no Cowrie log in the folder {path}")
             return
@@ -99,7 +100,7 @@ class _Search:
             self._problems.append(f"there is no Cowrie log among the files matching {text}")
 
     def _add_match(self, path: Path) -> bool:
-        return self._add_below(path) if os.path.isdir(path) else self._add_file(path)  # noqa: PTH112 - does not raise
+        return self._add_below(path) if os.path.isdir(path) else self._add_file(str(path))  # noqa: PTH112 - does not raise
 
     def _add_below(self, folder: Path) -> bool:
         """Add the logs in a folder, and return whether there are any; links to folders are skipped."""
@@ -107,23 +108,25 @@ class _Search:
         for found in walk(str(folder), is_entered=_may_be_visited, on_error=self._refuse):
             self._skipped += [Path(found.path, name) for name in found.links]
             for name in found.files:
-                has_logs |= not name.startswith(".") and self._add_file(Path(found.path, name))
+                has_logs |= not name.startswith(".") and self._add_file(found.place_of(name))
         return has_logs
 
-    def _add_file(self, path: Path, *, is_named: bool = False) -> bool:
+    def _add_file(self, path: str, *, is_named: bool = False) -> bool:
         """Add a file if it is named or a log, and return whether it was added."""
         content = LogContent(path, self._decoder, is_named=is_named)
         try:
-            refuse_own(path, content.name, self._own())
-            if is_log(content) or is_named:
-                status = path.stat()
-                self._contents.setdefault((status.st_dev, status.st_ino), content).is_named |= is_named
+            identity = self._identity_of(path, content.name, is_named=is_named)
+            if identity in self._contents:
+                self._contents[identity].is_named |= is_named
+                return True
+            if identity is not None and (is_log(content) or is_named):
+                self._contents[identity] = content
                 return True
         except ForeignFile as error:
             if is_named:
                 self._problems.append(str(error))
             else:
-                self._foreign.setdefault(error.reason, []).append(path)
+                self._foreign.setdefault(error.reason, []).append(Path(path))
             return False
         except LogUnreadable as error:
             self._problems.append(str(error))
@@ -131,8 +134,21 @@ class _Search:
         except OSError as error:
             self._problems.append(f"{content.name} cannot be read: {error.strerror}")
             return False
-        self._skipped.append(path)
+        self._skipped.append(Path(path))
         return False
+
+    def _identity_of(self, path: str, name: str, *, is_named: bool) -> Identity | None:
+        """Return the identity of a file that is named, or of a regular file; refuse the files of the database."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - a Path takes as long as the call
+        except (OSError, ValueError):
+            if is_named:
+                raise
+            return None
+        identity = status.st_dev, status.st_ino
+        if identity in self._own:
+            raise ForeignFile(name, OWN)
+        return identity if is_named or stat.S_ISREG(status.st_mode) else None
 
     def _refuse(self, error: OSError) -> None:
         self._problems.append(f"{error.filename} cannot be read: {error.strerror}")
@@ -156,10 +172,10 @@ def is_log(content: LogContent) -> bool:
     Raises:
         LogUnreadable: It cannot be read, or is of another kind.
     """
-    file = content.path or Path("-")
-    if not os.path.isfile(file):  # noqa: PTH113 - does not raise
-        return False
-    return content.first_event_at is not None or ("cowrie" in file.name.lower() and ".json" in file.name)
+    if content.first_event_at is not None:
+        return True
+    name = content.path.name if content.path is not None and content.size is not None else ""
+    return "cowrie" in name.lower() and ".json" in name
 
 
 def files_named(paths: Iterable[str]) -> Iterator[Path]:

@@ -19,6 +19,10 @@ class Folder(NamedTuple):
     links: list[str]
     files: list[str]
 
+    def place_of(self, name: str) -> str:
+        """Return the path of an entry, as pathlib writes it."""
+        return name if self.path == "." else os.path.join(self.path, name)  # noqa: PTH118 - texts are faster
+
 
 def walk(top: str, *, is_entered: Callable[[str], bool], on_error: Callable[[OSError], None]) -> Iterator[Folder]:
     """

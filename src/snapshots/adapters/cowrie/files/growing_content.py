@@ -39,18 +39,7 @@ class GrowingContent(LogContent):
         super().__init__(path, decoder)
         self.identity = identity
         self.stays_open = True
-        self._known: tuple[str, datetime | None] = ("", None)
         self._is_placed = False
-
-    @property
-    def head(self) -> str:
-        """Return a hash of the bytes up to the end of the first event, as soon as there is one."""
-        return self._first()[0]
-
-    @property
-    def first_event_at(self) -> datetime | None:
-        """Return the time of the first event, as soon as there is one."""
-        return self._first()[1]
 
     @property
     def size_now(self) -> int:
@@ -62,6 +51,7 @@ class GrowingContent(LogContent):
         if self._is_placed:
             return self._reader.offset
         stream = self._opened()
+        self._reader.rewind()
         fitting = 0
         for mark in marks:
             self._reader.skip_to(stream, mark.offset)
@@ -79,7 +69,8 @@ class GrowingContent(LogContent):
         stream = self._opened()
         yield from self._reader.lines(stream, self._separator)
         if not self.stays_open:
-            self.close()
+            self._close(keep_mark=True)
+            self._is_placed = False
 
     def rewind(self) -> None:
         """Read again from the bookmarks next time; the file stays open, because it may have no name any more."""
@@ -99,7 +90,8 @@ class GrowingContent(LogContent):
         self._is_placed = False
 
     def _first(self) -> tuple[str, datetime | None]:
-        if not self._known[0]:
+        """Return the head and the time of the first event, as soon as there is one."""
+        if self._known is None or not self._known[0]:
             was_open = self._stream is not None
             self._known = first_event_in(self._decoder, os.pread(self._descriptor, HEAD_BYTES, 0))
             if not was_open:

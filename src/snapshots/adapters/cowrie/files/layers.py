@@ -1,10 +1,10 @@
 """Decompress and transcode a stream to UTF-8, or refuse a file that is not a log."""
 
 import codecs
+import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
@@ -92,33 +92,24 @@ def special_kind(path: Path) -> str | None:
     return next((kind for is_kind, kind in ((stat.S_ISFIFO, "a named pipe"), *DEVICES) if is_kind(mode)), None)
 
 
-def refuse_device(path: Path, name: str) -> None:
+def refuse_device(path: str, name: str) -> bool:
     """
     Refuse devices and sockets.
+
+    Returns:
+        Whether it is a regular file, not a pipe.
 
     Raises:
         ForeignFile: It is a device or a socket.
         OSError: Its status cannot be read.
     """
-    mode = path.stat().st_mode
+    mode = os.stat(path).st_mode  # noqa: PTH116 - a Path takes as long as the call
+    if stat.S_ISREG(mode):
+        return True
     for is_kind, kind in DEVICES:
         if is_kind(mode):
             raise ForeignFile(name, f"{kind}; only files, folders and pipes can be loaded")
-
-
-def refuse_own(path: Path, name: str, own: AbstractSet[Identity]) -> None:
-    """
-    Refuse the files of the database, under any of their names.
-
-    Raises:
-        ForeignFile: It is one of them.
-    """
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return  # reported when it is opened
-    if (status.st_dev, status.st_ino) in own:
-        raise ForeignFile(name, OWN)
+    return False
 
 
 def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
@@ -138,6 +129,8 @@ def as_text(raw: BufferedReader, name: str) -> BufferedIOBase:
             beginning: bytes = stream.peek(TAR_HEADER)[:TAR_HEADER]  # type: ignore[attr-defined]  # each kind has it
         except DAMAGED:
             return stream
+        if beginning.startswith(b"{") and b"\0" not in beginning:
+            return stream  # the usual case, which none of the following matches
         magic = next((magic for magic in MAGICS if beginning.startswith(magic)), None)
         if magic is not None:
             stream = Decompressed(stream, magic)

@@ -1,9 +1,9 @@
 """Open a file, compressed or not, or a stream, and read its lines from a bookmark on."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import ClassVar, cast
@@ -46,66 +46,90 @@ class LogContent:
     """Whether a last line without a newline is left for the next reading, because it may still be written."""
 
     def __init__(
-        self, path: Path | None, decoder: LineDecoder, *, is_named: bool = False, limits: ReadLimits = DEFAULT_LIMITS
+        self,
+        path: Path | str | None,
+        decoder: LineDecoder,
+        *,
+        is_named: bool = False,
+        limits: ReadLimits = DEFAULT_LIMITS,
     ) -> None:
         self.is_named = is_named
-        self._path = path
+        self._path = str(path) if path is not None else None
         self._decoder = decoder
         self._raw: BufferedIOBase | None = None
         self._stream: BufferedIOBase | None = None
         self._separator = b"\n"
         self._limits = limits
-        self._reader = LineReader(decoder, limits, waits_for_newline=self.waits_for_newline)
+        self._started: LineReader | None = None
+        self._known: tuple[str, datetime | None] | None = None
 
     @property
     def name(self) -> str:
         """Return the path as it was given, with invalid UTF-8 escaped, or "-" for standard input."""
-        return os.fsencode(self._path).decode("utf-8", "backslashreplace") if self._path is not None else "-"
+        if self._path is None:
+            return "-"
+        return self._path if self._path.isascii() else os.fsencode(self._path).decode("utf-8", "backslashreplace")
 
     @property
     def path(self) -> Path | None:
         """Return the file; None for standard input."""
-        return self._path
+        return Path(self._path) if self._path is not None else None
 
     def rename(self, path: Path) -> None:
         """Change the path after the file was renamed."""
-        self._path = path
+        self._path = str(path)
 
     @property
     def size(self) -> int | None:
         """Return the file's size in bytes; None for a stream."""
-        return self._path.stat().st_size if self._path is not None and self._path.is_file() else None
+        status = self._status()
+        return status.st_size if status is not None else None
 
     @property
     def modified_at(self) -> datetime | None:
         """Return the modification time in UTC; None for a stream, or if datetime cannot represent it."""
-        if self._path is None or not self._path.is_file():
-            return None
+        status = self._status()
         try:
-            return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+            return datetime.fromtimestamp(status.st_mtime, UTC) if status is not None else None
         except (OSError, OverflowError, ValueError):
             return None
+
+    def _status(self) -> os.stat_result | None:
+        """Return the status of a regular file; None for others, and if there is none."""
+        if self._path is None:
+            return None
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - a Path takes as long as the call
+        except (OSError, ValueError):
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
 
     @property
     def head(self) -> str:
         """Return a hash of the bytes up to the end of the first event; "" for a stream, or if there is none."""
-        return self._beginning[0]
+        return self._first()[0]
 
     @property
     def first_event_at(self) -> datetime | None:
         """Return the time of the first line that is an event, if one is found near the beginning."""
-        return self._beginning[1]
+        return self._first()[1]
 
     @property
     def hint(self) -> str:
         """Return which format a file without events seems to have, and what to do; "" if unknown."""
-        return self._beginning[2]
+        return "" if self.head else hint_for(self._beginning())
 
-    @cached_property
-    def _beginning(self) -> tuple[str, datetime | None, str]:
-        if self._path is None or not self._path.is_file():
-            return "", None, ""
-        content = LogContent(self._path, self._decoder)
+    def _first(self) -> tuple[str, datetime | None]:
+        """Return the head and the time of the first event."""
+        if self._known is None:
+            self._known = first_event_in(self._decoder, self._beginning())
+        return self._known
+
+    def _beginning(self) -> bytes:
+        """Return the first bytes of a regular file, decompressed and unfolded."""
+        if self._path is None or self._status() is None:
+            return b""
+        content = LogContent(self._path, self._decoder)  # this one may be in the middle of its lines
         beginning = b""
         try:
             stream = content._open()
@@ -115,17 +139,23 @@ class LogContent:
             pass  # the bytes before the damage are the beginning
         finally:
             content._close()
-        head, first_event_at = first_event_in(self._decoder, beginning)
-        return head, first_event_at, "" if head else hint_for(beginning)
+        return beginning
 
     def resume(self, marks: Sequence[Mark]) -> int:
         """Go to the last bookmark before which no byte has changed; return its offset, 0 if there is none."""
         self._close()  # it may have been read before
-        fitting = self._last_fitting(marks)
-        self._close()
-        if self._path is not None:
-            stream = self._open()  # also without a bookmark, to raise LogUnreadable here rather than in lines()
-            self._reader.skip_to(stream, fitting.offset if fitting is not None else 0)
+        if self._path is None:
+            return 0
+        stream = self._open()  # also without a bookmark, to raise LogUnreadable here rather than in lines()
+        fitting = 0
+        for mark in marks:
+            self._reader.skip_to(stream, mark.offset)
+            if self.mark() != mark:
+                self._close()
+                stream = self._open()
+                self._reader.skip_to(stream, fitting)
+                break
+            fitting = mark.offset
         return self._reader.offset
 
     def lines(self) -> Iterator[LogEvent | BadLine]:
@@ -148,12 +178,9 @@ class LogContent:
 
     def _open(self) -> BufferedIOBase:
         try:
-            if self._path is not None:
-                refuse_device(self._path, self.name)
-            raw = self._path.open("rb") if self._path is not None else standard_input()
-            self._raw = (
-                raw if self.size is not None else BufferedReader(PrefixedStream(raw, is_ours=self._path is not None))
-            )
+            is_file = self._path is not None and refuse_device(self._path, self.name)
+            raw = open(self._path, "rb") if self._path is not None else standard_input()  # noqa: PTH123, SIM115
+            self._raw = raw if is_file else BufferedReader(PrefixedStream(raw, is_ours=self._path is not None))
             self._raw.peek(1)  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc
@@ -193,15 +220,11 @@ class LogContent:
             self._raw.close()
         self._raw = self._stream = None
         if not keep_mark:
-            self._reader.rewind()
+            self._started = None
 
-    def _last_fitting(self, marks: Sequence[Mark]) -> Mark | None:
-        fitting = None
-        if marks:
-            stream = self._open()
-            for mark in marks:
-                self._reader.skip_to(stream, mark.offset)
-                if self.mark() != mark:
-                    break
-                fitting = mark
-        return fitting
+    @property
+    def _reader(self) -> LineReader:
+        """Return the reader, which is created when the content is read: there may be 100,000 contents."""
+        if self._started is None:
+            self._started = LineReader(self._decoder, self._limits, waits_for_newline=self.waits_for_newline)
+        return self._started
