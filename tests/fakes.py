@@ -269,8 +269,10 @@ class ListSource:
         modified_at: datetime | None = None,
         is_named: bool = False,
         hint: str = "",
+        state: str = "",
     ) -> None:
         self.hint = hint
+        self.state = state
         self.modified_at = modified_at
         self.is_named = is_named
         self.name = name

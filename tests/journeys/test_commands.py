@@ -80,11 +80,26 @@ def test_loading_the_same_folder_again_changes_no_row(run: Run, logs: Path, tmp_
     assert rows(tmp_path / "test.db") == before
 
 
+def test_a_file_that_was_rewritten_in_place_is_loaded_again(run: Run, tmp_path: Path) -> None:
+    """Also with the same size, and however soon after it was loaded; only unchanged files are not opened."""
+    files = [tmp_path / f"cowrie.json.{n}" for n in range(1, 4)]
+    event = {"eventid": "cowrie.session.connect", "timestamp": "2026-03-01T12:00:00.000001Z", "src_ip": "8.8.8.8"}
+
+    for round_ in range(5):
+        for n, file in enumerate(files):
+            file.write_text(json.dumps(event | {"session": f"s{round_}{n}"}) + "\n")
+        assert f"{len(files)} new events" in run("load", tmp_path)[1]
+        run("load", tmp_path)
+        assert run("load", *files)[:2] == (0, "Nothing new in 3 sources. All events are already stored.\n")
+
+    assert len({row[0] for row in rows(tmp_path / "test.db") if str(row[0]).startswith("s")}) == 5 * len(files)
+
+
 def rows(database: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(database) as connection:
         found = [
             row
-            for table in ("session_summaries", "known_addresses", "ip_observations", "bookmarks", "dead_letters")
+            for table in ("session_summaries", "known_addresses", "ip_observations", "dead_letters")
             for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         ]
     connection.close()

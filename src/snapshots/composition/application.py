@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from snapshots.adapters.cli.services import Application, MetricsWriter, TableImported, TableOptions
+from snapshots.adapters.cli.services import Application, LogsToLoad, MetricsWriter, TableImported, TableOptions
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import stopwatch
 from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
@@ -26,7 +26,7 @@ from snapshots.app.errors import NothingToRead, SettingRefused
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.cluster import Fleet
 from snapshots.app.load.progress import LoadObserver
-from snapshots.app.ports.log_source import LineOptions, LogSource
+from snapshots.app.ports.log_source import LineOptions
 from snapshots.app.ports.runs import RunRecord
 from snapshots.app.queries.overview import Overview
 from snapshots.composition.wiring import Container, wait_policy
@@ -50,8 +50,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return
     container = Container(settings=settings)
 
-    def load(sources: Sequence[LogSource], observer: LoadObserver) -> LoadReport:
-        return container.loader().load(sources, LoggedLoad(observer))
+    def load(found: LogsToLoad, observer: LoadObserver) -> LoadReport:
+        return container.loader().load(found.contents, LoggedLoad(observer), unchanged=found.unchanged)
 
     def follow(
         paths: Sequence[str],
@@ -64,7 +64,8 @@ def open_application(settings: Settings) -> Iterator[Application]:
         return container.follower().follow(watch, LoggedLoad(observer), is_stopped, every=every)
 
     def find(paths: Sequence[str], options: LineOptions) -> FoundLogs:
-        return find_logs(paths, LineDecoder(options), own)
+        loaded, now = container.loader().loaded, container.own_clock().now()
+        return find_logs(paths, LineDecoder(options), own, loaded=loaded, searched_at=now)
 
     def copy(url: str, observer: CopyObserver) -> Sequence[TableCopied]:
         from snapshots.adapters.sql.adopt.copying import copy_database  # noqa: PLC0415 - see above

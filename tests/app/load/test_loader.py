@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from typing import NoReturn
 
 import pytest
 
-from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy
+from snapshots.app.errors import LogUnreadable, NoSuchSession, SourceUnreadable, StoreBusy, StoreUnavailable
 from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.dead_letters import MOST_BYTES, ROW_BYTES
 from snapshots.app.load.loader import STILL_WRITTEN, BulkLoader
@@ -110,6 +111,54 @@ def test_a_loaded_content_is_not_read_again() -> None:
     report = load(database, ListSource("log", [logged("s", 1, CONNECT)]))
 
     assert (report.unchanged, report.lines, database.memory.sessions) == (1, 0, before)
+
+
+def test_a_file_read_to_its_end_is_known_by_its_state() -> None:
+    """An incomplete or damaged end may go on, and a file without events may not be a log."""
+    database, recent = InMemoryDatabase(), NOON
+    bad = {reason: BadLine(reason, b"{", 7) for reason in Reason}
+    event = logged("s", 1)
+
+    load(
+        database,
+        ListSource("whole", [event], state="1"),
+        ListSource("bad line", [event, bad[Reason.NOT_JSON]], state="2"),
+        ListSource("incomplete line", [event, bad[Reason.UNFINISHED_LINE]], state="3", modified_at=recent),
+        ListSource("incomplete archive", [event, bad[Reason.UNFINISHED_FILE]], state="4"),
+        ListSource("damaged archive", [event, bad[Reason.DAMAGED_FILE]], state="5"),
+        ListSource("no log", [bad[Reason.NOT_JSON]], head="", state="6"),
+        ListSource("stream", [event]),
+    )
+
+    assert loader(database).loaded([str(n) for n in range(8)]) == {"1", "2"}
+
+
+def test_a_content_loaded_under_another_state_is_known_by_the_new_one_too() -> None:
+    """Such as a file that was renamed or copied."""
+    database = InMemoryDatabase()
+    load(database, ListSource("log", [logged("s", 1)], state="old"))
+
+    report = load(database, ListSource("log", [logged("s", 1)], state="new"))
+
+    assert (report.unchanged, report.lines) == (1, 0)
+    assert loader(database).loaded(["old", "new"]) == {"old", "new"}
+
+
+def test_no_file_is_known_without_a_database() -> None:
+    """The load creates it, or reports why it cannot."""
+
+    class Missing(InMemoryDatabase):
+        def view(self) -> NoReturn:
+            raise StoreUnavailable("there is no such database")
+
+    assert loader(Missing()).loaded(["1"]) == set()
+
+
+def test_unchanged_files_are_counted() -> None:
+    """As sources without new data."""
+    report = loader(InMemoryDatabase()).load([ListSource("log", [logged("s", 1)])], NoLoadObserver(), unchanged=7)
+
+    assert (report.sources, report.unchanged) == (8, 7)
 
 
 def test_a_copy_is_not_read_once_its_original_is_stored() -> None:

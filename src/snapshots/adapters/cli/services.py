@@ -75,6 +75,11 @@ class LogsToLoad(Protocol):
         """Return a message for each named file or folder that cannot be loaded."""
         ...
 
+    @property
+    def unchanged(self) -> int:
+        """Return the number of files that are unchanged since they were loaded."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions:
@@ -159,7 +164,7 @@ class Application:
 
     metrics: Callable[[Path], MetricsWriter]
     logged: Callable[[BackfillObserver], BackfillObserver]
-    load: Callable[[Sequence[LogSource], LoadObserver], LoadReport]
+    load: Callable[[LogsToLoad, LoadObserver], LoadReport]
     follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
     find_logs: Callable[[Sequence[str], LineOptions], LogsToLoad]
     reports: Reports

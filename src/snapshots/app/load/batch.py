@@ -162,3 +162,8 @@ class Batch:
         """Add the bookmark of a content, unless it cannot be recognized later."""
         if source.head:
             self.bookmarks.append(Bookmark(source.head, source.mark(), source.name))
+
+    def set_state(self, source: LogSource) -> None:
+        """Add a bookmark under the state of a file that was read to its end: unchanged, it is not opened again."""
+        if source.head and source.state:
+            self.bookmarks.append(Bookmark(source.state, source.mark(), source.name))

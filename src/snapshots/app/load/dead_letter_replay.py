@@ -95,7 +95,7 @@ class DeadLetterStream:
     """Dead letters as a stream of lines; one with an unreadable part stays a dead letter."""
 
     name = "dead letters"
-    head = ""
+    head = state = ""
     size = modified_at = None
     is_named = False
     hint = ""

@@ -1,6 +1,7 @@
 """Load log lines: aggregate them into sessions, and give every session its snapshot."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from snapshots.app.errors import LogUnreadable, StoreUnavailable
 from snapshots.app.liveness import ProcessLiveness, begin_load
 from snapshots.app.load.batch import Batch, BatchSize, LoadReport
 from snapshots.app.load.bookmarks_ahead import BookmarksAhead
-from snapshots.app.load.dead_letters import OF_FILES, RejectedLines
+from snapshots.app.load.dead_letters import OF_FILES, UNFINISHED, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.load.session_writer import SessionWriter
 from snapshots.app.ports.database import Database
@@ -66,7 +67,15 @@ class BulkLoader:
         self._size = size or BatchSize()
         self._writer = SessionWriter(database, service, runtime.clock)
 
-    def load(self, sources: Iterable[LogSource], observer: LoadObserver) -> LoadReport:
+    def loaded(self, states: Collection[str]) -> AbstractSet[str]:
+        """Return which states are of files that were loaded to their end; none without a database."""
+        try:
+            with self._database.view() as stores:
+                return stores.bookmarks.marks_of(states).keys()
+        except StoreUnavailable:  # it is created, or reported, by the load
+            return frozenset()
+
+    def load(self, sources: Iterable[LogSource], observer: LoadObserver, *, unchanged: int = 0) -> LoadReport:
         """
         Read every source to its end, and store new events.
 
@@ -76,6 +85,7 @@ class BulkLoader:
         Args:
             sources: Contents to read, the oldest first.
             observer: Receives the progress.
+            unchanged: Number of files with a state that `loaded` returned; they are only counted.
 
         Returns:
             Counts of the load.
@@ -84,7 +94,12 @@ class BulkLoader:
             StoreUnavailable: The database failed; complete batches are stored, and a repeated call continues.
             SourceUnreadable: A fact source failed; complete batches are stored, and a repeated call continues.
         """
-        return self.load_by(lambda run: self.read(run, sources, observer), observer)
+
+        def read(run: str) -> Iterable[LoadReport]:
+            yield LoadReport(run=run, sources=unchanged, unchanged=unchanged)
+            yield from self.read(run, sources, observer)
+
+        return self.load_by(read, observer)
 
     def load_by(
         self, read: Callable[[str], Iterable[LoadReport]], observer: LoadObserver, *, run: str | None = None
@@ -184,8 +199,7 @@ class BulkLoader:
             observer.bytes_read(source.progress())
             if line is not None:
                 batch.set_mark(source)
-            if isinstance(line, BadLine) and line.reason in OF_FILES:  # damage is always the last item
-                observer.source_damaged(name, line.payload.decode("utf-8", "replace"))
+            self._end_of(source, line, batch, observer)
             if rejected.left_out > left_out and (rest := rejected.rest()) is not None:
                 batch.dead_letters.append(rest)
             holds_events = bool(events + batch.events or source.head)
@@ -198,6 +212,13 @@ class BulkLoader:
                 batch.problems.append(_without_events(source, rejected))
         is_stored = bool(batch.lines or batch.bookmarks)
         yield self._store(run, batch, name, observer) if is_stored else batch.report_of_sources(run)
+
+    def _end_of(self, source: LogSource, last: LogEvent | BadLine | None, batch: Batch, observer: LoadObserver) -> None:
+        """Report damage, which is always the last item; otherwise add the state of the file, unless it may go on."""
+        if isinstance(last, BadLine) and last.reason in OF_FILES:
+            observer.source_damaged(source.name, last.payload.decode("utf-8", "replace"))
+        elif not isinstance(last, BadLine) or last.reason not in UNFINISHED:
+            batch.set_state(source)
 
     def _may_grow(self, source: LogSource) -> bool:
         """Whether a content was modified so recently that its last line may still be written."""

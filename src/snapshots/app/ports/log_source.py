@@ -127,6 +127,15 @@ class LogSource(Protocol):
         ...
 
     @property
+    def state(self) -> str:
+        """
+        Return a hash in hexadecimal that stays equal as long as the file is not changed; "" if there is none.
+
+        It is of the file as it was opened; reading it again under the same state yields the same lines.
+        """
+        ...
+
+    @property
     def size(self) -> int | None:
         """Return the size of the file in bytes, compressed or not; None for a stream."""
         ...

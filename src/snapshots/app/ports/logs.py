@@ -99,7 +99,7 @@ class Bookmark(NamedTuple):
     A read position in a content.
 
     Attributes:
-        head: Hash of the head of the content.
+        head: Hash of the head of the content, or the state of a file that was read to its end.
         mark: The position.
         source: Name of the content, for people.
     """
@@ -111,7 +111,8 @@ class Bookmark(NamedTuple):
 
 class Bookmarks(Protocol):
     """
-    Read positions of contents. A content is identified by a hash of its head, not by its path.
+    Read positions of contents. A content is identified by a hash of its head, not by its path; a file that was read
+    to its end is identified by its state, too.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """

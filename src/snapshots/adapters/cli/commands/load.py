@@ -166,10 +166,10 @@ def load_with_bar(
         stderr.print(skipped(found.skipped))
     for reason, paths_of_kind in found.foreign.items():
         stderr.print(skipped(paths_of_kind, reason))
-    if not found.contents:
+    if not found.contents and not found.unchanged:
         return LoadReport(run="", problems=tuple(found.problems))
     with LoadBar(stderr, _total_size(found.contents)) as bar:
-        report = application.load(found.contents, (observed or _unobserved)(bar))
+        report = application.load(found, (observed or _unobserved)(bar))
     return replace(report, problems=(*found.problems, *report.problems))
 
 

@@ -5,12 +5,14 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
+from snapshots.adapters.cowrie.files.file_state import FileStates
 from snapshots.adapters.cowrie.files.folders import walk
 from snapshots.adapters.cowrie.files.layers import OWN, ForeignFile, Identity
 from snapshots.adapters.cowrie.files.log_file import LogContent
@@ -20,6 +22,9 @@ from snapshots.app.ports.log_source import FOLDERS_OF_ATTACKERS
 
 DEEPEST_PATTERN = 10_000
 """Maximum recursion of a pattern: a path has at most 2,048 levels."""
+
+CHECKED_AT_ONCE = 1000
+"""Files whose states are looked up with one query."""
 
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -34,16 +39,23 @@ class FoundLogs:
         skipped: Files in folders and patterns without Cowrie events, and links to folders.
         foreign: Files in folders and patterns of kinds that contain no log lines, by their kind and what to do.
         problems: A message for each file or folder that cannot be loaded although it was named or may be a log.
+        unchanged: Number of files that are unchanged since they were loaded; they are not among the others.
     """
 
     contents: tuple[LogContent, ...]
     skipped: tuple[Path, ...]
     foreign: Mapping[str, Sequence[Path]]
     problems: tuple[str, ...]
+    unchanged: int = 0
 
 
 def find_logs(
-    paths: Iterable[str], decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]] = frozenset
+    paths: Iterable[str],
+    decoder: LineDecoder,
+    own: Callable[[], AbstractSet[Identity]] = frozenset,
+    *,
+    loaded: Callable[[Collection[str]], AbstractSet[str]] = lambda _: frozenset(),
+    searched_at: datetime | None = None,
 ) -> FoundLogs:
     """
     Find the logs for the paths that a user gave.
@@ -53,74 +65,107 @@ def find_logs(
             for standard input. A named file is always read; in folders and patterns only logs are.
         decoder: Turns lines into events.
         own: Returns the files of the database, which are never opened.
+        loaded: Returns which states are of files that were loaded; those are not opened.
+        searched_at: The current time by the clock of this machine; None for files without states.
 
     Returns:
         Each file once, ordered by the time of the first event, because `cowrie.json` is the newest of its set although
         its name sorts first; files without an event come last.
     """
-    search = _Search(decoder, own)
+    states = FileStates(decoder.layout, int(searched_at.timestamp() * 1e9)) if searched_at is not None else None
+    search = _Search(decoder, own, states)
     for text in paths:
-        search.add(text)
+        search.find_files(text)
+    search.find_loaded(loaded)
     return search.found()
 
 
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """
+    The files of one argument.
+
+    Attributes:
+        files: Their paths.
+        is_named: Whether a user named the file itself.
+        complaint: The problem if none of the files is a log; "" if there is another problem.
+    """
+
+    files: Sequence[str]
+    is_named: bool
+    complaint: str
+
+
 class _Search:
-    def __init__(self, decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]]) -> None:
+    def __init__(
+        self, decoder: LineDecoder, own: Callable[[], AbstractSet[Identity]], states: FileStates | None
+    ) -> None:
         self._decoder = decoder
         self._own = own()
+        self._states = states
+        self._arguments: list[_Argument] = []
+        self._loaded = set[str]()
+        self._unchanged = set[Identity]()
         self._contents: dict[Identity | None, LogContent] = {}
         self._skipped: list[Path] = []
         self._foreign: dict[str, list[Path]] = {}
         self._problems: list[str] = []
 
-    def found(self) -> FoundLogs:
-        contents = sorted(self._contents.values(), key=by_age)
-        return FoundLogs(tuple(contents), tuple(self._skipped), self._foreign, tuple(self._problems))
-
-    def add(self, text: str) -> None:
-        """Add the files of one argument."""
+    def find_files(self, text: str) -> None:
+        """Find the files of one argument."""
         if text == "-":
             self._contents[None] = LogContent(None, self._decoder, is_named=True)
             return
-        problems = len(self._problems)
         if (error := _hindrance(text)) is not None:
             self._problems.append(f"{text} cannot be read: {error.strerror}")
             return
-        if os.path.lexists(text):
-            path = Path(text)
-            if not os.path.isdir(path):  # noqa: PTH112 - does not raise
-                self._add_file(str(path), is_named=True)
-            elif not self._add_below(path) and len(self._problems) == problems:
-                self._problems.append(f"there is no Cowrie log in the folder {path}")
+        if os.path.lexists(text) and not os.path.isdir(text):  # noqa: PTH112 - does not raise
+            self._arguments.append(_Argument([str(Path(text))], is_named=True, complaint=""))
             return
-        matches = _matching(text)
+        matches, problems = _matching(text), len(self._problems)
         if not matches:
             self._problems.append(f"there is no file or folder {text}")
-        elif not sum(map(self._add_match, matches)) and len(self._problems) == problems:
-            self._problems.append(f"there is no Cowrie log among the files matching {text}")
+            return
+        files = [file for match in matches for file in self._files_of(match)]
+        where = f"in the folder {Path(text)}" if os.path.lexists(text) else f"among the files matching {text}"
+        complaint = f"there is no Cowrie log {where}" if len(self._problems) == problems else ""
+        self._arguments.append(_Argument(files, is_named=False, complaint=complaint))
 
-    def _add_match(self, path: Path) -> bool:
-        return self._add_below(path) if os.path.isdir(path) else self._add_file(str(path))  # noqa: PTH112 - does not raise
+    def find_loaded(self, loaded: Callable[[Collection[str]], AbstractSet[str]]) -> None:
+        """Find which files are unchanged since they were loaded."""
+        if self._states is None:
+            return
+        files = (file for argument in self._arguments for file in argument.files)
+        while chunk := list(islice(files, CHECKED_AT_ONCE)):
+            states = {self._states.of(status) for file in chunk if (status := _status_of(file)) is not None}
+            self._loaded |= loaded(states - {""})
 
-    def _add_below(self, folder: Path) -> bool:
-        """Add the logs in a folder, and return whether there are any; links to folders are skipped."""
-        has_logs = False
-        for found in walk(str(folder), is_entered=_may_be_visited, on_error=self._refuse):
+    def found(self) -> FoundLogs:
+        """Read the beginnings of the files, and return the logs among them."""
+        for argument in self._arguments:
+            problems = len(self._problems)
+            has_logs = [self._add_file(file, is_named=argument.is_named) for file in argument.files]
+            if argument.complaint and not any(has_logs) and len(self._problems) == problems:
+                self._problems.append(argument.complaint)
+        contents = sorted(self._contents.values(), key=by_age)
+        return FoundLogs(
+            tuple(contents), tuple(self._skipped), self._foreign, tuple(self._problems), len(self._unchanged)
+        )
+
+    def _files_of(self, path: Path) -> Iterator[str]:
+        """Yield a file, or the files in a folder; links to folders are skipped."""
+        if not os.path.isdir(path):  # noqa: PTH112 - does not raise
+            yield str(path)
+            return
+        for found in walk(str(path), is_entered=_may_be_visited, on_error=self._refuse):
             self._skipped += [Path(found.path, name) for name in found.links]
-            for name in found.files:
-                has_logs |= not name.startswith(".") and self._add_file(found.place_of(name))
-        return has_logs
+            yield from (found.place_of(name) for name in found.files if not name.startswith("."))
 
     def _add_file(self, path: str, *, is_named: bool = False) -> bool:
         """Add a file if it is named or a log, and return whether it was added."""
-        content = LogContent(path, self._decoder, is_named=is_named)
+        content = LogContent(path, self._decoder, is_named=is_named, states=self._states)
         try:
-            identity = self._identity_of(path, content.name, is_named=is_named)
-            if identity in self._contents:
-                self._contents[identity].is_named |= is_named
-                return True
-            if identity is not None and (is_log(content) or is_named):
-                self._contents[identity] = content
+            if self._takes(content, path, is_named=is_named):
                 return True
         except ForeignFile as error:
             if is_named:
@@ -137,21 +182,33 @@ class _Search:
         self._skipped.append(Path(path))
         return False
 
-    def _identity_of(self, path: str, name: str, *, is_named: bool) -> Identity | None:
-        """Return the identity of a file that is named, or of a regular file; refuse the files of the database."""
-        try:
-            status = os.stat(path)  # noqa: PTH116 - a Path takes as long as the call
-        except (OSError, ValueError):
-            if is_named:
-                raise
-            return None
+    def _takes(self, content: LogContent, path: str, *, is_named: bool) -> bool:
+        """Add a file if it is named or a log, and return whether it is; refuse the files of the database."""
+        status = os.stat(path) if is_named else _status_of(path)  # noqa: PTH116 - see there
+        if status is None:
+            return False
         identity = status.st_dev, status.st_ino
         if identity in self._own:
-            raise ForeignFile(name, OWN)
-        return identity if is_named or stat.S_ISREG(status.st_mode) else None
+            raise ForeignFile(content.name, OWN)
+        if (known := self._contents.get(identity)) is not None:
+            known.is_named |= is_named
+        elif self._loaded and self._states is not None and self._states.of(status) in self._loaded:
+            self._unchanged.add(identity)
+        elif (stat.S_ISREG(status.st_mode) and is_log(content)) or is_named:
+            self._contents[identity] = content
+        else:
+            return False
+        return True
 
     def _refuse(self, error: OSError) -> None:
         self._problems.append(f"{error.filename} cannot be read: {error.strerror}")
+
+
+def _status_of(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - a Path takes as long as the call
+    except (OSError, ValueError):
+        return None
 
 
 def _hindrance(text: str) -> OSError | None:

@@ -8,6 +8,7 @@ from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import ClassVar, cast
 
+from snapshots.adapters.cowrie.files.file_state import FileStates
 from snapshots.adapters.cowrie.files.hints import hint_for
 from snapshots.adapters.cowrie.files.layers import as_text, refuse_device
 from snapshots.adapters.cowrie.files.line_reader import DEFAULT_LIMITS, LineReader, ReadLimits
@@ -37,6 +38,7 @@ class LogContent:
         decoder: Turns lines into events.
         is_named: Whether a user named the file itself, rather than a folder or a pattern.
         limits: Limits on memory.
+        states: Returns the states of files; None for no state.
     """
 
     may_be_json: ClassVar[bool] = True
@@ -52,6 +54,7 @@ class LogContent:
         *,
         is_named: bool = False,
         limits: ReadLimits = DEFAULT_LIMITS,
+        states: FileStates | None = None,
     ) -> None:
         self.is_named = is_named
         self._path = str(path) if path is not None else None
@@ -61,6 +64,8 @@ class LogContent:
         self._separator = b"\n"
         self._limits = limits
         self._started: LineReader | None = None
+        self._states = states
+        self._state = ""
         self._known: tuple[str, datetime | None] | None = None
 
     @property
@@ -78,6 +83,11 @@ class LogContent:
     def rename(self, path: Path) -> None:
         """Change the path after the file was renamed."""
         self._path = str(path)
+
+    @property
+    def state(self) -> str:
+        """Return a hash of the file's identity, size and times when it was opened; "" if it may change unnoticed."""
+        return self._state
 
     @property
     def size(self) -> int | None:
@@ -181,6 +191,7 @@ class LogContent:
             is_file = self._path is not None and refuse_device(self._path, self.name)
             raw = open(self._path, "rb") if self._path is not None else standard_input()  # noqa: PTH123, SIM115
             self._raw = raw if is_file else BufferedReader(PrefixedStream(raw, is_ours=self._path is not None))
+            self._state = self._states.of(os.fstat(raw.fileno())) if is_file and self._states is not None else ""
             self._raw.peek(1)  # type: ignore[attr-defined]  # both are BufferedReader
         except OSError as exc:
             raise LogUnreadable(f"{self.name} cannot be read: {exc.strerror or exc}") from exc

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import Connection, select
 
@@ -10,6 +11,9 @@ from snapshots.adapters.sql.connection.dialects.statements import insert, select
 from snapshots.adapters.sql.schema.tables import bookmarks
 from snapshots.app.ports.log_source import Mark
 from snapshots.app.ports.logs import Bookmark
+
+ROWS = 1000
+"""Bookmarks per statement, because each row takes a kilobyte of memory on its way to the database."""
 
 
 class SqlBookmarks:
@@ -32,18 +36,16 @@ class SqlBookmarks:
 
     def put(self, new: Collection[Bookmark], *, run: str, stored_at: datetime) -> None:
         """Insert the bookmarks that do not exist."""
-        if new:
-            self._connection.execute(
-                insert(self._connection, bookmarks).on_conflict_do_nothing(),
-                [
-                    {
-                        "head": head,
-                        "position": mark.offset,
-                        "digest": mark.digest,
-                        "source": source,
-                        "run": run,
-                        "stored_at": stored_at,
-                    }
-                    for head, mark, source in new
-                ],
-            )
+        statement, rest = insert(self._connection, bookmarks).on_conflict_do_nothing(), iter(new)
+        while rows := [
+            {
+                "head": head,
+                "position": mark.offset,
+                "digest": mark.digest,
+                "source": source,
+                "run": run,
+                "stored_at": stored_at,
+            }
+            for head, mark, source in islice(rest, ROWS)
+        ]:
+            self._connection.execute(statement, rows)
