@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from snapshots.app.ports.inventory import Document
+from snapshots.app.ports.inventory import Document, LearnedFacts
 from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation, SourceBuild
 from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild
 from snapshots.domain.snapshot.freshness import Freshness, FreshnessPolicy
-from snapshots.domain.snapshot.provenance import CurrentFacts
 from tests.memory import KnownAddress, Memory, is_within
 
 
@@ -40,9 +39,9 @@ class InMemoryInventory:
 
     def history_of(self, addresses: Collection[IpAddress]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         found: dict[IpAddress, list[IpObservation]] = {}
-        for observation in self.memory.observations.values():
-            if observation.address in addresses:
-                found.setdefault(observation.address, []).append(observation)
+        for (address, *_), observation in self.memory.observations.items():
+            if address in addresses:
+                found.setdefault(address, []).append(observation)
         return found
 
     def register_addresses(
@@ -106,9 +105,8 @@ class InMemoryInventory:
 
     def learn(
         self,
-        observations: Collection[IpObservation],
+        learned: Collection[LearnedFacts],
         organizations: Mapping[int, NetworkName],
-        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),
@@ -118,22 +116,25 @@ class InMemoryInventory:
         last = self.learned_last()
         if last is not None:
             learned_at = max(learned_at, last + timedelta(microseconds=1))
-        for observation in observations:
-            key = (observation.address, observation.source, observation.observed_at)
+        observed = [(a, o) for each in learned for a in each.addresses for o in each.observations]
+        for address, observation in observed:
+            key = (address, observation.source, observation.observed_at)
             held = self.memory.observations.get(key, replace(observation, learned_at=learned_at))
             until_then = max(held.confirmed_until, observation.confirmed_until)
             self.memory.observations[key] = replace(
                 held, confirmed_until=until_then, facts=replace(held.facts, organization=None)
             )
-            self.memory.addresses[observation.address].learned_at = learned_at
+            self.memory.addresses[address].learned_at = learned_at
         for address in looked_up:
             known = self.memory.addresses[address]
             if known.looked_up_until >= since:
                 known.looked_up_until = max(known.looked_up_until, until)
         for number, name in organizations.items():
             self.memory.names[number] = newest_name(self.memory.names.get(number, name), name)
-        for address, facts in newest.items():
-            self.memory.addresses[address].newest = facts.snapshot
+        for each in learned:
+            if each.newest is not None:
+                for address in each.addresses:
+                    self.memory.addresses[address].newest = each.newest.snapshot
 
     def forget_newest(self, addresses: Collection[IpAddress]) -> None:
         for address in addresses:
@@ -163,15 +164,11 @@ class InMemorySources:
         dates = BuildCalendar.of(self.memory.sources.values()).dates[build.name]
         again = next((at for at in dates if at > build.built_at), None)
         held = self.memory.observations
-        begun = [o for o in held.values() if (o.source, o.observed_at) == (build.name, build.built_at)]
-        for observation in begun:
-            own = [
-                o.observed_at
-                for o in held.values()
-                if (o.address, o.source) == (observation.address, observation.source)
-            ]
+        begun = [(key[0], o) for key, o in held.items() if key[1:] == (build.name, build.built_at)]
+        for address, observation in begun:
+            own = [o.observed_at for key, o in held.items() if key[:2] == (address, observation.source)]
             if again is None or observation.confirmed_until < again or any(build.built_at < at <= again for at in own):
                 continue
             repeated = replace(observation, observed_at=again, learned_at=retracted_at)
-            held[observation.address, observation.source, again] = repeated
+            held[address, observation.source, again] = repeated
         return len(begun)

@@ -81,14 +81,12 @@ def events(draw: st.DrawFn, times: st.SearchStrategy[datetime] = moments) -> Ses
 
 
 @st.composite
-def histories(draw: st.DrawFn, address: IpAddress = HOME) -> list[IpObservation]:
+def histories(draw: st.DrawFn) -> list[IpObservation]:
     """Observations of one address by up to three sources, at most one per source and date."""
     observations = {}
     for source in draw(st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)):
         at = draw(moments)
-        observations[source, at] = IpObservation(
-            address=address, source=source, observed_at=at, confirmed_until=at, facts=draw(facts)
-        )
+        observations[source, at] = IpObservation(source=source, observed_at=at, confirmed_until=at, facts=draw(facts))
     return list(observations.values())
 
 
@@ -118,9 +116,8 @@ def observed(
     types: frozenset[IpType] = frozenset(),
     until: datetime | None = None,
 ) -> IpObservation:
-    """An observation of HOME."""
+    """An observation of an address."""
     return IpObservation(
-        address=HOME,
         source=source,
         observed_at=at,
         confirmed_until=until or at,

@@ -21,6 +21,8 @@ from snapshots.app.backfill.progress import NoProgress
 from snapshots.app.backfill.run import BackfillReport
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.composition.wiring import Container
+from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import BuildCalendar
 from tests.cowrieprocessor import AdoptableSchema, put_address, put_session
 from tests.strategies import DAY, HOME, NOON, OTHER, histories
@@ -81,7 +83,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
         server.dispose()
 
 
-def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any]) -> None:
+def put(url: str, sessions: Sequence[Mapping[str, Any]], known: Mapping[IpAddress, Sequence[IpObservation]]) -> None:
     """Store sessions as another loader leaves them, and the observations of their addresses."""
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -101,11 +103,11 @@ def put(url: str, sessions: Sequence[Mapping[str, Any]], history: Sequence[Any])
                     text("INSERT INTO raw_events (id, payload, session_id) VALUES (:n, :p, :s)"),
                     {"n": number, "p": json.dumps(payload), "s": f"s{number}"},
                 )
-        for observation in history:
+        for address, observation in ((address, each) for address, history in known.items() for each in history):
             connection.execute(
                 ip_observations.insert(),
                 {
-                    "ip_address": observation.address.text,
+                    "ip_address": address.text,
                     "source": observation.source,
                     "observed_at": observation.observed_at,
                     "confirmed_until": observation.confirmed_until,
@@ -150,22 +152,22 @@ def test_the_counts_of_a_run_equal_those_of_its_rows_and_of_its_dry_run(make: Ma
     @settings(max_examples=6, phases=NO_SHRINKING, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         sessions=st.lists(session | st.just(PLAIN), min_size=1, max_size=20),
-        history=st.tuples(histories(HOME), histories(OTHER)).map(lambda both: [*both[0], *both[1]]),
+        known=st.fixed_dictionaries({HOME: histories(), OTHER: histories()}),
         batch_size=st.none() | st.integers(1, 9),
         stops=st.sampled_from([0, 0, 3, 5]),
         rounds_and_jobs=st.tuples(st.sampled_from([0, 0, 1, 2]), st.integers(1, 3)),
     )
-    @example(sessions=[PLAIN] * 20, history=[], batch_size=4, stops=5, rounds_and_jobs=(0, 2))
+    @example(sessions=[PLAIN] * 20, known={}, batch_size=4, stops=5, rounds_and_jobs=(0, 2))
     def check(
         sessions: list[dict[str, Any]],
-        history: list[Any],
+        known: Mapping[IpAddress, Sequence[IpObservation]],
         batch_size: int | None,
         stops: int,
         rounds_and_jobs: tuple[int, int],
     ) -> None:
         rounds, jobs = rounds_and_jobs
         url = make()
-        put(url, sessions, history)
+        put(url, sessions, known)
         container = Container(settings=Settings.of(db=url))
         for _ in range(rounds):
             container.undo().undo(

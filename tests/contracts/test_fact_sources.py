@@ -1,7 +1,6 @@
 """Contract of the stores of builds and of their observations."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from snapshots.app.enrich.lookup import ENRICHMENT, Lookups
 from snapshots.app.ports.database import Database, Stores
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
@@ -52,7 +52,7 @@ def test_addresses_lack_the_builds_that_were_registered_since(database: Database
     seen = [Sighting(address=a, seen_at=NOON + n * DAY) for n, a in enumerate(ADDRESSES[:3])]
     with database.transaction() as stores:
         assert stores.inventory.register_addresses(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[:3], 0)
-        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:1], until=1)
+        stores.inventory.learn([], {}, learned_at=NOON, looked_up=ADDRESSES[:1], until=1)
         assert stores.inventory.register_addresses(seen, registered_at=NOON) == dict.fromkeys(ADDRESSES[1:3], 0)
     register(database, build(1))
 
@@ -62,7 +62,7 @@ def test_addresses_lack_the_builds_that_were_registered_since(database: Database
             (ADDRESSES[1], 0),
             (ADDRESSES[0], 1),
         ]
-        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=ADDRESSES[:3], since=1, until=2)
+        stores.inventory.learn([], {}, learned_at=NOON, looked_up=ADDRESSES[:3], since=1, until=2)
         assert behind(stores, limit=9) == dict.fromkeys(ADDRESSES[1:3], 0)
         assert behind(stores, limit=1) == {ADDRESSES[2]: 0}
 
@@ -91,7 +91,11 @@ def test_stale_addresses_are_more_urgent_than_fresh_ones(database: Database) -> 
             for address, known, days in zip(ADDRESSES, facts, days_old, strict=False)
         }
         stores.inventory.learn(
-            [], {}, {at: current(held) for at, held in shown.items()}, learned_at=NOON, looked_up=ADDRESSES[:4], until=1
+            [LearnedFacts([at], newest=current(held)) for at, held in shown.items()],
+            {},
+            learned_at=NOON,
+            looked_up=ADDRESSES[:4],
+            until=1,
         )
     register(database, build(1))
 
@@ -191,7 +195,7 @@ def test_a_nearer_fact_learned_later_does_not_hide_one_known_by_then(database: D
         for days in (5, 1):
             stores.sources.register_build(build(-days), registered_at=NOON)
         for observation, learned_at in ((old, NOON - 5 * DAY), (near, NOON + 300 * DAY)):
-            stores.inventory.learn([replace(observation, address=sighting.address)], {}, {}, learned_at=learned_at)
+            stores.inventory.learn([LearnedFacts([sighting.address], [observation])], {}, learned_at=learned_at)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [1]
         assert [o.facts.asn for o in stores.inventory.as_of([sighting], known_by_then=True)[sighting]] == [5]
@@ -202,8 +206,8 @@ def test_enrichment_of_another_loader_is_used_without_a_registered_build(databas
     sighting = Sighting(address=ADDRESSES[0], seen_at=NOON)
     with database.transaction() as stores:
         stores.inventory.register_addresses([sighting], registered_at=NOON)
-        observation = replace(observed(ENRICHMENT, NOON - DAY, asn=7), address=sighting.address)
-        stores.inventory.learn([observation], {}, {}, learned_at=NOON)
+        observation = observed(ENRICHMENT, NOON - DAY, asn=7)
+        stores.inventory.learn([LearnedFacts([sighting.address], [observation])], {}, learned_at=NOON)
 
         assert [o.facts.asn for o in stores.inventory.as_of([sighting])[sighting]] == [7]
 

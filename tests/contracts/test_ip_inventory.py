@@ -10,6 +10,7 @@ from sqlalchemy import select
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks
 from snapshots.app.ports.database import Database
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.key_range import WHOLE, KeyRange
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
@@ -26,7 +27,9 @@ def learn(database: Database, *observations: IpObservation) -> None:
     with database.transaction() as stores:
         stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
         stores.inventory.learn(
-            observations, {64500: NetworkName("Example", NOON)}, {HOME: current(snapshot())}, learned_at=NOON
+            [LearnedFacts([HOME], observations, current(snapshot()))],
+            {64500: NetworkName("Example", NOON)},
+            learned_at=NOON,
         )
 
 
@@ -68,7 +71,7 @@ def test_addresses_that_lack_no_build_are_read_in_pages(database: Database) -> N
         stores.inventory.register_addresses([Sighting(a, NOON) for a in addresses], registered_at=NOON)
         assert stores.inventory.page_looked_up(WHOLE, limit=9) == sorted(addresses)
         number = stores.sources.register_build(build, registered_at=NOON).number
-        stores.inventory.learn([], {}, {}, learned_at=NOON, looked_up=addresses[1:], until=number)
+        stores.inventory.learn([], {}, learned_at=NOON, looked_up=addresses[1:], until=number)
 
         found = [stores.inventory.page_looked_up(KeyRange(after, ""), limit=2) for after in ("", names[3], names[2])]
         assert found == [[addresses[3], addresses[1]], [addresses[1], addresses[2]], []]
@@ -189,7 +192,7 @@ def test_names_of_networks_do_not_depend_on_batches(database: Database, order: t
         for names in (STATED[n] for n in order[first : first + size]):
             batch |= {number: newest_name(batch.get(number, name), name) for number, name in names.items()}
         with database.transaction() as stores:
-            stores.inventory.learn([], batch, {}, learned_at=NOON)
+            stores.inventory.learn([], batch, learned_at=NOON)
 
     assert names_in(database) == {64500: "a of the newest table", 64501: "Dated", 64502: "Z"}
 

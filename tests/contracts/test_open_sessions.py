@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports.database import Database, WriteLock
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.key_range import WHOLE, KeyRange
 from snapshots.app.ports.open_sessions import Judged, OpenCase, OpenSession
 from snapshots.app.ports.runs import RunKind
@@ -34,7 +35,7 @@ def put(database: Database, *verdicts: IpSnapshot | Gap, kind: EventKind = Event
 
 def learn(database: Database, at: datetime = LATER) -> None:
     with database.transaction() as stores:
-        stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=at)
+        stores.inventory.learn([LearnedFacts([HOME], [observed("a", NOON, asn=1)])], {}, learned_at=at)
 
 
 def found(database: Database, *, limit: int = 9, after: str = "", run: str = "me") -> list[str]:

@@ -14,6 +14,7 @@ from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries
 from snapshots.app.ports.database import Stores
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.open_sessions import Judged, OpenSession
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
@@ -45,7 +46,7 @@ def put(database: SqlDatabase, count: int, *verdicts: IpSnapshot | Gap) -> None:
     ]
     with database.transaction() as stores:
         stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
-        stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
+        stores.inventory.learn([LearnedFacts([HOME], [observed("a", NOON, asn=64500)])], {}, learned_at=NOON)
         stores.sources.register_build(A_BUILD, registered_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)

@@ -16,6 +16,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     Dimension,
@@ -120,7 +121,8 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         stores.inventory.register_addresses([s.sighting for s in summaries if s.sighting], registered_at=NOON)
         if any(summary.source_ip == HOME for summary in summaries):
             observation, now = observed("a", NOON, asn=9, country="NL"), snapshot(asn=9, country="NL")
-            stores.inventory.learn([observation], {9: NetworkName("Nine", NOON)}, {HOME: current(now)}, learned_at=NOON)
+            learned = LearnedFacts([HOME], [observation], current(now))
+            stores.inventory.learn([learned], {9: NetworkName("Nine", NOON)}, learned_at=NOON)
         stores.sessions.save(summaries, run="r", saved_at=NOON)
 
 
@@ -267,7 +269,7 @@ def test_a_type_that_is_too_old_today_is_not_current(database: SqlDatabase, ip_t
     with database.transaction() as stores:
         observation = observed("b", NOON, asn=9, types=frozenset({ip_type} if ip_type is not None else ()))
         facts = current(replace(snapshot(asn=9), ip_type=ip_type))
-        stores.inventory.learn([observation], {}, {HOME: facts}, learned_at=NOON)
+        stores.inventory.learn([LearnedFacts([HOME], [observation], facts)], {}, learned_at=NOON)
     now = SessionFilter(network_time=NetworkTime.NOW)
     found = {}
     for age in (timedelta(days=days), timedelta(days=days, microseconds=1)):

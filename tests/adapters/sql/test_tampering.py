@@ -15,6 +15,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.tables import session_summaries
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.runs import RunKind
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inspection import Inspection, Trial
@@ -79,7 +80,7 @@ def store(database: SqlDatabase) -> None:
         stores.runs.begin("r", RunKind.LOAD, at=NOON)
         stores.sources.register_build(A_BUILD, registered_at=NOON)
         stores.inventory.register_addresses([s.sighting for s in found if s.sighting], registered_at=NOON)
-        stores.inventory.learn([observed("a", NOON, asn=64500)], {}, {}, learned_at=NOON)
+        stores.inventory.learn([LearnedFacts([HOME], [observed("a", NOON, asn=64500)])], {}, learned_at=NOON)
         stores.counts.count_sessions([SessionChange(held=None, kept=each) for each in found], seen_at=NOON)
         stores.sessions.save(found, run="r", saved_at=NOON)
         stores.runs.begin("p", RunKind.PRUNE, at=NOON)

@@ -13,9 +13,10 @@ from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
 from snapshots.adapters.sql.schema import triggers_postgresql, triggers_sqlite
 from snapshots.adapters.sql.schema.guard_rules import PROTECTED
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, session_summaries, snapshot_corrections
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.gap import Gap
-from tests.strategies import DAY, NOON, observed, snapshot
+from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
 SEALED = SessionAggregate.sighted("sealed", "8.8.8.8", NOON).summary().judged(snapshot())
 OPEN = SessionAggregate.sighted("open", "1.1.1.1", NOON).summary().judged(Gap.NOTHING_KNOWN)
@@ -26,7 +27,7 @@ def database(sql_database: SqlDatabase) -> SqlDatabase:
     with sql_database.transaction() as stores:
         stores.inventory.register_addresses([s.sighting for s in (SEALED, OPEN) if s.sighting], registered_at=NOON)
         stores.sessions.save([SEALED, OPEN], run="run", saved_at=NOON)
-        stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
+        stores.inventory.learn([LearnedFacts([HOME], [observed("a", NOON, asn=1)])], {}, learned_at=NOON)
     return sql_database
 
 

@@ -17,6 +17,7 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.schema import triggers, versions
 from snapshots.adapters.sql.schema.spans_table import spans_table
 from snapshots.adapters.sql.schema.tables import metadata, session_fingerprints, session_summaries
+from snapshots.app.ports.inventory import LearnedFacts
 from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import Bookmark, DeadLetter
 from snapshots.app.ports.open_sessions import OpenCase
@@ -132,7 +133,7 @@ def test_gaps_hidden_by_a_fast_clock_are_evaluated_again_after_the_migration(dat
     database.migrate()
 
     with database.transaction() as stores:
-        stores.inventory.learn([observed("a", NOON, asn=1)], {}, {}, learned_at=NOON)
+        stores.inventory.learn([LearnedFacts([HOME], [observed("a", NOON, asn=1)])], {}, learned_at=NOON)
     with database.transaction() as stores:
         page = stores.open_sessions.page(OpenCase.LEARNED, run="next", stale_before=NOON, after="", limit=9)
     assert [found.session_id for found in page.sessions] == ["open"]

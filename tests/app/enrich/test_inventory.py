@@ -605,7 +605,7 @@ def test_a_damaged_source_does_not_end_a_load() -> None:
     world.store("9.9.9.9", "9.9.9.8", OTHER.text)
 
     memory = world.database.memory
-    assert {o.address: o.facts for o in memory.observations.values()} == {
+    assert {address: o.facts for (address, *_), o in memory.observations.items()} == {
         HOME: IpFacts(asn=1),
         IpAddress("9.9.9.9"): IpFacts(),
     }

@@ -31,7 +31,7 @@ class RecordedHistory:
     def look_up(self, day: int, facts: IpFacts, source: str = "a") -> list[IpObservation]:
         self.builds.append(RegisteredBuild(number=len(self.builds) + 1, build=build(day, source)))
         own = [row for row in self.rows.values() if row.source == source]
-        new = self.calendar.extended(own, HOME, facts, build=build(day, source))
+        new = self.calendar.extended(own, facts, build=build(day, source))
         self.rows |= {(row.source, row.observed_at): row for row in new}
         return new
 

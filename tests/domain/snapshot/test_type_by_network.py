@@ -12,7 +12,7 @@ from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, AsOfReader
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
-from tests.strategies import DAY, HOME, NOON, histories, moments, network_build, network_types, observed
+from tests.strategies import DAY, NOON, histories, moments, network_build, network_types, observed
 
 HOSTING, HOME_LINE, TOR = IpType.DATACENTER, IpType.RESIDENTIAL, IpType.TOR
 RESOLUTION = timedelta(microseconds=1)
@@ -145,6 +145,6 @@ def test_only_registered_builds_are_kept() -> None:
     """By label."""
     types = NetworkTypes((network_build(NOON, {1: HOSTING}), network_build(NOON + DAY, {1: HOSTING})))
 
-    assert [o.observed_at for o in types.with_labels(frozenset({"network-types@2026-03-02T12:00"})).about(1, HOME)] == [
+    assert [o.observed_at for o in types.with_labels(frozenset({"network-types@2026-03-02T12:00"})).about(1)] == [
         NOON + DAY
     ]

@@ -1,7 +1,6 @@
 """Verdicts on all sightings of an address, as spans of time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -71,7 +70,7 @@ def test_equal_histories_are_read_once_in_bounded_memory() -> None:
     evaluator = SpanEvaluator(AsOfReader(), SnapshotPolicy(), largest_asn=LARGEST_ASN, capacity=4)
 
     def verdict(address: IpAddress, asn: int) -> IpSnapshot | Gap:
-        stated = replace(observed("a", NOON, asn=asn), address=address)
+        stated = observed("a", NOON, asn=asn)
         return evaluator.evaluate(Sighting(address, NOON), [stated]).verdict
 
     first = verdict(HOME, 1)

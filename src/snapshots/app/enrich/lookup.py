@@ -1,6 +1,6 @@
 """Look addresses up in registered builds, and store the observations."""
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -8,19 +8,22 @@ from typing import NamedTuple, Protocol
 
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.database import Stores
-from snapshots.app.ports.inventory import Document, FactSource, SourceRegistry
+from snapshots.app.ports.inventory import Document, FactSource, LearnedFacts, SourceRegistry
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.retry import ignore
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.build_moment import known_by
 from snapshots.domain.facts.network_name import NetworkName, newest_name
-from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild, statements_in
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, IpObservation, SourceBuild
 from snapshots.domain.facts.source_builds import BuildCalendar, RegisteredBuild, overwritten, registered_as
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.provenance import CurrentFacts, current_facts
 
 ENRICHMENT = "cowrieprocessor"
 """Source name of facts from enrichment documents of another loader; each address has its own date."""
+
+MOST_HISTORIES = 20_000
+"""Histories whose newest facts are cached; about ten megabytes."""
 
 
 class _Readable(Protocol):
@@ -77,6 +80,8 @@ class Lookups:
         self._clock = clock
         self._warn = warn
         self._warned: set[str] = set()
+        self._calendar = BuildCalendar()
+        self._known_newest: dict[tuple[IpObservation, ...], CurrentFacts | None] = {}
 
     def register_sources(self, stores: Stores) -> Sequence[RegisteredBuild]:
         """Register the bundled builds and those of the settings, and return them."""
@@ -152,38 +157,45 @@ class Lookups:
         calendar = BuildCalendar.of(stores.sources.registered())
         observations = [
             (
+                document.address,
                 IpObservation(
-                    address=document.address,
                     source=ENRICHMENT,
                     observed_at=document.written_at,
                     confirmed_until=document.written_at,
                     facts=self._facts_in(document.content),
-                )
+                ),
             )
             for document in documents
             if document.address.is_routable
         ]
-        held = stores.inventory.history_of({each.address for each in observations})
-        known = {(o.address, o.source, o.observed_at) for history in held.values() for o in history}
-        learned = [
-            each
-            for each in observations
-            if each.facts != NO_FACTS and (each.address, each.source, each.observed_at) not in known
-        ]
+        held = stores.inventory.history_of({address for address, _ in observations})
+        known = {(address, o.source, o.observed_at) for address, history in held.items() for o in history}
+        learned: dict[IpAddress, list[IpObservation]] = {}
         organizations: dict[int, NetworkName] = {}
-        for each in learned:
-            _add_name(organizations, each.facts, each.observed_at)
-        histories = {each.address: [*held.get(each.address, ()), each] for each in learned}
-        newest = self._newest(histories, calendar)
-        stores.inventory.learn(learned, organizations, newest, learned_at=self._clock.now())
-        return len(learned)
+        for address, each in observations:
+            if each.facts != NO_FACTS and (address, each.source, each.observed_at) not in known:
+                learned.setdefault(address, []).append(each)
+                _add_name(organizations, each.facts, each.observed_at)
+        stores.inventory.learn(
+            [
+                LearnedFacts([address], own, self._newest((*held.get(address, ()), *own), calendar))
+                for address, own in learned.items()
+            ],
+            organizations,
+            learned_at=self._clock.now(),
+        )
+        return sum(map(len, learned.values()))
 
     def show_again(self, addresses: Collection[IpAddress], stores: Stores) -> None:
         """Recompute the newest facts of addresses after a build was retracted."""
         calendar = BuildCalendar.of(stores.sources.registered())
         histories = stores.inventory.history_of(addresses)
         stores.inventory.forget_newest(addresses)
-        stores.inventory.learn([], {}, self._newest(histories, calendar), learned_at=self._clock.now())
+        learned = [
+            LearnedFacts([address], newest=self._newest(tuple(history), calendar))
+            for address, history in histories.items()
+        ]
+        stores.inventory.learn(learned, {}, learned_at=self._clock.now())
 
     def _learn(
         self,
@@ -197,59 +209,47 @@ class Lookups:
         new: AbstractSet[IpAddress] = frozenset(),
     ) -> Learned:
         """Query each source and store the observations; *new* addresses have no history to read."""
-        touched = {address for _, _, addresses in wanted for address in addresses} - new
+        answers = _answers(wanted)
+        touched = answers.keys() - new
         held = stores.inventory.history_of(touched) if touched else {}
-        histories = {address: list(observations) for address, observations in held.items()}
-        learned: dict[tuple[IpAddress, str, object], IpObservation] = {}
-        organizations: dict[int, NetworkName] = {}
-        for build, source, addresses in wanted:
-            supported = [address for address in addresses if address.version in source.versions]
-            found = source.look_up(supported) if supported else {}
-            for address in supported:
-                facts = found.get(address, NO_FACTS)
-                if facts is None:
-                    continue
-                _add_name(organizations, facts, build.built_at)
-                history = histories.setdefault(address, [])
-                own = [o for o in history if o.source == build.name]
-                for each in calendar.extended(own, address, facts, build=build):
-                    key = (each.source, each.observed_at)
-                    learned[address, *key] = each
-                    history[:] = [o for o in history if (o.source, o.observed_at) != key]
-                    history.append(each)
         # A build of types by network has no facts about addresses, but can change their newest type.
         of_networks = {address for _, source, addresses in wanted if not source.versions for address in addresses}
-        changed = {address: None for address, *_ in learned} | dict.fromkeys(of_networks & histories.keys())
+        equal: dict[tuple[object, object, bool], list[IpAddress]] = {}
+        for address, own in answers.items():
+            key = tuple(held.get(address, ())), tuple(own), address in of_networks
+            equal.setdefault(key, []).append(address)
+        histories: dict[IpAddress, Sequence[IpObservation]] = {}
+        learned: list[LearnedFacts] = []
+        organizations: dict[int, NetworkName] = {}
+        builds = [build for build, _, _ in wanted]
+        for (*_, is_of_network), addresses in equal.items():
+            history = list(held.get(addresses[0], ()))
+            observations: dict[tuple[str, datetime], IpObservation] = {}
+            for number, facts in answers[addresses[0]]:
+                _add_name(organizations, facts, builds[number].built_at)
+                _extend(history, observations, facts, builds[number], calendar)
+            histories |= dict.fromkeys(addresses, history)
+            if observations or (is_of_network and history):
+                newest = self._newest(tuple(history), calendar)
+                learned.append(LearnedFacts(addresses, list(observations.values()), newest))
         stores.inventory.learn(
-            list(learned.values()),
-            organizations,
-            self._newest({address: histories[address] for address in changed}, calendar),
-            learned_at=self._clock.now(),
-            looked_up=looked_up,
-            since=since,
-            until=until,
+            learned, organizations, learned_at=self._clock.now(), looked_up=looked_up, since=since, until=until
         )
-        return Learned(len(learned), histories)
+        return Learned(sum(len(each.addresses) * len(each.observations) for each in learned), histories)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
             self._warn(message)
 
-    def _newest(
-        self, histories: Mapping[IpAddress, Sequence[IpObservation]], calendar: BuildCalendar
-    ) -> Mapping[IpAddress, CurrentFacts]:
-        """Return the newest facts of addresses; computed once for equal statements."""
-        computed: dict[Hashable, CurrentFacts | None] = {}
-        newest = {}
-        for address, history in histories.items():
-            stated = statements_in(history)
-            if stated not in computed:
-                computed[stated] = self._newest_in(history, calendar)
-            facts = computed[stated]
-            if facts is not None:
-                newest[address] = facts
-        return newest
+    def _newest(self, history: tuple[IpObservation, ...], calendar: BuildCalendar) -> CurrentFacts | None:
+        """Return the newest facts in a history, computed once for equal histories."""
+        if calendar != self._calendar or len(self._known_newest) >= MOST_HISTORIES:
+            self._known_newest.clear()
+            self._calendar = calendar
+        if history not in self._known_newest:
+            self._known_newest[history] = self._newest_in(history, calendar)
+        return self._known_newest[history]
 
     def _newest_in(self, history: Sequence[IpObservation], calendar: BuildCalendar) -> CurrentFacts | None:
         at = max(each.confirmed_until for each in history)
@@ -257,7 +257,7 @@ class Lookups:
         snapshot = self._reader.read(considered, at=at).snapshot
         if snapshot is None:
             return None
-        of_network = self._reader.network_types.about(snapshot.asn, history[0].address)
+        of_network = self._reader.network_types.about(snapshot.asn)
         return current_facts(snapshot, [*considered, *of_network], history, at)
 
 
@@ -288,6 +288,37 @@ class _ReadableParts:
             except SourceUnreadable:
                 found[address] = None
         return found
+
+
+def _answers(
+    wanted: Sequence[tuple[SourceBuild, _Readable, Sequence[IpAddress]]],
+) -> Mapping[IpAddress, Sequence[tuple[int, IpFacts]]]:
+    """Return for each address what the builds state about it, with the positions of the builds."""
+    answers: dict[IpAddress, list[tuple[int, IpFacts]]] = {a: [] for _, _, addresses in wanted for a in addresses}
+    for number, (_, source, addresses) in enumerate(wanted):
+        supported = [address for address in addresses if address.version in source.versions]
+        found = source.look_up(supported) if supported else {}
+        for address in supported:
+            facts = found.get(address, NO_FACTS)
+            if facts is not None:
+                answers[address].append((number, facts))
+    return answers
+
+
+def _extend(
+    history: list[IpObservation],
+    changed: dict[tuple[str, datetime], IpObservation],
+    facts: IpFacts,
+    build: SourceBuild,
+    calendar: BuildCalendar,
+) -> None:
+    """Add what a build states to a history, and to the observations that are to be stored."""
+    own = [o for o in history if o.source == build.name]
+    for each in calendar.extended(own, facts, build=build):
+        key = (each.source, each.observed_at)
+        changed[key] = each
+        history[:] = [o for o in history if (o.source, o.observed_at) != key]
+        history.append(each)
 
 
 def _add_name(organizations: dict[int, NetworkName], facts: IpFacts, stated_at: datetime) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.sessions import SessionChange
@@ -74,6 +74,21 @@ class SourceRegistry(Protocol):
             is_overwritten: Whether its file is known to hold a later build, which needs no warning.
         """
         ...
+
+
+class LearnedFacts(NamedTuple):
+    """
+    What was learned about addresses that have the same facts.
+
+    Attributes:
+        addresses: The addresses.
+        observations: The observations to store about each of them, by registered builds or of enrichment documents.
+        newest: The newest facts of each of them; None leaves the stored ones unchanged.
+    """
+
+    addresses: Sequence[IpAddress]
+    observations: Sequence[IpObservation] = ()
+    newest: CurrentFacts | None = None
 
 
 class IpInventory(Protocol):
@@ -178,9 +193,8 @@ class IpInventory(Protocol):
 
     def learn(
         self,
-        observations: Collection[IpObservation],
+        learned: Collection[LearnedFacts],
         organizations: Mapping[int, NetworkName],
-        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),
@@ -193,9 +207,8 @@ class IpInventory(Protocol):
         Facts never change once they are stored.
 
         Args:
-            observations: Observations by registered builds or of enrichment documents, about registered addresses.
+            learned: What was learned about registered addresses; each address occurs once.
             organizations: Names of autonomous systems by number; the stored name is the result of `newest_name`.
-            newest: The newest facts of each address.
             learned_at: The current time.
             looked_up: Addresses that were looked up in the builds numbered after *since* up to *until*.
             since: Number of a registered build; an address that lacks an older build continues to lack it.

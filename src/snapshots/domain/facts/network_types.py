@@ -1,10 +1,10 @@
 """Types of whole networks, by autonomous system number."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
-from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
@@ -74,23 +74,23 @@ class NetworkTypes:
         """Whether any build states the type of a network."""
         return any(asn in each.types for each in self.builds)
 
-    def about(self, asn: int | None, address: IpAddress) -> Iterator[IpObservation]:
-        """Yield what each build states about a network, as observations of an address in it; nothing without an ASN."""
-        if asn is None:
-            return
-        for each in self.builds:
-            ip_type = each.types.get(asn)
-            yield IpObservation(
-                address=address,
-                source=each.build.name,
-                observed_at=each.build.built_at,
-                confirmed_until=each.build.built_at,
-                facts=IpFacts(ip_types=frozenset({ip_type} if ip_type is not None else ())),
-            )
+    def about(self, asn: int | None) -> Sequence[IpObservation]:
+        """Return what each build states about the addresses in a network; nothing without an ASN."""
+        return [_statement(each.build, each.types.get(asn)) for each in self.builds] if asn is not None else []
 
     def with_labels(self, labels: frozenset[str]) -> "NetworkTypes":
         """Return only the builds with these labels."""
         return NetworkTypes(tuple(each for each in self.builds if each.build.label in labels))
+
+
+@lru_cache(maxsize=1024)
+def _statement(build: SourceBuild, ip_type: IpType | None) -> IpObservation:
+    return IpObservation(
+        source=build.name,
+        observed_at=build.built_at,
+        confirmed_until=build.built_at,
+        facts=IpFacts(ip_types=frozenset({ip_type} if ip_type is not None else ())),
+    )
 
 
 NO_NETWORK_TYPES = NetworkTypes()

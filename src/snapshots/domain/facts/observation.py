@@ -1,12 +1,10 @@
 """Facts that one build of one source states about one address."""
 
 import re
-from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.build_moment import moment_text
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.validation import check_asn, check_country, check_utc
@@ -95,13 +93,12 @@ def without_times(labels: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpObservation:
     """
-    The facts that consecutive builds of one source state about one address.
+    The facts that consecutive builds of one source state about an address.
 
     Consecutive builds with equal facts are one observation. A build without facts about the address is an observation
-    too.
+    too. The address is not part of it: addresses of one network have equal observations, which are evaluated once.
 
     Attributes:
-        address: The address that was looked up.
         source: The name of the source.
         observed_at: The date of the first of these builds, in UTC.
         confirmed_until: The date of the last of these builds, in UTC.
@@ -109,7 +106,6 @@ class IpObservation:
         learned_at: When it was first stored, in UTC; None if it is not stored yet. Ignored by comparisons.
     """
 
-    address: IpAddress
     source: str
     observed_at: datetime
     confirmed_until: datetime
@@ -119,11 +115,3 @@ class IpObservation:
     def confirmed_at(self, moment: datetime) -> datetime:
         """Return the date of the newest known build of this observation at or before *moment*, else of its first."""
         return self.confirmed_until if self.confirmed_until <= moment else self.observed_at
-
-
-def statements_in(observations: Iterable[IpObservation]) -> Hashable:
-    """Return what observations state and when, but not about which address; equal for equal statements."""
-    return tuple(
-        (o.source, o.observed_at, o.confirmed_until, o.facts.asn, o.facts.country, o.facts.ip_types)
-        for o in observations
-    )

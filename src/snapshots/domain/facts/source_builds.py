@@ -152,15 +152,14 @@ class BuildCalendar:
         return Answers(self, [s for s in sightings if s.address in runs], runs, known_by_then=known_by_then)
 
     def extended(
-        self, history: Collection[IpObservation], address: IpAddress, facts: IpFacts, *, build: SourceBuild
+        self, history: Collection[IpObservation], facts: IpFacts, *, build: SourceBuild
     ) -> list[IpObservation]:
         """
         Return the observations to store when a build is added to *history*.
 
         Args:
-            history: The stored observations of this address from the source of the build.
-            address: The address that was looked up.
-            facts: The facts that the build states about it.
+            history: The stored observations of an address from the source of the build.
+            facts: The facts that the build states about the address.
             build: The build, older or newer than the stored ones.
 
         Returns:
@@ -172,7 +171,7 @@ class BuildCalendar:
         before = max((e for e in valid if e.observed_at <= at), key=attrgetter("observed_at"), default=None)
         if before is not None and before.facts.equal(facts):
             return [] if before.confirmed_until >= at else [replace(before, confirmed_until=at)]
-        new = IpObservation(address=address, source=build.name, observed_at=at, confirmed_until=at, facts=facts)
+        new = IpObservation(source=build.name, observed_at=at, confirmed_until=at, facts=facts)
         if before is None or before.confirmed_until <= at:
             return [new]
         dates = self.dates.get(build.name, ())

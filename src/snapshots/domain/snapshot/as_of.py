@@ -7,7 +7,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.asn_allocation import can_have_existed, first_possible_use
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
@@ -184,9 +183,9 @@ class AsOfReader:
                 found.append(AsnLeftOut(source=source.name, asn=asn, in_use_since=since))
         return found
 
-    def about_network(self, asn: int | None, address: IpAddress, *, at: datetime) -> list[IpObservation]:
+    def about_network(self, asn: int | None, *, at: datetime) -> list[IpObservation]:
         """Return what the builds next to a time state about the type of a network; nothing without an ASN."""
-        sources = self._sources(list(self.network_types.about(asn, address)), at)
+        sources = self._sources(self.network_types.about(asn), at)
         return [each for source in sources for each in (source.before, source.after) if each is not None]
 
     def types_left_out(self, history: Collection[IpObservation], *, at: datetime) -> list[TypeLeftOut]:
@@ -306,7 +305,7 @@ class AsOfReader:
 
     def _type_of_network(self, asn: "_Answer[int]", at: datetime) -> "_Answer[IpType] | None":
         """Choose the type that a source states about the network that an ASN names."""
-        stated = self.network_types.about(asn.fact, asn.observation.address)
+        stated = self.network_types.about(asn.fact)
         found = self._first_stated(_by_source(stated, at).values(), self._type_in)
         return _Answer(found.fact, found.observation, found.is_inferred or asn.is_inferred) if found else None
 

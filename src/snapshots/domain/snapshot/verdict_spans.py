@@ -1,12 +1,12 @@
 """Verdicts on all sightings of an address, as spans of time, because its facts stay the same between two builds."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting
-from snapshots.domain.facts.observation import IpObservation, statements_in
+from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.snapshot.as_of import AsOfReader, IpReading
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
@@ -52,7 +52,7 @@ class SpanEvaluator:
         self._largest_asn = largest_asn
         self._network_edges = self._edges_of_networks()
         self._capacity = capacity
-        self._readings: dict[Hashable, tuple[tuple[datetime, datetime, IpReading], ...]] = {}
+        self._readings: dict[tuple[IpObservation, ...], tuple[tuple[datetime, datetime, IpReading], ...]] = {}
 
     def evaluate(self, sighting: Sighting, nearest: Sequence[IpObservation] | None) -> VerdictSpan:
         """
@@ -67,8 +67,8 @@ class SpanEvaluator:
         return VerdictSpan(sighting.address.text, since, until, verdict)
 
     def _read(self, nearest: Sequence[IpObservation], at: datetime) -> tuple[datetime, datetime, IpReading]:
-        """Return the span around a time, and the reading in it, which depends on what is stated, not on the address."""
-        stated = statements_in(nearest)
+        """Return the span around a time, and the reading in it; equal observations are read once."""
+        stated = tuple(nearest)
         known = self._readings.get(stated, ())
         for found in known:
             since, until, _ = found

@@ -51,7 +51,7 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
         considered = calendar.nearest(history, sighting.seen_at)
         read = session.snapshot or reader.read(considered, at=sighting.seen_at).snapshot
         asn = read.asn if read is not None else None
-        considered += reader.about_network(asn, sighting.address, at=sighting.seen_at)
+        considered += reader.about_network(asn, at=sighting.seen_at)
         known = calendar.nearest(history, sighting.seen_at, known_by_then=True)
     at = sighting.seen_at if sighting is not None else session.first_event_at
     return Explanation(

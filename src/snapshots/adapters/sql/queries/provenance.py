@@ -10,7 +10,6 @@ from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, 
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.enrich.lookup import ENRICHMENT
-from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_types import NetworkTypes, is_by_network
 from snapshots.domain.facts.observation import SourceBuild, label_of
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
@@ -60,17 +59,17 @@ class ProvenanceCheck:
         stated = self._facts_stated({row["source_ip"] for row in rows})
         for row in rows:
             snapshot = snapshot_in(row)
-            if snapshot is not None and not self._is_stated(snapshot, row["source_ip"], stated[row["source_ip"]]):
+            if snapshot is not None and not self._is_stated(snapshot, stated[row["source_ip"]]):
                 yield row["session_id"]
 
-    def _is_stated(self, snapshot: IpSnapshot, address: str, stated: Sequence[Statement]) -> bool:
+    def _is_stated(self, snapshot: IpSnapshot, stated: Sequence[Statement]) -> bool:
         of_networks = {label for label in snapshot.source.split() if is_by_network(label)}
         if not of_networks:
             return is_stated(snapshot, stated, self._builds)
         if not_held := of_networks - self._held:
             self.not_held |= not_held
             return True
-        about = self._networks.about(snapshot.asn, IpAddress(address))
+        about = self._networks.about(snapshot.asn)
         of_network = [Statement(o.source, o.observed_at, o.confirmed_until, o.facts) for o in about]
         return is_stated(snapshot, [*stated, *of_network], self._builds)
 

@@ -211,10 +211,9 @@ def types_in(text: str | None) -> frozenset[IpType]:
 
 
 def observation_in(row: Sequence[Any]) -> IpObservation:
-    """Return the observation in a row of `ip_observations`, with all of its columns."""
-    address, source, observed_at, confirmed_until, learned_at, asn, country, ip_types = row
+    """Return the observation in a row of `ip_observations`, with all of its columns, the address first."""
+    _, source, observed_at, confirmed_until, learned_at, asn, country, ip_types = row
     return IpObservation(
-        address=IpAddress(address),
         source=source,
         observed_at=observed_at,
         confirmed_until=confirmed_until,

@@ -26,16 +26,15 @@ from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import fact_sources, known_addresses, known_networks
 from snapshots.adapters.sql.stores.address_documents import AddressDocuments
-from snapshots.adapters.sql.stores.current_facts import insert_observations, show_newest
+from snapshots.adapters.sql.stores.current_facts import store_facts
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.adapters.sql.stores.observation_reader import ObservationReader, sighting_spans
-from snapshots.app.ports.inventory import Document
+from snapshots.app.ports.inventory import Document, LearnedFacts
 from snapshots.app.ports.key_range import KeyRange
 from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.network_name import NetworkName, newest_name
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.snapshot.freshness import FAST_TYPES, FreshnessPolicy
-from snapshots.domain.snapshot.provenance import CurrentFacts
 
 PAGE = 10_000
 
@@ -165,9 +164,8 @@ class SqlIpInventory:
 
     def learn(
         self,
-        observations: Collection[IpObservation],
+        learned: Collection[LearnedFacts],
         organizations: Mapping[int, NetworkName],
-        newest: Mapping[IpAddress, CurrentFacts],
         *,
         learned_at: datetime,
         looked_up: Collection[IpAddress] = (),
@@ -175,20 +173,15 @@ class SqlIpInventory:
         until: int = 0,
     ) -> None:
         """Upsert observations, and update the newest facts of addresses."""
-        networks = {facts.snapshot.asn for facts in newest.values() if facts.snapshot.asn is not None}
+        snapshots = [each.newest.snapshot for each in learned if each.newest is not None]
+        networks = {snapshot.asn for snapshot in snapshots if snapshot.asn is not None}
         self._name_networks(networks, organizations, learned_at)
-        if observations:
+        if any(each.observations for each in learned):
             last = self.learned_last()
             if last is not None and learned_at <= last:  # the clock of another process is ahead
                 learned_at = last + timedelta(microseconds=1)
-            insert_observations(self._connection, observations, learned_at)
-            row = known_addresses.c
-            texts = select_texts(self._connection, list({observation.address.text for observation in observations}))
-            self._connection.execute(
-                update(known_addresses).where(row.ip_address.in_(texts)).values(learned_at=learned_at)
-            )
-        if newest:
-            show_newest(self._connection, newest, learned_at)
+        if learned:
+            store_facts(self._connection, learned, learned_at)
         if looked_up:
             row = known_addresses.c
             texts = select_texts(self._connection, [address.text for address in looked_up])

@@ -93,8 +93,7 @@ class ObservationReader:
     def _observations(self, query: Select[Any]) -> Mapping[IpAddress, Sequence[IpObservation]]:
         histories: defaultdict[IpAddress, list[IpObservation]] = defaultdict(list)
         for row in self._connection.execute(query):
-            observation = observation_in(row)
-            histories[observation.address].append(observation)
+            histories[IpAddress(row.ip_address)].append(observation_in(row))
         return dict(histories)
 
 
