@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import iporigin
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from snapshots.adapters.intel.mmdb import facts_in, open_mmdb
 from snapshots.app.errors import SourceUnreadable
 from snapshots.app.ports.inventory import FactSource
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.facts.build_checks import SAMPLE
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts
 from tests.tables import broken_record, mmdb
@@ -114,6 +116,17 @@ def test_iporigin_has_tor_exits_and_data_centers() -> None:
     assert answers[TOR].ip_types == {IpType.TOR}
     assert answers[GOOGLE].ip_types == {IpType.DATACENTER}
     assert len(answers) == 2
+
+
+def test_iporigin_is_read_as_it_classifies_addresses() -> None:
+    """Its table is read directly, which is faster than its function."""
+    answers = IporiginSource().look_up([*SAMPLE, TOR, DNS6])
+
+    classified = {address: iporigin.classify(address.text).kind for address in (*SAMPLE, TOR, DNS6)}  # type: ignore[no-untyped-call]
+    assert {address: facts.ip_types for address, facts in answers.items()} == {
+        address: {kind} for address, word in classified.items() if (kind := IpType.named(word)) is not None
+    }
+    assert len(answers) > 50
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ class MmdbSource:
     def _facts_in(self, record: Mapping[str, Any]) -> IpFacts:
         """Return the facts in a record, from the cache if an equal record was parsed before."""
         try:
-            key = tuple(record.items())
+            key = tuple([(name, tuple(v.items()) if isinstance(v, dict) else v) for name, v in record.items()])
             facts = self._known.get(key)
-        except TypeError:  # a nested record is not hashable
+        except TypeError:  # a list, or a record in a record in the record, is not hashable
             return facts_in(record)
         if facts is None:
             if len(self._known) >= MOST_KNOWN:

@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from itertools import pairwise
 
 from snapshots.adapters.intel.layouts.table import Row
@@ -86,7 +85,7 @@ class RangeSource:
             if pieces is None:
                 continue
             starts, indexes = pieces
-            at = bisect_right(starts, int(ip_address(address.text))) - 1
+            at = bisect_right(starts, address.number) - 1
             facts = self._facts[indexes[at]] if at >= 0 else None
             if facts is not None:
                 found[address] = facts

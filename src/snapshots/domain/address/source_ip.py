@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple, Self
 
 from snapshots.domain.errors import InvalidAddress
@@ -18,10 +19,9 @@ LONGEST_ADDRESS = 80
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104 - some loaders write it for an unknown address
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class IpAddress:
+class IpAddress(NamedTuple):
     """
-    An IP address in its canonical text form, made by `IpAddress.parse`.
+    An IP address in its canonical text form, made by `IpAddress.parse`. A tuple, because it is a key of many mappings.
 
     Attributes:
         text: Dotted IPv4, or compressed lower-case IPv6. An IPv4-mapped address is written as IPv4.
@@ -47,6 +47,11 @@ class IpAddress:
             raise InvalidAddress(f"{text!r:.80} is not a string with an IP address") from exc
 
     @property
+    def number(self) -> int:
+        """Return the address as an integer of 32 or 128 bits."""
+        return int.from_bytes(inet_pton(AF_INET6 if ":" in self.text else AF_INET, self.text))
+
+    @property
     def version(self) -> int:
         """Return 4 or 6."""
         return 6 if ":" in self.text else 4
@@ -63,11 +68,11 @@ _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 
 @lru_cache(maxsize=4_096)
 def _is_routable(text: str) -> bool:
-    address = ip_address(text)
-    if isinstance(address, IPv4Address):
-        number = int(address)
+    if ":" not in text:
+        number = IpAddress(text).number
         before = bisect_right(_V4_FIRST, number) - 1
-        return number > _V4_LAST[before] or address in _V4_EXCEPTIONS
+        return number > _V4_LAST[before] or number in _V4_EXCEPTIONS
+    address = IPv6Address(text)
     if not any(address in net for net in _V6_ROUTABLE):
         return False
     return any(address in net for net in _V6_EXCEPTIONS) or not any(address in net for net in _V6_NOT_ROUTABLE)
@@ -102,7 +107,7 @@ _V4_NOT_ROUTABLE = tuple(
     )
 )
 _V4_FIRST, _V4_LAST = zip(*((int(net[0]), int(net[-1])) for net in sorted(_V4_NOT_ROUTABLE)), strict=True)
-_V4_EXCEPTIONS = (IPv4Address("192.0.0.9"), IPv4Address("192.0.0.10"))
+_V4_EXCEPTIONS = (int(IPv4Address("192.0.0.9")), int(IPv4Address("192.0.0.10")))
 _V6_ROUTABLE = (IPv6Network("2000::/3"), IPv6Network("64:ff9b::/96"))
 _V6_NOT_ROUTABLE = tuple(IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 _V6_EXCEPTIONS = tuple(

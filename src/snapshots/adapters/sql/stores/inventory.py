@@ -203,12 +203,15 @@ class SqlIpInventory:
         self, networks: Collection[int], organizations: Mapping[int, NetworkName], now: datetime
     ) -> None:
         """Insert missing networks, and update their names if newer ones are given."""
-        times = {"first_seen": now, "last_seen": now, "created_at": now, "updated_at": now}
-        rows = [{"asn_number": number} | times for number in sorted({*networks, *organizations})]
-        if not rows:
+        if not networks and not organizations:
             return
-        self._connection.execute(insert(self._connection, known_networks).on_conflict_do_nothing(), rows)
         row = known_networks.c
+        given = select_texts(self._connection, [str(number) for number in {*networks, *organizations}]).subquery()
+        asn, at = cast(given.c.value, BigInteger), literal(now, row.created_at.type)
+        columns = ["asn_number", "first_seen", "last_seen", "created_at", "updated_at"]
+        rows = select(asn, at, at, at, at).where(true()).order_by(asn)
+        inserting = insert(self._connection, known_networks).from_select(columns, rows)
+        self._connection.execute(inserting.on_conflict_do_nothing())
         # Lock in the order of AS numbers, so that two transactions cannot deadlock.
         held = select(row.asn_number, row.organization_name, row.organization_name_at).order_by(row.asn_number)
         numbers = select_texts(self._connection, list(map(str, organizations))).subquery()
