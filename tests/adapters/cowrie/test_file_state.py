@@ -78,10 +78,12 @@ def search(folder: Path, known: set[str], *, options: LineOptions | None = None,
 
 def load(found: FoundLogs) -> set[str]:
     """Read all contents, and return their states."""
+    states = set()
     for content in found.contents:
         content.resume([])
         assert list(content.lines())
-    return {content.state for content in found.contents}
+        states.add(content.state)
+    return states
 
 
 def test_a_file_that_was_loaded_is_not_opened_again(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_a_file_that_was_loaded_is_not_opened_again(tmp_path: Path) -> None:
     known = load(search(tmp_path, set()))
 
     found = search(tmp_path, known)
-    assert (found.contents, found.unchanged, found.problems, found.skipped) == ((), 1, (), ())
+    assert (len(found.contents), found.unchanged, found.problems, found.skipped) == (0, 1, (), ())
 
     (tmp_path / "copy.json").write_bytes(LINE)
     found = search(tmp_path, known)

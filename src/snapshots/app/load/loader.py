@@ -168,7 +168,6 @@ class BulkLoader:
         """
         batch = Batch(self._runtime.stopwatch())
         name = "-"
-        rejected_in = {} if rejected_in is None else rejected_in
         ahead = BookmarksAhead(sources, lambda heads: self._retried(partial(self._marks_of, heads)))
         for source in ahead:
             name, is_stream = source.name, source.size is None
@@ -177,7 +176,9 @@ class BulkLoader:
             events = -batch.events
             try:
                 source.resume(ahead.marks_of(source))
-                rejected = rejected_in.setdefault(source.head or name, RejectedLines(name))
+                rejected = RejectedLines(name)
+                if rejected_in is not None:
+                    rejected = rejected_in.setdefault(source.head or name, rejected)
                 rejected.begin(may_grow=self._may_grow(source))
                 left_out = rejected.left_out
                 for line in source.lines():

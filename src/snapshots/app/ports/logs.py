@@ -111,8 +111,9 @@ class Bookmark(NamedTuple):
 
 class Bookmarks(Protocol):
     """
-    Read positions of contents. A content is identified by a hash of its head, not by its path; a file that was read
-    to its end is identified by its state, too.
+    Read positions of contents, which are identified by a hash of their head, not by their path.
+
+    A file that was read to its end is identified by its state, too.
 
     Every implementation passes tests/contracts/test_ledger.py.
     """

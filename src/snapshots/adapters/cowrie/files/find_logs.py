@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple, overload
 
 from snapshots.adapters.cowrie.files.file_state import FileStates
 from snapshots.adapters.cowrie.files.folders import walk
@@ -25,6 +26,10 @@ DEEPEST_PATTERN = 10_000
 
 CHECKED_AT_ONCE = 1000
 """Files whose states are looked up with one query."""
+
+_ENDING = re.compile(r"\.(gz|bz2|xz)$")
+_NUMBER = re.compile(r"\.(\d{1,6})$")
+_ROTATION = re.compile(r"\.\d+$|[._]\d{4}-\d{2}-\d{2}")
 
 LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -42,7 +47,7 @@ class FoundLogs:
         unchanged: Number of files that are unchanged since they were loaded; they are not among the others.
     """
 
-    contents: tuple[LogContent, ...]
+    contents: Sequence[LogContent]
     skipped: tuple[Path, ...]
     foreign: Mapping[str, Sequence[Path]]
     problems: tuple[str, ...]
@@ -80,6 +85,38 @@ def find_logs(
     return search.found()
 
 
+class _FoundLog(NamedTuple):
+    """What is kept of a log until it is loaded; a folder may have 100,000."""
+
+    path: str | None
+    head: str
+    first_event_at: datetime | None
+    is_named: bool
+
+
+class _Contents(Sequence[LogContent]):
+    """Contents of found logs, each created anew when it is accessed."""
+
+    def __init__(self, logs: Sequence[_FoundLog], decoder: LineDecoder, states: FileStates | None) -> None:
+        self._logs = logs
+        self._decoder = decoder
+        self._states = states
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    @overload
+    def __getitem__(self, at: int) -> LogContent: ...
+    @overload
+    def __getitem__(self, at: slice) -> "_Contents": ...
+    def __getitem__(self, at: int | slice) -> "LogContent | _Contents":
+        if isinstance(at, slice):
+            return _Contents(self._logs[at], self._decoder, self._states)
+        path, head, first_event_at, is_named = self._logs[at]
+        known = (head, first_event_at)
+        return LogContent(path, self._decoder, is_named=is_named, states=self._states, known=known)
+
+
 @dataclass(frozen=True, slots=True)
 class _Argument:
     """
@@ -106,7 +143,7 @@ class _Search:
         self._arguments: list[_Argument] = []
         self._loaded = set[str]()
         self._unchanged = set[Identity]()
-        self._contents: dict[Identity | None, LogContent] = {}
+        self._logs: dict[Identity | None, _FoundLog] = {}
         self._skipped: list[Path] = []
         self._foreign: dict[str, list[Path]] = {}
         self._problems: list[str] = []
@@ -114,7 +151,7 @@ class _Search:
     def find_files(self, text: str) -> None:
         """Find the files of one argument."""
         if text == "-":
-            self._contents[None] = LogContent(None, self._decoder, is_named=True)
+            self._logs[None] = _FoundLog(None, "", None, is_named=True)
             return
         if (error := _hindrance(text)) is not None:
             self._problems.append(f"{text} cannot be read: {error.strerror}")
@@ -147,10 +184,9 @@ class _Search:
             has_logs = [self._add_file(file, is_named=argument.is_named) for file in argument.files]
             if argument.complaint and not any(has_logs) and len(self._problems) == problems:
                 self._problems.append(argument.complaint)
-        contents = sorted(self._contents.values(), key=by_age)
-        return FoundLogs(
-            tuple(contents), tuple(self._skipped), self._foreign, tuple(self._problems), len(self._unchanged)
-        )
+        logs = sorted(self._logs.values(), key=lambda log: _age(log.first_event_at, log.path or "-"))
+        contents = _Contents(logs, self._decoder, self._states)
+        return FoundLogs(contents, tuple(self._skipped), self._foreign, tuple(self._problems), len(self._unchanged))
 
     def _files_of(self, path: Path) -> Iterator[str]:
         """Yield a file, or the files in a folder; links to folders are skipped."""
@@ -190,12 +226,12 @@ class _Search:
         identity = status.st_dev, status.st_ino
         if identity in self._own:
             raise ForeignFile(content.name, OWN)
-        if (known := self._contents.get(identity)) is not None:
-            known.is_named |= is_named
+        if (known := self._logs.get(identity)) is not None:
+            self._logs[identity] = known._replace(is_named=known.is_named or is_named)
         elif self._loaded and self._states is not None and self._states.of(status) in self._loaded:
             self._unchanged.add(identity)
         elif (stat.S_ISREG(status.st_mode) and is_log(content)) or is_named:
-            self._contents[identity] = content
+            self._logs[identity] = _FoundLog(path, content.head, content.first_event_at, is_named=is_named)
         else:
             return False
         return True
@@ -274,9 +310,13 @@ def _may_be_visited(name: str) -> bool:
 
 def by_age(content: LogContent) -> tuple[datetime, str, bool, int, str]:
     """Order contents by the first event; among equals `cowrie.json` is newer than `.1`, and `.1` than `.2`."""
-    name = re.sub(r"\.(gz|bz2|xz)$", "", content.name)
-    number = re.search(r"\.(\d{1,6})$", name)
+    return _age(content.first_event_at, content.name)
+
+
+def _age(first_event_at: datetime | None, name: str) -> tuple[datetime, str, bool, int, str]:
+    name = _ENDING.sub("", name)
+    number = _NUMBER.search(name)
     rotated = -int(number[1]) if number else 1
-    stem = re.sub(r"\.\d+$|[._]\d{4}-\d{2}-\d{2}", "", name)
+    stem = _ROTATION.sub("", name)
     is_active = name == stem
-    return (content.first_event_at or LAST, stem, is_active, rotated, name)
+    return (first_event_at or LAST, stem, is_active, rotated, name)

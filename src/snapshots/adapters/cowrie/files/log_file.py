@@ -39,6 +39,7 @@ class LogContent:
         is_named: Whether a user named the file itself, rather than a folder or a pattern.
         limits: Limits on memory.
         states: Returns the states of files; None for no state.
+        known: Its head and the time of its first event; None to read them when they are needed.
     """
 
     may_be_json: ClassVar[bool] = True
@@ -55,6 +56,7 @@ class LogContent:
         is_named: bool = False,
         limits: ReadLimits = DEFAULT_LIMITS,
         states: FileStates | None = None,
+        known: tuple[str, datetime | None] | None = None,
     ) -> None:
         self.is_named = is_named
         self._path = str(path) if path is not None else None
@@ -64,9 +66,10 @@ class LogContent:
         self._separator = b"\n"
         self._limits = limits
         self._started: LineReader | None = None
+        self._ended_at: Mark | None = None
         self._states = states
         self._state = ""
-        self._known: tuple[str, datetime | None] | None = None
+        self._known = known
 
     @property
     def name(self) -> str:
@@ -178,12 +181,12 @@ class LogContent:
 
     def mark(self) -> Mark:
         """Return the bookmark after the last part that `lines` yielded."""
-        return self._reader.mark()
+        return self._reader.mark() if self._started is not None or self._ended_at is None else self._ended_at
 
     def progress(self) -> int:
         """Return the number of bytes read: of the file, or of the decompressed content of a stream."""
         if self._raw is None:
-            return self.size or self._reader.offset
+            return self.size or self.mark().offset
         return self._raw.tell() if self.size is not None else self._reader.offset
 
     def _open(self) -> BufferedIOBase:
@@ -230,8 +233,8 @@ class LogContent:
         if self._raw is not None and self._path is not None:
             self._raw.close()
         self._raw = self._stream = None
-        if not keep_mark:
-            self._started = None
+        self._ended_at = self._reader.mark() if keep_mark else None
+        self._started = None
 
     @property
     def _reader(self) -> LineReader:
