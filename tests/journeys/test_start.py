@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,22 @@ from snapshots.adapters.cli.command import LazyCommands
 from snapshots.adapters.cli.commands.facts import facts
 from snapshots.adapters.cli.main import cli
 
-HEAVY = {"sqlalchemy", "pydantic", "alembic", "jinja2", "prometheus_client", "rich", "structlog", "dependency_injector"}
-"""Libraries that take longer to import than help to be printed."""
+HEAVY = {
+    "urllib.request",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy",
+    "pydantic",
+    "alembic",
+    "jinja2",
+    "prometheus_client",
+    "rich",
+    "structlog",
+    "dependency_injector",
+}
+"""Modules that take longer to import than help to be printed."""
+
+UNUSED = {"urllib.request", "alembic", "jinja2", "prometheus_client", "structlog"}
+"""Those that no question and no load on SQLite needs."""
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -32,7 +47,20 @@ def test_help_and_errors_of_the_program_import_no_heavy_library(arguments: list[
 
 def test_a_query_imports_neither_templates_nor_metrics_nor_migrations() -> None:
     """Only the commands that use them do."""
-    assert not imported_by("query", "--db", "nothing.db") & {"jinja2", "prometheus_client", "alembic"}
+    assert not imported_by("query", "--db", "nothing.db") & UNUSED
+
+
+@pytest.mark.parametrize("arguments", [["query"], ["explain", "s"], ["report"], ["load", "log"]])
+def test_questions_and_loads_import_only_what_they_use(tmp_path: Path, arguments: list[str]) -> None:
+    """On a SQLite database with tables."""
+    url = f"sqlite:///{tmp_path}/test.db"
+    imported_by("migrate", "--db", url)
+    (tmp_path / "log").write_text(
+        '{"session":"s","eventid":"cowrie.session.connect","timestamp":"2026-03-01T12:00:00Z"}'
+    )
+    arguments = [str(tmp_path / "log") if argument == "log" else argument for argument in arguments]
+
+    assert imported_by(*arguments, "--db", url) & UNUSED == set()
 
 
 @pytest.mark.parametrize("group", [cli, facts])

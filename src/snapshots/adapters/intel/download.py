@@ -5,11 +5,8 @@ import re
 import tempfile
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
 
 from platformdirs import user_data_path
 
@@ -46,6 +43,9 @@ def download(url: str, folder: Path, now: datetime) -> Path:
     Raises:
         SourceUnreadable: The server did not deliver a whole file, or it cannot be written.
     """
+    from http.client import HTTPException  # noqa: PLC0415 - takes long, and few commands download
+    from urllib.request import Request, urlopen  # noqa: PLC0415 - as above
+
     request = Request(url, headers={"User-Agent": "snapshots"})  # noqa: S310 - is_url admits http and https only
     part = None
     try:
@@ -64,7 +64,7 @@ def download(url: str, folder: Path, now: datetime) -> Path:
         if expected is not None and size != int(expected):
             raise SourceUnreadable(f"{url} was not delivered completely: {size:,} of {int(expected):,} bytes")
         Path(part).replace(target)
-    except (URLError, OSError, HTTPException, ValueError) as exc:
+    except (OSError, HTTPException, ValueError) as exc:
         raise SourceUnreadable(f"{url} cannot be downloaded: {getattr(exc, 'reason', None) or exc}") from exc
     finally:
         if part is not None:

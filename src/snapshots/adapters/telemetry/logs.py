@@ -3,16 +3,23 @@
 import logging
 import sys
 from dataclasses import asdict
-
-import structlog
+from typing import Any
 
 from snapshots.app.backfill.progress import BackfillObserver
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
 from snapshots.app.safe_text import one_line
 
+_PROGRAM = logging.getLogger("snapshots")
+"""Only its level is used: structlog takes long to import, and without -v nothing is logged."""
+
 
 def configure_logs(*, verbose: bool) -> None:
-    """Write log lines to stderr, as JSON unless it is a terminal: all of them if *verbose*, else only warnings."""
+    """If *verbose*, write a log line for each batch to stderr, as JSON unless it is a terminal."""
+    _PROGRAM.setLevel(logging.INFO if verbose else logging.WARNING)
+    if not verbose:
+        return
+    import structlog  # noqa: PLC0415 - see above
+
     for_people = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"])
     structlog.configure(
         processors=[
@@ -20,10 +27,19 @@ def configure_logs(*, verbose: bool) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             for_people if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose else logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _logger() -> Any:
+    """Return the logger of structlog; None if nothing is logged."""
+    if not _PROGRAM.isEnabledFor(logging.INFO):
+        return None
+    import structlog  # noqa: PLC0415 - see above
+
+    return structlog.get_logger("snapshots")
 
 
 def warn(sentence: str) -> None:
@@ -41,7 +57,7 @@ class LoggedLoad:
 
     def __init__(self, next_observer: LoadObserver) -> None:
         self._next = next_observer
-        self._log = structlog.get_logger("snapshots")
+        self._log = _logger()
 
     def source_opened(self, name: str, size: int | None) -> None:
         """Forward."""
@@ -58,7 +74,8 @@ class LoggedLoad:
 
     def batch_loaded(self, batch: BatchLoaded) -> None:
         """Log one line with the batch's counts."""
-        self._log.info("batch_loaded", **asdict(batch))
+        if self._log is not None:
+            self._log.info("batch_loaded", **asdict(batch))
         self._next.batch_loaded(batch)
 
 
@@ -72,19 +89,21 @@ class LoggedWork:
 
     def __init__(self, next_observer: BackfillObserver) -> None:
         self._next = next_observer
-        self._log = structlog.get_logger("snapshots")
+        self._log = _logger()
 
     def stage_begun(self, name: str, total: int, *, run: str, counts_sessions: bool = True) -> None:
         """Add the run and the stage to the following lines."""
-        self._log = self._log.bind(run=run, stage=name)
+        self._log = self._log.bind(run=run, stage=name) if self._log is not None else None
         self._next.stage_begun(name, total, run=run, counts_sessions=counts_sessions)
 
     def batch_done(self, handled: int, seconds: float) -> None:
         """Log one line."""
-        self._log.info("batch_done", handled=handled, seconds=seconds)
+        if self._log is not None:
+            self._log.info("batch_done", handled=handled, seconds=seconds)
         self._next.batch_done(handled, seconds)
 
     def waiting_for(self, reason: str) -> None:
         """Log the reason of a wait."""
-        self._log.info("waiting", reason=reason)
+        if self._log is not None:
+            self._log.info("waiting", reason=reason)
         self._next.waiting_for(reason)
