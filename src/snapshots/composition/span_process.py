@@ -1,5 +1,6 @@
 """Compute verdict spans for another process: requests come from standard input, results go to standard output."""
 
+import gc
 import pickle
 import signal
 import sys
@@ -9,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.backfill.span_computer import ComputedSpans, SpanComputer
+from snapshots.app.load.batch import GC_THRESHOLDS
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
@@ -32,6 +34,7 @@ def read_only(values: Mapping[K, V]) -> Mapping[K, V]:
 
 def main() -> None:
     """Answer one request after the other, until the other process closes the pipe or ends."""
+    gc.set_threshold(*GC_THRESHOLDS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the other one stops after a batch
     requests, results = sys.stdin.buffer, sys.stdout.buffer
     settings: SpanProcessSettings = pickle.load(requests)  # noqa: S301 - from the process that started this one

@@ -102,4 +102,4 @@ class IpTypePriority:
 
     def highest_ranked(self, types: Collection[IpType]) -> IpType | None:
         """Return the highest-ranked of *types*; None if there are none."""
-        return min(types, key=self.ranking.index, default=None)
+        return min(types, key=self.ranking.index) if types else None

@@ -204,26 +204,22 @@ class AsOfReader:
                     left_out.append(self._left_out(source.after, after, source.lag, lag_bound, is_after=True))
         return left_out
 
-    def ages_of(self, observation: IpObservation, later: IpObservation | None) -> Iterable[timedelta]:
+    def ages_of(self, observation: IpObservation, later: IpObservation | None) -> Collection[timedelta]:
         """
-        Yield the ages of an observation at which a reading can change.
+        Return the ages of an observation at which a reading can change.
 
         Args:
             observation: The observation before the time.
             later: The first observation of the same source after the time, used when *observation* is too old.
         """
-        yield self.network_max_age
         ip_type = self._type_in(observation) or self._type_in(later)
-        if ip_type is not None:
-            yield self.type_max_age[ip_type]
+        return (self.network_max_age,) if ip_type is None else (self.network_max_age, self.type_max_age[ip_type])
 
-    def lags_of(self, observation: IpObservation) -> Iterable[timedelta]:
-        """Yield the times before an observation at which a reading can change, as lags."""
-        if self.max_lag is not None:
-            yield self.max_lag
+    def lags_of(self, observation: IpObservation) -> Collection[timedelta]:
+        """Return the times before an observation at which a reading can change, as lags."""
         ip_type = self._type_in(observation)
-        if ip_type is not None and ip_type in self.type_max_lag:
-            yield self.type_max_lag[ip_type]
+        lags = (self.max_lag, self.type_max_lag.get(ip_type) if ip_type is not None else None)
+        return [lag for lag in lags if lag is not None]
 
     def disagreements(self, history: Collection[IpObservation], *, at: datetime) -> Mapping[str, Mapping[str, str]]:
         """
@@ -244,11 +240,10 @@ class AsOfReader:
                     answers[name][source.name] = str(answer.fact)
         return {name: stated for name, stated in answers.items() if len(set(stated.values())) > 1}
 
-    def moments_of(self, observation: IpObservation) -> Iterable[datetime]:
-        """Yield the times before a later observation at which a reading can change, whatever its date."""
+    def moments_of(self, observation: IpObservation) -> Collection[datetime]:
+        """Return the times before a later observation at which a reading can change, whatever its date."""
         since = first_possible_use(observation.facts.asn) if observation.facts.asn is not None else None
-        if since is not None:
-            yield since
+        return (since,) if since is not None else ()
 
     def _sources(self, history: Collection[IpObservation], at: datetime) -> list[NearestStatements]:
         """Return the observations of each source next to a time, the most trusted source first."""
@@ -261,7 +256,9 @@ class AsOfReader:
 
     def _type_in(self, observation: IpObservation | None) -> IpType | None:
         """Return the highest-ranked type of an observation."""
-        return self.ranking.highest_ranked(observation.facts.ip_types) if observation is not None else None
+        if observation is None or not observation.facts.ip_types:
+            return None
+        return self.ranking.highest_ranked(observation.facts.ip_types)
 
     def _lag_of(self, ip_type: IpType) -> timedelta | None:
         """Return the maximum lag of a type; None for no limit."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from snapshots.domain.facts.network_types import is_by_network
@@ -104,8 +105,14 @@ def source_text(labels: Mapping[str, str]) -> str:
     Args:
         labels: The label of the build that states each known fact, in the order of `FACTS`.
     """
-    once = list(dict.fromkeys(labels.values()))
-    return " ".join(once if _labels_by_fact(list(labels), once) == labels else labels.values())
+    return _source_text(tuple(labels.items()))
+
+
+@lru_cache(maxsize=4096)
+def _source_text(labels: tuple[tuple[str, str], ...]) -> str:
+    facts, named = [fact for fact, _ in labels], [label for _, label in labels]
+    once = list(dict.fromkeys(named))
+    return " ".join(once if _labels_by_fact(facts, once) == dict(labels) else named)
 
 
 def _labels_by_fact(known: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
