@@ -34,7 +34,7 @@ class FileStates:
     searched_at_ns: int
 
     def of(self, status: os.stat_result) -> str:
-        """Return the state of a file in hexadecimal; "" if it cannot be told from a later one, or is no file."""
+        """Return the state of a file in hexadecimal; "" if a later one might be equal, or it is no file."""
         changed_ns = max(status.st_mtime_ns, status.st_ctime_ns)
         step = FINEST_NS if status.st_mtime_ns % SECOND and status.st_ctime_ns % SECOND else COARSEST_NS
         if not stat.S_ISREG(status.st_mode) or changed_ns + step >= self.searched_at_ns:
