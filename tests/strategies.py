@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
-from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.network_types import STATABLE, NetworkTypes, NetworkTypesBuild
+from snapshots.domain.facts.ip_type import NETWORK_KINDS, IpType
+from snapshots.domain.facts.network_types import NetworkTypes, NetworkTypesBuild
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.session import EventKind, SessionEvent
@@ -99,7 +99,7 @@ def network_build(at: datetime, types: Mapping[int, IpType], name: str = "networ
 @st.composite
 def network_types(draw: st.DrawFn) -> NetworkTypes:
     """Types of the networks in `facts`, by up to two sources with up to two builds each."""
-    stated = st.dictionaries(st.sampled_from([1, 64500]), st.sampled_from(sorted(STATABLE, key=str)))
+    stated = st.dictionaries(st.sampled_from([1, 64500]), st.sampled_from(sorted(NETWORK_KINDS, key=str)))
     builds = []
     for name in draw(st.lists(st.sampled_from(["network-types", "network-types-b"]), unique=True)):
         dates = draw(st.lists(moments, unique=True, max_size=2))

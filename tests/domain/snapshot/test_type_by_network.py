@@ -45,18 +45,25 @@ def test_the_network_is_the_one_of_the_time_of_the_attack() -> None:
 
 
 def test_the_order_is_asof_address_asof_network_inferred_address_inferred_network() -> None:
-    """How near a statement is to the attack matters more than its precision."""
+    """How near a statement is to the attack matters more than its precision; an anonymizer does not contradict it."""
     by_then, later = NOON - DAY, NOON + DAY
     here = observed("a", NOON, asn=1)
 
-    def chosen(address_at: datetime | None, network_at: datetime | None) -> IpType | None:
+    def chosen(ip_type: IpType, address_at: datetime | None, network_at: datetime | None) -> IpType | None:
         reader = reader_with((network_at, {1: HOSTING})) if network_at else AsOfReader()
-        tor = [observed("b", address_at, types=frozenset({TOR}))] if address_at else []
-        return read(reader, here, *tor).ip_type
+        listed = [observed("b", address_at, types=frozenset({ip_type}))] if address_at else []
+        return read(reader, here, *listed).ip_type
 
-    assert [chosen(by_then, network_at) for network_at in (by_then, later, None)] == [TOR] * 3
-    assert [chosen(later, network_at) for network_at in (by_then, later, None)] == [HOSTING, TOR, TOR]
-    assert [chosen(None, network_at) for network_at in (by_then, later, None)] == [HOSTING, HOSTING, None]
+    moments_of_network = (by_then, later, None)
+    assert [chosen(HOME_LINE, by_then, network_at) for network_at in moments_of_network] == [HOME_LINE] * 3
+    assert [chosen(HOME_LINE, later, network_at) for network_at in moments_of_network] == [
+        HOSTING,
+        HOME_LINE,
+        HOME_LINE,
+    ]
+    assert [chosen(HOME_LINE, None, network_at) for network_at in moments_of_network] == [HOSTING, HOSTING, None]
+    for address_at in (by_then, later):
+        assert [chosen(TOR, address_at, network_at) for network_at in moments_of_network] == [TOR] * 3
 
 
 def test_a_type_of_a_network_that_is_inferred_is_inferred_too() -> None:

@@ -16,13 +16,13 @@ from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidFact
 from snapshots.domain.facts.build_moment import end_of_day
-from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.network_types import NETWORK_TYPES, STATABLE, NetworkTypes, NetworkTypesBuild
+from snapshots.domain.facts.ip_type import NETWORK_KINDS, IpType
+from snapshots.domain.facts.network_types import NETWORK_TYPES, NetworkTypes, NetworkTypesBuild
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 
 OWN_LICENCE = "as granted to the operator by the maker of the file"
 FILE_NAME = re.compile(r"network-types-(?P<name>[a-z0-9.-]+)-(?P<date>\d{4}-\d{2}-\d{2})\.csv(\.xz)?")
-TYPES_BY_INITIAL = {ip_type.value[0]: ip_type for ip_type in STATABLE}
+TYPES_BY_INITIAL = {ip_type.value[0]: ip_type for ip_type in NETWORK_KINDS}
 """The bundled tables name each type by its first letter, which saves a quarter of their size."""
 
 

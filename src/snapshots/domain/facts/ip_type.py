@@ -24,6 +24,12 @@ class IpType(Enum):
         return ALIASES.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
 
 
+ANONYMIZERS = frozenset({IpType.VPN, IpType.TOR, IpType.PROXY})
+"""Services that hide the user of an address; they are known of addresses only, and change within days."""
+
+NETWORK_KINDS = frozenset(IpType) - ANONYMIZERS
+"""Kinds of networks that an address can be in, whether it serves an anonymizer or not."""
+
 ALIASES: Mapping[str, IpType] = MappingProxyType(
     {kind.value.lower(): kind for kind in IpType}
     | {

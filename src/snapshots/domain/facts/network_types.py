@@ -6,14 +6,11 @@ from datetime import datetime
 from functools import lru_cache
 
 from snapshots.domain.errors import InvalidFact
-from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.facts.ip_type import NETWORK_KINDS, IpType
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 
 NETWORK_TYPES = "network-types"
 """Name of the source of these types, and beginning of the names of others like it."""
-
-STATABLE = frozenset({IpType.DATACENTER, IpType.RESIDENTIAL, IpType.MOBILE})
-"""Types that a whole network can have. VPN, TOR and PROXY are known of single addresses only."""
 
 
 def is_by_network(label: str) -> bool:
@@ -40,7 +37,7 @@ class NetworkTypesBuild:
     def __post_init__(self) -> None:
         if not is_by_network(self.build.name):
             raise InvalidFact(f"the source {self.build.name} of types by network must be named {NETWORK_TYPES}...")
-        if not STATABLE.issuperset(self.types.values()):
+        if not NETWORK_KINDS.issuperset(self.types.values()):
             raise InvalidFact(f"{self.build.label} states a type that no whole network has")
 
 

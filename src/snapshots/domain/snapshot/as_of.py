@@ -1,6 +1,7 @@
 """Choose the facts about an address as of the time of a sighting."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Generic, TypeVar
 
 from snapshots.domain.errors import InvalidPolicy
 from snapshots.domain.facts.asn_allocation import can_have_existed, first_possible_use
-from snapshots.domain.facts.ip_type import IpType, IpTypePriority
+from snapshots.domain.facts.ip_type import ANONYMIZERS, NETWORK_KINDS, IpType, IpTypePriority
 from snapshots.domain.facts.network_types import NO_NETWORK_TYPES, NetworkTypes
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.fact_methods import source_text
@@ -80,12 +81,16 @@ class AsOfReader:
     ("inferred"). An answer as of the time takes precedence over inferred ones; among equals, the source that is first
     in the order of precedence.
 
+    A type answers one of two questions: whether the address serves an anonymizer, and what kind of network it is in.
+    Each is answered alone, as of the time before inferred, and the higher-ranked answer is the type: that an address is
+    in a data center does not contradict a list of Tor exits that was made an hour after the time.
+
     Of several types that one source states together only the highest-ranked one counts. If that is out of its limits, a
     lower-ranked one is not used instead, or an expired VPN would be read as RESIDENTIAL. The types of all sources are
-    merged before they are ranked. An observation without a type excludes a later type of the same source for as long as
-    that type would be valid.
+    merged before they are ranked. An observation that states no type, or no anonymizer, excludes a later one of the
+    same source for as long as that would be valid.
 
-    The type of an address is known by address or by network: the type that a source of `network_types` states about the
+    The kind of network is known by address or by network: the type that a source of `network_types` states about the
     chosen ASN. The order is: as of the time by address, as of the time by network, inferred by address, inferred by
     network. A type by network is never merged with others. It is chosen like an ASN, and is inferred if the ASN is.
 
@@ -94,7 +99,7 @@ class AsOfReader:
         fallbacks: Names of sources that come after all others, the most trusted first.
         asn_precedence: Names of sources that come before all others for the ASN.
         country_precedence: Names of sources that come before all others for the country.
-        network_types: Types by network; asked only where no source states a type of the address.
+        network_types: Types by network; asked only where no source states the kind of network of the address.
         network_max_age: Maximum age of an ASN, a country or a type by network.
         type_max_age: Maximum age of each type.
         max_lag: Maximum time from the sighting to the first statement of an inferred fact; None for no limit.
@@ -138,9 +143,12 @@ class AsOfReader:
         of_asn, of_country = _first_of(sources, self.asn_precedence), _first_of(sources, self.country_precedence)
         asn = self._first_stated(of_asn, partial(_asn_at, at))
         country = self._first_stated(of_country, _country)
-        ip_type = self._highest_ranked(sources) if any(observation.facts.ip_types for observation in history) else None
-        if asn is not None and (ip_type is None or ip_type.is_inferred) and self.network_types.knows(asn.fact):
-            ip_type = self._earlier(ip_type, self._type_of_network(asn, at))
+        anonymizer = kind = None
+        if any(observation.facts.ip_types for observation in history):
+            anonymizer, kind = self._highest_ranked(sources, ANONYMIZERS), self._highest_ranked(sources, NETWORK_KINDS)
+        if asn is not None and (kind is None or kind.is_inferred) and self.network_types.knows(asn.fact):
+            kind = self._earlier(kind, self._type_of_network(asn, at))
+        ip_type = self._best({each.fact: each for each in (anonymizer, kind) if each is not None})
         snapshot = None
         if asn is not None or country is not None or ip_type is not None:
             parts = [answer for answer in (asn, country, ip_type) if answer is not None]
@@ -194,10 +202,11 @@ class AsOfReader:
         for source in self._sources(history, at):
             before, after = self._type_in(source.before), self._type_in(source.after)
             if source.before is not None and before is not None:
-                if source.age <= self.type_max_age[before]:
-                    continue
                 age, bound = source.age, self.type_max_age[before]
-                left_out.append(self._left_out(source.before, before, age, bound, is_after=False))
+                if age > bound:
+                    left_out.append(self._left_out(source.before, before, age, bound, is_after=False))
+                elif before in ANONYMIZERS or after in NETWORK_KINDS:
+                    continue  # the later type is not needed
             if source.after is not None and after is not None and not self._is_silent(source, after):
                 lag_bound = self._lag_of(after)
                 if lag_bound is not None and source.lag > lag_bound:
@@ -210,10 +219,10 @@ class AsOfReader:
 
         Args:
             observation: The observation before the time.
-            later: The first observation of the same source after the time, used when *observation* is too old.
+            later: The first observation of the same source after the time, which *observation* may exclude.
         """
-        ip_type = self._type_in(observation) or self._type_in(later)
-        return (self.network_max_age,) if ip_type is None else (self.network_max_age, self.type_max_age[ip_type])
+        types = (self._type_in(observation), self._type_in(later))
+        return [self.network_max_age, *(self.type_max_age[ip_type] for ip_type in types if ip_type is not None)]
 
     def lags_of(self, observation: IpObservation) -> Collection[timedelta]:
         """Return the times before an observation at which a reading can change, as lags."""
@@ -266,10 +275,14 @@ class AsOfReader:
         return min((lag for lag in lags if lag is not None), default=None)
 
     def _is_silent(self, source: NearestStatements, ip_type: IpType) -> bool:
-        """Whether an observation without a type before the time still excludes this type."""
-        if source.before is None or source.before.facts.ip_types:
+        """Whether an observation without a type, or without an anonymizer, before the time still excludes this type."""
+        before = self._type_in(source.before)
+        if source.before is None or before in ANONYMIZERS or (before is not None and ip_type in NETWORK_KINDS):
             return False
         return source.age <= self.type_max_age[ip_type]
+
+    def _can_be_inferred(self, source: NearestStatements, ip_type: IpType) -> bool:
+        return _is_within(source.lag, self._lag_of(ip_type)) and not self._is_silent(source, ip_type)
 
     def _left_out(
         self, observation: IpObservation, ip_type: IpType, distance: timedelta, bound: timedelta, *, is_after: bool
@@ -315,26 +328,23 @@ class AsOfReader:
             return by_address
         return by_network
 
-    def _highest_ranked(self, sources: Iterable[NearestStatements]) -> "_Answer[IpType] | None":
-        """Choose the highest-ranked type stated as of the time, else of all later ones."""
-        stated: dict[IpType, IpObservation] = {}
-        inferred: dict[IpType, IpObservation] = {}
+    def _highest_ranked(
+        self, sources: Iterable[NearestStatements], kinds: AbstractSet[IpType]
+    ) -> "_Answer[IpType] | None":
+        """Choose the highest-ranked type of these kinds that is stated as of the time, else of all later ones."""
+        stated: dict[IpType, _Answer[IpType]] = {}
+        inferred: dict[IpType, _Answer[IpType]] = {}
         for source in sources:
             before, after = self._type_in(source.before), self._type_in(source.after)
-            if source.before is not None and before is not None and source.age <= self.type_max_age[before]:
-                stated.setdefault(before, source.before)
-            elif (
-                source.after is not None
-                and after is not None
-                and _is_within(source.lag, self._lag_of(after))
-                and not self._is_silent(source, after)
-            ):
-                inferred.setdefault(after, source.after)
-        for types, is_inferred in ((stated, False), (inferred, True)):
-            best = self.ranking.highest_ranked(types)
-            if best is not None:
-                return _Answer(best, types[best], is_inferred)
-        return None
+            if source.before and before and before in kinds and source.age <= self.type_max_age[before]:
+                stated.setdefault(before, _Answer(before, source.before, is_inferred=False))
+            if source.after and after and after in kinds and self._can_be_inferred(source, after):
+                inferred.setdefault(after, _Answer(after, source.after, is_inferred=True))
+        return self._best(stated or inferred)
+
+    def _best(self, answers: Mapping[IpType, "_Answer[IpType]"]) -> "_Answer[IpType] | None":
+        best = self.ranking.highest_ranked(answers)
+        return answers[best] if best is not None else None
 
 
 @dataclass(frozen=True, slots=True)
