@@ -265,7 +265,7 @@ def test_unreadable_lines_of_a_list_are_counted(run: Run, tmp_path: Path) -> Non
 
     code, out, err = run("inventory", "import", path, "--type", "VPN")
 
-    assert (code, err) == (0, "vpn-2026-01-01.txt: 1 row is not used (1 without an address).\n")
+    assert (code, err) == (0, "vpn-2026-01-01.txt: 1 row is not or only partly used (1 without an address).\n")
     assert out.startswith("vpn@2026-01-01: ")
     assert "there is no table" in run("inventory", "import", _empty(tmp_path))[2]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from snapshots.adapters.intel.layouts.columns import BAD_FACT, MALFORMED, NO_FACT
+from snapshots.adapters.intel.layouts.columns import BAD_FACT, BAD_PART, MALFORMED, NO_FACT
 from snapshots.adapters.intel.layouts.delimited import WIDEST_RANGE
 from snapshots.adapters.intel.layouts.detect import columns_seen, reading_of
 from snapshots.adapters.intel.layouts.facts import typed
@@ -23,12 +23,19 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS, SourceBuild
 
 OWN_LICENCE = "as granted to the operator by the maker of the file"
-SUFFIXES = re.compile(r"\.(mmdb|csv|tsv|txt|list|lst|netset|ipset|json|jsonl|ndjson|dat|pfx2as|bin)$", re.IGNORECASE)
+SUFFIXES = re.compile(
+    r"\.(mmdb|csv|tsv|txt|list|lst|netset|ipset|json|jsonl|ndjson|dat|pfx2as|bin|nft|restore)$", re.IGNORECASE
+)
 NAMES = re.compile(r"torbulkexitlist|exit-addresses|delegated-|.*-blocks-ipv[46]", re.IGNORECASE)
 """Names of tables without a suffix."""
 
 HELPERS = re.compile(r".*-locations-[a-z-]+(_\d+)?\.csv", re.IGNORECASE)
 """Names of tables that are read with another one."""
+
+WIDEST = {4: 2**31, 6: 2**125}
+"""Addresses of a range that no network and no country has: half of IPv4, or all of IPv6 that is assigned."""
+
+TOO_WIDE = "for a range that is too wide, such as a default route"
 
 MOST_MALFORMED = 0.5
 """Share of malformed rows above which a table is refused: it is damaged, or has another layout."""
@@ -65,14 +72,14 @@ def open_table(path: Path, options: ImportOptions) -> MmdbSource | RangeSource:
         return source.renamed(replace(source.build, name=_name(options.name or source.build.name)))
     tables = _tables_in(path)
     layout, chosen = _readings_of(path, tables, options.layout)
-    if options.ip_type is not None and any(reading.states_types for reading in chosen):
+    if options.ip_type is not None and any("type" in reading.stated for reading in chosen):
         raise SettingRefused(f"{path} states types itself ({layout}); leave out --type")
-    if options.ip_type is None and not all(r.ip_type or r.states_facts or r.states_types for r in chosen):
+    if options.ip_type is None and not all(reading.ip_type or reading.stated for reading in chosen):
         raise SettingRefused(
             f"{path} states no ASN, country code or type that is read ({columns_seen(tables[0])}): add --type if it is"
             " a list of addresses, or name its layout with --layout"
         )
-    implied = {reading.ip_type for reading in chosen if not reading.states_types}
+    implied = {reading.ip_type for reading in chosen if "type" not in reading.stated}
     ip_type = options.ip_type or (implied.pop() if len(implied) == 1 else None)
     build = SourceBuild(
         name=_name(options.name or name_without_moment(path, SUFFIXES.sub("", PACKING.sub("", path.name)))),
@@ -117,9 +124,10 @@ def _readings_of(path: Path, tables: Sequence[TableText], layout: str | None) ->
     """Return the layout of tables, and how each is read."""
     readings = {table.file_name: reading_of(table, layout) for table in tables}
     layouts = {name for name, _ in readings.values()}
-    if len(layouts) > 1:
+    if len(layouts) > 1 or len({reading.stated for _, reading in readings.values()}) > 1:
+        kinds = "layouts" if len(layouts) > 1 else "kinds of facts"
         raise SourceUnreadable(
-            f"{path} contains tables of several layouts ({', '.join(readings)}): extract it, and import the folder"
+            f"{path} contains tables of several {kinds} ({', '.join(readings)}): extract it, and import the folder"
         )
     return layouts.pop(), [reading for _, reading in readings.values()]
 
@@ -140,7 +148,9 @@ def _read(path: Path, build: SourceBuild, readings: Sequence[Reading], ip_type: 
             kind = ip_type or reading.ip_type
             for row in reading.rows(unused):
                 count += 1
-                if row.facts is EXCLUDED:
+                if row.last - row.first + 1 >= WIDEST[row.version]:
+                    unused[TOO_WIDE] += 1
+                elif row.facts is EXCLUDED:
                     yield row._replace(facts=NO_FACTS)
                 elif kind is not None or row.facts is not NO_FACTS:
                     has_routable = has_routable or _is_routable(row)
@@ -150,7 +160,8 @@ def _read(path: Path, build: SourceBuild, readings: Sequence[Reading], ip_type: 
     layout = build.form.partition(" ")[0]
     if ip_type or any(reading.ip_type for reading in readings):
         unused.pop(NO_FACT, None)
-        unused.pop(BAD_FACT, None)
+        unused[BAD_PART] += unused.pop(BAD_FACT, 0)
+    unused += Unused()  # without zeros
     malformed = sum(number for reason, number in unused.items() if reason in MALFORMED)
     reasons = "; ".join(f"{number:,} rows {reason}" for reason, number in unused.most_common(4))
     if malformed > MOST_MALFORMED * (count + malformed):

@@ -4,21 +4,24 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
-from snapshots.adapters.intel.layouts.table import Row
+from snapshots.adapters.intel.layouts.table import Row, Unused
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.facts.observation import IpFacts, SourceBuild
+from snapshots.domain.facts.observation import NO_FACTS, IpFacts, SourceBuild
 
 ADDRESSES = {4: 2**32, 6: 2**125}
 """Number of addresses of an IP version; of IPv6, one eighth is assigned."""
 
 
+REPEATED = "repeated"
+REPLACED = "replaced by a later row with the same range"
+
+
 class RangeSource:
     """
-    Ranges in memory. Where ranges overlap, the one that begins last applies; the types of equal ranges are united.
+    Ranges in memory. Where ranges overlap, the one that begins last applies; the facts of equal ranges are united.
 
     Args:
         build: The build that the file contains.
@@ -26,10 +29,10 @@ class RangeSource:
         unused: Numbers of rows of the file that are not used, by the reason.
     """
 
-    def __init__(self, build: SourceBuild, rows: Iterable[Row], unused: Mapping[str, int] | None = None) -> None:
+    def __init__(self, build: SourceBuild, rows: Iterable[Row], unused: Unused | None = None) -> None:
         self._build = build
         self._facts: list[IpFacts | None] = [None]
-        self.unused: Mapping[str, int] = unused if unused is not None else Counter()
+        self.unused = unused if unused is not None else Unused()
         known: dict[int, int] = {}  # by identity, because hashing the facts of every row would dominate the time
         by_version: dict[int, list[tuple[int, int, int]]] = {4: [], 6: []}
         for version, first, last, facts in rows:
@@ -41,11 +44,20 @@ class RangeSource:
         self._pieces = {version: _flattened(own, self._united) for version, own in by_version.items() if own}
 
     def _united(self, first: int, second: int) -> int:
-        """Return the index of the second facts with the types of the first added."""
-        one, other = self._facts[first], self._facts[second]
-        if one is None or other is None or one.ip_types <= other.ip_types:
-            return second
-        self._facts.append(replace(other, ip_types=one.ip_types | other.ip_types))
+        """Return the index of the facts of two equal ranges: those of the second, and of the first what it lacks."""
+        one, other = self._facts[first] or NO_FACTS, self._facts[second] or NO_FACTS
+        both = IpFacts(
+            asn=other.asn or one.asn,
+            organization=other.organization if other.asn is not None else one.organization,
+            country=other.country or one.country,
+            ip_types=one.ip_types | other.ip_types,
+        )
+        if both == one:
+            self.unused[REPEATED] += 1
+            return first
+        if one.asn not in {None, both.asn} or one.country not in {None, both.country}:
+            self.unused[REPLACED] += 1
+        self._facts.append(both)
         return len(self._facts) - 1
 
     @property

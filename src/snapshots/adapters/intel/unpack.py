@@ -48,7 +48,7 @@ FOREIGN: Mapping[bytes, str] = {
 }
 """Other kinds of files by their first bytes, and what to do."""
 
-ZIP = b"PK\x03\x04"
+ZIP, EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
 TAR, TAR_AT = b"ustar", 257
 
 DAMAGED = (
@@ -90,6 +90,8 @@ def contents_of(path: Path) -> Sequence[Content]:
         for magic, problem in FOREIGN.items():
             if head.startswith(magic):
                 raise SourceUnreadable(f"{path} {problem}")
+        if head.startswith(EMPTY_ZIP):
+            return []
         if head.startswith(ZIP):
             return [Content(Path(name).name, _opener_in_zip(path, name)) for name in _names_in_zip(path)]
         if head[TAR_AT:].startswith(TAR):
@@ -128,7 +130,7 @@ def is_packed(path: Path) -> bool:
             head = file.read(TAR_AT + len(TAR))
     except OSError as exc:
         raise SourceUnreadable(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    return head.startswith((ZIP, *OPENERS)) or head[TAR_AT:].startswith(TAR)
+    return head.startswith((ZIP, EMPTY_ZIP, *OPENERS)) or head[TAR_AT:].startswith(TAR)
 
 
 @contextmanager
@@ -167,7 +169,9 @@ class _Checked(io.RawIOBase):
         try:
             data = self._file.read(len(buffer))
         except DAMAGED as exc:
-            raise SourceUnreadable(f"{self._path} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
+            problem = getattr(exc, "strerror", None) or exc
+            advice = "" if getattr(exc, "errno", None) else "; it is damaged or incomplete, so download it again"
+            raise SourceUnreadable(f"{self._path} cannot be read: {problem}{advice}") from exc
         self._left -= len(data)
         if self._left < 0:
             raise SourceUnreadable(f"{self._path} is larger than {MOST_BYTES // 2**30} GiB")

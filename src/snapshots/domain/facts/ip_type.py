@@ -54,6 +54,7 @@ ALIASES: Mapping[str, IpType] = MappingProxyType(
         "cloud": IpType.DATACENTER,
         "content_delivery_network": IpType.DATACENTER,
         "data_center": IpType.DATACENTER,
+        "data_center/web_hosting/transit": IpType.DATACENTER,
         "dch": IpType.DATACENTER,
         "hosting": IpType.DATACENTER,
         "hosting_provider": IpType.DATACENTER,
@@ -62,12 +63,14 @@ ALIASES: Mapping[str, IpType] = MappingProxyType(
         "broadband": IpType.RESIDENTIAL,
         "cable/dsl": IpType.RESIDENTIAL,
         "dialup": IpType.RESIDENTIAL,
+        "fixed_line_isp": IpType.RESIDENTIAL,
         "isp": IpType.RESIDENTIAL,
         "isp/mob": IpType.RESIDENTIAL,
         "residential_isp": IpType.RESIDENTIAL,
         "satellite": IpType.RESIDENTIAL,
         "cellular": IpType.MOBILE,
         "mob": IpType.MOBILE,
+        "mobile_isp": IpType.MOBILE,
     }
 )
 """

@@ -100,8 +100,8 @@ def disjoint(draw: st.DrawFn) -> list[Range]:
     return ranges
 
 
-NEEDS_MIXED_COUNTRIES = {"dbip-country", "ip2location-cidr"}
-"""Layouts in which a table of codes that are all codes of continents is refused."""
+NEEDS_MIXED_COUNTRIES = {"asn-and-country", "dbip-country", "ip2location-cidr"}
+"""Layouts in which codes that are all codes of continents are not read as countries."""
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)

@@ -13,13 +13,15 @@ from snapshots.adapters.intel.layouts.addresses import (
     netmask_length,
     range_between,
 )
-from snapshots.adapters.intel.layouts.facts import NO_COUNTRIES, TRUE, facts_of, is_blank
+from snapshots.adapters.intel.layouts.facts import CONTINENTS, NO_COUNTRIES, TRUE, facts_of, is_blank
 from snapshots.adapters.intel.layouts.table import Row, Unused
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS, IpFacts
 
 NO_FACT = "without a fact"
 BAD_FACT = "with an unknown country or an invalid ASN"
+BAD_PART = "with an unknown country or an invalid ASN, but another fact"
+CONTINENT = "with a continent in place of the country"
 
 MOST_KNOWN = 1_000_000
 """Maximum number of different facts that are cached."""
@@ -44,6 +46,7 @@ class Columns:
         flags: Columns with a Boolean, each with the type that it stands for.
         places: Columns with identifiers of places, the preferred first.
         countries: The country codes of these places.
+        has_continents: Whether continents stand in the column of countries, so that AF, AS, NA or SA is no country.
         numbers_are_ipv6: Whether addresses that are numbers are all IPv6 addresses.
     """
 
@@ -57,17 +60,15 @@ class Columns:
     flags: Mapping[int, IpType] = field(default_factory=dict)
     places: tuple[int, ...] = ()
     countries: Mapping[str, str] = field(default_factory=dict)
+    has_continents: bool = False
     numbers_are_ipv6: bool = False
 
     @property
-    def states_facts(self) -> bool:
-        """Whether there is a column of ASNs or countries."""
-        return self.asn is not None or self.country is not None or bool(self.places)
-
-    @property
-    def states_types(self) -> bool:
-        """Whether there is a column of types."""
-        return bool(self.ip_types or self.flags)
+    def stated(self) -> frozenset[str]:
+        """Return which of "asn", "country" and "type" there are columns of."""
+        has_country = self.country is not None or bool(self.places)
+        found = {"asn": self.asn is not None, "country": has_country, "type": bool(self.ip_types or self.flags)}
+        return frozenset(fact for fact, is_there in found.items() if is_there)
 
     def rows(self, records: Iterable[Sequence[str]], unused: Unused) -> Iterator[Row]:
         """Yield the rows of cells as ranges with facts, and count those that are not used."""
@@ -116,16 +117,18 @@ class Columns:
         country = cell(self.country)
         if not country and self.places:
             country = next((code for i in self.places if (code := self.countries.get(cell(i)))), "")
+        is_continent = self.has_continents and country.strip().upper() in CONTINENTS
         facts = facts_of(
             cell(self.asn),
             cell(self.organization),
-            country,
+            "" if is_continent else country,
             tuple(cell(i) for i in self.ip_types),
             frozenset(kind for i, kind in self.flags.items() if cell(i).strip().lower() in TRUE),
         )
-        if facts is not NO_FACTS or not self.states_facts:
-            return facts, ""
-        is_bad = any(
-            not is_blank(word) and word.strip().upper() not in NO_COUNTRIES for word in (cell(self.asn), country)
-        )
-        return facts, BAD_FACT if is_bad else NO_FACT
+        if is_continent:
+            return facts, CONTINENT
+        is_bad_asn = facts.asn is None and not is_blank(cell(self.asn))
+        is_bad_country = facts.country is None and not is_blank(country) and country.strip().upper() not in NO_COUNTRIES
+        if is_bad_asn or is_bad_country:
+            return facts, BAD_FACT if facts is NO_FACTS else BAD_PART
+        return facts, NO_FACT if facts is NO_FACTS and self.stated else ""

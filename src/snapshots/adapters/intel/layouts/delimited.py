@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from snapshots.adapters.intel.layouts.addresses import NotABlock, block_of, end_of, netmask_length, range_between
 from snapshots.adapters.intel.layouts.cells import cells_of, delimiter_of, is_comment, records
 from snapshots.adapters.intel.layouts.columns import Columns
-from snapshots.adapters.intel.layouts.facts import CONTINENTS, NO_COUNTRIES, country_code, is_blank
+from snapshots.adapters.intel.layouts.facts import CONTINENTS, NO_COUNTRIES, are_continents, country_code, is_blank
 from snapshots.adapters.intel.layouts.headers import has_large_number, is_address
 from snapshots.adapters.intel.layouts.table import Layout, Reading, TableText
 from snapshots.adapters.intel.parsing import asn_in
@@ -64,6 +64,10 @@ class Sample:
         exceptions = sum(count for word, count in stated.items() if not is_kind(word))
         return exceptions <= MOST_EXCEPTIONS * stated.total()
 
+    def names_continents(self, index: int) -> bool:
+        """Whether a column has continents."""
+        return are_continents(self._stated(index))
+
     def _stated(self, index: int) -> Counter[str]:
         words = Counter(cells[index].strip() for cells in self.rows if index < len(cells))
         return Counter({word: count for word, count in words.items() if not is_blank(word)})
@@ -96,8 +100,7 @@ class Sample:
         return Reading(
             rows=lambda unused: found.rows(records(self.table, self.delimiter), unused),
             ip_type=ip_type,
-            states_facts=found.states_facts,
-            states_types=found.states_types,
+            stated=found.stated,
         )
 
 
@@ -223,9 +226,9 @@ def _apple_relay(sample: Sample) -> Reading | None:
 
 
 def _geofeed(sample: Sample) -> Reading | None:
-    if not sample.table.is_chosen and not (
-        sample.width == 5 and sample.delimiter == "," and sample.all_are(2, _is_region)
-    ):
+    has_regions = sample.all_are(2, _is_region)
+    is_feed = sample.width == 5 and sample.delimiter == "," and sample.has_blocks and sample.may_be(2, _is_region)
+    if not (sample.table.is_chosen or is_feed) or (sample.names_continents(1) and not has_regions):
         return None
     return sample.reading(country=1) if sample.all_are(1, is_country) else None
 
@@ -234,13 +237,13 @@ def _ranges(sample: Sample) -> Reading | None:
     if not sample.is_range:
         return None
     if sample.width in {3, 4} or sample.table.is_chosen:
-        name = 3 if sample.width > 3 else None
+        name = 3 if sample.width > 3 and not sample.names_continents(3) else None
         if sample.all_are(2, is_asn):
             has_countries = name is not None and sample.all_are(name, is_country)
             return sample.reading(
                 last=1, asn=2, country=name if has_countries else None, organization=None if has_countries else name
             )
-        if sample.all_are(2, is_country) and not sample.all_are(2, _is_continent):
+        if sample.all_are(2, is_country) and not sample.names_continents(2):
             return sample.reading(last=1, country=2)
         if sample.all_are(2, lambda word: IpType.named(word) is not None):
             return sample.reading(last=1, ip_types=(2,))
@@ -259,7 +262,7 @@ def _blocks(sample: Sample) -> Reading | None:
         sample.table.is_chosen or name or sample.all_are(1, lambda word: word[:2].upper() == "AS")
     ):
         return sample.reading(asn=1, organization=name)
-    if sample.all_are(1, is_country) and not sample.all_are(1, _is_continent):
+    if sample.all_are(1, is_country) and not sample.names_continents(1):
         return sample.reading(country=1)
     return None
 

@@ -45,7 +45,8 @@ def reading_of(table: TableText, layout: str | None = None) -> tuple[str, Readin
         raise SourceUnreadable(f"{table.path} does not have the layout {layout}; {seen}")
     raise SourceUnreadable(
         f"{table.path} is neither an MMDB file nor a table of a known layout; {seen}."
-        " Name the layout with --layout, or add --type if it is a list of addresses"
+        " Name the layout with --layout, or add --type if it is a list of addresses; other tables need to be converted"
+        " to lines of a block and an ASN, country or type"
     )
 
 
@@ -53,11 +54,15 @@ def _refuse_other_kinds(table: TableText) -> None:
     first = table.first_line
     if not first:
         raise SourceUnreadable(f"{table.path} is empty")
+    if table.document is None and all(map(is_comment, table.head)):
+        raise SourceUnreadable(f"{table.path} is empty: it contains only comments")
     if re.match(r"<(!doctype|html|head|body|\?xml|!--|title|error)", first, re.IGNORECASE):
         raise SourceUnreadable(f"{table.path} is a web page or XML and not a table of addresses")
     cells = header_names(cells_of(first, delimiter_of([first])))
     if re.match(r"AS\d+\b", first) or (cells[0] in ASN and not {*BLOCK, *FIRST} & {*cells}):
         raise SourceUnreadable(f"{table.path} lists networks by their ASN; only tables of addresses are read")
+    if len(table.head) == 1 and {*BLOCK, *FIRST} & {*cells} and len(cells) > 1:
+        raise SourceUnreadable(f"{table.path} contains a header and no rows")
     if table.name.endswith(".bin") and not first.startswith("OASN"):
         raise SourceUnreadable(f"{table.path} is a binary table of another program; use its CSV or MMDB file")
 
@@ -71,8 +76,6 @@ def columns_seen(table: TableText) -> str:
         keys = list(document[0])[:8] if document and isinstance(document[0], dict) else []
         return f"it is a JSON array of objects with the keys {', '.join(map(_shown, keys))}" if keys else "it is JSON"
     lines = [line for line in table.head if not is_comment(line)]
-    if not lines:
-        return "it contains only comments"
     cells = cells_of(lines[0], delimiter_of(lines))
     shown = ", ".join(_shown(cell) for cell in cells[:SHOWN_COLUMNS])
     return f"its first row has {len(cells)} columns: {shown}" if len(cells) > 1 else f"its first row is {shown}"

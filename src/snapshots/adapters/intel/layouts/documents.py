@@ -12,6 +12,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS
 
 NO_EXIT = "for relays that are not exits"
+NO_FLAGS = "for relays without flags, by which exits are recognized"
 
 
 def _aws(document: dict[str, Any]) -> Iterator[object]:
@@ -49,7 +50,7 @@ def _onionoo(document: dict[str, Any], unused: Unused) -> Iterator[object]:
         if "Exit" in (relay.get("flags") or []) or (relay.get("exit_probability") or 0) > 0:
             yield from relay.get("or_addresses") or []
         elif not exits:
-            unused[NO_EXIT] += 1
+            unused[NO_EXIT if "flags" in relay else NO_FLAGS] += 1
 
 
 def _built_at(document: dict[str, Any]) -> datetime | None:

@@ -1,6 +1,6 @@
 """Parse the facts in the cells of tables."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from snapshots.adapters.intel.parsing import asn_in, country_in
@@ -11,6 +11,10 @@ BLANKS = frozenset({"", "-", "--", "0", "none", "null", "n/a", "na.", "nan", "un
 """Cells that state nothing, in lower case."""
 
 CONTINENTS = frozenset({"AF", "AN", "AS", "EU", "NA", "OC", "SA"})
+"""Codes of continents; all but EU and OC are also codes of countries."""
+
+NEGATIVES = frozenset({"benign", "clean", "false", "good", "legit", "legitimate", "no", "normal", "safe"})
+"""Words in a column of types for addresses without a type."""
 
 COUNTRIES = frozenset(
     """
@@ -61,6 +65,12 @@ TRUE = frozenset({"true", "t", "1", "yes", "y"})
 def is_blank(word: str) -> bool:
     """Whether a cell states nothing."""
     return word.strip().lower() in BLANKS
+
+
+def are_continents(words: Iterable[str]) -> bool:
+    """Whether cells that should be countries name continents: all do, or one names Oceania, which no country does."""
+    stated = {word.strip().upper() for word in words if not is_blank(word)}
+    return "OC" in stated or (bool(stated) and stated <= CONTINENTS)
 
 
 def country_code(word: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from snapshots.adapters.intel.layouts.addresses import NotABlock, block_of
 from snapshots.adapters.intel.layouts.cells import cells_of, delimiter_of, is_comment, records
 from snapshots.adapters.intel.layouts.columns import Columns
-from snapshots.adapters.intel.layouts.facts import FLAGS, TYPES, country_code
+from snapshots.adapters.intel.layouts.facts import BLANKS, FLAGS, NEGATIVES, TYPES, are_continents, country_code
 from snapshots.adapters.intel.layouts.table import SAMPLE, Layout, Reading, TableText
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
@@ -87,6 +87,9 @@ LENGTH = (
     "cidr",
     "prefix",
 )
+OTHER_ADDRESSES = frozenset({"join_key"})
+"""Columns of addresses that are no ends of ranges: of IPinfo, the address by which a row is found."""
+
 ERRORS = frozenset({"error", "errors", "message", "detail"})
 """Keys of the answer of a service that refused to deliver a table."""
 
@@ -150,7 +153,7 @@ def columns_named(names: Sequence[str], samples: Sequence[Sequence[str]]) -> Col
     if first is None:
         return None
     if _all(samples, first, _is_bare_address):
-        others = [i for i in range(len(names)) if i != first]
+        others = [i for i in range(len(names)) if i != first and names[i] not in OTHER_ADDRESSES]
         ends = [i for i in others if _all(samples, i, _is_bare_address)]
         lengths = [i for i in others if names[i] in LENGTH and _all(samples, i, _is_length)]
         if [i for i in ends if i != last]:
@@ -158,8 +161,12 @@ def columns_named(names: Sequence[str], samples: Sequence[Sequence[str]]) -> Col
         last, length = (last, None) if ends else (None, next(iter(lengths), None))
     elif last is not None and not _all(samples, first, lambda text: "/" not in text):
         last = None
-    country = next((names.index(n) for n in COUNTRY if n in names and _has_countries(names.index(n), samples)), None)
     asn = index(ASN)
+    types = tuple(i for i, name in enumerate(names) if name in TYPES and _has_types(i, samples))
+    flags = {i: FLAGS[name] for i, name in enumerate(names) if name in FLAGS}
+    country = next((names.index(n) for n in COUNTRY if n in names and _has_countries(names.index(n), samples)), None)
+    if country is None and (asn is not None or types or flags):
+        country = index(COUNTRY)  # its cells are counted
     return Columns(
         first=first,
         last=last,
@@ -167,9 +174,10 @@ def columns_named(names: Sequence[str], samples: Sequence[Sequence[str]]) -> Col
         asn=asn,
         organization=index(ORGANIZATION) if asn is not None else None,
         country=country,
-        ip_types=tuple(i for i, name in enumerate(names) if name in TYPES and _has_types(i, samples)),
-        flags={i: FLAGS[name] for i, name in enumerate(names) if name in FLAGS},
+        ip_types=types,
+        flags=flags,
         places=tuple(names.index(name) for name in PLACES if name in names),
+        has_continents=country is not None and _has_continents(country, samples, is_code=names[country] != "country"),
         numbers_are_ipv6=last is not None and has_large_number(samples, (first, last)),
     )
 
@@ -196,8 +204,17 @@ def _has_countries(index: int, samples: Sequence[Sequence[str]]) -> bool:
     return any(country_code(cells[index]) is not None for cells in samples if index < len(cells))
 
 
+def _has_continents(index: int, samples: Sequence[Sequence[str]], *, is_code: bool) -> bool:
+    """Whether a column has continents; a column of codes of countries has, if it names one that no country has."""
+    words = {cells[index].strip().upper() for cells in samples if index < len(cells)}
+    return "OC" in words or (not is_code and are_continents(words))
+
+
 def _has_types(index: int, samples: Sequence[Sequence[str]]) -> bool:
-    return any(IpType.named(cells[index]) is not None for cells in samples if index < len(cells))
+    """Whether a column has types, or states of every address that it has none."""
+    words = {cells[index].strip().lower() for cells in samples if index < len(cells)}
+    is_negative = bool(words & NEGATIVES) and words <= NEGATIVES | BLANKS
+    return is_negative or any(IpType.named(word) is not None for word in words)
 
 
 def has_large_number(samples: Sequence[Sequence[str]], indexes: Sequence[int]) -> bool:
@@ -249,8 +266,7 @@ def reading_of_records(table: TableText) -> Reading | None:
 def _reading(columns: Columns, cells: Callable[[], Iterator[Sequence[str]]]) -> Reading:
     return Reading(
         rows=lambda unused: columns.rows(cells(), unused),
-        states_facts=columns.states_facts,
-        states_types=columns.states_types,
+        stated=columns.stated,
     )
 
 

@@ -1,7 +1,7 @@
 """Lists of addresses of one type: plain, FireHOL and X4B, proxies with a port, and `ipset save`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from snapshots.adapters.intel.layouts.addresses import (
     NO_ADDRESS,
@@ -14,6 +14,7 @@ from snapshots.adapters.intel.layouts.addresses import (
 )
 from snapshots.adapters.intel.layouts.delimited import Sample, are_ranges
 from snapshots.adapters.intel.layouts.table import EXCLUDED, Layout, Reading, Row, TableText, Unused
+from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import NO_FACTS
 
@@ -87,14 +88,7 @@ def _reading_of_strings(table: TableText) -> Reading | None:
     if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
         return None
 
-    def rows(unused: Unused) -> Iterator[Row]:
-        for text in found:
-            try:
-                yield Row(*block_of(text), NO_FACTS)
-            except NotABlock as exc:
-                unused[str(exc)] += 1
-
-    return Reading(rows=rows)
+    return Reading(rows=lambda unused: _blocks(found, unused))
 
 
 def _implied_type(table: TableText) -> IpType | None:
@@ -123,8 +117,9 @@ def _is_end(word: str) -> bool:
 
 
 def _reading_of_ipset(table: TableText) -> Reading | None:
-    if not re.match(r"(create|add) \S+ \S+", table.first_line):
+    if not re.match(r"(create|add) \S+ \S+", table.first_line) or re.match("add element ", table.first_line):
         return None
+    _refuse_several_sets(table, [line.split()[1] for line in table.head if re.match(r"add \S+ \S", line)])
 
     def rows(unused: Unused) -> Iterator[Row]:
         for line in table.lines():
@@ -141,7 +136,36 @@ def _reading_of_ipset(table: TableText) -> Reading | None:
     return Reading(rows=rows, ip_type=_implied_type(table))
 
 
+def _reading_of_nft(table: TableText) -> Reading | None:
+    """Read the elements of one set of nftables, from `nft list set` or a file for `nft -f`."""
+    if not re.match(r"(#!\S*nft|flush ruleset|table|(add )?(set|element|define)) ?", table.first_line):
+        return None
+    text = "\n".join(line.partition("#")[0] for line in table.lines())
+    named = re.findall(r"(?:\bset\s+|\belement\s+(?:\w+\s+)?\S+\s+|\bdefine\s+)([\w-]+)\s*=?\s*\{", text)
+    _refuse_several_sets(table, named)
+    found = re.findall(r"(?:elements\s*=\s*|\belement [^{]*|\bdefine [^{]*)\{([^{}]*)\}", text)
+    elements = [words[0] for each in found for part in each.split(",") if (words := part.split())]
+    return Reading(rows=lambda unused: _blocks(elements, unused), ip_type=_implied_type(table)) if elements else None
+
+
+def _refuse_several_sets(table: TableText, names: Sequence[str]) -> None:
+    """Raise SourceUnreadable if a file has several sets: one may list what another excludes."""
+    kinds = {re.sub(r"[-_.]?(ip|inet)?[-_.]?v?[46]$", "", name.lower()) for name in names}
+    if len(kinds) > 1:
+        shown = ", ".join(repr(name[:40]) for name in list(dict.fromkeys(names))[:5])
+        raise SourceUnreadable(f"{table.path} contains several sets ({shown}): write each into a file of its own")
+
+
+def _blocks(texts: Iterable[str], unused: Unused) -> Iterator[Row]:
+    for text in texts:
+        try:
+            yield Row(*block_of(text), NO_FACTS)
+        except NotABlock as exc:
+            unused[str(exc)] += 1
+
+
 LISTS = (
+    Layout(name="nft", summary="a set of nftables: output of `nft list set`", reading=_reading_of_nft),
     Layout(name="ipset", summary="output of `ipset save`", reading=_reading_of_ipset),
     Layout(
         name="list",

@@ -28,7 +28,7 @@ def _reading(table: TableText) -> Reading | None:
     if format_version != VERSION or version not in END:
         raise SourceUnreadable(f"{table.path} has version {format_version} of OpenASN's format; only {VERSION} is read")
     built_at = datetime.fromtimestamp(seconds, UTC) if seconds < 2**32 else None
-    return Reading(rows=lambda _: _rows(table), states_facts=True, states_types=True, built_at=built_at)
+    return Reading(rows=lambda _: _rows(table), stated=frozenset({"asn", "type"}), built_at=built_at)
 
 
 def _rows(table: TableText) -> Iterator[Row]:

@@ -29,7 +29,7 @@ def _delegated(table: TableText) -> Reading | None:
     built_at = None
     with suppress(ValueError):
         built_at = end_of_day(datetime.strptime(serial, "%Y%m%d").replace(tzinfo=UTC).date())
-    return Reading(rows=lambda unused: _allocations(table, unused), states_facts=True, built_at=built_at)
+    return Reading(rows=lambda unused: _allocations(table, unused), stated=frozenset({"country"}), built_at=built_at)
 
 
 def _allocations(table: TableText, unused: Unused) -> Iterator[Row]:
@@ -74,7 +74,7 @@ def _pyasn(table: TableText) -> Reading | None:
     if not rows or sum(len(words) == 2 and "/" in words[0] and words[1].isdigit() for words in rows) * 2 < len(rows):
         return None
     columns = Columns(first=0, asn=1)
-    return Reading(rows=lambda unused: columns.rows(_words(table), unused), states_facts=True)
+    return Reading(rows=lambda unused: columns.rows(_words(table), unused), stated=columns.stated)
 
 
 def _words(table: TableText) -> Iterator[list[str]]:
@@ -94,7 +94,7 @@ def _pfx2as(table: TableText) -> Reading | None:
             else:
                 yield cells
 
-    return Reading(rows=lambda unused: columns.rows(single_origins(unused), unused), states_facts=True)
+    return Reading(rows=lambda unused: columns.rows(single_origins(unused), unused), stated=columns.stated)
 
 
 def _exit_addresses(table: TableText) -> Reading | None:

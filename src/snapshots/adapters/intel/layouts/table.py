@@ -52,15 +52,13 @@ class Reading:
     Attributes:
         rows: Reads the rows of the table, and counts the others.
         ip_type: The type of all addresses, if the kind of the table implies it.
-        states_facts: Whether its rows state ASNs or countries; types alone are not enough for a table without --type.
-        states_types: Whether its rows state types.
+        stated: Which of "asn", "country" and "type" its rows state.
         built_at: The moment that the table states for itself, in UTC.
     """
 
     rows: Callable[[Unused], Iterator[Row]]
     ip_type: IpType | None = None
-    states_facts: bool = False
-    states_types: bool = False
+    stated: frozenset[str] = frozenset()
     built_at: datetime | None = None
 
 
@@ -97,9 +95,7 @@ class TableText:
     def lines(self, *, longest: int = LONGEST_LINE) -> Iterator[str]:
         """Yield the lines without their ends; a longer line than any table has is cut."""
         with self._content.open() as file:
-            head = file.peek(2)[:2]
-            encoding = "utf-16" if head in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
-            text = io.TextIOWrapper(file, encoding, errors="replace", newline=None)
+            text = io.TextIOWrapper(file, _encoding_of(file.peek(4)[:4]), errors="replace", newline=None)
             is_rest = False
             for line in iter(partial(text.readline, longest), ""):
                 if not is_rest:
@@ -136,6 +132,16 @@ class TableText:
         """Return the first bytes, or all."""
         with self._content.open() as file:
             return file.read(size)
+
+
+def _encoding_of(head: bytes) -> str:
+    """Return the encoding of a text from its first bytes; without a mark, every second byte of UTF-16 is zero."""
+    if head in {b"\xff\xfe\0\0", b"\0\0\xfe\xff"}:
+        return "utf-32"
+    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return "utf-16"
+    zeros = bytes(byte == 0 for byte in head)
+    return {b"\0\1\0\1": "utf-16-le", b"\1\0\1\0": "utf-16-be"}.get(zeros, "utf-8-sig")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

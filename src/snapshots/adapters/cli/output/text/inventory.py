@@ -30,12 +30,12 @@ def lookup_text(done: LookedUp) -> str:
 
 
 def unused_text(unused: Mapping[str, int]) -> str:
-    """Return the number of rows of a table that are not used, by the reason."""
+    """Return the number of rows of a table that are not used, or only in part, by the reason."""
     reasons = ", ".join(
         f"{number:,} {reason}" for reason, number in sorted(unused.items(), key=lambda u: (-u[1], u[0]))
     )
     count = sum(unused.values())
-    return f"{count:,} {'row is' if count == 1 else 'rows are'} not used ({reasons})."
+    return f"{count:,} {'row is' if count == 1 else 'rows are'} not or only partly used ({reasons})."
 
 
 def show_sources(console: Console, found: Sequence[SourceState]) -> None:
