@@ -20,7 +20,7 @@ from snapshots.adapters.cli.output.streams import (
     safe_streams,
 )
 from snapshots.adapters.cli.stop_signals import Terminated, terminable
-from snapshots.app.errors import InvalidQuery, SettingRefused
+from snapshots.app.errors import InvalidQuery, PackageMissing, SettingRefused
 from snapshots.app.safe_text import one_line
 from snapshots.domain.errors import SnapshotsError
 
@@ -58,7 +58,8 @@ def _exit_code(arguments: list[str]) -> int:
         return _run(arguments)
     except SnapshotsError as exc:
         _print_error(str(exc))
-        return ExitCode.USAGE_ERROR if isinstance(exc, (SettingRefused, InvalidQuery)) else ExitCode.FAILED
+        is_usage = isinstance(exc, (SettingRefused, InvalidQuery)) and not isinstance(exc, PackageMissing)
+        return ExitCode.USAGE_ERROR if is_usage else ExitCode.FAILED
     except BrokenPipeError:  # the reader, such as head, closed the pipe
         discard_output_of(sys.stdout)
         return ExitCode.DONE

@@ -85,6 +85,19 @@ def test_a_location_that_cannot_be_read_does_not_stop_the_others(
     assert "is a web page" in err
 
 
+def test_the_places_that_were_looked_in_are_named(run: Run, tmp_path: Path) -> None:
+    """Also those without a table, so that an operator sees why nothing was renewed."""
+    loaded(run, tmp_path)
+    (tmp_path / "empty").mkdir()
+
+    nothing = run("facts", "refresh")[1]
+    code, _, err = run("facts", "refresh", "--from", tmp_path / "empty")
+
+    assert "/var/lib/GeoIP" in nothing
+    assert "/usr/share/GeoIP" in nothing
+    assert (code, f"there is no table in {tmp_path / 'empty'}" in err) == (1, True)
+
+
 def test_commands_have_their_former_names_too(run: Run) -> None:
     """`inventory`, `sources` and `drift` work as before."""
     for command in ("status", "show", "import", "retract"):

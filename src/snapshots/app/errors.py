@@ -60,11 +60,15 @@ class NoSuchBuild(SnapshotsError):
 
 
 class BuildRefused(SnapshotsError):
-    """A build of a source is implausible; the builds before it stay in use."""
+    """A build of a source is implausible, or contradicts a registered one; the builds before it stay in use."""
 
 
 class SettingRefused(SnapshotsError):
-    """A setting has a value that cannot be used."""
+    """A setting has a value that cannot be used, or a necessary one is missing: a usage error."""
+
+
+class PackageMissing(SettingRefused):
+    """A setting needs a library that is not installed; the command line is right, so this is no usage error."""
 
 
 class InvalidQuery(SnapshotsError):

@@ -12,7 +12,7 @@ from snapshots.adapters.clock import stopwatch
 from snapshots.adapters.cowrie.files.find_logs import FoundLogs, find_logs
 from snapshots.adapters.cowrie.files.watch import FolderWatch
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.intel.download import TABLE_STORE, delete_expired_downloads, download, is_url
+from snapshots.adapters.intel.download import TABLE_STORE, delete_expired_downloads, download, is_url, url_of_today
 from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
 from snapshots.adapters.intel.unpack import sha256_of
@@ -22,10 +22,11 @@ from snapshots.adapters.telemetry.logs import LoggedLoad, LoggedWork, warn
 from snapshots.app.admin.copying import CopyObserver, TableCopied
 from snapshots.app.enrich.inventory import ProgressCallback
 from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.errors import NothingToRead, SettingRefused
+from snapshots.app.errors import NothingToRead, PackageMissing, SettingRefused
 from snapshots.app.load.batch import LoadReport
 from snapshots.app.load.cluster import Fleet
 from snapshots.app.load.progress import LoadObserver
+from snapshots.app.pip_install import INSTALL_SPARK
 from snapshots.app.ports.log_source import LineOptions
 from snapshots.app.ports.runs import RunRecord
 from snapshots.app.queries.overview import Overview
@@ -157,7 +158,8 @@ def _find_tables(paths: Sequence[Path]) -> Sequence[Path]:
 def _new_tables_at(container: Container, location: str, store: Path | None) -> Sequence[Path]:
     """Return the tables at a location that are not registered; a downloaded one may confirm its facts until now."""
     if is_url(location):
-        return [download(location, store or TABLE_STORE, container.clock().now())]
+        now = container.clock().now()
+        return [download(url_of_today(location, now), store or TABLE_STORE, now)]
     paths = _find_tables([Path(location)])
     with container.database().view() as stores:
         known = {each.build.sha256 for each in stores.sources.registered() if not each.is_retracted}
@@ -168,7 +170,7 @@ def _fleet(settings: Settings, master: str, spark: Mapping[str, str]) -> Fleet:
     try:
         from snapshots.composition.spark_driver import SparkFleet  # noqa: PLC0415 - what it needs is an extra
     except ModuleNotFoundError as exc:
-        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and install Java 17") from exc
+        raise PackageMissing(f"fleet needs Spark ({exc}): {INSTALL_SPARK}") from exc
     return SparkFleet(settings, master, spark)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from snapshots.adapters.intel.download import delete_expired_downloads, download, is_url
+from snapshots.adapters.intel.download import delete_expired_downloads, download, is_url, url_of_today
 from snapshots.adapters.intel.open_table import ImportOptions, open_table
 from snapshots.app.errors import SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
@@ -122,3 +122,16 @@ def test_replaced_geolite_files_are_deleted_after_30_days(tmp_path: Path) -> Non
 
     left = sorted(file.name.partition("-20")[0] for file in tmp_path.iterdir())
     assert left == ["GeoLite2-ASN", "GeoLite2-City", "dbip-asn-lite", "dbip-asn-lite", "dbip-asn-lite"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.org/dbip-asn-lite-YYYY-MM.mmdb.gz", "https://example.org/dbip-asn-lite-2027-01.mmdb.gz"),
+        ("https://example.org/YYYYMMDD.csv", "https://example.org/20270109.csv"),
+        ("https://example.org/YYYY/MM.csv?DD", "https://example.org/YYYY/MM.csv?DD"),
+    ],
+)
+def test_a_url_may_contain_the_present_date(url: str, expected: str) -> None:
+    """Tables of each month have names of their own."""
+    assert url_of_today(url, datetime(2027, 1, 9, tzinfo=UTC)) == expected

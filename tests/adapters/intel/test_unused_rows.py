@@ -115,7 +115,7 @@ def test_rows_that_are_not_used_are_counted_by_the_reason(
         ("a.csv", "network,is_vpn\n1.1.1.1,0\n", "1 rows without a fact"),
         ("a.csv", "network,asn,country\n", "contains a header and no rows"),
         ("a.txt", "# nothing\n", "is empty: it contains only comments"),
-        ("a.txt", "0.0.0.0/0\n", "too wide, such as a default route"),
+        ("a.csv", "0.0.0.0/0,AS1\n", "too wide, such as a default route"),
         ("details.json", '{"relays": [{"or_addresses": ["1.1.1.1:1"]}]}', "for relays without flags"),
         ("a.nft", TWO_SETS, "several sets .'good', 'bad'.: write each"),
         ("a.ipset", "create x hash:ip\nadd allowed 1.1.1.1\nadd tor 8.8.8.8\n", "several sets .'allowed', 'tor'."),

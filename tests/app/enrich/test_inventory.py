@@ -286,7 +286,7 @@ def test_a_build_of_an_older_version_keeps_its_moment() -> None:
 
     assert (done.label, done.learned) == ("a@2026-02-28", 0)
     assert [each.build.built_at for each in world.database.memory.sources.values()] == [yesterday]
-    with pytest.raises(SettingRefused, match="registered with other data"):
+    with pytest.raises(BuildRefused, match="registered with other data"):
         world.import_(dated(end_of_day(yesterday.date()), "11"))
 
 
@@ -295,7 +295,7 @@ def test_a_build_from_the_future_or_the_last_century_is_refused(built_at: dateti
     """Its clock is wrong, or the date is a typing error."""
     world = World()
 
-    with pytest.raises(SettingRefused, match="from before 2000 or from the future; give the date with --as-of"):
+    with pytest.raises(BuildRefused, match="from before 2000 or from the future; give the date with --as-of"):
         world.import_(dated(built_at))
 
     assert world.database.memory.sources == {}
@@ -324,11 +324,11 @@ def test_other_data_under_the_same_name_and_date_is_refused() -> None:
     other.build = type(other.build)(
         name="a", built_at=other.build.built_at, licence="MIT", sha256="11", origin="bundled"
     )
-    with pytest.raises(SettingRefused, match="registered with other data"):
+    with pytest.raises(BuildRefused, match="registered with other data"):
         world.import_(other)
 
     world.inventory_service.retract("a@2026-02-28T12:00")
-    with pytest.raises(SettingRefused, match="was retracted"):
+    with pytest.raises(BuildRefused, match="was retracted"):
         world.import_(source())
 
 

@@ -1,5 +1,6 @@
 """Messages about tables that are too old for new attacks."""
 
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,12 +35,16 @@ def test_each_expired_table_is_named_with_the_command_that_renews_it() -> None:
     """And with the kinds of facts that new sessions lack."""
     until = "is too old for attacks after 2026-03-15; later sessions get none of these facts from it. To renew it: "
     networks = until.replace("03-15", "03-21")
+    of_this_month = "snapshots facts refresh" + "".join(
+        f" --from https://download.db-ip.com/free/dbip-{kind}-lite-YYYY-MM.mmdb.gz" for kind in ("asn", "country")
+    )
 
+    install = f"{sys.executable} -m pip install --upgrade iporigin"
     assert VALIDITY.expired(NOON + 16 * DAY) == [
-        f"VPN, PROXY: the newest table (iporigin@2026-03-01T12:00) {until}pip install --upgrade iporigin"
+        f"VPN, PROXY: the newest table (iporigin@2026-03-01T12:00) {until}{install}"
     ]
     assert VALIDITY.expired(NOON + 21 * DAY)[:2] == [
-        f"ASN: the newest table (tables@2026-03-01T12:00) {networks}snapshots facts import NEWER-TABLE",
+        f"ASN: the newest table (tables@2026-03-01T12:00) {networks}{of_this_month}",
         f"country: the newest table (geo@2026-03-01T12:00) {networks}snapshots facts import NEWER-TABLE --name geo",
     ]
     assert VALIDITY.expired(NOON + 21 * DAY)[3].endswith("import NEWER-TABLE --name exits --type TOR")

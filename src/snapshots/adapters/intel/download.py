@@ -24,6 +24,12 @@ GEOLITE_DAYS = 30
 """Within so many days the licence of GeoLite2 asks to delete a file that was replaced."""
 
 
+def url_of_today(url: str, now: datetime) -> str:
+    """Return a URL in which YYYY-MM or YYYY-MM-DD is replaced by the present date, by which tables are named."""
+    month = re.sub(r"YYYY([-_.]?)MM", rf"{now:%Y}\g<1>{now:%m}", url)
+    return re.sub(rf"({now:%Y}[-_.]?{now:%m}[-_.]?)DD", rf"\g<1>{now:%d}", month)
+
+
 def is_url(location: str) -> bool:
     """Whether a location is a URL and not a path."""
     return location.lower().startswith(("http://", "https://"))

@@ -181,7 +181,7 @@ def _built_at(path: Path, epoch: int) -> datetime:
             return built_at
     raise SourceUnreadable(
         f"{path} states an impossible build time ({epoch} seconds since 1970); if you know the date, import the file"
-        " with --as-of (snapshots inventory import)"
+        " with --as-of (snapshots facts import)"
     )
 
 

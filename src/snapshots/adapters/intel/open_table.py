@@ -32,8 +32,8 @@ NAMES = re.compile(r"torbulkexitlist|exit-addresses|delegated-|.*-blocks-ipv[46]
 HELPERS = re.compile(r".*-locations-[a-z-]+(_\d+)?\.csv", re.IGNORECASE)
 """Names of tables that are read with another one."""
 
-WIDEST = {4: 2**31, 6: 2**125}
-"""Addresses of a range that no network and no country has: half of IPv4, or all of IPv6 that is assigned."""
+WIDEST = {4: 2**32, 6: 2**125}
+"""Addresses of a default route: all of IPv4, or all of IPv6 that is assigned. No network and no country has them."""
 
 TOO_WIDE = "for a range that is too wide, such as a default route"
 
@@ -148,7 +148,8 @@ def _read(path: Path, build: SourceBuild, readings: Sequence[Reading], ip_type: 
             kind = ip_type or reading.ip_type
             for row in reading.rows(unused):
                 count += 1
-                if row.last - row.first + 1 >= WIDEST[row.version]:
+                has_place = row.facts.asn is not None or row.facts.country is not None
+                if has_place and row.last - row.first + 1 >= WIDEST[row.version]:
                     unused[TOO_WIDE] += 1
                 elif row.facts is EXCLUDED:
                     yield row._replace(facts=NO_FACTS)

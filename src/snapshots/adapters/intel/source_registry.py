@@ -93,7 +93,7 @@ class FileSourceRegistry:
         if self._now is not None and source.build.built_at not in PlausibleTimes.seen_from(self._now()):
             raise SourceUnreadable(
                 f"{source.build.origin} states a build time in the future ({moment_text(source.build.built_at)});"
-                " if you know the date, import the file with --as-of (snapshots inventory import)"
+                " if you know the date, import the file with --as-of (snapshots facts import)"
             )
         return source
 

@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from snapshots.app.errors import NothingToRead, SettingRefused, StoreUnavailable
+from snapshots.app.errors import NothingToRead, PackageMissing, SettingRefused, StoreUnavailable
 from snapshots.app.load.cluster import Files
+from snapshots.app.pip_install import INSTALL_SPARK
 
 SETTINGS = {
     "spark.ui.enabled": "false",
@@ -39,7 +40,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         A pyspark.sql.SparkSession.
 
     Raises:
-        SettingRefused: PySpark or Java is missing, or the cluster is unreachable.
+        PackageMissing: PySpark or Java is missing, or the cluster is unreachable.
         NothingToRead: An input path does not exist.
         StoreUnavailable: The job failed.
     """
@@ -52,7 +53,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
         )
         from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
     except ImportError as exc:
-        raise SettingRefused(f"fleet needs Spark ({exc}): pip install 'snapshots[spark]', and install Java 17") from exc
+        raise PackageMissing(f"fleet needs Spark ({exc}): {INSTALL_SPARK}") from exc
     logging.getLogger().addFilter(_is_not_raised)
     is_local = master.startswith("local")
     if is_local:
@@ -64,7 +65,7 @@ def spark_session(master: str, settings: Mapping[str, str]) -> Iterator[Any]:
     try:
         spark = builder.getOrCreate()
     except (PySparkRuntimeError, Py4JError, RuntimeError) as exc:
-        raise SettingRefused(f"Spark did not start at {master}: {_first_line(exc)}; is Java 17 installed?") from exc
+        raise PackageMissing(f"Spark did not start at {master}: {_first_line(exc)}; is Java 17 installed?") from exc
     spark.sparkContext.setLogLevel("ERROR")
     if "spark.sql.shuffle.partitions" not in settings:
         spark.conf.set("spark.sql.shuffle.partitions", str(2 * spark.sparkContext.defaultParallelism))

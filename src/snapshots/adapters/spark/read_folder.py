@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from snapshots.adapters.spark.folder import AT_WORK, COMPLETE, DEAD_LETTERS, SESSIONS
-from snapshots.app.errors import NothingToRead, SettingRefused, StoreBusy, StoreUnavailable
+from snapshots.app.errors import NothingToRead, PackageMissing, StoreBusy, StoreUnavailable
+from snapshots.app.pip_install import pip_install
 from snapshots.app.ports.log_source import Reason
 from snapshots.app.ports.logs import DeadLetter
 from snapshots.domain.session.summary import SessionSummary
@@ -24,7 +25,7 @@ class StoredFolder:
         summary_of: Decodes the row of a session.
 
     Raises:
-        SettingRefused: pyarrow is not installed, or does not support the file system.
+        PackageMissing: pyarrow is not installed, or does not support the file system.
         NothingToRead: The folder holds no sessions.
         StoreBusy: A job writes to the folder, or was interrupted.
     """
@@ -35,7 +36,7 @@ class StoredFolder:
         try:
             from pyarrow import fs  # noqa: PLC0415 - an extra
         except ImportError as exc:
-            raise SettingRefused("reading a folder needs pyarrow: pip install 'snapshots[parquet]'") from exc
+            raise PackageMissing(f"reading a folder needs pyarrow: {pip_install('pyarrow')}") from exc
         self.name = root
         self._columns = list(columns)
         self._summary_of = summary_of

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from snapshots.app.enrich.build_checks import BuildChecks
 from snapshots.app.enrich.late_completion import Completed, LateCompletion
 from snapshots.app.enrich.lookup import Lookups
-from snapshots.app.errors import NoSuchBuild, SettingRefused
+from snapshots.app.errors import BuildRefused, NoSuchBuild, SettingRefused
 from snapshots.app.liveness import begin_run, failing
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.inventory import FactSource
@@ -117,10 +117,10 @@ class InventoryService:
             is_confirmed: Whether the operator confirmed that a list types many addresses.
 
         Raises:
-            BuildRefused: The build is implausible. Nothing was stored.
+            BuildRefused: The build or its moment is implausible, or a build of this name and moment is registered with
+                other data, or was retracted. Nothing was stored.
             ConfirmationNeeded: The build is a list that types many addresses. Nothing was stored.
-            SettingRefused: A build of this name and moment is registered with other data, or was retracted, or the
-                moment is implausible.
+            SettingRefused: The name is reserved.
             SourceUnreadable: The data cannot be read; completed pages are stored.
             StoreUnavailable: The database failed; completed pages are stored.
         """
@@ -290,7 +290,7 @@ def _register(build: SourceBuild, stores: Stores, now: datetime) -> RegisteredBu
     Register a build, or return the registered one that it is.
 
     Raises:
-        SettingRefused: The moment is implausible, or the label is that of a retracted build or of one with other data.
+        BuildRefused: The moment is implausible, or the label is that of a retracted build or of one with other data.
     """
     known = stores.sources.registered()
     if (same := registered_as(build, known)) is None:
@@ -298,12 +298,12 @@ def _register(build: SourceBuild, stores: Stores, now: datetime) -> RegisteredBu
         same = next((each for each in known if each.build.label == build.label), None)
     if same is None:
         if build.built_at not in PlausibleTimes.seen_from(now):
-            raise SettingRefused(f"{build.label} is from before 2000 or from the future; give the date with --as-of")
+            raise BuildRefused(f"{build.label} is from before 2000 or from the future; give the date with --as-of")
         return stores.sources.register_build(build, registered_at=now)
     if same.is_retracted:
-        raise SettingRefused(f"{same.build.label} was retracted; import it under another --name")
+        raise BuildRefused(f"{same.build.label} was retracted; import it under another --name")
     if same.build.sha256 != build.sha256:
-        raise SettingRefused(
+        raise BuildRefused(
             f"{build.label} is already registered with other data; give another --name, or --as-of with the time"
         )
     return same
@@ -327,6 +327,6 @@ def _build_to_retract(registered: Sequence[RegisteredBuild], label: str) -> Regi
     if not found or len(valid) > 1:
         raise NoSuchBuild(
             f"there {'are several builds' if found else 'is no build'} {label} to retract;"
-            " `snapshots sources` lists them"
+            " `snapshots facts sources` lists them"
         )
     return (valid or found)[0]

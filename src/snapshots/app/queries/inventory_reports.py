@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from snapshots.app.pip_install import pip_install
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE
@@ -13,22 +14,22 @@ from snapshots.domain.snapshot.validity import NewestBuild
 
 NOT_COMPARABLE = (
     "A session cannot be compared in a fact that its snapshot lacks, or without a table newer than the attack and than"
-    " the tables the snapshot was made from; import or refresh one (snapshots inventory --help)."
+    " the tables the snapshot was made from; import or refresh one (snapshots facts --help)."
 )
 
 
 def without_newer_table_text(count: int) -> str:
     """Return the message about sessions without a table newer than the attack."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
-    return f"{sessions} no table newer than the attack; import or refresh one (snapshots inventory --help)."
+    return f"{sessions} no table newer than the attack; import or refresh one (snapshots facts --help)."
 
 
 def expired_text(count: int) -> str:
     """Return the message about sessions whose newest tables are too old to be valid today."""
     sessions = "1 session has" if count == 1 else f"{count:,} sessions have"
     return (
-        f"{sessions} only tables that are too old for today ({_limits_text()}); import newer ones (snapshots inventory"
-        " import) or install a newer iporigin (pip install --upgrade iporigin; then snapshots inventory refresh)."
+        f"{sessions} only tables that are too old for today ({_limits_text()}); import newer ones (snapshots facts"
+        f" import), or install a newer iporigin ({pip_install('--upgrade iporigin')}; then snapshots facts refresh)."
     )
 
 

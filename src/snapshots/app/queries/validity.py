@@ -4,15 +4,19 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.inventory_reports import InventoryReports
 from snapshots.domain.facts.fact_kind import FactKind, kinds_in_list
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.validity import KindValidity, NewestBuild, validity_of
 
-RENEW_BUNDLED = {"iporigin": "pip install --upgrade iporigin"}
-"""The command that renews a bundled source that is a package of its own."""
-
+DBIP = "https://download.db-ip.com/free/dbip-{}-lite-YYYY-MM.mmdb.gz"
+RENEW_BUNDLED = {
+    "iporigin": pip_install("--upgrade iporigin"),
+    "dbip": f"snapshots facts refresh --from {DBIP.format('asn')} --from {DBIP.format('country')}",
+}
+"""The command that renews a bundled source: a package of its own, or a table of this month without an account."""
 
 RENEWED = re.compile(r"(/GeoIP/[^/]+|-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ[^/]*)$")
 """Paths of tables that `facts refresh` renews: in the folders of geoipupdate, and its own downloads."""
@@ -71,11 +75,9 @@ def expired_texts(validity: Sequence[KindValidity], at: datetime) -> Sequence[st
 
 def renewal(build: SourceBuild) -> str:
     """Return the command that renews a table."""
-    if build.name in RENEW_BUNDLED:
-        return RENEW_BUNDLED[build.name]
+    if not build.form:
+        return RENEW_BUNDLED.get(build.name, RENEW_BUNDLED["dbip"])
     if RENEWED.search(build.origin):
         return "snapshots facts refresh"
-    if not build.form:
-        return "snapshots facts import NEWER-TABLE"
     kinds = "".join(f" --type {kind.value}" for kind in kinds_in_list(build))
     return f"snapshots facts import NEWER-TABLE --name {build.name}{kinds}"

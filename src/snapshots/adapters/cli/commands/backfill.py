@@ -55,7 +55,9 @@ STATISTICS_MIN_SESSIONS = 10_000
     "--improve",
     is_flag=True,
     section=Section.GENERAL,
-    help="Replace inferred snapshots where newly imported tables are closer to the attack or add facts.",
+    help="Evaluate sealed sessions again: replace inferred snapshots where tables now state all their facts as of the"
+    " attack, add facts that a snapshot lacks, also to one as of the attack, and replace types by network by types of"
+    " the address.",
 )
 @option(
     "--batch-size",

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import CommandPlace, LazyCommands, Section, group, option
-from snapshots.adapters.cli.commands.inventory import import_, retract, show, status
+from snapshots.adapters.cli.commands.inventory import import_, report_import, retract, show, status
 from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.options import database_option, facts_options, freshness_options, lock_option, opened
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.text.inventory import lookup_text
 from snapshots.adapters.cli.services import Application, OpenApplication, TableOptions
-from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable
+from snapshots.app.errors import BuildRefused, ConfirmationNeeded, NothingToRead, SettingRefused, SourceUnreadable
 from snapshots.domain.facts.ip_type import IpType
 
 SYSTEM_FOLDERS = ("/var/lib/GeoIP", "/usr/share/GeoIP")
@@ -104,7 +104,13 @@ def refresh(
     code is then 1.
     """
     wanted = [_location(text) for text in locations]
-    wanted += [(None, folder) for folder in SYSTEM_FOLDERS if Path(folder).is_dir()]
+    there = [folder for folder in SYSTEM_FOLDERS if Path(folder).is_dir()]
+    wanted += [(None, folder) for folder in there]
+    missing = ", ".join(folder for folder in SYSTEM_FOLDERS if folder not in there)
+    if missing:
+        click.echo(f"{missing}: not there.")
+    if not wanted:
+        click.echo("No other place for new tables is named: use --from or SNAPSHOTS_TABLES.")
     with opened(open_application, options) as application:
         problems = [
             problem
@@ -133,10 +139,15 @@ def _renew(application: Application, location: str, options: TableOptions, store
     """Import the tables of a location that are new; print the result of each, and yield what failed."""
     try:
         paths: Sequence[Path] = application.tables_at(location, store)
-    except SourceUnreadable as exc:
-        click.echo(f"Error: {exc}", err=True)
-        yield location
-        return
+    except (NothingToRead, SourceUnreadable) as exc:
+        if location in SYSTEM_FOLDERS and isinstance(exc, NothingToRead):
+            paths = []  # its package is installed, and nothing was downloaded yet
+        else:
+            click.echo(f"Error: {exc}", err=True)
+            yield location
+            return
+    if not paths:
+        click.echo(f"{location}: no new table.")
     for path in paths:
         try:
             with CountBar(SafeConsole(stderr=True), path.name) as bar:
@@ -145,4 +156,4 @@ def _renew(application: Application, location: str, options: TableOptions, store
             click.echo(f"Error: {exc}", err=True)
             yield str(path)
             continue
-        click.echo(f"{done.lookups.label}: {lookup_text(done.lookups)}")
+        report_import(path, done)

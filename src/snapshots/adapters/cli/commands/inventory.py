@@ -25,7 +25,13 @@ from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
-from snapshots.adapters.cli.output.text.inventory import lookup_text, show_sources, show_validity, unused_text
+from snapshots.adapters.cli.output.text.inventory import (
+    lookup_text,
+    show_legend,
+    show_sources,
+    show_validity,
+    unused_text,
+)
 from snapshots.adapters.cli.services import Application, OpenApplication, TableImported, TableOptions
 from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable
 from snapshots.domain.address.source_ip import IpAddress
@@ -150,17 +156,22 @@ def import_(
                 click.echo(f"Error: {exc}", err=True)
                 has_failed = True
                 continue
-            click.echo(f"{done.lookups.label}: {lookup_text(done.lookups)}")
-            if done.lookups.overwritten:
-                click.echo(
-                    f"Warning: {path} held {done.lookups.overwritten} before, in which new addresses can no longer be"
-                    " looked up; keep each table in a file of its own, with its date in the name",
-                    err=True,
-                )
-            if done.unused:
-                click.echo(f"{path.name}: {unused_text(done.unused)}", err=True)
+            report_import(path, done)
     if has_failed:
         click.get_current_context().exit(ExitCode.FAILED)
+
+
+def report_import(path: Path, done: TableImported) -> None:
+    """Print the result of an import, and which rows are not used."""
+    click.echo(f"{done.lookups.label}: {lookup_text(done.lookups)}")
+    if done.lookups.overwritten:
+        click.echo(
+            f"Warning: {path} held {done.lookups.overwritten} before, in which new addresses can no longer be looked"
+            " up; keep each table in a file of its own, with its date in the name",
+            err=True,
+        )
+    if done.unused:
+        click.echo(f"{path.name}: {unused_text(done.unused)}", err=True)
 
 
 def _import_table(application: Application, path: Path, wanted: TableOptions) -> TableImported:
@@ -205,7 +216,7 @@ def refresh(open_application: OpenApplication, /, limit: int | None, **options: 
 
 @inventory.command(
     short_help="Retract a wrong build.",
-    examples=["snapshots sources", "snapshots facts retract vpn-list@2026-06-17"],
+    examples=["snapshots facts sources", "snapshots facts retract vpn-list@2026-06-17"],
 )
 @click.argument("label", metavar="SOURCE@DATE")
 @database_option
@@ -245,12 +256,15 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
         click.echo(json_documents.to_json(document))
         return
     click.echo(
-        f"{found.addresses:,} addresses; {found.behind:,} have not been looked up in every build (`inventory refresh`)."
+        f"{found.addresses:,} addresses; {found.behind:,} have not been looked up in every build"
+        " (`snapshots facts refresh`)."
     )
+    click.echo("By the age of their facts today:")
     for state in Freshness:
         if found.by_freshness.get(state):
             click.echo(f"  {state.value}: {found.by_freshness[state]:,}")
     show_sources(stdout(), found.sources)
+    show_legend(stdout())
     show_validity(stdout(), validity, now)
 
 

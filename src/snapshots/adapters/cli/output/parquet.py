@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO, get_type_hints
 
-from snapshots.app.errors import SettingRefused
+from snapshots.app.errors import PackageMissing
+from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.session_queries import SessionRow
 
 ROWS_PER_GROUP = 20_000
@@ -16,13 +17,13 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
     Write sessions, and return how many.
 
     Raises:
-        SettingRefused: pyarrow is not installed.
+        PackageMissing: pyarrow is not installed.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415 - an extra
     except ImportError as exc:
-        raise SettingRefused("Parquet needs pyarrow: install it, or the extra parquet") from exc
+        raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
     hints = get_type_hints(SessionRow)
     fields = [(name, kinds[_kind(hints[name])]) for name in SessionRow.__slots__]

@@ -13,7 +13,7 @@ from snapshots.adapters.cli.services import OpenApplication
 
 @command(
     short_help="Compare snapshots with the newest tables.",
-    examples=["snapshots drift", "snapshots drift --top 50 --format csv"],
+    examples=["snapshots facts drift", "snapshots facts drift --top 50 --format csv"],
 )
 @option(
     "--top",

@@ -19,7 +19,7 @@ from snapshots.adapters.cli.services import OpenApplication
 
 @command(
     short_help="List the registered builds of all sources.",
-    examples=["snapshots sources", "snapshots sources --format json"],
+    examples=["snapshots facts sources", "snapshots facts sources --format json"],
 )
 @freshness_options
 @format_option

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from snapshots.app.errors import SettingRefused
+from snapshots.app.errors import PackageMissing, SettingRefused
+from snapshots.app.pip_install import pip_install
 from snapshots.app.safe_text import shown_url
 
 EXAMPLES = "write a path such as snapshots.db, or postgresql://USER@HOST/NAME"
@@ -81,7 +82,8 @@ def _sqlite(text: str, rest: str) -> URL:
 
 def _postgresql(text: str, rest: str) -> URL:
     if find_spec("psycopg") is None:
-        raise SettingRefused("PostgreSQL needs the extra postgresql: run pip install -e '.[postgresql]' in the clone")
+        install = pip_install("-e '.[postgresql]'")
+        raise PackageMissing(f"PostgreSQL needs the extra postgresql: run {install} in the clone")
     try:
         url = make_url(f"postgresql+psycopg://{rest}")
         if "@" in (url.host or ""):  # an unescaped @ in the password

@@ -66,7 +66,7 @@ def show_improvement(report: ImproveReport, *, is_dry_run: bool) -> None:
     if report.looked_at and report.is_done and not report.improved:
         click.echo(
             "No table is closer to these attacks than the tables of their snapshots, or adds a fact. To improve them,"
-            " import tables from before the attacks: snapshots inventory import --help"
+            " import tables from before the attacks: snapshots facts import --help"
         )
 
 
@@ -79,4 +79,4 @@ def undo_lines(report: UndoReport, *, is_dry_run: bool) -> Iterator[str]:
     yield f"{report.opened:,} sessions {would} open again; {report.restored:,} have their previous snapshot;"
     yield f"{report.forgotten:,} recovered addresses of open sessions {would} removed."
     if report.sources and not is_dry_run:
-        yield "If a table was wrong, retract it (`snapshots inventory retract`): " + ", ".join(report.sources)
+        yield "If a table was wrong, retract it (`snapshots facts retract`): " + ", ".join(report.sources)

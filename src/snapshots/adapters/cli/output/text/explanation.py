@@ -93,7 +93,8 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         console.print(f"  {source}: {facts_text(observation.facts)} ({when}{used})")
     if snapshot is not None:
         known = explanation.known_then
-        console.print(f"  in this database by then: {'nothing' if known is None else _snapshot_text(known)}")
+        stored = "nothing about this address" if known is None else _snapshot_text(known)
+        console.print(f"  already stored in this database when the attack happened: {stored}")
     for text in _doubts(explanation):
         console.print(Text("  ") + printable(text, 400), soft_wrap=True)
 

@@ -55,6 +55,18 @@ def show_sources(console: Console, found: Sequence[SourceState]) -> None:
     console.print(table)
 
 
+SOURCES_LEGEND = (
+    "state: fresh = new enough for the addresses of today; ageing = due for a newer build, still used; expired = too"
+    " old for attacks of today; history = a newer build of the source is registered; retracted = not used."
+    " observations: facts about addresses that begin with the build."
+)
+
+
+def show_legend(console: Console) -> None:
+    """Print what the states of builds mean."""
+    console.print(SOURCES_LEGEND, soft_wrap=True)
+
+
 def show_validity(console: Console, validity: Sequence[KindValidity], now: datetime) -> None:
     """Print until when each kind of fact is valid for new attacks, and how to renew expired tables."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -65,6 +77,10 @@ def show_validity(console: Console, validity: Sequence[KindValidity], now: datet
         table.add_row(each.kind.value, printable(each.build.label, 90), f"{each.valid_until:%Y-%m-%d %H:%M}", state)
     console.print()
     console.print(table)
+    console.print(
+        "for attacks until: later attacks get no such fact from the table. A list of one type renews that type only.",
+        soft_wrap=True,
+    )
     for text in expired_texts(validity, now):
         console.print(printable(text, 400), soft_wrap=True)
 

@@ -30,7 +30,7 @@ def show_load(console: Console, report: LoadReport) -> None:
         console.print(
             f"  {report.inferred:,} of the new snapshots are inferred: at least one fact of each is from a table built"
             " after the attack (`snapshots explain SESSION` shows the date of each fact). To get facts as of the"
-            " attack, import tables from before it: snapshots inventory import --help",
+            " attack, import tables from before it: snapshots facts import --help",
             soft_wrap=True,
         )
     if report.dead_letters and not report.events and not report.repeated and not report.problems:
