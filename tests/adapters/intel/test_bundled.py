@@ -264,4 +264,20 @@ def test_any_damage_is_a_clean_error(tmp_path: Path, changes: list[tuple[int, in
     path.write_bytes(data)
 
     with suppress(SourceUnreadable):
-        open_mmdb(path, in_memory=True).look_up([GOOGLE, DNS6, TOR])
+        open_mmdb(path).look_up([GOOGLE, DNS6, TOR])
+
+
+def test_a_large_file_that_changes_in_use_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read into memory, and after it was cut or overwritten its answers would be those of other networks."""
+    monkeypatch.setattr("snapshots.adapters.intel.mmdb.LARGEST_IN_MEMORY", 0)
+    path = mmdb(tmp_path / "a.mmdb", {"8.8.8.0/24": {"asn": 64500}})
+    source = open_mmdb(path)
+    assert source.look_up([GOOGLE])[GOOGLE].asn == 64500
+
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(SourceUnreadable, match=r"is damaged|was changed while it was in use"):
+        source.look_up([GOOGLE])
+
+    path.unlink()
+    with pytest.raises(SourceUnreadable):
+        source.look_up([GOOGLE])
