@@ -3,10 +3,9 @@ Build the bundled types by network: the kind of each network, by words in its na
 
     .venv/bin/python tools/build_network_types.py             write the table, and print the line the package must hold
     .venv/bin/python tools/build_network_types.py --check     only print how often it agrees with stated categories
-    .venv/bin/python tools/build_network_types.py --stated    write stated categories as a table of the operator
 
-The categories come from `whereip-network` (pip install whereip-network==0.1.0) and, with --check, from
-tests/data/networks.csv. Nothing of the former is redistributed: see docs/decisions/0015-types-by-network.md.
+The categories come from `whereip-network` (the extra `types`) and from tests/data/networks.csv. Nothing of the former
+is redistributed: see docs/decisions/0015-types-by-network.md.
 """
 
 import csv
@@ -15,29 +14,20 @@ import lzma
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import maxminddb
 
 from network_words import type_of
+from snapshots.adapters.intel.stated_types import stated_types
 
 HERE = Path(__file__).parent.parent
 FOLDER = HERE / "src/snapshots/adapters/intel/data"
 STATED = HERE / "tests/data/networks.csv"
-CATEGORIES = {"hosting": "DATACENTER", "content": "DATACENTER", "isp": "RESIDENTIAL", "mobile": "MOBILE"}
-"""Categories that a holder states of a network; `enterprise` is a fallback there, and holds Amazon."""
-
-
-RELEASED = "2026-08-31"
-"""The end of the month in which whereip-network 0.1.0 was released: it states no date of its own."""
 
 
 def main() -> None:
-    if "--stated" in sys.argv:
-        write_stated()
-        return
     names, addresses, built_at = read_names()
     types = {asn: kind for asn, name in sorted(names.items()) if (kind := type_of(name)) is not None}
     if "--check" not in sys.argv:
@@ -72,24 +62,6 @@ def write(types: dict[int, str], built_at: datetime) -> None:
     print(f"sha256 of the unpacked table: {hashlib.sha256(data).hexdigest()}")
 
 
-def write_stated() -> None:
-    """
-    Write the categories that networks state, in the working folder.
-
-    A network that states to be an access network has the type in its name, if that is hosting or mobile.
-    """
-    names, _, _ = read_names()
-    target = Path(f"network-types-stated-{RELEASED}.csv")
-    lines = []
-    for asn, stated in sorted(stated_by_whereip().items()):
-        named = type_of(names[asn]) if asn in names else None
-        lines.append(f"{asn},{named or stated if stated == 'RESIDENTIAL' else stated}\n")
-    if not lines:
-        sys.exit("whereip-network is not installed: pip install whereip-network==0.1.0")
-    target.write_text("".join(lines), encoding="ascii")
-    print(f"{target}: {len(lines):,} networks; give it to commands with --network-types {target}")
-
-
 def stated_in_test() -> dict[int, str]:
     with STATED.open(encoding="utf-8", newline="") as file:
         return {int(row["asn"]): row["type"] for row in csv.DictReader(file)}
@@ -97,12 +69,10 @@ def stated_in_test() -> dict[int, str]:
 
 def stated_by_whereip() -> dict[int, str]:
     try:
-        import whereip_network  # noqa: PLC0415 - optional
+        import whereip_network  # noqa: PLC0415 - an extra
     except ImportError:
         return {}
-    table = whereip_network.table()
-    rows: Iterable[object] = (table.facts(row) for row in range(len(table._facts)))
-    return {row.asn: CATEGORIES[row.category] for row in rows if row.category in CATEGORIES}
+    return {asn: kind.value for asn, kind in stated_types(whereip_network.table())}
 
 
 def compare(name: str, stated: dict[int, str], types: dict[int, str], addresses: Counter[int]) -> None:

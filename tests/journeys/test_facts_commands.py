@@ -1,6 +1,7 @@
 """Renewing tables by `snapshots facts`."""
 
 import json
+import sys
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,3 +106,37 @@ def test_commands_have_their_former_names_too(run: Run) -> None:
         assert former.replace("snapshots inventory", "snapshots facts") == run("facts", command, "--help")[1]
     assert run("facts", "drift")[1] == run("drift")[1]
     assert run("facts", "sources")[1] == run("sources")[1]
+
+
+def test_refresh_writes_the_types_that_networks_state(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, if the extra is installed, with a message how to use them; loads then use them before the bundled ones."""
+    packages = tmp_path / "packages"
+    (packages / "whereip_network").mkdir(parents=True)
+    (packages / "whereip_network" / "__init__.py").write_text(
+        "class Facts:\n    asn, category = 60729, 'mobile'\n\n\n"
+        "class table:\n    def facts(self, rank):\n        return [Facts][rank]\n"
+    )
+    (packages / "whereip_network-0.1.0.dist-info").mkdir()
+    (packages / "whereip_network-0.1.0.dist-info" / "METADATA").write_text("Name: whereip-network\nVersion: 0.1.0\n")
+    monkeypatch.syspath_prepend(packages)
+    loaded(run, tmp_path)
+    path = tmp_path / "store" / "network-types-stated-2026-08-31.csv"
+
+    first = run("facts", "refresh", "--store", tmp_path / "store")[1]
+    monkeypatch.setenv("SNAPSHOTS_NETWORK_TYPES", str(path))
+    second = run("facts", "refresh", "--store", tmp_path / "store")[1]
+
+    assert f"use it with SNAPSHOTS_NETWORK_TYPES={path}" in first
+    assert "use it with" not in second
+    assert "network-types-stated@2026-08-31" in run("facts", "sources")[1].replace("…", "31")
+    code, _, err = run("facts", "retract", "network-types-stated@2026-08-31")
+    assert (code, "leave its file out of --network-types" in err) == (2, True)
+
+    (packages / "whereip_network" / "__init__.py").write_text("table = list\n")
+    path.unlink()
+    monkeypatch.delenv("SNAPSHOTS_NETWORK_TYPES")
+    monkeypatch.delitem(sys.modules, "whereip_network")
+    code, _, err = run("facts", "refresh", "--store", tmp_path / "store")
+    assert (code, "whereip-network 0.1.0 has an unknown structure" in err) == (1, True)

@@ -15,6 +15,7 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.intel.download import TABLE_STORE, delete_expired_downloads, download, is_url, url_of_today
 from snapshots.adapters.intel.layouts.detect import BY_NAME
 from snapshots.adapters.intel.open_table import ImportOptions, open_table, tables_below
+from snapshots.adapters.intel.stated_types import write_stated_types
 from snapshots.adapters.intel.unpack import sha256_of
 from snapshots.adapters.sql.connection.sqlite_file import identities_of
 from snapshots.adapters.sql.database import SqlDatabase
@@ -134,6 +135,7 @@ def open_application(settings: Settings) -> Iterator[Application]:
             import_table=import_table,
             tables_at=partial(_new_tables_at, container),
             delete_expired_tables=lambda store: delete_expired_downloads(store or TABLE_STORE, container.clock().now()),
+            write_stated_types=lambda store: write_stated_types(store or TABLE_STORE),
             fact_validity=container.fact_validity(),
             now=container.clock().now,
             copy=copy,

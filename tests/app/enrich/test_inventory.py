@@ -358,7 +358,7 @@ def test_types_by_network_are_neither_imported_nor_retracted() -> None:
 
     with pytest.raises(SettingRefused, match="give another --name"):
         world.import_(DictSource("network-types", NOON, {}))
-    with pytest.raises(SettingRefused, match="cannot be retracted"):
+    with pytest.raises(SettingRefused, match="there is nothing to retract: leave its file out"):
         world.inventory_service.retract("network-types@2026-03-01")
 
 

@@ -95,10 +95,11 @@ network_types_option = option(
     "--network-types",
     multiple=True,
     type=click.Path(path_type=Path),
+    envvar="SNAPSHOTS_NETWORK_TYPES",
     metavar="FILE",
     section=Section.FACTS,
     help="A table of an ASN and a type in each line, named network-types-NAME-YYYY-MM-DD.csv, consulted before the"
-    " bundled one. May be repeated.",
+    " bundled one. May be repeated.  [env var: SNAPSHOTS_NETWORK_TYPES]",
 )
 
 facts_options = _all_of(

@@ -151,6 +151,8 @@ class Application:
         tables_at: Returns the tables at a URL, a file or a folder that are not registered yet; a URL is downloaded into
             a folder, None for the one of the user.
         delete_expired_tables: Deletes replaced downloads in a folder whose license asks for it.
+        write_stated_types: Writes the types that networks state, if their package is installed, into a folder, and
+            returns the path of the table.
         fact_validity: Which kinds of facts have expired for new attacks.
         now: Returns the current time in UTC.
         copy: Copies the database to another URL.
@@ -188,6 +190,7 @@ class Application:
     find_tables: Callable[[Sequence[Path]], Sequence[Path]]
     tables_at: Callable[[str, Path | None], Sequence[Path]]
     delete_expired_tables: Callable[[Path | None], None]
+    write_stated_types: Callable[[Path | None], Path | None]
     import_table: Callable[[Path, TableOptions, ProgressCallback], TableImported]
     fact_validity: FactValidity
     now: Callable[[], datetime]

@@ -23,7 +23,10 @@ from snapshots.domain.facts.observation import SourceBuild, labels_of
 from snapshots.domain.facts.source_builds import RegisteredBuild, overwritten, registered_as
 from snapshots.domain.snapshot.freshness import FreshnessPolicy
 
-WITHOUT_NETWORK_TYPES = "a table of your own (--network-types) comes before it"
+WITHOUT_NETWORK_TYPES = (
+    "leave its file out of --network-types and SNAPSHOTS_NETWORK_TYPES; to replace the bundled types, give a table of"
+    " your own with --network-types, which comes before them. Snapshots that name it stay, as after every retraction"
+)
 
 PAGE = 10_000
 """Addresses per transaction."""
@@ -233,7 +236,10 @@ class InventoryService:
             StoreUnavailable: The database failed; a repeated call continues, unless nothing was withdrawn.
         """
         if is_by_network(label):
-            raise SettingRefused(f"{label} has types of networks and cannot be retracted; {WITHOUT_NETWORK_TYPES}")
+            raise SettingRefused(
+                f"{label} has types of networks, which are read from a file and not stored, so there is nothing to"
+                f" retract: {WITHOUT_NETWORK_TYPES}"
+            )
         run, now = self._runtime.new_run(), self._runtime.now()
 
         def begin() -> tuple[RegisteredBuild, int | None]:

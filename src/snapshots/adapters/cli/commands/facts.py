@@ -1,7 +1,8 @@
 """`snapshots facts`: the facts about addresses, and the tables that they come from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -99,7 +100,8 @@ def refresh(
 
     New tables are imported from /var/lib/GeoIP, /usr/share/GeoIP and every --from. A URL is downloaded into --store,
     each build into a file of its own; it is used only after it passed the checks of an import, and until then the
-    previous one stays in use. Replaced GeoLite2 files are deleted after 30 days, as their license asks; the facts that
+    previous one stays in use. With the extra types, the types that networks state are written into --store once, as a
+    table for --network-types. Replaced GeoLite2 files are deleted after 30 days, as their license asks; the facts that
     were learned from them are kept. A location that cannot be read is reported, and the others are imported; the exit
     code is then 1.
     """
@@ -112,7 +114,8 @@ def refresh(
     if not wanted:
         click.echo("No other place for new tables is named: use --from or SNAPSHOTS_TABLES.")
     with opened(open_application, options) as application:
-        problems = [
+        problems = list(_build_network_types(application, store, options["network_types"]))
+        problems += [
             problem
             for ip_type, location in wanted
             for problem in _renew(application, location, TableOptions(ip_type=ip_type), store)
@@ -126,6 +129,18 @@ def refresh(
         click.echo(text)
     if problems:
         click.get_current_context().exit(ExitCode.FAILED)
+
+
+def _build_network_types(application: Application, store: Path | None, used: Collection[Path]) -> Iterator[str]:
+    """Write the table of stated types if the extra is installed; print how it is used, and yield what failed."""
+    try:
+        path = application.write_stated_types(store)
+    except SourceUnreadable as exc:
+        click.echo(f"Error: {exc}", err=True)
+        yield "network types"
+        return
+    if path is not None and path.absolute() not in {each.absolute() for each in used}:
+        click.echo(f"{path} has the types that networks state: use it with SNAPSHOTS_NETWORK_TYPES={quote(str(path))}.")
 
 
 def _location(text: str) -> tuple[IpType | None, str]:
