@@ -227,7 +227,7 @@ def test_an_improvement_without_newer_tables_states_what_to_import(run: Run, tmp
 
     assert code == 0
     assert out.startswith("1 sealed sessions checked; 0 were improved.\nNo table is closer to these attacks")
-    assert "snapshots inventory import" in out
+    assert "snapshots facts import" in out
 
 
 def test_metrics_that_cannot_be_written_are_a_warning(run: Run, tmp_path: Path) -> None:

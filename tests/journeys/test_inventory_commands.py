@@ -304,6 +304,27 @@ def test_a_list_of_all_addresses_needs_a_confirmation(run: Run, tmp_path: Path) 
     assert run("inventory", "import", everything, "--type", "vpn", "--yes")[0] == 0
 
 
+def test_an_import_states_how_many_sealed_sessions_can_be_improved(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay as they are; a repeated import changes nothing, and of many sessions only the command is named."""
+    run("load", log(tmp_path / "cowrie.json", "2026-03-20"))
+    own = tmp_path / "own-2026-03-01.csv"
+    own.write_text("network,asn,country,type\n185.220.101.0/24,60729,DE,hosting\n")
+
+    first = run("inventory", "import", own)[1]
+    again = run("inventory", "import", own)[1]
+    monkeypatch.setattr("snapshots.adapters.cli.commands.inventory.MOST_EVALUATED", 0)
+    other = tmp_path / "other-2026-03-02.csv"
+    other.write_text(own.read_text().replace("DE", "NL"))
+    many = run("inventory", "import", other)[1]
+
+    assert "1 sealed sessions can be improved with these facts: `snapshots backfill --improve`." in first
+    assert "improve" not in again
+    assert "`snapshots backfill --improve --dry-run` counts what can be improved" in many
+    assert json.loads(run("backfill", "--improve", "--format", "json")[1])["improved"] == {"inferred to asof": 1}
+
+
 def test_an_implausible_table_is_refused_unless_it_is_forced(run: Run, tmp_path: Path) -> None:
     """The table before it stays in use; of several tables, the others are imported."""
     wrong = tmp_path / "a" / "asn-2026-02-01.csv"

@@ -1,6 +1,7 @@
 """`snapshots inventory`: import, refresh, retract and show facts about addresses."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,12 +34,16 @@ from snapshots.adapters.cli.output.text.inventory import (
     unused_text,
 )
 from snapshots.adapters.cli.services import Application, OpenApplication, TableImported, TableOptions
-from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable
+from snapshots.app.backfill.progress import NoProgress
+from snapshots.app.errors import BuildRefused, ConfirmationNeeded, SettingRefused, SourceUnreadable, StoreUnavailable
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.facts.build_moment import moment_in, moment_text
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.freshness import Freshness
+
+MOST_EVALUATED = 20_000
+"""Sessions that are evaluated after an import, in three seconds, to count those that it can improve."""
 
 
 class BuildMoment(click.ParamType[datetime]):
@@ -144,7 +149,7 @@ def import_(
         is_forced=force,
         is_confirmed=yes,
     )
-    has_failed = False
+    has_failed, learned = False, 0
     with opened(open_application, options) as application:
         found = application.find_tables(paths)
         for path in found:
@@ -157,6 +162,9 @@ def import_(
                 has_failed = True
                 continue
             report_import(path, done)
+            learned += done.lookups.learned
+        if learned:
+            _report_improvable(application)
     if has_failed:
         click.get_current_context().exit(ExitCode.FAILED)
 
@@ -172,6 +180,20 @@ def report_import(path: Path, done: TableImported) -> None:
         )
     if done.unused:
         click.echo(f"{path.name}: {unused_text(done.unused)}", err=True)
+
+
+def _report_improvable(application: Application) -> None:
+    """Print how many sealed sessions new facts could improve; of many sessions, only the command that counts them."""
+    improvable = None
+    if (application.session_count() or 0) <= MOST_EVALUATED:
+        with suppress(StoreUnavailable):  # a loader may have no right to improve
+            improvable = sum(application.improve.run(NoProgress(), is_dry_run=True).improved.values())
+    if improvable is None:
+        click.echo(
+            "Sealed sessions are not changed; `snapshots backfill --improve --dry-run` counts what can be improved."
+        )
+    elif improvable:
+        click.echo(f"{improvable:,} sealed sessions can be improved with these facts: `snapshots backfill --improve`.")
 
 
 def _import_table(application: Application, path: Path, wanted: TableOptions) -> TableImported:
