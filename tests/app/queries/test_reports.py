@@ -30,6 +30,19 @@ def test_how_near_facts_are_is_shown_for_each_fact() -> None:
     assert nearness_lines(Coverage()) == []
 
 
+def test_addresses_are_shown_beside_sessions() -> None:
+    """Two addresses may have most of the sessions."""
+    facts = {"ip_type": FactMethod(Method.ASOF, distance=Distance.BEFORE_90_DAYS)}
+    sessions, addresses = (
+        Coverage.of([CoverageCase(count=count, facts=facts, method=Method.ASOF)]) for count in (1_000, 1)
+    )
+
+    assert nearness_lines(sessions, addresses) == [
+        "IP type stated up to 90 days before the attack (1,000 sessions, 1 address)",
+        "IP type known by address (1,000 sessions, 1 address), by network (0 sessions, 0 addresses)",
+    ]
+
+
 def test_inferred_facts_are_counted_separately_from_asof_facts() -> None:
     """Every session is counted in exactly one of them."""
     cases = [

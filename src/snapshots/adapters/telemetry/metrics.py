@@ -13,6 +13,7 @@ from snapshots.app.queries.reports import DatabaseStatus, Reports
 from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.errors import SnapshotsError
 from snapshots.domain.snapshot.coverage import NOT_JUDGED
+from snapshots.domain.snapshot.fact_methods import Distance
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.provenance import FACTS
 from snapshots.domain.snapshot.snapshot import Method
@@ -60,6 +61,12 @@ class LoadMetrics:
             "snapshots_facts",
             "Number of sessions with a fact as of the attack, and with one from a table made after it.",
             ["fact", "method"],
+            registry=registry,
+        )
+        self._distances = Gauge(
+            "snapshots_facts_by_distance",
+            "Number of sessions with a fact, by the time from its statement to the attack.",
+            ["fact", "distance"],
             registry=registry,
         )
         self._types = Gauge(
@@ -112,6 +119,8 @@ class LoadMetrics:
         for fact in FACTS:
             self._facts.labels(fact, Method.ASOF.value).set(sessions.asof[fact])
             self._facts.labels(fact, Method.INFERRED.value).set(sessions.inferred[fact])
+            for distance in Distance:
+                self._distances.labels(fact, distance.name.lower()).set(sessions.distances[fact][distance])
         self._types.labels("address").set(sessions.by_address)
         self._types.labels("network").set(sessions.by_network)
         self._dead_letters.set(sum(status.dead_letters.values()))

@@ -207,15 +207,35 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     return f"known for {known / coverage.total:.1%} of {coverage.total:,} sessions" + (f": {split}" if split else "")
 
 
-def nearness_lines(coverage: Coverage) -> list[str]:
-    """Return how far from the attack each fact was stated, a line for each fact, and how precise the IP types are."""
+def nearness_lines(coverage: Coverage, addresses: Coverage | None = None) -> list[str]:
+    """
+    Return how far from the attack each fact was stated, a line for each fact, and how precise the IP types are.
+
+    Args:
+        coverage: The numbers of sessions.
+        addresses: The numbers of addresses, to be shown too: few of them may have most of the sessions.
+    """
+
+    def counted(sessions: int, of_addresses: int | None) -> str:
+        if of_addresses is None:
+            return f"({sessions:,})"
+        nouns = "session" if sessions == 1 else "sessions", "address" if of_addresses == 1 else "addresses"
+        return f"({sessions:,} {nouns[0]}, {of_addresses:,} {nouns[1]})"
+
     lines = []
     for fact, counts in coverage.distances.items():
-        parts = [f"{each.text} ({counts[each]:,})" for each in Distance if counts[each]]
+        among = addresses.distances[fact] if addresses is not None else None
+        parts = [
+            f"{each.text} {counted(counts[each], among[each] if among is not None else None)}"
+            for each in Distance
+            if counts[each]
+        ]
         if parts:
             lines.append(f"{FIELD_NAMES[fact]} stated {', '.join(parts)}")
     if coverage.ip_type:
-        lines.append(f"IP type known by address ({coverage.by_address:,}), by network ({coverage.by_network:,})")
+        by_address = counted(coverage.by_address, addresses.by_address if addresses is not None else None)
+        by_network = counted(coverage.by_network, addresses.by_network if addresses is not None else None)
+        lines.append(f"IP type known by address {by_address}, by network {by_network}")
     return lines
 
 

@@ -80,7 +80,7 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     console.print(table)
     console.print("Sessions from private, shared or reserved addresses are excluded from the shares.", style="dim")
     console.print("An address is counted only if all of its sessions are.", style="dim")
-    for line in nearness_lines(sessions):
+    for line in nearness_lines(sessions, addresses):
         console.print(f"  {line}")
     for method, count in sessions.by_method.items():
         console.print(f"  {method.value}: {count_of(count, 'session')} with facts {method.explanation}")
