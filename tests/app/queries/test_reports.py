@@ -30,7 +30,7 @@ def test_how_near_facts_are_is_shown_for_each_fact() -> None:
     assert nearness_lines(Coverage()) == []
 
 
-def test_addresses_are_shown_beside_sessions() -> None:
+def test_addresses_are_shown_with_sessions() -> None:
     """Two addresses may have most of the sessions."""
     facts = {"ip_type": FactMethod(Method.ASOF, distance=Distance.BEFORE_90_DAYS)}
     sessions, addresses = (
