@@ -139,10 +139,9 @@ class Group:
     before: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
+class SessionRow(NamedTuple):
     """
-    A session in lists and exports.
+    A session in lists and exports. A tuple, because one is made for each session of an export.
 
     Attributes:
         session_id: Key of the session.

@@ -26,11 +26,11 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
         raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
     hints = get_type_hints(SessionRow)
-    fields = [(name, kinds[_kind(hints[name])]) for name in SessionRow.__slots__]
+    fields = [(name, kinds[_kind(hints[name])]) for name in SessionRow._fields]
     schema, count = pa.schema(fields), 0
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
         for group in _groups(iter(lines)):
-            columns = {name: [getattr(line, name) for line in group] for name in SessionRow.__slots__}
+            columns = {name: [getattr(line, name) for line in group] for name in SessionRow._fields}
             writer.write_table(pa.table(columns, schema=schema))
             count += len(group)
     return count

@@ -20,7 +20,7 @@ from snapshots.adapters.cli.output.ecs import ecs_document
 from snapshots.adapters.cli.output.json_documents import plain
 from snapshots.adapters.cli.output.parquet import write_parquet
 from snapshots.adapters.cli.output.progress import CountBar
-from snapshots.adapters.cli.output.table import Form, session_columns, write_lines
+from snapshots.adapters.cli.output.table import Form, write_lines
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.session_queries import SessionFilter, SessionRow, every_address, every_line
 
@@ -110,7 +110,7 @@ def _write(
         elif form is Target.ECS:
             count = _print_lines((json.dumps(ecs_document(line), default=plain) for line in lines), text)
         else:
-            count = write_lines((session_columns(line) for line in lines), Form(form.value), text, SessionRow.__slots__)
+            count = write_lines(lines, Form(form.value), text, SessionRow._fields)
         text.flush()
         return count
     finally:

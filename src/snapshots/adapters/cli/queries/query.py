@@ -114,7 +114,7 @@ def query(
             page = application.session_queries.lines(session_filter, limit=limit, after=after)
             lines = [session_columns(line) for line in page.lines]
             shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
-            names = SHORT if output == Form.TABLE.value else SessionRow.__slots__
+            names = SHORT if output == Form.TABLE.value else SessionRow._fields
             print_rows(
                 shown,
                 Form(output),

@@ -68,8 +68,9 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if dialect.name == "sqlite":
             try:
-                is_ours = len(value) == OURS and value[20:].isdigit()
-                moment = datetime.fromisoformat(f"{value}+00:00" if is_ours else value)
+                if len(value) == OURS and value[20:].isdigit():
+                    return datetime.fromisoformat(f"{value}+00:00")
+                moment = datetime.fromisoformat(value)
             except (TypeError, ValueError):
                 return None
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, case, func, not_, select
 
 from snapshots.adapters.sql.connection.dialects.timestamps import day_of, seconds_between, timestamp_in_utc
-from snapshots.adapters.sql.queries.fact_methods import FACTS
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
 from snapshots.app.queries.reports import CoverageReport, LagSpread
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
-from snapshots.domain.snapshot.fact_methods import FactMethod, methods_by_fact
+from snapshots.domain.snapshot.fact_methods import FactMethod
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -29,7 +29,7 @@ PAGE = 10_000
 Facts = tuple[tuple[str, FactMethod], ...]
 """How near each known fact is to the attack, by its name."""
 
-METHODS, GAPS = ({member.value for member in kind} for kind in (Method, Gap))
+GAPS = {gap.value for gap in Gap}
 
 
 def is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElement[bool]:
@@ -101,9 +101,7 @@ def _grouped(connection: Connection) -> Select[Any]:
 @lru_cache(maxsize=50_000)
 def _facts(has: tuple[int, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
     """Return how near each fact is to the attack; its label is left out, so that equal facts are one group."""
-    known = [fact for fact, is_known in zip(FACTS, has, strict=True) if is_known]
-    own = Method(method) if method in METHODS else Method.ADOPTED
-    found = methods_by_fact(known, own, source or "", (seen or "").replace(" ", "T"))
+    found = nearness(has, method, source, seen)
     return tuple((fact, near._replace(label=None)) for fact, near in found.items())
 
 

@@ -1,6 +1,7 @@
-"""The method of each fact of a session, in SQL; the rules are those of `domain.snapshot.fact_methods`."""
+"""The method of each fact of a session: by the rule of `domain.snapshot.fact_methods`, and as conditions in SQL."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, and_, case, func, literal, not_, null, or_
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, and_, case, func, lit
 from snapshots.adapters.sql.connection.dialects.expressions import is_later_build
 from snapshots.adapters.sql.schema.tables import session_summaries, states
 from snapshots.domain.facts.network_types import NETWORK_TYPES
+from snapshots.domain.snapshot.fact_methods import DAY_LENGTH, FactMethod, methods_by_fact
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
@@ -15,6 +17,36 @@ FACTS: Mapping[str, str] = {"asn": "snapshot_asn", "country": "snapshot_country"
 SOURCE = func.coalesce(SESSIONS.snapshot_source, "")
 IS_BY_NETWORK: ColumnElement[bool] = SOURCE.contains(NETWORK_TYPES)
 """Whether the type of a session, if it has one, is that of its network."""
+
+
+METHODS = {method.value for method in Method}
+
+
+@lru_cache(maxsize=50_000)
+def nearness(
+    has: tuple[bool, ...], method: str | None, source: str | None, seen: str | None
+) -> Mapping[str, FactMethod]:
+    """
+    Return how near each fact of a stored session is to the attack.
+
+    Few sessions differ in all of these values, so that results are cached.
+
+    Args:
+        has: Whether the session has each of FACTS.
+        method: Its method, as stored.
+        source: Its provenance, as stored.
+        seen: The time of its sighting in UTC, or the day alone; see `seen_for`.
+    """
+    known = [fact for fact, is_known in zip(FACTS, has, strict=True) if is_known]
+    own = Method(method) if method in METHODS else Method.ADOPTED
+    return methods_by_fact(known, own, source or "", (seen or "").replace(" ", "T"))
+
+
+def seen_for(source: str | None, seen: str | None) -> str | None:
+    """Return the day of a sighting, or its time if a build is of that day: only then does the time matter."""
+    if seen is None or source is None or seen[:DAY_LENGTH] in source:
+        return seen
+    return seen[:DAY_LENGTH]
 
 
 def method_of(connection: Connection, fact: str) -> ColumnElement[Any]:

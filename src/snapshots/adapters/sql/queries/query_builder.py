@@ -8,7 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    RowMapping,
+    Row,
     Select,
     and_,
     case,
@@ -40,7 +40,7 @@ from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.session_queries import METHODS_OF_FACTS, Dimension, NetworkTime, SessionFilter, TimeBucket
+from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
@@ -63,7 +63,6 @@ COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.DOWNLOAD: SESSIONS.download_hash,
     Dimension.GAP: SESSIONS.snapshot_gap,
 }
-NEARNESS = {key.value.replace("-", "_"): key for key in (*METHODS_OF_FACTS.values(), Dimension.TYPE_BY)}
 ADDRESS, NETWORK = "address", "network"
 METHOD = case((is_sealed(), func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
 ASOF, INFERRED = (SESSIONS.snapshot_method == method.value for method in (Method.ASOF, Method.INFERRED))
@@ -260,7 +259,7 @@ class SessionQuery:
         counts = func.count().filter(not_(is_newer)), func.count().filter(is_newer, not_(is_current))
         return select(*counts).select_from(self.rows).where(*self._filters())
 
-    def dated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
+    def dated(self, behind: SessionCursor | None, limit: int) -> Sequence[Row[Any]]:
         """Return sessions with a time, after a cursor."""
         query = self._listed().where(SESSIONS.first_event_at.is_not(None))
         if behind is not None and behind.at is not None:
@@ -273,26 +272,27 @@ class SessionQuery:
                     f"{str(behind)[:80]!r} is not a cursor: use the value of `next` in the previous page"
                 ) from exc
             query = query.where(before)
-        return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).mappings().all()
+        return self._connection.execute(query.order_by(*NEWEST_FIRST).limit(limit)).all()
 
-    def undated(self, behind: SessionCursor | None, limit: int) -> Sequence[RowMapping]:
+    def undated(self, behind: SessionCursor | None, limit: int) -> Sequence[Row[Any]]:
         """Return sessions without a time, after a cursor."""
         query = self._listed().where(SESSIONS.first_event_at.is_(None))
         if behind is not None and behind.at is None:
             query = query.where(SESSIONS.session_id < behind.name)
-        return self._connection.execute(query.order_by(SESSIONS.session_id.desc()).limit(limit)).mappings().all()
+        return self._connection.execute(query.order_by(SESSIONS.session_id.desc()).limit(limit)).all()
 
     def _listed(self) -> Select[Any]:
+        """Return the columns of LINE, the stored time, and from what `SqlSessionQueries` derives methods of facts."""
         facts = {
             name: self.part(key)
             for name, key in (("asn", Dimension.ASN), ("country", Dimension.COUNTRY), ("ip_type", Dimension.IP_TYPE))
         }
-        facts |= {name: self._columns[key] for name, key in NEARNESS.items()}
         if self._which.network_time is NetworkTime.NOW:  # current facts do not come from a snapshot
-            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run", *NEARNESS), null())
+            facts |= dict.fromkeys(("enrichment_at", "method", "source", "run"), null())
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
-        stored_at = stored_timestamp_text(self._connection, SESSIONS.first_event_at).label("stored_at")
-        return select(*columns, stored_at).select_from(self.rows).where(*self.conditions())
+        times = {"stored_at": SESSIONS.first_event_at, "stored_seen_at": SESSIONS.source_ip_seen_at}
+        columns += [stored_timestamp_text(self._connection, at).label(name) for name, at in times.items()]
+        return select(*columns).select_from(self.rows).where(*self.conditions())
 
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
         """Return the condition that a session has one of some values; facts are compared as of the attack."""

@@ -1,6 +1,7 @@
 """Filter, group and list sessions, in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, true
@@ -9,7 +10,9 @@ from snapshots.adapters.sql.connection.dialects.expressions import compared_by_b
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
-from snapshots.adapters.sql.queries.query_builder import FACTS, SessionQuery
+from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
+from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
+from snapshots.adapters.sql.queries.query_builder import ADDRESS, FACTS, NETWORK, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
@@ -25,6 +28,7 @@ from snapshots.app.queries.session_queries import (
     SessionRow,
     TimeBucket,
 )
+from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.snapshot.freshness import CurrentSince
 
@@ -32,6 +36,8 @@ SESSIONS = session_summaries.c
 
 ALONE: Mapping[Dimension | TimeBucket, str] = {key: FACTS[key] for key in (Dimension.ASN, Dimension.COUNTRY)}
 """Facts that are counted over all sessions by a narrow index; times are looked up separately."""
+
+NO_METHODS = (None,) * 4
 
 MOST_SOUGHT = 1_000
 """Up to this many groups, first and last time are looked up one by one."""
@@ -114,12 +120,9 @@ class SqlSessionQueries:
             found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
             if len(found) < limit and session_filter.since is None and session_filter.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
-            names = _organizations(connection, {row["asn"] for row in found})
-            columns = [name for name in SessionRow.__slots__ if name != "organization"]
-            lines = [
-                SessionRow(**{name: row[name] for name in columns}, organization=names.get(row["asn"])) for row in found
-            ]
-        last = "" if len(found) < limit else str(SessionCursor(found[-1]["stored_at"], found[-1]["session_id"]))
+            names = _organizations(connection, {row.asn for row in found})
+            lines = [_line(row, names) for row in found]
+        last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
 
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
@@ -135,6 +138,26 @@ class SqlSessionQueries:
             found = connection.execute(query.order_by(text).limit(limit)).scalars().all()
         addresses = [address for text in found if (address := address_of(text)) is not None]
         return AddressPage(addresses, found[-1] if len(found) == limit else "")
+
+
+def _line(row: Sequence[Any], organizations: Mapping[int, str]) -> SessionRow:
+    """Return a session from the columns of `SessionQuery.dated` and `undated`, which are in the order of its fields."""
+    asn, country, ip_type, _, method, source = row[6:12]
+    has = (asn is not None, country is not None, ip_type is not None)
+    methods = _methods(has, method, source, seen_for(source, row[-1])) if method is not None else NO_METHODS
+    return SessionRow._make((*row[:7], organizations.get(asn), *row[7:11], *methods, *row[11:-2]))
+
+
+@lru_cache(maxsize=50_000)
+def _methods(has: tuple[bool, ...], method: str, source: str | None, seen: str | None) -> tuple[str | None, ...]:
+    """Return the method of each fact of a session, and whether its type is that of the address or of its network."""
+    near = nearness(has, method, source, seen)
+    by_fact = [
+        (near[fact].method.value if fact in near and method in METHODS else method) if is_known else None
+        for fact, is_known in zip(FACT_COLUMNS, has, strict=True)
+    ]
+    by = NETWORK if NETWORK_TYPES in (source or "") else ADDRESS
+    return (*by_fact, by if has[-1] else None)
 
 
 def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool) -> None:
