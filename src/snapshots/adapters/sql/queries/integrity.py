@@ -1,13 +1,17 @@
 """Check that sealed sessions are unchanged and that audit tables and triggers are intact."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false, func, not_, or_, select, text
 
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.queries.provenance import ProvenanceCheck
 from snapshots.adapters.sql.queries.record_checks import altered_prunings, undated_observations, without_digest
 from snapshots.adapters.sql.rows.row_decoder import digest, record_text, seal_of, snapshot_in
+from snapshots.adapters.sql.rows.sealed_row import SealedRow, sealed_columns, sealed_row
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.stored_types import is_wrong, wrong_values
 from snapshots.adapters.sql.schema.structure import missing_columns, missing_constraints
@@ -87,28 +91,17 @@ def inspect(
         if connection.execute(select(runs.c.run).where(runs.c.run == run)).first() is None:
             raise NoSuchRun(f"there is no run {run}; `snapshots runs` lists them")
         is_of_interest = and_(is_of_interest, SESSIONS.snapshot_run == run)
-    count = connection.execute(select(func.count()).where(is_of_interest)).scalar_one()
-    columns = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
-    query = (
-        select(*columns)
-        .where(is_of_interest, not_(is_wrong(connection, session_summaries)))
-        .order_by(SESSIONS.session_id)
-    )
-    drawn_of = 0
+    is_drawable = _digits().in_(HEX) if part is not None else false()
+    counts = select(func.count(), func.count().filter(is_drawable)).where(is_of_interest)
+    count, drawn_of = connection.execute(counts).one()
     if part is not None and count > MOST_LOOKED_AT:
-        drawn_of = connection.execute(select(func.count()).where(is_of_interest, _digits().in_(HEX))).scalar_one()
-        query = query.where(is_in_part(part, count))
-    seen = Counter[str]()
+        is_of_interest = and_(is_of_interest, is_in_part(part, count))
+    else:
+        drawn_of = 0
     looked_at = count if part is None else min(count, MOST_LOOKED_AT)
     provenance = ProvenanceCheck(connection, networks, share=1 if part is None else max(1, looked_at // MOST_COMPARED))
-    for row in connection.execute(query, execution_options={"yield_per": PAGE}).mappings():
-        is_adopted = may_be_adopted and row["snapshot_method"] is None
-        seen.update(sealed=1, adopted=is_adopted, drawn=bool(drawn_of) and (row["snapshot_seal"] or "")[:2] in HEX)
-        broken = list(_broken_of_another_loader(row) if is_adopted else _broken(row))
-        findings.add(broken, row["session_id"])
-        if not broken and not is_adopted:
-            findings.add_all(Invariant.STATED, provenance.add(row))
-    findings.add_all(Invariant.STATED, provenance.finish())
+    check = RowCheck(connection, provenance, may_be_adopted=may_be_adopted)
+    findings.add_sorted(check.violations(is_of_interest))
     findings.add_all(Invariant.INTACT, provenance.unregistered())
     for balance in unbalanced(connection, run=run):
         where = f"run {balance.run}: {balance.found:,} sealed sessions, {balance.on_record:,} on record"
@@ -124,15 +117,76 @@ def inspect(
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))
     return Inspection(
-        sealed=seen["sealed"],
+        sealed=check.sealed,
         of=count,
-        drawn=seen["drawn"],
+        drawn=check.drawn if drawn_of else 0,
         drawn_of=drawn_of,
         corrections=connection.execute(select(func.count()).select_from(snapshot_corrections)).scalar_one(),
-        adopted=seen["adopted"],
+        adopted=check.adopted,
         not_checked=[f"types by {label}: give its file with --network-types" for label in sorted(provenance.not_held)],
         put_back=int(connection.execute(select(func.coalesce(func.sum(snapshot_put_backs.c.times), 0))).scalar_one()),
     )
+
+
+class RowCheck:
+    """
+    Checks sealed and incomplete rows one by one.
+
+    Args:
+        connection: With a transaction in which every query sees the same state.
+        provenance: Compares the intact ones with the observations of their addresses.
+        may_be_adopted: Whether another loader may have sealed rows, without a method.
+
+    Attributes:
+        sealed: Number of checked rows.
+        adopted: Those that another loader sealed.
+        drawn: Those from which samples are drawn.
+    """
+
+    def __init__(self, connection: Connection, provenance: ProvenanceCheck, *, may_be_adopted: bool) -> None:
+        self._connection = connection
+        self._provenance = provenance
+        self._may_be_adopted = may_be_adopted
+        self.sealed = self.adopted = self.drawn = 0
+
+    def violations(self, which: ColumnElement[bool]) -> Iterator[tuple[str, Invariant]]:
+        """Yield the ids of sessions with the invariants that they violate."""
+        query = select(*sealed_columns(self._connection)).where(which)
+        rows = self._connection.execute(query, execution_options={"yield_per": PAGE})
+        for page in rows.partitions():
+            doubtful = []
+            for row in map(SealedRow._make, page):
+                if row.is_intact:
+                    yield from self._passed(row)
+                elif type(row.session_id) is str:  # values of a wrong type are reported apart
+                    doubtful.append(row.session_id)
+            if doubtful:
+                yield from self._examined(doubtful)
+        yield from ((name, Invariant.STATED) for name in self._provenance.finish())
+
+    def _examined(self, names: Sequence[str]) -> Iterator[tuple[str, Invariant]]:
+        """Yield the violations of rows that are not intact at first sight."""
+        query = select(*OF_ROWS).where(
+            SESSIONS.session_id.in_(select_texts(self._connection, names)),
+            not_(is_wrong(self._connection, session_summaries)),
+        )
+        for row in self._connection.execute(query).mappings():
+            if self._may_be_adopted and row["snapshot_method"] is None:
+                self.adopted += 1
+                broken = list(_broken_of_another_loader(row))
+            elif not (broken := list(_broken(row))):
+                yield from self._passed(sealed_row(row))
+                continue
+            self._count(row["snapshot_seal"])
+            yield from ((row["session_id"], invariant) for invariant in broken)
+
+    def _passed(self, row: SealedRow) -> Iterator[tuple[str, Invariant]]:
+        self._count(row.snapshot_seal)
+        return ((name, Invariant.STATED) for name in self._provenance.add(row))
+
+    def _count(self, seal: str | None) -> None:
+        self.sealed += 1
+        self.drawn += (seal or "")[:2] in HEX
 
 
 class Findings:
@@ -155,6 +209,17 @@ class Findings:
             if len(self.named) < self._show:
                 self.named.append(Violation(invariant=invariant, where=where))
 
+    def add_sorted(self, broken: Iterable[tuple[str, Invariant]]) -> None:
+        """Add any number of violations of sessions, given in any order; those with the smallest ids are named."""
+        first = heapq.nsmallest(self._show, self._counted(broken), key=itemgetter(0))
+        room = self._show - len(self.named)
+        self.named += [Violation(invariant=invariant, where=where) for where, invariant in first[:room]]
+
+    def _counted(self, broken: Iterable[tuple[str, Invariant]]) -> Iterator[tuple[str, Invariant]]:
+        for where, invariant in broken:
+            self.counts[invariant] += 1
+            yield where, invariant
+
     def add_wrong_types(self, connection: Connection) -> None:
         """Report values whose type does not match their column."""
         for where, what in wrong_values(connection, limit=self._show):
@@ -166,7 +231,9 @@ class Findings:
             self.add([broken], where)
 
 
-HEX = [f"{number:02x}" for number in range(PARTS)]
+HEX = {f"{number:02x}": number for number in range(PARTS)}
+
+OF_ROWS = [column for column in session_summaries.columns if column.name not in {"event_fingerprints", "behaviour"}]
 
 
 def _digits() -> ColumnElement[str]:
@@ -176,7 +243,8 @@ def _digits() -> ColumnElement[str]:
 def is_in_part(part: int, count: int) -> ColumnElement[bool]:
     """Return the condition that a row is in a sample, by two digits of its seal; rows without one always are."""
     parts = max(1, min(PARTS, MOST_LOOKED_AT * PARTS // count))
-    others = [HEX[(part + n) % PARTS] for n in range(parts, PARTS)]
+    taken = {(part + n) % PARTS for n in range(parts)}
+    others = [digits for digits, number in HEX.items() if number not in taken]
     return or_(SESSIONS.snapshot_seal.is_(None), _digits().not_in(others))
 
 
@@ -214,7 +282,9 @@ def _miscounted(connection: Connection) -> Sequence[str]:
     has_pruned = connection.execute(select(snapshot_prunings.c.id).limit(1)).first() is not None
     # A backfill counts the addresses that it found at its end; until then their counts are uncertain.
     under_way = select(runs.c.run).where(runs.c.state != RunState.DONE.value, runs.c.kind == RunKind.BACKFILL.value)
-    is_uncertain = func.coalesce(SESSIONS.source_ip_run.in_(under_way), false())
+    backfills = connection.execute(under_way).scalars().all()
+    # Without one, an index on the addresses has all that is needed.
+    is_uncertain = func.coalesce(SESSIONS.source_ip_run.in_(backfills), false()) if backfills else false()
     there = (
         select(
             SESSIONS.source_ip,

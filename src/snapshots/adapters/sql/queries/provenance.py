@@ -1,12 +1,16 @@
 """Check that the facts of sealed sessions match the observations of their addresses."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.rows.row_decoder import digest_of_source, facts_in, snapshot_in
+from snapshots.adapters.sql.rows.sealed_row import SealedRow
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.enrich.lookup import ENRICHMENT
@@ -16,7 +20,16 @@ from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from snapshots.domain.snapshot.statements import Statement, builds_by_label, is_stated
 
 PAGE = 5_000
-"""Sessions per query."""
+"""Addresses and their facts per query."""
+
+MOST_REMEMBERED = 50_000
+"""Addresses and facts that are not compared again in further sessions."""
+
+NO_TIME = datetime.min.replace(tzinfo=UTC)
+"""The date of a snapshot, which is not compared."""
+
+Facts = tuple[Any, ...]
+"""An address, with the ASN, country, type, method and source of a snapshot."""
 
 
 class ProvenanceCheck:
@@ -39,28 +52,38 @@ class ProvenanceCheck:
         self.not_held: set[str] = set()
         self._share = share
         self._seen = 0
-        self._page: list[RowMapping] = []
+        self._page: defaultdict[Facts, list[str]] = defaultdict(list)
+        self._stated: set[Facts] = set()
         self._labels: set[str] = set()
 
-    def add(self, row: RowMapping) -> Iterator[str]:
+    def add(self, row: SealedRow) -> Iterable[str]:
         """Add a complete session; yield the ids of compared sessions with facts that no source stated."""
-        if row["snapshot_method"] != Method.CORRECTED.value:
-            self._labels.add(row["snapshot_source"])
+        if row.snapshot_method != Method.CORRECTED.value:
+            self._labels.add(row.snapshot_source)
         self._seen += 1
         if self._seen % self._share:
-            return
-        self._page.append(row)
-        if len(self._page) == PAGE:
-            yield from self.finish()
+            return ()
+        facts = row[1:2] + row[5:8] + row[9:11]
+        if facts in self._stated:
+            return ()
+        self._page[facts].append(row.session_id)
+        return self.finish() if len(self._page) == PAGE else ()
 
     def finish(self) -> Iterator[str]:
         """Compare the remaining sessions; yield the ids of those with facts that no source stated."""
-        rows, self._page = self._page, []
-        stated = self._facts_stated({row["source_ip"] for row in rows})
-        for row in rows:
+        page, self._page = self._page, defaultdict(list)
+        if len(self._stated) > MOST_REMEMBERED:
+            self._stated.clear()
+        stated = self._facts_stated({address for address, *_ in page})
+        for facts, names in page.items():
+            address, asn, country, ip_type, method, source = facts
+            row = {"snapshot_asn": asn, "snapshot_country": country, "snapshot_ip_type": ip_type}
+            row |= {"snapshot_method": method, "snapshot_source": source, "enrichment_at": NO_TIME}
             snapshot = snapshot_in(row)
-            if snapshot is not None and not self._is_stated(snapshot, stated[row["source_ip"]]):
-                yield row["session_id"]
+            if snapshot is None or self._is_stated(snapshot, stated[address]):
+                self._stated.add(facts)
+            else:
+                yield from names
 
     def _is_stated(self, snapshot: IpSnapshot, stated: Sequence[Statement]) -> bool:
         of_networks = {label for label in snapshot.source.split() if is_by_network(label)}
