@@ -1,5 +1,7 @@
 """How near each fact is to the attack, in SQL."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +16,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
-from snapshots.domain.snapshot.fact_methods import fact_methods
+from snapshots.domain.snapshot.fact_methods import FactMethod, fact_methods
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 from tests.fakes import FixedClock
@@ -53,6 +55,21 @@ def put(database: SqlDatabase, made: list[tuple[datetime, IpSnapshot]]) -> None:
         stores.sessions.save(found, run="r", saved_at=NOON)
 
 
+def assert_is_weakest(address: Coverage, sessions: list[Mapping[str, FactMethod]]) -> None:
+    """An address has the facts that all of its sessions have, by the weakest method and at the greatest distance."""
+    assert address.total == 1
+    for fact in ("asn", "country", "ip_type"):
+        of_fact = [near[fact] for near in sessions if fact in near]
+        is_known = len(of_fact) == len(sessions)
+        inferred = [each.method is Method.INFERRED for each in of_fact]
+        corrected = [each.method is Method.CORRECTED for each in of_fact]
+        assert address.by_field[fact] == is_known
+        assert address.inferred[fact] == (is_known and any(inferred))
+        assert address.asof[fact] == (is_known and not any(inferred) and not any(corrected))
+        distances = [each.distance for each in of_fact if each.distance is not None]
+        assert address.distances[fact] == Counter([max(distances)] if is_known and distances else [])
+
+
 def test_methods_and_distances_of_facts_equal_those_of_the_rule(sql_database: SqlDatabase) -> None:
     """For builds named once or once for each fact, with a day or a moment, and for damaged labels."""
     sql_database.migrate()
@@ -71,13 +88,32 @@ def test_methods_and_distances_of_facts_equal_those_of_the_rule(sql_database: Sq
             assert {fact: method for fact, method in found.items() if method is not None} == {
                 fact: each.method.value for fact, each in near.items()
             }
-        coverage = reports.coverage().sessions
+        found_coverage = reports.coverage()
+        assert_is_weakest(found_coverage.addresses, expected)
+        coverage = found_coverage.sessions
         rule = Coverage.of(
             CoverageCase(count=1, facts=near, method=snapshot.method)
             for near, (_, snapshot) in zip(expected, made, strict=True)
         )
         assert (coverage.asof, coverage.inferred) == (rule.asof, rule.inferred)
         assert coverage.distances == rule.distances
+
+    check()
+
+
+def test_an_address_with_the_same_builds_at_many_times_is_as_far_from_them_as_its_farthest_session(
+    sql_database: SqlDatabase,
+) -> None:
+    """Only the first and the last of these times are read."""
+    sql_database.migrate()
+    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
+    days = st.sampled_from([-800, -731, -181, -91, -1, 0, 1, 90, 91, 180, 200, 730, 800]) | st.integers(-900, 900)
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(st.lists(days.map(lambda day: NOON + day * DAY) | times, min_size=1, max_size=5), sealed)
+    def check(seen: list[datetime], snapshot: IpSnapshot) -> None:
+        put(sql_database, [(at, snapshot) for at in seen])
+        assert_is_weakest(reports.coverage().addresses, [fact_methods(snapshot, at) for at in seen])
 
     check()
 

@@ -72,6 +72,20 @@ def violations(database: SqlDatabase) -> list[tuple[Invariant, str]]:
     return [(violation.invariant, violation.where) for violation in looked(database).violations]
 
 
+def test_of_many_changed_sessions_those_with_the_smallest_ids_are_named(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions are read in pages and in the order in which they are stored, and all violations are counted."""
+    monkeypatch.setattr(integrity, "PAGE", 1)
+    put(database, 5)
+    behind_its_back(database, "UPDATE session_summaries SET snapshot_asn = 7 WHERE session_id <> 's3'")
+    behind_its_back(database, "UPDATE session_summaries SET session_id = 's9' WHERE session_id = 's0'")
+    reports = SqlReports(database, AsOfReader(), choose=lambda _: 0, clock=SystemClock())
+    found = reports.inspect(show=3)
+    assert [violation.where for violation in found.violations] == ["s1", "s2", "s4"]
+    assert (found.sealed, found.counts[Invariant.UNCHANGED]) == (5, 4)
+
+
 def test_a_correction_that_the_session_does_not_hold_is_found(database: SqlDatabase) -> None:
     """The corrected columns were set back, including the seal."""
     put(database, 2)

@@ -1,19 +1,26 @@
 """Coverage of sessions and addresses with snapshots, in SQL."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
-from snapshots.adapters.sql.connection.dialects.timestamps import day_of, seconds_between, timestamp_in_utc
-from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness
+from snapshots.adapters.sql.connection.dialects.expressions import contains_text
+from snapshots.adapters.sql.connection.dialects.timestamps import (
+    day_of,
+    seconds_between,
+    stored_timestamp_text,
+    timestamp_in_utc,
+)
+from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for
+from snapshots.adapters.sql.rows.row_decoder import facts_held
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
-from snapshots.app.queries.reports import CoverageReport, LagSpread
+from snapshots.app.queries.reports import CoverageReport, LagSpread, ValueCount
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
@@ -37,69 +44,145 @@ def is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElement
     return at.between(times.earliest, times.latest)
 
 
-def coverage_of(connection: Connection, times: PlausibleTimes) -> CoverageReport:
-    """Return how many sessions and addresses have which facts, and how near these are to the attack."""
-    sessions, addresses = _coverage(connection)
-    return CoverageReport(
-        sessions=sessions,
-        addresses=addresses,
+def coverage_of(connection: Connection, times: PlausibleTimes) -> tuple[CoverageReport, "AddressGroups"]:
+    """Return how many sessions and addresses have which facts, how near these are to the attack, and their values."""
+    groups = AddressGroups(connection)
+    sessions, by_source = _session_groups(connection)
+    coverage = CoverageReport(
+        sessions=_covered(sessions),
+        addresses=groups.coverage,
         lag=_lag(connection, times),
-        by_source=_by_source(connection),
+        by_source=by_source,
     )
+    return coverage, groups
 
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _coverage(connection)[0]
+    return _covered(_session_groups(connection)[0])
 
 
 Group = tuple[Facts, str | None, str | None]
 """The facts of sessions, their method, and their gap."""
 
 
-def _coverage(connection: Connection) -> tuple[Coverage, Coverage]:
+class FactValues:
+    """The numbers of sessions and addresses with each value of a fact."""
+
+    def __init__(self) -> None:
+        self._sessions: Counter[tuple[Any, str | None]] = Counter()
+        self._addresses: Counter[Any] = Counter()
+
+    def add(self, value: Any, method: str | None, sessions: int) -> None:
+        """Add sessions with a value and a method."""
+        self._sessions[value, method] += sessions
+
+    def add_address(self, values: Iterable[Any]) -> None:
+        """Add an address whose sessions have some values, each given once."""
+        for value in values:
+            self._addresses[value] += 1
+
+    def most_frequent(self, top: int) -> Sequence[ValueCount]:
+        """Return the values with most sessions; None is the unknown value."""
+        sessions: Counter[Any] = Counter()
+        for (value, _), count in self._sessions.items():
+            sessions[value] += count
+        order = sorted(sessions.items(), key=lambda item: (-item[1], item[0] is not None, item[0]))
+        asof, inferred = (method.value for method in (Method.ASOF, Method.INFERRED))
+        return [
+            ValueCount(
+                value=None if value is None else str(value),
+                sessions=count,
+                asof=self._sessions[value, asof] if value is not None else None,
+                inferred=self._sessions[value, inferred] if value is not None else None,
+                addresses=self._addresses[value],
+            )
+            for value, count in order[:top]
+        ]
+
+
+class AddressGroups:
     """
-    Return the coverage of sessions and of addresses.
+    Sessions by address and facts, counted in one scan; only one address is in memory.
 
-    Sessions with the same address, builds and day are counted by the database; the rule that reads the builds is the
-    domain's. Rows come in the order of addresses, so that only one address is in memory.
+    Of sessions of one address with the same builds, the first and the last are the farthest from these, so that only
+    the ends of their times are read.
+
+    Attributes:
+        coverage: Coverage of the addresses.
+        asns: Numbers by ASN.
+        countries: Numbers by country.
+        types: Numbers by IP type, as stored.
     """
-    sessions: Counter[Group] = Counter()
-    addresses: Counter[Group] = Counter()
-    rows = connection.execute(_grouped(connection), execution_options={"yield_per": PAGE})
-    for address, own in groupby(rows, key=itemgetter(0)):
-        whole: Group | None = None
-        for _, source, of_row, seen, *has, method, gap, count in own:
-            facts = _facts(tuple(has), of_row, source, seen) if method in METHODS else ()
-            group = (facts, method, gap)
-            sessions[group] += count
-            whole = group if whole is None else _weakest(whole, group)
-        if address is not None and whole is not None:
-            addresses[whole] += 1
-    return _covered(sessions), _covered(addresses)
+
+    def __init__(self, connection: Connection) -> None:
+        self.asns, self.countries, self.types = FactValues(), FactValues(), FactValues()
+        whole: Counter[Group] = Counter()
+        rows = connection.execute(_by_address(connection), execution_options={"yield_per": PAGE})
+        for address, own in groupby(rows, key=itemgetter(0)):
+            groups = [self._group_of(row) for row in own]
+            if address is None:
+                continue
+            ends = {end for _, *both in groups for end in both}
+            whole[reduce(_weakest, ends)] += 1
+            for n, values in enumerate((self.asns, self.countries, self.types)):
+                values.add_address({facts[n] for facts, *_ in groups})
+        self.coverage = _covered(whole)
+
+    def _group_of(self, row: Sequence[Any]) -> tuple[tuple[Any, ...], Group, Group]:
+        """Count the sessions of a row; return its values, and the groups of its first and its last session."""
+        _, asn, country, ip_type, method, source, gap, first, last, count = row
+        has = facts_held(asn, country, ip_type)
+        values = (asn if has[0] else None, country if has[1] else None, ip_type)
+        for each, value in zip((self.asns, self.countries, self.types), values, strict=True):
+            each.add(value, method, count)
+        group_of_first = _group(has, method, gap, source, seen_for(source, first))
+        return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
 
 
-def _grouped(connection: Connection) -> Select[Any]:
-    sealed = is_sealed()
-    method = case((sealed, func.coalesce(SESSIONS.snapshot_method, Method.ADOPTED.value)))
-    gap = case((not_(sealed), SESSIONS.snapshot_gap))
+def _by_address(connection: Connection) -> Select[Any]:
+    seen = SESSIONS.source_ip_seen_at
+    keys = [SESSIONS.source_ip, *(SESSIONS[name] for name in FACTS.values())]
+    keys += [SESSIONS.snapshot_method, SESSIONS.snapshot_source, SESSIONS.snapshot_gap]
+    ends = [stored_timestamp_text(connection, edge(seen)) for edge in (func.min, func.max)]
+    return select(*keys, *ends, func.count()).group_by(*keys, seen.is_(None)).order_by(SESSIONS.source_ip)
+
+
+def _session_groups(connection: Connection) -> tuple[Mapping[Group, int], Mapping[str, int]]:
+    """
+    Return the number of sessions in each group, and of sealed ones by the days of their builds.
+
+    Sessions with the same builds and day are counted by the database; the rule that reads the builds is the domain's.
+    """
     day = day_of(connection, SESSIONS.source_ip_seen_at)
     # The time within the day matters only next to a build of that day.
-    is_of_day = func.coalesce(SESSIONS.snapshot_source, "").contains(day)
+    is_of_day = contains_text(connection, func.coalesce(SESSIONS.snapshot_source, ""), day)
     seen = case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
     has = [case((states(fact), 1), else_=0) for fact in FACTS.values()]
-    columns = [
-        column.label(f"c{n}")
-        for n, column in enumerate(
-            (SESSIONS.source_ip, SESSIONS.snapshot_source, SESSIONS.snapshot_method, seen, *has, method, gap)
-        )
-    ]
-    each = select(*columns).select_from(session_summaries).subquery()
-    return select(*each.c, func.count()).group_by(*each.c).order_by(each.c.c0)
+    keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, seen, *has)
+    each = select(*(key.label(f"c{n}") for n, key in enumerate(keys))).select_from(session_summaries).subquery()
+    groups: Counter[Group] = Counter()
+    by_source: Counter[str] = Counter()
+    for row in connection.execute(select(*each.c, func.count()).group_by(*each.c)):
+        method, gap, source, seen_at, *flags, count = row
+        held = tuple(map(bool, flags))
+        groups[_group(held, method, gap, source, seen_at)] += count
+        if source is not None and any(held):
+            # Hourly lists and documents would be a source each.
+            by_source[" ".join(dict.fromkeys(without_times(source).split()))] += count
+    return groups, dict(sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES])
 
 
 @lru_cache(maxsize=50_000)
-def _facts(has: tuple[int, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
+def _group(has: tuple[bool, ...], method: str | None, gap: str | None, source: str | None, seen: str | None) -> Group:
+    """Return the group of sessions with some facts, given what `nearness` needs, and their gap."""
+    if not any(has):
+        return (), None, gap
+    own = Method.ADOPTED.value if method is None else method
+    return (_facts(has, method, source, seen) if own in METHODS else ()), own, None
+
+
+def _facts(has: tuple[bool, ...], method: str | None, source: str | None, seen: str | None) -> Facts:
     """Return how near each fact is to the attack; its label is left out, so that equal facts are one group."""
     found = nearness(has, method, source, seen)
     return tuple((fact, near._replace(label=None)) for fact, near in found.items())
@@ -132,21 +215,8 @@ def _covered(groups: Mapping[Group, int]) -> Coverage:
             method=Method(method) if method in METHODS else None,
             gap=Gap(gap) if gap in GAPS else None,
         )
-        for (facts, method, gap), count in groups.items()
+        for (facts, method, gap), count in sorted(groups.items(), key=lambda item: (-item[1], str(item[0])))
     )
-
-
-def _by_source(connection: Connection) -> Mapping[str, int]:
-    """Count sessions by the days of their builds: hourly lists and documents would make a group each."""
-    query = (
-        select(SESSIONS.snapshot_source, func.count())
-        .where(is_sealed(), SESSIONS.snapshot_source.is_not(None))
-        .group_by(SESSIONS.snapshot_source)
-    )
-    counts: Counter[str] = Counter()
-    for source, count in connection.execute(query):
-        counts[" ".join(dict.fromkeys(without_times(source).split()))] += count
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_SOURCES])
 
 
 def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:

@@ -1,11 +1,13 @@
 """Reports on addresses and sources, in SQL."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, distinct, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, not_, select
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import SEEN_AT, CurrentAnswers
@@ -41,6 +43,9 @@ THEN_AND_NOW = {
     "ip_type": (SESSIONS.snapshot_ip_type, ADDRESSES.current_ip_type, ADDRESSES.current_ip_type_at),
 }
 """The fact in a snapshot, the newest fact, and the date of the newest."""
+
+PAGE = 10_000
+"""Rows in memory."""
 
 MOST_EXAMINED = 100_000
 """Observations that are read to find out which kinds of facts sources state."""
@@ -137,46 +142,22 @@ class SqlInventoryReports:
             newer = {name: _is_comparable(then, at) for name, (then, _, at) in THEN_AND_NOW.items()}
             comparable = {name: and_(newer[name], answers.holds_today(KEYS[name])) for name in newer}
             expired = {name: and_(newer[name], not_(answers.holds_today(KEYS[name]))) for name in newer}
-            differs = {
-                name: and_(comparable[name], then.is_distinct_from(current))
-                for name, (then, current, _) in THEN_AND_NOW.items()
-            }
-            is_known = or_(*comparable.values())
-            numbers = connection.execute(
-                select(
-                    func.count(),
-                    func.count().filter(is_known),
-                    func.count(distinct(SESSIONS.source_ip)).filter(is_known),
-                    *(func.count().filter(each) for some in (comparable, differs, expired) for each in some.values()),
-                )
-                .select_from(joined)
-                .where(is_sealed())
-            ).one()
-            sealed, sessions, addresses, *counts = (int(number) for number in numbers)
-            moves = {}
-            for name, (then, current, _) in THEN_AND_NOW.items():
-                many = func.count().label("sessions")
-                query = (
-                    select(then, current, many, func.count(distinct(SESSIONS.source_ip)))
-                    .select_from(joined)
-                    .where(is_sealed(), differs[name])
-                    .group_by(then, current)
-                    .order_by(many.desc(), then, current)
-                    .limit(top)
-                )
-                moves[name] = [
-                    Move(then=_text(one), now=_text(other), sessions=count, addresses=from_)
-                    for one, other, count, from_ in connection.execute(query)
-                ]
+            flags = [case((each, 1), else_=0) for some in (comparable, expired) for each in some.values()]
+            keys = [SESSIONS.source_ip, *(then for then, _, _ in THEN_AND_NOW.values())]
+            keys += [current for _, current, _ in THEN_AND_NOW.values()]
+            columns = [column.label(f"c{n}") for n, column in enumerate((*keys, *flags))]
+            each = select(*columns).select_from(joined).where(is_sealed()).subquery()
+            query = select(*each.c, func.count()).group_by(*each.c).order_by(each.c.c0)
+            totals = DriftTotals(connection.execute(query, execution_options={"yield_per": PAGE}))
             return Drift(
-                sealed=sealed,
+                sealed=totals.sealed,
                 newest_tables=_newest_tables(connection),
-                sessions=sessions,
-                addresses=addresses,
-                compared=dict(zip(THEN_AND_NOW, counts[:3], strict=True)),
-                changed=dict(zip(THEN_AND_NOW, counts[3:6], strict=True)),
-                expired=dict(zip(THEN_AND_NOW, counts[6:], strict=True)),
-                moves=moves,
+                sessions=totals.sessions,
+                addresses=totals.addresses,
+                compared={name: totals.compared[name] for name in THEN_AND_NOW},
+                changed={name: totals.moved[name].total() for name in THEN_AND_NOW},
+                expired={name: totals.expired[name] for name in THEN_AND_NOW},
+                moves={name: totals.moves(name, top) for name in THEN_AND_NOW},
             )
 
     def newest_builds(self) -> Sequence[NewestBuild]:
@@ -210,6 +191,58 @@ class SqlInventoryReports:
             )
             for b in registered
         ]
+
+
+class DriftTotals:
+    """
+    Totals over sessions that are grouped by address, facts then and now, and whether these can be compared.
+
+    Args:
+        rows: In the order of addresses: the address, the facts of the snapshot, the newest ones, for each fact whether
+            it is comparable and whether the newest one expired, and the number of sessions.
+    """
+
+    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
+        self.sealed = self.sessions = self.addresses = 0
+        self.compared: Counter[str] = Counter()
+        self.expired: Counter[str] = Counter()
+        self.moved: Mapping[str, Counter[tuple[Any, Any]]] = {name: Counter() for name in THEN_AND_NOW}
+        self._moved_addresses: Mapping[str, Counter[tuple[Any, Any]]] = {name: Counter() for name in THEN_AND_NOW}
+        for address, own in groupby(rows, key=itemgetter(0)):
+            before, moves = self.sessions, set[tuple[str, tuple[Any, Any]]]()
+            for row in own:
+                moves.update(self._add(row))
+            if address is not None:
+                self.addresses += self.sessions > before
+                for name, move in moves:
+                    self._moved_addresses[name][move] += 1
+
+    def _add(self, row: Sequence[Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+        """Count the sessions of a row; yield what changed for them."""
+        then, now, comparable, expired, count = row[1:4], row[4:7], row[7:10], row[10:13], row[13]
+        self.sealed += count
+        if any(comparable):
+            self.sessions += count
+        for n, name in enumerate(THEN_AND_NOW):
+            if expired[n]:
+                self.expired[name] += count
+            if comparable[n]:
+                self.compared[name] += count
+                if then[n] != now[n]:
+                    self.moved[name][then[n], now[n]] += count
+                    yield name, (then[n], now[n])
+
+    def moves(self, name: str, top: int) -> Sequence[Move]:
+        """Return the changes of a fact with most sessions."""
+        order = sorted(self.moved[name].items(), key=lambda item: (-item[1], *map(_sort_key, item[0])))
+        return [
+            Move(then=_text(then), now=_text(now), sessions=count, addresses=self._moved_addresses[name][then, now])
+            for (then, now), count in order[:top]
+        ]
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    return value is not None, value
 
 
 def _kinds_stated(connection: Connection, sources: Collection[str]) -> Mapping[str, Collection[FactKind]]:

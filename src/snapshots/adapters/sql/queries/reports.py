@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, func, not_, or_, select, true
 
-from snapshots.adapters.sql.connection.dialects.timestamps import day_of
+from snapshots.adapters.sql.connection.dialects.timestamps import day_of, is_from_day_on
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.coverage import coverage_of, is_plausible, session_coverage
 from snapshots.adapters.sql.queries.disagreements import disagreements_of
@@ -14,7 +13,7 @@ from snapshots.adapters.sql.queries.explanation import explain
 from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
 from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED
 from snapshots.adapters.sql.schema.guard_trial import try_guard
-from snapshots.adapters.sql.schema.tables import dead_letters, fact_sources, known_networks, session_summaries, states
+from snapshots.adapters.sql.schema.tables import dead_letters, fact_sources, known_networks, session_summaries
 from snapshots.app.errors import StoreBusy, StoreUnusable
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.inspection import Inspection, Invariant, Trial
@@ -63,6 +62,7 @@ class SqlReports:
                 )
             ).one()
             events, logins, commands, downloads, first, last, impossible = totals
+            coverage, groups = coverage_of(connection, times)
             return Report(
                 events=int(events),
                 logins=int(logins),
@@ -71,14 +71,11 @@ class SqlReports:
                 first_event_at=first,
                 last_event_at=last,
                 impossible_clocks=impossible,
-                coverage=self._coverage(connection, times),
-                networks=_networks(connection, top),
-                countries=_value_counts(connection, case((states("snapshot_country"), SESSIONS.snapshot_country)), top),
-                types=_value_counts(connection, SESSIONS.snapshot_ip_type, top),
-                days=sorted(
-                    _value_counts(connection, day_of(connection, SESSIONS.first_event_at), LAST_DAYS, newest_of=times),
-                    key=lambda tally: tally.value or "",
-                ),
+                coverage=replace(coverage, disagreements=disagreements_of(connection, self._reader)),
+                networks=_named(connection, groups.asns.most_frequent(top)),
+                countries=groups.countries.most_frequent(top),
+                types=groups.types.most_frequent(top),
+                days=_days(connection, times),
                 dead_letters=_dead_letters(connection),
                 sources=_sources(connection),
             )
@@ -103,10 +100,8 @@ class SqlReports:
     def coverage(self) -> CoverageReport:
         """Return how many sessions and addresses carry a snapshot."""
         with self._database.reading() as connection:
-            return self._coverage(connection, PlausibleTimes.seen_from(self._clock.now()))
-
-    def _coverage(self, connection: Connection, times: PlausibleTimes) -> CoverageReport:
-        return replace(coverage_of(connection, times), disagreements=disagreements_of(connection, self._reader))
+            coverage, _ = coverage_of(connection, PlausibleTimes.seen_from(self._clock.now()))
+            return replace(coverage, disagreements=disagreements_of(connection, self._reader))
 
     def inspect(self, *, show: int, run: str | None = None, full: bool = True) -> Inspection:
         """Check sealed sessions, audit tables and counters in one transaction; test the triggers in another."""
@@ -146,43 +141,38 @@ def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
     return or_(*(and_(at.is_not(None), not_(is_plausible(at, times))) for at in ends))
 
 
-def _value_counts(
-    connection: Connection, value: ColumnElement[Any], top: int, *, newest_of: PlausibleTimes | None = None
-) -> Sequence[ValueCount]:
-    """Return the values with most sessions; with *newest_of*, the greatest values of sessions with plausible times."""
-    sessions = func.count().label("sessions")
-    order = value.desc() if newest_of is not None else sessions.desc()
+def _days(connection: Connection, times: PlausibleTimes) -> Sequence[ValueCount]:
+    """Return the numbers of the newest days with sessions at plausible times, in order."""
+    at, day = SESSIONS.first_event_at, day_of(connection, SESSIONS.first_event_at)
+    begin: str | None = None
+    for _ in range(LAST_DAYS):  # a look-up in the index on the time each
+        earlier = not_(is_from_day_on(connection, at, begin)) if begin is not None else true()
+        newest_day = select(day).where(is_plausible(at, times), earlier).order_by(at.desc()).limit(1)
+        newest = connection.execute(newest_day).scalar()
+        if newest is None:
+            break
+        begin = newest
+    if begin is None:
+        return []
+    sessions, methods = func.count(), (func.count().filter(ASOF), func.count().filter(INFERRED))
     query = (
-        select(
-            value,
-            sessions,
-            func.count().filter(ASOF),
-            func.count().filter(INFERRED),
-            func.count(distinct(SESSIONS.source_ip)),
-        )
-        .where(is_plausible(SESSIONS.first_event_at, newest_of) if newest_of is not None else true())
-        .group_by(value)
-        .order_by(order, value)
-        .limit(top)
+        select(day, sessions, *methods, func.count(distinct(SESSIONS.source_ip)))
+        .where(is_plausible(at, times), is_from_day_on(connection, at, begin))
+        .group_by(day)
+        .order_by(day)
     )
     return [
-        ValueCount(
-            value=None if found is None else str(found),
-            sessions=count,
-            asof=asof if found is not None else None,
-            inferred=inferred if found is not None else None,
-            addresses=addresses,
-        )
-        for found, count, asof, inferred, addresses in connection.execute(query)
+        ValueCount(value=value, sessions=count, asof=asof, inferred=inferred, addresses=addresses)
+        for value, count, asof, inferred, addresses in connection.execute(query)
     ]
 
 
-def _networks(connection: Connection, top: int) -> Sequence[ValueCount]:
-    tallies = _value_counts(connection, case((states("snapshot_asn"), SESSIONS.snapshot_asn)), top)
-    numbers = [int(tally.value) for tally in tallies if tally.value is not None]
+def _named(connection: Connection, counts: Sequence[ValueCount]) -> Sequence[ValueCount]:
+    """Return numbers by ASN with the names of their organizations."""
+    numbers = [int(each.value) for each in counts if each.value is not None]
     named = select(known_networks).where(known_networks.c.asn_number.in_(numbers))
     names = {row.asn_number: row.organization_name for row in connection.execute(named)}
-    return [replace(tally, name=names.get(int(tally.value)) if tally.value is not None else None) for tally in tallies]
+    return [replace(each, name=names.get(int(each.value)) if each.value is not None else None) for each in counts]
 
 
 def _dead_letters(connection: Connection) -> Mapping[str, int]:

@@ -128,11 +128,16 @@ def _counted_until(row: Mapping[str, Any] | RowMapping) -> datetime | None:
 
 def holds_a_fact(row: Mapping[str, Any] | RowMapping) -> bool:
     """Whether a row is sealed; the same condition as `tables.is_sealed`, in Python."""
-    asn, country, ip_type = (row[f"snapshot_{name}"] for name in ("asn", "country", "ip_type"))
+    return any(facts_held(row["snapshot_asn"], row["snapshot_country"], row["snapshot_ip_type"]))
+
+
+@lru_cache(maxsize=8192)
+def facts_held(asn: int | None, country: str | None, ip_type: str | None) -> tuple[bool, bool, bool]:
+    """Whether each column of a row holds a fact; the same conditions as `tables.states`, in Python."""
     return (
-        (asn is not None and asn != 0)
-        or (country is not None and country.upper() not in {*PSEUDO_COUNTRIES, ""})
-        or (ip_type is not None and ip_type not in {"", "null", "[]", "{}"})
+        asn is not None and asn != 0,
+        country is not None and country.upper() not in {*PSEUDO_COUNTRIES, ""},
+        ip_type is not None and ip_type not in {"", "null", "[]", "{}"},
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     String,
     and_,
     cast,
@@ -46,6 +47,12 @@ _COLLATION = """
 SELECT CASE c.collname WHEN 'default' THEN d.datcollate ELSE c.collname END
   FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation, pg_database d
  WHERE d.datname = current_database() AND a.attrelid = to_regclass(:table) AND a.attname = :column"""
+
+
+def contains_text(connection: Connection, text_: ColumnElement[str], part: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a text contains another one; LIKE would interpret the other as a pattern."""
+    find = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    return find(text_, part, type_=Integer) > 0
 
 
 def digest_of(connection: Connection, text_: ColumnElement[str]) -> ColumnElement[str]:

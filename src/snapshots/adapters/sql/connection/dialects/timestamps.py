@@ -66,6 +66,13 @@ def day_of(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[
     return func.substr(moment, 1, 10, type_=String)
 
 
+def is_from_day_on(connection: Connection, moment: ColumnElement[Any], day: str) -> ColumnElement[bool]:
+    """Return the condition that a timestamp is of a day, given as `day_of` returns it, or of a later one."""
+    if connection.dialect.name == "postgresql":
+        return moment >= datetime.fromisoformat(day).replace(tzinfo=UTC)
+    return type_coerce(moment, String) >= day
+
+
 def is_timestamp(connection: Connection, moment: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether a column holds a timestamp: in SQLite another loader may have written any text."""
     return (
