@@ -5,7 +5,7 @@ Measure how much processor time questions to a large database take.
         [--rounds 3] [--commands report verify ...] [--folder FOLDER] [--against REVISION]
 
 Makes two years of sealed sessions, and asks each question by a process of its own, start included. It prints the least
-processor time of the rounds, that of a PostgreSQL server included, beside the wall time. With --against, each round
+processor time of the rounds, that of a PostgreSQL server included, and the wall time. With --against, each round
 also asks the program of another revision, which must have tables of the same version; the answers are compared. With
 --folder, the SQLite database is kept there and used again.
 """
@@ -122,7 +122,8 @@ def run(command: Sequence[str], url: str, session: str, source: Path, of_server:
         child.returncode = os.waitstatus_to_exitcode(status)
         processor = usage.ru_utime + usage.ru_stime + of_server() - before
         printed.seek(0)
-        answer = printed.read() if child.returncode == 0 else b"failed"
+        lines = printed.read().splitlines() if child.returncode == 0 else [b"failed"]
+        answer = b"\n".join(line for line in lines if b'"made_at"' not in line)
         return Used(processor, wall, answer + (out.read_bytes() if out.exists() and "--html" not in words else b""))
 
 
