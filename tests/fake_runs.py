@@ -76,6 +76,10 @@ class InMemoryOpenSessions:
             document=self.memory.session_documents.get(name),
         )
 
+    def times_of_unjudged(self) -> tuple[datetime, datetime] | None:
+        times = [each.first_event_at for each in self.memory.sessions.values() if each.gap is None]
+        return (min(times), max(times)) if times else None
+
     can_apply_staged = True
 
     def key_ranges(self, count: int) -> Sequence[KeyRange]:

@@ -270,6 +270,18 @@ def test_a_session_without_an_address_gets_its_own_gap(database: Database) -> No
     assert kept(database, "n").gap is Gap.NO_SOURCE_IP
 
 
+def test_the_times_of_sessions_without_a_verdict_are_known(database: Database) -> None:
+    """So a backfill computes no verdicts on other times."""
+    with database.transaction() as stores:
+        assert stores.open_sessions.times_of_unjudged() is None
+    put(database, Gap.NOTHING_KNOWN)
+    events = [SessionEvent(n, NOON + n * DAY, EventKind.OTHER, HOME) for n in (3, 1, 2)]
+    unjudged = [SessionAggregate.of(f"u{event.fingerprint}", [event]).summary() for event in events]
+    with database.transaction() as stores:
+        stores.sessions.save(unjudged, run="theirs", saved_at=NOON)
+        assert stores.open_sessions.times_of_unjudged() == (NOON + DAY, NOON + 3 * DAY)
+
+
 def test_key_ranges_cover_every_session_without_a_verdict_exactly_once(database: Database) -> None:
     """So several workers can share the work; the pages of a range stay within it."""
     unjudged = [

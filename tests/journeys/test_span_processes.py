@@ -19,12 +19,13 @@ from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.policy import SnapshotPolicy
+from snapshots.domain.snapshot.verdict_spans import MIN_TIME
 from tests.fakes import DictSource, FakeSourceRegistry, FixedClock
 from tests.strategies import DAY, HOME, NOON, OTHER
 
 pytestmark = pytest.mark.slow
 
-REQUEST = SpanRequest("r", WHOLE, 10, NOON)
+REQUEST = SpanRequest("r", WHOLE, 10, MIN_TIME, NOON)
 
 
 @pytest.fixture

@@ -34,13 +34,13 @@ def policy_verdict(reader: AsOfReader, moment: datetime, nearest: Sequence[IpObs
 @given(
     history=histories(),
     moments=st.lists(TIMES, min_size=1, max_size=8),
-    now=TIMES | st.just(MAX_TIME),
+    bounds=st.lists(TIMES, min_size=2, max_size=2).map(sorted) | st.just([MIN_TIME, MAX_TIME]),
     networks=network_types(),
 )
 def test_spans_hold_the_verdict_on_each_time(
-    history: list[IpObservation], moments: list[datetime], now: datetime, networks: NetworkTypes
+    history: list[IpObservation], moments: list[datetime], bounds: list[datetime], networks: NetworkTypes
 ) -> None:
-    """The whole history up to now is covered, and every time span is evaluated once."""
+    """The time between two bounds is covered and little more, and every time span is evaluated once."""
     nearest_to = BuildCalendar().address_history(history).nearest
     ages = dict.fromkeys(TYPE_MAX_AGE, 2 * DAY)
     reader = AsOfReader(
@@ -52,17 +52,18 @@ def test_spans_hold_the_verdict_on_each_time(
     )
     evaluator = SpanEvaluator(reader, SnapshotPolicy(), largest_asn=LARGEST_ASN)
 
-    spans = list(evaluator.all_spans(HOME, nearest_to, now=now))
+    first, last = bounds
+    spans = list(evaluator.all_spans(HOME, nearest_to, first=first, last=last))
 
-    for moment in moments:
-        if moment < now:
+    for moment in (*moments, *bounds):
+        if first <= moment <= last and moment != MAX_TIME:
             (verdict,) = [span.verdict for span in spans if span.since <= moment < span.until]
             assert verdict == policy_verdict(reader, moment, nearest_to(moment))
     assert {span.address for span in spans} == {HOME.text}
     assert all(span.verdict != following.verdict for span, following in pairwise(spans))
-    assert spans[0].since == MIN_TIME
+    assert spans[0].since <= first < spans[0].until
     assert [span.since for span in spans[1:]] == [span.until for span in spans[:-1]]
-    assert spans[-1].until >= now
+    assert spans[-1].since <= last <= spans[-1].until
 
 
 def test_equal_histories_are_read_once_in_bounded_memory() -> None:

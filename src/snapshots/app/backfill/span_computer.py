@@ -22,13 +22,15 @@ class SpanRequest(NamedTuple):
         run: The run that will stage the verdicts.
         within: The range of addresses.
         limit: Maximum number of addresses.
-        now: The present time, in UTC; spans that begin later may be missing.
+        first: Time of the earliest session, in UTC; spans that end before may be missing.
+        last: Time of the latest session, in UTC; spans that begin later may be missing.
     """
 
     run: str
     within: KeyRange
     limit: int
-    now: datetime
+    first: datetime
+    last: datetime
 
 
 class ComputedSpans(NamedTuple):
@@ -94,7 +96,10 @@ class SpanComputer:
                 span
                 for address in addresses
                 for span in evaluator.all_spans(
-                    address, calendar.address_history(histories.get(address, ())).nearest, now=request.now
+                    address,
+                    calendar.address_history(histories.get(address, ())).nearest,
+                    first=request.first,
+                    last=request.last,
                 )
             )
             encoded = stores.verdict_spans.encode(request.run, spans)

@@ -21,6 +21,7 @@ from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT, RunState
 from snapshots.app.ports.runtime import Clock
 from snapshots.domain.facts.source_builds import BuildCalendar
 from snapshots.domain.snapshot.gap import Gap
+from snapshots.domain.snapshot.verdict_spans import MIN_TIME
 
 LOOKING_UP, COMPUTING, APPLYING = "look_up", "compute", "apply"
 """Names of the first stages, in checkpoints and progress."""
@@ -142,6 +143,7 @@ class BackfillStages:
         self._has_measured = False
         self._has_read_unjudged = bool(work.checkpoint.stage)  # a resumed run may have done so before
         self._unjudged_at_start: int | None = None
+        self._times = (MIN_TIME, clock.now())
         self._samples: dict[object, list[Judged]] = {}
         self.learned_until: datetime | None = None
         self.forecast_bytes: float | None = None
@@ -214,6 +216,7 @@ class BackfillStages:
             alive = [each.run for each in unfinished(stores) if each.state_at(now) is RunState.RUNNING]
             stores.verdict_spans.begin(self._work.run, keep=alive)
             self._staging = Staging.begun(stores)
+            self._times = stores.open_sessions.times_of_unjudged() or self._times
             if not self._work.is_dry_run:
                 stores.runs.add_settings(self._work.run, self._staging.settings)
             most = stores.inventory.count_addresses() // RANGE_MIN_ADDRESSES + 1
@@ -221,7 +224,7 @@ class BackfillStages:
 
         def batch(within: KeyRange, limit: int) -> Write:
             with self._span_computers.borrowed() as compute:
-                computed = compute(SpanRequest(self._work.run, within, limit, self._clock.now()))
+                computed = compute(SpanRequest(self._work.run, within, limit, *self._times))
 
             def write(stores: Stores) -> BatchResult:
                 if digest(computed.builds) == self._staging.builds:

@@ -127,6 +127,14 @@ class OpenSessions(Protocol):
         """Count the sessions that all pages would return together."""
         ...
 
+    def times_of_unjudged(self) -> tuple[datetime, datetime] | None:
+        """
+        Return the time of the first and of the last never judged session; None if there is none with a valid time.
+
+        Reads every such session.
+        """
+        ...
+
     @property
     def can_apply_staged(self) -> bool:
         """Whether the store can apply staged verdicts: its sessions have a storage order."""

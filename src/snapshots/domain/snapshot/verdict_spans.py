@@ -81,20 +81,21 @@ class SpanEvaluator:
         return found
 
     def all_spans(
-        self, address: IpAddress, nearest_to: NearestTo, *, now: datetime = MAX_TIME
+        self, address: IpAddress, nearest_to: NearestTo, *, first: datetime = MIN_TIME, last: datetime = MAX_TIME
     ) -> Iterator[VerdictSpan]:
         """
-        Yield the verdicts on all possible sightings of an address that was looked up, in the order of time.
+        Yield the verdicts on all sightings of an address that was looked up, in the order of time.
 
         Neighboring spans have different verdicts.
 
         Args:
             address: The address.
             nearest_to: Returns its observations next to a time.
-            now: The present time, in UTC; spans that begin later may be missing.
+            first: The earliest sighting, in UTC; spans that end before may be missing.
+            last: The latest sighting, in UTC; spans that begin later may be missing.
         """
-        found = self.evaluate(Sighting(address, MIN_TIME), nearest_to(MIN_TIME))
-        while found.until < now:
+        found = self.evaluate(Sighting(address, first), nearest_to(first))
+        while found.until <= last and found.until != MAX_TIME:
             following = self.evaluate(Sighting(address, found.until), nearest_to(found.until))
             if following.verdict == found.verdict:
                 found = found._replace(until=following.until)

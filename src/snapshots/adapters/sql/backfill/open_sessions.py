@@ -30,7 +30,7 @@ from snapshots.adapters.sql.backfill.verdict_rows import STAGE, verdict_rows
 from snapshots.adapters.sql.backfill.verdict_spans import SqlVerdictSpans
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
-from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.dialects.timestamps import is_plain_timestamp, timestamp_encoder
 from snapshots.adapters.sql.connection.keyset import is_after, position_of
 from snapshots.adapters.sql.connection.staging import (
     FACT_COLUMN_NAMES,
@@ -138,6 +138,13 @@ class SqlOpenSessions:
             return self._unjudged.count(run=run)
         query = self._filter(select(func.count()).select_from(session_summaries), case, run, stale_before)
         return int(self._connection.execute(query).scalar_one())
+
+    def times_of_unjudged(self) -> tuple[datetime, datetime] | None:
+        """Return the time of the first and of the last never judged session, without unreadable times."""
+        is_valid = is_plain_timestamp(self._connection, BEGAN_AT)
+        query = select(func.min(BEGAN_AT), func.max(BEGAN_AT)).where(_is_unjudged(), is_valid)
+        first, last = self._connection.execute(query).one()
+        return None if first is None else (first, last)
 
     def _filter(self, query: Select[Any], case: OpenCase, run: str, stale_before: datetime) -> Select[Any]:
         quarantined = select(quarantined_sessions.c.session_id).where(quarantined_sessions.c.run == run)
