@@ -29,7 +29,6 @@ from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.observation import IpFacts
-from snapshots.domain.facts.source_builds import FEW_BUILDS
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -845,7 +844,7 @@ def test_a_run_that_ctrl_c_ended_is_interrupted(command: str) -> None:
 
 def test_verdicts_are_not_staged_if_there_are_many_builds() -> None:
     """Each build begins another time span, and most of the spans have no session."""
-    world = World(source(), *(source(-n, name="b") for n in range(FEW_BUILDS)))
+    world = World(source(), *(source(-n, name="b") for n in range(12)))
     world.put(*[HOME.text] * 2)
     world.run()
     world.put(*[HOME.text] * 2)

@@ -16,7 +16,7 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache
-from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME, RESOLUTION
+from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 from tests.strategies import DAY, HOME, NOON, OTHER, histories, network_build, network_types, observed
 
 TOR = observed("a", NOON, types=frozenset({IpType.TOR}))
@@ -39,7 +39,6 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     times=st.lists(TIMES, min_size=1, max_size=8),
     lags=st.tuples(SPANS, SPANS, SPANS),
     days=st.sampled_from([1, 2]),
-    is_ahead=st.booleans(),
     networks=network_types(),
 )
 @example(  # silence of types grows old, and then a later type is listened to
@@ -52,7 +51,6 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     times=[NOON, NOON + 4 * DAY],
     lags=(None, 9 * DAY, None),
     days=1,
-    is_ahead=False,
     networks=NetworkTypes(),
 )
 @example(
@@ -60,7 +58,6 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     times=[NOON, NOON + 14 * DAY],
     lags=(None, None, None),
     days=14,
-    is_ahead=False,
     networks=NetworkTypes(),
 )
 @example(  # a list of networks is made, and grows old, between two builds of the address
@@ -68,7 +65,6 @@ def at(moment: datetime, address: IpAddress = HOME) -> Sighting:
     times=[NOON, NOON + 2 * DAY, NOON + 6 * DAY],
     lags=(None, None, None),
     days=1,
-    is_ahead=False,
     networks=NetworkTypes((network_build(NOON + DAY, {1: IpType.MOBILE}),)),
 )
 def test_a_cached_verdict_equals_a_new_evaluation(
@@ -77,10 +73,8 @@ def test_a_cached_verdict_equals_a_new_evaluation(
     lags: tuple[timedelta | None, timedelta | None, timedelta | None],
     days: int,
     networks: NetworkTypes,
-    *,
-    is_ahead: bool,
 ) -> None:
-    """Whatever was evaluated before, in any order, also in advance."""
+    """Whatever was evaluated before, in any order."""
     max_lag, max_type_lag, kept_lag = lags
     ages = dict.fromkeys(TYPE_MAX_AGE, days * DAY) | {IpType.MOBILE: 3 * DAY}
     type_lags = {IpType.VPN: DAY, IpType.TOR: 2 * DAY} if max_type_lag is None else dict.fromkeys(IpType, max_type_lag)
@@ -100,27 +94,6 @@ def test_a_cached_verdict_equals_a_new_evaluation(
         remembered = remembering.verdict(at(moment))
         assert (remembering.judge(at(moment), observations) if remembered is None else remembered) == anew
         assert remembering.judge(at(moment, OTHER), observations) == anew, "the same is stated about another address"
-        if is_ahead:
-            remembering.judge_neighbors(at(moment), lambda then: BuildCalendar().nearest(history, then))
-
-
-def test_the_neighbouring_time_spans_of_a_sighting_are_evaluated_with_it() -> None:
-    """From either side; a verdict of an unbounded span is not cached."""
-    history = [observed("a", NOON + 9 * n * DAY, asn=n + 1) for n in range(3)]
-    end = NOON + 418 * DAY
-
-    def nearest_to(moment: datetime) -> list[IpObservation]:
-        return BuildCalendar().nearest(history, moment)
-
-    for middle in (NOON + DAY, NOON + 10 * DAY, NOON + 20 * DAY):
-        judged = fresh()
-        judged.judge(at(middle), nearest_to(middle))
-        judged.judge_neighbors(at(middle), nearest_to)
-
-        moments = [NOON, NOON + 9 * DAY - RESOLUTION, NOON + 9 * DAY, NOON + 18 * DAY, end]
-        assert all(judged.verdict(at(moment)) is not None for moment in moments)
-        assert judged.verdict(at(NOON - RESOLUTION)) is None
-        assert judged.verdict(at(end + RESOLUTION)) is None
 
 
 def test_a_verdict_holds_between_two_builds() -> None:

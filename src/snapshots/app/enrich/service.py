@@ -108,8 +108,6 @@ class SnapshotService:
         cached: Sequence[IpSnapshot | Gap | None],
         stores: Stores,
         histories: Mapping[IpAddress, Sequence[IpObservation]],
-        *,
-        with_nearby: bool = False,
     ) -> Sequence[IpSnapshot | Gap]:
         """
         Return cached verdicts, and compute the others. All verdicts come from here.
@@ -119,8 +117,7 @@ class SnapshotService:
         cache = self._cache
         unknown = [s for s, verdict in zip(sightings, cached, strict=True) if verdict is None]
         asked = [sighting for sighting in unknown if sighting.address.is_routable]
-        nearby = self._with_nearby(asked, stores, histories) if with_nearby and asked else {}
-        unread = [s for s in asked if s not in nearby and s.address not in histories]
+        unread = [s for s in asked if s.address not in histories]
         stored = stores.inventory.as_of(unread) if unread else {}
         calendar = BuildCalendar.of(stores.sources.registered())
 
@@ -129,35 +126,9 @@ class SnapshotService:
             return stored.get(sighting) if history is None else calendar.nearest(history, sighting.seen_at)
 
         return [
-            verdict or nearby.get(sighting) or cache.verdict(sighting) or cache.judge(sighting, nearest(sighting))
+            verdict or cache.verdict(sighting) or cache.judge(sighting, nearest(sighting))
             for sighting, verdict in zip(sightings, cached, strict=True)
         ]
-
-    def _with_nearby(
-        self,
-        sightings: Sequence[Sighting],
-        stores: Stores,
-        histories: Mapping[IpAddress, Sequence[IpObservation]],
-    ) -> Mapping[Sighting, IpSnapshot | Gap]:
-        """Compute verdicts from whole histories, if these are short, and cache those on nearby times too."""
-        calendar = BuildCalendar.of(stores.sources.registered())
-        if not calendar.is_short:
-            return {}
-        cache = self._cache
-        unread = {sighting.address for sighting in sightings} - histories.keys()
-        stored = stores.inventory.history_of(unread) if unread else {}
-        verdicts: dict[Sighting, IpSnapshot | Gap] = {}
-        for sighting in sightings:
-            history = histories.get(sighting.address) or stored.get(sighting.address)
-            if history is None:
-                continue
-            verdict = cache.verdict(sighting)
-            if verdict is None:
-                nearest_at = calendar.address_history(history).nearest
-                verdict = cache.judge(sighting, nearest_at(sighting.seen_at))
-                cache.judge_neighbors(sighting, nearest_at)
-            verdicts[sighting] = verdict
-        return verdicts
 
     def judge_stored(
         self, sightings: Sequence[Sighting], stores: Stores, *, is_dry_run: bool
@@ -181,7 +152,7 @@ class SnapshotService:
             cached = self.cached(sightings)
         if not is_dry_run:
             self._knowledge = knowledge_in(stores)
-        return self._completed(sightings, cached, stores, histories, with_nearby=True)
+        return self._completed(sightings, cached, stores, histories)
 
     def look_up(self, outdated: Mapping[IpAddress, int], stores: Stores) -> Mapping[IpAddress, Sequence[IpObservation]]:
         """

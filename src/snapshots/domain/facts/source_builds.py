@@ -10,9 +10,6 @@ from snapshots.domain.address.source_ip import IpAddress, Sighting
 from snapshots.domain.facts.build_moment import is_whole_day
 from snapshots.domain.facts.observation import IpFacts, IpObservation, SourceBuild
 
-FEW_BUILDS = 12
-"""Builds of all sources together up to which a page of sessions is evaluated from whole histories."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredBuild:
@@ -100,11 +97,6 @@ class BuildCalendar:
     def size(self) -> int:
         """Return the number of valid builds."""
         return sum(map(len, self.dates.values()))
-
-    @property
-    def is_short(self) -> bool:
-        """Whether there are few enough builds to evaluate sessions from whole histories."""
-        return self.size <= FEW_BUILDS
 
     def nearest(
         self, history: Collection[IpObservation], at: datetime, *, known_by_then: bool = False

@@ -10,14 +10,7 @@ from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-from snapshots.domain.snapshot.verdict_spans import (
-    MAX_TIME,
-    MIN_TIME,
-    RESOLUTION,
-    NearestTo,
-    SpanEvaluator,
-    VerdictSpan,
-)
+from snapshots.domain.snapshot.verdict_spans import SpanEvaluator, VerdictSpan
 
 DEFAULT_CAPACITY = 24_000
 """Verdicts in memory; about ten megabytes."""
@@ -75,27 +68,6 @@ class VerdictCache:
         )
         self._size += 1
         return verdict
-
-    def judge_neighbors(self, sighting: Sighting, nearest_to: NearestTo) -> None:
-        """
-        Compute also the spans before and after that of a sighting, up to the first and the last edge.
-
-        Most addresses return, so their history is read once for all sightings.
-
-        Args:
-            sighting: A sighting whose verdict was computed.
-            nearest_to: Returns the observations of its address next to a time.
-        """
-        here = self._evaluator.span(nearest_to(sighting.seen_at), sighting.seen_at)
-        for is_later in (True, False):
-            since, until = here
-            while (until if is_later else since) not in {MIN_TIME, MAX_TIME}:
-                at = until if is_later else since - RESOLUTION
-                nearest = nearest_to(at)
-                since, until = self._evaluator.span(nearest, at)
-                neighbour = sighting._replace(seen_at=at)
-                if since != MIN_TIME and until != MAX_TIME and self.verdict(neighbour) is None:
-                    self.judge(neighbour, nearest)
 
     def _evict(self) -> None:
         """Drop the addresses of the older half."""
