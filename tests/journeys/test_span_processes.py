@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Event, current_thread, main_thread
 
 import pytest
 
@@ -13,8 +13,7 @@ from snapshots.app.backfill.span_computer import ComputedSpans, SpanComputer, Sp
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.ports.key_range import WHOLE
-from snapshots.composition.span_process import SpanProcessSettings
-from snapshots.composition.span_processes import SpanProcess, SpanProcesses
+from snapshots.composition.span_processes import ProcessSettings, SpanProcess, SpanProcesses
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -41,55 +40,69 @@ def local(sql_url: str) -> Iterator[SpanComputer]:
 
 
 @pytest.fixture
-def settings(sql_url: str) -> SpanProcessSettings:
+def settings(sql_url: str) -> ProcessSettings:
     """The settings of processes that compute the same."""
-    return SpanProcessSettings(sql_url, AsOfReader(), SnapshotPolicy())
+    return sql_url, AsOfReader(), SnapshotPolicy()
 
 
-def test_a_process_computes_the_same_spans_as_this_one(settings: SpanProcessSettings, local: SpanComputer) -> None:
+def test_a_process_computes_the_same_spans_as_this_one(settings: ProcessSettings, local: SpanComputer) -> None:
     """Page by page."""
-    warnings: list[str] = []
-    process = SpanProcess(settings, local, warnings.append)
+    process = SpanProcess(settings)
     try:
         computed = [process(REQUEST._replace(limit=limit)) for limit in (10, 1)]
     finally:
         process.close()
 
     assert computed == [local(REQUEST._replace(limit=limit)) for limit in (10, 1)]
-    assert [each.addresses for each in computed] == [2, 1]
+    assert [each.addresses for each in computed if each is not None] == [2, 1]
 
 
-def test_work_of_a_killed_process_is_done_in_this_one(settings: SpanProcessSettings, local: SpanComputer) -> None:
-    """Nothing is lost, and the backfill goes on."""
-    warnings: list[str] = []
-    process = SpanProcess(settings, local, warnings.append)
-    assert process(REQUEST).addresses == 2
-    os.kill(process.pid, signal.SIGKILL)
+class TwoCalls:
+    """Two calls at the same time: the one from another thread computes here, until the one from this thread is done."""
 
-    assert [process(REQUEST) for _ in range(2)] == [local(REQUEST)] * 2
-    process.close()
-    assert len(warnings) == 1
+    def __init__(self, settings: ProcessSettings, local: SpanComputer) -> None:
+        self.local = local
+        self.warnings: list[str] = []
+        self.processes = SpanProcesses(settings, self.computed_here, self.warnings.append)
+
+    def computed_here(self, request: SpanRequest) -> ComputedSpans:
+        if current_thread() is not main_thread():
+            self.is_waiting.set()
+            assert self.may_end.wait(60)
+        return self.local(request)
+
+    def __call__(self) -> list[ComputedSpans]:
+        self.is_waiting, self.may_end = Event(), Event()
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(self.processes, REQUEST)
+            assert self.is_waiting.wait(60)
+            second = self.processes(REQUEST)
+            self.may_end.set()
+            return [first.result(), second]
 
 
-def test_callers_at_the_same_time_have_a_process_each(settings: SpanProcessSettings, local: SpanComputer) -> None:
-    """The first one computes in this process; idle processes are used again, and all of them end."""
-    processes, together = SpanProcesses(settings, local, pytest.fail), Barrier(3)
+def test_a_killed_process_is_replaced(settings: ProcessSettings, local: SpanComputer) -> None:
+    """Its work is done in this process; nothing is lost, and the backfill goes on with as many processes."""
+    both = TwoCalls(settings, local)
+    assert both() == both() == [local(REQUEST)] * 2
+    (killed,) = both.processes.pids
+    os.kill(killed, signal.SIGKILL)
 
-    def compute() -> ComputedSpans:
-        with processes.borrowed() as computer:
-            together.wait(30)
-            return computer(REQUEST)
+    assert both() == [local(REQUEST)] * 2
+    assert not both.processes.pids
+    assert both() == [local(REQUEST)] * 2
+    (pid,) = both.processes.pids
+    both.processes.close()
 
-    with ThreadPoolExecutor(3) as executor:
-        for _ in range(2):
-            computed = [each.result() for each in [executor.submit(compute) for _ in range(3)]]
-            assert computed == [local(REQUEST)] * 3
-    pids = processes.pids
-    assert len(pids) == 2
-    processes.close()
+    assert both.warnings == ["a process of the backfill ended; another one is started"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-    with processes.borrowed() as computer:
-        assert computer(REQUEST).addresses == 2
+
+def test_a_process_that_cannot_compute_is_not_replaced(settings: ProcessSettings, local: SpanComputer) -> None:
+    """For want of memory, for example."""
+    both = TwoCalls(("mysql://nowhere", *settings[1:]), local)
+
+    assert [both() for _ in range(3)] == [[local(REQUEST)] * 2] * 3
+    assert not both.processes.pids
+    assert len(both.warnings) == 1

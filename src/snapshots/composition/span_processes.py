@@ -1,69 +1,63 @@
 """Compute verdict spans in several processes, because Python computes on one core only."""
 
 import copyreg
+import gc
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from threading import Lock
 from types import MappingProxyType
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 
-from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanRequest
-from snapshots.composition.span_process import SpanProcessSettings, read_only
+from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.app.backfill.span_computer import ComputedSpans, ComputeSpans, SpanComputer, SpanRequest
+from snapshots.app.load.batch import GC_THRESHOLDS
+from snapshots.domain.errors import SnapshotsError
+from snapshots.domain.snapshot.as_of import AsOfReader
+from snapshots.domain.snapshot.policy import SnapshotPolicy
 
-# Rules and tables hold read-only views of mappings, which pickle does not know.
-_DISPATCH_TABLE = {**copyreg.dispatch_table, MappingProxyType: lambda view: (read_only, (dict(view),))}
+K = TypeVar("K")
+V = TypeVar("V")
+
+ProcessSettings = tuple[str, AsOfReader, SnapshotPolicy]
+"""What a process computes with: the URL of the database, and the rules. It is the first message to the process."""
 
 
 class SpanProcess:
-    """
-    Computes in a process of its own, or in this process if that one has ended.
+    """A process that computes for one thread at a time."""
 
-    Args:
-        settings: What the process computes with.
-        local: Computes in this process.
-        warn: Called once, with one sentence, if the process has ended.
-    """
-
-    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans, warn: Callable[[str], None]) -> None:
-        self._local = local
-        self._warn = warn
-        self._has_failed = False
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "snapshots.composition.span_process"],  # -P: not from the current folder
+    def __init__(self, settings: ProcessSettings) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "snapshots.composition.span_processes"],  # -P: not from the current folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # an error there is met again in this process, which reports it
         )
-        self._process = process
-        self._requests, self._results = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+        self.pid = self._process.pid
+        self.has_answered, self.has_ended = False, False
         self._send(settings)
 
-    @property
-    def pid(self) -> int:
-        """Return the number of the process."""
-        return self._process.pid
-
-    def __call__(self, request: SpanRequest) -> ComputedSpans:
-        """Compute the verdicts on a page of addresses."""
+    def __call__(self, request: SpanRequest) -> ComputedSpans | None:
+        """Compute the verdicts on a page of addresses; None if the process met an error or has ended."""
         self._send(request)
         try:
-            computed: ComputedSpans | None = pickle.load(self._results)  # noqa: S301 - from a process of our own
+            computed: ComputedSpans | None = pickle.load(cast("IO[bytes]", self._process.stdout))  # noqa: S301 - our own
         except (EOFError, pickle.UnpicklingError):
-            computed = None
-            if not self._has_failed:
-                self._has_failed = True
-                self._warn("a process of the backfill ended; its work is done by another one, which takes longer")
-        return computed if computed is not None else self._local(request)
+            self.has_ended = True
+            return None
+        self.has_answered = True
+        return computed
 
     def _send(self, message: object) -> None:
-        pickler = pickle.Pickler(self._requests)
+        requests = cast("IO[bytes]", self._process.stdin)
+        pickler = pickle.Pickler(requests)
         pickler.dispatch_table = _DISPATCH_TABLE
         with suppress(BrokenPipeError):  # the process has ended, and the answer will be missing
             pickler.dump(message)
-            self._requests.flush()
+            requests.flush()
 
     def close(self) -> None:
         """End the process."""
@@ -75,44 +69,91 @@ class SpanProcesses:
     """
     Computes in this process and, for calls at the same time, in further ones.
 
+    A process that ended is replaced; its request is computed in this process.
+
     Args:
         settings: What the processes compute with.
         local: Computes in this process.
         warn: Called with one sentence for each process that ended too early.
     """
 
-    def __init__(self, settings: SpanProcessSettings, local: ComputeSpans, warn: Callable[[str], None]) -> None:
+    def __init__(self, settings: ProcessSettings, local: ComputeSpans, warn: Callable[[str], None]) -> None:
         self._settings = settings
         self._local = local
         self._warn = warn
-        self._idle: list[ComputeSpans] = [local]
-        self._processes: list[SpanProcess] = []
         self._lock = Lock()
-
-    @contextmanager
-    def borrowed(self) -> Iterator[ComputeSpans]:
-        """Return an idle computer, or start another process."""
-        with self._lock:
-            computer = self._idle.pop() if self._idle else self._started()
-        try:
-            yield computer
-        finally:
-            with self._lock:
-                self._idle.append(computer)
-
-    def _started(self) -> SpanProcess:
-        process = SpanProcess(self._settings, self._local, self._warn)
-        self._processes.append(process)
-        return process
+        self._idle: list[SpanProcess | None] = [None]  # None stands for this process
+        self._processes: list[SpanProcess] = []
+        self._can_start = True
 
     @property
     def pids(self) -> list[int]:
         """Return the numbers of the further processes."""
         return [process.pid for process in self._processes]
 
+    def __call__(self, request: SpanRequest) -> ComputedSpans:
+        """Compute the verdicts on a page of addresses."""
+        with self._lock:
+            process = self._idle.pop() if self._idle else self._started()
+        computed = None
+        try:
+            computed = process(request) if process is not None else None
+            return computed if computed is not None else self._local(request)
+        finally:
+            with self._lock:
+                if process is None or not process.has_ended:
+                    self._idle.append(process)
+                else:
+                    self._discard(process)
+
+    def _started(self) -> SpanProcess | None:
+        if not self._can_start:
+            return None
+        process = SpanProcess(self._settings)
+        self._processes.append(process)
+        return process
+
+    def _discard(self, process: SpanProcess) -> None:
+        self._processes.remove(process)
+        process.close()
+        self._can_start &= process.has_answered
+        instead = "another one is started" if self._can_start else "its work is done by another one, which takes longer"
+        self._warn(f"a process of the backfill ended; {instead}")
+
     def close(self) -> None:
         """End the further processes; later calls start new ones."""
         with self._lock:
             for process in self._processes:
                 process.close()
-            self._processes, self._idle = [], [self._local]
+            self._processes, self._idle, self._can_start = [], [None], True
+
+
+def read_only(values: Mapping[K, V]) -> Mapping[K, V]:
+    """Return a read-only view of a mapping."""
+    return MappingProxyType(values)
+
+
+# Rules and tables hold read-only views of mappings, which pickle does not know.
+_DISPATCH_TABLE = {**copyreg.dispatch_table, MappingProxyType: lambda view: (read_only, (dict(view),))}
+
+
+def main() -> None:
+    """Answer requests on standard input one after the other, until the other process closes the pipe or ends."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the other one stops after a batch
+    requests, results = sys.stdin.buffer, sys.stdout.buffer
+    url, reader, policy = pickle.load(requests)  # noqa: S301 - from the process that started this one
+    compute = SpanComputer(SqlDatabase(url), reader, policy)
+    with suppress(EOFError):
+        while True:
+            request = pickle.load(requests)  # noqa: S301 - as above
+            try:
+                computed: ComputedSpans | None = compute(request)
+            except SnapshotsError:
+                computed = None  # the other process meets the error itself, and handles it
+            pickle.dump(computed, results)
+            results.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,6 @@ from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.queries.overview import OverviewMaker
 from snapshots.app.queries.validity import FactValidity
-from snapshots.composition.span_process import SpanProcessSettings
 from snapshots.composition.span_processes import SpanProcesses
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
@@ -174,8 +173,7 @@ def _batch_runner(container: "Container") -> BatchRunner:
 
 def _span_computers(container: "Container") -> SpanComputers:
     database, reader, policy = container.database(), container.reader(), container.policy()
-    settings = SpanProcessSettings(container.settings().db, reader, policy)
-    return SpanProcesses(settings, SpanComputer(database, reader, policy), warn)
+    return SpanProcesses((container.settings().db, reader, policy), SpanComputer(database, reader, policy), warn)
 
 
 def _most_workers(database: SqlDatabase) -> Workers:

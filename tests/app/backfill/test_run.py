@@ -62,12 +62,8 @@ class LocalComputers:
         self.addresses = 0
         self.is_closed = True
 
-    @contextmanager
-    def borrowed(self) -> Iterator[ComputeSpans]:
+    def __call__(self, request: SpanRequest) -> ComputedSpans:
         self.is_closed = False
-        yield self._noting
-
-    def _noting(self, request: SpanRequest) -> ComputedSpans:
         computed = self.compute(request)
         self.addresses += computed.addresses
         return computed

@@ -1,7 +1,6 @@
 """Compute all verdicts on pages of addresses, to be staged and applied by the database."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -56,8 +55,8 @@ ComputeSpans = Callable[[SpanRequest], ComputedSpans]
 class SpanComputers(Protocol):
     """Computes verdict spans in as many processes as there are calls at the same time."""
 
-    def borrowed(self) -> AbstractContextManager[ComputeSpans]:
-        """Return an idle computer: in this process for the first caller, in a further process for each other one."""
+    def __call__(self, request: SpanRequest) -> ComputedSpans:
+        """Compute in this process if it is idle, else in a further one."""
         ...
 
     def close(self) -> None:

@@ -223,8 +223,7 @@ class BackfillStages:
             return stores.inventory.address_ranges(min(self._workers.computing * RANGES_PER_WORKER, most))
 
         def batch(within: KeyRange, limit: int) -> Write:
-            with self._span_computers.borrowed() as compute:
-                computed = compute(SpanRequest(self._work.run, within, limit, *self._times))
+            computed = self._span_computers(SpanRequest(self._work.run, within, limit, *self._times))
 
             def write(stores: Stores) -> BatchResult:
                 if digest(computed.builds) == self._staging.builds:
