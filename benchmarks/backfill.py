@@ -10,7 +10,8 @@ TABLE AS (the path in the document evaluated once, the facts joined), `snapshots
 observation of each address, the same as of three observations of each, and the algorithm of one SELECT and one
 UPDATE for each session, on a slice. A second backfill, which has nothing to do, is timed apart. --jobs repeats the
 backfills with other
-numbers of workers than one per core. The last column is the peak memory of all processes of the client together.
+numbers of workers than one per core. The last column is the peak memory of all processes of the client together; pages
+that they share are counted once.
 """
 
 import argparse

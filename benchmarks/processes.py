@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LOOKS_EVERY = 0.02
+LOOKS_EVERY = 0.05
 """Seconds between two measurements."""
 
 
@@ -17,19 +17,19 @@ def watched(command: Sequence[str]) -> tuple[str, float]:
     Run a command to its end.
 
     Returns:
-        Its output, and the sum of the peaks of all its processes in MiB; 0 on systems without /proc.
+        Its output, and the peak of the memory of all its processes together in MiB, in which pages that several
+        processes share are counted once; 0 on systems without /proc.
     """
-    peaks: dict[int, float] = {}
+    peak = 0.0
     with tempfile.TemporaryFile("w+") as printed:
         child = subprocess.Popen(command, stdout=printed, text=True)
         while child.poll() is None:
-            for process in (child.pid, *_children_of(child.pid)):
-                peaks[process] = max(peaks.get(process, 0.0), _peak_of(process))
+            peak = max(peak, sum(_resident(process) for process in (child.pid, *_children_of(child.pid))))
             time.sleep(LOOKS_EVERY)
         if child.returncode:
             sys.exit(f"{' '.join(command)} failed")
         printed.seek(0)
-        return printed.read(), sum(peaks.values())
+        return printed.read(), peak
 
 
 def _children_of(process: int) -> list[int]:
@@ -40,9 +40,10 @@ def _children_of(process: int) -> list[int]:
     return found
 
 
-def _peak_of(process: int) -> float:
+def _resident(process: int) -> float:
+    """Return the proportional set size: of a page that n processes map, each counts an n-th."""
     with suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
     return 0.0
