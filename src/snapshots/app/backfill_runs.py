@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from snapshots.app.ports.database import Stores
@@ -82,3 +83,9 @@ def last_done(stores: Stores) -> RunRecord | None:
     """Return the newest complete backfill; None if there is none."""
     runs = stores.runs.latest(limit=1000, kinds=[RunKind.BACKFILL])
     return next((record for record in runs if record.state is RunState.DONE), None)
+
+
+def is_being_undone(stores: Stores, run: str, *, now: datetime) -> bool:
+    """Whether another process undoes a run now."""
+    undos = stores.runs.latest(limit=1000, kinds=[RunKind.UNDO])
+    return any(each.settings.get("undoes") == run and each.state_at(now) is RunState.RUNNING for each in undos)

@@ -13,7 +13,7 @@ from snapshots.app.backfill.span_computer import SpanComputers
 from snapshots.app.backfill.stages import APPLYING, COMPUTING, BackfillStages, Workers
 from snapshots.app.backfill.throttle import Throttle
 from snapshots.app.backfill.work import Work
-from snapshots.app.backfill_runs import Checkpoint, last_done, unfinished
+from snapshots.app.backfill_runs import Checkpoint, is_being_undone, last_done, unfinished
 from snapshots.app.enrich.apply_verdicts import VerdictApplier
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import NoSuchRun, StoreUnavailable
@@ -143,12 +143,14 @@ class BackfillSnapshots:
             is_stopped: Whether to stop after the current batch.
 
         Raises:
-            NoSuchRun: There is no such run, or it was started with other options.
+            NoSuchRun: There is no such run, it is being undone, or it was started with other options.
             StoreUnavailable: As for `run`.
             SourceUnreadable: As for `run`.
         """
         with self._database.transaction() as stores:
             record = _resumable(stores, run)
+            if is_being_undone(stores, record.run, now=self._runtime.now()):
+                raise NoSuchRun(f"the run {record.run} is being undone; resume it when the undo has ended")
             if record.settings.get("rules") != self._rules():
                 raise NoSuchRun(
                     f"the run {record.run} was started with other options; repeat them,"

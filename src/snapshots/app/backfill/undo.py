@@ -72,12 +72,9 @@ class UndoRun:
             NoSuchRun: There is no such run, or its kind cannot be undone.
             StoreUnavailable: The database failed; committed batches stay undone, and the same call continues.
         """
-        with self._database.transaction() as stores:
-            record = _undoable(stores, run)
-            if record.state is RunState.RUNNING and not is_dry_run:
-                stores.runs.end(run, RunState.INTERRUPTED, at=self._runtime.now())  # a process that executes it stops
         sources: set[str] = set()
         work = Work(run=self._runtime.new_run(), stages=[], throttle=Throttle(), is_dry_run=is_dry_run)
+        record = self._batch_runner.retried(partial(self._begin, work, run), observer, is_stopped)
 
         def write(stores: Stores, within: KeyRange, limit: int) -> BatchResult:
             page = stores.run_undo.undo(
@@ -93,8 +90,6 @@ class UndoRun:
             return BatchResult(page.last, page.opened + page.restored + page.forgotten, counts)
 
         work.stages = [Stage(name="undo", batch=writing(write), count=lambda _: sum(_sealed(record)))]
-        if not is_dry_run:
-            self._batch_runner.retried(partial(self._begin, work.run, run), observer, is_stopped)
 
         def end(stores: Stores, state: RunState) -> None:
             stores.counts.recount_networks(counted_at=self._runtime.now())
@@ -111,9 +106,15 @@ class UndoRun:
             sources=tuple(sorted(sources)),
         )
 
-    def _begin(self, by: str, undone: str) -> None:
+    def _begin(self, work: Work, undone: str) -> RunRecord:
+        now = self._runtime.now()
         with self._database.transaction() as stores:
-            begin_run(stores, by, RunKind.UNDO, at=self._runtime.now(), settings={"undoes": undone})
+            record = _undoable(stores, undone)
+            if not work.is_dry_run:
+                if record.state is RunState.RUNNING:
+                    stores.runs.end(undone, RunState.INTERRUPTED, at=now)  # a process that executes it stops
+                begin_run(stores, work.run, RunKind.UNDO, at=now, settings={"undoes": undone})
+            return record
 
 
 def _undoable(stores: Stores, run: str) -> RunRecord:
