@@ -2,7 +2,7 @@
 Compare the speed of loading with the limit of this machine.
 
     .venv/bin/python benchmarks/load.py [--events 200000] [--addresses N] [--rounds 3] [--gz] [--postgresql]
-        [--onto EVENTS] [PATH...]
+        [--onto EVENTS] [--against REVISION] [PATH...]
 
 Each round measures, one after the other on the same file: reading its bytes in lines; decoding the needed fields with
 msgspec and counting by session in a dict, with none of our code (the limit); the whole load into a new SQLite file, the
@@ -14,6 +14,10 @@ updates its session by an upsert. It prints the median of the rounds, the ratios
 the loads. Without PATH the log that comes with the program is repeated under new ids and times until there are enough
 events; with --addresses its sessions come from so many random addresses. The last line has the share of the time that
 is spent on lookups.
+
+With --against it compares only the load with that of another revision, which is built in a folder of its own: both are
+run in turns, on all cores and on one, with wall and processor time, the start apart, and the time that storing the
+finished rows alone takes (on SQLite).
 """
 
 import argparse
@@ -30,6 +34,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
@@ -42,6 +47,7 @@ from unittest import mock
 import msgspec
 from sqlalchemy import create_engine, make_url
 
+from compared_loads import compare
 from processes import watched
 from snapshots.__main__ import main as snapshots
 from snapshots.adapters.sql.connection.temporary_server import trial_server
@@ -79,6 +85,7 @@ def main() -> None:
     arguments.add_argument(
         "--onto", type=int, metavar="EVENTS", help="load also into databases that hold so many others"
     )
+    arguments.add_argument("--against", metavar="REVISION", help="only compare the load with that of another revision")
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="snapshots-benchmark-") as temporary, ExitStack() as servers:
         folder = Path(temporary)
@@ -90,6 +97,11 @@ def main() -> None:
                 file.writelines(made(chosen.events, chosen.addresses))
         with opened(log, "rb") as file:
             lengths = [len(line) for line in file]
+        if chosen.against is not None:
+            server = servers.enter_context(trial_server()) if chosen.postgresql else None
+            new_url = partial(new_database, server) if server is not None else partial(new_file, folder)
+            compare(log, len(lengths), folder, against=chosen.against, rounds=chosen.rounds, new_url=new_url)
+            return
         steps: dict[str, Callable[[], int]] = {
             "reading lines": lambda: read(log, len(lengths)),
             "decoding and counting (limit)": lambda: count(log, len(lengths)),

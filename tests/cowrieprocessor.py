@@ -137,17 +137,17 @@ def load_as_cowrieprocessor(
 ) -> None:
     """Do what its loader's statements do with a batch: add to the counters, and fill NULLs column by column."""
     sessions: dict[str, SessionAggregate] = {}
-    for logged_id, event, _ in events:
-        sessions.setdefault(logged_id, SessionAggregate.of(logged_id)).add(event)
+    for found in events:
+        sessions.setdefault(found.logged_id, SessionAggregate.of(found.logged_id)).add(found.event)
     largest, smallest = ("GREATEST", "LEAST") if connection.dialect.name == "postgresql" else ("max", "min")
     for name, aggregate in sessions.items():
-        found = list(aggregate.events.values())
-        kinds = [event.kind for event in found]
+        own = list(aggregate.events.values())
+        kinds = [event.kind for event in own]
         row = {
             "session_id": name,
-            "first_event_at": _text(min(event.at for event in found)),
-            "last_event_at": _text(max(event.at for event in found)),
-            "event_count": len(found),
+            "first_event_at": _text(min(event.at for event in own)),
+            "last_event_at": _text(max(event.at for event in own)),
+            "event_count": len(own),
             "command_count": kinds.count(EventKind.COMMAND),
             "file_downloads": kinds.count(EventKind.DOWNLOAD),
             "login_attempts": kinds.count(EventKind.LOGIN),
@@ -157,7 +157,7 @@ def load_as_cowrieprocessor(
             "dshield_flagged": False,
             "matcher": "their-name-for-it",
             "source_files": json.dumps(["cowrie.json"]),
-            "updated_at": _text(max(event.at for event in found)),
+            "updated_at": _text(max(event.at for event in own)),
         } | dict(facts or {})
         counters = ("event_count", "command_count", "file_downloads", "login_attempts", "ssh_key_injections")
         kept = ("source_ip", *FACTS, "matcher")
@@ -192,9 +192,9 @@ def bulk_load(connection: Connection, events: Iterable[LogEvent]) -> None:
     """
     batch = list(events)
     first: dict[str, str] = {}
-    for logged_id, event, _ in batch:
-        if event.address is not None:
-            first.setdefault(logged_id, event.address.text)
+    for found in batch:
+        if found.event.address is not None:
+            first.setdefault(found.logged_id, found.event.address.text)
     known = {address: _copied(connection, address) for address in sorted({*first.values()})}
     for name in sorted({logged_id for logged_id, _, _ in batch}):
         facts = known.get(first.get(name, "")) or dict.fromkeys(("source_ip", *FACTS))

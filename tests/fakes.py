@@ -26,6 +26,7 @@ from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
 from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
@@ -51,7 +52,7 @@ class InMemoryCounts:
         self.memory = memory
 
     def count_sessions(self, changes: Sequence[SessionChange], *, seen_at: datetime) -> None:
-        after = self.memory.sessions | {change.kept.session_id: change.kept for change in changes}
+        after = {**self.memory.sessions, **{change.kept.session_id: change.kept for change in changes}}
         touched = {s.source_ip for c in changes for s in (c.held, c.kept) if s is not None} - {None}
         for address, known in self.memory.addresses.items():
             own = [session for session in after.values() if session.source_ip == address]
@@ -95,8 +96,9 @@ class InMemorySessions:
                 found.setdefault(logged_id, []).append(session)
         return found
 
-    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
-        for summary in summaries:
+    def save(self, sessions: Collection[SessionSummary | NewSession], *, run: str, saved_at: datetime) -> None:
+        for session in sessions:
+            summary = session.summary() if isinstance(session, NewSession) else session
             held = self.memory.sessions.get(summary.session_id)
             kept = summary if held is None else summary._replace(logged_id=held.logged_id)
             if held is not None and held.is_sealed:

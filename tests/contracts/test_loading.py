@@ -15,6 +15,7 @@ from snapshots.app.load.progress import NoLoadObserver
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.log_source import LogEvent
 from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.event_record import record_of
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from tests.fakes import (
@@ -73,7 +74,7 @@ def test_every_event_of_a_long_session_is_stored_once(database: Database) -> Non
 
 def _load_and_load_again(database: Database, cut: Lines, random: Random) -> None:
     number = next(NUMBERS)
-    lines = [LogEvent(f"{name}{number}", event) for name, event in cut.lines]
+    lines = [LogEvent(f"{name}{number}", record_of(event)) for name, event in cut.lines]
     for load, part in groupby(zip(cut.loads, lines, strict=True), key=lambda each: each[0]):
         _load(database, f"{number}/{load}", [line for _, line in part], cut.batch_size)
     again = _load(database, f"{number}/again", random.sample(lines, k=len(lines)), cut.batch_size)

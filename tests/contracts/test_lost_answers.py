@@ -10,6 +10,7 @@ from snapshots.app.ports.database import Database, Stores, WriteLock
 from snapshots.app.ports.log_source import BadLine, LogEvent, Reason
 from snapshots.app.ports.runs import RunKind, RunState
 from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.event_record import record_of
 from snapshots.domain.session.session import EventKind, SessionEvent
 from tests.fakes import (
     DictSource,
@@ -53,8 +54,8 @@ def load_and_lose(database: Database, lost: int) -> bool:
     completion = late_completion(lossy, service)
     loader = BulkLoader(lossy, service, completion, runtime=runtime(new_run=lambda: f"run{lost}"), liveness=Processes())
     lines: list[LogEvent | BadLine] = [
-        LogEvent(f"connected{lost}", SessionEvent(1, NOON, EventKind.CONNECT, HOME)),
-        LogEvent(f"waiting{lost}", SessionEvent(2, NOON, EventKind.OTHER, HOME)),
+        LogEvent(f"connected{lost}", record_of(SessionEvent(1, NOON, EventKind.CONNECT, HOME))),
+        LogEvent(f"waiting{lost}", record_of(SessionEvent(2, NOON, EventKind.OTHER, HOME))),
         BadLine(Reason.NOT_JSON, b"%d" % lost, lost),
     ]
     loader.load([ListSource(f"log{lost}", lines)], NoLoadObserver())

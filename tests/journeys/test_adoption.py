@@ -12,7 +12,7 @@ from sqlalchemy.exc import DatabaseError
 
 from snapshots.adapters.cowrie.files.log_file import LogContent
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS
+from snapshots.adapters.sql.rows.behaviour_columns import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.schema import triggers
 from snapshots.adapters.sql.schema.spans_table import drop_spans_table
 from snapshots.app.ports.log_source import LogEvent

@@ -27,10 +27,10 @@ VOLATILE = {"snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_ch
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log with the events of both real logs, twelve times under other session ids."""
+    """A log with the events of both real logs under other session ids, so large that another process reads it."""
     content = b"".join(gzip.decompress(path.read_bytes()) for path in LOGS)
     path = tmp_path_factory.mktemp("log") / "cowrie.json"
-    path.write_bytes(b"".join(content.replace(b'"session":"', b'"session":"%x' % n) for n in range(12)))
+    path.write_bytes(b"".join(content.replace(b'"session":"', b'"session":"%x' % n) for n in range(16)))
     return path
 
 

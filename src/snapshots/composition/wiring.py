@@ -38,6 +38,7 @@ from snapshots.app.enrich.inventory import InventoryService
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.enrich.service import SnapshotService
+from snapshots.app.load.batch import BatchSize
 from snapshots.app.load.dead_letter_replay import DeadLetterQueue
 from snapshots.app.load.follow import DeltaLoader
 from snapshots.app.load.loader import BulkLoader
@@ -47,6 +48,7 @@ from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.queries.overview import OverviewMaker
 from snapshots.app.queries.validity import FactValidity
+from snapshots.composition.log_readers import LogReaders
 from snapshots.composition.span_processes import SpanProcesses
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionEvent
@@ -229,6 +231,7 @@ def _loader(container: "Container") -> BulkLoader:
         container.completion(),
         runtime=container.runtime(),
         liveness=container.process(),
+        readers=LogReaders(BatchSize(), usable_cores(), warn),
         warn=warn,
     )
 

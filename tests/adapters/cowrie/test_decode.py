@@ -4,16 +4,18 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapshots.adapters.cowrie.lines import decode as decode_module
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.timestamps import moment
+from snapshots.adapters.cowrie.lines.timestamps import moment, recorded_time
 from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
+from snapshots.domain.session.event_record import text_of_time
 from snapshots.domain.session.session import EventKind, SessionEvent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NEARLY_A_TIME = r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9][.,][0-9]{5,7}Z"
 
 
 def line(**fields: object) -> bytes:
@@ -84,6 +86,21 @@ def test_any_iso_8601_text_keeps_its_time(at: datetime) -> None:
     if at.utcoffset() is not None and at.utcoffset().total_seconds() % 60:  # type: ignore[union-attr]  # checked
         return
     assert moment(at.isoformat()) == expected
+
+
+@given(st.datetimes(timezones=st.just(UTC)).map(text_of_time) | st.from_regex(NEARLY_A_TIME, fullmatch=True))
+@example("2026-W01-1T00:00:00.000000Z")
+@example("2026-03-01T24:00:00.000000Z")
+@example("2026-03-01T12:00:00,000000Z")
+@example("2026-02-30T12:00:00.000000Z")
+@example("0000-01-01T00:00:00.000000Z")
+@example("٢٠٢٦-03-01T12:00:00.000000Z")
+@example("2026-03-01T12:00:00.000000Z\n")
+def test_a_time_is_recorded_as_it_is_parsed(text: str) -> None:
+    """A text in the form of records is taken as it is only if it is the text of that time."""
+    at = moment(text)
+
+    assert recorded_time(text) == (text_of_time(at) if at is not None else None)
 
 
 @pytest.mark.parametrize(

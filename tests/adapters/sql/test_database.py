@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 
 from snapshots import SessionAggregate, SettingRefused, StoreUnavailable, open_service
-from snapshots.adapters.sql.connection.datetimes import UtcDateTime, timestamp_rfc3339, timestamp_text
+from snapshots.adapters.sql.connection.datetimes import (
+    UtcDateTime,
+    recorded_timestamp_text,
+    timestamp_rfc3339,
+    timestamp_text,
+)
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.driver_errors import is_disk_full, is_unusable
 from snapshots.adapters.sql.database import SqlDatabase
@@ -26,9 +31,13 @@ from snapshots.app.errors import StoreUnusable
 from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.observation import IpFacts
 from snapshots.domain.session.behaviour import Behaviour
+from snapshots.domain.session.event_record import record_of, text_of_time
+from snapshots.domain.session.session import SessionEvent
+from snapshots.domain.session.session_totals import NewSession, totals_of
+from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from tests.fakes import DictSource, FakeSourceRegistry, snapshot_service
-from tests.strategies import NOON, ip_snapshots, sightings
+from tests.strategies import NOON, events, ip_snapshots, moments, odd_moments, sightings
 
 
 @pytest.fixture
@@ -260,6 +269,24 @@ def test_bulk_seals_equal_the_seals_of_single_rows(seen: Sighting | None, held: 
     row = dict(zip(COLUMNS, SessionRows("run", NOON, lambda moment: moment).row(summary), strict=True))
 
     assert row["snapshot_seal"] == seal_of(row)
+
+
+@given(
+    found=st.lists(events(moments | odd_moments), min_size=1, max_size=8),
+    verdict=st.sampled_from(Gap) | ip_snapshots,
+    is_text=st.booleans(),
+)
+def test_a_new_session_has_the_row_of_its_summary(
+    found: list[SessionEvent], verdict: IpSnapshot | Gap, *, is_text: bool
+) -> None:
+    """Column by column, with times as SQLite stores them and as PostgreSQL copies them."""
+    totals = totals_of("s", [record_of(each._replace(sensor="a")) for each in found])
+    assume(totals is not None)
+    assert totals is not None
+    stored, stored_text = (timestamp_text, recorded_timestamp_text) if is_text else (text_of_time, str)
+    rows = SessionRows("run", NOON, stored, NOON, stored_text=stored_text)
+
+    assert rows.new_row(NewSession.of(totals).judged(verdict)) == rows.row(totals.summary().judged(verdict))
 
 
 def test_every_column_of_a_session_is_written() -> None:

@@ -19,6 +19,7 @@ from snapshots.app.ports.database import WriteLock
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark, Reason
 from snapshots.app.ports.runs import RunState
 from snapshots.domain.facts.observation import IpFacts
+from snapshots.domain.session.event_record import record_of
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.fakes import (
@@ -61,7 +62,8 @@ def loader(
 
 def logged(session: str, mark: int, kind: EventKind = EventKind.OTHER, **parts: object) -> LogEvent:
     at = NOON + timedelta(seconds=mark)
-    return LogEvent(session, SessionEvent(**{"fingerprint": mark, "at": at, "kind": kind, "address": HOME, **parts}))  # type: ignore[arg-type]  # a builder
+    event = SessionEvent(**{"fingerprint": mark, "at": at, "kind": kind, "address": HOME, **parts})  # type: ignore[arg-type]  # a builder
+    return LogEvent(session, record_of(event))
 
 
 def load(database: InMemoryDatabase, *sources: ListSource) -> LoadReport:

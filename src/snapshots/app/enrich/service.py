@@ -1,6 +1,7 @@
 """Compute the snapshot of sessions from the facts about their addresses."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, Self, TypeVar
 
 from snapshots.app.enrich.lookup import Lookups
 from snapshots.app.ports.database import Database, Stores
@@ -17,6 +18,22 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.policy import SnapshotPolicy
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_cache import VerdictCache
+
+
+class Judgeable(Protocol):
+    """A session that receives a snapshot."""
+
+    @property
+    def sighting(self) -> Sighting | None:
+        """Return the canonical sighting."""
+        ...
+
+    def judged(self, verdict: IpSnapshot | Gap) -> Self:
+        """Return the session with a verdict."""
+        ...
+
+
+S = TypeVar("S", bound=Judgeable)
 
 CHUNK = 5_000
 """Sessions per inventory query, to bound the memory for its rows."""
@@ -84,17 +101,17 @@ class SnapshotService:
                 for offered in self.offer(summaries[begin : begin + CHUNK], stores)
             ]
 
-    def offer(self, summaries: Collection[SessionSummary], stores: Stores) -> list[SessionSummary]:
-        """Return summaries with snapshots or gaps as `enrich` does, within an open transaction."""
+    def offer(self, sessions: Sequence[S], stores: Stores) -> list[S]:
+        """Return sessions with snapshots or gaps as `enrich` does, within an open transaction."""
         self.register_sources(stores)  # a file of facts may have been replaced
-        sightings = [s.sighting for s in summaries if s.sighting is not None]
+        sightings = [s.sighting for s in sessions if s.sighting is not None]
         outdated = stores.inventory.register_addresses(sightings, registered_at=self._clock.now())
         self._evict_stale(stores)
         histories = self.look_up(outdated, stores)
         self._knowledge = knowledge_in(stores)
         verdicts = iter(self._completed(sightings, self.cached(sightings), stores, histories))
         return [
-            summary.judged(Gap.NO_SOURCE_IP if summary.sighting is None else next(verdicts)) for summary in summaries
+            session.judged(Gap.NO_SOURCE_IP if session.sighting is None else next(verdicts)) for session in sessions
         ]
 
     def cached(self, sightings: Sequence[Sighting]) -> Sequence[IpSnapshot | Gap | None]:

@@ -4,9 +4,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from snapshots.app.load.dead_letters import RejectedLines
-from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource
+from snapshots.app.load.logged_session import LoggedSession, ReadSession
+from snapshots.app.load.read_block import ReadBlock
+from snapshots.app.ports.log_source import BadLine, Content, LogEvent
 from snapshots.app.ports.logs import Bookmark, DeadLetter, EventPart
+from snapshots.domain.session.event_record import record_of
 from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.session.session_totals import NewSession
+from snapshots.domain.session.summary import SessionSummary
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """Thresholds for gc.set_threshold(): a batch allocates many objects and creates no cycles."""
@@ -96,8 +101,8 @@ class Batch:
     """Events, dead letters and bookmarks that are stored in one transaction, and the counts of the contents read."""
 
     started_at: float
-    pending: dict[str, SessionAggregate] = field(default_factory=dict)
-    texts: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    pending: dict[str, LoggedSession | ReadSession] = field(default_factory=dict)
+    texts: dict[str, dict[int, tuple[str, bytes]]] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     bookmarks: list[Bookmark] = field(default_factory=list)
     lines: int = 0
@@ -110,8 +115,11 @@ class Batch:
     not_kept: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def take(self, rejected: RejectedLines, line: LogEvent | BadLine) -> None:
-        """Count a line; an invalid one is added to the rejected lines of its content."""
+    def take(self, rejected: RejectedLines, line: LogEvent | BadLine | ReadBlock) -> None:
+        """Count a line, or a block of lines; an invalid one is added to the rejected lines of its content."""
+        if isinstance(line, ReadBlock):
+            self._take_block(rejected, line)
+            return
         self.lines += 1
         if isinstance(line, BadLine):
             dead_letter = rejected.dead_letter_of(line)
@@ -119,32 +127,46 @@ class Batch:
                 self.dead_letters.append(dead_letter)
                 self.bytes += len(line.payload)
             return
-        logged_id, event, text = line
-        aggregate = self.pending.get(logged_id)
-        if aggregate is None:
-            aggregate = self.pending[logged_id] = SessionAggregate.of(logged_id)
-        aggregate.add(event)
+        logged_id, record, text = line
+        self._of(logged_id).records.append(record)
         self.events += 1
         if text is not None:
-            self.texts.setdefault((logged_id, event.fingerprint), text)
+            fingerprint, at, *_ = record
+            self.texts.setdefault(logged_id, {}).setdefault(int.from_bytes(fingerprint, "big"), (at, text))
             self.bytes += len(text)
+
+    def _take_block(self, rejected: RejectedLines, block: ReadBlock) -> None:
+        for session in block.sessions:
+            if session.logged_id in self.pending:
+                self._of(session.logged_id).records.extend(session.unpacked().records)
+            else:
+                self.pending[session.logged_id] = session
+        self.events += block.events
+        self.lines += block.events
+        for line in block.bad_lines:
+            self.take(rejected, line)
 
     def put(self, session: SessionAggregate) -> None:
         """Add the events of a logged id that were read elsewhere, without their lines."""
-        held = self.pending.get(session.session_id)
-        self.pending[session.session_id] = session if held is None else held.merge(session)
+        self._of(session.session_id).records.extend(map(record_of, session.events.values()))
         self.lines += len(session.events)
         self.events += len(session.events)
+
+    def _of(self, logged_id: str) -> LoggedSession:
+        logged = self.pending.get(logged_id)
+        if not isinstance(logged, LoggedSession):
+            logged = self.pending[logged_id] = LoggedSession(logged_id) if logged is None else logged.unpacked()
+        return logged
 
     def is_full(self, size: BatchSize) -> bool:
         """Whether a limit other than the time is reached."""
         return self.lines >= size.lines or len(self.pending) >= size.sessions or self.bytes >= size.bytes
 
-    def lines_of(self, logged_id: str, aggregate: SessionAggregate) -> EventPart:
+    def lines_of(self, logged_id: str, session: SessionSummary | NewSession) -> EventPart:
         """Return the lines to store for a session with a logged id, in the order of event times."""
-        events = sorted(aggregate.events.values(), key=lambda event: (event.at, event.fingerprint))
-        keys = ((logged_id, event.fingerprint) for event in events)
-        return EventPart(aggregate.session_id, [self.texts[key] for key in keys if key in self.texts])
+        texts = self.texts.get(logged_id, {})
+        found = sorted((texts[mark][0], mark) for mark in session.fingerprints if mark in texts)
+        return EventPart(session.session_id, [texts[mark][1] for _, mark in found])
 
     def report_of_sources(self, run: str) -> LoadReport:
         """Return the counts of the contents whose reading ended in this batch."""
@@ -158,12 +180,12 @@ class Batch:
             problems=tuple(self.problems),
         )
 
-    def set_mark(self, source: LogSource) -> None:
+    def set_mark(self, source: Content) -> None:
         """Add the bookmark of a content, unless it cannot be recognized later."""
         if source.head:
             self.bookmarks.append(Bookmark(source.head, source.mark(), source.name))
 
-    def set_state(self, source: LogSource) -> None:
+    def set_state(self, source: Content) -> None:
         """Add a bookmark under the state of a file that was read to its end: unchanged, it is not opened again."""
         if source.head and source.state:
             self.bookmarks.append(Bookmark(source.state, source.mark(), source.name))

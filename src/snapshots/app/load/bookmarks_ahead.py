@@ -4,15 +4,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import Generic, TypeVar
 
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.ports.log_source import LogSource, Mark
+from snapshots.app.ports.log_source import Content, Mark
+
+C = TypeVar("C", bound=Content)
 
 AHEAD = 200
 """Contents whose bookmarks are read at once. A log that is loaded every minute has 1,440 bookmarks a day."""
 
 
-class BookmarksAhead:
+class BookmarksAhead(Generic[C]):
     """
     Yields contents in their order, and reads the bookmarks of the next ones with those of the current one.
 
@@ -21,15 +24,13 @@ class BookmarksAhead:
         read: Reads the bookmarks of contents by their heads.
     """
 
-    def __init__(
-        self, sources: Iterable[LogSource], read: Callable[[Collection[str]], Mapping[str, Sequence[Mark]]]
-    ) -> None:
+    def __init__(self, sources: Iterable[C], read: Callable[[Collection[str]], Mapping[str, Sequence[Mark]]]) -> None:
         self._rest = iter(sources)
         self._read = read
-        self._next = deque[LogSource]()
+        self._next = deque[C]()
         self._known: dict[str, Sequence[Mark]] = {}
 
-    def __iter__(self) -> Iterator[LogSource]:
+    def __iter__(self) -> Iterator[C]:
         """Yield the contents."""
         while True:
             if not self._next:
@@ -38,7 +39,7 @@ class BookmarksAhead:
                 return
             yield self._next.popleft()
 
-    def marks_of(self, source: LogSource) -> Sequence[Mark]:
+    def marks_of(self, source: C) -> Sequence[Mark]:
         """
         Return the bookmarks of a content.
 

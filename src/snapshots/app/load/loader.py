@@ -1,11 +1,13 @@
 """Load log lines: aggregate them into sessions, and give every session its snapshot."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 from snapshots.app.enrich.late_completion import LateCompletion
 from snapshots.app.enrich.service import SnapshotService
@@ -15,9 +17,11 @@ from snapshots.app.load.batch import Batch, BatchSize, LoadReport
 from snapshots.app.load.bookmarks_ahead import BookmarksAhead
 from snapshots.app.load.dead_letters import OF_FILES, UNFINISHED, RejectedLines
 from snapshots.app.load.progress import BatchLoaded, LoadObserver
+from snapshots.app.load.read_block import ReadBlock
+from snapshots.app.load.remote_source import RemoteSource
 from snapshots.app.load.session_writer import SessionWriter
 from snapshots.app.ports.database import Database
-from snapshots.app.ports.log_source import BadLine, LogEvent, LogSource, Mark
+from snapshots.app.ports.log_source import BadLine, Content, LogEvent, LogSource, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Runtime
 from snapshots.app.retry import ignore, retry
@@ -26,8 +30,19 @@ from snapshots.domain.session.session import SessionAggregate
 STILL_WRITTEN = timedelta(hours=1)
 """A file modified within this time may still be written: its incomplete end is read again later."""
 
+READ_AHEAD = 16
+"""Contents that are requested from another process before they are needed; small ones fit into its pipe."""
+
 LINES_BETWEEN_LOOKS = 255
 """Bit mask of the line count: the stopwatch is read every 256 lines, because reading it for each line is slow."""
+
+
+class LogReaders(Protocol):
+    """Decides where contents are read."""
+
+    def reading(self, sources: Iterable[LogSource]) -> AbstractContextManager[Iterable[LogSource | RemoteSource]]:
+        """Return the contents, those as remote ones that another process reads while the context is open."""
+        ...
 
 
 class BulkLoader:
@@ -44,6 +59,7 @@ class BulkLoader:
         runtime: Clock, stopwatch, sleep and run names.
         liveness: Detects loads whose process has ended.
         size: Limits of a batch.
+        readers: Decides which contents another process reads; None for no contents.
         warn: Called with one sentence when retrying takes long.
     """
 
@@ -56,6 +72,7 @@ class BulkLoader:
         runtime: Runtime,
         liveness: ProcessLiveness,
         size: BatchSize | None = None,
+        readers: LogReaders | None = None,
         warn: Callable[[str], None] = ignore,
     ) -> None:
         self._database = database
@@ -65,6 +82,7 @@ class BulkLoader:
         self._retried = partial(retry, sleep=runtime.sleep, warn=warn)
         self._liveness = liveness
         self._size = size or BatchSize()
+        self._reading = readers.reading if readers is not None else nullcontext
         self._writer = SessionWriter(database, service, runtime.clock)
 
     def loaded(self, states: Collection[str]) -> AbstractSet[str]:
@@ -94,12 +112,13 @@ class BulkLoader:
             StoreUnavailable: The database failed; complete batches are stored, and a repeated call continues.
             SourceUnreadable: A fact source failed; complete batches are stored, and a repeated call continues.
         """
+        with self._reading(sources) as opened:
 
-        def read(run: str) -> Iterable[LoadReport]:
-            yield LoadReport(run=run, sources=unchanged, unchanged=unchanged)
-            yield from self.read(run, sources, observer)
+            def read(run: str) -> Iterable[LoadReport]:
+                yield LoadReport(run=run, sources=unchanged, unchanged=unchanged)
+                yield from self.read(run, opened, observer)
 
-        return self.load_by(read, observer)
+            return self.load_by(read, observer)
 
     def load_by(
         self, read: Callable[[str], Iterable[LoadReport]], observer: LoadObserver, *, run: str | None = None
@@ -149,7 +168,7 @@ class BulkLoader:
     def read(
         self,
         run: str,
-        sources: Iterable[LogSource],
+        sources: Iterable[LogSource | RemoteSource],
         observer: LoadObserver,
         rejected_in: dict[str, RejectedLines] | None = None,
     ) -> Iterable[LoadReport]:
@@ -169,10 +188,10 @@ class BulkLoader:
         batch = Batch(self._runtime.stopwatch())
         name = "-"
         ahead = BookmarksAhead(sources, lambda heads: self._retried(partial(self._marks_of, heads)))
-        for source in ahead:
+        for source in _requested_ahead(ahead):
             name, is_stream = source.name, source.size is None
             observer.source_opened(name, source.size)
-            line: LogEvent | BadLine | None = None
+            line: LogEvent | BadLine | ReadBlock | None = None
             events = -batch.events
             try:
                 source.resume(ahead.marks_of(source))
@@ -214,14 +233,16 @@ class BulkLoader:
         is_stored = bool(batch.lines or batch.bookmarks)
         yield self._store(run, batch, name, observer) if is_stored else batch.report_of_sources(run)
 
-    def _end_of(self, source: LogSource, last: LogEvent | BadLine | None, batch: Batch, observer: LoadObserver) -> None:
+    def _end_of(
+        self, source: Content, last: LogEvent | BadLine | ReadBlock | None, batch: Batch, observer: LoadObserver
+    ) -> None:
         """Report damage, which is always the last item; otherwise add the state of the file, unless it may go on."""
         if isinstance(last, BadLine) and last.reason in OF_FILES:
             observer.source_damaged(source.name, last.payload.decode("utf-8", "replace"))
         elif not isinstance(last, BadLine) or last.reason not in UNFINISHED:
             batch.set_state(source)
 
-    def _may_grow(self, source: LogSource) -> bool:
+    def _may_grow(self, source: Content) -> bool:
         """Whether a content was modified so recently that its last line may still be written."""
         return source.modified_at is not None and abs(self._runtime.now() - source.modified_at) < STILL_WRITTEN
 
@@ -291,7 +312,40 @@ class BulkLoader:
             page = self._retried(partial(self._writer.judge_page, run, page.last, quiet_since))
 
 
-def _without_events(source: LogSource, rejected: RejectedLines) -> str:
+def _head_of(source: Content) -> str:
+    try:
+        return source.head
+    except LogUnreadable:
+        return ""
+
+
+def _without_events(source: Content, rejected: RejectedLines) -> str:
     return "; ".join(
         filter(None, [f"{source.name} contains no Cowrie events", f"rejected lines: {rejected.why}", source.hint])
     )
+
+
+def _requested_ahead(ahead: BookmarksAhead[LogSource | RemoteSource]) -> Iterator[LogSource | RemoteSource]:
+    """
+    Yield contents in their order, and let another process begin to read the next ones.
+
+    A copy is requested after the content that it may be a copy of, whose bookmarks are then known.
+    """
+    waiting = deque[LogSource | RemoteSource]()
+    heads = set[str]()
+    for source in ahead:
+        head = _head_of(source) if isinstance(source, RemoteSource) else None
+        if head is None or head in heads:
+            yield from waiting
+            waiting.clear()
+            heads.clear()
+        if head is None:
+            yield source
+            continue
+        with suppress(LogUnreadable):  # raised again when it is its turn
+            source.resume(ahead.marks_of(source))
+        heads.add(head)
+        waiting.append(source)
+        if len(waiting) > READ_AHEAD:
+            yield waiting.popleft()
+    yield from waiting

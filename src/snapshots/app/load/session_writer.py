@@ -6,11 +6,12 @@ from datetime import datetime
 
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.load.batch import Batch, LoadReport
+from snapshots.app.load.logged_session import FingerprintsById
 from snapshots.app.ports.database import Database, Stores
 from snapshots.app.ports.runs import HEARTBEAT_TIMEOUT
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.ports.sessions import SessionChange
-from snapshots.domain.session.session_id_reuse import tell_apart
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import Method
 
@@ -56,15 +57,13 @@ class SessionWriter:
         """
         now = self._clock.now()
         with self._database.transaction() as stores:
-            held = stores.sessions.find_summaries(
-                {logged_id: logged.events for logged_id, logged in batch.pending.items()}
-            )
+            held = stores.sessions.find_summaries(FingerprintsById(batch.pending))
             apart = [
-                (logged_id, aggregate)
+                (logged_id, session)
                 for logged_id, logged in batch.pending.items()
-                for aggregate in tell_apart(logged, held.get(logged_id, ()))
+                for session in logged.sessions(held.get(logged_id, ()))
             ]
-            new = [aggregate.summary(logged_id) for logged_id, aggregate in apart]
+            new = [session for _, session in apart]
             offered = [summary.awaiting_connect() for summary in self._service.offer(new, stores)]
             by_name = {summary.session_id: summary for found in held.values() for summary in found}
             changes = [_change(by_name, summary) for summary in offered]
@@ -89,7 +88,8 @@ class SessionWriter:
             known_dead_letters=len(batch.dead_letters) - dead_letters,
             reused_ids=sum(c.held is None and c.kept.logged_id is not None for c in changes),
             late_sightings=sum(
-                new.is_too_late_for(c.held) for c, new in zip(changes, offered, strict=True) if c.held is not None
+                isinstance(session, SessionSummary) and c.held is not None and session.is_too_late_for(c.held)
+                for c, session in zip(changes, offered, strict=True)
             ),
         )
 
@@ -131,9 +131,10 @@ class SessionWriter:
         stores.sessions.save([change.kept for change in changes], run=run, saved_at=now)
 
 
-def _change(held: Mapping[str, SessionSummary], offered: SessionSummary) -> SessionChange:
-    found = held.get(offered.session_id)
-    return SessionChange(held=found, kept=offered if found is None else found.merge(offered))
+def _change(held: Mapping[str, SessionSummary], offered: SessionSummary | NewSession) -> SessionChange:
+    if isinstance(offered, NewSession) or (found := held.get(offered.session_id)) is None:
+        return SessionChange(held=None, kept=offered)
+    return SessionChange(held=found, kept=found.merge(offered))
 
 
 def _newly_inferred(changes: Iterable[SessionChange]) -> int:

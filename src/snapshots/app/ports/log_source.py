@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from snapshots.domain.session.event_record import EventRecord, event_of
 from snapshots.domain.session.session import SessionEvent
 
 HEAD_BYTES = 64 * 1024
@@ -84,13 +85,18 @@ class LogEvent(NamedTuple):
 
     Attributes:
         logged_id: The session id.
-        event: The decoded event.
+        record: The decoded event, in primitive values.
         line: The line, if it is to be stored.
     """
 
     logged_id: str
-    event: SessionEvent
+    record: EventRecord
     line: bytes | None = None
+
+    @property
+    def event(self) -> SessionEvent:
+        """Return the decoded event."""
+        return event_of(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,8 @@ class BadLine:
     offset: int
 
 
-class LogSource(Protocol):
-    """
-    One content of log lines: a file, or a stream that can be read once.
-
-    Every implementation passes tests/adapters/cowrie/test_log_file.py.
-    """
+class Content(Protocol):
+    """One content of log lines: a file, or a stream that can be read once."""
 
     @property
     def name(self) -> str:
@@ -170,6 +172,22 @@ class LogSource(Protocol):
         """
         ...
 
+    def mark(self) -> Mark:
+        """Return the bookmark after the last yielded line; before that line if it was incomplete."""
+        ...
+
+    def progress(self) -> int:
+        """Return the number of bytes read, out of `size`."""
+        ...
+
+
+class LogSource(Content, Protocol):
+    """
+    A content that this process reads.
+
+    Every implementation passes tests/adapters/cowrie/test_log_file.py.
+    """
+
     def lines(self) -> Iterator[LogEvent | BadLine]:
         """
         Yield the decoded lines, from the offset of `resume` or from the start.
@@ -179,12 +197,4 @@ class LogSource(Protocol):
         Raises:
             SourceUnreadable: The content cannot be read at all.
         """
-        ...
-
-    def mark(self) -> Mark:
-        """Return the bookmark after the last yielded line; before that line if it was incomplete."""
-        ...
-
-    def progress(self) -> int:
-        """Return the number of bytes read, out of `size`."""
         ...

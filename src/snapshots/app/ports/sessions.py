@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 
 
@@ -13,7 +14,7 @@ class SessionChange:
     """A session as it is stored (None if it is new) and as it will be stored."""
 
     held: SessionSummary | None
-    kept: SessionSummary
+    kept: SessionSummary | NewSession
 
 
 class SessionStore(Protocol):
@@ -33,12 +34,12 @@ class SessionStore(Protocol):
         """
         ...
 
-    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
+    def save(self, sessions: Collection[SessionSummary | NewSession], *, run: str, saved_at: datetime) -> None:
         """
-        Store summaries. A snapshot that is already stored stays unchanged, together with its sighting.
+        Store sessions. A snapshot that is already stored stays unchanged, together with its sighting.
 
         Args:
-            summaries: Each session at most once.
+            sessions: Each session at most once.
             run: The run that writes.
             saved_at: The current time.
         """

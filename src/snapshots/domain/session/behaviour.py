@@ -1,14 +1,14 @@
 """Behavior of a session, such as its client, first login and commands, by which campaigns are recognized."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeVar
 
 from snapshots.domain.session.command import LONGEST_COMMAND, key_fingerprints, shortened, signature
 
@@ -48,6 +48,8 @@ TRAITS: Mapping[str, Trait] = {trait.word: trait for trait in Trait}
 TimedText = tuple[datetime, str]
 """The time of an event in UTC, and the text of its trait."""
 
+T = TypeVar("T", datetime, int)
+
 Traits = tuple[tuple[Trait, str], ...]
 """The traits of one event."""
 
@@ -75,7 +77,7 @@ class Behaviour:
                 else:
                     found[trait] = ((at, text),)
         for trait, pairs in again.items():
-            found[trait] = _earliest(trait, [*found[trait], *pairs])
+            found[trait] = earliest(trait, [*found[trait], *pairs])
         return cls(found)
 
     def merge(self, other: "Behaviour") -> "Behaviour":
@@ -84,7 +86,7 @@ class Behaviour:
             return self
         both = dict(self.values)
         for trait, pairs in other.values.items():
-            both[trait] = _earliest(trait, [*both.get(trait, ()), *pairs])
+            both[trait] = earliest(trait, [*both.get(trait, ()), *pairs])
         return Behaviour(both)
 
     def texts(self, trait: Trait) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ class Behaviour:
 
     def _credential(self, at: int) -> str | None:
         credentials = self.first(Trait.CREDENTIALS)
-        return _parts_of(credentials)[at] if credentials is not None else None
+        return credential_parts(credentials)[at] if credentials is not None else None
 
     @property
     def login_succeeded(self) -> bool | None:
@@ -139,15 +141,17 @@ class Behaviour:
 
 
 @lru_cache(maxsize=8192)  # attackers try the same credentials everywhere
-def _parts_of(credentials: str) -> tuple[str | None, ...]:
+def credential_parts(credentials: str) -> tuple[str | None, ...]:
+    """Return user name, hash of the password and kept password in the text of Trait.CREDENTIALS."""
     return tuple(json.loads(credentials))
 
 
-def _earliest(trait: Trait, pairs: list[TimedText]) -> tuple[TimedText, ...]:
+def earliest(trait: Trait, pairs: Collection[tuple[T, str]]) -> tuple[tuple[T, str], ...]:
+    """Return the values of a trait that are kept, ordered by time, then by text; times are datetimes or numbers."""
     if trait.most == 1:
         return (min(pairs),)
     if not trait.is_repeatable:
-        firsts: dict[str, datetime] = {}
+        firsts: dict[str, T] = {}
         for at, text in pairs:
             firsts[text] = min(at, firsts.get(text, at))
         pairs = [(at, text) for text, at in firsts.items()]

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 
 LONGEST_COMMAND = 1000
@@ -51,6 +52,7 @@ def shape(text: str) -> str:
     return "|".join(parts)
 
 
+@lru_cache(maxsize=2048)  # attackers type the same commands everywhere
 def _shape_of_shortened(text: str) -> str:
     is_cut = len(text) == LONGEST_COMMAND and text[-SIGNATURE_DIGITS - 1] == CUT
     return text[-SIGNATURE_DIGITS:] if is_cut else shape(text)

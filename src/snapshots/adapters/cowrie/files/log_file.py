@@ -23,7 +23,7 @@ from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.cowrie.lines.json_to_lines import JsonLines, is_json_document
 from snapshots.adapters.cowrie.lines.salvage import first_event_in
 from snapshots.app.errors import LogUnreadable
-from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, Layout, LogEvent, Mark
+from snapshots.app.ports.log_source import HEAD_BYTES, BadLine, Layout, LineOptions, LogEvent, Mark
 
 
 class LogContent:
@@ -82,6 +82,11 @@ class LogContent:
     def path(self) -> Path | None:
         """Return the file; None for standard input."""
         return Path(self._path) if self._path is not None else None
+
+    @property
+    def options(self) -> LineOptions:
+        """Return how its lines are decoded."""
+        return self._decoder.options
 
     def rename(self, path: Path) -> None:
         """Change the path after the file was renamed."""

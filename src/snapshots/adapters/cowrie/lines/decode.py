@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from snapshots.adapters.cowrie.lines.behaviour_fields import TRAIT_READERS, clean
-from snapshots.adapters.cowrie.lines.timestamps import moment
+from snapshots.adapters.cowrie.lines.timestamps import recorded_time
 from snapshots.app.ports.log_source import LineOptions, LogEvent, Reason
 from snapshots.domain.address.source_ip import LONGEST_ADDRESS, UNKNOWN_ADDRESS, IpAddress
 from snapshots.domain.errors import InvalidAddress
 from snapshots.domain.session.behaviour import Traits
-from snapshots.domain.session.session import EventKind, SessionEvent
+from snapshots.domain.session.event_record import FINGERPRINT_BYTES, recorded_traits
+from snapshots.domain.session.session import LARGEST_PORT, EventKind
 from snapshots.domain.session.session_id_reuse import QUALIFIER
 
 LONGEST_SESSION_ID = 40
@@ -29,6 +30,7 @@ KINDS = {
     "cowrie.login.failed": EventKind.LOGIN,
     "cowrie.session.file_download": EventKind.DOWNLOAD,
 }
+CONNECT = EventKind.CONNECT.value
 FORWARDED = "cowrie.direct-tcpip."
 COWRIE = re.compile(r"cowrie\.|(COW|KIPP)\d{4}\Z")
 """Eventids of Cowrie, including those before 2016; other honeypots write the same fields with other eventids."""
@@ -75,7 +77,7 @@ class LineDecoder:
     """
 
     def __init__(self, options: LineOptions | None = None) -> None:
-        options = options or LineOptions()
+        self.options = options = options or LineOptions()
         self._sensor = clean(options.sensor, LONGEST_SENSOR) if options.sensor else None
         self._keeps_passwords = options.keeps_passwords
         self._keeps_lines = options.keeps_lines
@@ -100,7 +102,7 @@ class LineDecoder:
         if known is None:
             return Reason.NOT_COWRIE
         kind, read_traits = known
-        at = moment(fields.timestamp)
+        at = recorded_time(fields.timestamp)
         if at is None:
             return Reason.NO_TIME
         session = fields.session
@@ -111,39 +113,36 @@ class LineDecoder:
             if len(session) > LONGEST_SESSION_ID or QUALIFIER in session:
                 session = f"{session[:20].replace(QUALIFIER, '_')}{QUALIFIER}{_hash(session.encode())}"
         is_spaced = line.find(SPACED, 0, LONGEST_BEFORE_SPACE) >= 0
-        port = fields.src_port if kind is EventKind.CONNECT else None
-        return LogEvent(
-            session,
-            SessionEvent(
-                int.from_bytes(blake2b(_compact(line) if is_spaced else line, digest_size=8).digest(), "big"),
-                at,
-                kind,
-                _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
-                port if port is not None and 0 <= port <= 65535 else None,
-                self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
-                _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
-                read_traits(fields, self._keeps_passwords) if read_traits is not None else (),
-            ),
-            line if self._keeps_lines else None,
+        port = fields.src_port if kind == CONNECT else None
+        record = (
+            blake2b(_compact(line) if is_spaced else line, digest_size=FINGERPRINT_BYTES).digest(),
+            at,
+            kind,
+            _address(fields.src_ip) if fields.src_ip and len(fields.src_ip) <= LONGEST_ADDRESS else None,
+            port if port is not None and 0 <= port <= LARGEST_PORT else None,
+            self._sensor or (_name(fields.sensor[:LONGEST_SENSOR]) if fields.sensor else None),
+            _name(fields.uuid[:LONGEST_SENSOR]) if fields.uuid else None,
+            recorded_traits(read_traits(fields, self._keeps_passwords)) if read_traits is not None else (),
         )
+        return LogEvent(session, record, line if self._keeps_lines else None)
 
 
 @lru_cache(maxsize=1024)
-def _known(eventid: str) -> tuple[EventKind, Callable[[Any, bool], Traits] | None] | None:
+def _known(eventid: str) -> tuple[str, Callable[[Any, bool], Traits] | None] | None:
     """Return the kind of an event and the parser for its behavior; None if it is not an event of Cowrie."""
     if COWRIE.match(eventid) is None:
         return None
     kind = EventKind.FORWARD if eventid.startswith(FORWARDED) else KINDS.get(eventid, EventKind.OTHER)
-    return kind, TRAIT_READERS.get(eventid)
+    return kind.value, TRAIT_READERS.get(eventid)
 
 
 @lru_cache(maxsize=8_192)
-def _address(text: str) -> IpAddress | None:
+def _address(text: str) -> str | None:
     try:
-        address = IpAddress.parse(text)
+        canonical = IpAddress.parse(text).text
     except InvalidAddress:
         return None
-    return address if address.text != UNKNOWN_ADDRESS else None  # some programs write it for an unknown address
+    return canonical if canonical != UNKNOWN_ADDRESS else None  # some programs write it for an unknown address
 
 
 @lru_cache(maxsize=1024)

@@ -65,7 +65,7 @@ def events_in_object(decoder: LineDecoder, envelope: Mapping[str, Any], depth: i
     if not found:
         fields = (value for name, value in envelope.items() if not _is_typed(name))
         found = [event for value in fields for event in _in_fields(decoder, value, depth - 1)]
-    return list({event.event.fingerprint: event for event in found}.values())
+    return list({event.record[0]: event for event in found}.values())
 
 
 def events_in_text(decoder: LineDecoder, text: bytes, depth: int = DEEPEST) -> list[LogEvent]:

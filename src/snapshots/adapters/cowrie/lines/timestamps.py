@@ -1,12 +1,34 @@
 """Parse the timestamps of Cowrie releases and log shippers."""
 
+import re
 from datetime import UTC, datetime
+from functools import lru_cache
+
+from snapshots.domain.session.event_record import text_of_time
 
 MILLISECONDS_FROM = 100_000_000_000
 """Numbers from here on are milliseconds: as seconds this is the year 5138."""
 
 
-USUAL = len("2026-01-01T00:00:00.000000Z")
+USUAL, MINUTE = len("2026-01-01T00:00:00.000000Z"), len("2026-01-01T00:00")
+
+_REST_OF_MINUTE = re.compile(r":[0-5][0-9]\.[0-9]{6}Z").fullmatch
+"""What follows the minute in timestamps as Cowrie writes them, and as records hold them."""
+
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+def recorded_time(value: object) -> str | None:
+    """Return the time in a `timestamp` field, which `moment` parses, as `EventRecord` holds it."""
+    if isinstance(value, str) and _REST_OF_MINUTE(value, MINUTE) and _is_minute(value[:MINUTE]):
+        return value
+    at = moment(value)
+    return text_of_time(at) if at is not None else None
+
+
+@lru_cache(maxsize=8192)  # events of a log are near each other
+def _is_minute(text: str) -> bool:
+    return _MINUTE.fullmatch(text) is not None and moment(f"{text}:00.000000Z") is not None
 
 
 def moment(value: object) -> datetime | None:

@@ -16,7 +16,7 @@ from snapshots.adapters.sql.connection.staging import (
     fact_columns,
     staging_metadata,
 )
-from snapshots.adapters.sql.rows.session_encoder import SealBuilder
+from snapshots.adapters.sql.rows.session_encoder import SealBuilder, seen_text
 from snapshots.app.ports.open_sessions import (
     Judged,
 )
@@ -58,7 +58,7 @@ def verdict_rows(
         if isinstance(verdict, Gap):
             yield (*seen, *_NO_FACTS, verdict.value)
         else:
-            yield (*seen, *seals.columns(name, sighting, verdict), None)
+            yield (*seen, *seals.columns(name, seen_text(sighting), verdict), None)
 
 
 _NOTHING, _NO_FACTS = (None,) * 11, (None,) * 7

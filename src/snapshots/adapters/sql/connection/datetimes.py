@@ -26,6 +26,11 @@ def timestamp_text(moment: datetime) -> str:
     return _rfc_3339(in_utc)[1:27].decode().replace("T", " ")
 
 
+def recorded_timestamp_text(text: str) -> str:
+    """Return the text that SQLite stores for the time of an event record."""
+    return f"{text[:10]} {text[11:26]}"
+
+
 def timestamp_rfc3339(moment: datetime) -> str:
     """Return an aware datetime in UTC in RFC 3339 format, to the microsecond."""
     return _rfc_3339(moment if moment.tzinfo is UTC else moment.astimezone(UTC))[1:-1].decode()

@@ -12,6 +12,7 @@ from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scan
 from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
 from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_table_for
 from snapshots.adapters.sql.schema.tables import session_fingerprints
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 
 LARGEST_IN_ROW = 128
@@ -72,13 +73,13 @@ class SqlFingerprints:
         query = select(self._table.fingerprint).where(self._table.session_id == session_id)
         return map(_unsigned, self._connection.execute(query).scalars())
 
-    def add(self, summaries: Collection[SessionSummary]) -> None:
+    def add(self, sessions: Collection[SessionSummary | NewSession]) -> None:
         """Insert the fingerprints that do not fit into the rows of their sessions; existing ones are kept."""
         rows = sorted(
-            (summary.session_id, _signed(mark))
-            for summary in summaries
-            if len(summary.fingerprints) > LARGEST_IN_ROW
-            for mark in sorted(summary.fingerprints)[LARGEST_IN_ROW:]
+            (session.session_id, _signed(mark))
+            for session in sessions
+            if session.event_count > LARGEST_IN_ROW and len(session.fingerprints) > LARGEST_IN_ROW
+            for mark in sorted(session.fingerprints)[LARGEST_IN_ROW:]
         )
         if rows:
             fill_staging(self._connection, STAGING, pack_rows(self._connection, rows))

@@ -3,31 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
-
-from snapshots.adapters.sql.rows.fingerprints import packed_in_row
+from snapshots.adapters.sql.connection.datetimes import recorded_timestamp_text
+from snapshots.adapters.sql.rows.behaviour_columns import BEHAVIOUR_COLUMNS, behaviour_values, trait_values
+from snapshots.adapters.sql.rows.fingerprints import LARGEST_IN_ROW, packed_in_row
 from snapshots.adapters.sql.rows.row_decoder import digest, sealed_timestamp
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS
 from snapshots.domain.address.source_ip import Sighting
-from snapshots.domain.session.behaviour import Behaviour, Trait
-from snapshots.domain.session.event_time import microseconds_of
+from snapshots.domain.session.event_record import FINGERPRINT_BYTES
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import IpSnapshot
-
-BEHAVIOUR_COLUMNS = (
-    "protocol",
-    "client_version",
-    "hassh",
-    "ssh_key_fingerprint",
-    "download_hash",
-    "username",
-    "password_hash",
-    "login_succeeded",
-    "command_signature",
-    "duration_ms",
-    "behaviour",
-)
-"""Columns of behavior, by which campaigns are found; a stored value is never replaced by NULL."""
 
 COLUMNS = (
     "session_id",
@@ -54,8 +39,7 @@ COLUMNS = (
 """Columns that a load writes, in the order of `SessionRows.row`."""
 
 _NOWHERE, _NO_SNAPSHOT, _NO_GAP = (None,) * 4, (None,) * 8, (None,) * 3
-_NO_BEHAVIOUR = (None,) * len(BEHAVIOUR_COLUMNS)
-_JSON = msgspec.json.Encoder(order="sorted")
+BYTES_IN_ROW = LARGEST_IN_ROW * FINGERPRINT_BYTES
 
 Stored = Callable[[datetime], datetime | str]
 """Encodes a datetime for the driver."""
@@ -70,10 +54,20 @@ class SessionRows:
         saved_at: The time of the write.
         stored: Encodes a datetime for the driver.
         learned_until: The newest learned_at when the gaps were judged; None if there was none.
+        stored_text: Encodes the time of an event record for the driver.
     """
 
-    def __init__(self, run: str, saved_at: datetime, stored: Stored, learned_until: datetime | None = None) -> None:
+    def __init__(
+        self,
+        run: str,
+        saved_at: datetime,
+        stored: Stored,
+        learned_until: datetime | None = None,
+        *,
+        stored_text: Callable[[str], str] = str,
+    ) -> None:
         self._run = run
+        self._text = stored_text
         self._saved_at = stored(saved_at)
         self._learned_until = stored(learned_until) if learned_until is not None else None
         self._stored = stored
@@ -101,7 +95,11 @@ class SessionRows:
                 if sighting is not None
                 else _NOWHERE
             ),
-            *(self._sealed(summary.session_id, sighting, snapshot) if snapshot is not None else _NO_SNAPSHOT),
+            *(
+                self._sealed(summary.session_id, seen_text(sighting), snapshot)
+                if snapshot is not None
+                else _NO_SNAPSHOT
+            ),
             *((gap.value, self._learned_until, self._run) if gap is not None else _NO_GAP),
             stored(until) if until is not None else None,
             *behaviour_values(summary.behaviour),
@@ -110,32 +108,66 @@ class SessionRows:
             packed_in_row(summary.fingerprints),
         )
 
-    def _sealed(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
-        *facts, seal = self._seals.columns(session_id, sighting, snapshot)
+    def _sealed(self, session_id: str, seen: str, snapshot: IpSnapshot) -> tuple[object, ...]:
+        *facts, seal = self._seals.columns(session_id, seen, snapshot)
         return (*facts, self._run, seal)
 
+    def new_row(self, session: NewSession) -> tuple[object, ...]:
+        """Return what `row` returns for its summary, without a detour over the types of the domain."""
+        totals, _, snapshot, gap = session
+        (
+            session_id,
+            first_event_at,
+            last_event_at,
+            event_count,
+            command_count,
+            file_downloads,
+            login_attempts,
+            forward_count,
+            sensor,
+            sensor_id,
+            seen,
+            fingerprints,
+            behaviour,
+        ) = totals
+        place: tuple[object, ...] = _NOWHERE
+        text = _NEVER_SEEN
+        if seen is not None:
+            at, address, port, kind = seen
+            place = (address, port, kind, self._text(at))
+            text = f"{address}|{'' if port is None else port}|{kind}|{recorded_timestamp_text(at)}+00:00"
+        return (
+            session_id,
+            None,
+            self._text(first_event_at),
+            self._text(last_event_at),
+            event_count,
+            command_count,
+            file_downloads,
+            login_attempts,
+            forward_count,
+            sensor,
+            sensor_id,
+            *place,
+            *(self._sealed(session_id, text, snapshot) if snapshot is not None else _NO_SNAPSHOT),
+            *((gap.value, self._learned_until, self._run) if gap is not None else _NO_GAP),
+            None,
+            *trait_values(behaviour),
+            self._saved_at,
+            self._saved_at,
+            fingerprints[:BYTES_IN_ROW],
+        )
 
-def behaviour_values(behaviour: Behaviour) -> tuple[object, ...]:
-    """Return the values of BEHAVIOUR_COLUMNS: single values for queries, and all traits as JSON; or NULLs."""
-    if not behaviour.values:
-        return _NO_BEHAVIOUR
-    first = behaviour.first
-    values = {
-        trait.word: [(microseconds_of(at), text) for at, text in pairs] for trait, pairs in behaviour.values.items()
-    }
-    return (
-        first(Trait.PROTOCOL),
-        first(Trait.CLIENT_VERSION),
-        first(Trait.HASSH),
-        first(Trait.KEY),
-        first(Trait.DOWNLOAD),
-        behaviour.username,
-        behaviour.password_hash,
-        behaviour.login_succeeded,
-        behaviour.command_signature,
-        behaviour.duration_ms,
-        _JSON.encode(values).decode(),
-    )
+
+def seen_text(sighting: Sighting | None) -> str:
+    """Return the text of a sighting in a seal."""
+    if sighting is None:
+        return _NEVER_SEEN
+    port = "" if sighting.port is None else sighting.port
+    return f"{sighting.address.text}|{port}|{int(sighting.kind)}|{sealed_timestamp(sighting.seen_at)}"
+
+
+_NEVER_SEEN = "|||"
 
 
 class SealBuilder:
@@ -152,13 +184,9 @@ class SealBuilder:
         self._stored = stored
         self._parts: dict[int, tuple[IpSnapshot, tuple[object, ...], str]] = {}
 
-    def columns(self, session_id: str, sighting: Sighting | None, snapshot: IpSnapshot) -> tuple[object, ...]:
-        """Return ASN, country, type, enrichment_at, method, source and seal."""
+    def columns(self, session_id: str, seen: str, snapshot: IpSnapshot) -> tuple[object, ...]:
+        """Return ASN, country, type, enrichment_at, method, source and seal; *seen* is the text of the sighting."""
         columns, text = self.part(snapshot)
-        seen = "|||"
-        if sighting is not None:
-            port = "" if sighting.port is None else sighting.port
-            seen = f"{sighting.address.text}|{port}|{int(sighting.kind)}|{sealed_timestamp(sighting.seen_at)}"
         return (*columns, digest(f"{session_id}|{seen}|{text}|{self._run}"))
 
     def part(self, snapshot: IpSnapshot) -> tuple[tuple[object, ...], str]:

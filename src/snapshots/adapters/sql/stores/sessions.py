@@ -20,17 +20,19 @@ from sqlalchemy import (
 
 from snapshots.adapters.sql.connection.dialects.planner import prefer_index_scans
 from snapshots.adapters.sql.connection.dialects.statements import insert, select_texts
-from snapshots.adapters.sql.connection.dialects.timestamps import timestamp_encoder
+from snapshots.adapters.sql.connection.dialects.timestamps import record_time_encoder, timestamp_encoder
 from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staged_rows, staging_table_for
+from snapshots.adapters.sql.rows.behaviour_columns import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
-from snapshots.adapters.sql.rows.session_encoder import BEHAVIOUR_COLUMNS, COLUMNS, SessionRows
+from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.runs import other_live_runs
 from snapshots.adapters.sql.stores.seal_counts import count_seals
+from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 
@@ -94,13 +96,15 @@ class SqlSessionStore:
 
         return {logged_id: [completed(summary) for summary in summaries] for logged_id, summaries in found.items()}
 
-    def save(self, summaries: Collection[SessionSummary], *, run: str, saved_at: datetime) -> None:
+    def save(self, sessions: Collection[SessionSummary | NewSession], *, run: str, saved_at: datetime) -> None:
         """Upsert sessions in one statement; snapshot columns of sealed rows do not change."""
-        if not summaries:
+        if not sessions:
             return
         learned_until = self._connection.execute(select(learned_last())).scalar()
-        row = SessionRows(run, saved_at, timestamp_encoder(self._connection), learned_until).row
-        fill_staging(self._connection, STAGING, pack_rows(self._connection, map(row, summaries)))
+        stored, stored_text = timestamp_encoder(self._connection), record_time_encoder(self._connection)
+        rows = SessionRows(run, saved_at, stored, learned_until, stored_text=stored_text)
+        staged = (rows.new_row(each) if isinstance(each, NewSession) else rows.row(each) for each in sessions)
+        fill_staging(self._connection, STAGING, pack_rows(self._connection, staged))
         self._placeholders.add(select(STAGING.c.source_ip).subquery())
         statement = insert(self._connection, self._table).from_select(COLUMNS, select(STAGING).where(true()))
         held, offered = session_summaries.c, statement.excluded
@@ -129,17 +133,22 @@ class SqlSessionStore:
                 "gap_run": case((sealed, None), else_=offered.gap_run),
             },
         )
-        self._execute_upsert(upsert, summaries, run)
-        self._fingerprints.add(summaries)
+        self._execute_upsert(upsert, sessions, run)
+        self._fingerprints.add(sessions)
 
-    def _execute_upsert(self, upsert: Insert, summaries: Collection[SessionSummary], run: str) -> None:
+    def _execute_upsert(self, upsert: Insert, sessions: Collection[SessionSummary | NewSession], run: str) -> None:
         """Execute the upsert, and add the number of newly sealed sessions to the record."""
-        if all(summary.snapshot is None for summary in summaries):
+        if all(session.snapshot is None for session in sessions):
             self._connection.execute(upsert)
             return
-        before = self._sealed_by(run, len(summaries))
+        if self._connection.dialect.name == "sqlite" and all(isinstance(session, NewSession) for session in sessions):
+            # Each was inserted: no other program can write since this transaction found none of them.
+            self._connection.execute(upsert)
+            count_seals(self._connection, run, sum(session.snapshot is not None for session in sessions))
+            return
+        before = self._sealed_by(run, len(sessions))
         self._connection.execute(upsert)
-        count_seals(self._connection, run, self._sealed_by(run, len(summaries)) - before)
+        count_seals(self._connection, run, self._sealed_by(run, len(sessions)) - before)
 
     def _sealed_by(self, run: str, count: int) -> int:
         """Count the staged sessions that the run sealed: another loader may have sealed some before."""

@@ -18,7 +18,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from snapshots.adapters.sql.connection.datetimes import timestamp_text
+from snapshots.adapters.sql.connection.datetimes import recorded_timestamp_text, timestamp_text
 from snapshots.domain.snapshot.verdict_spans import MAX_TIME, MIN_TIME
 
 
@@ -29,6 +29,11 @@ def timestamp_encoder(connection: Connection) -> Callable[[datetime], datetime |
 
 def _unchanged(moment: datetime) -> datetime:
     return moment
+
+
+def record_time_encoder(connection: Connection) -> Callable[[str], str]:
+    """Return a function that converts the time of an event record to the value that `pack_rows` expects."""
+    return recorded_timestamp_text if connection.dialect.name == "sqlite" else str
 
 
 MOMENT = f"{'[0-9]' * 4}-{'[0-9]' * 2}-{'[0-9]' * 2} {'[0-9]' * 2}:{'[0-9]' * 2}:{'[0-9]' * 2}.{'[0-9]' * 6}"

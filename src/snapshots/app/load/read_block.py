@@ -1,0 +1,62 @@
+"""A block of lines that another process read: their events by session, added up, and the bad lines."""
+
+import marshal
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import NamedTuple
+
+from snapshots.app.load.logged_session import ReadSession
+from snapshots.app.ports.log_source import BadLine, Mark, Reason
+from snapshots.domain.session.session_totals import SessionTotals
+
+
+class ReadBlock(NamedTuple):
+    """
+    What was read of a content in one go.
+
+    Attributes:
+        sessions: The events, by logged id.
+        bad_lines: The bad lines, in their order.
+        end: The last line, if it is a bad line; it is not among the others.
+        events: Number of events.
+        mark: The bookmark after the last line.
+        progress: The progress after the last line.
+    """
+
+    sessions: Sequence[ReadSession]
+    bad_lines: Sequence[BadLine]
+    end: BadLine | None
+    events: int
+    mark: Mark
+    progress: int
+
+    def pack(self) -> bytes:
+        """Return the block as bytes for `unpack`."""
+        sessions = [(name, totals and tuple(totals), packed) for name, totals, packed in self.sessions]
+        bad_lines = [_packed(line) for line in self.bad_lines]
+        end = _packed(self.end) if self.end is not None else None
+        return marshal.dumps((sessions, bad_lines, end, self.events, astuple(self.mark), self.progress))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "ReadBlock":
+        """Return the block that a process of this program packed."""
+        sessions, bad_lines, end, events, mark, progress = marshal.loads(data)  # noqa: S302 - as stated above
+        return cls(
+            [
+                ReadSession(logged_id, totals and SessionTotals(*totals), packed)
+                for logged_id, totals, packed in sessions
+            ],
+            [_bad_line(*packed) for packed in bad_lines],
+            _bad_line(*end) if end is not None else None,
+            events,
+            Mark(*mark),
+            progress,
+        )
+
+
+def _packed(line: BadLine) -> tuple[str, bytes, int]:
+    return line.reason.value, line.payload, line.offset
+
+
+def _bad_line(reason: str, payload: bytes, offset: int) -> BadLine:
+    return BadLine(Reason(reason), payload, offset)
