@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +16,12 @@ import pytest
 
 from snapshots.__main__ import main
 from snapshots.adapters.cli.settings import Settings
-from snapshots.adapters.html.page import page_of, timeline_of
-from snapshots.app.queries.session_queries import Group, TimeBucket
+from snapshots.adapters.html.formats import MINUS, visible
+from snapshots.adapters.html.page import page_of
+from snapshots.app.queries.changes import Change, Changes
+from snapshots.app.queries.country_names import COUNTRY_NAMES
+from snapshots.app.queries.inventory_reports import Move
+from snapshots.app.queries.session_queries import Dimension
 from snapshots.composition.application import open_application
 from tests.journeys.conftest import NEW, OLD
 
@@ -79,7 +84,7 @@ def test_the_page_loads_nothing_from_the_network(page: Path) -> None:
 
     inline = re.findall(r"<(?:script|style)>(.*?)</(?:script|style)>", text, re.DOTALL)
     assert {base64.b64encode(sha256(part.encode()).digest()).decode() for part in inline} == named
-    assert len(inline) == 3
+    assert len(inline) == 2
     sources = {attrs[name] for _, attrs in seen.elements for name in ("src", "href", "action", "data") if name in attrs}
     assert sources == {"data:,"}
     assert len(text) < 2_000_000
@@ -89,14 +94,19 @@ def test_input_of_an_attacker_is_shown_as_text(page: Path) -> None:
     """It creates no element and no attribute."""
     seen = Seen(page.read_text())
 
-    assert {tag for tag, _ in seen.elements} & {"img", "svg", "iframe", "object"} == set()
+    assert {tag for tag, _ in seen.elements} & {"img", "iframe", "object", "form", "a"} == set()
     assert [name for _, attrs in seen.elements for name in attrs if name.startswith("on")] == []
-    assert [tag for tag, _ in seen.elements].count("script") == 3
+    assert [tag for tag, _ in seen.elements].count("script") == 1
     shown = "".join(seen.texts)
     for text in ATTACKS[:5]:
         assert text in shown
     assert "\\u202egpj.exe\\u001b[31m" in shown
     assert "\x1b" not in page.read_text()
+
+
+def text_of(page: str) -> str:
+    """Return the text of a page as a reader sees it, with plain spaces."""
+    return " ".join(" ".join(Seen(page).texts).split())
 
 
 def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
@@ -113,17 +123,29 @@ def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     assert "3 of the new snapshots are inferred" in capsys.readouterr().out
     assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
 
-    text = " ".join(" ".join(Seen((tmp_path / "report.html").read_text()).texts).split())
-    assert "25.0% of sessions: every known fact as of the attack" in text
-    assert "75.0% of sessions: a fact from a later table" in text
-    assert not re.search("known at the time|who attacked, then", text, re.IGNORECASE)
-    sentence = "known for 100.0% of 4 sessions: 25.0% with every known fact as of the attack, 75.0% with a fact from"
-    assert f"At least one of network, country and type {sentence}" in text
-    for fact in ("Country", "Network"):
-        assert f"{fact} known for 100.0% of 4 sessions: 25.0% as of the attack, 75.0% from a table" in text
+    page = (tmp_path / "report.html").read_text()
+    text = text_of(page)
+    inferred = "the network of 3, the country of 3, the IP type of 3 sessions (hatched below)"
+    assert f"Inferred from tables made after the attack: {inferred}" in text
+    assert not re.search("known at the time|who attacked, then|Everything known was stated", text, re.IGNORECASE)
+    assert "ASN 100 % 25 % 75 %" in text, "known, as of, inferred"
     assert "country stated up to 90 days before the attack (1), longer after the attack (3)" in text
-    row = " ".join(text.split("AS15169")[1].split()[:8])
-    assert "4 1 3 1" in row, "sessions, as of, inferred, addresses"
+    assert "United States: 4 sessions, of which 3 inferred" in text
+    assert 'fill="url(#tone-' in page, "most are inferred, so the country is hatched"
+
+
+def test_facts_as_of_the_attack_are_said_to_be_so(tmp_path: Path) -> None:
+    """Then nothing is hatched."""
+    db = f"sqlite:///{tmp_path}/test.db"
+    line = {"eventid": "cowrie.session.connect", "session": "0a", "timestamp": "2026-10-10T10:00:00Z"}
+    (tmp_path / "cowrie.json").write_text(json.dumps(line | {"src_ip": "8.8.8.8"}) + "\n")
+    assert main(["load", str(tmp_path / "cowrie.json"), "--db", db, "-q"]) == 0
+    assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
+
+    page = (tmp_path / "report.html").read_text()
+    assert "Everything known was stated by the time of the attack." in text_of(page)
+    body = page.split("</defs>")[1].split("<footer>")[0]
+    assert "url(#" not in body
 
 
 def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,26 +153,40 @@ def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: py
     db = f"sqlite:///{page.parent}/test.db"
     assert main(["report", "--format", "json", "--top", "200", "--db", db]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
-    drawn = json.loads(
-        re.findall(r'<script id="chart-data" type="application/json">(.*?)</script>', page.read_text())[0]
-    )
+    text = text_of(page.read_text())
 
-    assert drawn["countries"] == {
-        "labels": [row["country"] or "not known" for row in document["countries"]],
-        "values": [row["sessions"] for row in document["countries"]],
-        "asof": [row["asof"] or 0 for row in document["countries"]],
-    }
-    coverage = document["coverage"]
-    assert sum(coverage["by_source"].values()) == coverage["sessions"]["fields"]["snapshot"]["count"]
-    assert drawn["networks"]["values"] == [row["sessions"] for row in document["networks"]]
-    assert sum(map(sum, drawn["timeline"]["types"].values())) == document["sessions"]
+    def number(value: int) -> str:
+        return f"{value:,}".replace(",", " ")
+
+    assert f"Sessions {number(document['sessions'])} Addresses {number(document['addresses'])}" in text
+    for row in document["countries"][:10]:
+        assert re.search(f"{row['country']} {number(row['sessions'])} [0-9 ]*{number(row['addresses'])} ", text)
+    for row in document["networks"]:
+        if row["asn"] is not None:
+            assert re.search(f"AS{row['asn']} .*? {number(row['sessions'])} {number(row['addresses'])} ", text)
     assert sum(row["sessions"] for row in document["timeline"]["counts"]) == document["sessions"]
-    assert [row["user"] for row in document["users"]][:1] == ["root"]
+    for row in document["users"]:
+        assert f"{visible(row['user'], 48) or '(empty)'} {number(row['sessions'])}" in text
     assert {row["command"] for row in document["commands_typed"]} >= {ATTACKS[0]}
     assert {typed["command"] for row in document["campaigns"] for typed in row["commands"]} & set(ATTACKS)
-    text = " ".join("".join(Seen(page.read_text()).texts).split())
-    assert f"{document['sessions']:,}sessions" in text
-    assert f"{document['spread_over_networks']['groups']:,}networks" in text
+    assert sorted(document["changed"]) == sorted(
+        ["since", "until", "sessions", "before", "asn", "country", "ip-type", "commands"]
+    )
+    period = document["changed"]
+    assert f"{number(period['sessions'])} session" in text
+    for change in period["asn"]["appeared"][:5]:
+        assert f"AS{change['value']}" in text
+
+
+def test_an_empty_database_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:
+    """No empty charts."""
+    db = f"sqlite:///{tmp_path}/test.db"
+    assert main(["migrate", "--db", db]) == 0
+    assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
+
+    text = text_of((tmp_path / "report.html").read_text())
+    assert "No sessions are stored yet. Load a log with snapshots load cowrie.json" in text
+    assert "Sessions on the map" not in text
 
 
 def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> None:
@@ -159,33 +195,88 @@ def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> N
         overview = application.overview.overview(top=3)
     drift = replace(overview.drift, expired={"asn": 0, "country": 1, "ip_type": 1_500})
 
-    text = " ".join(" ".join(Seen(page_of(replace(overview, drift=drift), version="1")).texts).split())
+    text = text_of(page_of(replace(overview, drift=drift), version="1"))
 
     assert "country: 1 session has only tables that are too old for today" in text
     assert "IP type: 1,500 sessions have only tables that are too old for today" in text
     assert "ASN: " not in text
 
 
-def test_a_timeline_has_no_hole() -> None:
-    """Spans in which nothing was are there too, or the eye is led astray."""
-    groups = [
-        Group(values=(at, kind), sessions=n)
-        for n, (at, kind) in enumerate([("2026-03-01", "VPN"), ("2025-12-01", None), ("2025-12-01", "else")], 1)
-    ]
+@pytest.mark.parametrize(
+    ("compared", "changed", "sentence"),
+    [
+        (0, 0, "No session can be compared with today: no valid table is newer than the attacks"),
+        (5, 0, "no fact differs: ASN of 0 of 5"),
+        (5, 2, "the facts of some sessions differ: ASN of 2 of 5"),
+    ],
+)
+def test_the_page_says_whether_addresses_have_changed_since(
+    page: Path, compared: int, changed: int, sentence: str
+) -> None:
+    """Without a newer table, it says that it cannot tell."""
+    with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
+        overview = application.overview.overview(top=3)
+    none = {"asn": 0, "country": 0, "ip_type": 0}
+    moves = {"asn": [Move(then="1", now="2", sessions=2, addresses=1)] if changed else []}
+    drift = replace(overview.drift, compared=none | {"asn": compared}, changed=none | {"asn": changed}, moves=moves)
 
-    found = timeline_of(groups, TimeBucket.MONTH)
+    text = text_of(page_of(replace(overview, drift=drift), version="1"))
 
-    assert found["labels"] == ["2025-12-01", "2026-01-01", "2026-02-01", "2026-03-01"]
-    assert found["types"] == {"VPN": [0, 0, 0, 1], "not known": [2, 0, 0, 0], "else": [3, 0, 0, 0]}
-    assert timeline_of([], TimeBucket.DAY) == {"labels": [], "types": {}}
-    assert timeline_of([Group(values=("9999-12-01", None), sessions=1)], TimeBucket.MONTH)["labels"] == ["9999-12-01"]
+    assert sentence in text
+    assert ("ASN 1 2 2" in text) == bool(changed)
 
 
-def test_an_event_of_another_millennium_does_not_draw_thousands_of_bars() -> None:
-    """The clock of a log may be wrong by any amount."""
-    groups = [Group(values=(at, None), sessions=1) for at in ("0001-01-01", "2026-03-01", "9999-12-01")]
+def change(value: str, sessions: int, before: int) -> Change:
+    return Change(value=value, name=f"Net {value}", sessions=sessions, before=before)
 
-    assert timeline_of(groups, TimeBucket.MONTH)["labels"] == ["0001-01-01", "2026-03-01", "9999-12-01"]
+
+@pytest.mark.parametrize(
+    ("sessions", "before", "sentence"),
+    [
+        (7, 0, "The last 7 days had 7 sessions, there were none in the 7 days before."),
+        (7, 7, "The last 7 days had 7 sessions, as many as in the 7 days before."),
+        (1, 3, "The last 7 days had 1 session, 2 fewer than in the 7 days before."),
+        (9, 3, "The last 7 days had 9 sessions, 6 more than in the 7 days before."),
+    ],
+)
+def test_the_first_sentences_say_what_is_new(page: Path, sessions: int, before: int, sentence: str) -> None:
+    """With the largest growth and the largest fall by name."""
+    with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
+        overview = application.overview.overview(top=3)
+    assert overview.period is not None
+    begins = overview.period.since
+    networks = Changes(
+        appeared=[change("1", 5, 0), change("2", 1, 0)],
+        disappeared=[change("3", 0, 9)],
+        grown=[change("4", 6, 2)],
+        fallen=[change("5", 1, 3)],
+    )
+    kinds = Changes(appeared=[Change(value="TOR", name=None, sessions=2, before=0)])
+    countries = Changes(
+        disappeared=[Change(value=code, name=None, sessions=0, before=1) for code in list(COUNTRY_NAMES)[:12]]
+    )
+    period = replace(
+        overview.period,
+        since=begins,
+        until=begins + timedelta(days=7),
+        sessions=sessions,
+        sessions_before=before,
+        changes={
+            **overview.period.changes,
+            Dimension.ASN: networks, Dimension.IP_TYPE: kinds, Dimension.COUNTRY: countries,
+        },
+    )
+
+    text = text_of(page_of(replace(overview, period=period), version="1"))
+
+    assert sentence in text
+    named = (
+        f"New: AS1 Net 1 (+5) and 1 more network. Largest growth: AS4 Net 4 (+4). Largest fall: AS3 Net 3 ({MINUS}9)."
+    )
+    assert (named in text) == bool(before)
+    assert "IP types that appeared: TOR (+2)." in text
+    assert f"Countries that disappeared: Andorra ({MINUS}1), " in text
+    assert " and 2 more." in text
 
 
 @pytest.mark.browser
@@ -204,6 +295,6 @@ def test_a_real_browser_draws_it_without_a_network(page: Path, width: int, tmp_p
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
 
     (html,) = [attrs for tag, attrs in Seen(done.stdout).elements if tag == "html"]
-    assert html["data-drawn"] == "4"
+    assert html["data-ready"] == "true", "the script that sorts tables ran"
     assert "data-owned" not in html
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []

@@ -1,135 +1,290 @@
 """Render an overview as a self-contained HTML page."""
 
 import base64
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import resources
-from itertools import islice
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, expired_text
-from snapshots.app.queries.overview import LARGEST_TIMELINE, Overview
-from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, methods_text, nearness_lines
-from snapshots.app.queries.session_queries import Group, TimeBucket
+from snapshots.adapters.html import charts, formats, looks, sentences
+from snapshots.adapters.html.looks import Certainty, Look, Split
+from snapshots.adapters.html.timeline import Column, Periods, columns_of, name_of, timeline
+from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
+from snapshots.app.queries.changes import Change
+from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
+from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, nearness_lines
+from snapshots.app.queries.session_queries import Dimension, Group
 from snapshots.domain.facts.ip_type import IpType
+from snapshots.domain.snapshot.coverage import Coverage
 
 HERE = resources.files("snapshots.adapters.html")
-NOT_KNOWN = "not known"
-TYPES = [*(kind.value for kind in IpType), NOT_KNOWN]
+COUNTRIES_LISTED = 10
+LONGEST_COURSE = 14
+"""Maximum number of columns in the course of a network: the newest ones."""
 
-MAX_TEXT_CHARACTERS = 120
+LEGEND = (
+    (Look.of(IpType.DATACENTER.value, Certainty.ASOF_ADDRESS), "Filled: of this address, stated by the attack."),
+    (Look.of(IpType.DATACENTER.value, Certainty.ASOF_NETWORK), "Outlined: of its network, stated by the attack."),
+    (
+        Look.of(IpType.DATACENTER.value, Certainty.INFERRED_ADDRESS),
+        "Hatched and dashed: inferred, because only a table made after the attack states it.",
+    ),
+    (Look.of(None, Certainty.UNKNOWN), "Gray: no table states it, or the statement had expired by the attack."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRow:
+    """A network with its badge, its bar and its course."""
+
+    network: NetworkCount
+    main: Look
+    bar: Markup
+    course: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageRow:
+    """A fact with its bar and its shares."""
+
+    name: str
+    bar: Markup
+    known: str
+    asof: str
+    inferred: str
+
+
+class ReportPage:
+    """
+    What the template shows, derived from an overview.
+
+    Args:
+        overview: The data.
+    """
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+        self.headline = sentences.headline(overview)
+        self.sentences = sentences.sentences(overview)
+        self.concentration = sentences.concentration(overview)
+        self.drift = sentences.drift(overview.drift)
+        self.legend = LEGEND
+        self.columns = _columns(overview)
+        self.timeline_splits = [column.split for column in self.columns]
+        self.has_break = any(column.follows_gap for column in self.columns)
+        self.types = _split(overview.types)
+
+    @property
+    def timeline(self) -> Markup:
+        """Return the chart over time, with the compared periods above it."""
+        period, bucket = self._overview.period, self._overview.span
+        if period is None or not period.sessions_before:
+            return timeline(self.columns, bucket)
+        length = sentences.period_length(period)
+        return timeline(
+            self.columns,
+            bucket,
+            periods=Periods(begins=period.since, before="before", newest=f"last {length}"),
+        )
+
+    @property
+    def timeline_rows(self) -> Sequence[tuple[str, str]]:
+        """Return the timeline in words."""
+        return [
+            (name_of(column.begins, self._overview.span), looks.words_of(column.split))
+            for column in self.columns
+            if column.split
+        ]
+
+    @property
+    def period_length(self) -> str:
+        """Return the length of the newest period."""
+        return sentences.period_length(self._overview.period) if self._overview.period is not None else ""
+
+    @property
+    def news(self) -> Sequence[str]:
+        """Return which countries and types are new."""
+        return sentences.news(self._overview.period) if self._overview.period is not None else []
+
+    @property
+    def new_behaviours(self) -> Sequence[tuple[Sequence[str], Change]]:
+        """Return the listed campaigns that appeared in the newest period, with their commands."""
+        if self._overview.period is None:
+            return []
+        commands = {
+            seen.group.values[0]: [str(each.values[0]) for each in seen.commands] for seen in self._overview.campaigns
+        }
+        appeared = self._overview.period.changes[Dimension.COMMANDS].appeared
+        return [(commands[change.value], change) for change in appeared if commands.get(change.value)][:5]
+
+    @property
+    def on_map(self) -> Sequence[CountryOnMap]:
+        """Return the known countries."""
+        return [
+            CountryOnMap(
+                code=each.code,
+                name=sentences.country_name(each.code),
+                sessions=each.sessions,
+                inferred=each.inferred,
+            )
+            for each in self._overview.countries
+            if each.code is not None
+        ]
+
+    @property
+    def map(self) -> Markup:
+        """Return the map."""
+        return world(self.on_map)
+
+    @property
+    def map_key(self) -> Markup:
+        """Return the key of the map."""
+        return map_key(self.on_map)
+
+    @property
+    def countries(self) -> Sequence[CountryCount]:
+        """Return the countries with most sessions."""
+        return self._overview.countries[:COUNTRIES_LISTED]
+
+    @property
+    def country_count(self) -> int:
+        """Return the number of countries."""
+        return len(self.on_map)
+
+    @property
+    def networks(self) -> Sequence[NetworkRow]:
+        """Return the networks with most sessions."""
+        most = max((each.group.sessions for each in self._overview.networks), default=1)
+        begins = [f"{column.begins:%Y-%m-%d}" for column in self.columns if column.split][-LONGEST_COURSE:]
+        return [self._network(each, most, begins) for each in self._overview.networks]
+
+    def _network(self, network: NetworkCount, most: int, begins: Sequence[str]) -> NetworkRow:
+        split = _split(network.types)
+        course: defaultdict[str, int] = defaultdict(int)
+        for at, sessions in network.course.items():
+            course[at[: len("YYYY-MM-DD")]] += sessions
+        label = f"sessions by {self._overview.span.value}"
+        return NetworkRow(
+            network=network,
+            main=max(split, key=lambda each: each[1])[0] if split else Look.of(None, Certainty.UNKNOWN),
+            bar=charts.bar(split, most),
+            course=charts.spark([course[at] for at in dict.fromkeys(begins)], label=label),
+        )
+
+    @property
+    def coverage(self) -> Sequence[CoverageRow]:
+        """Return how certain each fact is."""
+        coverage = self._overview.report.coverage.sessions
+        return [_coverage_row(coverage, fact) for fact in ("asn", "country", "ip_type")]
+
+    @property
+    def moves(self) -> Sequence[tuple[str, object]]:
+        """Return the most frequent differences from the newest tables."""
+        return [(FIELD_NAMES[fact], move) for fact, moves in self._overview.drift.moves.items() for move in moves]
 
 
 def page_of(overview: Overview, *, version: str) -> str:
     """
-    Return the page with style, charts and chart library inline: a browser makes no request to show it.
+    Return the page with style, charts and script inline: a browser makes no request to show it.
 
-    Input of attackers is shown as text: the template escapes it, the JSON of the charts contains no HTML characters,
-    and the content security policy allows only the two scripts that it names by hash.
+    Text from attackers is shown as text: the templates escape it, and the content security policy allows only the
+    script that it names by hash. Without scripts, only sorting is missing.
 
     Args:
         overview: The data of the page.
         version: Version of this program, shown in the footer.
     """
-    style, library, script = (_text(name) for name in ("page.css", "vendor/chart.umd.min.js", "page.js"))
-    scripts = " ".join(f"'sha256-{_digest(text)}'" for text in (library, script))
+    style, script = (_text(name) for name in ("style.css", "page.js"))
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {scripts}",
+            f"script-src 'sha256-{_digest(script)}'",
             f"style-src 'sha256-{_digest(style)}'",
             "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         )
     )
-    environment = Environment(loader=FileSystemLoader(str(HERE)), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(str(HERE.joinpath("templates"))), autoescape=True, undefined=StrictUndefined
+    )
     environment.filters |= {
-        "number": _number,
-        "share": _share,
-        "moment": _moment,
-        "cut": _cut,
-        "days": _days,
-        "expired": expired_text,
+        "badge": looks.badge,
+        "country_bar": _country_bar,
+        "country_name": sentences.country_name,
+        "looks_in": looks.looks_in,
+        "moment": formats.moment,
+        "number": formats.number,
+        "share": formats.share,
+        "signed": formats.signed,
+        "swatch": looks.swatch,
+        "type_bar": _type_bar,
+        "visible": formats.visible,
     }
-    return environment.get_template("page.html").render(
+    return environment.get_template("report.html").render(
         policy=policy,
-        style=Markup(style),  # noqa: S704 - our own files
-        library=Markup(library),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704 - our own files
-        charts=_safe_json(charts_of(overview)),
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        patterns=looks.patterns(),
         overview=overview,
-        report=overview.report,
+        page=ReportPage(overview),
+        asn=Dimension.ASN,
         nearness=nearness_lines(overview.report.coverage.sessions),
-        methods={fact: methods_text(overview.report.coverage.sessions, fact) for fact in FIELD_NAMES},
-        names=FIELD_NAMES,
-        not_comparable=NOT_COMPARABLE,
         clocks=impossible_clocks_text(overview.report),
         version=version,
-        not_known=NOT_KNOWN,
     )
 
 
-def charts_of(overview: Overview) -> dict[str, Any]:
-    """Return the data of all charts."""
-    report = overview.report
-    return {
-        "timeline": timeline_of(overview.timeline, overview.span),
-        "countries": _bars(report.countries),
-        "networks": {
-            "labels": [_network(tally.value, tally.name) for tally in report.networks],
-            **_split(report.networks),
-        },
-        "types": _bars(report.types),
+def _split(groups: Sequence[Group]) -> Split:
+    """Return groups by type, precision and method as a split."""
+    return looks.split_of(
+        (Look.of(ip_type, Certainty.of(method, by_network=by == "network")), group.sessions)
+        for group in groups
+        for ip_type, by, method in [group.values[-3:]]
+    )
+
+
+def _columns(overview: Overview) -> Sequence[Column]:
+    by_bucket: defaultdict[str, list[Group]] = defaultdict(list)
+    for group in overview.timeline:
+        by_bucket[str(group.values[0])].append(group)
+    splits: Mapping[datetime, Split] = {
+        datetime.fromisoformat(begins).replace(tzinfo=UTC): _split(groups) for begins, groups in by_bucket.items()
     }
+    return columns_of(splits, overview.span)
 
 
-def timeline_of(groups: Sequence[Group], span: TimeBucket) -> dict[str, Any]:
-    """Return the starts of all time buckets in order, and for each IP type the number of sessions in each bucket."""
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for group in groups:
-        at, kind = group.values
-        counts[kind or NOT_KNOWN][at or ""] = group.sessions
-    begun = {at for of_kind in counts.values() for at in of_kind}
-    labels = list(islice(_every(span, begun), LARGEST_TIMELINE + 1))
-    if len(labels) > LARGEST_TIMELINE:  # a clock of another millennium: show only buckets with sessions
-        labels = sorted(begun)
-    known = [kind for kind in TYPES if kind in counts] + sorted(set(counts) - set(TYPES))
-    return {"labels": labels, "types": {kind: [counts[kind].get(at, 0) for at in labels] for kind in known}}
+def _country_bar(country: CountryCount, listed: Sequence[CountryCount]) -> Markup:
+    return charts.plain_bar(country.sessions, max(each.sessions for each in listed), inferred=country.inferred)
 
 
-def _every(span: TimeBucket, begun: Collection[str]) -> Iterator[str]:
-    """Yield the starts of all buckets from the first to the last, including empty ones."""
-    if not begun:
-        return
-    at, last = (datetime.fromisoformat(text) for text in (min(begun), max(begun)))
-    while True:
-        yield f"{at:%Y-%m-%d %H:%M}" if span is TimeBucket.HOUR else f"{at:%Y-%m-%d}"
-        if at >= last:  # `following` could exceed the year 9999
-            return
-        at = span.following(at)
+def _type_bar(part: tuple[Look, int], split: Split) -> Markup:
+    return charts.bar([part], max(sessions for _, sessions in split))
 
 
-def _bars(tallies: Sequence[Any]) -> dict[str, Any]:
-    return {
-        "labels": [tally.value or NOT_KNOWN for tally in tallies],
-        **_split(tallies),
-    }
-
-
-def _split(tallies: Sequence[Any]) -> dict[str, Any]:
-    """Return the sessions of each bar, and how many of them have a snapshot as of the attack."""
-    return {"values": [tally.sessions for tally in tallies], "asof": [tally.asof or 0 for tally in tallies]}
-
-
-def _network(asn: str | None, name: str | None) -> str:
-    return f"AS{asn} {_cut(name or '', 28)}".strip() if asn is not None else NOT_KNOWN
+def _coverage_row(coverage: Coverage, fact: str) -> CoverageRow:
+    known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
+    parts = [
+        (Certainty.ASOF_ADDRESS, asof),
+        (Certainty.OTHER, known - asof - inferred),
+        (Certainty.INFERRED_ADDRESS, inferred),
+        (Certainty.UNKNOWN, coverage.reachable - known),
+    ]
+    if fact == "ip_type" and coverage.by_network and not inferred:
+        parts[0] = (Certainty.ASOF_ADDRESS, asof - coverage.by_network)
+        parts.insert(1, (Certainty.ASOF_NETWORK, coverage.by_network))
+    return CoverageRow(
+        name=FIELD_NAMES[fact],
+        bar=charts.whole_bar(parts),
+        known=formats.share(known, coverage.reachable),
+        asof=formats.share(asof, coverage.reachable),
+        inferred=formats.share(inferred, coverage.reachable),
+    )
 
 
 def _text(name: str) -> str:
@@ -138,33 +293,3 @@ def _text(name: str) -> str:
 
 def _digest(text: str) -> str:
     return base64.b64encode(sha256(text.encode()).digest()).decode()
-
-
-def _safe_json(document: Mapping[str, Any]) -> Markup:
-    """Return JSON without characters that have a meaning in HTML."""
-    text = json.dumps(document)
-    for char in "<>&":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return Markup(text)  # noqa: S704 - without any character that means something in HTML
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value * 100:.1f}%"
-
-
-def _moment(value: datetime | None) -> str:
-    return "-" if value is None else f"{value:%Y-%m-%d %H:%M}"
-
-
-def _days(value: Any) -> str:
-    return f"{value.total_seconds() / 86_400:,.1f}"
-
-
-def _cut(text: str | None, longest: int = MAX_TEXT_CHARACTERS) -> str:
-    """Return a truncated text with invisible characters as escape sequences."""
-    shown = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in (text or "")[: longest + 1])
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from snapshots.app.queries.inventory_reports import Drift
-from snapshots.app.queries.overview import BehaviourSeen, Overview
+from snapshots.app.queries.overview import BehaviourSeen, Overview, Period
 from snapshots.app.queries.reports import CoverageReport, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
@@ -56,22 +56,15 @@ def overview_document(overview: Overview) -> dict[str, Any]:
                 {
                     "begins": at,
                     "ip_type": kind,
+                    "type_by": by,
+                    "type_method": method,
                     "sessions": group.sessions,
-                    "asof": group.asof,
-                    "inferred": group.inferred,
                 }
                 for group in overview.timeline
-                for at, kind in [group.values]
+                for at, kind, by, method in [group.values]
             ],
         },
-        "changed": {
-            "since": overview.period[0] if overview.period is not None else None,
-            "until": overview.period[1] if overview.period is not None else None,
-            "networks": [
-                _network(group) | {"before": group.before, "change": group.sessions - (group.before or 0)}
-                for group in overview.changed
-            ],
-        },
+        "changed": _period(overview.period),
         "spread_over_networks": asdict(overview.spread),
         "drift": drift_document(overview.drift),
         "users": _groups("user", overview.users),
@@ -82,6 +75,24 @@ def overview_document(overview: Overview) -> dict[str, Any]:
         "commands_typed": _groups("command", overview.commands),
         "clients": [_behaviour_seen("hassh", seen) for seen in overview.clients],
         "campaigns": [_behaviour_seen("command_signature", seen) for seen in overview.campaigns],
+    }
+
+
+def _period(period: Period | None) -> dict[str, Any]:
+    """Return what differs between the newest period and the one before, by the names of `query --by`."""
+    if period is None:
+        return {"since": None, "until": None}
+    return {
+        "since": period.since,
+        "until": period.until,
+        "sessions": period.sessions,
+        "before": period.sessions_before,
+    } | {
+        key.value: {
+            kind: [asdict(change) for change in getattr(changes, kind)]
+            for kind in ("appeared", "disappeared", "grown", "fallen")
+        }
+        for key, changes in period.changes.items()
     }
 
 

@@ -1,0 +1,149 @@
+"""The sentences of the report: what happened, what is new, and how certain it is."""
+
+from collections.abc import Sequence
+
+from snapshots.adapters.html.formats import counted, day, duration, number, share, signed, visible
+from snapshots.app.queries.changes import Change, Changes
+from snapshots.app.queries.country_names import COUNTRY_NAMES
+from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, Drift, expired_text
+from snapshots.app.queries.overview import Overview, Period
+from snapshots.app.queries.reports import FIELD_NAMES
+from snapshots.app.queries.session_queries import Dimension
+
+LONGEST_NAME = 40
+NOTHING_TO_COMPARE = (
+    "No session can be compared with today: no valid table is newer than the attacks. To compare, import or refresh one"
+    " (snapshots facts --help)."
+)
+
+
+def country_name(code: str) -> str:
+    """Return the English name of a country; its code if there is none."""
+    return COUNTRY_NAMES.get(code, (code,))[0]
+
+
+def headline(overview: Overview) -> str:
+    """Return the first sentence: sessions, networks, countries and time."""
+    report = overview.report
+    total = report.coverage.sessions.total
+    if not total:
+        return "No sessions are stored yet."
+    countries = sum(each.code is not None for each in overview.countries)
+    when = ""
+    if report.first_event_at is not None and report.last_event_at is not None:
+        first, last = day(report.first_event_at), day(report.last_event_at)
+        when = f", {first}" if first == last else f", {first} to {last}"
+    networks = counted(overview.spread.groups, "network")
+    return f"{counted(total, 'session')} from {networks} in {counted(countries, 'country', 'countries')}{when}"
+
+
+def sentences(overview: Overview) -> Sequence[str]:
+    """Return the sentences below the headline."""
+    if not overview.report.coverage.sessions.total:
+        return []
+    return [*(_newest(overview.period) if overview.period is not None else []), _certainty(overview)]
+
+
+def _newest(period: Period) -> Sequence[str]:
+    length = period_length(period)
+    change = period.sessions - period.sessions_before
+    if not period.sessions_before:
+        compared = f"there were none in the {length} before"
+    elif not change:
+        compared = f"as many as in the {length} before"
+    else:
+        compared = f"{number(abs(change))} {'more' if change > 0 else 'fewer'} than in the {length} before"
+    found = [f"The last {length} had {counted(period.sessions, 'session')}, {compared}."]
+    networks = period.changes[Dimension.ASN]
+    if period.sessions_before:
+        found[0] += _listed("New", networks.appeared, "network")
+        found[0] += _largest("Largest growth", networks.grown)
+        found[0] += _largest("Largest fall", [*networks.fallen, *networks.disappeared])
+    return found
+
+
+def _listed(word: str, changes: Sequence[Change], one: str) -> str:
+    if not changes:
+        return ""
+    more = f" and {counted(len(changes) - 1, f'more {one}')}" if len(changes) > 1 else ""
+    return f" {word}: {_network(changes[0])}{more}."
+
+
+def _largest(word: str, changes: Sequence[Change]) -> str:
+    return f" {word}: {_network(max(changes, key=lambda each: abs(each.by)))}." if changes else ""
+
+
+def _network(change: Change) -> str:
+    return f"AS{change.value} {visible(change.name, LONGEST_NAME)}".strip() + f" ({signed(change.by)})"
+
+
+def period_length(period: Period) -> str:
+    """Return the length of the newest period, such as "7 days"."""
+    return duration(period.until - period.since)
+
+
+def news(period: Period) -> Sequence[str]:
+    """Return which countries and types appeared or disappeared."""
+    found = []
+    for key, noun, name_of in (
+        (Dimension.COUNTRY, "Countries", country_name),
+        (Dimension.IP_TYPE, "IP types", str),
+    ):
+        changes: Changes = period.changes[key]
+        for word, these in (("appeared", changes.appeared), ("disappeared", changes.disappeared)):
+            if these:
+                names = ", ".join(f"{name_of(str(each.value))} ({signed(each.by)})" for each in these[:10])
+                more = f" and {len(these) - 10} more" if len(these) > 10 else ""
+                found.append(f"{noun} that {word}: {names}{more}.")
+    return found
+
+
+def _certainty(overview: Overview) -> str:
+    """Return which share of the facts is as of the attack."""
+    coverage = overview.report.coverage.sessions
+    nouns = {"asn": "network", "country": "country", "ip_type": "IP type"}
+    known = ", ".join(
+        f"{noun} for {share(coverage.by_field[fact], coverage.reachable)}" for fact, noun in nouns.items()
+    )
+    sentence = f"Known: {known} of the sessions."
+    inferred = [
+        f"the {noun} of {number(coverage.inferred[fact])}" for fact, noun in nouns.items() if coverage.inferred[fact]
+    ]
+    if not inferred:
+        return sentence + (" Everything known was stated by the time of the attack." if coverage.sealed else "")
+    return (
+        f"{sentence} Inferred from tables made after the attack: {', '.join(inferred)} sessions (hatched below). These"
+        " may describe a later holder of the address."
+    )
+
+
+def concentration(overview: Overview) -> str:
+    """Return how the sessions spread over the networks."""
+    spread = overview.spread
+    if spread.groups < 2:
+        return ""
+    largest = share(round(spread.first_share * spread.total), spread.total)
+    return f"{number(spread.groups)} in all; the largest has {largest} of the sessions"
+
+
+def drift(found: Drift) -> Sequence[str]:
+    """Return what the newest tables state of the same addresses."""
+    compared = [
+        f"{FIELD_NAMES[fact]} of {number(found.changed[fact])} of {number(found.compared[fact])}"
+        for fact in ("asn", "country", "ip_type")
+        if found.compared[fact]
+    ]
+    expired = [f"{FIELD_NAMES[fact]}: {expired_text(count)}" for fact, count in found.expired.items() if count]
+    if not compared:
+        return [
+            NOTHING_TO_COMPARE,
+            *expired,
+        ]
+    tables = ", ".join(found.newest_tables)
+    return [
+        f"Compared with the newest tables ({tables}), the facts of some sessions differ: {', '.join(compared)}."
+        if any(found.changed.values())
+        else f"Compared with the newest tables ({tables}), no fact differs: {', '.join(compared)}.",
+        NOT_COMPARABLE,
+        *expired,
+    ]
