@@ -263,7 +263,9 @@ def test_the_first_sentences_say_what_is_new(page: Path, sessions: int, before: 
         sessions_before=before,
         changes={
             **overview.period.changes,
-            Dimension.ASN: networks, Dimension.IP_TYPE: kinds, Dimension.COUNTRY: countries,
+            Dimension.ASN: networks,
+            Dimension.IP_TYPE: kinds,
+            Dimension.COUNTRY: countries,
         },
     )
 

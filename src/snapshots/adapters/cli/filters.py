@@ -1,14 +1,13 @@
 """Options that select sessions, and the filter that they make."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.services import Application
+from snapshots.adapters.cli.times import Time
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     METHODS_OF_FACTS,
@@ -49,45 +48,20 @@ HELP = {
 OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
 """Dimensions with an option of their own; the methods of facts are values of --method."""
 
-DURATION = re.compile(r"(\d{1,5})([hdw])")
-UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-class TimeOrDuration(click.ParamType[object]):
-    """A time in UTC as a datetime, or a duration before now, such as 7d, as a timedelta."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return a datetime or a timedelta."""
-        if not isinstance(value, str):
-            return value
-        if found := DURATION.fullmatch(value):
-            return int(found[1]) * UNITS[found[2]]
-        try:
-            moment = datetime.fromisoformat(value)
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is not a date, a time or a duration (such as 2026-03-01, 2026-03-01T12:00:00 or 7d)",
-                param,
-                ctx,
-            )
-
 
 def filter_options(function: Decorated) -> Decorated:
     """Add the options that select sessions."""
     options = [
         option(
             "--since",
-            type=TimeOrDuration(),
+            type=Time(),
             metavar="WHEN",
             section=Section.FILTERS,
-            help="Start of the range: a date or time in UTC, or a duration before now, such as 7d, 12h or 4w.",
+            help="Start of the range: a date or time in UTC, or before now: 7d, 30m, '2 weeks', 1y, yesterday, monday.",
         ),
         option(
             "--until",
-            type=TimeOrDuration(),
+            type=Time(),
             metavar="WHEN",
             section=Section.FILTERS,
             help="End of the range (exclusive); same formats as --since.",
@@ -114,9 +88,9 @@ def filter_of(
     now = application.now()
     limits = [options.pop(name) for name in ("since", "until")]
     try:
-        since, until = (now - limit if isinstance(limit, timedelta) else limit for limit in limits)
+        since, until = (limit.at(now) if limit is not None else None for limit in limits)
     except OverflowError as exc:
-        raise click.UsageError("--since or --until is too long ago: use a date, or a shorter duration") from exc
+        raise click.UsageError("--since or --until is too long ago: use a date, or a shorter time") from exc
     given: dict[Dimension, Sequence[str]] = {key: options.pop(key.value.replace("-", "_")) for key in OPTIONS}
     given |= _methods_by_fact(given[Dimension.METHOD])
     values: dict[Dimension, Sequence[str | None]] = {

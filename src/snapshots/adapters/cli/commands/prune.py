@@ -1,6 +1,5 @@
 """`snapshots prune`: delete old sessions, with an audit row."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,19 +11,20 @@ from snapshots.adapters.cli.options import (
     opened,
 )
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.cli.times import Time, TimeBefore
 
 
 @command(
     short_help="Delete old sessions, with an audit row.",
-    examples=["snapshots prune --before 2025-01-01 --dry-run", "snapshots prune --before 2025-01-01"],
+    examples=["snapshots prune --before 2025-01-01 --dry-run", "snapshots prune --before 1y"],
 )
 @option(
     "--before",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="YYYY-MM-DD",
+    type=Time(),
+    metavar="WHEN",
     section=Section.GENERAL,
-    help="First day that is retained.",
+    help="Sessions that ended before this time are deleted: a date or time in UTC, or before now, such as 1y.",
 )
 @option(
     "--dry-run",
@@ -35,9 +35,13 @@ from snapshots.adapters.cli.services import OpenApplication
 @database_option
 @lock_option
 @click.pass_obj
-def prune(open_application: OpenApplication, /, before: datetime, *, dry_run: bool, **options: Any) -> None:
-    """Delete the sessions that ended before a day (UTC), and record their number."""
+def prune(open_application: OpenApplication, /, before: TimeBefore, *, dry_run: bool, **options: Any) -> None:
+    """Delete the sessions that ended before a time, and record their number."""
     with opened(open_application, options) as application:
-        pruned = application.changes.prune(before.replace(tzinfo=UTC), dry_run=dry_run)
+        try:
+            moment = before.at(application.now())
+        except OverflowError as exc:
+            raise click.UsageError("--before is too long ago: use a date, or a shorter time") from exc
+        pruned = application.changes.prune(moment, dry_run=dry_run)
     verb = "would be" if dry_run else "were"
     click.echo(f"{pruned.sessions:,} sessions with {pruned.events:,} events {verb} deleted.")
