@@ -190,7 +190,7 @@ def test_truncated_results_are_marked_as_truncated(loaded: Run) -> None:
 
     assert len(list(csv.DictReader(io.StringIO(loaded("query", "--after", after, "--format", "csv")[1])))) == 3
     assert loaded("query", "--by", "user", "--top", "1", "--format", "csv")[2].startswith(
-        "Showing the first 1 group; use --top for more"
+        "Showing 1 of 4 groups; --top N"
     )
     assert out.splitlines()[0] == loaded("query", "--asn", "1", "--format", "csv")[1].strip()
     assert loaded("export", "--asn", "1")[1] == out.splitlines()[0] + "\n"
@@ -307,7 +307,9 @@ def test_parquet_without_pyarrow_states_what_to_install(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--since", "yesterday"),
+        ("--since", "some day"),
+        ("--did", "login,nothing"),
+        ("--not-did", "x"),
         ("--by", "nonsense"),
         ("--network-at", "later"),
         ("--since", "0001-01-01T00:00+14:00"),
@@ -330,7 +332,7 @@ def test_an_invalid_query_is_a_usage_error(loaded: Run, arguments: tuple[str, ..
         ("--after", "nowhere"),
         ("--by", "asn", "--change", "--since", "0001-01-01"),
         ("--by", "asn", "--change", "--since", "99999w"),
-        ("--country", "China"),
+        ("--country", "Nowhere"),
     ],
 )
 def test_contradictory_options_are_a_usage_error(loaded: Run, arguments: tuple[str, ...]) -> None:
@@ -365,10 +367,16 @@ def test_verify_reports_how_many_of_very_many_sessions_it_checked(loaded: Run, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--country", "Germany"), "'Germany' is not a country code (use ISO 3166-1 alpha-2, such as DE)"),
-        (("--asn", "Google"), "'Google' is not an ASN (use a number from 1 to 4294967295, such as 4134 or AS4134)"),
+        (
+            ("--country", "Atlantis"),
+            "'Atlantis' is not a country (use ISO 3166-1 alpha-2, such as DE, or the English name)",
+        ),
+        (
+            ("--asn", "Google"),
+            "'Google' is not an ASN (use a number from 1 to 4294967295, such as 4134 or AS4134; --network",
+        ),
         (("--ip-type", "BOTNET"), "'BOTNET' is not an IP type (use one of VPN, TOR, PROXY, DATACENTER,"),
-        (("--address", "here"), "'here' is not an IP address (such as 192.0.2.1 or 2001:db8::1)"),
+        (("--address", "here"), "'here' is not an IP address or network (such as 192.0.2.1,"),
         (("--since", "2026-03-02", "--until", "2026-03-01"), "--since (2026-03-02 00:00:00) is not before --until"),
         (("--by", "asn", "--change"), "--change needs --since"),
         (("--by", "asn", "--by", "day"), "give only one of hour, day, week and month, as the first --by"),

@@ -1,15 +1,18 @@
 """Options that select sessions, and the filter that they make."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.services import Application
+from snapshots.adapters.cli.stored_values import check_stored, completed
 from snapshots.adapters.cli.times import Time
+from snapshots.app.queries.activity import Activity
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
+    HASHES,
     METHODS_OF_FACTS,
     Dimension,
     NetworkTime,
@@ -21,18 +24,19 @@ NONE = "none"
 
 HELP = {
     Dimension.ASN: ("N", "ASN of the network, such as 4134."),
-    Dimension.COUNTRY: ("CC", "Country code, such as DE."),
+    Dimension.NETWORK: ("NAME", "Part of the name of the network's holder, such as digitalocean."),
+    Dimension.COUNTRY: ("COUNTRY", "Country, as a code such as DE or an English name."),
     Dimension.IP_TYPE: ("TYPE", "IP type: VPN, TOR, PROXY, DATACENTER, RESIDENTIAL or MOBILE."),
-    Dimension.ADDRESS: ("IP", "Source IP address."),
+    Dimension.ADDRESS: ("IP", "Source IP address, or a network such as 192.0.2.0/24."),
     Dimension.SENSOR: ("NAME", "Name of the honeypot."),
     Dimension.PROTOCOL: ("NAME", "ssh or telnet."),
     Dimension.CLIENT: ("TEXT", "Exact version string of the client."),
-    Dimension.HASSH: ("HASH", "Client fingerprint (HASSH)."),
+    Dimension.HASSH: ("HASH", "Client fingerprint (HASSH), or how it begins."),
     Dimension.USER: ("NAME", "User name of the first login attempt."),
-    Dimension.PASSWORD: ("SHA256", "SHA-256 of the password of the first login attempt."),
-    Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands."),
-    Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed."),
-    Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file."),
+    Dimension.PASSWORD: ("TEXT", "Password of the first login attempt, or its SHA-256."),
+    Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands, or how it begins."),
+    Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed, or how it begins."),
+    Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file, or how it begins."),
     Dimension.METHOD: (
         "[FACT=]METHOD",
         "How the snapshot was made: asof, inferred, corrected or adopted; or one fact, such as country=asof.",
@@ -48,32 +52,69 @@ HELP = {
 OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
 """Dimensions with an option of their own; the methods of facts are values of --method."""
 
+ACTIVITIES = [each.value for each in Activity]
+
+
+class Activities(click.ParamType[tuple[Activity, ...]]):
+    """One or more activities, separated by commas."""
+
+    name = "activity"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Activity, ...]:
+        """Return the activities."""
+        words = str(value).lower().split(",")
+        unknown = [word for word in words if word not in ACTIVITIES]
+        if unknown:
+            self.fail(f"{unknown[0][:40]!r} is not an activity (use one or more of {','.join(ACTIVITIES)})", param, ctx)
+        return tuple(Activity(word) for word in words)
+
 
 def filter_options(function: Decorated) -> Decorated:
-    """Add the options that select sessions."""
-    options = [
-        option(
-            "--since",
-            type=Time(),
-            metavar="WHEN",
-            section=Section.FILTERS,
-            help="Start of the range: a date or time in UTC, or before now: 7d, 30m, '2 weeks', 1y, yesterday, monday.",
-        ),
-        option(
-            "--until",
-            type=Time(),
-            metavar="WHEN",
-            section=Section.FILTERS,
-            help="End of the range (exclusive); same formats as --since.",
-        ),
-        *(
-            option(f"--{key.value}", multiple=True, metavar=HELP[key][0], section=Section.FILTERS, help=HELP[key][1])
-            for key in OPTIONS
-        ),
-    ]
-    for each in reversed(options):
+    """Add the options that select sessions, each value filter also in a hidden form that excludes its values."""
+    for each in reversed([*_time_options(), *_did_options(), *(_value_option(key) for key in OPTIONS)]):
         function = each(function)
+    for key in OPTIONS:
+        function = _value_option(key, prefix="not-", hidden=True)(function)
     return function
+
+
+def _time_options() -> Iterable[Callable[[Decorated], Decorated]]:
+    yield option(
+        "--since",
+        type=Time(),
+        metavar="WHEN",
+        section=Section.FILTERS,
+        help="Start of the range: a date or time in UTC, or before now: 7d, 30m, '2 weeks', 1y, yesterday, monday.",
+    )
+    yield option(
+        "--until",
+        type=Time(),
+        metavar="WHEN",
+        section=Section.FILTERS,
+        help="End of the range (exclusive); same formats as --since.",
+    )
+
+
+def _did_options() -> Iterable[Callable[[Decorated], Decorated]]:
+    for name, help_text in (
+        ("--did", f"Only sessions that did one of these: {', '.join(ACTIVITIES)}."),
+        ("--not-did", "Only sessions that did none of these. Every filter has such an inverse: --not-country CN."),
+    ):
+        yield option(
+            name, type=Activities(), multiple=True, metavar="WHAT[,WHAT]", section=Section.FILTERS, help=help_text
+        )
+
+
+def _value_option(key: Dimension, *, prefix: str = "", hidden: bool = False) -> Callable[[Decorated], Decorated]:
+    metavar, help_text = HELP[key]
+    return option(
+        f"--{prefix}{key.value}",
+        multiple=True,
+        metavar=metavar,
+        section=Section.FILTERS,
+        help=help_text,
+        hidden=hidden,
+    )
 
 
 def filter_of(
@@ -82,8 +123,10 @@ def filter_of(
     """
     Remove the options that select sessions from *options*, and return them as a filter.
 
+    The beginning of a hash is replaced by the stored hash that begins like it.
+
     Raises:
-        click.UsageError: A duration is too long.
+        click.UsageError: A time is too long ago, or no or several stored hashes begin like a value.
     """
     now = application.now()
     limits = [options.pop(name) for name in ("since", "until")]
@@ -91,12 +134,44 @@ def filter_of(
         since, until = (limit.at(now) if limit is not None else None for limit in limits)
     except OverflowError as exc:
         raise click.UsageError("--since or --until is too long ago: use a date, or a shorter time") from exc
-    given: dict[Dimension, Sequence[str]] = {key: options.pop(key.value.replace("-", "_")) for key in OPTIONS}
-    given |= _methods_by_fact(given[Dimension.METHOD])
-    values: dict[Dimension, Sequence[str | None]] = {
-        key: [None if value.lower() == NONE else value for value in texts] for key, texts in given.items() if texts
+    did, did_not = (tuple(dict.fromkeys(sum(options.pop(name), ()))) for name in ("did", "not_did"))
+    return SessionFilter(
+        since=since,
+        until=until,
+        values=_values(application, options, prefix=""),
+        excluded=_values(application, options, prefix="not-"),
+        did=did,
+        did_not=did_not,
+        network_time=network_time,
+    )
+
+
+def check_values(application: Application, session_filter: SessionFilter) -> None:
+    """
+    Refuse values that no session has, for filters that select no session.
+
+    Raises:
+        click.UsageError: A value is not stored; the message lists the nearest ones that are.
+    """
+    for values in (session_filter.values, session_filter.excluded):
+        check_stored(application, values)
+
+
+def _values(
+    application: Application, options: dict[str, Any], *, prefix: str
+) -> Mapping[Dimension, Sequence[str | None]]:
+    given: dict[Dimension, Sequence[str]] = {
+        key: options.pop(f"{prefix}{key.value}".replace("-", "_")) for key in OPTIONS
     }
-    return SessionFilter(since=since, until=until, values=values, network_time=network_time)
+    given |= _methods_by_fact(given[Dimension.METHOD])
+    return {
+        key: [
+            None if text.lower() == NONE else completed(application, key, text) if key in HASHES else text
+            for text in texts
+        ]
+        for key, texts in given.items()
+        if texts
+    }
 
 
 def _methods_by_fact(texts: Sequence[str]) -> dict[Dimension, Sequence[str]]:

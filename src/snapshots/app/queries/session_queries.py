@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from snapshots.app.queries.activity import Activity
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.concentration import Concentration
 
@@ -14,6 +15,7 @@ class Dimension(Enum):
     """What sessions are filtered and grouped by. The value of a session is None if it is unknown."""
 
     ASN = "asn"
+    NETWORK = "network"
     COUNTRY = "country"
     IP_TYPE = "ip-type"
     ADDRESS = "address"
@@ -40,6 +42,11 @@ class Dimension(Enum):
         """Whether a session may have several values; such dimensions group sessions, but do not filter them."""
         return self in {Dimension.COMMAND, Dimension.URL}
 
+    @property
+    def only_filters(self) -> bool:
+        """Whether sessions are filtered by it, but not grouped: a part of the name of the network."""
+        return self is Dimension.NETWORK
+
 
 SNAPSHOT_FACTS = frozenset({Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE})
 """Dimensions that are facts of a snapshot."""
@@ -53,6 +60,12 @@ METHODS_OF_FACTS = {
 
 FOUND_BY = tuple(key for key in Dimension if not key.is_repeated)
 """Dimensions by which sessions are filtered."""
+
+HASHES = frozenset({Dimension.HASSH, Dimension.PASSWORD, Dimension.COMMANDS, Dimension.SSH_KEY, Dimension.DOWNLOAD})
+"""Dimensions whose values are hashes, which are found by a unique prefix."""
+
+ANY_TEXT = frozenset({Dimension.NETWORK, Dimension.SENSOR, Dimension.CLIENT, Dimension.USER})
+"""Dimensions whose values are any text: a value that is not stored is probably misspelled."""
 
 
 class TimeBucket(Enum):
@@ -94,13 +107,20 @@ class SessionFilter:
     Attributes:
         since: Earliest time of the first event, inclusive; None for no limit.
         until: Latest time of the first event, exclusive; None for no limit.
-        values: Accepted values by dimension; None among them is "unknown".
+        values: Accepted values by dimension; None among them is "unknown". An ADDRESS may be a network in CIDR
+            notation; a NETWORK is a part of the name of the organization.
+        excluded: Values by dimension of which a session has none; written as *values*.
+        did: A session did at least one of these; empty for no condition.
+        did_not: A session did none of these.
         network_time: Time of the networks that are counted or listed; *values* always apply to the snapshot.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     values: Mapping[Dimension, Sequence[str | None]] = field(default_factory=dict)
+    excluded: Mapping[Dimension, Sequence[str | None]] = field(default_factory=dict)
+    did: Collection[Activity] = ()
+    did_not: Collection[Activity] = ()
     network_time: NetworkTime = NetworkTime.THEN
 
     def splits_by_method(self, by: Collection[Dimension | TimeBucket]) -> bool:
@@ -262,6 +282,12 @@ class SessionQueries(Protocol):
         """
         ...
 
+    def count_groups(
+        self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool = False
+    ) -> int:
+        """Count the groups that `groups` returns without a limit; its arguments and errors."""
+        ...
+
     def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
         """
         Return the concentration of sessions over the values of a dimension.
@@ -310,6 +336,21 @@ class SessionQueries(Protocol):
             limit: Maximum number of addresses, at least 1.
             after: Cursor of the previous page; "" for the first page.
         """
+        ...
+
+    def stored_values(self, key: Dimension, *, beginning: str = "", limit: int) -> Sequence[str]:
+        """
+        Return stored values of a dimension, each once, in order.
+
+        Args:
+            key: A dimension of `HASHES` or `ANY_TEXT`.
+            beginning: How the values begin, byte for byte; "" for all.
+            limit: Maximum number of values, at least 1.
+        """
+        ...
+
+    def session_ids(self, beginning: str, *, limit: int) -> Sequence[str]:
+        """Return the keys of at most *limit* sessions that begin like this, in order."""
         ...
 
 

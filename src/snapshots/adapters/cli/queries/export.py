@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 import click
 
 from snapshots.adapters.cli.command import Section, command, option
-from snapshots.adapters.cli.filters import filter_of, filter_options
+from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.output.atomic_output import opened_whole
 from snapshots.adapters.cli.output.console import SafeConsole
@@ -86,6 +86,8 @@ def export(open_application: OpenApplication, /, file: Path, target: str, min_se
         session_filter = filter_of(application, options)
         with opened_whole(file) as to:
             count = _write(application, session_filter, form, to, bar, at_least=min_sessions)
+            if not count:
+                check_values(application, session_filter)
     click.echo(f"{count:,} {'addresses' if form is Target.BLOCKLIST else 'sessions'} written.", err=True)
 
 

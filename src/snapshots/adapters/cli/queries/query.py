@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option, renamed_option
-from snapshots.adapters.cli.filters import filter_of, filter_options
+from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, one_of, opened, stdout
 from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows, session_columns
@@ -97,7 +97,8 @@ def query(
     """
     Count sessions by network, country, type, time or behavior, or list them.
 
-    Every filter may be repeated; its values are ORed, and "none" selects sessions without a value. For example,
+    Every filter may be repeated; its values are ORed, and "none" selects sessions without a value. Each has an inverse
+    with --not-, such as --not-country. For example,
     `--hassh HASH --by asn` shows the networks that use one client, and `--asn N --by command` the commands from one
     network. Filters use the facts of the snapshots, even with --network-at today. Put hour, day, week or month first;
     command and url cannot be combined with another --by.
@@ -112,6 +113,8 @@ def query(
             session_filter = replace(session_filter, until=application.now())
         if not by:
             page = application.session_queries.lines(session_filter, limit=limit, after=after)
+            if not page.lines and not after:
+                check_values(application, session_filter)
             lines = [session_columns(line) for line in page.lines]
             shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
             names = SHORT if output == Form.TABLE.value else SessionRow._fields
@@ -129,6 +132,8 @@ def query(
         groups = application.session_queries.groups(
             session_filter, keys, top=top, with_addresses=addresses, with_before=change
         )
+        if not groups:
+            check_values(application, session_filter)
         spread = _spread(application, session_filter, keys)
         total = spread.total if spread is not None else None
         is_split = session_filter.splits_by_method(keys)
@@ -140,7 +145,9 @@ def query(
         about = _spread_row(spread) | _not_current(application, session_filter, keys)
         print_rows(rows, Form(output), stdout(), columns, about)
         if len(groups) == top:
-            click.echo(f"Showing the first {count_of(top, 'group')}; use --top for more.", err=True)
+            count = application.session_queries.count_groups(session_filter, keys, with_before=change)
+            if count > top:
+                click.echo(f"Showing {top:,} of {count_of(count, 'group')}; --top N for more.", err=True)
 
 
 def _not_current(
@@ -176,7 +183,9 @@ def _short(row: Row) -> Row:
 
 
 def _key(word: str) -> Dimension | TimeBucket:
-    return TimeBucket(word) if word in {span.value for span in TimeBucket} else Dimension(word)
+    if word in {span.value for span in TimeBucket}:
+        return TimeBucket(word)
+    return Dimension.ASN if word == Dimension.NETWORK.value else Dimension(word)
 
 
 def _spread(

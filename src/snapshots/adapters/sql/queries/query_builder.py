@@ -35,6 +35,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
+from snapshots.adapters.sql.queries.filter_conditions import did_any_of, is_among_addresses, is_in_networks_named
 from snapshots.adapters.sql.queries.filter_values import stored_value
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
@@ -245,6 +246,12 @@ class SessionQuery:
         """Return the conditions of the filter; *since* replaces its start."""
         session_filter = self._which
         found = [self._is_one_of(key, values) for key, values in session_filter.values.items()]
+        for key, values in session_filter.excluded.items():
+            found.append(not_(func.coalesce(self._is_one_of(key, values), false())))
+        if session_filter.did:
+            found.append(did_any_of(session_filter.did))
+        if session_filter.did_not:
+            found.append(not_(did_any_of(session_filter.did_not)))
         begin = since or session_filter.since
         if begin is not None:
             found.append(SESSIONS.first_event_at >= begin)
@@ -296,10 +303,21 @@ class SessionQuery:
 
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:
         """Return the condition that a session has one of some values; facts are compared as of the attack."""
-        column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
         stated = [stored_value(key, value) for value in values if value is not None]
-        known = [column == stated[0]] if len(stated) == 1 else [column.in_(stated)] if stated else []
-        if key in FACTS and self._has_codes:
-            known = [and_(states(FACTS[key]), *known)] if known else []
-        unknown = [not_(states(FACTS[key])) if key in FACTS else column.is_(None)] if None in values else []
+        known = [self._states_one_of(key, stated)] if stated else []
+        unknown = [self._is_unknown(key)] if None in values else []
         return or_(*known, *unknown)
+
+    def _states_one_of(self, key: Dimension, stated: Sequence[str | int]) -> ColumnElement[bool]:
+        if key is Dimension.NETWORK:
+            return is_in_networks_named([str(part) for part in stated])
+        if key is Dimension.ADDRESS and any("/" in str(text) for text in stated):
+            return is_among_addresses(self._connection, [str(text) for text in stated])
+        column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
+        is_stated = column == stated[0] if len(stated) == 1 else column.in_(stated)
+        return and_(states(FACTS[key]), is_stated) if key in FACTS and self._has_codes else is_stated
+
+    def _is_unknown(self, key: Dimension) -> ColumnElement[bool]:
+        if key is Dimension.NETWORK:
+            return not_(states(FACTS[Dimension.ASN]))
+        return not_(states(FACTS[key])) if key in FACTS else self.part(key).is_(None)

@@ -1,10 +1,11 @@
 """Filter, group and list sessions, in SQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, true
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.database import SqlDatabase
@@ -12,7 +13,8 @@ from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
 from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
-from snapshots.adapters.sql.queries.query_builder import ADDRESS, FACTS, NETWORK, SessionQuery
+from snapshots.adapters.sql.queries.filter_conditions import begins_with
+from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, NETWORK, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
@@ -88,6 +90,18 @@ class SqlSessionQueries:
             passwords = asked.passwords_of(hashes)
             return [_group(row, by, organizations, times, passwords) for row in found]
 
+    def count_groups(
+        self, session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool = False
+    ) -> int:
+        """Count the groups."""
+        _check(session_filter, by, with_before=with_before)
+        with self._database.reading() as connection:
+            before = session_filter.since if with_before else None
+            groups = self._asked(connection, session_filter).grouped(
+                by, with_addresses=False, with_times=False, before=before
+            )
+            return connection.execute(select(func.count()).select_from(groups.order_by(None).subquery())).scalar_one()
+
     def concentration(self, session_filter: SessionFilter, by: Dimension, *, known_only: bool = False) -> Concentration:
         """Return how sessions are distributed over the values of a key."""
         _check(session_filter, [by], with_before=False)
@@ -125,6 +139,17 @@ class SqlSessionQueries:
         last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
 
+    def stored_values(self, key: Dimension, *, beginning: str = "", limit: int) -> Sequence[str]:
+        """Return stored values that begin with a text, in order."""
+        column = known_networks.c.organization_name if key is Dimension.NETWORK else COLUMNS[key]
+        with self._database.reading() as connection:
+            return _distinct(connection, column, beginning, limit)
+
+    def session_ids(self, beginning: str, *, limit: int) -> Sequence[str]:
+        """Return keys of sessions that begin with a text, in order."""
+        with self._database.reading() as connection:
+            return _distinct(connection, SESSIONS.session_id, beginning, limit)
+
     def addresses(self, session_filter: SessionFilter, *, at_least: int, limit: int, after: str = "") -> AddressPage:
         """Return a page of source addresses; texts of another loader that are not addresses are skipped."""
         _check(session_filter, [Dimension.ADDRESS], with_before=False)
@@ -160,6 +185,11 @@ def _methods(has: tuple[bool, ...], method: str, source: str | None, seen: str |
     return (*by_fact, by if has[-1] else None)
 
 
+def _distinct(connection: Connection, column: ColumnElement[str], beginning: str, limit: int) -> Sequence[str]:
+    query = select(column).where(begins_with(connection, column, beginning)).group_by(column)
+    return connection.execute(query.order_by(compared_by_bytes(connection, column)).limit(limit)).scalars().all()
+
+
 def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], *, with_before: bool) -> None:
     if not by or len(set(by)) < len(by):
         raise InvalidQuery("give at least one --by, and each key once")
@@ -167,27 +197,26 @@ def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], 
         raise InvalidQuery("give only one of hour, day, week and month, as the first --by")
     if len(by) > 1 and any(isinstance(each, Dimension) and each.is_repeated for each in by):
         raise InvalidQuery("--by command and --by url cannot be combined with another --by: a session has several")
-    if repeated := [key.value for key in session_filter.values if key.is_repeated]:
+    if any(isinstance(each, Dimension) and each.only_filters for each in by):
+        raise InvalidQuery("sessions cannot be grouped by a part of a name; group by asn")
+    if repeated := [key.value for key in (*session_filter.values, *session_filter.excluded) if key.is_repeated]:
         raise InvalidQuery(f"sessions cannot be filtered by {repeated[0]}")
-    if (
-        session_filter.since is not None
-        and session_filter.until is not None
-        and session_filter.since >= session_filter.until
-    ):
-        raise InvalidQuery(
-            f"--since ({session_filter.since:%Y-%m-%d %H:%M:%S}) is not before "
-            f"--until ({session_filter.until:%Y-%m-%d %H:%M:%S})"
-        )
-    if with_before and (session_filter.since is None or session_filter.until is None):
+    since, until = session_filter.since, session_filter.until
+    if since is not None and until is not None and since >= until:
+        raise InvalidQuery(f"--since ({since:%Y-%m-%d %H:%M:%S}) is not before --until ({until:%Y-%m-%d %H:%M:%S})")
+    if with_before:
+        _check_before(since, until, by)
+
+
+def _check_before(since: datetime | None, until: datetime | None, by: Sequence[Dimension | TimeBucket]) -> None:
+    """Check that there is a period before, and that its groups can be compared."""
+    if since is None or until is None:
         raise InvalidQuery("--change needs --since: it compares with the period of the same length before")
-    if with_before and session_filter.since is not None and session_filter.until is not None:
-        try:
-            _ = session_filter.since - (session_filter.until - session_filter.since)
-        except OverflowError as exc:
-            raise InvalidQuery(
-                "--since is too early for --change: no period of the same length lies before it"
-            ) from exc
-    if with_before and any(isinstance(each, TimeBucket) or each.is_repeated for each in by):
+    try:
+        _ = since - (until - since)
+    except OverflowError as exc:
+        raise InvalidQuery("--since is too early for --change: no period of the same length lies before it") from exc
+    if any(isinstance(each, TimeBucket) or each.is_repeated for each in by):
         raise InvalidQuery("--change cannot be combined with --by hour, day, week, month, command or url")
 
 

@@ -1,0 +1,93 @@
+"""Compare the values of filters with the stored ones: complete hashes, and suggest what was probably meant."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+
+import click
+
+from snapshots.adapters.cli.services import Application
+from snapshots.app.queries.session_queries import ANY_TEXT, Dimension
+from snapshots.app.safe_text import escaped
+
+HASH_LENGTH: Mapping[Dimension, int] = {Dimension.HASSH: 32, Dimension.COMMANDS: 32, Dimension.DOWNLOAD: 64}
+"""Characters of a whole hash; shorter values are completed."""
+
+HASHED_PASSWORD = "sha256:"  # noqa: S105 - the prefix of a hash
+"""How the beginning of a password's hash is printed, and given."""
+
+SHORTENED = "…"
+"""The end of a value that was printed shortened."""
+
+SHOWN = 5
+MOST_COMPARED = 100_000
+"""Maximum number of stored values among which the nearest are sought."""
+
+
+def completed(application: Application, key: Dimension, text: str) -> str:
+    """
+    Return the stored hash that begins like a value; a value that may be whole is returned unchanged.
+
+    Raises:
+        click.UsageError: No or several stored hashes begin like the value.
+    """
+    beginning = text.removesuffix(SHORTENED)
+    if key is Dimension.PASSWORD:
+        if not text.startswith(HASHED_PASSWORD):
+            return text
+        beginning = beginning.removeprefix(HASHED_PASSWORD)
+    if key is not Dimension.SSH_KEY:
+        beginning = beginning.lower()
+    if len(beginning) >= HASH_LENGTH.get(key, 64):
+        return beginning
+    found = application.session_queries.stored_values(key, beginning=beginning, limit=SHOWN + 1)
+    if beginning in found or len(found) == 1:
+        return found[0]
+    shown = f"--{key.value} {escaped(text)[:80]!r}"
+    if not found:
+        raise click.UsageError(f"{shown}: no stored {_noun(key)} begins like this")
+    more = " and more" if len(found) > SHOWN else ""
+    raise click.UsageError(f"{shown}: several begin like this: {', '.join(map(escaped, found[:SHOWN]))}{more}")
+
+
+def _noun(key: Dimension) -> str:
+    nouns = {
+        Dimension.COMMANDS: "signature of commands",
+        Dimension.DOWNLOAD: "hash of a file",
+        Dimension.PASSWORD: "hash of a password",
+        Dimension.SSH_KEY: "fingerprint of an SSH key",
+    }
+    return nouns.get(key, key.value)
+
+
+def check_stored(application: Application, values: Mapping[Dimension, Sequence[str | None]]) -> None:
+    """
+    Refuse values that are not stored.
+
+    Raises:
+        click.UsageError: A value is not stored; the message lists the nearest ones that are.
+    """
+    for key in values.keys() & ANY_TEXT:
+        stored = application.session_queries.stored_values(key, limit=MOST_COMPARED)
+        for text in values[key]:
+            if text is not None and not _is_stored(key, text, stored):
+                raise click.UsageError(f"no session has the {key.value} {escaped(text)[:80]!r}{_nearest(text, stored)}")
+
+
+def _is_stored(key: Dimension, text: str, stored: Sequence[str]) -> bool:
+    if key is Dimension.NETWORK:
+        return any(text.lower() in name.lower() for name in stored)
+    return text in stored or len(stored) == MOST_COMPARED
+
+
+def _nearest(text: str, stored: Sequence[str]) -> str:
+    """Return the stored values that are most like a text: those that contain it, then those spelled alike."""
+    folded = text.casefold()
+    inside = islice((name for name in stored if folded in name.casefold()), SHOWN)
+    by_case = {name.casefold(): name for name in stored}
+    alike = (by_case[name] for name in get_close_matches(folded, by_case, SHOWN, cutoff=0.4))
+    found = list(dict.fromkeys([*inside, *alike]))[:SHOWN]
+    if not stored:
+        return "; none is stored"
+    word = "nearest" if found else "stored"
+    return f" ({word}: {', '.join(escaped(name)[:60] for name in found or stored[:SHOWN])})"

@@ -1,0 +1,83 @@
+"""Conditions of a filter that are more than a comparison with a column."""
+
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
+
+from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
+from snapshots.adapters.sql.connection.dialects.statements import select_texts
+from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
+from snapshots.app.queries.activity import Activity
+
+SESSIONS = session_summaries.c
+
+DID: Mapping[Activity, ColumnElement[bool]] = {
+    Activity.LOGIN: func.coalesce(SESSIONS.login_succeeded, false()),
+    Activity.COMMAND: SESSIONS.command_count > 0,
+    Activity.DOWNLOAD: SESSIONS.file_downloads > 0,
+    Activity.FORWARD: SESSIONS.forward_count > 0,
+}
+"""The condition that a session did something."""
+
+
+def begins_with(connection: Connection, column: ColumnElement[str], beginning: str) -> ColumnElement[bool]:
+    """Return the condition that a column has a text that begins like this, byte for byte; "" is how any begins."""
+    text = compared_by_bytes(connection, column)
+    if not beginning:
+        return column.is_not(None)
+    return and_(text >= beginning, text < beginning[:-1] + chr(ord(beginning[-1]) + 1))
+
+
+def did_any_of(activities: Collection[Activity]) -> ColumnElement[bool]:
+    """Return the condition that a session did at least one of these."""
+    return or_(false(), *(DID[activity] for activity in activities))
+
+
+def is_in_networks_named(parts: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that the name of a session's network contains one of some texts, in any case."""
+    name = func.lower(known_networks.c.organization_name)
+    named = (name.contains(part.lower(), autoescape=True) for part in parts)
+    return SESSIONS.snapshot_asn.in_(select(known_networks.c.asn_number).where(or_(false(), *named)))
+
+
+def is_among_addresses(connection: Connection, texts: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that the address of a session is one of some, or lies in one of some networks (CIDR)."""
+    found = [text for text in texts if "/" not in text]
+    for text in texts:
+        if "/" in text:
+            found += _stored_addresses(connection, ip_network(text))
+    return SESSIONS.source_ip.in_(select_texts(connection, found))
+
+
+def _stored_addresses(connection: Connection, network: IPv4Network | IPv6Network) -> Sequence[str]:
+    """Return the stored addresses in a network; texts of another loader that are not addresses are in none."""
+    query = select(SESSIONS.source_ip).distinct()
+    query = query.where(begins_with(connection, SESSIONS.source_ip, common_prefix(network)))
+    return [text for text in connection.execute(query).scalars() if _is_in(text, network)]
+
+
+def common_prefix(network: IPv4Network | IPv6Network) -> str:
+    """
+    Return how the canonical texts of all addresses in a network begin; "" if they have no beginning in common.
+
+    Of an IPv6 network, this ends before the first group that is zero, because it may be abbreviated.
+    """
+    separator, bits = (".", 8) if network.version == 4 else (":", 16)
+    groups = [
+        network.network_address.packed[n : n + bits // 8] for n in range(0, network.max_prefixlen // 8, bits // 8)
+    ]
+    prefix = ""
+    for group in groups[: network.prefixlen // bits]:
+        number = int.from_bytes(group)
+        if network.version == 6 and not number:
+            break
+        prefix += (f"{number:x}" if network.version == 6 else str(number)) + separator
+    return prefix.removesuffix(separator) if network.prefixlen == network.max_prefixlen else prefix
+
+
+def _is_in(text: str, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        return ip_address(text) in network
+    except ValueError:
+        return False
