@@ -199,7 +199,7 @@ def test_the_map_shows_each_country_with_its_certainty() -> None:
 
 
 def test_labels_on_the_map_do_not_cover_each_other() -> None:
-    """Of two neighbors, the one with more sessions is labelled."""
+    """Of two neighbors, the one with more sessions is labeled."""
     neighbors = [CountryOnMap(code=code, name=code, sessions=9 - n, inferred=0) for n, code in enumerate(["NL", "BE"])]
 
     assert re.findall(r">([A-Z]{2}) \d<", world(neighbors)) == ["NL"]

@@ -134,7 +134,7 @@ def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     assert 'fill="url(#tone-' in page, "most are inferred, so the country is hatched"
 
 
-def test_facts_as_of_the_attack_are_said_to_be_so(tmp_path: Path) -> None:
+def test_facts_as_of_the_attack_are_stated_as_such(tmp_path: Path) -> None:
     """Then nothing is hatched."""
     db = f"sqlite:///{tmp_path}/test.db"
     line = {"eventid": "cowrie.session.connect", "session": "0a", "timestamp": "2026-10-10T10:00:00Z"}
@@ -178,7 +178,7 @@ def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: py
         assert f"AS{change['value']}" in text
 
 
-def test_an_empty_database_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:
+def test_an_empty_database_has_a_page_with_the_next_step(tmp_path: Path) -> None:
     """No empty charts."""
     db = f"sqlite:///{tmp_path}/test.db"
     assert main(["migrate", "--db", db]) == 0
@@ -210,10 +210,10 @@ def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> N
         (5, 2, "the facts of some sessions differ: ASN of 2 of 5"),
     ],
 )
-def test_the_page_says_whether_addresses_have_changed_since(
+def test_the_page_states_whether_addresses_have_changed_since(
     page: Path, compared: int, changed: int, sentence: str
 ) -> None:
-    """Without a newer table, it says that it cannot tell."""
+    """Without a newer table, it states that no comparison is possible."""
     with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
         overview = application.overview.overview(top=3)
     none = {"asn": 0, "country": 0, "ip_type": 0}
@@ -239,7 +239,7 @@ def change(value: str, sessions: int, before: int) -> Change:
         (9, 3, "The last 7 days had 9 sessions, 6 more than in the 7 days before."),
     ],
 )
-def test_the_first_sentences_say_what_is_new(page: Path, sessions: int, before: int, sentence: str) -> None:
+def test_the_first_sentences_state_what_is_new(page: Path, sessions: int, before: int, sentence: str) -> None:
     """With the largest growth and the largest fall by name."""
     with open_application(Settings(db=f"sqlite:///{page.parent}/test.db")) as application:
         overview = application.overview.overview(top=3)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.queries.filter_conditions import common_prefix
-from snapshots.adapters.sql.queries.filter_values import stored_value
+from snapshots.adapters.sql.queries.filters.conditions import common_prefix
+from snapshots.adapters.sql.queries.filters.values import stored_value
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.activity import Activity

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from snapshots.adapters.html.formats import counted, number
 from snapshots.adapters.html.looks import MAP_STEPS
 
-LABELLED = 4
+LABELED = 4
 """Countries with the most sessions whose number is written on the map."""
 
 ROOM = (90, 26)
@@ -77,7 +77,7 @@ def world(countries: Sequence[CountryOnMap]) -> Markup:
         shapes += Markup('<g><title>{}</title><path {} d="{}"/>{}</g>').format(
             _title(country), fill, outline["path"], point
         )
-        if place < LABELLED and not any(abs(x - left) < ROOM[0] and abs(y - top) < ROOM[1] for left, top in taken):
+        if place < LABELED and not any(abs(x - left) < ROOM[0] and abs(y - top) < ROOM[1] for left, top in taken):
             taken.append((x, y))
             names += Markup('<text x="{}" y="{}" text-anchor="middle">{} {}</text>').format(
                 x, y - 8 if outline["small"] else y, country.code, number(country.sessions)

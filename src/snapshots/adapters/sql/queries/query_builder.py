@@ -35,8 +35,8 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_newer
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
-from snapshots.adapters.sql.queries.filter_conditions import did_any_of, is_among_addresses, is_in_networks_named
-from snapshots.adapters.sql.queries.filter_values import stored_value
+from snapshots.adapters.sql.queries.filters.conditions import did_any_of, is_among_addresses, is_in_networks_named
+from snapshots.adapters.sql.queries.filters.values import stored_value
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states

@@ -13,7 +13,7 @@ from snapshots.adapters.sql.queries.current_answers import CurrentAnswers
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
 from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
-from snapshots.adapters.sql.queries.filter_conditions import begins_with
+from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, NETWORK, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries

@@ -1,0 +1,1 @@
+"""Filters over sessions, in SQL."""
