@@ -1,5 +1,6 @@
 """Compare the values of filters with the stored ones: complete hashes, and suggest what was probably meant."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
@@ -14,7 +15,9 @@ HASH_LENGTH: Mapping[Dimension, int] = {Dimension.HASSH: 32, Dimension.COMMANDS:
 """Characters of a whole hash; shorter values are completed."""
 
 HASHED_PASSWORD = "sha256:"  # noqa: S105 - the prefix of a hash
-"""How the beginning of a password's hash is printed, and given."""
+"""Marks the beginning of a password's hash; one that ends with an ellipsis, as in tables, needs no mark."""
+
+HEX = re.compile("[0-9a-fA-F]+")
 
 SHORTENED = "…"
 """The end of a value that was printed shortened."""
@@ -33,9 +36,9 @@ def completed(application: Application, key: Dimension, text: str) -> str:
     """
     beginning = text.removesuffix(SHORTENED)
     if key is Dimension.PASSWORD:
-        if not text.startswith(HASHED_PASSWORD):
-            return text
         beginning = beginning.removeprefix(HASHED_PASSWORD)
+        if beginning == text or not HEX.fullmatch(beginning):
+            return text  # a password as text, or its whole hash
     if key is not Dimension.SSH_KEY:
         beginning = beginning.lower()
     if len(beginning) >= HASH_LENGTH.get(key, 64):

@@ -8,10 +8,11 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, TextIO
 
+import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
 from snapshots.adapters.cli.output.json_documents import plain
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.app.queries.session_queries import SessionRow
@@ -42,7 +43,13 @@ class Form(Enum):
 
 
 def print_rows(
-    rows: Sequence[Row], form: Form, console: Console, names: Sequence[str], about: Row | None = None
+    rows: Sequence[Row],
+    form: Form,
+    console: Console,
+    names: Sequence[str],
+    about: Row | None = None,
+    *,
+    full: bool = False,
 ) -> None:
     """
     Print rows with the same keys.
@@ -52,10 +59,11 @@ def print_rows(
         form: The output format.
         console: The console for tables; all other formats are written to standard output.
         names: The keys.
+        full: Whether a table shows everything in full, however wide.
         about: Values about all rows. JSON has them next to "rows", a table below it; other formats omit them.
     """
     if form is Form.TABLE:
-        _print_table(console, rows, about or {})
+        _print_table(console, rows, about or {}, full=full)
     elif form is Form.JSON:
         sys.stdout.write(json.dumps({**(about or {}), "rows": list(rows)}, indent=2, default=plain) + "\n")
     else:
@@ -115,23 +123,57 @@ CELLS: Mapping[type, Callable[[Any], object]] = {
 """Faster equivalents of `cell` for the types of most values."""
 
 
-def _print_table(console: Console, rows: Sequence[Row], about: Row) -> None:
+LONGEST, LONGEST_FULL = 80, 10_000
+"""Maximum number of characters of a value in a table, and with `--full`."""
+
+TITLES = {"session_id": "session", "first_event_at": "time", "source_ip": "address"}
+"""Headings of columns that have a shorter name than their key."""
+
+HASHES = frozenset(
+    {"hassh", "password", "password_hash", "commands", "command_signature", "ssh_key", "download", "download_hash"}
+)
+TEXTS = frozenset({"organization", "user", "client", "command", "url", "sensor", "source", "text"})
+LEAST = ("share", "gap", "method", "user", "first seen", "last seen", "organization", "ip type", "inferred", "asof")
+"""Columns that are left out if the terminal is too narrow, the least important one first."""
+
+
+def _content_of(name: str, rows: Sequence[Row]) -> Content:
+    if name in HASHES:
+        return Content.HASH
+    if name in TEXTS:
+        return Content.TEXT
+    if any(isinstance(row[name], datetime) for row in rows):
+        return Content.TIME
+    is_number = any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
+    return Content.NUMBER if is_number else Content.EXACT
+
+
+def _print_table(console: Console, rows: Sequence[Row], about: Row, *, full: bool) -> None:
     if not rows:
         console.print("No sessions match.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in rows[0]:
-        has_numbers = any(isinstance(row[name], int | float) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if has_numbers else "left")
-    for row in rows:
-        table.add_row(*(_shown(value, is_number=name not in IDENTIFIERS) for name, value in row.items()))
-    console.print(table)
+    columns = [
+        FittedColumn(
+            TITLES.get(name, name.replace("_", " ")),
+            _content_of(name, rows),
+            [
+                _shown(row[name], is_number=name not in IDENTIFIERS, longest=LONGEST_FULL if full else LONGEST)
+                for row in rows
+            ],
+        )
+        for name in rows[0]
+    ]
+    shown = columns if full else fitted(columns, console.width, least=LEAST)
+    print_fitted(console, shown)
+    titles = {column.title for column in shown}
+    if left_out := [column.title for column in columns if column.title not in titles and not column.is_empty]:
+        click.echo(f"Left out to fit: {', '.join(left_out)}; --full shows all.", err=True)
     for name, value in about.items():
         if value not in (None, ""):
             console.print(Text(f"{name.replace('_', ' ')}: ") + _shown(value, is_number=True))
 
 
-def _shown(value: object, *, is_number: bool) -> Text:
+def _shown(value: object, *, is_number: bool, longest: int = LONGEST) -> Text:
     match value:
         case None:
             return Text("-")
@@ -143,4 +185,4 @@ def _shown(value: object, *, is_number: bool) -> Text:
             text = f"{value:.3f}"
         case _:
             text = str(value)[:19]  # strftime would write the year 1 as such
-    return printable(text, 60)
+    return printable(text, longest)

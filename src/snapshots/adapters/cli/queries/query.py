@@ -76,6 +76,12 @@ NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
     section=Section.OUTPUT,
     help="Without --by: continue after this cursor (`next` of the previous page).",
 )
+@option(
+    "--full",
+    is_flag=True,
+    section=Section.OUTPUT,
+    help="Print tables in full: whole hashes, times and texts, however wide the terminal is.",
+)
 @one_of("--format", "output", kinds=Form, default=Form.TABLE, section=Section.OUTPUT, help="Output format.")
 @filter_options
 @database_option
@@ -92,6 +98,7 @@ def query(
     limit: int,
     after: str,
     output: str,
+    full: bool,
     **options: Any,
 ) -> None:
     """
@@ -111,43 +118,63 @@ def query(
         session_filter = filter_of(application, options, network_time=NETWORK_TIMES[network_at])
         if change and session_filter.since is not None and session_filter.until is None:
             session_filter = replace(session_filter, until=application.now())
-        if not by:
-            page = application.session_queries.lines(session_filter, limit=limit, after=after)
-            if not page.lines and not after:
-                check_values(application, session_filter)
-            lines = [session_columns(line) for line in page.lines]
-            shown = [_short(line) for line in lines] if output == Form.TABLE.value else lines
-            names = SHORT if output == Form.TABLE.value else SessionRow._fields
-            print_rows(
-                shown,
-                Form(output),
-                stdout(),
-                names,
-                {"next": page.last} | _not_current(application, session_filter, ()),
-            )
-            if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
-                click.echo(f"More sessions follow; continue with --after '{page.last}'", err=True)
-            return
-        keys = [_key(word) for word in by]
-        groups = application.session_queries.groups(
-            session_filter, keys, top=top, with_addresses=addresses, with_before=change
-        )
-        if not groups:
-            check_values(application, session_filter)
-        spread = _spread(application, session_filter, keys)
-        total = spread.total if spread is not None else None
-        is_split = session_filter.splits_by_method(keys)
-        rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
-        like = Group(
-            values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
-        )
-        columns = list(_group_row(like, keys, total, is_split=is_split))
-        about = _spread_row(spread) | _not_current(application, session_filter, keys)
-        print_rows(rows, Form(output), stdout(), columns, about)
-        if len(groups) == top:
-            count = application.session_queries.count_groups(session_filter, keys, with_before=change)
-            if count > top:
-                click.echo(f"Showing {top:,} of {count_of(count, 'group')}; --top N for more.", err=True)
+        if by:
+            keys = [_key(word) for word in by]
+            _count(application, session_filter, keys, top, addresses=addresses, change=change, output=output, full=full)
+        else:
+            _list(application, session_filter, limit, after, output=output, full=full)
+
+
+def _list(
+    application: Application, session_filter: SessionFilter, limit: int, after: str, *, output: str, full: bool
+) -> None:
+    page = application.session_queries.lines(session_filter, limit=limit, after=after)
+    if not page.lines and not after:
+        check_values(application, session_filter)
+    lines = [session_columns(line) for line in page.lines]
+    is_table = output == Form.TABLE.value
+    shown = [_short(line) for line in lines] if is_table else lines
+    names = SHORT if is_table else SessionRow._fields
+    about = {"next": page.last} | _not_current(application, session_filter, ())
+    print_rows(shown, Form(output), stdout(), names, about, full=full)
+    if page.last and output in {Form.CSV.value, Form.NDJSON.value}:
+        click.echo(f"More sessions follow; continue with --after '{page.last}'", err=True)
+
+
+def _count(
+    application: Application,
+    session_filter: SessionFilter,
+    keys: Sequence[Dimension | TimeBucket],
+    top: int,
+    *,
+    addresses: bool,
+    change: bool,
+    output: str,
+    full: bool,
+) -> None:
+    groups = application.session_queries.groups(
+        session_filter, keys, top=top, with_addresses=addresses, with_before=change
+    )
+    if not groups:
+        check_values(application, session_filter)
+    spread = _spread(application, session_filter, keys)
+    total = spread.total if spread is not None else None
+    is_split = session_filter.splits_by_method(keys)
+    rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
+    like = Group(
+        values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
+    )
+    columns = list(_group_row(like, keys, total, is_split=is_split))
+    is_table = output == Form.TABLE.value
+    about = ({} if is_table else _spread_row(spread)) | _not_current(application, session_filter, keys)
+    print_rows(rows, Form(output), stdout(), columns, about, full=full)
+    if is_table and spread is not None and spread.total:
+        counts = f"{count_of(spread.total, 'session')} in {count_of(spread.groups, 'group')}"
+        stdout().print(f"{counts}; the largest has {spread.first_share:.1%}.")
+    if len(groups) == top:
+        count = application.session_queries.count_groups(session_filter, keys, with_before=change)
+        if count > top:
+            click.echo(f"Showing {top:,} of {count_of(count, 'group')}; --top N for more.", err=True)
 
 
 def _not_current(

@@ -1,13 +1,15 @@
 """Report, coverage and verification, as text for a terminal."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
 from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.reports import (
     FIELD_NAMES,
@@ -40,15 +42,14 @@ def show_report(console: Console, report: Report) -> None:
     if note := impossible_clocks_text(report):
         console.print(note)
     console.print(f"At least one of network, country and type {methods_text(report.coverage.sessions)}.")
-    total = report.coverage.sessions.total
     networks = [
         (Text(f"AS{t.value}" if t.value else "not known") + "  " + printable(t.name or "", 40), t)
         for t in report.networks
     ]
-    _table(console, "Network", networks, total)
-    _table(console, "Country", _labeled(report.countries), total)
-    _table(console, "IP type", _labeled(report.types), total)
-    _table(console, "Last days (UTC)", _labeled(report.days), total)
+    _table(console, "Network", networks)
+    _table(console, "Country", _countries(report.countries))
+    _table(console, "IP type", _labeled(report.types))
+    _table(console, "Last days (UTC)", _days(report.days))
     show_coverage(console, report.coverage)
     _show_dead_letters(console, report)
     console.print("\nSources of facts:")
@@ -132,19 +133,51 @@ def _labeled(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
     return [(printable(tally.value or "not known"), tally) for tally in tallies]
 
 
-def _table(console: Console, title: str, rows: Sequence[tuple[Text, ValueCount]], total: int) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(title, min_width=28)
-    for column in ("sessions", "as of", "inferred", "addresses"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    for label, tally in rows:
-        bar = "█" * round(BAR * tally.sessions / total) if total else ""
-        numbers = (tally.sessions, tally.asof, tally.inferred, tally.addresses)
-        counts = ("-" if number is None else f"{number:,}" for number in numbers)
-        table.add_row(label, *counts, Text(bar or "▏", style="cyan"))
+def _countries(tallies: Iterable[ValueCount]) -> list[tuple[Text, ValueCount]]:
+    """Return countries by code and name."""
+    names = {code: f"{code}  {found[0]}" for code, found in COUNTRY_NAMES.items()}
+    return [(printable(names.get(tally.value or "", tally.value or "not known")), tally) for tally in tallies]
+
+
+def _days(tallies: Sequence[ValueCount]) -> list[tuple[Text, ValueCount | None]]:
+    """Return days in order, with a row for each gap between them."""
+    rows: list[tuple[Text, ValueCount | None]] = []
+    last: date | None = None
+    for tally in tallies:
+        day = date.fromisoformat(tally.value or "")
+        if last is not None and (gap := (day - last).days - 1):
+            rows.append((Text(f"  {count_of(gap, 'day')} without sessions", style="dim"), None))
+        rows.append((Text(str(day)), tally))
+        last = day
+    return rows
+
+
+def _table(console: Console, title: str, rows: Sequence[tuple[Text, ValueCount | None]]) -> None:
+    counts: dict[str, Sequence[int | None]] = {
+        "sessions": [tally and tally.sessions for _, tally in rows],
+        "as of": [tally and tally.asof for _, tally in rows],
+        "inferred": [tally and tally.inferred for _, tally in rows],
+        "addresses": [tally and tally.addresses for _, tally in rows],
+    }
+    is_gap = [tally is None for _, tally in rows]
+    most = max((tally.sessions for _, tally in rows if tally is not None), default=0)
+    bars = ["" if tally is None else "█" * round(BAR * tally.sessions / most) or "▏" for _, tally in rows]
+    columns = [
+        FittedColumn(title, Content.TEXT, [label for label, _ in rows]),
+        *(
+            FittedColumn(name, Content.NUMBER, [Text(_number(n, gap)) for n, gap in zip(found, is_gap, strict=True)])
+            for name, found in counts.items()
+        ),
+        FittedColumn("", Content.EXACT, [Text(bar, style="cyan") for bar in bars]),
+    ]
     console.print()
-    console.print(table)
+    print_fitted(console, fitted(columns, console.width))
+
+
+def _number(value: int | None, is_gap: bool) -> str:  # noqa: FBT001 - of a row
+    if value is None:
+        return "" if is_gap else "-"
+    return f"{value:,}"
 
 
 def _share(coverage: Coverage, count: int) -> str:
