@@ -85,3 +85,21 @@ def test_filters_have_inverses(loaded: Run) -> None:
         ("did", "login,command"),
     ):
         assert count(f"--{name}", value) + count(f"--not-{name}", value) == everything
+
+
+def test_sessions_are_explained_by_how_their_ids_begin(loaded: Run) -> None:
+    """Several at once; JSON is a list of them, and a beginning of several is an error that lists them."""
+    rows = json.loads(loaded("query", "--format", "json", "--limit", "100")[1])["rows"]
+    ids = sorted(row["session_id"] for row in rows)
+    one, other = ids[0], ids[-1]
+    unique = next(one[:n] for n in range(1, 13) if sum(each.startswith(one[:n]) for each in ids) == 1)
+
+    assert json.loads(loaded("explain", unique, "--format", "json")[1])["session_id"] == one
+    both = json.loads(loaded("explain", other, unique, "--format", "json")[1])
+    assert [each["session_id"] for each in both] == [other, one]
+    code, out, _ = loaded("explain", other, unique)
+    assert (code, one in out, other in out) == (0, True, True)
+    code, out, err = loaded("explain", "")
+    assert (code, out, "several sessions begin like this: " + ids[0] in err, "and more" in err) == (1, "", True, True)
+    code, _, err = loaded("explain", "zz")
+    assert (code, "there is no session 'zz'" in err) == (1, True)

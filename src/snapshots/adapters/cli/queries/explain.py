@@ -1,4 +1,4 @@
-"""`snapshots explain`: how one session got its address and its snapshot."""
+"""`snapshots explain`: how sessions got their address and their snapshot."""
 
 from typing import Any
 
@@ -16,29 +16,54 @@ from snapshots.adapters.cli.options import (
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.session_documents import explanation_document
 from snapshots.adapters.cli.output.text.explanation import show_explanation
-from snapshots.adapters.cli.services import OpenApplication
+from snapshots.adapters.cli.services import Application, OpenApplication
+from snapshots.app.queries.reports import Explanation
+from snapshots.app.safe_text import escaped
+
+SHOWN = 5
+"""Sessions that are listed if several begin alike."""
 
 
 @command(
     short_help="Show one session and where its facts come from.",
-    examples=["snapshots explain 0a1b2c3d4e5f", "snapshots explain 0a1b2c3d4e5f --format json"],
+    examples=["snapshots explain 0a1b2c3d4e5f", "snapshots explain 0a1b 9f8e --format json"],
 )
-@click.argument("session")
+@click.argument("sessions", metavar="SESSION...", nargs=-1, required=True)
 @facts_options
 @format_option
 @database_option
 @click.pass_obj
-def explain(open_application: OpenApplication, /, session: str, output: str, **options: Any) -> None:
+def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], output: str, **options: Any) -> None:
     """
-    Show the address and the snapshot of SESSION, with the source and the date of each fact.
+    Show the address and the snapshot of each SESSION, with the source and the date of each fact.
 
-    If the session was loaded with options such as --mmdb or --max-lag, pass the same options.
+    SESSION is an ID, or how it begins if no other begins alike. If the session was loaded with options such as --mmdb
+    or --max-lag, pass the same options.
     """
     with opened(open_application, options) as application:
-        found = application.reports.explain(valid_text(session))
-        if found is None:
-            raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
+        found = [_explanation(application, valid_text(session)) for session in dict.fromkeys(sessions)]
     if output == "json":
-        click.echo(json_documents.to_json(explanation_document(found)))
-    else:
-        show_explanation(stdout(), found)
+        documents = [explanation_document(each) for each in found]
+        click.echo(json_documents.to_json(documents if len(documents) > 1 else documents[0]))
+        return
+    console = stdout()
+    for number, each in enumerate(found):
+        if number:
+            console.print()
+        show_explanation(console, each)
+
+
+def _explanation(application: Application, session: str) -> Explanation:
+    """Return the explanation of a session by its ID, or by how it begins."""
+    found = application.reports.explain(session)
+    if found is None:
+        alike = application.session_queries.session_ids(session, limit=SHOWN + 1)
+        if len(alike) > 1:
+            more = " and more" if len(alike) > SHOWN else ""
+            raise click.ClickException(
+                f"{session!r}: several sessions begin like this: {', '.join(map(escaped, alike[:SHOWN]))}{more}"
+            )
+        found = application.reports.explain(alike[0]) if alike else None
+    if found is None:
+        raise click.ClickException(f"there is no session {session!r} in {application.shown_database}")
+    return found

@@ -154,10 +154,10 @@ def _days(tallies: Sequence[ValueCount]) -> list[tuple[Text, ValueCount | None]]
 
 def _table(console: Console, title: str, rows: Sequence[tuple[Text, ValueCount | None]]) -> None:
     counts: dict[str, Sequence[int | None]] = {
-        "sessions": [tally and tally.sessions for _, tally in rows],
-        "as of": [tally and tally.asof for _, tally in rows],
-        "inferred": [tally and tally.inferred for _, tally in rows],
-        "addresses": [tally and tally.addresses for _, tally in rows],
+        "sessions": [tally.sessions if tally is not None else None for _, tally in rows],
+        "as of": [tally.asof if tally is not None else None for _, tally in rows],
+        "inferred": [tally.inferred if tally is not None else None for _, tally in rows],
+        "addresses": [tally.addresses if tally is not None else None for _, tally in rows],
     }
     is_gap = [tally is None for _, tally in rows]
     most = max((tally.sessions for _, tally in rows if tally is not None), default=0)
