@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools.build_report_picture import demo_page, digest_of
 
 from snapshots.__main__ import main
 from snapshots.adapters.cli.settings import Settings
@@ -176,6 +177,11 @@ def test_the_page_has_the_same_numbers_as_the_json_output(page: Path, capsys: py
     assert f"{number(period['sessions'])} session" in text
     for change in period["asn"]["appeared"][:5]:
         assert f"AS{change['value']}" in text
+
+
+def test_the_picture_in_the_docs_is_current() -> None:
+    """If it is not, run tools/build_report_picture.py."""
+    assert Path("docs/report.sha256").read_text().strip() == digest_of(demo_page())
 
 
 def test_an_empty_database_has_a_page_with_the_next_step(tmp_path: Path) -> None:
