@@ -71,7 +71,7 @@ def put(database: SqlDatabase, found: Sequence[Made]) -> None:
         stores.inventory.register_addresses([*(s.sighting for s in summaries if s.sighting)], registered_at=NOON)
         if summaries:
             names = {asn: NetworkName(name, NOON) for asn, name in NAMES.items()}
-            stores.inventory.learn([], names, {}, learned_at=NOON)
+            stores.inventory.learn([], names, learned_at=NOON)
         stores.sessions.save(summaries, run="r", saved_at=NOON)
 
 
