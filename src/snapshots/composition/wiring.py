@@ -1,68 +1,62 @@
-"""Build every object from the settings; the only module that imports all adapters."""
+"""Build every object from the settings; the only module that imports all adapters, each when it is first used."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import replace
-from secrets import randbelow
+from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
-from snapshots.adapters.cowrie.lines.decode import LineDecoder
-from snapshots.adapters.cowrie.lines.salvage import parts_of, salvaged
-from snapshots.adapters.intel.bundled import KINDS
-from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document, facts_in_document
-from snapshots.adapters.intel.network_types import open_network_types
-from snapshots.adapters.intel.source_registry import FileSourceRegistry
 from snapshots.adapters.process import CurrentProcess, usable_cores
-from snapshots.adapters.sql.adopt.adoption import SqlAdoption
-from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
-from snapshots.adapters.sql.database import SqlDatabase
-from snapshots.adapters.sql.health import HealthLimits, SqlHealth
-from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
-from snapshots.adapters.sql.queries.reports import SqlReports
-from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
-from snapshots.adapters.sql.server_clock import ServerClock
-from snapshots.adapters.telemetry.logs import warn
-from snapshots.app.admin.corrections import AuditedChanges
-from snapshots.app.backfill.batch_runner import BatchRunner
-from snapshots.app.backfill.improve import ImproveSnapshots
-from snapshots.app.backfill.run import BackfillSnapshots
-from snapshots.app.backfill.span_computer import SpanComputer, SpanComputers
-from snapshots.app.backfill.stages import MOST_JOBS, Workers
-from snapshots.app.backfill.undo import UndoRun
-from snapshots.app.enrich.address_recovery import AddressFinder
-from snapshots.app.enrich.apply_verdicts import VerdictApplier
-from snapshots.app.enrich.build_checks import BuildChecks
-from snapshots.app.enrich.inventory import InventoryService
-from snapshots.app.enrich.late_completion import LateCompletion
-from snapshots.app.enrich.lookup import Lookups
-from snapshots.app.enrich.service import SnapshotService
-from snapshots.app.load.batch import BatchSize
-from snapshots.app.load.dead_letter_replay import DeadLetterQueue
-from snapshots.app.load.follow import DeltaLoader
-from snapshots.app.load.loader import BulkLoader
-from snapshots.app.load.session_import import SessionImport
-from snapshots.app.load.stored_events import StoredEvents
-from snapshots.app.ports.log_source import BadLine, LineOptions, LogEvent
-from snapshots.app.ports.runtime import Clock, Runtime
-from snapshots.app.queries.overview import OverviewMaker
-from snapshots.app.queries.validity import FactValidity
-from snapshots.composition.log_readers import LogReaders
-from snapshots.composition.span_processes import SpanProcesses
-from snapshots.domain.facts.ip_type import IpType
-from snapshots.domain.session.session import SessionEvent
-from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
-from snapshots.domain.snapshot.freshness import FreshnessPolicy
-from snapshots.domain.snapshot.policy import SnapshotPolicy
+
+if TYPE_CHECKING:
+    from snapshots.adapters.intel.source_registry import FileSourceRegistry
+    from snapshots.adapters.sql.adopt.adoption import SqlAdoption
+    from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
+    from snapshots.adapters.sql.database import SqlDatabase
+    from snapshots.adapters.sql.health import HealthLimits, SqlHealth
+    from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+    from snapshots.adapters.sql.queries.reports import SqlReports
+    from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+    from snapshots.app.admin.corrections import AuditedChanges
+    from snapshots.app.backfill.batch_runner import BatchRunner
+    from snapshots.app.backfill.improve import ImproveSnapshots
+    from snapshots.app.backfill.run import BackfillSnapshots
+    from snapshots.app.backfill.span_computer import SpanComputers
+    from snapshots.app.backfill.stages import Workers
+    from snapshots.app.backfill.undo import UndoRun
+    from snapshots.app.enrich.address_recovery import AddressFinder
+    from snapshots.app.enrich.apply_verdicts import VerdictApplier
+    from snapshots.app.enrich.inventory import InventoryService
+    from snapshots.app.enrich.late_completion import LateCompletion
+    from snapshots.app.enrich.lookup import Lookups
+    from snapshots.app.enrich.service import SnapshotService
+    from snapshots.app.load.dead_letter_replay import DeadLetterQueue
+    from snapshots.app.load.follow import DeltaLoader
+    from snapshots.app.load.loader import BulkLoader
+    from snapshots.app.load.session_import import SessionImport
+    from snapshots.app.load.stored_events import StoredEvents
+    from snapshots.app.ports.runtime import Clock, Runtime
+    from snapshots.app.queries.overview import OverviewMaker
+    from snapshots.app.queries.validity import FactValidity
+    from snapshots.domain.snapshot.as_of import AsOfReader
+    from snapshots.domain.snapshot.freshness import FreshnessPolicy
+    from snapshots.domain.snapshot.policy import SnapshotPolicy
 
 
 def wait_policy(settings: Settings) -> WaitPolicy:
     """Return how long statements wait for locks, and where long waits are reported."""
+    from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
+    from snapshots.adapters.telemetry.logs import warn
+
     return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, report=warn)
 
 
 def _limits(settings: Settings) -> HealthLimits:
+    from snapshots.adapters.sql.health import HealthLimits
+
     return HealthLimits(
         replication_lag=settings.max_replication_lag,
         lock_waits=settings.lock_waits,
@@ -70,8 +64,12 @@ def _limits(settings: Settings) -> HealthLimits:
     )
 
 
-def _bounded_reader(container: "Container") -> AsOfReader:
+def _bounded_reader(container: Container) -> AsOfReader:
     """Return a reader with the limits of the settings, without opening sources of addresses for their names."""
+    from snapshots.adapters.intel.network_types import open_network_types
+    from snapshots.domain.facts.ip_type import IpType
+    from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_LAG, AsOfReader
+
     settings = container.settings()
     return AsOfReader(
         network_types=open_network_types(settings.network_types),
@@ -83,45 +81,35 @@ def _bounded_reader(container: "Container") -> AsOfReader:
     )
 
 
-_decoder = LineDecoder(LineOptions(keeps_lines=True))
+def _database(container: Container) -> SqlDatabase:
+    from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document
+    from snapshots.adapters.sql.database import SqlDatabase
 
-
-def _parts_of(line: bytes) -> Sequence[LogEvent | BadLine]:
-    """Decode a dead letter as a line of a log is decoded."""
-    return parts_of(_decoder, salvaged(line), start=1)
-
-
-def _line_in(line: bytes) -> LogEvent | None:
-    """Decode a line that was stored as one event, without padding from a power loss or an editor."""
-    found = _decoder.decode(salvaged(line))
-    return found if isinstance(found, LogEvent) else None
-
-
-def _event_in(text: str) -> SessionEvent | None:
-    """Decode an event that another loader stored."""
-    found = _line_in(text.encode("utf-8", "surrogatepass"))
-    return found.event if found is not None else None
-
-
-def _database(container: "Container") -> SqlDatabase:
     settings = container.settings()
     return SqlDatabase(settings.db, addresses_in_document, wait_policy(settings))
 
 
-def _clock(container: "Container") -> Clock:
+def _clock(container: Container) -> Clock:
+    from snapshots.adapters.sql.server_clock import ServerClock
+
     return ServerClock(container.database(), container.own_clock())
 
 
-def _runtime(container: "Container") -> Runtime:
+def _runtime(container: Container) -> Runtime:
+    from snapshots.app.ports.runtime import Runtime
+
     return Runtime(clock=container.clock(), stopwatch=stopwatch, sleep=pause, new_run=container.new_run())
 
 
-def _source_registry(container: "Container") -> FileSourceRegistry:
+def _source_registry(container: Container) -> FileSourceRegistry:
+    from snapshots.adapters.intel.source_registry import FileSourceRegistry
+    from snapshots.adapters.telemetry.logs import warn
+
     networks = container.bounded_reader().network_types
     return FileSourceRegistry(container.settings().mmdb, warn, container.own_clock().now, networks=networks)
 
 
-def _reader(container: "Container") -> AsOfReader:
+def _reader(container: Container) -> AsOfReader:
     """Trust the operator's files first, then imported tables, then the bundled tables."""
     settings = container.settings()
     names = [source.build.name for source in container.source_registry().current()]
@@ -129,12 +117,17 @@ def _reader(container: "Container") -> AsOfReader:
     return replace(container.bounded_reader(), precedence=tuple(names[:own]), fallbacks=tuple(names[own:]))
 
 
-def _policy(container: "Container") -> SnapshotPolicy:
+def _policy(container: Container) -> SnapshotPolicy:
+    from snapshots.domain.snapshot.policy import SnapshotPolicy
+
     settings = container.settings()
     return SnapshotPolicy(requires=settings.requires, max_lag=settings.max_lag)
 
 
-def _freshness(container: "Container") -> FreshnessPolicy:
+def _freshness(container: Container) -> FreshnessPolicy:
+    from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE
+    from snapshots.domain.snapshot.freshness import FreshnessPolicy
+
     settings = container.settings()
     return FreshnessPolicy(
         fresh_for=settings.fresh_for,
@@ -143,49 +136,75 @@ def _freshness(container: "Container") -> FreshnessPolicy:
     )
 
 
-def _lookups(container: "Container") -> Lookups:
+def _lookups(container: Container) -> Lookups:
+    from snapshots.adapters.intel.cowrieprocessor_documents import facts_in_document
+    from snapshots.adapters.telemetry.logs import warn
+    from snapshots.app.enrich.lookup import Lookups
+
     return Lookups(container.source_registry(), container.reader(), container.clock(), facts_in_document, warn)
 
 
-def _service(container: "Container") -> SnapshotService:
+def _service(container: Container) -> SnapshotService:
+    from snapshots.app.enrich.service import SnapshotService
+
     return SnapshotService(
         container.database(), container.lookups(), container.reader(), container.policy(), container.clock()
     )
 
 
-def _finder(_container: "Container") -> AddressFinder:
-    return AddressFinder(_event_in, addresses_in_document)
+def _finder(_container: Container) -> AddressFinder:
+    from snapshots.adapters.cowrie.lines.stored_lines import event_of_another_loader
+    from snapshots.adapters.intel.cowrieprocessor_documents import addresses_in_document
+    from snapshots.app.enrich.address_recovery import AddressFinder
+
+    return AddressFinder(event_of_another_loader, addresses_in_document)
 
 
-def _verdict_applier(container: "Container") -> VerdictApplier:
+def _verdict_applier(container: Container) -> VerdictApplier:
+    from snapshots.app.enrich.apply_verdicts import VerdictApplier
+
     return VerdictApplier(container.service(), container.finder())
 
 
-def _completion(container: "Container") -> LateCompletion:
+def _completion(container: Container) -> LateCompletion:
+    from snapshots.app.enrich.late_completion import LateCompletion
+
     return LateCompletion(container.database(), container.verdict_applier(), runtime=container.runtime())
 
 
-def _health(container: "Container") -> SqlHealth:
+def _health(container: Container) -> SqlHealth:
+    from snapshots.adapters.sql.health import SqlHealth
+
     return SqlHealth(container.database(), _limits(container.settings()))
 
 
-def _batch_runner(container: "Container") -> BatchRunner:
+def _batch_runner(container: Container) -> BatchRunner:
+    from snapshots.app.backfill.batch_runner import BatchRunner
+
     return BatchRunner(container.database(), container.health(), runtime=container.runtime())
 
 
-def _span_computers(container: "Container") -> SpanComputers:
+def _span_computers(container: Container) -> SpanComputers:
+    from snapshots.adapters.telemetry.logs import warn
+    from snapshots.app.backfill.span_computer import SpanComputer
+    from snapshots.composition.span_processes import SpanProcesses
+
     database, reader, policy = container.database(), container.reader(), container.policy()
     return SpanProcesses((container.settings().db, reader, policy), SpanComputer(database, reader, policy), warn)
 
 
 def _most_workers(database: SqlDatabase) -> Workers:
     """Return how many workers can use a database: SQLite has one writer, and in memory one connection."""
+    from snapshots.app.backfill.stages import MOST_JOBS, Workers
+
     if database.engine.dialect.name == "postgresql":
         return Workers(computing=MOST_JOBS, writing=MOST_JOBS)
     return Workers(computing=1 if database.has_one_connection else MOST_JOBS, writing=1)
 
 
-def _backfill(container: "Container") -> BackfillSnapshots:
+def _backfill(container: Container) -> BackfillSnapshots:
+    from snapshots.app.backfill.run import BackfillSnapshots
+
     return BackfillSnapshots(
         container.database(),
         container.service(),
@@ -198,7 +217,9 @@ def _backfill(container: "Container") -> BackfillSnapshots:
     )
 
 
-def _improve(container: "Container") -> ImproveSnapshots:
+def _improve(container: Container) -> ImproveSnapshots:
+    from snapshots.app.backfill.improve import ImproveSnapshots
+
     return ImproveSnapshots(
         container.database(),
         container.service(),
@@ -208,11 +229,17 @@ def _improve(container: "Container") -> ImproveSnapshots:
     )
 
 
-def _undo(container: "Container") -> UndoRun:
+def _undo(container: Container) -> UndoRun:
+    from snapshots.app.backfill.undo import UndoRun
+
     return UndoRun(container.database(), container.batch_runner(), runtime=container.runtime())
 
 
-def _inventory_service(container: "Container") -> InventoryService:
+def _inventory_service(container: Container) -> InventoryService:
+    from snapshots.adapters.telemetry.logs import warn
+    from snapshots.app.enrich.build_checks import BuildChecks
+    from snapshots.app.enrich.inventory import InventoryService
+
     return InventoryService(
         container.database(),
         container.lookups(),
@@ -224,7 +251,12 @@ def _inventory_service(container: "Container") -> InventoryService:
     )
 
 
-def _loader(container: "Container") -> BulkLoader:
+def _loader(container: Container) -> BulkLoader:
+    from snapshots.adapters.telemetry.logs import warn
+    from snapshots.app.load.batch import BatchSize
+    from snapshots.app.load.loader import BulkLoader
+    from snapshots.composition.log_readers import LogReaders
+
     return BulkLoader(
         container.database(),
         container.service(),
@@ -236,11 +268,16 @@ def _loader(container: "Container") -> BulkLoader:
     )
 
 
-def _session_import(container: "Container") -> SessionImport:
+def _session_import(container: Container) -> SessionImport:
+    from snapshots.app.load.session_import import SessionImport
+
     return SessionImport(container.database(), container.service(), container.loader(), runtime=container.runtime())
 
 
-def _follower(container: "Container") -> DeltaLoader:
+def _follower(container: Container) -> DeltaLoader:
+    from snapshots.adapters.telemetry.logs import warn
+    from snapshots.app.load.follow import DeltaLoader
+
     return DeltaLoader(
         container.database(),
         container.loader(),
@@ -252,39 +289,62 @@ def _follower(container: "Container") -> DeltaLoader:
     )
 
 
-def _dead_letters(container: "Container") -> DeadLetterQueue:
-    return DeadLetterQueue(container.database(), container.loader(), _parts_of)
+def _dead_letters(container: Container) -> DeadLetterQueue:
+    from snapshots.adapters.cowrie.lines.stored_lines import parts_of_dead_letter
+    from snapshots.app.load.dead_letter_replay import DeadLetterQueue
+
+    return DeadLetterQueue(container.database(), container.loader(), parts_of_dead_letter)
 
 
-def _stored_events(container: "Container") -> StoredEvents:
-    return StoredEvents(container.database(), _line_in)
+def _stored_events(container: Container) -> StoredEvents:
+    from snapshots.adapters.cowrie.lines.stored_lines import stored_event
+    from snapshots.app.load.stored_events import StoredEvents
+
+    return StoredEvents(container.database(), stored_event)
 
 
-def _audited_changes(container: "Container") -> AuditedChanges:
+def _audited_changes(container: Container) -> AuditedChanges:
+    from snapshots.app.admin.corrections import AuditedChanges
+
     return AuditedChanges(container.database(), runtime=container.runtime())
 
 
-def _adoption(container: "Container") -> SqlAdoption:
+def _adoption(container: Container) -> SqlAdoption:
+    from snapshots.adapters.sql.adopt.adoption import SqlAdoption
+
     return SqlAdoption(container.database(), container.clock())
 
 
-def _inventory_reports(container: "Container") -> SqlInventoryReports:
+def _inventory_reports(container: Container) -> SqlInventoryReports:
+    from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
+
     return SqlInventoryReports(container.database(), container.freshness())
 
 
-def _fact_validity(container: "Container") -> FactValidity:
+def _fact_validity(container: Container) -> FactValidity:
+    from snapshots.adapters.intel.bundled import KINDS
+    from snapshots.app.queries.validity import FactValidity
+
     return FactValidity(container.inventory_reports(), container.bounded_reader(), KINDS)
 
 
-def _session_queries(container: "Container") -> SqlSessionQueries:
+def _session_queries(container: Container) -> SqlSessionQueries:
+    from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
+
     return SqlSessionQueries(container.database(), container.clock())
 
 
-def _reports(container: "Container") -> SqlReports:
+def _reports(container: Container) -> SqlReports:
+    from secrets import randbelow
+
+    from snapshots.adapters.sql.queries.reports import SqlReports
+
     return SqlReports(container.database(), container.bounded_reader(), choose=randbelow, clock=container.clock())
 
 
-def _overview(container: "Container") -> OverviewMaker:
+def _overview(container: Container) -> OverviewMaker:
+    from snapshots.app.queries.overview import OverviewMaker
+
     return OverviewMaker(
         container.reports(),
         container.session_queries(),

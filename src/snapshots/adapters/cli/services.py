@@ -1,35 +1,38 @@
 """The application as the commands see it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from snapshots.adapters.cli.settings import Settings
-from snapshots.app.admin.adoption import Adoption
-from snapshots.app.admin.copying import CopyObserver, TableCopied
-from snapshots.app.admin.corrections import AuditedChanges
-from snapshots.app.backfill.improve import ImproveSnapshots
-from snapshots.app.backfill.progress import BackfillObserver
-from snapshots.app.backfill.run import BackfillSnapshots
-from snapshots.app.backfill.undo import UndoRun
-from snapshots.app.enrich.inventory import InventoryService, LookedUp, ProgressCallback
-from snapshots.app.load.batch import LoadReport
-from snapshots.app.load.cluster import Fleet
-from snapshots.app.load.dead_letter_replay import DeadLetterQueue
-from snapshots.app.load.progress import LoadObserver
-from snapshots.app.load.stored_events import StoredEvents
-from snapshots.app.ports.log_source import LineOptions, LogSource
-from snapshots.app.ports.runs import RunRecord
-from snapshots.app.queries.inspection import Inspection
-from snapshots.app.queries.inventory_reports import InventoryReports
-from snapshots.app.queries.overview import Overview, OverviewMaker
-from snapshots.app.queries.reports import Reports
-from snapshots.app.queries.session_queries import SessionQueries
-from snapshots.app.queries.validity import FactValidity
-from snapshots.domain.facts.ip_type import IpType
+if TYPE_CHECKING:  # commands import only what they use
+    from snapshots.adapters.cli.settings import Settings
+    from snapshots.app.admin.adoption import Adoption
+    from snapshots.app.admin.copying import CopyObserver, TableCopied
+    from snapshots.app.admin.corrections import AuditedChanges
+    from snapshots.app.backfill.improve import ImproveSnapshots
+    from snapshots.app.backfill.progress import BackfillObserver
+    from snapshots.app.backfill.run import BackfillSnapshots
+    from snapshots.app.backfill.undo import UndoRun
+    from snapshots.app.enrich.inventory import InventoryService, LookedUp, ProgressCallback
+    from snapshots.app.load.batch import LoadReport
+    from snapshots.app.load.cluster import Fleet
+    from snapshots.app.load.dead_letter_replay import DeadLetterQueue
+    from snapshots.app.load.progress import LoadObserver
+    from snapshots.app.load.stored_events import StoredEvents
+    from snapshots.app.ports.log_source import LineOptions, LogSource
+    from snapshots.app.ports.runs import RunRecord
+    from snapshots.app.queries.inspection import Inspection
+    from snapshots.app.queries.inventory_reports import InventoryReports
+    from snapshots.app.queries.overview import Overview, OverviewMaker
+    from snapshots.app.queries.reports import Reports
+    from snapshots.app.queries.session_queries import SessionQueries
+    from snapshots.app.queries.validity import FactValidity
+    from snapshots.domain.facts.ip_type import IpType
 
 
 class MetricsWriter(Protocol):
@@ -117,89 +120,188 @@ class TableImported:
     lookups: LookedUp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """
-    The use cases and queries that commands call.
+class Application(Protocol):
+    """The use cases and queries that commands call. Each is made, and its code imported, when it is first used."""
 
-    Attributes:
-        metrics: Returns a writer of metrics to a file.
-        logged: Returns an observer that logs each batch and forwards to another observer.
-        load: Loads logs.
-        follow: Loads what is appended to the logs at some paths, polling every so many seconds, until it is stopped.
-        find_logs: Finds the logs at some paths.
-        reports: Report, coverage, explanation and verification.
-        session_queries: Counts and lists of sessions.
-        overview: Everything that the HTML report shows.
-        page: Renders an overview as an HTML page.
-        changes: Corrects and deletes sealed sessions, with audit rows.
-        adoption: Prepares databases of cowrieprocessor.
-        inventory: Reports about addresses.
-        inventory_service: Imports, refreshes and retracts facts about addresses.
-        dead_letter_queue: Dead letters.
-        events: Stored events.
-        backfill: Computes snapshots of stored sessions.
-        improve: Replaces snapshots by better ones.
-        undo: Undoes runs.
-        runs: Returns the most recent runs, at most so many.
-        build_query_indexes: Builds missing indexes; returns their names.
-        drop_query_indexes: Drops the indexes that only queries need; returns their names.
-        has_query_indexes: Whether these indexes exist.
-        refresh_statistics: Refreshes the statistics of the database's query planner.
-        find_tables: Finds the tables of facts at some paths.
-        import_table: Imports a table.
-        tables_at: Returns the tables at a URL, a file or a folder that are not registered yet; a URL is downloaded into
-            a folder, None for the one of the user.
-        delete_expired_tables: Deletes replaced downloads in a folder whose license asks for it.
-        write_stated_types: Writes the types that networks state, if their package is installed, into a folder, and
-            returns the path of the table.
-        fact_validity: Which kinds of facts have expired for new attacks.
-        now: Returns the current time in UTC.
-        copy: Copies the database to another URL.
-        session_count: Returns the number of sessions, whatever the schema version is; None without tables of ours.
-        migrate: Migrates the tables to a schema version, with a number of partitions or None; returns the versions
-            before and after.
-        fleet: Returns a Spark cluster by its URL and settings.
-        import_folder: Imports the sessions of a folder of Parquet files into the database.
-        shown_database: The database without its password.
-    """
+    @property
+    def reports(self) -> Reports:
+        """Report, coverage, explanation and verification."""
+        ...
 
-    metrics: Callable[[Path], MetricsWriter]
-    logged: Callable[[BackfillObserver], BackfillObserver]
-    load: Callable[[LogsToLoad, LoadObserver], LoadReport]
-    follow: Callable[[Sequence[str], LineOptions, LoadObserver, Callable[[], bool], float], LoadReport]
-    find_logs: Callable[[Sequence[str], LineOptions], LogsToLoad]
-    reports: Reports
-    session_queries: SessionQueries
-    overview: OverviewMaker
-    page: Callable[[Overview], str]
-    changes: AuditedChanges
-    adoption: Adoption
-    inventory: InventoryReports
-    inventory_service: InventoryService
-    dead_letter_queue: DeadLetterQueue
-    events: StoredEvents
-    backfill: BackfillSnapshots
-    improve: ImproveSnapshots
-    undo: UndoRun
-    runs: Callable[[int], Sequence[RunRecord]]
-    build_query_indexes: Callable[[], Sequence[str]]
-    drop_query_indexes: Callable[[], Sequence[str]]
-    has_query_indexes: Callable[[], bool]
-    refresh_statistics: Callable[[], None]
-    find_tables: Callable[[Sequence[Path]], Sequence[Path]]
-    tables_at: Callable[[str, Path | None], Sequence[Path]]
-    delete_expired_tables: Callable[[Path | None], None]
-    write_stated_types: Callable[[Path | None], Path | None]
-    import_table: Callable[[Path, TableOptions, ProgressCallback], TableImported]
-    fact_validity: FactValidity
-    now: Callable[[], datetime]
-    copy: Callable[[str, CopyObserver], Sequence[TableCopied]]
-    session_count: Callable[[], int | None]
-    migrate: Callable[[str, int | None], tuple[str | None, str | None]]
-    fleet: Callable[[str, Mapping[str, str]], Fleet]
-    import_folder: Callable[[str], LoadReport]
-    shown_database: str
+    @property
+    def session_queries(self) -> SessionQueries:
+        """Counts and lists of sessions."""
+        ...
+
+    @property
+    def overview(self) -> OverviewMaker:
+        """Everything that the HTML report shows."""
+        ...
+
+    @property
+    def changes(self) -> AuditedChanges:
+        """Corrects and deletes sealed sessions, with audit rows."""
+        ...
+
+    @property
+    def adoption(self) -> Adoption:
+        """Prepares databases of cowrieprocessor."""
+        ...
+
+    @property
+    def inventory(self) -> InventoryReports:
+        """Reports about addresses."""
+        ...
+
+    @property
+    def inventory_service(self) -> InventoryService:
+        """Imports, refreshes and retracts facts about addresses."""
+        ...
+
+    @property
+    def dead_letter_queue(self) -> DeadLetterQueue:
+        """Dead letters."""
+        ...
+
+    @property
+    def events(self) -> StoredEvents:
+        """Stored events."""
+        ...
+
+    @property
+    def backfill(self) -> BackfillSnapshots:
+        """Computes snapshots of stored sessions."""
+        ...
+
+    @property
+    def improve(self) -> ImproveSnapshots:
+        """Replaces snapshots by better ones."""
+        ...
+
+    @property
+    def undo(self) -> UndoRun:
+        """Undoes runs."""
+        ...
+
+    @property
+    def fact_validity(self) -> FactValidity:
+        """Which kinds of facts have expired for new attacks."""
+        ...
+
+    @property
+    def shown_database(self) -> str:
+        """The database without its password."""
+        ...
+
+    def metrics(self, path: Path) -> MetricsWriter:
+        """Return a writer of metrics to a file."""
+        ...
+
+    def logged(self, observer: BackfillObserver) -> BackfillObserver:
+        """Return an observer that logs each batch and forwards to another observer."""
+        ...
+
+    def load(self, found: LogsToLoad, observer: LoadObserver) -> LoadReport:
+        """Load logs."""
+        ...
+
+    def follow(
+        self,
+        paths: Sequence[str],
+        options: LineOptions,
+        observer: LoadObserver,
+        is_stopped: Callable[[], bool],
+        every: float,
+    ) -> LoadReport:
+        """Load what is appended to the logs at some paths, polling every so many seconds, until it is stopped."""
+        ...
+
+    def find_logs(self, paths: Sequence[str], options: LineOptions) -> LogsToLoad:
+        """Find the logs at some paths."""
+        ...
+
+    def page(self, overview: Overview) -> str:
+        """Render an overview as an HTML page."""
+        ...
+
+    def runs(self, limit: int) -> Sequence[RunRecord]:
+        """Return the most recent runs, at most so many."""
+        ...
+
+    def build_query_indexes(self) -> Sequence[str]:
+        """Build missing indexes, and return their names."""
+        ...
+
+    def drop_query_indexes(self) -> Sequence[str]:
+        """Drop the indexes that only queries need, and return their names."""
+        ...
+
+    def has_query_indexes(self) -> bool:
+        """Whether these indexes exist."""
+        ...
+
+    def refresh_statistics(self) -> None:
+        """Refresh the statistics of the database's query planner."""
+        ...
+
+    def find_tables(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Find the tables of facts at some paths."""
+        ...
+
+    def tables_at(self, location: str, store: Path | None) -> Sequence[Path]:
+        """Return the tables at a URL, a file or a folder that are not registered yet.
+
+        Args:
+            location: Where to look; a URL is downloaded.
+            store: The folder for downloads; None for the one of the user.
+        """
+        ...
+
+    def delete_expired_tables(self, store: Path | None) -> None:
+        """Delete replaced downloads in a folder whose license asks for it."""
+        ...
+
+    def write_stated_types(self, store: Path | None) -> Path | None:
+        """Write the types that networks state into a folder, and return the path; None without their package."""
+        ...
+
+    def import_table(self, path: Path, options: TableOptions, on_progress: ProgressCallback) -> TableImported:
+        """Import a table."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        ...
+
+    def copy(self, url: str, observer: CopyObserver) -> Sequence[TableCopied]:
+        """Copy the database to another URL."""
+        ...
+
+    def session_count(self) -> int | None:
+        """Return the number of sessions, whatever the schema version is; None without tables of ours."""
+        ...
+
+    def migrate(self, to: str, partitions: int | None) -> tuple[str | None, str | None]:
+        """Migrate the tables to a schema version, and return the versions before and after.
+
+        Args:
+            to: The version.
+            partitions: Number of partitions; None to keep it.
+        """
+        ...
+
+    def fleet(self, master: str, spark: Mapping[str, str]) -> Fleet:
+        """Return a Spark cluster by its URL and settings."""
+        ...
+
+    def import_folder(self, path: str) -> LoadReport:
+        """Import the sessions of a folder of Parquet files into the database."""
+        ...
 
 
-OpenApplication = Callable[[Settings], AbstractContextManager[Application]]
+class OpenApplication(Protocol):
+    """Opens the application, and closes its database at the end of the block."""
+
+    def __call__(self, settings: Settings) -> AbstractContextManager[Application]:
+        """Open the application with these settings."""
+        ...
