@@ -19,6 +19,7 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.progress import WorkBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.backfill import show_backfill, show_improvement
@@ -188,7 +189,7 @@ def _write_metrics(metrics: MetricsWriter | None) -> None:
 
 def _show(show: Callable[[], None], document: dict[str, Any], output: str, *, quiet: bool) -> None:
     if output == "json":
-        click.echo(json_documents.to_json(document))
+        click.echo(to_json(document))
     elif not quiet:
         show()
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from snapshots.adapters.cli.command import Section, group, option
 from snapshots.adapters.cli.options import database_option, facts_options, format_option, lock_option, opened, stdout
 from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.sanitize import payload_text, printable
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.log_source import Reason
@@ -50,7 +51,7 @@ def list_(open_application: OpenApplication, /, output: str, reason: str | None,
     with opened(open_application, options) as application:
         found = application.dead_letter_queue.first(limit=top, reason=Reason(reason) if reason else None)
     if output == "json":
-        click.echo(json_documents.to_json([json_documents.dead_letter_document(stored) for stored in found]))
+        click.echo(to_json([json_documents.dead_letter_document(stored) for stored in found]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("id", "reason", "where", "line"):

@@ -23,6 +23,7 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output import json_documents
 from snapshots.adapters.cli.output.console import SafeConsole
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.output.text.explanation import facts_text
@@ -275,7 +276,7 @@ def status(open_application: OpenApplication, /, output: str, **options: Any) ->
     if output == "json":
         document = json_documents.inventory_status_document(found)
         document["facts"] = json_documents.validity_documents(validity, now)
-        click.echo(json_documents.to_json(document))
+        click.echo(to_json(document))
         return
     click.echo(
         f"{found.addresses:,} addresses; {found.behind:,} have not been looked up in every build"
@@ -309,7 +310,7 @@ def show(open_application: OpenApplication, /, address: str, output: str, **opti
         if found is None:
             raise click.ClickException(f"{application.shown_database} has no session from {text}")
     if output == "json":
-        click.echo(json_documents.to_json(json_documents.address_document(found)))
+        click.echo(to_json(json_documents.address_document(found)))
         return
     console = stdout()
     console.print(

@@ -1,9 +1,7 @@
 """Results as JSON documents: plain names, ISO dates, numbers; absent facts are null."""
 
-import json
 from collections.abc import Sequence
-from datetime import date, datetime
-from enum import Enum
+from datetime import datetime
 from typing import Any
 
 from snapshots.adapters.cli.output.sanitize import payload_text
@@ -19,11 +17,6 @@ from snapshots.app.queries.inventory_reports import InventoryStatus, KnownAddres
 from snapshots.app.queries.validity import renewal
 from snapshots.domain.snapshot.freshness import Freshness
 from snapshots.domain.snapshot.validity import KindValidity
-
-
-def to_json(document: dict[str, Any] | list[dict[str, Any]]) -> str:
-    """Return *document* as indented JSON in ASCII, so that it contains no control characters for a terminal."""
-    return json.dumps(document, indent=2, default=plain)
 
 
 def inspection_document(inspection: Inspection) -> dict[str, Any]:
@@ -152,12 +145,3 @@ def dead_letter_document(stored: StoredDeadLetter) -> dict[str, Any]:
         "run": stored.run,
         "stored_at": stored.stored_at,
     }
-
-
-def plain(value: object) -> object:
-    """Return the JSON value for an enum, a date or a datetime."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -6,7 +6,8 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import database_option, opened, stdout
-from snapshots.adapters.cli.output import json_documents, report_documents
+from snapshots.adapters.cli.output import report_documents
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.inventory import drift_csv, show_drift
 from snapshots.adapters.cli.services import OpenApplication
 
@@ -40,7 +41,7 @@ def drift(open_application: OpenApplication, /, output: str, top: int, **options
     with opened(open_application, options) as application:
         found = application.inventory.drift(now=application.now(), top=top)
     if output == "json":
-        click.echo(json_documents.to_json(report_documents.drift_document(found)))
+        click.echo(to_json(report_documents.drift_document(found)))
     elif output == "csv":
         click.echo(drift_csv(found), nl=False)
     else:

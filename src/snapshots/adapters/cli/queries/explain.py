@@ -13,7 +13,7 @@ from snapshots.adapters.cli.options import (
     stdout,
     valid_text,
 )
-from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.session_documents import explanation_document
 from snapshots.adapters.cli.output.text.explanation import show_explanation
 from snapshots.adapters.cli.services import Application, OpenApplication
@@ -44,7 +44,7 @@ def explain(open_application: OpenApplication, /, sessions: tuple[str, ...], out
         found = [_explanation(application, valid_text(session)) for session in dict.fromkeys(sessions)]
     if output == "json":
         documents = [explanation_document(each) for each in found]
-        click.echo(json_documents.to_json(documents if len(documents) > 1 else documents[0]))
+        click.echo(to_json(documents if len(documents) > 1 else documents[0]))
         return
     console = stdout()
     for number, each in enumerate(found):

@@ -17,7 +17,7 @@ from snapshots.adapters.cli.options import database_option, one_of, opened
 from snapshots.adapters.cli.output.atomic_output import opened_whole
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.ecs import ecs_document
-from snapshots.adapters.cli.output.json_documents import plain
+from snapshots.adapters.cli.output.json_text import plain
 from snapshots.adapters.cli.output.parquet import write_parquet
 from snapshots.adapters.cli.output.progress import CountBar
 from snapshots.adapters.cli.output.table import Form, write_lines

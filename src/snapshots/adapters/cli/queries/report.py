@@ -7,8 +7,9 @@ import click
 
 from snapshots.adapters.cli.command import Section, command, option
 from snapshots.adapters.cli.options import database_option, format_option, opened, stdout
-from snapshots.adapters.cli.output import json_documents, report_documents
+from snapshots.adapters.cli.output import report_documents
 from snapshots.adapters.cli.output.atomic_output import opened_whole
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
@@ -56,4 +57,4 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
             if str(html) != "-":
                 click.echo(f"Report written to {html}.", err=True)
         if output == "json":
-            click.echo(json_documents.to_json(report_documents.overview_document(found)))
+            click.echo(to_json(report_documents.overview_document(found)))

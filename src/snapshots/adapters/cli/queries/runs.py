@@ -14,6 +14,7 @@ from snapshots.adapters.cli.options import (
     stdout,
 )
 from snapshots.adapters.cli.output import json_documents
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.sanitize import printable
 from snapshots.adapters.cli.services import OpenApplication
 from snapshots.app.ports.runs import RunRecord, RunState
@@ -39,7 +40,7 @@ def runs(open_application: OpenApplication, /, output: str, top: int, **options:
     with opened(open_application, options) as application:
         found, now = application.runs(top), application.now()
     if output == "json":
-        click.echo(json_documents.to_json([json_documents.run_document(record, now) for record in found]))
+        click.echo(to_json([json_documents.run_document(record, now) for record in found]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "kind", "state", "started (UTC)", "duration", "counts"):

@@ -17,6 +17,7 @@ from snapshots.adapters.cli.options import (
     stdout,
 )
 from snapshots.adapters.cli.output import json_documents, report_documents
+from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.report import show_coverage, show_inspection
 from snapshots.adapters.cli.services import OpenApplication
 
@@ -76,9 +77,7 @@ def verify(
     met = target is None or (found is not None and found.sessions.meets(target / 100))
     if output == "json":
         verdict = {"target": target, "met": met, "invariants": json_documents.inspection_document(inspection)}
-        click.echo(
-            json_documents.to_json((report_documents.coverage_document(found) if found is not None else {}) | verdict)
-        )
+        click.echo(to_json((report_documents.coverage_document(found) if found is not None else {}) | verdict))
     else:
         if found is not None:
             show_coverage(stdout(), found)
