@@ -71,3 +71,30 @@ def test_the_list_of_commands_describes_each_as_its_help_does(group: object) -> 
     for name, place in commands.places.items():
         assert place.short_help == commands[name].get_short_help_str(100)
         assert commands[name].name == name
+
+
+def test_a_query_imports_no_code_that_loads_or_writes(tmp_path: Path) -> None:
+    """Each object is made, and its code imported, when a command first uses it."""
+    db = f"{tmp_path}/test.db"
+    program = (
+        "import sys; from snapshots.__main__ import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    )
+    imported_by("migrate", "--db", db)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "query", "--by", "asn", "--db", db],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    names = {name for name in done.stderr.split() if name.startswith("snapshots.")}
+
+    assert "snapshots.adapters.sql.queries.session_queries" in names
+    unused = (
+        "app.load.loader",
+        "app.backfill.run",
+        "app.enrich.service",
+        "adapters.cowrie",
+        "adapters.sql.transaction",
+    )
+    assert {name for name in names if name.removeprefix("snapshots.").startswith(unused)} == set()

@@ -9,35 +9,24 @@ from dependency_injector import containers, providers
 
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.clock import SystemClock, new_run, pause, stopwatch
-from snapshots.adapters.process import CurrentProcess, usable_cores
+from snapshots.adapters.process import CurrentProcess
+from snapshots.composition import backfill_wiring, load_wiring
 
 if TYPE_CHECKING:
     from snapshots.adapters.intel.source_registry import FileSourceRegistry
     from snapshots.adapters.sql.adopt.adoption import SqlAdoption
     from snapshots.adapters.sql.connection.lock_waits import WaitPolicy
     from snapshots.adapters.sql.database import SqlDatabase
-    from snapshots.adapters.sql.health import HealthLimits, SqlHealth
     from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
     from snapshots.adapters.sql.queries.reports import SqlReports
     from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
     from snapshots.app.admin.corrections import AuditedChanges
-    from snapshots.app.backfill.batch_runner import BatchRunner
-    from snapshots.app.backfill.improve import ImproveSnapshots
-    from snapshots.app.backfill.run import BackfillSnapshots
-    from snapshots.app.backfill.span_computer import SpanComputers
-    from snapshots.app.backfill.stages import Workers
-    from snapshots.app.backfill.undo import UndoRun
     from snapshots.app.enrich.address_recovery import AddressFinder
     from snapshots.app.enrich.apply_verdicts import VerdictApplier
     from snapshots.app.enrich.inventory import InventoryService
     from snapshots.app.enrich.late_completion import LateCompletion
     from snapshots.app.enrich.lookup import Lookups
     from snapshots.app.enrich.service import SnapshotService
-    from snapshots.app.load.dead_letter_replay import DeadLetterQueue
-    from snapshots.app.load.follow import DeltaLoader
-    from snapshots.app.load.loader import BulkLoader
-    from snapshots.app.load.session_import import SessionImport
-    from snapshots.app.load.stored_events import StoredEvents
     from snapshots.app.ports.runtime import Clock, Runtime
     from snapshots.app.queries.overview import OverviewMaker
     from snapshots.app.queries.validity import FactValidity
@@ -52,16 +41,6 @@ def wait_policy(settings: Settings) -> WaitPolicy:
     from snapshots.adapters.telemetry.logs import warn
 
     return WaitPolicy(lock_timeout=settings.lock_timeout_seconds, report=warn)
-
-
-def _limits(settings: Settings) -> HealthLimits:
-    from snapshots.adapters.sql.health import HealthLimits
-
-    return HealthLimits(
-        replication_lag=settings.max_replication_lag,
-        lock_waits=settings.lock_waits,
-        transaction_age=settings.max_transaction,
-    )
 
 
 def _bounded_reader(container: Container) -> AsOfReader:
@@ -172,69 +151,6 @@ def _completion(container: Container) -> LateCompletion:
     return LateCompletion(container.database(), container.verdict_applier(), runtime=container.runtime())
 
 
-def _health(container: Container) -> SqlHealth:
-    from snapshots.adapters.sql.health import SqlHealth
-
-    return SqlHealth(container.database(), _limits(container.settings()))
-
-
-def _batch_runner(container: Container) -> BatchRunner:
-    from snapshots.app.backfill.batch_runner import BatchRunner
-
-    return BatchRunner(container.database(), container.health(), runtime=container.runtime())
-
-
-def _span_computers(container: Container) -> SpanComputers:
-    from snapshots.adapters.telemetry.logs import warn
-    from snapshots.app.backfill.span_computer import SpanComputer
-    from snapshots.composition.span_processes import SpanProcesses
-
-    database, reader, policy = container.database(), container.reader(), container.policy()
-    return SpanProcesses((container.settings().db, reader, policy), SpanComputer(database, reader, policy), warn)
-
-
-def _most_workers(database: SqlDatabase) -> Workers:
-    """Return how many workers can use a database: SQLite has one writer, and in memory one connection."""
-    from snapshots.app.backfill.stages import MOST_JOBS, Workers
-
-    if database.engine.dialect.name == "postgresql":
-        return Workers(computing=MOST_JOBS, writing=MOST_JOBS)
-    return Workers(computing=1 if database.has_one_connection else MOST_JOBS, writing=1)
-
-
-def _backfill(container: Container) -> BackfillSnapshots:
-    from snapshots.app.backfill.run import BackfillSnapshots
-
-    return BackfillSnapshots(
-        container.database(),
-        container.service(),
-        container.verdict_applier(),
-        container.batch_runner(),
-        container.span_computers(),
-        runtime=container.runtime(),
-        cores=usable_cores(),
-        most=_most_workers(container.database()),
-    )
-
-
-def _improve(container: Container) -> ImproveSnapshots:
-    from snapshots.app.backfill.improve import ImproveSnapshots
-
-    return ImproveSnapshots(
-        container.database(),
-        container.service(),
-        container.policy(),
-        container.batch_runner(),
-        runtime=container.runtime(),
-    )
-
-
-def _undo(container: Container) -> UndoRun:
-    from snapshots.app.backfill.undo import UndoRun
-
-    return UndoRun(container.database(), container.batch_runner(), runtime=container.runtime())
-
-
 def _inventory_service(container: Container) -> InventoryService:
     from snapshots.adapters.telemetry.logs import warn
     from snapshots.app.enrich.build_checks import BuildChecks
@@ -249,58 +165,6 @@ def _inventory_service(container: Container) -> InventoryService:
         runtime=container.runtime(),
         warn=warn,
     )
-
-
-def _loader(container: Container) -> BulkLoader:
-    from snapshots.adapters.telemetry.logs import warn
-    from snapshots.app.load.batch import BatchSize
-    from snapshots.app.load.loader import BulkLoader
-    from snapshots.composition.log_readers import LogReaders
-
-    return BulkLoader(
-        container.database(),
-        container.service(),
-        container.completion(),
-        runtime=container.runtime(),
-        liveness=container.process(),
-        readers=LogReaders(BatchSize(), usable_cores(), warn),
-        warn=warn,
-    )
-
-
-def _session_import(container: Container) -> SessionImport:
-    from snapshots.app.load.session_import import SessionImport
-
-    return SessionImport(container.database(), container.service(), container.loader(), runtime=container.runtime())
-
-
-def _follower(container: Container) -> DeltaLoader:
-    from snapshots.adapters.telemetry.logs import warn
-    from snapshots.app.load.follow import DeltaLoader
-
-    return DeltaLoader(
-        container.database(),
-        container.loader(),
-        container.service(),
-        container.completion(),
-        runtime=container.runtime(),
-        liveness=container.process(),
-        warn=warn,
-    )
-
-
-def _dead_letters(container: Container) -> DeadLetterQueue:
-    from snapshots.adapters.cowrie.lines.stored_lines import parts_of_dead_letter
-    from snapshots.app.load.dead_letter_replay import DeadLetterQueue
-
-    return DeadLetterQueue(container.database(), container.loader(), parts_of_dead_letter)
-
-
-def _stored_events(container: Container) -> StoredEvents:
-    from snapshots.adapters.cowrie.lines.stored_lines import stored_event
-    from snapshots.app.load.stored_events import StoredEvents
-
-    return StoredEvents(container.database(), stored_event)
 
 
 def _audited_changes(container: Container) -> AuditedChanges:
@@ -382,18 +246,18 @@ class Container(containers.DeclarativeContainer):
     verdict_applier = providers.Singleton(_verdict_applier, __self__)
     completion = providers.Singleton(_completion, __self__)
 
-    health = providers.Singleton(_health, __self__)
-    batch_runner = providers.Singleton(_batch_runner, __self__)
-    span_computers = providers.Singleton(_span_computers, __self__)
-    backfill = providers.Singleton(_backfill, __self__)
-    improve = providers.Singleton(_improve, __self__)
-    undo = providers.Singleton(_undo, __self__)
+    health = providers.Singleton(backfill_wiring.health, __self__)
+    batch_runner = providers.Singleton(backfill_wiring.batch_runner, __self__)
+    span_computers = providers.Singleton(backfill_wiring.span_computers, __self__)
+    backfill = providers.Singleton(backfill_wiring.backfill, __self__)
+    improve = providers.Singleton(backfill_wiring.improve, __self__)
+    undo = providers.Singleton(backfill_wiring.undo, __self__)
 
-    loader = providers.Singleton(_loader, __self__)
-    session_import = providers.Singleton(_session_import, __self__)
-    follower = providers.Singleton(_follower, __self__)
-    dead_letters = providers.Singleton(_dead_letters, __self__)
-    stored_events = providers.Singleton(_stored_events, __self__)
+    loader = providers.Singleton(load_wiring.loader, __self__)
+    session_import = providers.Singleton(load_wiring.session_import, __self__)
+    follower = providers.Singleton(load_wiring.follower, __self__)
+    dead_letters = providers.Singleton(load_wiring.dead_letters, __self__)
+    stored_events = providers.Singleton(load_wiring.stored_events, __self__)
 
     inventory_service = providers.Singleton(_inventory_service, __self__)
     audited_changes = providers.Singleton(_audited_changes, __self__)

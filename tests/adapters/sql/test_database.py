@@ -24,8 +24,7 @@ from snapshots.adapters.sql.connection.driver_errors import is_disk_full, is_unu
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.rows.row_decoder import behaviour_in, seal_of
 from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
-from snapshots.adapters.sql.schema.tables import ip_observations, known_addresses, session_summaries
-from snapshots.adapters.sql.stores.sessions import FOUND
+from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, ip_observations, known_addresses, session_summaries
 from snapshots.app.enrich.service import SnapshotService
 from snapshots.app.errors import StoreUnusable
 from snapshots.domain.address.source_ip import Sighting
@@ -291,7 +290,7 @@ def test_a_new_session_has_the_row_of_its_summary(
 
 def test_every_column_of_a_session_is_written() -> None:
     """Except those that only a backfill writes."""
-    assert {*COLUMNS, *FOUND} == set(session_summaries.columns.keys())
+    assert {*COLUMNS, *FOUND_COLUMNS} == set(session_summaries.columns.keys())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """A database: its transactions, migrations and indexes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
@@ -16,13 +19,14 @@ from snapshots.adapters.sql.database_connections import DatabaseConnections
 from snapshots.adapters.sql.schema import indexes, versions
 from snapshots.adapters.sql.schema.features import SchemaFeatures, features_of
 from snapshots.adapters.sql.schema.partitions import partition
-from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, session_summaries
-from snapshots.adapters.sql.stores.sessions import FOUND
-from snapshots.adapters.sql.transaction import SqlStores
+from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, SNAPSHOT_COLUMNS, session_summaries
 from snapshots.app.errors import SettingRefused
 from snapshots.app.ports.database import WriteLock
 
-WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND, "snapshot_gap", "gap_checked_at", "gap_run")
+if TYPE_CHECKING:
+    from snapshots.adapters.sql.transaction import SqlStores
+
+WRITTEN = (*SNAPSHOT_COLUMNS, *FOUND_COLUMNS, "snapshot_gap", "gap_checked_at", "gap_run")
 """Columns of sessions that a backfill writes."""
 
 
@@ -224,6 +228,8 @@ class SqlDatabase(DatabaseConnections):
         self._is_prepared = True
 
     def _stores(self, connection: Connection) -> SqlStores:
+        from snapshots.adapters.sql.transaction import SqlStores  # noqa: PLC0415 - queries need no stores
+
         if self._features is None:
             self._features = features_of(connection)
         return SqlStores(connection, self._features)

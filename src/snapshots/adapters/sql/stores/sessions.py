@@ -27,7 +27,7 @@ from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
-from snapshots.adapters.sql.schema.tables import SNAPSHOT_COLUMNS, is_sealed, session_summaries
+from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.runs import other_live_runs
@@ -37,8 +37,6 @@ from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 
 STAGING = staging_table_for(session_summaries, COLUMNS)
-
-FOUND = ("source_ip_run", "source_ip_was")
 
 
 class SqlSessionStore:
@@ -122,7 +120,7 @@ class SqlSessionStore:
         # An address that a backfill found stays attributed to it until a load reads the address itself.
         seen = ("source_ip", "source_ip_seen_at", "source_ip_rank")
         is_as_found = or_(sealed, and_(*(held[name].is_not_distinct_from(offered[name]) for name in seen)))
-        kept |= {name: case((is_as_found, held[name])) for name in FOUND}
+        kept |= {name: case((is_as_found, held[name])) for name in FOUND_COLUMNS}
         upsert = statement.on_conflict_do_update(
             index_elements=[held.session_id],
             set_=replaced

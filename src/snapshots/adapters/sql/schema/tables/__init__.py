@@ -18,6 +18,7 @@ from snapshots.adapters.sql.schema.tables.columns import metadata, name
 from snapshots.adapters.sql.schema.tables.run_records import bookmarks, dead_letters, quarantined_sessions, runs
 from snapshots.adapters.sql.schema.tables.sealed_rows import (
     FACTS,
+    FOUND_COLUMNS,
     HOLDS_A_FACT,
     SNAPSHOT_COLUMNS,
     UNJUDGED,
@@ -36,6 +37,7 @@ from snapshots.adapters.sql.schema.tables.sessions import (
 __all__ = [
     "COUNTING_INDEXES",
     "FACTS",
+    "FOUND_COLUMNS",
     "HOLDS_A_FACT",
     "QUERY_INDEXES",
     "SNAPSHOT_COLUMNS",

@@ -6,6 +6,9 @@ from sqlalchemy import Boolean, ColumnElement, false, func, literal_column
 
 from snapshots.domain.facts.validation import PSEUDO_COUNTRIES
 
+FOUND_COLUMNS = ("source_ip_run", "source_ip_was")
+"""Columns that keep how the address of a session was found, for undo."""
+
 SNAPSHOT_COLUMNS: Sequence[str] = (
     "source_ip",
     "source_port",
