@@ -21,6 +21,7 @@ from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
 from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
+from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
@@ -368,5 +369,5 @@ class FixedBuilds:
     def address(self, text: str) -> None:
         raise NotImplementedError
 
-    def drift(self, *, now: datetime, top: int) -> Drift:
+    def drift(self, *, now: datetime, top: int, session_filter: SessionFilter = EVERYTHING) -> Drift:
         raise NotImplementedError

@@ -103,3 +103,69 @@ def test_sessions_are_explained_by_how_their_ids_begin(loaded: Run) -> None:
     assert (code, out, "several sessions begin like this: " + ids[0] in err, "and more" in err) == (1, "", True, True)
     code, _, err = loaded("explain", "zz")
     assert (code, "there is no session 'zz'" in err) == (1, True)
+
+
+def test_a_report_counts_the_selected_sessions(loaded: Run, tmp_path: Path) -> None:
+    """As a table, as JSON and as a page, with the numbers that `query` gives for the same filter."""
+    options = ("--network", "chinanet", "--not-did", "login")
+    rows = json.loads(loaded("query", "--by", "asn", "--format", "json", *options)[1])["rows"]
+    sessions = sum(row["sessions"] for row in rows)
+
+    table = loaded("report", *options)[1]
+    document = json.loads(loaded("report", "--format", "json", *options)[1])
+    code = loaded("report", "--html", tmp_path / "report.html", *options)[0]
+
+    page = (tmp_path / "report.html").read_text()
+    assert table.startswith(f"Sessions: network chinanet, not did login\n{sessions} sessions from ")
+    assert (document["filter"], document["sessions"]) == ("network chinanet, not did login", sessions)
+    assert {row["asn"]: row["sessions"] for row in document["networks"]} == {
+        row["asn"]: row["sessions"] for row in rows
+    }
+    assert document["coverage"]["sessions"]["total"] == sessions
+    assert sum(each["sessions"] for each in document["timeline"]["counts"]) == sessions
+    assert sum(each["sessions"] for each in document["days"]) == sessions
+    assert (code, "network chinanet, not did login" in page) == (0, True)
+    assert f"<h1>{sessions} sessions from 1 network in 1 country" in page
+
+
+@pytest.mark.parametrize("since", ["2030-01-01", "2026-11-25", "0001-01-01"])
+def test_a_report_of_any_span_has_a_page(loaded: Run, tmp_path: Path, since: str) -> None:
+    """Also of one without sessions, of the future, and of one that nothing can precede."""
+    code, _, err = loaded("report", "--html", tmp_path / "report.html", "--since", since)
+
+    page = (tmp_path / "report.html").read_text()
+    assert (code, "Traceback" in err) == (0, False)
+    assert ("No sessions match. Remove a filter." in page) == (since != "0001-01-01")
+    assert f"since {since}" in page
+
+
+def test_a_report_with_a_start_compares_with_the_time_before(loaded: Run) -> None:
+    """The period before is on the timeline, and not among the sessions."""
+    document = json.loads(
+        loaded("report", "--format", "json", "--since", "2026-11-24 02:15", "--until", "2026-11-24 02:16")[1]
+    )
+    before = json.loads(
+        loaded("report", "--format", "json", "--since", "2026-11-24 02:14", "--until", "2026-11-24 02:15")[1]
+    )
+
+    assert (document["changed"]["sessions"], document["changed"]["before"]) == (
+        document["sessions"],
+        before["sessions"],
+    )
+    assert sum(each["sessions"] for each in document["timeline"]["counts"]) == (
+        document["sessions"] + before["sessions"]
+    )
+
+
+def test_drift_compares_the_selected_sessions(loaded: Run) -> None:
+    """And refuses a value that no session has."""
+    everything = json.loads(loaded("drift", "--format", "json")[1])
+    selected, others = (
+        json.loads(loaded("drift", "--format", "json", option, "China")[1]) for option in ("--country", "--not-country")
+    )
+
+    assert 0 < selected["sealed"] < everything["sealed"] == selected["sealed"] + others["sealed"]
+    code, _, err = loaded("drift", "--user", "rot")
+    assert (code, "nearest: root" in err) == (2, True)
+    code, _, err = loaded("report", "--user", "rot")
+    assert (code, "nearest: root" in err) == (2, True)

@@ -14,6 +14,7 @@ from snapshots.app.errors import StoreBusy
 from snapshots.app.load.progress import BatchLoaded, NoLoadObserver
 from snapshots.app.queries.inspection import Inspection, Invariant, Violation
 from snapshots.app.queries.reports import CoverageReport, DatabaseStatus, Report, Reports
+from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.facts.observation import SourceBuild
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -50,7 +51,7 @@ class StatusReports(Reports):
             newest_builds={"dbip": NOON - timedelta(days=3)},
         )
 
-    def report(self, *, top: int) -> Report:
+    def report(self, *, top: int, session_filter: SessionFilter = EVERYTHING) -> Report:
         raise NotImplementedError
 
     def coverage(self) -> CoverageReport:

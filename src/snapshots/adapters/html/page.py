@@ -16,6 +16,7 @@ from snapshots.adapters.html.looks import Certainty, Look, Split
 from snapshots.adapters.html.timeline import Column, Periods, columns_of, name_of, timeline
 from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
 from snapshots.app.queries.changes import Change
+from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
 from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, nearness_lines
 from snapshots.app.queries.session_queries import Dimension, Group
@@ -70,6 +71,7 @@ class ReportPage:
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
         self.headline = sentences.headline(overview)
+        self.selection = filter_text(overview.session_filter)
         self.sentences = sentences.sentences(overview)
         self.concentration = sentences.concentration(overview)
         self.drift = sentences.drift(overview.drift)
@@ -256,7 +258,10 @@ def _columns(overview: Overview) -> Sequence[Column]:
     splits: Mapping[datetime, Split] = {
         datetime.fromisoformat(begins).replace(tzinfo=UTC): _split(groups) for begins, groups in by_bucket.items()
     }
-    return columns_of(splits, overview.span)
+    asked, period = overview.session_filter, overview.period
+    if asked.since is None or period is None:
+        return columns_of(splits, overview.span)
+    return columns_of(splits, overview.span, since=period.before, until=period.until)
 
 
 def _country_bar(country: CountryCount, listed: Sequence[CountryCount]) -> Markup:

@@ -8,7 +8,7 @@ from snapshots.app.queries.country_names import COUNTRY_NAMES
 from snapshots.app.queries.inventory_reports import NOT_COMPARABLE, Drift, expired_text
 from snapshots.app.queries.overview import Overview, Period
 from snapshots.app.queries.reports import FIELD_NAMES
-from snapshots.app.queries.session_queries import Dimension
+from snapshots.app.queries.session_queries import EVERYTHING, Dimension
 
 LONGEST_NAME = 40
 NOTHING_TO_COMPARE = (
@@ -27,7 +27,7 @@ def headline(overview: Overview) -> str:
     report = overview.report
     total = report.coverage.sessions.total
     if not total:
-        return "No sessions are stored yet."
+        return "No sessions match" if overview.session_filter != EVERYTHING else "No sessions are stored yet."
     countries = sum(each.code is not None for each in overview.countries)
     when = ""
     if report.first_event_at is not None and report.last_event_at is not None:
@@ -41,10 +41,10 @@ def sentences(overview: Overview) -> Sequence[str]:
     """Return the sentences below the headline."""
     if not overview.report.coverage.sessions.total:
         return []
-    return [*(_newest(overview.period) if overview.period is not None else []), _certainty(overview)]
+    return [*(_newest(overview, overview.period) if overview.period is not None else []), _certainty(overview)]
 
 
-def _newest(period: Period) -> Sequence[str]:
+def _newest(overview: Overview, period: Period) -> Sequence[str]:
     length = period_length(period)
     change = period.sessions - period.sessions_before
     if not period.sessions_before:
@@ -53,7 +53,7 @@ def _newest(period: Period) -> Sequence[str]:
         compared = f"as many as in the {length} before"
     else:
         compared = f"{number(abs(change))} {'more' if change > 0 else 'fewer'} than in the {length} before"
-    found = [f"The last {length} had {counted(period.sessions, 'session')}, {compared}."]
+    found = [f"{_named(period, overview)} had {counted(period.sessions, 'session')}, {compared}."]
     networks = period.changes[Dimension.ASN]
     if period.sessions_before:
         found[0] += _listed("New", networks.appeared, "network")
@@ -75,6 +75,12 @@ def _largest(word: str, changes: Sequence[Change]) -> str:
 
 def _network(change: Change) -> str:
     return f"AS{change.value} {visible(change.name, LONGEST_NAME)}".strip() + f" ({signed(change.by)})"
+
+
+def _named(period: Period, overview: Overview) -> str:
+    """Return the name of the newest period, such as "The last 7 days"; without "last" if it ended before now."""
+    length = period_length(period)
+    return f"These {length}" if overview.session_filter.until is not None else f"The last {length}"
 
 
 def period_length(period: Period) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from snapshots.app.pip_install import pip_install
+from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE
@@ -170,6 +171,16 @@ class InventoryReports(Protocol):
         """Return the newest build of each source that is not retracted, with the kinds of facts that it stated."""
         ...
 
-    def drift(self, *, now: datetime, top: int) -> Drift:
-        """Compare snapshots with the facts at a time; *top* limits the changes listed per fact."""
+    def drift(self, *, now: datetime, top: int, session_filter: SessionFilter = EVERYTHING) -> Drift:
+        """
+        Compare snapshots with current facts.
+
+        Args:
+            now: Determines which facts are current.
+            top: Maximum number of changes of each fact.
+            session_filter: The sessions.
+
+        Raises:
+            InvalidQuery: A value of the filter is not valid.
+        """
         ...

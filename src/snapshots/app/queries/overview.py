@@ -9,7 +9,14 @@ from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.changes import Changes
 from snapshots.app.queries.inventory_reports import Drift, InventoryReports
 from snapshots.app.queries.reports import Report, Reports
-from snapshots.app.queries.session_queries import Dimension, Group, SessionFilter, SessionQueries, TimeBucket
+from snapshots.app.queries.session_queries import (
+    EVERYTHING,
+    Dimension,
+    Group,
+    SessionFilter,
+    SessionQueries,
+    TimeBucket,
+)
 from snapshots.app.queries.validity import FactValidity
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.session.concentration import Concentration
@@ -122,6 +129,7 @@ class Overview:
 
     Attributes:
         made_at: Time of the report.
+        session_filter: The sessions.
         report: Summary of the attacks.
         span: Time bucket of the timeline.
         timeline: Sessions by time bucket and `BY_CERTAINTY`, the newest first; only at plausible times.
@@ -141,6 +149,7 @@ class Overview:
     """
 
     made_at: datetime
+    session_filter: SessionFilter
     report: Report
     span: TimeBucket
     timeline: Sequence[Group]
@@ -185,40 +194,45 @@ class OverviewMaker:
         self._fact_validity = fact_validity
         self._clock = clock
 
-    def overview(self, *, top: int) -> Overview:
+    def overview(self, *, top: int, session_filter: SessionFilter = EVERYTHING) -> Overview:
         """
-        Return an overview of all sessions.
+        Return an overview of sessions.
 
         Args:
             top: Maximum number of networks, names, commands and so on, at least 1.
+            session_filter: The sessions. With a start, they are compared with the period of the same length before it,
+                else the newest period is compared with the one before.
 
         Raises:
+            InvalidQuery: A value of the filter is not valid.
             StoreUnavailable: The database did not answer.
         """
-        report = self._reports.report(top=top)
-        span = _bucket(report)
         now = self._clock.now()
-        times = PlausibleTimes.seen_from(now)
-        everything = SessionFilter()
-        in_time = SessionFilter(since=times.earliest, until=times.latest)
+        report = self._reports.report(top=top, session_filter=session_filter)
+        period = self._period(report, session_filter, now)
+        is_compared = period is not None and session_filter.since is not None
+        begin = period.before if period is not None and is_compared else session_filter.since
+        drawn = _plausible(replace(session_filter, since=begin), now)
+        span = _bucket(report, drawn.since if is_compared else None)
         return Overview(
             made_at=now,
+            session_filter=session_filter,
             report=report,
             span=span,
-            timeline=self._groups(in_time, span, *BY_CERTAINTY),
-            period=self._period(report),
-            spread=self._session_queries.concentration(everything, Dimension.ASN, known_only=True),
-            countries=self._countries(everything),
-            networks=self._networks(everything, span, top),
-            types=self._groups(everything, *BY_CERTAINTY),
-            drift=self._inventory.drift(now=now, top=top),
+            timeline=self._groups(drawn, span, *BY_CERTAINTY) if _has_length(drawn) else (),
+            period=period,
+            spread=self._session_queries.concentration(session_filter, Dimension.ASN, known_only=True),
+            countries=self._countries(session_filter),
+            networks=self._networks(session_filter, span, top),
+            types=self._groups(session_filter, *BY_CERTAINTY),
+            drift=self._inventory.drift(now=now, top=top, session_filter=session_filter),
             expired=self._fact_validity.expired(report.last_event_at),
-            users=self._groups(everything, Dimension.USER, top=top),
-            passwords=self._groups(everything, Dimension.PASSWORD, top=top),
-            commands=self._groups(everything, Dimension.COMMAND, top=top),
-            clients=self._behaviours(everything, Dimension.HASSH, top),
-            campaigns=self._behaviours(everything, Dimension.COMMANDS, top),
-            downloads=self._behaviours(everything, Dimension.DOWNLOAD, top),
+            users=self._groups(session_filter, Dimension.USER, top=top),
+            passwords=self._groups(session_filter, Dimension.PASSWORD, top=top),
+            commands=self._groups(session_filter, Dimension.COMMAND, top=top),
+            clients=self._behaviours(session_filter, Dimension.HASSH, top),
+            campaigns=self._behaviours(session_filter, Dimension.COMMANDS, top),
+            downloads=self._behaviours(session_filter, Dimension.DOWNLOAD, top),
         )
 
     def _groups(
@@ -230,13 +244,21 @@ class OverviewMaker:
     ) -> Sequence[Group]:
         return self._session_queries.groups(session_filter, by, top=top, with_addresses=with_addresses)
 
-    def _period(self, report: Report) -> Period | None:
-        found = _newest_period(report)
-        if found is None:
+    def _period(self, report: Report, session_filter: SessionFilter, now: datetime) -> Period | None:
+        if session_filter.since is not None:
+            found: tuple[datetime, datetime] | None = session_filter.since, session_filter.until or now
+        else:
+            found = _newest_period(report)
+        if found is None or found[0] >= found[1]:
             return None
         since, until = found
-        before = since - (until - since)
-        newest, previous = SessionFilter(since=since, until=until), SessionFilter(since=before, until=since)
+        try:
+            before = since - (until - since)
+        except OverflowError:  # no period of the same length lies before
+            return None
+        newest, previous = (
+            replace(session_filter, since=begin, until=end) for begin, end in ((since, until), (before, since))
+        )
         keys = (Dimension.ASN, Dimension.COUNTRY, Dimension.IP_TYPE, Dimension.COMMANDS)
         groups = {key: (self._groups(previous, key), self._groups(newest, key)) for key in keys}
         totals = [sum(group.sessions for group in each) for each in groups[Dimension.ASN]]
@@ -319,8 +341,23 @@ def _newest_period(report: Report) -> tuple[datetime, datetime] | None:
     return (end - length, end) if length >= SHORTEST_PERIOD else None
 
 
-def _bucket(report: Report) -> TimeBucket:
-    if report.first_event_at is None or report.last_event_at is None:
+def _plausible(session_filter: SessionFilter, now: datetime) -> SessionFilter:
+    """Return the filter without sessions at implausible times."""
+    times = PlausibleTimes.seen_from(now)
+    since, until = session_filter.since or times.earliest, session_filter.until or times.latest
+    return replace(session_filter, since=max(since, times.earliest), until=min(until, times.latest))
+
+
+def _has_length(session_filter: SessionFilter) -> bool:
+    """Whether the start is before the end, if there are both: a filter may ask for implausible times only."""
+    since, until = session_filter.since, session_filter.until
+    return since is None or until is None or since < until
+
+
+def _bucket(report: Report, since: datetime | None) -> TimeBucket:
+    """Return the bucket that fits the time from the first session, or from *since*, to the last one."""
+    begin = since or report.first_event_at
+    if begin is None or report.last_event_at is None:
         return TimeBucket.DAY
-    length = report.last_event_at - report.first_event_at
+    length = report.last_event_at - begin
     return next((bucket for longest, bucket in BUCKETS if length <= longest), TimeBucket.MONTH)

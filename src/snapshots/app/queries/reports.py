@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from snapshots.app.queries.inspection import Inspection
+from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.coverage import Coverage
@@ -253,8 +254,17 @@ def impossible_clocks_text(report: Report) -> str:
 class Reports(Protocol):
     """Reports about stored sessions. Each reads one consistent state of the database."""
 
-    def report(self, *, top: int) -> Report:
-        """Return a summary of the attacks; *top* (at least 1) limits the networks and countries listed."""
+    def report(self, *, top: int, session_filter: SessionFilter = EVERYTHING) -> Report:
+        """
+        Return a summary of the attacks.
+
+        Args:
+            top: Maximum number of networks and of countries, at least 1.
+            session_filter: The sessions. Dead letters and disagreements are only counted of all sessions.
+
+        Raises:
+            InvalidQuery: A value of the filter is not valid.
+        """
         ...
 
     def database_status(self) -> DatabaseStatus:

@@ -128,6 +128,10 @@ class SessionFilter:
         return self.network_time is NetworkTime.THEN and not SNAPSHOT_FACTS.isdisjoint(by)
 
 
+EVERYTHING = SessionFilter()
+"""Selects all sessions."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
+from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.inventory_reports import Drift
 from snapshots.app.queries.overview import BehaviourSeen, Overview, Period
 from snapshots.app.queries.reports import CoverageReport, LagSpread, Report
@@ -49,6 +50,7 @@ def overview_document(overview: Overview) -> dict[str, Any]:
     """Return all data of the HTML page, including the tables of `report`."""
     return report_document(overview.report) | {
         "made_at": overview.made_at,
+        "filter": filter_text(overview.session_filter),
         "expired_facts": list(overview.expired),
         "timeline": {
             "by": overview.span,

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option
+from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, opened, stdout
 from snapshots.adapters.cli.output import report_documents
 from snapshots.adapters.cli.output.json_text import to_json
@@ -34,12 +35,20 @@ from snapshots.adapters.cli.services import OpenApplication
     section=Section.OUTPUT,
     help="Output format.",
 )
+@filter_options
 @database_option
 @click.pass_obj
 def drift(open_application: OpenApplication, /, output: str, top: int, **options: Any) -> None:
-    """Compare the facts in snapshots with those of the newest tables, and count the sessions that differ."""
-    with opened(open_application, options) as application:
-        found = application.inventory.drift(now=application.now(), top=top)
+    """
+    Compare the facts in snapshots with those of the newest tables, and count the sessions that differ.
+
+    The filters are those of `query`.
+    """
+    with opened(open_application, {"db": options.pop("db")}) as application:
+        session_filter = filter_of(application, options)
+        found = application.inventory.drift(now=application.now(), top=top, session_filter=session_filter)
+        if not found.sealed:
+            check_values(application, session_filter)
     if output == "json":
         click.echo(to_json(report_documents.drift_document(found)))
     elif output == "csv":

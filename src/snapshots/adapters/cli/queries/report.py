@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Section, command, option
+from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
 from snapshots.adapters.cli.options import database_option, format_option, opened, stdout
 from snapshots.adapters.cli.output import report_documents
 from snapshots.adapters.cli.output.atomic_output import opened_whole
@@ -13,13 +14,15 @@ from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.app.queries.filter_text import filter_text
+from snapshots.app.queries.session_queries import EVERYTHING
 
 
 @command(
     short_help="Show where the attacks came from.",
     examples=[
         "snapshots report",
-        "snapshots report --html report.html",
+        "snapshots report --since 7d --html report.html",
         "snapshots report --format json | jq .networks",
     ],
 )
@@ -40,17 +43,27 @@ from snapshots.adapters.cli.services import OpenApplication
     help="Write a self-contained HTML page with charts; - for standard output.",
 )
 @format_option
+@filter_options
 @database_option
 @click.pass_obj
 def report(open_application: OpenApplication, /, output: str, top: int, html: Path | None, **options: Any) -> None:
-    """Count sessions by network, country, IP type and day, and show the coverage of snapshots."""
-    with opened(open_application, options) as application:
+    """
+    Count sessions by network, country, IP type and day, and show the coverage of snapshots.
+
+    The filters are those of `query`. With --since, the HTML page compares with the period of the same length before.
+    """
+    with opened(open_application, {"db": options.pop("db")}) as application:
+        session_filter = filter_of(application, options)
         if html is None and output == "table":
-            found_report = application.reports.report(top=top)
-            show_report(stdout(), found_report)
+            found_report = application.reports.report(top=top, session_filter=session_filter)
+            if not found_report.coverage.sessions.total and session_filter != EVERYTHING:
+                check_values(application, session_filter)
+            show_report(stdout(), found_report, filter_text(session_filter))
             show_expired(stdout(), application.fact_validity.expired(found_report.last_event_at))
             return
-        found = application.overview.overview(top=top)
+        found = application.overview.overview(top=top, session_filter=session_filter)
+        if not found.report.coverage.sessions.total and session_filter != EVERYTHING:
+            check_values(application, session_filter)
         if html is not None:
             with opened_whole(html, is_private=any(group.password for group in found.passwords)) as to:
                 to.write(application.page(found).encode())

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select, true
 
 from snapshots.adapters.sql.connection.dialects.expressions import contains_text
 from snapshots.adapters.sql.connection.dialects.timestamps import (
@@ -29,6 +29,9 @@ from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
+ALL: ColumnElement[bool] = true()
+"""Selects all sessions."""
+
 MAX_SOURCES = 20
 PAGE = 10_000
 """Rows in memory."""
@@ -44,14 +47,23 @@ def is_plausible(at: ColumnElement[Any], times: PlausibleTimes) -> ColumnElement
     return at.between(times.earliest, times.latest)
 
 
-def coverage_of(connection: Connection, times: PlausibleTimes) -> tuple[CoverageReport, "AddressGroups"]:
-    """Return how many sessions and addresses have which facts, how near these are to the attack, and their values."""
-    groups = AddressGroups(connection)
-    sessions, by_source = _session_groups(connection)
+def coverage_of(
+    connection: Connection, times: PlausibleTimes, which: ColumnElement[bool] = ALL
+) -> tuple[CoverageReport, "AddressGroups"]:
+    """
+    Return how many sessions and addresses have which facts, how near these are to the attack, and their values.
+
+    Args:
+        connection: The connection.
+        times: Which times are plausible.
+        which: Selects the sessions.
+    """
+    groups = AddressGroups(connection, which)
+    sessions, by_source = _session_groups(connection, which)
     coverage = CoverageReport(
         sessions=_covered(sessions),
         addresses=groups.coverage,
-        lag=_lag(connection, times),
+        lag=_lag(connection, times, which),
         by_source=by_source,
     )
     return coverage, groups
@@ -59,7 +71,7 @@ def coverage_of(connection: Connection, times: PlausibleTimes) -> tuple[Coverage
 
 def session_coverage(connection: Connection) -> Coverage:
     """Return how many sessions have which facts."""
-    return _covered(_session_groups(connection)[0])
+    return _covered(_session_groups(connection, ALL)[0])
 
 
 Group = tuple[Facts, str | None, str | None]
@@ -115,10 +127,10 @@ class AddressGroups:
         types: Numbers by IP type, as stored.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
         self.asns, self.countries, self.types = FactValues(), FactValues(), FactValues()
         whole: Counter[Group] = Counter()
-        rows = connection.execute(_by_address(connection), execution_options={"yield_per": PAGE})
+        rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
         for address, own in groupby(rows, key=itemgetter(0)):
             groups = [self._group_of(row) for row in own]
             if address is None:
@@ -140,15 +152,18 @@ class AddressGroups:
         return values, group_of_first, _group(has, method, gap, source, seen_for(source, last))
 
 
-def _by_address(connection: Connection) -> Select[Any]:
+def _by_address(connection: Connection, which: ColumnElement[bool]) -> Select[Any]:
     seen = SESSIONS.source_ip_seen_at
     keys = [SESSIONS.source_ip, *(SESSIONS[name] for name in FACTS.values())]
     keys += [SESSIONS.snapshot_method, SESSIONS.snapshot_source, SESSIONS.snapshot_gap]
     ends = [stored_timestamp_text(connection, edge(seen)) for edge in (func.min, func.max)]
-    return select(*keys, *ends, func.count()).group_by(*keys, seen.is_(None)).order_by(SESSIONS.source_ip)
+    query = select(*keys, *ends, func.count()).where(which)
+    return query.group_by(*keys, seen.is_(None)).order_by(SESSIONS.source_ip)
 
 
-def _session_groups(connection: Connection) -> tuple[Mapping[Group, int], Mapping[str, int]]:
+def _session_groups(
+    connection: Connection, which: ColumnElement[bool]
+) -> tuple[Mapping[Group, int], Mapping[str, int]]:
     """
     Return the number of sessions in each group, and of sealed ones by the days of their builds.
 
@@ -160,7 +175,8 @@ def _session_groups(connection: Connection) -> tuple[Mapping[Group, int], Mappin
     seen = case((is_of_day, timestamp_in_utc(connection, SESSIONS.source_ip_seen_at)), else_=day)
     has = [case((states(fact), 1), else_=0) for fact in FACTS.values()]
     keys = (SESSIONS.snapshot_method, SESSIONS.snapshot_gap, SESSIONS.snapshot_source, seen, *has)
-    each = select(*(key.label(f"c{n}") for n, key in enumerate(keys))).select_from(session_summaries).subquery()
+    columns = (key.label(f"c{n}") for n, key in enumerate(keys))
+    each = select(*columns).select_from(session_summaries).where(which).subquery()
     groups: Counter[Group] = Counter()
     by_source: Counter[str] = Counter()
     for row in connection.execute(select(*each.c, func.count()).group_by(*each.c)):
@@ -219,10 +235,10 @@ def _covered(groups: Mapping[Group, int]) -> Coverage:
     )
 
 
-def _lag(connection: Connection, times: PlausibleTimes) -> LagSpread | None:
+def _lag(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> LagSpread | None:
     lag = seconds_between(connection, SESSIONS.source_ip_seen_at, SESSIONS.enrichment_at)
     sealed = select(lag).where(
-        is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times)
+        is_sealed(), SESSIONS.enrichment_at.is_not(None), is_plausible(SESSIONS.source_ip_seen_at, times), which
     )
     values = sealed.subquery().c[0]
     count, least, greatest = connection.execute(select(func.count(values), func.min(values), func.max(values))).one()

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, 
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.current_answers import SEEN_AT, CurrentAnswers
+from snapshots.adapters.sql.queries.query_builder import selected
 from snapshots.adapters.sql.rows.row_decoder import observation_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import (
@@ -29,7 +30,7 @@ from snapshots.app.queries.inventory_reports import (
     Move,
     SourceState,
 )
-from snapshots.app.queries.session_queries import Dimension
+from snapshots.app.queries.session_queries import EVERYTHING, Dimension, SessionFilter
 from snapshots.domain.facts.fact_kind import FactKind, kinds_in_list
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.source_builds import BuildCalendar
@@ -134,7 +135,7 @@ class SqlInventoryReports:
         first, last, count = connection.execute(query).one()
         return first or row["first_seen"], last or row["last_seen"], count
 
-    def drift(self, *, now: datetime, top: int) -> Drift:
+    def drift(self, *, now: datetime, top: int, session_filter: SessionFilter = EVERYTHING) -> Drift:
         """Compare the facts of snapshots with current ones."""
         answers = CurrentAnswers(CurrentSince.at(now))
         with self._database.reading() as connection:
@@ -146,7 +147,12 @@ class SqlInventoryReports:
             keys = [SESSIONS.source_ip, *(then for then, _, _ in THEN_AND_NOW.values())]
             keys += [current for _, current, _ in THEN_AND_NOW.values()]
             columns = [column.label(f"c{n}") for n, column in enumerate((*keys, *flags))]
-            each = select(*columns).select_from(joined).where(is_sealed()).subquery()
+            each = (
+                select(*columns)
+                .select_from(joined)
+                .where(is_sealed(), selected(connection, session_filter, now))
+                .subquery()
+            )
             query = select(*each.c, func.count()).group_by(*each.c).order_by(each.c.c0)
             totals = DriftTotals(connection.execute(query, execution_options={"yield_per": PAGE}))
             return Drift(

@@ -42,6 +42,7 @@ from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.session_queries import Dimension, NetworkTime, SessionFilter, TimeBucket
+from snapshots.domain.snapshot.freshness import CurrentSince
 from snapshots.domain.snapshot.snapshot import Method
 
 SESSIONS = session_summaries.c
@@ -321,3 +322,9 @@ class SessionQuery:
         if key is Dimension.NETWORK:
             return not_(states(FACTS[Dimension.ASN]))
         return not_(states(FACTS[key])) if key in FACTS else self.part(key).is_(None)
+
+
+def selected(connection: Connection, session_filter: SessionFilter, now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a filter selects a session, for queries over `session_summaries` alone."""
+    query = SessionQuery(connection, session_filter, CurrentAnswers(CurrentSince.at(now)))
+    return and_(true(), *query.conditions())

@@ -11,13 +11,14 @@ from snapshots.adapters.sql.queries.coverage import coverage_of, is_plausible, s
 from snapshots.adapters.sql.queries.disagreements import disagreements_of
 from snapshots.adapters.sql.queries.explanation import explain
 from snapshots.adapters.sql.queries.integrity import PARTS, Findings, inspect
-from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED
+from snapshots.adapters.sql.queries.query_builder import ASOF, INFERRED, selected
 from snapshots.adapters.sql.schema.guard_trial import try_guard
 from snapshots.adapters.sql.schema.tables import dead_letters, fact_sources, known_networks, session_summaries
 from snapshots.app.errors import StoreBusy, StoreUnusable
 from snapshots.app.ports.runtime import Clock
 from snapshots.app.queries.inspection import Inspection, Invariant, Trial
 from snapshots.app.queries.reports import CoverageReport, DatabaseStatus, Explanation, KnownSource, Report, ValueCount
+from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -46,10 +47,12 @@ class SqlReports:
         self._database = database
         self._reader = reader
 
-    def report(self, *, top: int) -> Report:
+    def report(self, *, top: int, session_filter: SessionFilter = EVERYTHING) -> Report:
         """Return who attacked."""
-        times = PlausibleTimes.seen_from(self._clock.now())
+        now = self._clock.now()
+        times, is_whole = PlausibleTimes.seen_from(now), session_filter == EVERYTHING
         with self._database.reading() as connection:
+            which = selected(connection, session_filter, now)
             totals = connection.execute(
                 select(
                     func.coalesce(func.sum(SESSIONS.event_count), 0),
@@ -59,10 +62,10 @@ class SqlReports:
                     func.min(case((is_plausible(SESSIONS.first_event_at, times), SESSIONS.first_event_at))),
                     func.max(case((is_plausible(SESSIONS.last_event_at, times), SESSIONS.last_event_at))),
                     func.count(case((_is_impossible(times), 1))),
-                )
+                ).where(which)
             ).one()
             events, logins, commands, downloads, first, last, impossible = totals
-            coverage, groups = coverage_of(connection, times)
+            coverage, groups = coverage_of(connection, times, which)
             return Report(
                 events=int(events),
                 logins=int(logins),
@@ -71,12 +74,14 @@ class SqlReports:
                 first_event_at=first,
                 last_event_at=last,
                 impossible_clocks=impossible,
-                coverage=replace(coverage, disagreements=disagreements_of(connection, self._reader)),
+                coverage=replace(
+                    coverage, disagreements=disagreements_of(connection, self._reader) if is_whole else {}
+                ),
                 networks=_named(connection, groups.asns.most_frequent(top)),
                 countries=groups.countries.most_frequent(top),
                 types=groups.types.most_frequent(top),
-                days=_days(connection, times),
-                dead_letters=_dead_letters(connection),
+                days=_days(connection, times, which),
+                dead_letters=_dead_letters(connection) if is_whole else {},
                 sources=_sources(connection),
             )
 
@@ -141,13 +146,13 @@ def _is_impossible(times: PlausibleTimes) -> ColumnElement[bool]:
     return or_(*(and_(at.is_not(None), not_(is_plausible(at, times))) for at in ends))
 
 
-def _days(connection: Connection, times: PlausibleTimes) -> Sequence[ValueCount]:
+def _days(connection: Connection, times: PlausibleTimes, which: ColumnElement[bool]) -> Sequence[ValueCount]:
     """Return the numbers of the newest days with sessions at plausible times, in order."""
     at, day = SESSIONS.first_event_at, day_of(connection, SESSIONS.first_event_at)
     begin: str | None = None
     for _ in range(LAST_DAYS):  # a look-up in the index on the time each
         earlier = not_(is_from_day_on(connection, at, begin)) if begin is not None else true()
-        newest_day = select(day).where(is_plausible(at, times), earlier).order_by(at.desc()).limit(1)
+        newest_day = select(day).where(is_plausible(at, times), earlier, which).order_by(at.desc()).limit(1)
         newest = connection.execute(newest_day).scalar()
         if newest is None:
             break
@@ -157,7 +162,7 @@ def _days(connection: Connection, times: PlausibleTimes) -> Sequence[ValueCount]
     sessions, methods = func.count(), (func.count().filter(ASOF), func.count().filter(INFERRED))
     query = (
         select(day, sessions, *methods, func.count(distinct(SESSIONS.source_ip)))
-        .where(is_plausible(at, times), is_from_day_on(connection, at, begin))
+        .where(is_plausible(at, times), is_from_day_on(connection, at, begin), which)
         .group_by(day)
         .order_by(day)
     )

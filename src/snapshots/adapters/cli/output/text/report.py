@@ -26,8 +26,13 @@ from snapshots.domain.snapshot.coverage import Coverage
 BAR = 12
 
 
-def show_report(console: Console, report: Report) -> None:
-    """Print the report."""
+def show_report(console: Console, report: Report, selection: str = "") -> None:
+    """Print the report; *selection* describes the filter of its sessions, "" for all."""
+    if selection:
+        console.print(Text("Sessions: ") + printable(selection, 400), soft_wrap=True)
+        if not report.coverage.sessions.total:
+            console.print("No sessions match.")
+            return
     if not report.coverage.sessions.total:
         console.print("No sessions are stored yet. To load Cowrie logs: snapshots load PATH")
         _show_dead_letters(console, report)
