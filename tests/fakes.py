@@ -19,13 +19,14 @@ from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
-from snapshots.app.ports.sessions import SessionChange
+from snapshots.app.ports.sessions import SessionChange, StoredLogin
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
 from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
+from snapshots.domain.session.logins import OTHERS, Credentials, Tally, bounded, credentials_in
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
@@ -104,10 +105,34 @@ class InMemorySessions:
             kept = summary if held is None else summary._replace(logged_id=held.logged_id)
             if held is not None and held.is_sealed:
                 kept = kept._replace(snapshot=held.snapshot, sighting=held.sighting, gap=None)
-            self.memory.sessions[summary.session_id] = kept
+            self.memory.sessions[summary.session_id] = kept._replace(new_logins=())
+            self._add_logins(summary)
             self.memory.judged_by[summary.session_id] = run
             self.memory.sealed_by.setdefault(summary.session_id, run)
             self.memory.judged_at[summary.session_id] = InMemoryInventory(self.memory).learned_last()
+
+    def _add_logins(self, summary: SessionSummary) -> None:
+        tallies = dict(self.memory.logins.get(summary.session_id, {}))
+        for text, *counts in summary.new_logins:
+            each = credentials_in(text)
+            self.memory.credentials.setdefault(each.number, each)
+            if each.password is not None:
+                self.memory.passwords.setdefault(each.password_hash, each.password)
+            tallies[each.number] = tallies.get(each.number, Tally(0, 0)).plus(Tally(*counts))
+        if tallies:
+            self.memory.logins[summary.session_id] = bounded(tallies)
+
+    def logins_of(self, names: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
+        return {
+            name: [self._login(*each) for each in sorted(found.items(), key=lambda each: (-each[1].attempts, each[0]))]
+            for name, found in self.memory.logins.items()
+            if name in names
+        }
+
+    def _login(self, number: int, tally: Tally) -> StoredLogin:
+        each = self.memory.credentials.get(number, Credentials(number))
+        text = self.memory.passwords.get(each.password_hash)
+        return StoredLogin(each.username, each.password_hash, text, *tally, is_others=number == OTHERS)
 
     def find_waiting(
         self, *, run: str, stale_before: datetime, after: str, limit: int, quiet_since: datetime | None = None

@@ -14,6 +14,7 @@ from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.facts.observation import IpObservation
 from snapshots.domain.facts.source_builds import RegisteredBuild
+from snapshots.domain.session.logins import Credentials, Tally
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 from snapshots.domain.snapshot.verdict_spans import VerdictSpan
@@ -54,6 +55,9 @@ class Memory:
     sources: dict[int, RegisteredBuild] = field(default_factory=dict)
     sessions: dict[str, SessionSummary] = field(default_factory=dict)
     dead_letters: dict[str, DeadLetter] = field(default_factory=dict)
+    logins: dict[str, Mapping[int, Tally]] = field(default_factory=dict)
+    credentials: dict[int, Credentials] = field(default_factory=dict)
+    passwords: dict[str | None, str] = field(default_factory=dict)
     event_parts: list[EventPart] = field(default_factory=list)
     marks: dict[str, set[Mark]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)

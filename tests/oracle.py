@@ -76,11 +76,25 @@ def row_of(events: list[Row]) -> Row:
         "command_count": named["cowrie.command.input"],
         "login_attempts": named["cowrie.login.success"] + named["cowrie.login.failed"],
         "file_downloads": named["cowrie.session.file_download"],
+        "file_uploads": named["cowrie.session.file_upload"],
+        "logins": logins_of(events),
         **behaviour_of(events),
         "sealed": ip is not None and ipaddress.ip_address(ip).is_global and ipaddress.ip_address(ip) not in SHARED
         if ip and ":" not in ip
         else ip is not None and ipaddress.ip_address(ip).is_global,
     }
+
+
+def logins_of(events: list[Row]) -> dict[tuple[str | None, str | None], list[int]]:
+    """Return attempts and successes by user name and password hash."""
+    found: dict[tuple[str | None, str | None], list[int]] = {}
+    for event in events:
+        if event["eventid"] in {"cowrie.login.success", "cowrie.login.failed"}:
+            hashed = hashlib.sha256(event["password"].encode()).hexdigest() if "password" in event else None
+            tally = found.setdefault((event.get("username"), hashed), [0, 0])
+            tally[0] += 1
+            tally[1] += event["eventid"] == "cowrie.login.success"
+    return found
 
 
 def behaviour_of(events: list[Row]) -> Row:

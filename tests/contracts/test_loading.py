@@ -87,7 +87,25 @@ def _load_and_load_again(database: Database, cut: Lines, random: Random) -> None
     assert {name: sum(s.event_count for s in found) for name, found in stored.items()} == {
         name: len(marks) for name, marks in read.items()
     }
+    assert _attempts(database, stored) == {
+        name: len({line.event.fingerprint for line in lines if line.logged_id == name and _is_login(line)})
+        for name in stored
+    }
     assert (again.events, again.sessions_added) == (0, 0)
+
+
+def _is_login(line: LogEvent) -> bool:
+    return line.event.kind is EventKind.LOGIN
+
+
+def _attempts(database: Database, stored: Mapping[str, Sequence[SessionSummary]]) -> Mapping[str, int]:
+    """Return the login attempts of all sessions of each logged ID."""
+    with database.transaction() as stores:
+        found = stores.sessions.logins_of([s.session_id for sessions in stored.values() for s in sessions])
+    return {
+        name: sum(tally.attempts for s in sessions for tally in found.get(s.session_id, ()))
+        for name, sessions in stored.items()
+    }
 
 
 def _load(database: Database, name: str, lines: Sequence[LogEvent], batch_size: int) -> LoadReport:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.app.ports.database import Database
 from snapshots.app.ports.runs import RunKind, RunState
+from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
@@ -66,7 +67,7 @@ def test_a_saved_session_is_read_back_unchanged(database: Database, summary: Ses
         stores.inventory.register_addresses([s for s in [mine.sighting] if s], registered_at=NOON)
         stores.sessions.save([mine], run=RUN, saved_at=NOON)
 
-        assert stores.sessions.find_summaries({name: ()}) == {name: [mine]}
+        assert stores.sessions.find_summaries({name: ()}) == {name: [mine._replace(new_logins=())]}
 
 
 def test_a_long_session_finds_every_requested_fingerprint(database: Database) -> None:
@@ -177,7 +178,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.database = SqlDatabase("sqlite://")
-        self.counted: set[int] = set()
+        self.counted: dict[int, SessionEvent] = {}
         self.sealed_with: IpSnapshot | None = None
         self.sealed_sighting: object = None
 
@@ -193,7 +194,7 @@ class StoreAgainstOracle(RuleBasedStateMachine):
             kept = offered if held is None else held.merge(offered)
             stores.inventory.register_addresses([s for s in [kept.sighting] if s], registered_at=NOON)
             stores.sessions.save([kept], run=RUN, saved_at=NOON)
-        self.counted |= {e.fingerprint for e in new}
+        self.counted |= {e.fingerprint: e for e in new}
         if self.sealed_with is None:
             self.sealed_with, self.sealed_sighting = kept.snapshot, kept.sighting
 
@@ -201,7 +202,11 @@ class StoreAgainstOracle(RuleBasedStateMachine):
     def every_event_counts_once_and_the_first_snapshot_stays(self) -> None:
         with self.database.transaction() as stores:
             stored = stores.sessions.find_summaries({"s": ()}).get("s", ())
+            tallies = stores.sessions.logins_of(["s"]).get("s", ())
         assert sum(s.event_count for s in stored) == len(self.counted)
+        tried = [e for e in self.counted.values() if e.kind is EventKind.LOGIN]
+        assert sum(tally.attempts for tally in tallies) == len(tried)
+        assert sum(tally.successes for tally in tallies) == sum(Trait.SUCCESS in dict(e.traits) for e in tried)
         if self.sealed_with is not None:
             assert [(s.snapshot, s.sighting) for s in stored] == [(self.sealed_with, self.sealed_sighting)]
 

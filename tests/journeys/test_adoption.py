@@ -302,7 +302,8 @@ def make_as_adopted_before(connection: Connection, version: str = "0010") -> Non
         ("fact_sources", "digest"),
     ):
         connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
-    connection.exec_driver_sql("DROP TABLE run_seals")
+    for table in ("run_seals", "session_logins", "credentials", "passwords"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
     drop_spans_table(connection)
     connection.exec_driver_sql("ALTER TABLE quarantined_sessions RENAME TO set_asides")
     for table, new, before in (

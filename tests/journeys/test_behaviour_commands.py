@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def write(path: Path, **dump: Any) -> None:
     events: list[dict[str, Any]] = [
         {"eventid": "cowrie.session.connect", "src_ip": "8.8.8.8", "src_port": 1, "protocol": "ssh"},
         {"eventid": "cowrie.client.version", "version": HOSTILE},
-        {"eventid": "cowrie.login.failed", "username": HOSTILE, "password": "letmein"},
+        {"eventid": "cowrie.login.failed", "username": HOSTILE, "password": "let me in, please"},
         {"eventid": "cowrie.login.success", "username": "root", "password": "other"},
         *({"eventid": "cowrie.command.input", "input": f"{HOSTILE} {n}"} for n in range(12)),
         {"eventid": "cowrie.session.file_download", "url": HOSTILE, "shasum": "0" * 64},
@@ -42,10 +43,55 @@ def test_explain_shows_the_behaviour_of_a_session(run: Run, tmp_path: Path, opti
     assert "[bold]x[/bold] 9" in table
     assert "and 2 more" in table
     assert "61.5 s" in table
-    assert ("letmein" in table) == bool(options)
-    assert behaviour["password"] == ("letmein" if options else None)
+    assert ("let me in, please" in table) == bool(options)
+    assert behaviour["password"] == ("let me in, please" if options else None)
     assert (behaviour["username"], behaviour["login_succeeded"], behaviour["duration_ms"]) == (HOSTILE, True, 61500)
     assert [each["text"] for each in behaviour["commands"]] == [f"{HOSTILE} {n}" for n in range(12)]
+
+
+def test_every_login_attempt_is_counted_and_shown(run: Run, tmp_path: Path) -> None:
+    """By user and password, in tables and as JSON; a text that is not stored is not shown."""
+    write(tmp_path / "export.json", indent=2)
+    assert run("load", tmp_path / "export.json")[0] == 0
+
+    found = json.loads(run("query", "--by", "login", "--format", "json")[1])
+    document = json.loads(run("explain", "a", "--format", "json")[1])
+
+    assert found["attempts_without_credentials"] == 0
+    assert {(row["user"], row["text"], row["sessions"], row["attempts"]) for row in found["rows"]} == {
+        (HOSTILE, None, 1, 1),
+        ("root", None, 1, 1),
+    }
+    attempts = {(each["username"], each["attempts"], each["successes"]) for each in document["login_attempts"]}
+    assert (document["logins"], attempts) == (2, {(HOSTILE, 1, 0), ("root", 1, 1)})
+    assert "root, SHA-256" in run("explain", "a")[1]
+    assert "1 attempt, 1 succeeded" in run("explain", "a")[1]
+    assert json.loads(run("query", "--user", "root", "--password", "other", "--format", "json")[1])["rows"]
+
+
+def test_passwords_that_were_stored_without_text_are_named_when_texts_are_wanted(run: Run, tmp_path: Path) -> None:
+    """Loading the log again does not store them, because its events are known."""
+    write(tmp_path / "export.json", indent=2)
+    assert "--keep-passwords" not in run("load", tmp_path / "export.json", "--keep-passwords", "--db", "other.db")[2]
+    run("load", tmp_path / "export.json")
+
+    again = run("load", tmp_path / "export.json", "--keep-passwords")[2]
+
+    assert "Of 2 passwords only the hash is stored" in again
+    assert "let me in" not in run("query", "--by", "password", "--full")[1]
+    assert "let me in" in run("query", "--by", "password", "--full", "--db", "other.db")[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs modes of files")
+def test_a_page_with_the_text_of_a_rare_password_is_private(run: Run, tmp_path: Path) -> None:
+    """A very common one is shown on every page."""
+    write(tmp_path / "export.json", indent=2)
+    for name, options in (("public", ()), ("private", ("--keep-passwords",))):
+        run("load", tmp_path / "export.json", "--db", f"{name}.db", *options)
+        assert run("report", "--html", tmp_path / f"{name}.html", "--db", f"{name}.db")[0] == 0
+
+    assert (tmp_path / "public.html").stat().st_mode & 0o077
+    assert not (tmp_path / "private.html").stat().st_mode & 0o077
 
 
 def test_an_export_of_a_log_has_the_same_events_as_the_log(run: Run, tmp_path: Path) -> None:

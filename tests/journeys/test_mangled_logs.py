@@ -1,6 +1,7 @@
 """Logs that everything happened to, against a slow and obvious reading of them."""
 
 import gzip
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from snapshots.adapters.clock import SystemClock, new_run, stopwatch
 from snapshots.adapters.cowrie.files.find_logs import find_logs
 from snapshots.adapters.cowrie.lines.decode import LineDecoder
 from snapshots.adapters.sql.database import SqlDatabase
+from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_addresses, known_networks, metadata, session_summaries
 from snapshots.app.load.batch import BatchSize, LoadReport
 from snapshots.app.load.loader import BulkLoader
@@ -36,6 +38,7 @@ COUNTED = [
     "command_count",
     "login_attempts",
     "file_downloads",
+    "file_uploads",
     "protocol",
     "client_version",
     "hassh",
@@ -45,6 +48,7 @@ COUNTED = [
     "download_hash",
     "duration_ms",
 ]
+"""Columns of a session that do not depend on when its connect was read."""
 
 
 class KnowsEverybody:
@@ -88,6 +92,7 @@ def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:
     """Return the rows as the oracle would."""
     with database.reading() as connection:
         found = connection.execute(select(session_summaries)).mappings().all()
+        logins = defaultdict(list, SqlSessionLogins(connection).of([row["session_id"] for row in found]))
     rows = {}
     for row in found:
         has_connect = row["source_ip_rank"] == 0
@@ -95,6 +100,7 @@ def stored(database: SqlDatabase) -> dict[tuple[str, Any], dict[str, Any]]:
         rows[row["logged_id"] or row["session_id"], connect] = {
             "source_ip": row["source_ip"],
             "sealed": row["enrichment_at"] is not None,
+            "logins": {(each.username, each.password_hash): [*each[3:5]] for each in logins[row["session_id"]]},
             **{name: row[name] for name in COUNTED},
         }
     assert len(rows) == len(found), "two rows are one session"
@@ -179,6 +185,7 @@ def test_split_shuffled_and_overlapping_files_yield_the_same_rows(tmp_path: Path
 
     assert first == exact(one)
     assert exact(many) == first
+    assert stored(many) == stored(one)
     assert (again.events, again.dead_letters, again.sealed) == (0, 0, 0)
     assert true_inventory(many)
     one.close()
@@ -210,7 +217,7 @@ def test_files_loaded_one_by_one_in_any_order_count_the_same(database: SqlDataba
 
 
 def counted(rows: Mapping[tuple[str, Any], Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[column] for column in COUNTED] for (name, _), row in rows.items()}
+    return {name: [row[column] for column in (*COUNTED, "logins")] for (name, _), row in rows.items()}
 
 
 VOLATILE = {"run", "snapshot_run", "snapshot_seal", "created_at", "updated_at", "gap_checked_at", "learned_at"}
@@ -218,7 +225,7 @@ VOLATILE |= {"gap_run", "heartbeat_at", "registered_at", "began_at", "ended_at",
 VOLATILE |= {"writer"}  # the connection that sealed
 EMPTY_AFTER_A_SMALL_LOAD = {
     *("snapshot_corrections", "snapshot_prunings", "snapshot_put_backs"),
-    *("adoptions", "inventory_placeholders", "session_fingerprints", "quarantined_sessions"),
+    *("adoptions", "inventory_placeholders", "session_fingerprints", "quarantined_sessions", "passwords"),
 }
 
 

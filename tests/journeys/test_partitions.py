@@ -13,10 +13,11 @@ from tests.journeys.test_processes import rows
 
 pytestmark = pytest.mark.slow
 
-KNOWN_EVERYWHERE = {"known_addresses", "known_networks", "ip_observations", "fact_sources"}
+KNOWN_EVERYWHERE = {"known_addresses", "known_networks", "ip_observations", "fact_sources", "credentials", "passwords"}
 """Tables of which each server of a distributed database would hold a copy."""
 
-BY_SESSION = {"session_summaries", "session_fingerprints", "event_lines", "quarantined_sessions", "snapshot_put_backs"}
+BY_SESSION = {"session_summaries", "session_fingerprints", "session_logins", "event_lines", "quarantined_sessions"}
+BY_SESSION |= {"snapshot_put_backs"}
 """Tables that would be distributed by the session's name."""
 
 

@@ -310,10 +310,9 @@ class CommandApplication:
     def import_folder(self, path: str) -> LoadReport:
         """Import the sessions of a folder of Parquet files into the database."""
         from snapshots.adapters.spark.read_folder import StoredFolder
-        from snapshots.adapters.sql.adopt.part_database import session_columns
-        from snapshots.adapters.sql.rows.row_decoder import summary_in
+        from snapshots.adapters.sql.adopt.part_database import session_columns, summary_of
 
-        return self._container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_in))
+        return self._container.session_import().load(StoredFolder(path, tuple(session_columns()), summary_of))
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def test_a_time_is_recorded_as_it_is_parsed(text: str) -> None:
         ("cowrie.login.failed", EventKind.LOGIN),
         ("cowrie.session.file_download", EventKind.DOWNLOAD),
         ("cowrie.session.file_download.failed", EventKind.OTHER),
-        ("cowrie.session.file_upload", EventKind.OTHER),
+        ("cowrie.session.file_upload", EventKind.UPLOAD),
         ("cowrie.direct-tcpip.request", EventKind.FORWARD),
         ("cowrie.direct-tcpip.ja4h", EventKind.FORWARD),
         ("KIPP0001", EventKind.OTHER),

@@ -23,7 +23,8 @@ from snapshots.domain.address.source_ip import Sighting
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_types import NetworkTypes
 from snapshots.domain.facts.observation import SourceBuild
-from snapshots.domain.session.session import SessionAggregate
+from snapshots.domain.session.behaviour import login
+from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.as_of import AsOfReader
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
@@ -233,6 +234,30 @@ def test_a_wrong_count_of_an_address_is_found(database: SqlDatabase) -> None:
         stores.audit.prune(NOON + timedelta(minutes=1), run="p", made_at=NOON)
 
     assert violations(database) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["attempts = 3", "attempts = 2, successes = -1", "successes = 3, attempts = 2", "credentials_number = 5"],
+)
+def test_login_attempts_that_a_session_does_not_have_are_found(database: SqlDatabase, change: str) -> None:
+    """Too many, an impossible number of successes, or credentials that are missing; fewer are possible."""
+    attempts = [
+        SessionEvent(mark, NOON, EventKind.LOGIN, HOME, traits=login("root", "1234", succeeded=False))
+        for mark in range(2)
+    ]
+    with database.transaction() as stores:
+        stores.inventory.register_addresses([Sighting(address=HOME, seen_at=NOON)], registered_at=NOON)
+        new = SessionAggregate.of("s", attempts).summary().judged(Gap.NOTHING_KNOWN)
+        stores.counts.count_sessions([SessionChange(held=None, kept=new)], seen_at=NOON)
+        stores.sessions.save([new], run="r", saved_at=NOON)
+    assert violations(database) == []
+
+    behind_its_back(database, "UPDATE session_logins SET attempts = 1")
+    assert violations(database) == []
+    behind_its_back(database, f"UPDATE session_logins SET {change}")
+
+    assert violations(database) == [(Invariant.TALLIED, "s")]
 
 
 def test_addresses_found_by_a_running_backfill_are_not_counted_yet(database: SqlDatabase) -> None:

@@ -60,15 +60,13 @@ FIELDS = {
     Dimension.PROTOCOL: "protocol",
     Dimension.CLIENT: "client",
     Dimension.HASSH: "hassh",
-    Dimension.USER: "user",
-    Dimension.PASSWORD: "password_hash",
     Dimension.COMMANDS: "command_signature",
     Dimension.SSH_KEY: "ssh_key",
     Dimension.DOWNLOAD: "download_hash",
     Dimension.METHOD: "method",
     Dimension.GAP: "gap",
 }
-GROUPED = tuple(key for key in FOUND_BY if not key.only_filters)
+GROUPED = tuple(key for key in FOUND_BY if not key.only_filters and not key.is_repeated)
 KEPT = (
     Dimension.ASN,
     Dimension.COUNTRY,

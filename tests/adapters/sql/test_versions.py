@@ -22,13 +22,17 @@ from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import Bookmark, DeadLetter
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import RunKind
+from snapshots.app.ports.sessions import StoredLogin
+from snapshots.domain.session.behaviour import Behaviour, login
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from tests.strategies import DAY, HOME, NOON, observed, snapshot
 
 BEFORE_AWAITING_CONNECT, BEFORE_FINGERPRINTS, BEFORE_LEARNING_SEQUENCE = "0007", "0009", "0011"
-BEFORE_STANDARD_NAMES = "0015"
+BEFORE_STANDARD_NAMES, BEFORE_LOGIN_ATTEMPTS = "0015", "0017"
+NEW_COLUMNS = {"file_uploads"}
+"""Columns whose values a downgrade loses."""
 VERSIONS = [script.revision for script in ScriptDirectory(str(versions.MIGRATIONS)).walk_revisions()][::-1]
 
 
@@ -122,7 +126,8 @@ def test_gaps_hidden_by_a_fast_clock_are_evaluated_again_after_the_migration(dat
             database,
             SessionAggregate.of(name, [SessionEvent(1, NOON, EventKind.CONNECT, HOME)]).summary().judged(verdict),
         )
-    sealed = select(session_summaries).where(session_summaries.c.session_id == "sealed")
+    columns = [column for column in session_summaries.columns if column.name not in NEW_COLUMNS]
+    sealed = select(*columns).where(session_summaries.c.session_id == "sealed")
     with database.reading() as connection:
         sealed_before = connection.execute(sealed).one()
     database.migrate(BEFORE_LEARNING_SEQUENCE)
@@ -144,6 +149,66 @@ def test_gaps_hidden_by_a_fast_clock_are_evaluated_again_after_the_migration(dat
     with database.engine.connect() as connection:
         checked_at, updated_at = connection.execute(row.where(session_summaries.c.session_id == "open")).one()
     assert checked_at == updated_at
+
+
+def test_the_first_login_attempt_of_stored_sessions_is_counted_by_the_migration(database: SqlDatabase) -> None:
+    """Whether it succeeded is known if it was the only one; an empty text is not an absent one."""
+    tried = {
+        "one": [login("root", "1234", succeeded=True)],
+        "two": [login("root", "1234", succeeded=False), login("root", "", succeeded=True)],
+        "key": [login("root", None, succeeded=False)],
+        "unnamed": [login(None, None, succeeded=False)],
+        "empty": [login("", "1234", succeeded=False)],
+        "none": [],
+    }
+    database.migrate()
+    for name, attempts in tried.items():
+        events = [
+            SessionEvent(mark, NOON + mark * DAY, EventKind.LOGIN, HOME, traits=traits)
+            for mark, traits in enumerate(attempts, 1)
+        ]
+        connect = SessionEvent(0, NOON, EventKind.CONNECT, HOME)
+        save(database, SessionAggregate.of(name, [connect, *events]).summary().judged(Gap.NOTHING_KNOWN))
+    with database.transaction() as stores:
+        before = stores.sessions.logins_of(list(tried))
+    database.migrate(BEFORE_LOGIN_ATTEMPTS)
+
+    database.migrate()
+
+    first = login("root", "1234", succeeded=False)
+    with database.transaction() as stores:
+        assert stores.sessions.logins_of(list(tried)) == {
+            **before,
+            "two": [StoredLogin("root", Behaviour.of([(NOON, first)]).password_hash, None, 1, 0)],
+        }
+        (held,) = stores.sessions.find_summaries({"one": ()})["one"]
+        assert held.file_uploads is None
+        uploads = [SessionEvent(9, NOON, EventKind.UPLOAD, HOME)]
+        stores.sessions.save([held.merge(SessionAggregate.of("one", uploads).summary())], run="r", saved_at=NOON)
+        assert stores.sessions.find_summaries({"one": ()})["one"][0].file_uploads == 1
+
+
+def test_passwords_that_an_earlier_version_kept_are_copied(database: SqlDatabase) -> None:
+    """Out of the behavior of the session; damaged behavior is skipped."""
+    database.migrate()
+    for name, secret in {"a": 'a "secret", null]', "b": "b", "c": "c"}.items():
+        traits = login("root", secret, succeeded=False, kept=None if name == "b" else secret)
+        event = SessionEvent(1, NOON, EventKind.LOGIN, HOME, traits=traits)
+        save(database, SessionAggregate.of(name, [event]).summary().judged(Gap.NOTHING_KNOWN))
+    with database.engine.begin() as connection:
+        damaged = {"behaviour": '{"credentials"'}
+        connection.execute(update(session_summaries).where(session_summaries.c.session_id == "c").values(damaged))
+    database.migrate(BEFORE_LOGIN_ATTEMPTS)
+
+    database.migrate()
+
+    with database.transaction() as stores:
+        found = stores.sessions.logins_of(["a", "b", "c"])
+    assert {name: tally.password for name, (tally,) in found.items()} == {
+        "a": 'a "secret", null]',
+        "b": None,
+        "c": None,
+    }
 
 
 def test_records_of_runs_survive_the_renaming_of_their_columns(database: SqlDatabase) -> None:

@@ -82,8 +82,8 @@ def test_every_kind_of_event_is_counted() -> None:
 
     summary = session(*(event(n, kind) for n, kind in enumerate(kinds))).summary()
 
-    assert (summary.event_count, summary.command_count, summary.login_attempts) == (7, 1, 2)
-    assert (summary.file_downloads, summary.forward_count) == (1, 1)
+    assert (summary.event_count, summary.command_count, summary.login_attempts) == (8, 1, 2)
+    assert (summary.file_downloads, summary.file_uploads, summary.forward_count) == (1, 1, 1)
 
 
 def test_a_session_has_its_first_and_last_event_times_and_its_sensor() -> None:

@@ -40,7 +40,8 @@ def stored(sessions: Any, columns: Mapping[str, type]) -> Any:
     """Return stored sessions in the schema of sessions that were read."""
     from pyspark.sql import functions as sql  # noqa: PLC0415 - an extra
 
-    rows = sessions.select(sql.coalesce("logged_id", "session_id").alias("key"), *columns)
+    there = [name for name in columns if name in sessions.columns]  # an earlier version wrote fewer columns
+    rows = sessions.select(sql.coalesce("logged_id", "session_id").alias("key"), *there)
     return rows.mapInArrow(partial(_packed_rows, tuple(columns)), "kind tinyint, key string, payload binary")
 
 
@@ -54,7 +55,7 @@ def _packed_rows(columns: Sequence[str], batches: Iterator[Any]) -> Iterator[Any
 
     for batch in batches:
         rows = batch.to_pylist()
-        payloads = [packed({name: row[name] for name in columns}) for row in rows]
+        payloads = [packed({name: row.get(name) for name in columns}) for row in rows]
         arrays = [
             pa.array([int(Kind.HELD)] * len(rows), pa.int8()),
             pa.array([row["key"] for row in rows], pa.string()),
@@ -74,7 +75,7 @@ def replace_sessions(folder: ParquetFolder, run: str, rows: Any, held: Any | Non
     touched = old.unionByName(rows.select(*parts).distinct()).distinct()
     staying = held.join(touched, list(parts), "left_semi").join(ids, "session_id", "left_anti")
     named = [Part(f"day={row.day}", f"sensor={row.sensor}") for row in touched.collect()]
-    folder.replace(run, _in_parts(rows.unionByName(staying)), named)
+    folder.replace(run, _in_parts(rows.unionByName(staying, allowMissingColumns=True)), named)
 
 
 def _in_parts(rows: Any) -> Any:

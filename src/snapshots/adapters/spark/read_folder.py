@@ -76,9 +76,11 @@ class StoredFolder:
         try:
             # The partition columns are not read: their values are in the rows.
             found = dataset.dataset(f"{self._root}/{kind}", filesystem=self._files, format="parquet")
-            for batch in found.to_batches(columns=columns, batch_size=PAGE):
+            there = [name for name in columns if name in found.schema.names] if columns is not None else None
+            lacking = dict.fromkeys(columns or ())  # an earlier version wrote fewer columns
+            for batch in found.to_batches(columns=there, batch_size=PAGE):
                 if batch.num_rows:
-                    yield batch.to_pylist()
+                    yield [lacking | row for row in batch.to_pylist()]
         except (ArrowException, OSError) as exc:
             raise StoreUnavailable(f"{self.name} cannot be read: {exc}") from exc
 

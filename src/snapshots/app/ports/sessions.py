@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
@@ -15,6 +15,28 @@ class SessionChange:
 
     held: SessionSummary | None
     kept: SessionSummary | NewSession
+
+
+class StoredLogin(NamedTuple):
+    """
+    Login attempts of a session with the same credentials.
+
+    Attributes:
+        username: The user name; None if the events have none.
+        password_hash: SHA-256 of the password, in hexadecimal; None if a key was offered.
+        password: Its text, if it is stored.
+        attempts: The attempts.
+        successes: Those that succeeded.
+        is_others: Whether these are the attempts with all credentials that are not stored one by one; see
+            `logins.MOST_CREDENTIALS`.
+    """
+
+    username: str | None
+    password_hash: str | None
+    password: str | None
+    attempts: int
+    successes: int
+    is_others: bool = False
 
 
 class SessionStore(Protocol):
@@ -38,11 +60,17 @@ class SessionStore(Protocol):
         """
         Store sessions. A snapshot that is already stored stays unchanged, together with its sighting.
 
+        Login attempts are added to the stored ones.
+
         Args:
             sessions: Each session at most once.
             run: The run that writes.
             saved_at: The current time.
         """
+        ...
+
+    def logins_of(self, names: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
+        """Return the login attempts of sessions, the most frequent credentials first; one without any is absent."""
         ...
 
     def find_waiting(

@@ -17,5 +17,7 @@ class Activity(Enum):
     """A command was entered."""
     DOWNLOAD = "download"
     """A file was downloaded to the honeypot."""
+    UPLOAD = "upload"
+    """A file was uploaded to the honeypot; not known of sessions that an earlier version stored."""
     FORWARD = "forward"
     """A connection to another host was requested (`direct-tcpip`)."""

@@ -14,6 +14,7 @@ class Invariant(Enum):
     NO_SENTINEL = "no_sentinel"
     AUDITED = "audited"
     COUNTED = "counted"
+    TALLIED = "tallied"
     STATED = "stated"
     ON_RECORD = "on_record"
     GUARDED = "guarded"
@@ -33,6 +34,7 @@ _BROKEN = {
     Invariant.NO_SENTINEL: "sentinel: a placeholder such as XX in place of a fact; `correct --sentinels` removes it",
     Invariant.AUDITED: "differs from its last correction: changed without audit",
     Invariant.COUNTED: "miscounted: the inventory has another session count for this address",
+    Invariant.TALLIED: "miscounted: its login attempts by credentials are not among its login attempts",
     Invariant.STATED: "not stated: no observation of its address contains its facts",
     Invariant.ON_RECORD: "not on record: sessions were sealed, opened or deleted despite the guard",
     Invariant.GUARDED: "unguarded: the database let a sealed session be changed",

@@ -140,8 +140,8 @@ class Overview:
         types: Sessions by `BY_CERTAINTY`.
         drift: Snapshots compared with current facts.
         expired: Messages about tables that are too old for the newest attacks.
-        users: Most frequent user names of first logins.
-        passwords: Most frequent password hashes of first logins.
+        users: Most frequent user names, by the sessions that tried them.
+        passwords: Most frequent password hashes, by the sessions that tried them.
         commands: Most frequent commands.
         clients: Client fingerprints (hassh) with their networks.
         campaigns: Command signatures with their networks.

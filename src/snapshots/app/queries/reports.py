@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.facts.observation import IpObservation
@@ -168,6 +169,7 @@ class Explanation:
         disagreements: Different ASNs and countries that sources state as of the attack, by source.
         stated: Source of each fact of the snapshot by "asn", "country" and "ip_type"; a fact is missing if no
             observation of the snapshot's sources contains it any more.
+        logins: Login attempts by credentials, the most frequent first.
     """
 
     session: SessionSummary
@@ -181,6 +183,7 @@ class Explanation:
     asns_left_out: Sequence[AsnLeftOut] = ()
     disagreements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stated: Mapping[str, StatedBy] = field(default_factory=dict)
+    logins: Sequence[StoredLogin] = ()
 
 
 FIELD_NAMES = {"snapshot": "snapshot", "asn": "ASN", "country": "country", "ip_type": "IP type"}

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.activity import Activity
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.concentration import Concentration
@@ -39,7 +40,12 @@ class Dimension(Enum):
 
     @property
     def is_repeated(self) -> bool:
-        """Whether a session may have several values; such dimensions group sessions, but do not filter them."""
+        """Whether a session may have several values; a session counts for each of them."""
+        return self.is_trait or self in {Dimension.USER, Dimension.PASSWORD}
+
+    @property
+    def is_trait(self) -> bool:
+        """Whether the values are in the behavior; they group sessions alone, and do not filter them."""
         return self in {Dimension.COMMAND, Dimension.URL}
 
     @property
@@ -58,7 +64,7 @@ METHODS_OF_FACTS = {
 }
 """Dimensions that are the method of one fact, by the fact; METHOD is the weakest of them."""
 
-FOUND_BY = tuple(key for key in Dimension if not key.is_repeated)
+FOUND_BY = tuple(key for key in Dimension if not key.is_trait)
 """Dimensions by which sessions are filtered."""
 
 HASHES = frozenset({Dimension.HASSH, Dimension.PASSWORD, Dimension.COMMANDS, Dimension.SSH_KEY, Dimension.DOWNLOAD})
@@ -80,14 +86,8 @@ class TimeBucket(Enum):
         """Return the start of the interval after the one that starts at *begins*."""
         if self is TimeBucket.MONTH:
             return (begins.replace(day=1) + timedelta(days=32)).replace(day=1)
-        return (
-            begins
-            + {
-                TimeBucket.HOUR: timedelta(hours=1),
-                TimeBucket.DAY: timedelta(days=1),
-                TimeBucket.WEEK: timedelta(weeks=1),
-            }[self]
-        )
+        hours = {TimeBucket.HOUR: 1, TimeBucket.DAY: 24, TimeBucket.WEEK: 7 * 24}[self]
+        return begins + timedelta(hours=hours)
 
 
 class NetworkTime(Enum):
@@ -140,8 +140,9 @@ class Group:
     Attributes:
         values: Value of each requested dimension, in order; None if unknown.
         name: Organization of the ASN, if that is a dimension and known.
-        password: Text of the password, if that is a dimension and its newest session stores it.
+        password: Text of the password, if that is a dimension and the text is stored or very common.
         sessions: Number of sessions.
+        attempts: Number of login attempts, if user or password is a dimension.
         asof: Those whose facts were all published by the time of the attack; None if no fact is a dimension or
             known, or with NetworkTime.NOW.
         inferred: Those with a fact that was published only after the attack; None as for *asof*.
@@ -155,6 +156,7 @@ class Group:
     name: str | None = None
     password: str | None = None
     sessions: int
+    attempts: int | None = None
     asof: int | None = None
     inferred: int | None = None
     first_seen: datetime | None = None
@@ -239,13 +241,7 @@ class SessionRow(NamedTuple):
 
 
 class NotCurrent(NamedTuple):
-    """
-    Number of sessions without current facts.
-
-    Attributes:
-        without_newer: No table is newer than the attack.
-        expired: The tables newer than the attack are too old today; see `CurrentSince`.
-    """
+    """Sessions without a table newer than the attack, and with one that is too old today; see `CurrentSince`."""
 
     without_newer: int
     expired: int
@@ -275,7 +271,7 @@ class SessionQueries(Protocol):
 
         Args:
             session_filter: The sessions.
-            by: One or more dimensions, each once; a time bucket only as the first, a repeated dimension only alone.
+            by: Dimensions, each once; a time bucket only as the first, a trait only alone. User with password: pairs.
             top: Maximum number of groups, at least 1.
             with_addresses: Also count addresses, which takes longer.
             with_before: Also count the sessions of the period of equal length before the filter's, which must have
@@ -340,6 +336,18 @@ class SessionQueries(Protocol):
             limit: Maximum number of addresses, at least 1.
             after: Cursor of the previous page; "" for the first page.
         """
+        ...
+
+    def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
+        """Count the login attempts whose credentials are not stored: an earlier version stored their session."""
+        ...
+
+    def hidden_passwords(self) -> int:
+        """Count the tried passwords of which only the hash is stored."""
+        ...
+
+    def logins(self, session_ids: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
+        """Return the login attempts of sessions, the most frequent credentials first; one without any is absent."""
         ...
 
     def stored_values(self, key: Dimension, *, beginning: str = "", limit: int) -> Sequence[str]:

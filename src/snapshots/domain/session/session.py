@@ -10,6 +10,7 @@ from typing import NamedTuple, NewType, Self
 from snapshots.domain.address.source_ip import CanonicalIpSelector, IpAddress, Sighting, SightingKind
 from snapshots.domain.errors import InvalidAddress, InvalidEvent
 from snapshots.domain.session.behaviour import Behaviour, Traits
+from snapshots.domain.session.logins import LoginCounts, count_logins
 from snapshots.domain.session.summary import SessionSummary
 
 LARGEST_PORT = 65_535
@@ -25,6 +26,7 @@ class EventKind(Enum):
     COMMAND = "command"
     LOGIN = "login"
     DOWNLOAD = "download"
+    UPLOAD = "upload"
     FORWARD = "forward"
     OTHER = "other"
 
@@ -188,12 +190,14 @@ class SessionAggregate:
             event_count=len(kinds),
             command_count=kinds.count(EventKind.COMMAND),
             file_downloads=kinds.count(EventKind.DOWNLOAD),
+            file_uploads=all_kinds.count(EventKind.UPLOAD),  # no other loader counts uploads or logins by credentials
             login_attempts=kinds.count(EventKind.LOGIN),
             forward_count=kinds.count(EventKind.FORWARD),
             sensor=_smallest(sensors),
             sensor_id=_smallest(sensor_ids),
             fingerprints=frozenset(self.events),
             behaviour=Behaviour.of(zip(times, traits, strict=True)),
+            new_logins=_logins(all_kinds, traits) if EventKind.LOGIN in all_kinds else (),
         )
 
 
@@ -206,6 +210,11 @@ def _first_sightings(events: Iterable[SessionEvent], kinds: Sequence[EventKind])
     )
     found = connects or [event.sighting for event in events]
     return [sighting for sighting in found if sighting is not None]
+
+
+def _logins(kinds: Sequence[EventKind], traits: Sequence[Traits]) -> LoginCounts:
+    shown = [each for kind, each in zip(kinds, traits, strict=True) if kind is EventKind.LOGIN]
+    return count_logins([tuple([(trait.word, text) for trait, text in each]) for each in shown])
 
 
 def _smallest(names: Iterable[str | None]) -> str | None:

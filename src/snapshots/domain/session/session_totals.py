@@ -9,13 +9,14 @@ from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.session.behaviour import TRAITS, Behaviour, earliest
 from snapshots.domain.session.event_record import FINGERPRINT_BYTES, EventRecord, RecordedTraits, microseconds_in
 from snapshots.domain.session.event_time import time_of
+from snapshots.domain.session.logins import LoginCounts, count_logins
 from snapshots.domain.session.session import EventKind
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
 CONNECT, COMMAND, LOGIN = EventKind.CONNECT.value, EventKind.COMMAND.value, EventKind.LOGIN.value
-DOWNLOAD, FORWARD = EventKind.DOWNLOAD.value, EventKind.FORWARD.value
+DOWNLOAD, UPLOAD, FORWARD = EventKind.DOWNLOAD.value, EventKind.UPLOAD.value, EventKind.FORWARD.value
 
 RecordedSighting = tuple[str, str, int | None, int]
 """Time, address, port and `SightingKind` of a sighting, as in records."""
@@ -41,6 +42,7 @@ class SessionTotals(NamedTuple):
         sighting: The canonical sighting.
         fingerprints: The fingerprints of the events, ascending, without separators.
         behaviour: The traits by which campaigns are recognized.
+        new_logins: The login attempts by credentials.
     """
 
     session_id: str
@@ -49,6 +51,7 @@ class SessionTotals(NamedTuple):
     event_count: int
     command_count: int
     file_downloads: int
+    file_uploads: int
     login_attempts: int
     forward_count: int
     sensor: str | None
@@ -56,6 +59,7 @@ class SessionTotals(NamedTuple):
     sighting: RecordedSighting | None
     fingerprints: bytes
     behaviour: TraitTimes
+    new_logins: LoginCounts
 
     def summary(self) -> SessionSummary:
         """Return the totals as a summary."""
@@ -70,12 +74,14 @@ class SessionTotals(NamedTuple):
             sighting=sighting_of(self.sighting),
             command_count=self.command_count,
             file_downloads=self.file_downloads,
+            file_uploads=self.file_uploads,
             login_attempts=self.login_attempts,
             forward_count=self.forward_count,
             sensor=self.sensor,
             sensor_id=self.sensor_id,
             fingerprints=unpacked_fingerprints(self.fingerprints),
             behaviour=Behaviour(values),
+            new_logins=self.new_logins,
         )
 
 
@@ -141,6 +147,16 @@ class NewSession(NamedTuple):
         return self.totals.event_count
 
     @property
+    def new_logins(self) -> LoginCounts:
+        """Return the login attempts by credentials."""
+        return self.totals.new_logins
+
+    @property
+    def fingerprint_count(self) -> int:
+        """Return the number of fingerprints, without unpacking them."""
+        return self.totals.event_count
+
+    @property
     def fingerprints(self) -> frozenset[int]:
         """Return the fingerprints of the events."""
         return unpacked_fingerprints(self.totals.fingerprints)
@@ -181,7 +197,7 @@ def totals_of(session_id: str, records: Sequence[EventRecord]) -> SessionTotals 
     if len(names) > 1 or (has_connect and kinds.count(CONNECT) > 1 and _connect_count(records) > 1):
         return None
     ids = set(sensor_ids) - {None}
-    forwards = kinds.count(FORWARD)
+    forwards, logins = kinds.count(FORWARD), kinds.count(LOGIN)
     return SessionTotals(
         session_id,
         min(times),
@@ -189,13 +205,15 @@ def totals_of(session_id: str, records: Sequence[EventRecord]) -> SessionTotals 
         len(marks),
         kinds.count(COMMAND),
         kinds.count(DOWNLOAD),
-        kinds.count(LOGIN),
+        kinds.count(UPLOAD),
+        logins,
         forwards,
         names.pop() if names else None,
         min(ids) if ids else None,
         _sighting(list(zip(kinds, times, addresses, ports, strict=True)), only_forwards=forwards == len(marks)),
         b"".join(sorted(marks)),
         _behaviour(zip(times, traits, strict=True)),
+        count_logins([shown for kind, shown in zip(kinds, traits, strict=True) if kind == LOGIN]) if logins else (),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from snapshots.domain.address.source_ip import IpAddress, Sighting, SightingKind
 from snapshots.domain.errors import InvalidEvent
 from snapshots.domain.session.behaviour import Behaviour
+from snapshots.domain.session.logins import LoginCounts, add_logins
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
 
@@ -39,6 +40,9 @@ class SessionSummary(NamedTuple):
             unchanged, and the session counts as sealed.
         counted_until: Time in UTC; events at or before it were counted by another loader. None without one.
         behaviour: Traits by which campaigns are recognized.
+        file_uploads: `cowrie.session.file_upload` events; None if they were not counted when the session was stored.
+        new_logins: Login attempts by credentials that are not stored yet. Saving the summary adds them to the stored
+            ones, so a summary that was read from the store has none.
     """
 
     session_id: str
@@ -59,6 +63,8 @@ class SessionSummary(NamedTuple):
     has_foreign_snapshot: bool = False
     counted_until: datetime | None = None
     behaviour: Behaviour = NO_BEHAVIOUR
+    file_uploads: int | None = 0
+    new_logins: LoginCounts = ()
 
     @property
     def is_sealed(self) -> bool:
@@ -74,6 +80,11 @@ class SessionSummary(NamedTuple):
     def connect_was_seen(self) -> bool:
         """Whether the address comes from `cowrie.session.connect`, so that no other sighting can replace it."""
         return self.sighting is not None and self.sighting.kind is SightingKind.CONNECT
+
+    @property
+    def fingerprint_count(self) -> int:
+        """Return the number of fingerprints here."""
+        return len(self.fingerprints)
 
     @property
     def waits_for_connect(self) -> bool:
@@ -126,6 +137,8 @@ class SessionSummary(NamedTuple):
             has_foreign_snapshot=self.has_foreign_snapshot,
             counted_until=self.counted_until,
             behaviour=self.behaviour.merge(later.behaviour),
+            file_uploads=_known_sum(self.file_uploads, later.file_uploads),
+            new_logins=add_logins(self.new_logins, later.new_logins),
         )
         return both if self.is_sealed else both._without_claimed_address()
 
@@ -149,6 +162,11 @@ def _wins(later: SessionSummary, held: SessionSummary) -> bool:
     if later.sighting is None:
         return False
     return held.sighting is None or later.sighting.precedes(held.sighting)
+
+
+def _known_sum(stored: int | None, later: int | None) -> int | None:
+    """Return the sum of two counts; one that is unknown stays unknown until something is counted."""
+    return stored if not later else (stored or 0) + later
 
 
 def _smaller(one: str | None, other: str | None) -> str | None:

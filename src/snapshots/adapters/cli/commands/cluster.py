@@ -77,7 +77,7 @@ def cluster_options(function: Decorated) -> Decorated:
     "--keep-passwords",
     is_flag=True,
     section=Section.GENERAL,
-    help="Store the password of the first login attempt in addition to its hash.",
+    help="Store the texts of the passwords of new login attempts, not only their hashes.",
 )
 @click.pass_obj
 def load(

@@ -22,6 +22,7 @@ from snapshots.adapters.cli.options import (
 )
 from snapshots.adapters.cli.output.console import SafeConsole
 from snapshots.adapters.cli.output.progress import LoadBar
+from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.text.load import show_expired, show_load, skipped
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.adapters.cli.stop_signals import stopping
@@ -61,7 +62,7 @@ POLL_INTERVAL = click.FloatRange(0.05, 3600)
     "--keep-passwords",
     is_flag=True,
     section=Section.GENERAL,
-    help="Store the password of the first login attempt in addition to its hash.",
+    help="Store the texts of the passwords of new login attempts, not only their hashes.",
 )
 @option(
     "--store-events",
@@ -138,8 +139,21 @@ def load(
         if not quiet and report.run:
             show_load(stdout(), report)
             show_expired(stdout(), application.fact_validity.expired(report.latest_attack))
+        if keep_passwords and not quiet and report.run:
+            _show_hidden_passwords(application)
     _exit_if(report.problems)
     click.get_current_context().exit(exit_code)
+
+
+def _show_hidden_passwords(application: Application) -> None:
+    """Print how many passwords of stored attempts have no text, because they were loaded without --keep-passwords."""
+    hidden = application.session_queries.hidden_passwords()
+    if hidden:
+        click.echo(
+            f"Of {count_of(hidden, 'password')} only the hash is stored: --keep-passwords stores the text with new"
+            " attempts, and attempts that are already stored are not read again",
+            err=True,
+        )
 
 
 def load_with_bar(

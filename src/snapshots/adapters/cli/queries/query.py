@@ -16,6 +16,9 @@ from snapshots.app.queries.inventory_reports import expired_text, without_newer_
 from snapshots.app.queries.session_queries import Dimension, Group, NetworkTime, SessionFilter, SessionRow, TimeBucket
 from snapshots.domain.session.concentration import Concentration
 
+LOGIN = "login"
+"""Short for user and password."""
+
 NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
 
 
@@ -31,7 +34,7 @@ NETWORK_TIMES = {"attack": NetworkTime.THEN, "today": NetworkTime.NOW}
 @option(
     "--by",
     multiple=True,
-    type=click.Choice([each.value for each in (*Dimension, *TimeBucket)]),
+    type=click.Choice([*(each.value for each in (*Dimension, *TimeBucket)), LOGIN]),
     section=Section.GENERAL,
     help="Count sessions by this key; may be repeated. Without it, sessions are listed.",
 )
@@ -108,7 +111,8 @@ def query(
     with --not-, such as --not-country. For example,
     `--hassh HASH --by asn` shows the networks that use one client, and `--asn N --by command` the commands from one
     network. Filters use the facts of the snapshots, even with --network-at today. Put hour, day, week or month first;
-    command and url cannot be combined with another --by.
+    command and url cannot be combined with another --by. A session counts for each user name and password that it
+    tried; --by login is short for --by user --by password.
     """
     if not by and (change or addresses):
         raise click.UsageError("--change and --addresses need --by")
@@ -119,7 +123,7 @@ def query(
         if change and session_filter.since is not None and session_filter.until is None:
             session_filter = replace(session_filter, until=application.now())
         if by:
-            keys = [_key(word) for word in by]
+            keys = [key for word in by for key in _keys(word)]
             _count(application, session_filter, keys, top, addresses=addresses, change=change, output=output, full=full)
         else:
             _list(application, session_filter, limit, after, output=output, full=full)
@@ -162,11 +166,17 @@ def _count(
     is_split = session_filter.splits_by_method(keys)
     rows = [_group_row(group, keys, total, is_split=is_split) for group in groups]
     like = Group(
-        values=(None,) * len(keys), sessions=0, before=0 if change else None, addresses=0 if addresses else None
+        values=(None,) * len(keys),
+        sessions=0,
+        attempts=0 if _is_of_logins(keys) else None,
+        before=0 if change else None,
+        addresses=0 if addresses else None,
     )
     columns = list(_group_row(like, keys, total, is_split=is_split))
     is_table = output == Form.TABLE.value
     about = ({} if is_table else _spread_row(spread)) | _not_current(application, session_filter, keys)
+    missing = _without_credentials(application, session_filter, keys)
+    about |= {} if is_table else missing
     print_rows(rows, Form(output), stdout(), columns, about, full=full)
     if is_table and spread is not None and spread.total:
         counts = f"{count_of(spread.total, 'session')} in {count_of(spread.groups, 'group')}"
@@ -209,6 +219,30 @@ def _short(row: Row) -> Row:
     return {name: row[name] for name in SHORT}
 
 
+def _is_of_logins(keys: Sequence[Dimension | TimeBucket]) -> bool:
+    return not {Dimension.USER, Dimension.PASSWORD}.isdisjoint(keys)
+
+
+def _without_credentials(
+    application: Application, session_filter: SessionFilter, keys: Sequence[Dimension | TimeBucket]
+) -> dict[str, Any]:
+    """Return and print how many login attempts are missing from the counts by user or password."""
+    if not _is_of_logins(keys):
+        return {}
+    count = application.session_queries.attempts_without_credentials(session_filter)
+    if count:
+        click.echo(
+            f"{count_of(count, 'login attempt')} without stored credentials: an earlier version stored only the first"
+            " of each session",
+            err=True,
+        )
+    return {"attempts_without_credentials": count}
+
+
+def _keys(word: str) -> Sequence[Dimension | TimeBucket]:
+    return (Dimension.USER, Dimension.PASSWORD) if word == LOGIN else (_key(word),)
+
+
 def _key(word: str) -> Dimension | TimeBucket:
     if word in {span.value for span in TimeBucket}:
         return TimeBucket(word)
@@ -245,6 +279,8 @@ def _group_row(
     if Dimension.PASSWORD in keys:
         row |= {"text": group.password}
     row |= {"sessions": group.sessions}
+    if group.attempts is not None:
+        row |= {"attempts": group.attempts}
     if is_split:
         row |= {"asof": group.asof, "inferred": group.inferred}
     if group.before is not None:

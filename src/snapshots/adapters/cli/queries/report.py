@@ -14,8 +14,9 @@ from snapshots.adapters.cli.output.json_text import to_json
 from snapshots.adapters.cli.output.text.load import show_expired
 from snapshots.adapters.cli.output.text.report import show_report
 from snapshots.adapters.cli.services import OpenApplication
+from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.filter_text import filter_text
-from snapshots.app.queries.session_queries import EVERYTHING
+from snapshots.app.queries.session_queries import EVERYTHING, Group
 
 
 @command(
@@ -65,9 +66,14 @@ def report(open_application: OpenApplication, /, output: str, top: int, html: Pa
         if not found.report.coverage.sessions.total and session_filter != EVERYTHING:
             check_values(application, session_filter)
         if html is not None:
-            with opened_whole(html, is_private=any(group.password for group in found.passwords)) as to:
+            with opened_whole(html, is_private=any(map(_is_secret, found.passwords))) as to:
                 to.write(application.page(found).encode())
             if str(html) != "-":
                 click.echo(f"Report written to {html}.", err=True)
         if output == "json":
             click.echo(to_json(report_documents.overview_document(found)))
+
+
+def _is_secret(group: Group) -> bool:
+    """Whether a group shows the text of a password that is not very common."""
+    return group.password is not None and group.values[0] not in common_passwords()

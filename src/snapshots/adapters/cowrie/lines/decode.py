@@ -29,6 +29,7 @@ KINDS = {
     "cowrie.login.success": EventKind.LOGIN,
     "cowrie.login.failed": EventKind.LOGIN,
     "cowrie.session.file_download": EventKind.DOWNLOAD,
+    "cowrie.session.file_upload": EventKind.UPLOAD,
 }
 CONNECT = EventKind.CONNECT.value
 FORWARDED = "cowrie.direct-tcpip."

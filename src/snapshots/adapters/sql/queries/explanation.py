@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, or_, select
 
 from snapshots.adapters.sql.rows.row_decoder import observation_in, summary_in
+from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import fact_sources, ip_observations, known_networks, session_summaries
 from snapshots.adapters.sql.stores.fact_sources import SqlFactSources
 from snapshots.app.queries.reports import Explanation
@@ -71,6 +72,7 @@ def explain(connection: Connection, session_id: str, reader: AsOfReader) -> Expl
         asns_left_out=reader.asns_left_out(considered, at=at),
         disagreements=reader.disagreements(considered, at=at),
         namesakes=list(connection.execute(namesakes).scalars()),
+        logins=SqlSessionLogins(connection).of([session_id]).get(session_id, ()),
     )
 
 

@@ -9,7 +9,12 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, false,
 
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.queries.provenance import ProvenanceCheck
-from snapshots.adapters.sql.queries.record_checks import altered_prunings, undated_observations, without_digest
+from snapshots.adapters.sql.queries.record_checks import (
+    altered_prunings,
+    miscounted_logins,
+    undated_observations,
+    without_digest,
+)
 from snapshots.adapters.sql.rows.row_decoder import digest, record_text, seal_of, snapshot_in
 from snapshots.adapters.sql.rows.sealed_row import SealedRow, sealed_columns, sealed_row
 from snapshots.adapters.sql.schema import triggers
@@ -113,6 +118,7 @@ def inspect(
         findings.add_all(Invariant.AUDITED, altered_prunings(connection))
         findings.add_all(Invariant.INTACT, undated_observations(connection))
         findings.add_all(Invariant.INTACT, without_digest(connection))
+        findings.add_all(Invariant.TALLIED, miscounted_logins(connection))
         if not may_be_adopted:  # another loader counts differently, and leaves sessions without snapshot and gap
             findings.add_all(Invariant.COUNTED, _miscounted(connection))
             findings.add_all(Invariant.WHOLE, _unexplained(connection))

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Function,
     Row,
     Select,
     and_,
@@ -36,8 +37,15 @@ from snapshots.adapters.sql.queries.current_answers import CurrentAnswers, are_n
 from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import IS_BY_NETWORK, method_of
 from snapshots.adapters.sql.queries.filters.conditions import did_any_of, is_among_addresses, is_in_networks_named
+from snapshots.adapters.sql.queries.filters.logins import (
+    ATTEMPTS,
+    TRIED,
+    attempts_without_credentials,
+    has_tried,
+    has_tried_none,
+    with_logins,
+)
 from snapshots.adapters.sql.queries.filters.values import stored_value
-from snapshots.adapters.sql.rows.row_decoder import behaviour_in
 from snapshots.adapters.sql.schema import versions
 from snapshots.adapters.sql.schema.tables import is_sealed, known_addresses, session_summaries, states
 from snapshots.app.errors import InvalidQuery
@@ -58,8 +66,7 @@ COLUMNS: Mapping[Dimension, ColumnElement[Any]] = {
     Dimension.PROTOCOL: SESSIONS.protocol,
     Dimension.CLIENT: SESSIONS.client_version,
     Dimension.HASSH: SESSIONS.hassh,
-    Dimension.USER: SESSIONS.username,
-    Dimension.PASSWORD: SESSIONS.password_hash,
+    **TRIED,
     Dimension.COMMANDS: SESSIONS.command_signature,
     Dimension.SSH_KEY: SESSIONS.ssh_key_fingerprint,
     Dimension.DOWNLOAD: SESSIONS.download_hash,
@@ -152,13 +159,17 @@ class SessionQuery:
     ) -> Select[Any]:
         """Return the ordered query for groups; *before* is the end of the period to compare with."""
         rows, columns = self.rows, dict[str, ColumnElement[Any]]()
-        if isinstance(by[0], Dimension) and by[0].is_repeated:
+        count: Function[int] = func.count()
+        if isinstance(by[0], Dimension) and by[0].is_trait:
             each, found_text = trait_texts(self._connection, SESSIONS.behaviour, by[0].value)
             rows, parts = rows.join(each, true()), [found_text]
-            columns["sessions"] = func.count(distinct(SESSIONS.session_id))
+            count = func.count(distinct(SESSIONS.session_id))
         else:
             parts = [self.part(each) for each in by]
-            columns["sessions"] = func.count()
+        if not TRIED.keys().isdisjoint(by):
+            rows, count = with_logins(rows), func.count(distinct(SESSIONS.session_id))
+            columns["attempts"] = ATTEMPTS
+        columns["sessions"] = count
         at: ColumnElement[Any] = SESSIONS.first_event_at
         address: ColumnElement[Any] = SESSIONS.source_ip
         order, since = columns["sessions"], None
@@ -166,11 +177,13 @@ class SessionQuery:
         if before is not None and self._which.until is not None:
             since = before - (self._which.until - before)
             is_now = SESSIONS.first_event_at >= before
-            columns |= {"sessions": func.count().filter(is_now), "before": func.count().filter(not_(is_now))}
+            columns |= {"sessions": count.filter(is_now), "before": count.filter(not_(is_now))}
+            if "attempts" in columns:
+                columns["attempts"] = func.coalesce(ATTEMPTS.filter(is_now), 0)
             order, at = columns["sessions"] - columns["before"], case((is_now, SESSIONS.first_event_at))
             address = case((is_now, SESSIONS.source_ip))
         if self._which.splits_by_method(by):
-            columns |= {"asof": func.count().filter(is_now, ASOF), "inferred": func.count().filter(is_now, INFERRED)}
+            columns |= {"asof": count.filter(is_now, ASOF), "inferred": count.filter(is_now, INFERRED)}
         if with_times:
             columns |= {"first_seen": func.min(at), "last_seen": func.max(at)}
         if with_addresses:
@@ -206,21 +219,9 @@ class SessionQuery:
             found[value] = since, until
         return found
 
-    def passwords_of(self, hashes: Collection[str]) -> Mapping[str, str]:
-        """Return the passwords of hashes, as far as the newest session with each hash stores the text."""
-        if not hashes:
-            return {}
-        each = select_texts(self._connection, hashes).subquery("each_hash")
-        own = session_summaries.alias("own")
-        newest = (
-            select(own.c.behaviour)
-            .where(own.c.password_hash == each.c.value)
-            .order_by(own.c.first_event_at.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        found = {value: behaviour_in(text) for value, text in self._connection.execute(select(each.c.value, newest))}
-        return {value: found_text.password for value, found_text in found.items() if found_text.password is not None}
+    def attempts_without_credentials(self) -> Select[int]:
+        """Return the query that counts the attempts whose credentials are not stored."""
+        return attempts_without_credentials(self.conditions(), self.rows)
 
     def _grouping(self, span: TimeBucket) -> ColumnElement[Any]:
         return bucket_key(self._connection, span.value, SESSIONS.first_event_at)
@@ -314,6 +315,8 @@ class SessionQuery:
             return is_in_networks_named([str(part) for part in stated])
         if key is Dimension.ADDRESS and any("/" in str(text) for text in stated):
             return is_among_addresses(self._connection, [str(text) for text in stated])
+        if key in TRIED:
+            return has_tried(key, stated)
         column = SESSIONS[FACTS[key]] if key in FACTS else self.part(key)
         is_stated = column == stated[0] if len(stated) == 1 else column.in_(stated)
         return and_(states(FACTS[key]), is_stated) if key in FACTS and self._has_codes else is_stated
@@ -321,6 +324,8 @@ class SessionQuery:
     def _is_unknown(self, key: Dimension) -> ColumnElement[bool]:
         if key is Dimension.NETWORK:
             return not_(states(FACTS[Dimension.ASN]))
+        if key in TRIED:
+            return has_tried_none(key)
         return not_(states(FACTS[key])) if key in FACTS else self.part(key).is_(None)
 
 

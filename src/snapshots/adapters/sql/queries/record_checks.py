@@ -1,16 +1,19 @@
-"""Check prunings, observation dates and digests of the audit tables."""
+"""Check prunings, observation dates and digests of the audit tables, and counts of login attempts."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, func, not_, select
+from sqlalchemy import Connection, RowMapping, and_, case, func, not_, or_, select
 
 from snapshots.adapters.sql.rows.json_text import json_object
 from snapshots.adapters.sql.schema.stored_types import is_wrong
 from snapshots.adapters.sql.schema.tables import (
+    credentials,
     fact_sources,
     ip_observations,
     runs,
+    session_logins,
+    session_summaries,
     snapshot_corrections,
     snapshot_prunings,
 )
@@ -18,6 +21,7 @@ from snapshots.adapters.sql.stores.seal_counts import sealed_by_run
 from snapshots.app.enrich.lookup import ENRICHMENT
 from snapshots.app.ports.runs import RunKind
 from snapshots.domain.facts.observation import label_of
+from snapshots.domain.session.logins import OTHERS
 
 
 def altered_prunings(connection: Connection) -> Iterator[str]:
@@ -62,6 +66,26 @@ def undated_observations(connection: Connection) -> Iterator[str]:
         query = query.where(~select(fact_sources.c.source).where(registered).exists()).order_by(seen.source, date)
         for source, at in connection.execute(query):
             yield f"observations of {source} name {at:%Y-%m-%d %H:%M:%S} ({date.name}), and no build has that date"
+
+
+def miscounted_logins(connection: Connection) -> Iterator[str]:
+    """
+    Yield sessions with more login attempts by credentials than the session has, or with impossible counts.
+
+    Fewer are possible: of sessions that an earlier version stored, only the first attempt has credentials.
+    """
+    own, session = session_logins.c, session_summaries.c
+    is_known = own.credentials_number.in_(select(credentials.c.credentials_number))
+    is_possible = and_(own.attempts > 0, own.successes >= 0, own.successes <= own.attempts)
+    is_wrong_row = func.max(case((and_(is_possible, or_(is_known, own.credentials_number == OTHERS)), 0), else_=1))
+    query = (
+        select(session.session_id)
+        .join(session_logins, own.session_id == session.session_id)
+        .where(session.counted_until.is_(None))  # another loader may have counted its attempts differently
+        .group_by(session.session_id, session.login_attempts)
+        .having(or_(func.sum(own.attempts) > session.login_attempts, is_wrong_row > 0))
+    )
+    yield from connection.execute(query.order_by(session.session_id)).scalars()
 
 
 def without_digest(connection: Connection) -> Iterator[str]:

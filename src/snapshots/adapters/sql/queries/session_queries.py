@@ -14,11 +14,14 @@ from snapshots.adapters.sql.queries.cursor import SessionCursor
 from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
 from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
 from snapshots.adapters.sql.queries.filters.conditions import begins_with
+from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
 from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, NETWORK, SessionQuery
 from snapshots.adapters.sql.rows.row_decoder import address_of
+from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.runtime import Clock
+from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
@@ -87,7 +90,7 @@ class SqlSessionQueries:
             hashes = (
                 {row[f"part{by.index(Dimension.PASSWORD)}"] for row in found} if Dimension.PASSWORD in by else set()
             )
-            passwords = asked.passwords_of(hashes)
+            passwords = password_texts(connection, hashes)
             return [_group(row, by, organizations, times, passwords) for row in found]
 
     def count_groups(
@@ -106,7 +109,7 @@ class SqlSessionQueries:
         """Return how sessions are distributed over the values of a key."""
         _check(session_filter, [by], with_before=False)
         if by.is_repeated:
-            raise InvalidQuery("sessions cannot be distributed over commands or URLs: a session has several")
+            raise InvalidQuery(f"sessions cannot be distributed over values of {by.value}: a session has several")
         with self._database.reading() as connection:
             asked = self._asked(connection, session_filter)
             sizes = (
@@ -138,6 +141,23 @@ class SqlSessionQueries:
             lines = [_line(row, names) for row in found]
         last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
+
+    def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
+        """Count the login attempts whose credentials are not stored."""
+        _check(session_filter, [Dimension.ASN], with_before=False)
+        with self._database.reading() as connection:
+            query = self._asked(connection, session_filter).attempts_without_credentials()
+            return int(connection.execute(query).scalar_one())
+
+    def hidden_passwords(self) -> int:
+        """Count the tried passwords whose text is not stored."""
+        with self._database.reading() as connection:
+            return connection.execute(hidden_passwords()).scalar_one()
+
+    def logins(self, session_ids: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
+        """Return the login attempts of sessions, the most frequent credentials first."""
+        with self._database.reading() as connection:
+            return SqlSessionLogins(connection).of(session_ids)
 
     def stored_values(self, key: Dimension, *, beginning: str = "", limit: int) -> Sequence[str]:
         """Return stored values that begin with a text, in order."""
@@ -195,11 +215,11 @@ def _check(session_filter: SessionFilter, by: Sequence[Dimension | TimeBucket], 
         raise InvalidQuery("give at least one --by, and each key once")
     if any(isinstance(each, TimeBucket) for each in by[1:]):
         raise InvalidQuery("give only one of hour, day, week and month, as the first --by")
-    if len(by) > 1 and any(isinstance(each, Dimension) and each.is_repeated for each in by):
+    if len(by) > 1 and any(isinstance(each, Dimension) and each.is_trait for each in by):
         raise InvalidQuery("--by command and --by url cannot be combined with another --by: a session has several")
     if any(isinstance(each, Dimension) and each.only_filters for each in by):
         raise InvalidQuery("sessions cannot be grouped by a part of a name; group by asn")
-    if repeated := [key.value for key in (*session_filter.values, *session_filter.excluded) if key.is_repeated]:
+    if repeated := [key.value for key in (*session_filter.values, *session_filter.excluded) if key.is_trait]:
         raise InvalidQuery(f"sessions cannot be filtered by {repeated[0]}")
     since, until = session_filter.since, session_filter.until
     if since is not None and until is not None and since >= until:
@@ -216,7 +236,7 @@ def _check_before(since: datetime | None, until: datetime | None, by: Sequence[D
         _ = since - (until - since)
     except OverflowError as exc:
         raise InvalidQuery("--since is too early for --change: no period of the same length lies before it") from exc
-    if any(isinstance(each, TimeBucket) or each.is_repeated for each in by):
+    if any(isinstance(each, TimeBucket) or each.is_trait for each in by):
         raise InvalidQuery("--change cannot be combined with --by hour, day, week, month, command or url")
 
 
@@ -241,6 +261,7 @@ def _group(
         name=organizations.get(values[by.index(Dimension.ASN)]) if Dimension.ASN in by else None,
         password=passwords.get(values[by.index(Dimension.PASSWORD)]) if Dimension.PASSWORD in by else None,
         sessions=row["sessions"],
+        attempts=row.get("attempts"),
         asof=row.get("asof") if is_known else None,
         inferred=row.get("inferred") if is_known else None,
         first_seen=first,

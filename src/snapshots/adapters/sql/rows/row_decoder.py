@@ -114,6 +114,7 @@ def summary_in(row: Mapping[str, Any] | RowMapping) -> SessionSummary:
         has_foreign_snapshot=is_sealed and snapshot is None,
         counted_until=_counted_until(row),
         behaviour=behaviour_in(row["behaviour"]),
+        file_uploads=row["file_uploads"],
     )
 
 

@@ -22,6 +22,7 @@ COLUMNS = (
     "event_count",
     "command_count",
     "file_downloads",
+    "file_uploads",
     "login_attempts",
     "forward_count",
     "matcher",
@@ -86,6 +87,7 @@ class SessionRows:
             summary.event_count,
             summary.command_count,
             summary.file_downloads,
+            summary.file_uploads,
             summary.login_attempts,
             summary.forward_count,
             summary.sensor,
@@ -122,6 +124,7 @@ class SessionRows:
             event_count,
             command_count,
             file_downloads,
+            file_uploads,
             login_attempts,
             forward_count,
             sensor,
@@ -129,6 +132,7 @@ class SessionRows:
             seen,
             fingerprints,
             behaviour,
+            _,
         ) = totals
         place: tuple[object, ...] = _NOWHERE
         text = _NEVER_SEEN
@@ -144,6 +148,7 @@ class SessionRows:
             event_count,
             command_count,
             file_downloads,
+            file_uploads,
             login_attempts,
             forward_count,
             sensor,

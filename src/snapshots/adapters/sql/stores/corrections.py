@@ -27,6 +27,7 @@ from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.connection.keyset import is_after, is_within_any, position_of
 from snapshots.adapters.sql.connection.staging import driver_rows, fill_staging, pack_rows, staging_metadata
 from snapshots.adapters.sql.rows.row_decoder import record_text, seal_of, sighting_in, snapshot_in
+from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import (
     FACTS,
@@ -190,6 +191,7 @@ class SqlAudit:
             snapshot_prunings.insert().returning(snapshot_prunings.c.id),
             {"before": before, "run": run, "made_at": made_at, "sessions": -1, "events": -1},  # the trigger counts
         ).scalar_one()
+        SqlSessionLogins(self._connection).delete_unused()
         own = session_summaries.alias()
         staying = own.c.source_ip == known_addresses.c.ip_address
         self._placeholders.delete_unused(addresses)

@@ -26,12 +26,14 @@ from snapshots.adapters.sql.rows.behaviour_columns import BEHAVIOUR_COLUMNS
 from snapshots.adapters.sql.rows.fingerprints import SqlFingerprints, is_full
 from snapshots.adapters.sql.rows.row_decoder import summary_in
 from snapshots.adapters.sql.rows.session_encoder import COLUMNS, SessionRows
+from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.features import OURS, SchemaFeatures
 from snapshots.adapters.sql.schema.tables import FOUND_COLUMNS, SNAPSHOT_COLUMNS, is_sealed, session_summaries
 from snapshots.adapters.sql.stores.inventory import learned_last
 from snapshots.adapters.sql.stores.placeholders import AddressPlaceholders
 from snapshots.adapters.sql.stores.runs import other_live_runs
 from snapshots.adapters.sql.stores.seal_counts import count_seals
+from snapshots.app.ports.sessions import StoredLogin
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
@@ -48,6 +50,7 @@ class SqlSessionStore:
         self._is_shared = features is not OURS
         self._fingerprints = SqlFingerprints(connection)
         self._placeholders = AddressPlaceholders(connection, features)
+        self._logins = SqlSessionLogins(connection)
 
     def find_summaries(self, events: Mapping[str, Collection[int]]) -> Mapping[str, Sequence[SessionSummary]]:
         """Return the sessions of each logged id and lock them; long sessions take further queries."""
@@ -94,6 +97,10 @@ class SqlSessionStore:
 
         return {logged_id: [completed(summary) for summary in summaries] for logged_id, summaries in found.items()}
 
+    def logins_of(self, names: Collection[str]) -> Mapping[str, Sequence[StoredLogin]]:
+        """Return the login attempts of sessions, with the text of passwords that are stored."""
+        return self._logins.of(names)
+
     def save(self, sessions: Collection[SessionSummary | NewSession], *, run: str, saved_at: datetime) -> None:
         """Upsert sessions in one statement; snapshot columns of sealed rows do not change."""
         if not sessions:
@@ -133,6 +140,7 @@ class SqlSessionStore:
         )
         self._execute_upsert(upsert, sessions, run)
         self._fingerprints.add(sessions)
+        self._logins.add(sessions)
 
     def _execute_upsert(self, upsert: Insert, sessions: Collection[SessionSummary | NewSession], run: str) -> None:
         """Execute the upsert, and add the number of newly sealed sessions to the record."""

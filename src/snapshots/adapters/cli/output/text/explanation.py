@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from snapshots.adapters.cli.output.sanitize import printable
+from snapshots.adapters.cli.output.sanitize import count_of, printable
+from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.reports import FIELD_NAMES, Explanation
 from snapshots.domain.address.source_ip import SightingKind
 from snapshots.domain.facts.build_moment import moment_text
@@ -18,7 +19,7 @@ from snapshots.domain.snapshot.fact_methods import fact_methods
 from snapshots.domain.snapshot.nearest_statements import TypeLeftOut
 from snapshots.domain.snapshot.snapshot import IpSnapshot
 
-SHOWN_COMMANDS = 10
+SHOWN_COMMANDS = SHOWN_LOGINS = 10
 
 
 def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
@@ -27,9 +28,7 @@ def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
     if any(client):
         yield "client", printable(", ".join(part for part in client if part), 300)
     if behaviour.username is not None or behaviour.login_succeeded is not None:
-        secret = behaviour.password or (
-            f"SHA-256 {behaviour.password_hash}" if behaviour.password_hash else "no password"
-        )
+        secret = behaviour.password or _hash_text(behaviour.password_hash)
         outcome = "one login succeeded" if behaviour.login_succeeded else "no login succeeded"
         yield "tried first", printable(f"{behaviour.username or 'no user name'}, {secret}; {outcome}", 400)
     commands = behaviour.texts(Trait.COMMAND)
@@ -46,6 +45,27 @@ def _behaviour_rows(behaviour: Behaviour) -> Iterator[tuple[str, Text]]:
         yield "duration", Text(f"{behaviour.duration_ms / 1000:,.1f} s")
 
 
+def _login_rows(explanation: Explanation) -> Iterator[tuple[str, Text]]:
+    """Yield what a session with several login attempts tried, and how many attempts are not known."""
+    total = explanation.session.login_attempts
+    if total < 2:
+        return
+    for number, login in enumerate(explanation.logins[:SHOWN_LOGINS]):
+        secret = login.password or common_passwords().get(login.password_hash or "") or _hash_text(login.password_hash)
+        what = "all others" if login.is_others else f"{login.username or 'no user name'}, {secret}"
+        won = f", {login.successes:,} succeeded" if login.successes else ""
+        yield "" if number else "tried", printable(f"{what}: {count_of(login.attempts, 'attempt')}{won}", 400)
+    if len(explanation.logins) > SHOWN_LOGINS:
+        yield "", Text(f"and {len(explanation.logins) - SHOWN_LOGINS:,} more")
+    missing = total - sum(login.attempts for login in explanation.logins)
+    if missing > 0:
+        yield "", Text(f"{count_of(missing, 'attempt')} without stored credentials")
+
+
+def _hash_text(password_hash: str | None) -> str:
+    return f"SHA-256 {password_hash}" if password_hash else "no password"
+
+
 def show_explanation(console: Console, explanation: Explanation) -> None:
     """Print the address and the snapshot of a session, and the observations that they come from."""
     session, snapshot = explanation.session, explanation.session.snapshot
@@ -56,6 +76,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         ("events", f"{session.event_count:,}, {_moment(session.first_event_at)} to {_moment(session.last_event_at)}"),
     ]
     rows += _behaviour_rows(session.behaviour)
+    rows += _login_rows(explanation)
     if explanation.namesakes:
         rows.append(("same id", printable(", ".join(explanation.namesakes), 300)))
     if sighting is None:

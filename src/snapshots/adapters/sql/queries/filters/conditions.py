@@ -16,6 +16,7 @@ DID: Mapping[Activity, ColumnElement[bool]] = {
     Activity.LOGIN: func.coalesce(SESSIONS.login_succeeded, false()),
     Activity.COMMAND: SESSIONS.command_count > 0,
     Activity.DOWNLOAD: SESSIONS.file_downloads > 0,
+    Activity.UPLOAD: func.coalesce(SESSIONS.file_uploads, 0) > 0,
     Activity.FORWARD: SESSIONS.forward_count > 0,
 }
 """The condition that a session did something."""

@@ -15,6 +15,7 @@ from snapshots.adapters.sql.schema.tables.audit import (
     snapshot_put_backs,
 )
 from snapshots.adapters.sql.schema.tables.columns import metadata, name
+from snapshots.adapters.sql.schema.tables.logins import credentials, passwords, session_logins
 from snapshots.adapters.sql.schema.tables.run_records import bookmarks, dead_letters, quarantined_sessions, runs
 from snapshots.adapters.sql.schema.tables.sealed_rows import (
     FACTS,
@@ -45,6 +46,7 @@ __all__ = [
     "UNJUDGED_ROWS_INDEX",
     "adoptions",
     "bookmarks",
+    "credentials",
     "dead_letters",
     "event_lines",
     "fact_sources",
@@ -55,10 +57,12 @@ __all__ = [
     "known_networks",
     "metadata",
     "name",
+    "passwords",
     "quarantined_sessions",
     "run_seals",
     "runs",
     "session_fingerprints",
+    "session_logins",
     "session_summaries",
     "snapshot_corrections",
     "snapshot_prunings",

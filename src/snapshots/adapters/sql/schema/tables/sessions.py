@@ -37,6 +37,7 @@ session_summaries = Table(
     Column("command_count", BigInteger, nullable=False),
     Column("file_downloads", BigInteger, nullable=False),
     Column("login_attempts", BigInteger, nullable=False),
+    Column("file_uploads", BigInteger),
     Column("forward_count", BigInteger, nullable=False, server_default=text("0")),
     Column("matcher", String(255)),
     Column("sensor_id", String(255)),
