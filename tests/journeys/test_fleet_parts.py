@@ -222,6 +222,22 @@ def test_a_folder_is_imported_into_a_database(run: Run, tmp_path: Path, postgres
         each.close()
 
 
+def test_a_folder_of_an_earlier_version_is_imported(run: Run, tmp_path: Path) -> None:
+    """It has no columns for login attempts and uploads: attempts lack credentials, and uploads are unknown."""
+    folder = folder_of(made_of(of_kind(folded(mangled(1), []), Kind.READ)), [], tmp_path / "lake")
+    for file in (folder / "sessions").rglob("*.parquet"):
+        parquet.write_table(parquet.ParquetFile(file).read().drop(["login_counts", "file_uploads"]), file)
+
+    assert run("fleet", "import", folder)[0] == 0
+
+    database = SqlDatabase(f"sqlite:///{tmp_path}/test.db")
+    rows = list(rows_in(database))
+    assert {(row["login_counts"], row["file_uploads"]) for row in rows} == {("[]", None)}
+    assert sum(row["login_attempts"] for row in rows) > 0
+    assert run("verify")[0] == 0
+    database.close()
+
+
 def test_a_session_stored_with_other_values_is_not_imported(run: Run, tmp_path: Path) -> None:
     """A folder holds sums of events, which cannot be merged; the logs can be loaded."""
     lines = mangled(1)
