@@ -47,11 +47,12 @@ def test_a_value_that_no_session_has_is_a_usage_error(
     assert message in " ".join(err.split())
 
 
-def test_an_export_of_a_misspelled_name_writes_nothing(loaded: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["csv", "stix", "abuseipdb", "blocklist"])
+def test_an_export_of_a_misspelled_name_writes_nothing(loaded: Run, tmp_path: Path, form: str) -> None:
     """The file is not replaced."""
     (tmp_path / "x.csv").write_text("as it was")
 
-    code, _, err = loaded("export", tmp_path / "x.csv", "--user", "rot")
+    code, _, err = loaded("export", tmp_path / "x.csv", "--user", "rot", "--format", form)
 
     assert (code, "nearest: root" in err) == (2, True)
     assert (tmp_path / "x.csv").read_text() == "as it was"

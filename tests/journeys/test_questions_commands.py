@@ -193,8 +193,7 @@ def test_truncated_results_are_marked_as_truncated(loaded: Run) -> None:
         "Showing 1 of 4 groups; --top N"
     )
     assert out.splitlines()[0] == loaded("query", "--asn", "1", "--format", "csv")[1].strip()
-    assert loaded("export", "--asn", "1")[1] == out.splitlines()[0] + "\n"
-    assert loaded("export", "--min-sessions", "2")[0] == 2
+    assert loaded("export", "--asn", "1")[1].startswith(out.splitlines()[0] + ",")
 
 
 def test_indexes_require_an_existing_database(run: Run, tmp_path: Path) -> None:

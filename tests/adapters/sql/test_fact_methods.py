@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
-from snapshots.app.queries.session_queries import Dimension, SessionFilter, every_line
+from snapshots.app.queries.paging import every_line
+from snapshots.app.queries.session_queries import Dimension, SessionFilter
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.session.session import SessionAggregate
 from snapshots.domain.snapshot.as_of import AsOfReader

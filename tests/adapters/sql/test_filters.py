@@ -13,8 +13,9 @@ from snapshots.adapters.sql.queries.filters.conditions import common_prefix
 from snapshots.adapters.sql.queries.filters.values import stored_value
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.activity import Activity
-from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket, every_line
+from snapshots.app.queries.action import Action
+from snapshots.app.queries.paging import every_line
+from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.session.behaviour import Trait
@@ -38,12 +39,12 @@ NETWORKS = [
 ]
 NAMES = {1: "Alpha Hosting 100%", 2: "beta_net", 3: "ALPHA Access"}
 ACTS = {
-    Activity.LOGIN: (EventKind.LOGIN, ((Trait.CREDENTIALS, '["root", null, null]'), (Trait.SUCCESS, ""))),
-    Activity.COMMAND: (EventKind.COMMAND, ((Trait.COMMAND, "id"),)),
-    Activity.DOWNLOAD: (EventKind.DOWNLOAD, ()),
-    Activity.FORWARD: (EventKind.FORWARD, ()),
+    Action.LOGIN: (EventKind.LOGIN, ((Trait.CREDENTIALS, '["root", null, null]'), (Trait.SUCCESS, ""))),
+    Action.COMMAND: (EventKind.COMMAND, ((Trait.COMMAND, "id"),)),
+    Action.DOWNLOAD: (EventKind.DOWNLOAD, ()),
+    Action.FORWARD: (EventKind.FORWARD, ()),
 }
-Made = tuple[IpAddress, int | None, str | None, frozenset[Activity]]
+Made = tuple[IpAddress, int | None, str | None, frozenset[Action]]
 
 found_sessions = st.lists(
     st.tuples(
@@ -119,8 +120,8 @@ def test_filters_select_what_a_comparison_in_python_selects(sql_database: SqlDat
         found: list[Made],
         wanted: list[Condition],
         excluded: list[Condition],
-        did: frozenset[Activity],
-        did_not: frozenset[Activity],
+        did: frozenset[Action],
+        did_not: frozenset[Action],
     ) -> None:
         clear(sql_database)
         put(sql_database, found)

@@ -13,8 +13,9 @@ from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.adapters.sql.schema.tables import session_logins
 from snapshots.app.errors import InvalidQuery
-from snapshots.app.queries.activity import Activity
-from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket, every_line
+from snapshots.app.queries.action import Action
+from snapshots.app.queries.paging import every_line
+from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
 from snapshots.domain.session.behaviour import login
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
@@ -161,8 +162,8 @@ def test_sessions_that_uploaded_a_file_are_found(database: SqlDatabase, queries:
         made = [SessionAggregate.of(name, [event]).summary().judged(Gap.NO_SOURCE_IP) for name, event in events.items()]
         stores.sessions.save(made, run="r", saved_at=NOON)
 
-    assert ids(queries, SessionFilter(did=[Activity.UPLOAD])) == {"up"}
-    assert ids(queries, SessionFilter(did_not=[Activity.UPLOAD])) == {"down"}
+    assert ids(queries, SessionFilter(did=[Action.UPLOAD])) == {"up"}
+    assert ids(queries, SessionFilter(did_not=[Action.UPLOAD])) == {"down"}
 
 
 def test_a_key_with_several_values_has_no_concentration(queries: SqlSessionQueries) -> None:

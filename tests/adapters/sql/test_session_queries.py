@@ -17,6 +17,7 @@ from snapshots.adapters.sql.queries.inventory_reports import SqlInventoryReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.inventory import LearnedFacts
+from snapshots.app.queries.paging import every_address, every_line
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     Dimension,
@@ -25,13 +26,12 @@ from snapshots.app.queries.session_queries import (
     SessionFilter,
     SessionRow,
     TimeBucket,
-    every_address,
-    every_line,
 )
 from snapshots.composition.wiring import Container
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_name import NetworkName
+from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.concentration import Concentration
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
@@ -213,6 +213,17 @@ def test_time_buckets_begin_at_calendar_boundaries_in_utc(database: SqlDatabase)
         TimeBucket.WEEK: [("2026-03-02", 1), ("2026-02-23", 2)],
         TimeBucket.MONTH: [("2026-03-01", 3)],
     }
+
+
+def test_what_was_done_is_read_only_on_request(database: SqlDatabase) -> None:
+    """Lists do not show it, and need not read it."""
+    put(database, [(0, HOME, None, snapshot(), COMMANDS[:2], None), (1, HOME, None, snapshot(), [], None)])
+    session_queries = SqlSessionQueries(database, FixedClock())
+
+    lines = list(every_line(session_queries, SessionFilter(), page=1, with_activity=True))
+
+    assert [line.activity for line in lines] == [Activity(), Activity(commands=tuple(COMMANDS[:2]))]
+    assert [line.activity for line in every_line(session_queries, SessionFilter())] == [None, None]
 
 
 def test_the_network_at_the_attack_and_todays_are_separate(database: SqlDatabase) -> None:

@@ -1,6 +1,6 @@
 """A filter in words."""
 
-from snapshots.app.queries.activity import Activity
+from snapshots.app.queries.action import Action
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.session_queries import Dimension, SessionFilter
 from tests.strategies import DAY, NOON
@@ -13,8 +13,8 @@ def test_a_filter_is_described_by_the_names_of_its_options() -> None:
         until=NOON + DAY,
         values={Dimension.COUNTRY: ["CN", None], Dimension.IP_TYPE: ["VPN"]},
         excluded={Dimension.USER: ["root"]},
-        did=(Activity.LOGIN, Activity.COMMAND),
-        did_not=(Activity.DOWNLOAD,),
+        did=(Action.LOGIN, Action.COMMAND),
+        did_not=(Action.DOWNLOAD,),
     )
 
     assert filter_text(session_filter) == (

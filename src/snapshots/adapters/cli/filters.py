@@ -9,7 +9,7 @@ from snapshots.adapters.cli.command import Decorated, Section, option
 from snapshots.adapters.cli.services import Application
 from snapshots.adapters.cli.stored_values import check_stored, completed
 from snapshots.adapters.cli.times import Time
-from snapshots.app.queries.activity import Activity
+from snapshots.app.queries.action import Action
 from snapshots.app.queries.session_queries import (
     FOUND_BY,
     HASHES,
@@ -52,21 +52,21 @@ HELP = {
 OPTIONS = tuple(key for key in FOUND_BY if key not in METHODS_OF_FACTS.values())
 """Dimensions with an option of their own; the methods of facts are values of --method."""
 
-ACTIVITIES = [each.value for each in Activity]
+ACTIONS = [each.value for each in Action]
 
 
-class Activities(click.ParamType[tuple[Activity, ...]]):
-    """One or more activities, separated by commas."""
+class Actions(click.ParamType[tuple[Action, ...]]):
+    """One or more actions, separated by commas."""
 
-    name = "activity"
+    name = "action"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Activity, ...]:
-        """Return the activities."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Action, ...]:
+        """Return the actions."""
         words = str(value).lower().split(",")
-        unknown = [word for word in words if word not in ACTIVITIES]
+        unknown = [word for word in words if word not in ACTIONS]
         if unknown:
-            self.fail(f"{unknown[0][:40]!r} is not an activity (use one or more of {','.join(ACTIVITIES)})", param, ctx)
-        return tuple(Activity(word) for word in words)
+            self.fail(f"{unknown[0][:40]!r} is not an action (use one or more of {','.join(ACTIONS)})", param, ctx)
+        return tuple(Action(word) for word in words)
 
 
 def filter_options(function: Decorated) -> Decorated:
@@ -97,11 +97,11 @@ def _time_options() -> Iterable[Callable[[Decorated], Decorated]]:
 
 def _did_options() -> Iterable[Callable[[Decorated], Decorated]]:
     for name, help_text in (
-        ("--did", f"Only sessions that did one of these: {', '.join(ACTIVITIES)}."),
+        ("--did", f"Only sessions that did one of these: {', '.join(ACTIONS)}."),
         ("--not-did", "Only sessions that did none of these. Every filter has such an inverse: --not-country CN."),
     ):
         yield option(
-            name, type=Activities(), multiple=True, metavar="WHAT[,WHAT]", section=Section.FILTERS, help=help_text
+            name, type=Actions(), multiple=True, metavar="WHAT[,WHAT]", section=Section.FILTERS, help=help_text
         )
 
 

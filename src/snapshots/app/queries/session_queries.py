@@ -1,14 +1,15 @@
 """Port for queries of analysts about stored sessions, and their values."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from snapshots.app.ports.sessions import StoredLogin
-from snapshots.app.queries.activity import Activity
+from snapshots.app.queries.action import Action
 from snapshots.domain.address.source_ip import IpAddress
+from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.concentration import Concentration
 
 
@@ -119,8 +120,8 @@ class SessionFilter:
     until: datetime | None = None
     values: Mapping[Dimension, Sequence[str | None]] = field(default_factory=dict)
     excluded: Mapping[Dimension, Sequence[str | None]] = field(default_factory=dict)
-    did: Collection[Activity] = ()
-    did_not: Collection[Activity] = ()
+    did: Collection[Action] = ()
+    did_not: Collection[Action] = ()
     network_time: NetworkTime = NetworkTime.THEN
 
     def splits_by_method(self, by: Collection[Dimension | TimeBucket]) -> bool:
@@ -203,6 +204,7 @@ class SessionRow(NamedTuple):
         ssh_key: Fingerprint of the first SSH key that was installed.
         download_hash: Hash of the first downloaded file.
         duration_ms: Duration in milliseconds.
+        activity: What was done; None unless it was requested.
     """
 
     session_id: str
@@ -238,6 +240,11 @@ class SessionRow(NamedTuple):
     ssh_key: str | None
     download_hash: str | None
     duration_ms: int | None
+    activity: Activity | None = None
+
+
+SESSION_COLUMNS = SessionRow._fields[:-1]
+"""Columns of a list of sessions: the fields of `SessionRow` with one value each, all but the last."""
 
 
 class NotCurrent(NamedTuple):
@@ -312,7 +319,9 @@ class SessionQueries(Protocol):
         """
         ...
 
-    def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
+    def lines(
+        self, session_filter: SessionFilter, *, limit: int, after: str = "", with_activity: bool = False
+    ) -> SessionPage:
         """
         Return a page of sessions, the newest first.
 
@@ -320,6 +329,7 @@ class SessionQueries(Protocol):
             session_filter: The sessions.
             limit: Maximum number of sessions, at least 1.
             after: Cursor of the previous page; "" for the first page.
+            with_activity: Also read what was done.
 
         Raises:
             InvalidQuery: The cursor is invalid.
@@ -371,29 +381,3 @@ class AddressPage(NamedTuple):
 
     addresses: Sequence[IpAddress]
     last: str
-
-
-def every_address(
-    session_queries: SessionQueries, session_filter: SessionFilter, *, at_least: int = 1, page: int = 5_000
-) -> Iterator[str]:
-    """Yield every routable address once, in text order. Blocking others would hit the own network."""
-    after = ""
-    while True:
-        found = session_queries.addresses(session_filter, at_least=at_least, limit=page, after=after)
-        yield from (address.text for address in found.addresses if address.is_routable)
-        if not found.last:
-            return
-        after = found.last
-
-
-def every_line(
-    session_queries: SessionQueries, session_filter: SessionFilter, *, page: int = 5_000
-) -> Iterator[SessionRow]:
-    """Yield all sessions, the newest first, reading page by page."""
-    after = ""
-    while True:
-        found = session_queries.lines(session_filter, limit=page, after=after)
-        yield from found.lines
-        if not found.last:
-            return
-        after = found.last

@@ -15,7 +15,7 @@ from rich.text import Text
 from snapshots.adapters.cli.output.fitted_table import Content, FittedColumn, fitted, print_fitted
 from snapshots.adapters.cli.output.json_text import plain
 from snapshots.adapters.cli.output.sanitize import printable
-from snapshots.app.queries.session_queries import SessionRow
+from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
 from snapshots.app.safe_text import escaped
 
 Row = Mapping[str, Any]
@@ -30,7 +30,7 @@ IDENTIFIERS = frozenset({"asn", "source_port"})
 
 def session_columns(line: SessionRow) -> dict[str, Any]:
     """Return a session as a row."""
-    return line._asdict()
+    return dict(zip(SESSION_COLUMNS, line, strict=False))  # without what was done
 
 
 class Form(Enum):

@@ -13,7 +13,14 @@ from snapshots.adapters.cli.output.sanitize import count_of
 from snapshots.adapters.cli.output.table import Form, Row, print_rows, session_columns
 from snapshots.adapters.cli.services import Application, OpenApplication
 from snapshots.app.queries.inventory_reports import expired_text, without_newer_table_text
-from snapshots.app.queries.session_queries import Dimension, Group, NetworkTime, SessionFilter, SessionRow, TimeBucket
+from snapshots.app.queries.session_queries import (
+    SESSION_COLUMNS,
+    Dimension,
+    Group,
+    NetworkTime,
+    SessionFilter,
+    TimeBucket,
+)
 from snapshots.domain.session.concentration import Concentration
 
 LOGIN = "login"
@@ -138,7 +145,7 @@ def _list(
     lines = [session_columns(line) for line in page.lines]
     is_table = output == Form.TABLE.value
     shown = [_short(line) for line in lines] if is_table else lines
-    names = SHORT if is_table else SessionRow._fields
+    names = SHORT if is_table else SESSION_COLUMNS
     about = {"next": page.last} | _not_current(application, session_filter, ())
     print_rows(shown, Form(output), stdout(), names, about, full=full)
     if page.last and output in {Form.CSV.value, Form.NDJSON.value}:

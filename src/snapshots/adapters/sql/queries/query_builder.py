@@ -113,7 +113,15 @@ NEWEST_FIRST = (SESSIONS.first_event_at.desc(), SESSIONS.session_id.desc())
 class SessionQuery:
     """Build SQL from a filter over sessions and the keys to group by."""
 
-    def __init__(self, connection: Connection, session_filter: SessionFilter, current: CurrentAnswers) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        session_filter: SessionFilter,
+        current: CurrentAnswers,
+        *,
+        with_behaviour: bool = False,
+    ) -> None:
+        self._lists_behaviour = with_behaviour
         self._current = current
         self._connection = connection
         has_type = states(FACTS[Dimension.IP_TYPE])
@@ -291,7 +299,7 @@ class SessionQuery:
         return self._connection.execute(query.order_by(SESSIONS.session_id.desc()).limit(limit)).all()
 
     def _listed(self) -> Select[Any]:
-        """Return the columns of LINE, the stored time, and from what `SqlSessionQueries` derives methods of facts."""
+        """Return the columns of LINE, the stored time, that of the sighting, and the behavior on request."""
         facts = {
             name: self.part(key)
             for name, key in (("asn", Dimension.ASN), ("country", Dimension.COUNTRY), ("ip_type", Dimension.IP_TYPE))
@@ -301,6 +309,7 @@ class SessionQuery:
         columns = [column.label(name) for name, column in {**LINE, **facts}.items()]
         times = {"stored_at": SESSIONS.first_event_at, "stored_seen_at": SESSIONS.source_ip_seen_at}
         columns += [stored_timestamp_text(self._connection, at).label(name) for name, at in times.items()]
+        columns += [SESSIONS.behaviour.label("behaviour")] if self._lists_behaviour else []
         return select(*columns).select_from(self.rows).where(*self.conditions())
 
     def _is_one_of(self, key: Dimension, values: Collection[str | None]) -> ColumnElement[bool]:

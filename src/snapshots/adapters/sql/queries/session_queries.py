@@ -15,8 +15,8 @@ from snapshots.adapters.sql.queries.fact_methods import FACTS as FACT_COLUMNS
 from snapshots.adapters.sql.queries.fact_methods import METHODS, nearness, seen_for
 from snapshots.adapters.sql.queries.filters.conditions import begins_with
 from snapshots.adapters.sql.queries.filters.logins import hidden_passwords, password_texts
-from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, NETWORK, SessionQuery
-from snapshots.adapters.sql.rows.row_decoder import address_of
+from snapshots.adapters.sql.queries.query_builder import ADDRESS, COLUMNS, FACTS, LINE, NETWORK, SessionQuery
+from snapshots.adapters.sql.rows.row_decoder import activity_in, address_of
 from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
@@ -44,6 +44,9 @@ ALONE: Mapping[Dimension | TimeBucket, str] = {key: FACTS[key] for key in (Dimen
 
 NO_METHODS = (None,) * 4
 
+SEEN_AT = len(LINE) + 1
+"""Place of the time of the sighting in a row of `SessionQuery.dated`."""
+
 MOST_SOUGHT = 1_000
 """Up to this many groups, first and last time are looked up one by one."""
 
@@ -61,8 +64,11 @@ class SqlSessionQueries:
         self._database = database
         self._clock = clock
 
-    def _asked(self, connection: Connection, session_filter: SessionFilter) -> SessionQuery:
-        return SessionQuery(connection, session_filter, CurrentAnswers(CurrentSince.at(self._clock.now())))
+    def _asked(
+        self, connection: Connection, session_filter: SessionFilter, *, with_behaviour: bool = False
+    ) -> SessionQuery:
+        current = CurrentAnswers(CurrentSince.at(self._clock.now()))
+        return SessionQuery(connection, session_filter, current, with_behaviour=with_behaviour)
 
     def groups(
         self,
@@ -128,17 +134,19 @@ class SqlSessionQueries:
             without_newer, expired = connection.execute(self._asked(connection, session_filter).not_current(by)).one()
             return NotCurrent(without_newer, expired)
 
-    def lines(self, session_filter: SessionFilter, *, limit: int, after: str = "") -> SessionPage:
+    def lines(
+        self, session_filter: SessionFilter, *, limit: int, after: str = "", with_activity: bool = False
+    ) -> SessionPage:
         """Return a page of sessions, newest first; sessions without a time come last."""
         _check(session_filter, [Dimension.ASN], with_before=False)
         behind = SessionCursor.parse(after) if after else None
         with self._database.reading() as connection:
-            asked = self._asked(connection, session_filter)
+            asked = self._asked(connection, session_filter, with_behaviour=with_activity)
             found = asked.dated(behind, limit) if behind is None or behind.at is not None else []
             if len(found) < limit and session_filter.since is None and session_filter.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
             names = _organizations(connection, {row.asn for row in found})
-            lines = [_line(row, names) for row in found]
+            lines = [_line(row, names, with_activity=with_activity) for row in found]
         last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
 
@@ -185,12 +193,13 @@ class SqlSessionQueries:
         return AddressPage(addresses, found[-1] if len(found) == limit else "")
 
 
-def _line(row: Sequence[Any], organizations: Mapping[int, str]) -> SessionRow:
+def _line(row: Sequence[Any], organizations: Mapping[int, str], *, with_activity: bool) -> SessionRow:
     """Return a session from the columns of `SessionQuery.dated` and `undated`, which are in the order of its fields."""
     asn, country, ip_type, _, method, source = row[6:12]
     has = (asn is not None, country is not None, ip_type is not None)
-    methods = _methods(has, method, source, seen_for(source, row[-1])) if method is not None else NO_METHODS
-    return SessionRow._make((*row[:7], organizations.get(asn), *row[7:11], *methods, *row[11:-2]))
+    methods = _methods(has, method, source, seen_for(source, row[SEEN_AT])) if method is not None else NO_METHODS
+    activity = activity_in(row[-1]) if with_activity else None
+    return SessionRow._make((*row[:7], organizations.get(asn), *row[7:11], *methods, *row[11 : len(LINE)], activity))
 
 
 @lru_cache(maxsize=50_000)

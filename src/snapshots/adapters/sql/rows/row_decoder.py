@@ -19,6 +19,7 @@ from snapshots.domain.errors import InvalidAddress, InvalidFact
 from snapshots.domain.facts.ip_type import IpType, IpTypePriority
 from snapshots.domain.facts.observation import IpFacts, IpObservation
 from snapshots.domain.facts.validation import LARGEST_ASN, PSEUDO_COUNTRIES
+from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.behaviour import TRAITS, Behaviour
 from snapshots.domain.session.event_time import time_of
 from snapshots.domain.session.summary import SessionSummary
@@ -39,6 +40,11 @@ def behaviour_in(text: str | None) -> Behaviour:
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return Behaviour()
     return behaviour
+
+
+def activity_in(text: str | None) -> Activity:
+    """Return what was done in a session, by the column `behaviour`."""
+    return Activity.of(behaviour_in(text))
 
 
 SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")

@@ -8,16 +8,16 @@ from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
-from snapshots.app.queries.activity import Activity
+from snapshots.app.queries.action import Action
 
 SESSIONS = session_summaries.c
 
-DID: Mapping[Activity, ColumnElement[bool]] = {
-    Activity.LOGIN: func.coalesce(SESSIONS.login_succeeded, false()),
-    Activity.COMMAND: SESSIONS.command_count > 0,
-    Activity.DOWNLOAD: SESSIONS.file_downloads > 0,
-    Activity.UPLOAD: func.coalesce(SESSIONS.file_uploads, 0) > 0,
-    Activity.FORWARD: SESSIONS.forward_count > 0,
+DID: Mapping[Action, ColumnElement[bool]] = {
+    Action.LOGIN: func.coalesce(SESSIONS.login_succeeded, false()),
+    Action.COMMAND: SESSIONS.command_count > 0,
+    Action.DOWNLOAD: SESSIONS.file_downloads > 0,
+    Action.UPLOAD: func.coalesce(SESSIONS.file_uploads, 0) > 0,
+    Action.FORWARD: SESSIONS.forward_count > 0,
 }
 """The condition that a session did something."""
 
@@ -30,9 +30,9 @@ def begins_with(connection: Connection, column: ColumnElement[str], beginning: s
     return and_(text >= beginning, text < beginning[:-1] + chr(ord(beginning[-1]) + 1))
 
 
-def did_any_of(activities: Collection[Activity]) -> ColumnElement[bool]:
+def did_any_of(actions: Collection[Action]) -> ColumnElement[bool]:
     """Return the condition that a session did at least one of these."""
-    return or_(false(), *(DID[activity] for activity in activities))
+    return or_(false(), *(DID[action] for action in actions))
 
 
 def is_in_networks_named(parts: Sequence[str]) -> ColumnElement[bool]:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, BinaryIO, get_type_hints
 
+from snapshots.adapters.cli.output.exports.session_columns import EXPORT_COLUMNS, LISTS, export_values
 from snapshots.app.errors import PackageMissing
 from snapshots.app.pip_install import pip_install
-from snapshots.app.queries.session_queries import SessionRow
+from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
+from snapshots.domain.session.activity import LoginAttempt
 
-ROWS_PER_GROUP = 20_000
+ROWS_PER_GROUP = 2_000
 """Rows in memory at a time."""
 
 
@@ -25,12 +27,14 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
     except ImportError as exc:
         raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
-    hints = get_type_hints(SessionRow)
-    fields = [(name, kinds[_kind(hints[name])]) for name in SessionRow._fields]
+    hints, parts = get_type_hints(SessionRow), get_type_hints(LoginAttempt)
+    credentials = pa.struct([(name, kinds[_kind(hint)]) for name, hint in parts.items()])
+    fields = [(name, kinds[_kind(hints[name])]) for name in SESSION_COLUMNS]
+    fields += [(name, pa.list_(credentials if name == "credentials" else pa.string())) for name in LISTS]
     schema, count = pa.schema(fields), 0
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
-        for group in _groups(iter(lines)):
-            columns = {name: [getattr(line, name) for line in group] for name in SessionRow._fields}
+        for group in _groups(map(export_values, lines)):
+            columns = dict(zip(EXPORT_COLUMNS, zip(*group, strict=True), strict=True))
             writer.write_table(pa.table(columns, schema=schema))
             count += len(group)
     return count
@@ -42,6 +46,6 @@ def _kind(hint: object) -> str:
     return str(kinds[0].__name__)
 
 
-def _groups(lines: Iterator[SessionRow]) -> Iterator[list[SessionRow]]:
-    while group := list(islice(lines, ROWS_PER_GROUP)):
+def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    while group := list(islice(rows, ROWS_PER_GROUP)):
         yield group

@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Activity(Enum):
+class Action(Enum):
     """
     Something that few sessions do: most only connect, or fail to log in.
 

@@ -1,22 +1,53 @@
 """A session in the fields of the Elastic Common Schema."""
 
+import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from snapshots.adapters.cli.output.exports.session_columns import credential
+from snapshots.adapters.cli.output.json_text import plain
 from snapshots.app.queries.session_queries import SessionRow
+from snapshots.domain.session.activity import Activity
 
 VERSION = "8.17.0"
 """https://www.elastic.co/docs/reference/ecs"""
 
+INDEX = "snapshots-sessions"
+"""The index of `--bulk`; the index template matches it."""
+
+
+def ecs_lines(lines: Iterable[SessionRow], *, is_bulk: bool) -> Iterator[str]:
+    """
+    Yield a line of JSON per session; for the bulk API, each after its action.
+
+    The ID of a document is that of the session, so that a repeated import replaces documents.
+    """
+    for line in lines:
+        document = json.dumps(ecs_document(line), default=plain)
+        yield f"{bulk_action(line.session_id)}\n{document}" if is_bulk else document
+
+
+def bulk_action(session_id: str) -> str:
+    """Return the action line that indexes a session."""
+    return json.dumps({"index": {"_index": INDEX, "_id": session_id}})
+
 
 def ecs_document(line: SessionRow) -> dict[str, Any]:
     """Return a session as an ECS event. Fields that ECS lacks are under `snapshots`; unknown values are absent."""
+    done = line.activity or Activity()
+    users = list(dict.fromkeys(login.user for login in done.logins if login.user is not None))
+    users = users or ([line.user] if line.user is not None else [])
+    hashes = list(done.file_hashes) or ([line.download_hash] if line.download_hash is not None else [])
     return _without_empty(
         {
             "@timestamp": line.first_event_at,
             "ecs": {"version": VERSION},
             "event": {
                 "kind": "event",
-                "category": ["network", "intrusion_detection"],
+                "category": ["intrusion_detection", "network", *(["authentication"] if line.logins else [])],
+                "type": ["connection", "info"],
+                "outcome": _outcome(line),
+                "module": "cowrie",
                 "dataset": "cowrie.session",
                 "id": line.session_id,
                 "start": line.first_event_at,
@@ -29,9 +60,13 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
                 "as": {"number": line.asn, "organization": {"name": line.organization}},
                 "geo": {"country_iso_code": line.country},
             },
-            "network": {"protocol": line.protocol},
+            "network": {"protocol": line.protocol, "transport": "tcp"},
             "observer": {"name": line.sensor, "type": "honeypot", "product": "cowrie"},
-            "user": {"name": line.user},
+            "user": {"name": users},
+            "process": {"command_line": list(done.commands)},
+            "file": {"hash": {"sha256": hashes}},
+            "url": {"full": list(done.urls)},
+            "related": {"ip": [line.source_ip] if line.source_ip else [], "user": users, "hash": hashes},
             "snapshots": {
                 "ip_type": line.ip_type,
                 "enrichment_at": line.enrichment_at,
@@ -51,15 +86,21 @@ def ecs_document(line: SessionRow) -> dict[str, Any]:
                 "hassh": line.hassh,
                 "password_hash": line.password_hash,
                 "login_succeeded": line.login_succeeded,
+                "credentials": [_without_empty(credential(login)) for login in done.logins],
                 "command_signature": line.command_signature,
-                "ssh_key": line.ssh_key,
-                "download_hash": line.download_hash,
+                "ssh_key": list(done.ssh_keys) or line.ssh_key,
             },
         }
     )
 
 
+def _outcome(line: SessionRow) -> str:
+    if line.login_succeeded is None:
+        return "unknown"
+    return "success" if line.login_succeeded else "failure"
+
+
 def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document without empty values at any depth."""
     found = {name: _without_empty(value) if isinstance(value, dict) else value for name, value in document.items()}
-    return {name: value for name, value in found.items() if value not in (None, {})}
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}

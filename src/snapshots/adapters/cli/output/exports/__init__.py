@@ -1,0 +1,1 @@
+"""Formats in which sessions and addresses are handed to other programs."""

@@ -1,0 +1,72 @@
+"""Columns of exported sessions: those of a list, and lists of what was done."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from snapshots.adapters.cli.output.json_text import plain
+from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
+from snapshots.domain.session.activity import Activity, LoginAttempt
+
+LISTS = ("credentials", "command_texts", "urls", "file_hashes", "ssh_keys")
+"""Columns with lists, after those with one value."""
+
+EXPORT_COLUMNS = (*SESSION_COLUMNS, *LISTS)
+
+LARGEST_CELL = 32_000
+"""Characters. A spreadsheet splits or cuts a cell of more than 32,767."""
+
+
+def export_values(line: SessionRow) -> tuple[Any, ...]:
+    """Return the values of EXPORT_COLUMNS."""
+    return (*line[:-1], *_lists_of(line.activity or Activity()))
+
+
+def flat_values(line: SessionRow) -> tuple[Any, ...]:
+    """Return the values for CSV: a list is one cell with a JSON array in ASCII, empty without values."""
+    return (*line[:-1], *map(list_cell, _lists_of(line.activity or Activity())))
+
+
+def _lists_of(activity: Activity) -> Sequence[list[Any]]:
+    """Return what was done as the columns LISTS; the order is that of the attack."""
+    return (
+        [credential(login) for login in activity.logins],
+        list(activity.commands),
+        list(activity.urls),
+        list(activity.file_hashes),
+        list(activity.ssh_keys),
+    )
+
+
+def credential(login: LoginAttempt) -> dict[str, Any]:
+    """Return a login attempt."""
+    return {
+        "at": login.at,
+        "user": login.user,
+        "password_hash": login.password_hash,
+        "password": login.password,
+        "succeeded": login.succeeded,
+    }
+
+
+def list_cell(values: Sequence[Any]) -> str | None:
+    """
+    Return a list as JSON on one line, which no spreadsheet takes for a formula.
+
+    Values that a cell cannot hold are left out, and the last text states how many.
+    """
+    if not values:
+        return None
+    text = json.dumps(values, default=plain)
+    return text if len(text) <= LARGEST_CELL else f"[{', '.join(_fitting(values))}]"
+
+
+def _fitting(values: Sequence[Any]) -> Iterator[str]:
+    room = LARGEST_CELL
+    for at, value in enumerate(values):
+        text = json.dumps(value, default=plain)
+        room -= len(text) + 2
+        if room < 0:
+            yield json.dumps(f"... {len(values) - at} more")
+            return
+        yield text
