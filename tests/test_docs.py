@@ -27,6 +27,7 @@ from snapshots.adapters.cli.exit_codes import ExitCode
 from snapshots.adapters.cli.main import cli
 from snapshots.adapters.cli.settings import Settings
 from snapshots.adapters.sql.schema.tables import metadata, session_summaries
+from snapshots.adapters.sql.schema.views import definitions
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.as_of import NETWORK_MAX_AGE, TYPE_MAX_AGE, TYPE_MAX_LAG
 from snapshots.domain.snapshot.gap import Gap
@@ -248,6 +249,22 @@ def test_every_column_and_table_is_in_the_reference() -> None:
 
     assert [column.name for column in session_summaries.columns if f"`{column.name}`" not in columns] == []
     assert [name for name in metadata.tables if f"`{name}`" not in columns] == []
+
+
+def test_every_view_and_its_columns_are_in_the_reference(tmp_path: Path) -> None:
+    """And the examples are valid and find something."""
+    folder = Folder(tmp_path)
+    folder.run("snapshots load -q cowrie-logs")
+    text = reference("views")
+
+    connection = sqlite3.connect(tmp_path / "snapshots.db")
+    for view in definitions("sqlite"):
+        found = connection.execute(f"SELECT * FROM {view}")
+        assert f"| `{view}` |" in text
+        assert [name for name, *_ in found.description if f"`{name}`" not in text] == []
+    for statement in re.findall(r"```sql\n(.*?)```", text, re.DOTALL):
+        assert connection.execute(statement).fetchall(), statement
+    connection.close()
 
 
 def test_every_setting_is_in_the_reference_with_its_default() -> None:

@@ -8,7 +8,7 @@ and lookups read one partition.
 from sqlalchemy import Connection, text
 
 from snapshots.adapters.sql.connection.dialects.storage import are_partitioned
-from snapshots.adapters.sql.schema import indexes, triggers
+from snapshots.adapters.sql.schema import indexes, triggers, views
 from snapshots.app.errors import SettingRefused
 
 _KEYS = text(
@@ -38,6 +38,7 @@ def partition(connection: Connection, count: int) -> None:
         raise SettingRefused("the database already holds sessions: --partitions needs a new one")
     keys = sorted(connection.execute(_KEYS).all(), key=lambda key: not key[2].startswith("PRIMARY"))
     triggers.remove(connection)
+    views.remove(connection)
     made = "CREATE TABLE session_summaries (LIKE all_sessions INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
     for statement in (
         "ALTER TABLE session_summaries RENAME TO all_sessions",
@@ -53,4 +54,5 @@ def partition(connection: Connection, count: int) -> None:
     ):
         connection.exec_driver_sql(statement)
     triggers.install(connection)
+    views.install(connection)
     indexes.build_now(connection)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
-from snapshots.adapters.sql.schema import indexes, triggers
+from snapshots.adapters.sql.schema import indexes, triggers, views
 from snapshots.adapters.sql.schema.tables import adoptions
 from snapshots.app.errors import StoreUnavailable
 
@@ -40,7 +40,7 @@ def version(connection: Connection) -> str | None:
 
 def upgrade(connection: Connection, to: str = "head") -> None:
     """
-    Migrate the tables to a version, in the caller's transaction, and recreate the triggers.
+    Migrate the tables to a version, in the caller's transaction, and recreate the triggers and views.
 
     New tables get their indexes; for existing ones the caller runs `indexes.build` after the transaction.
 
@@ -48,10 +48,10 @@ def upgrade(connection: Connection, to: str = "head") -> None:
         LookupError: There is no such version.
     """
     is_new = version(connection) is None
-    triggers.remove(connection)
+    _remove_derived(connection)
     _do("upgrade", connection, to)
     if version(connection) == newest():
-        triggers.install(connection)
+        _install_derived(connection)
         if is_new:
             indexes.build_now(connection)
 
@@ -63,7 +63,7 @@ def downgrade(connection: Connection, to: str) -> None:
     Raises:
         LookupError: There is no such version.
     """
-    triggers.remove(connection)
+    _remove_derived(connection)
     _do("downgrade", connection, to)
 
 
@@ -74,15 +74,28 @@ def is_adopted(connection: Connection) -> bool:
 
 
 def stamp(connection: Connection) -> None:
-    """Record the newest version for tables that were created without migrations, and create the triggers."""
+    """Record the newest version for tables that were created without migrations, and create triggers and views."""
+    _remove_derived(connection)
     _do("stamp", connection, "head")
-    triggers.install(connection)
+    _install_derived(connection)
 
 
 def forget(connection: Connection) -> None:
-    """Drop the triggers and the version table."""
-    triggers.remove(connection)
+    """Drop the triggers, the views and the version table."""
+    _remove_derived(connection)
     versions.drop(connection, checkfirst=True)
+
+
+def _install_derived(connection: Connection) -> None:
+    triggers.install(connection)
+    if not is_adopted(connection):
+        views.install(connection)
+
+
+def _remove_derived(connection: Connection) -> None:
+    triggers.remove(connection)
+    if (version(connection) or "") >= views.FIRST_VERSION and not is_adopted(connection):
+        views.remove(connection)
 
 
 def _do(step: Literal["upgrade", "downgrade", "stamp"], connection: Connection, to: str) -> None:
