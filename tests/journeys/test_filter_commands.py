@@ -58,6 +58,13 @@ def test_an_export_of_a_misspelled_name_writes_nothing(loaded: Run, tmp_path: Pa
     assert (tmp_path / "x.csv").read_text() == "as it was"
 
 
+def test_a_report_with_a_misspelled_name_is_a_usage_error(loaded: Run) -> None:
+    """As in a query, the nearest stored names are listed."""
+    code, out, err = loaded("abuse-report", "4134", "--user", "rot")
+
+    assert (code, out, "nearest: root" in err) == (2, "", True)
+
+
 def test_hashes_are_found_by_how_they_begin(loaded: Run) -> None:
     """As they are printed in short; of several, all are named."""
     rows = json.loads(loaded("query", "--by", "hassh", "--format", "json")[1])["rows"]

@@ -5,6 +5,9 @@ import click
 from snapshots.adapters.cli.command import CommandPlace, LazyCommands, group
 
 COMMANDS = {
+    "abuse-report": CommandPlace(
+        "snapshots.adapters.cli.queries.abuse_report", "abuse_report", "Report attacks to the holder of a network."
+    ),
     "adopt": CommandPlace(
         "snapshots.adapters.cli.commands.schema", "adopt", "Add snapshots to a cowrieprocessor database."
     ),
