@@ -16,7 +16,7 @@ from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.snapshot.snapshot import Method
 
-FIRST_VERSION = "0018"
+FIRST_VERSION = "0019"
 """The first version of the tables with views; views of these names in an older database are not ours."""
 
 

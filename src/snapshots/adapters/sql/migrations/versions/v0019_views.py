@@ -1,7 +1,7 @@
 """Add the views for analysts, which `schema.views` creates after every migration."""
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
