@@ -83,6 +83,8 @@ def test_methods_and_distances_of_facts_equal_those_of_the_rule(sql_database: Sq
         put(sql_database, made)
         expected = [fact_methods(snapshot, at) for at, snapshot in made]
         lines = {line.session_id: line for line in every_line(session_queries, SessionFilter())}
+        for line in every_line(session_queries, SessionFilter(), with_activity=True):
+            assert line._replace(activity=None) == lines[line.session_id], "what was done changes nothing else"
         for n, near in enumerate(expected):
             line = lines[f"s{n}"]
             found = {"asn": line.asn_method, "country": line.country_method, "ip_type": line.type_method}
