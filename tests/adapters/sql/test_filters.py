@@ -1,5 +1,6 @@
 """Filters select the sessions that a comparison in Python selects."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -11,15 +12,18 @@ from hypothesis import strategies as st
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.filters.conditions import common_prefix
 from snapshots.adapters.sql.queries.filters.values import stored_value
+from snapshots.adapters.sql.queries.reports import SqlReports
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.queries.action import Action
 from snapshots.app.queries.paging import every_line
+from snapshots.app.queries.reports import HEAVIEST
 from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.session.behaviour import Trait
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
+from snapshots.domain.snapshot.as_of import AsOfReader
 from tests.fakes import FixedClock
 from tests.strategies import NOON, snapshot
 
@@ -107,6 +111,7 @@ CONDITIONS: Sequence[Condition] = [
 def test_filters_select_what_a_comparison_in_python_selects(sql_database: SqlDatabase) -> None:
     """Values of one key are ORed, keys are ANDed; an inverse selects exactly the other sessions."""
     session_queries = SqlSessionQueries(sql_database, FixedClock())
+    reports = SqlReports(sql_database, AsOfReader(), choose=lambda _: 0, clock=FixedClock())
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(
@@ -141,7 +146,15 @@ def test_filters_select_what_a_comparison_in_python_selects(sql_database: SqlDat
         session_filter = SessionFilter(values=values(wanted), excluded=values(excluded), did=did, did_not=did_not)
         selected = {line.session_id for line in every_line(session_queries, session_filter)}
 
+        chosen = [made for made in found if is_selected(made)]
         assert selected == {f"s{n}" for n, made in enumerate(found) if is_selected(made)}
+        report = reports.report(top=99, session_filter=session_filter)
+        assert report.coverage.sessions.total == len(chosen)
+        assert {each.value: each.sessions for each in report.networks} == Counter(
+            None if made[1] is None else str(made[1]) for made in chosen
+        )
+        sizes = Counter(made[0] for made in chosen).values()
+        assert report.coverage.heaviest == sum(sorted(sizes, reverse=True)[:HEAVIEST])
 
     check()
 

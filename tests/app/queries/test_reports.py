@@ -3,9 +3,10 @@
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
 from hypothesis import given
 
-from snapshots.app.queries.reports import methods_text, nearness_lines
+from snapshots.app.queries.reports import CoverageReport, heaviest_text, methods_text, nearness_lines
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpObservation, label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
@@ -99,3 +100,17 @@ def test_the_source_of_every_fact_is_found(history: list[IpObservation], at: dat
 def test_a_fact_that_no_observation_states_any_more_has_no_source() -> None:
     """Such as one that an operator corrected, or of a table that was retracted."""
     assert sources_of(replace(snapshot(), method=Method.CORRECTED, source="operator@2026-03-01"), [], NOON) == {}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "text"),
+    [(6, "The 5 addresses with most sessions have 90.0% of the sessions"), (5, ""), (0, "")],
+)
+def test_the_share_of_the_heaviest_addresses_is_stated_if_there_are_others(addresses: int, text: str) -> None:
+    """Of at most five addresses it would be all."""
+    total = 10 if addresses else 0
+    report = CoverageReport(
+        sessions=Coverage(total=total), addresses=Coverage(total=addresses), lag=None, heaviest=9 if total else 0
+    )
+
+    assert heaviest_text(report) == text

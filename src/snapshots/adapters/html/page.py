@@ -18,7 +18,7 @@ from snapshots.adapters.html.world_map import CountryOnMap, map_key, world
 from snapshots.app.queries.changes import Change
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
-from snapshots.app.queries.reports import FIELD_NAMES, impossible_clocks_text, nearness_lines
+from snapshots.app.queries.reports import FIELD_NAMES, heaviest_text, impossible_clocks_text, nearness_lines
 from snapshots.app.queries.session_queries import Dimension, Group
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
@@ -237,6 +237,7 @@ def page_of(overview: Overview, *, version: str) -> str:
         page=ReportPage(overview),
         asn=Dimension.ASN,
         nearness=nearness_lines(overview.report.coverage.sessions),
+        heaviest=heaviest_text(overview.report.coverage),
         clocks=impossible_clocks_text(overview.report),
         version=version,
     )

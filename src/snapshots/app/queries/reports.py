@@ -85,12 +85,14 @@ class CoverageReport:
         addresses: Coverage of all distinct canonical addresses.
         lag: Lag of the sealed sessions; None if there are none.
         disagreements: Addresses about which sources disagree, by "asn" and "country".
+        heaviest: Sessions of the `HEAVIEST` addresses with most sessions: shares by session depend on their facts.
         by_source: Sealed sessions by the builds of their facts, without times of day; only the most frequent ones.
     """
 
     sessions: Coverage
     addresses: Coverage
     lag: LagSpread | None
+    heaviest: int = 0
     by_source: Mapping[str, int] = field(default_factory=dict)
     disagreements: Mapping[str, Disagreement] = field(default_factory=dict)
 
@@ -186,6 +188,9 @@ class Explanation:
     logins: Sequence[StoredLogin] = ()
 
 
+HEAVIEST = 5
+"""Number of addresses whose share of the sessions is reported."""
+
 FIELD_NAMES = {"snapshot": "snapshot", "asn": "ASN", "country": "country", "ip_type": "IP type"}
 """Display names of the keys of `Coverage.by_field`."""
 
@@ -209,6 +214,14 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     )
     split = ", ".join(f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
     return f"known for {known / coverage.total:.1%} of {coverage.total:,} sessions" + (f": {split}" if split else "")
+
+
+def heaviest_text(report: CoverageReport) -> str:
+    """Return which share of the sessions a few addresses have; "" if there are no more addresses than that."""
+    total = report.sessions.total
+    if report.addresses.total <= HEAVIEST or not total:
+        return ""
+    return f"The {HEAVIEST} addresses with most sessions have {report.heaviest / total:.1%} of the sessions"
 
 
 def nearness_lines(coverage: Coverage, addresses: Coverage | None = None) -> list[str]:

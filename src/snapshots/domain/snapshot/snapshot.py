@@ -30,7 +30,7 @@ class Method(Enum):
 
 _EXPLANATIONS = {
     Method.ASOF: "stated by the time of the attack",
-    Method.INFERRED: "with at least one first stated after the attack",
+    Method.INFERRED: "of which at least one was first stated after the attack",
     Method.CORRECTED: "stated by an operator, through the audit",
     Method.ADOPTED: "that another loader wrote before the database was adopted",
 }

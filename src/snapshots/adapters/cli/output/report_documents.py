@@ -8,7 +8,7 @@ from typing import Any
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.inventory_reports import Drift
 from snapshots.app.queries.overview import BehaviourSeen, Overview, Period
-from snapshots.app.queries.reports import CoverageReport, LagSpread, Report
+from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, Report
 from snapshots.app.queries.session_queries import Group
 from snapshots.domain.snapshot.coverage import NOT_JUDGED, Coverage
 from snapshots.domain.snapshot.fact_methods import Distance
@@ -146,6 +146,7 @@ def coverage_document(report: CoverageReport) -> dict[str, Any]:
         "sessions": _coverage(report.sessions),
         "addresses": _coverage(report.addresses),
         "lag_days": _lag(report.lag),
+        "heaviest_addresses": {"addresses": min(HEAVIEST, report.addresses.total), "sessions": report.heaviest},
         "by_source": dict(report.by_source),
         "disagreements": {fact: asdict(count) for fact, count in report.disagreements.items()},
     }

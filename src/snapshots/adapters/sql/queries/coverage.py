@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache, reduce
+from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -20,7 +21,7 @@ from snapshots.adapters.sql.connection.dialects.timestamps import (
 from snapshots.adapters.sql.queries.fact_methods import FACTS, METHODS, nearness, seen_for
 from snapshots.adapters.sql.rows.row_decoder import facts_held
 from snapshots.adapters.sql.schema.tables import is_sealed, session_summaries, states
-from snapshots.app.queries.reports import CoverageReport, LagSpread, ValueCount
+from snapshots.app.queries.reports import HEAVIEST, CoverageReport, LagSpread, ValueCount
 from snapshots.domain.address.plausibility import PlausibleTimes
 from snapshots.domain.facts.observation import without_times
 from snapshots.domain.snapshot.coverage import Coverage, CoverageCase
@@ -65,6 +66,7 @@ def coverage_of(
         addresses=groups.coverage,
         lag=_lag(connection, times, which),
         by_source=by_source,
+        heaviest=sum(groups.heaviest),
     )
     return coverage, groups
 
@@ -125,16 +127,20 @@ class AddressGroups:
         asns: Numbers by ASN.
         countries: Numbers by country.
         types: Numbers by IP type, as stored.
+        heaviest: Sessions of each of the `HEAVIEST` addresses with most sessions.
     """
 
     def __init__(self, connection: Connection, which: ColumnElement[bool]) -> None:
         self.asns, self.countries, self.types = FactValues(), FactValues(), FactValues()
+        self.heaviest: list[int] = []
         whole: Counter[Group] = Counter()
         rows = connection.execute(_by_address(connection, which), execution_options={"yield_per": PAGE})
         for address, own in groupby(rows, key=itemgetter(0)):
-            groups = [self._group_of(row) for row in own]
+            found = list(own)
+            groups = [self._group_of(row) for row in found]
             if address is None:
                 continue
+            self.heaviest = nlargest(HEAVIEST, (*self.heaviest, sum(row[-1] for row in found)))
             ends = {end for _, *both in groups for end in both}
             whole[reduce(_weakest, ends)] += 1
             for n, values in enumerate((self.asns, self.countries, self.types)):

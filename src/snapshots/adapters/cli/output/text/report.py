@@ -17,6 +17,7 @@ from snapshots.app.queries.reports import (
     LagSpread,
     Report,
     ValueCount,
+    heaviest_text,
     impossible_clocks_text,
     methods_text,
     nearness_lines,
@@ -74,18 +75,13 @@ def _show_dead_letters(console: Console, report: Report) -> None:
 
 def show_coverage(console: Console, report: CoverageReport) -> None:
     """Print how many sessions and addresses have a snapshot, and why the others have none."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("Coverage", "sessions", "as of", "inferred", "addresses"):
-        table.add_column(title, justify="left" if title == "Coverage" else "right")
     sessions, addresses = report.sessions, report.addresses
-    for name, count in sessions.by_field.items():
-        among = addresses.by_field[name]
-        apart = (f"{counts[name]:,}" for counts in (sessions.asof, sessions.inferred))
-        table.add_row(FIELD_NAMES[name], _share(sessions, count), *apart, _share(addresses, among))
     console.print()
-    console.print(table)
+    console.print(_coverage_table(report))
     console.print("Sessions from private, shared or reserved addresses are excluded from the shares.", style="dim")
     console.print("An address is counted only if all of its sessions are.", style="dim")
+    if heaviest := heaviest_text(report):
+        console.print(f"{heaviest}.", style="dim")
     for line in nearness_lines(sessions, addresses):
         console.print(f"  {line}")
     for method, count in sessions.by_method.items():
@@ -103,6 +99,18 @@ def show_coverage(console: Console, report: CoverageReport) -> None:
     for gap, count in sorted(sessions.by_gap.items(), key=lambda item: -item[1]):
         if gap is not None:
             console.print(f"  without a snapshot, {gap.value}: {count_of(count, 'session')}. {gap.explanation}")
+
+
+def _coverage_table(report: CoverageReport) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("Coverage", "sessions", "as of", "inferred", "addresses"):
+        table.add_column(title, justify="left" if title == "Coverage" else "right")
+    sessions, addresses = report.sessions, report.addresses
+    for name, count in sessions.by_field.items():
+        among = addresses.by_field[name]
+        apart = (f"{counts[name]:,}" for counts in (sessions.asof, sessions.inferred))
+        table.add_row(FIELD_NAMES[name], _share(sessions, count), *apart, _share(addresses, among))
+    return table
 
 
 def show_inspection(console: Console, inspection: Inspection) -> None:
