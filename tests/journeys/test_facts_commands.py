@@ -128,7 +128,7 @@ def test_refresh_writes_the_types_that_networks_state(
     monkeypatch.setenv("SNAPSHOTS_NETWORK_TYPES", str(path))
     second = run("facts", "refresh", "--store", tmp_path / "store")[1]
 
-    assert f"use it with SNAPSHOTS_NETWORK_TYPES={path}" in first
+    assert f"to use it, set SNAPSHOTS_NETWORK_TYPES={path}" in first
     assert "use it with" not in second
     assert "network-types-stated@2026-08-31" in run("facts", "sources")[1].replace("…", "31")
     code, _, err = run("facts", "retract", "network-types-stated@2026-08-31")

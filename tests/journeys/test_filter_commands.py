@@ -32,8 +32,8 @@ def loaded(run: Run, tmp_path: Path, loaded_template: Path) -> Run:
         (("--user", "rot"), "no session has the user 'rot' (nearest: root"),
         (("--network", "chinanett"), "no session has the network 'chinanett' (nearest: Chinanet"),
         (("--not-client", "SSH-9"), "no session has the client 'SSH-9' (stored: "),
-        (("--hassh", "zzz"), "--hassh 'zzz': no stored hassh begins like this"),
-        (("--download", "zzz"), "--download 'zzz': no stored hash of a file begins like this"),
+        (("--hassh", "zzz"), "--hassh 'zzz': no stored hassh starts with this"),
+        (("--download", "zzz"), "--download 'zzz': no stored hash of a file starts with this"),
     ],
 )
 @pytest.mark.parametrize("by", [(), ("--by", "asn")])
@@ -74,7 +74,7 @@ def test_hashes_are_found_by_how_they_begin(loaded: Run) -> None:
         found = json.loads(loaded("query", "--hassh", beginning, "--by", "hassh", "--format", "json")[1])["rows"]
         assert [row["hassh"] for row in found] == [whole]
     code, _, err = loaded("query", "--hassh", "")
-    assert (code, "several begin like this" in err) == (2, len(rows) > 1)
+    assert (code, "several stored values start with this" in err) == (2, len(rows) > 1)
 
 
 def test_filters_have_inverses(loaded: Run) -> None:
@@ -108,7 +108,12 @@ def test_sessions_are_explained_by_how_their_ids_begin(loaded: Run) -> None:
     code, out, _ = loaded("explain", other, unique)
     assert (code, one in out, other in out) == (0, True, True)
     code, out, err = loaded("explain", "")
-    assert (code, out, "several sessions begin like this: " + ids[0] in err, "and more" in err) == (1, "", True, True)
+    assert (code, out, "several session IDs start with this: " + ids[0] in err, "and more" in err) == (
+        1,
+        "",
+        True,
+        True,
+    )
     code, _, err = loaded("explain", "zz")
     assert (code, "there is no session 'zz'" in err) == (1, True)
 

@@ -257,7 +257,7 @@ def test_an_output_file_is_written_completely_or_not_at_all(
 
 
 def test_an_output_may_be_a_device_or_a_link(loaded: Run, tmp_path: Path) -> None:
-    """They are not replaced, and new files have the usual permissions."""
+    """They are not replaced, and new files have the usual permissions, or private ones if they may hold passwords."""
     link, target = tmp_path / "link.csv", tmp_path / "target.csv"
     target.write_text("before")
     target.chmod(0o600)
@@ -268,13 +268,15 @@ def test_an_output_may_be_a_device_or_a_link(loaded: Run, tmp_path: Path) -> Non
     before = os.umask(0o027)
     try:
         assert loaded("export", tmp_path / "new.csv")[0] == 0
+        assert loaded("export", tmp_path / "new.txt", "--format", "blocklist")[0] == 0
     finally:
         os.umask(before)
 
     assert not Path("/dev/null").is_file()
     assert (link.is_symlink(), target.stat().st_mode & 0o777) == (True, 0o600)
     assert target.read_text().startswith('"session_id"')
-    assert (tmp_path / "new.csv").stat().st_mode & 0o777 == 0o640
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("new.csv", "new.txt")]
+    assert modes == [0o600, 0o640]
 
 
 @pytest.mark.usefixtures("loaded")

@@ -98,3 +98,15 @@ def test_columns_are_shortened_in_steps() -> None:
         f"6fd9fea10ccd  {time[:10]}  {hash_[:12]}…",
     ]
     assert [row(len(step)) for step in steps] == steps
+
+
+@given(COLUMNS, st.integers(10, 60))
+def test_a_table_in_full_is_whole_in_a_narrow_terminal(found: list[tuple[Content, list[int]]], width: int) -> None:
+    """Its lines are longer than the terminal is wide; no cell loses a character."""
+    columns = columns_of(found)
+
+    lines = printed(columns, width)
+
+    assert len(lines) == 3
+    for number, line in enumerate(lines[1:]):
+        assert [cell.cells[number].plain for cell in columns if cell.cells[number].plain] == line.split()

@@ -128,7 +128,7 @@ def test_the_page_separates_facts_as_of_the_attack_from_inferred_ones(
     text = text_of(page)
     inferred = "the network of 3, the country of 3, the IP type of 3 sessions (hatched below)"
     assert f"Inferred from tables made after the attack: {inferred}" in text
-    assert not re.search("known at the time|who attacked, then|Everything known was stated", text, re.IGNORECASE)
+    assert not re.search("known at the time|who attacked, then|Everything known was published", text, re.IGNORECASE)
     assert "ASN 100 % 25 % 75 %" in text, "known, as of, inferred"
     assert "country stated up to 90 days before the attack (1), longer after the attack (3)" in text
     assert "United States: 4 sessions, of which 3 inferred" in text
@@ -144,7 +144,7 @@ def test_facts_as_of_the_attack_are_stated_as_such(tmp_path: Path) -> None:
     assert main(["report", "--html", str(tmp_path / "report.html"), "--db", db]) == 0
 
     page = (tmp_path / "report.html").read_text()
-    assert "Everything known was stated by the time of the attack." in text_of(page)
+    assert "Everything known was published by the time of the attack." in text_of(page)
     body = page.split("</defs>")[1].split("<footer>")[0]
     assert "url(#" not in body
 
@@ -211,7 +211,7 @@ def test_the_page_counts_sessions_whose_newest_table_is_too_old(page: Path) -> N
 @pytest.mark.parametrize(
     ("compared", "changed", "sentence"),
     [
-        (0, 0, "No session can be compared with today: no valid table is newer than the attacks"),
+        (0, 0, "No session can be compared with today: no valid table is newer than both"),
         (5, 0, "no fact differs: ASN of 0 of 5"),
         (5, 2, "the facts of some sessions differ: ASN of 2 of 5"),
     ],
@@ -239,10 +239,10 @@ def change(value: str, sessions: int, before: int) -> Change:
 @pytest.mark.parametrize(
     ("sessions", "before", "sentence"),
     [
-        (7, 0, "The last 7 days had 7 sessions, there were none in the 7 days before."),
-        (7, 7, "The last 7 days had 7 sessions, as many as in the 7 days before."),
-        (1, 3, "The last 7 days had 1 session, 2 fewer than in the 7 days before."),
-        (9, 3, "The last 7 days had 9 sessions, 6 more than in the 7 days before."),
+        (7, 0, "The newest 7 days had 7 sessions, none in the 7 days before."),
+        (7, 7, "The newest 7 days had 7 sessions, as many as in the 7 days before."),
+        (1, 3, "The newest 7 days had 1 session, 2 fewer than in the 7 days before."),
+        (9, 3, "The newest 7 days had 9 sessions, 6 more than in the 7 days before."),
     ],
 )
 def test_the_first_sentences_state_what_is_new(page: Path, sessions: int, before: int, sentence: str) -> None:
@@ -275,7 +275,8 @@ def test_the_first_sentences_state_what_is_new(page: Path, sessions: int, before
         },
     )
 
-    text = text_of(page_of(replace(overview, period=period), version="1"))
+    made_at = period.until + timedelta(days=30)
+    text = text_of(page_of(replace(overview, period=period, made_at=made_at), version="1"))
 
     assert sentence in text
     named = (

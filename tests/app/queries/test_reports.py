@@ -55,10 +55,10 @@ def test_inferred_facts_are_counted_separately_from_asof_facts() -> None:
 
     assert methods_text(Coverage.of(cases)) == (
         "known for 80.0% of 10 sessions: 10.0% with every known fact as of the attack,"
-        " 50.0% with a fact from a table made after it, 20.0% corrected or adopted"
+        " 50.0% with a fact from a table made after the attack, 20.0% corrected or adopted"
     )
     assert methods_text(Coverage.of(cases), "asn") == (
-        "known for 80.0% of 10 sessions: 10.0% as of the attack, 50.0% from a table made after it,"
+        "known for 80.0% of 10 sessions: 10.0% as of the attack, 50.0% from a table made after the attack,"
         " 20.0% corrected or adopted"
     )
     assert methods_text(Coverage.of(cases), "country") == "known for 0.0% of 10 sessions"

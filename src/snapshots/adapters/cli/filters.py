@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from snapshots.adapters.cli.command import Decorated, Section, option
+from snapshots.adapters.cli.options import valid_text
 from snapshots.adapters.cli.services import Application
 from snapshots.adapters.cli.stored_values import check_stored, completed
 from snapshots.adapters.cli.times import Time
@@ -33,7 +34,7 @@ HELP = {
     Dimension.CLIENT: ("TEXT", "Exact version string of the client."),
     Dimension.HASSH: ("HASH", "Client fingerprint (HASSH), or how it begins."),
     Dimension.USER: ("NAME", "User name of any login attempt."),
-    Dimension.PASSWORD: ("TEXT", "Password of any login attempt, or its SHA-256."),
+    Dimension.PASSWORD: ("TEXT", "Password of any login attempt, its SHA-256, or that as shortened in tables."),
     Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands, or how it begins."),
     Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed, or how it begins."),
     Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file, or how it begins."),
@@ -167,7 +168,7 @@ def _values(
     return {
         key: [
             None if text.lower() == NONE else completed(application, key, text) if key in HASHES else text
-            for text in texts
+            for text in map(valid_text, texts)
         ]
         for key, texts in given.items()
         if texts

@@ -48,9 +48,11 @@ def completed(application: Application, key: Dimension, text: str) -> str:
         return found[0]
     shown = f"--{key.value} {escaped(text)[:80]!r}"
     if not found:
-        raise click.UsageError(f"{shown}: no stored {_noun(key)} begins like this")
+        raise click.UsageError(f"{shown}: no stored {_noun(key)} starts with this")
     more = " and more" if len(found) > SHOWN else ""
-    raise click.UsageError(f"{shown}: several begin like this: {', '.join(map(escaped, found[:SHOWN]))}{more}")
+    raise click.UsageError(
+        f"{shown}: several stored values start with this: {', '.join(map(escaped, found[:SHOWN]))}{more}"
+    )
 
 
 def _noun(key: Dimension) -> str:
@@ -79,7 +81,7 @@ def check_stored(application: Application, values: Mapping[Dimension, Sequence[s
 
 def _is_stored(key: Dimension, text: str, stored: Sequence[str]) -> bool:
     if key is Dimension.NETWORK:
-        return any(text.lower() in name.lower() for name in stored)
+        return any(text.casefold() in name.casefold() for name in stored)
     return text in stored or len(stored) == MOST_COMPARED
 
 

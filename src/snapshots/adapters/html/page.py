@@ -19,7 +19,7 @@ from snapshots.app.queries.changes import Change
 from snapshots.app.queries.filter_text import filter_text
 from snapshots.app.queries.overview import CountryCount, NetworkCount, Overview
 from snapshots.app.queries.reports import FIELD_NAMES, heaviest_text, impossible_clocks_text, nearness_lines
-from snapshots.app.queries.session_queries import Dimension, Group
+from snapshots.app.queries.session_queries import Dimension, Group, TimeBucket
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.snapshot.coverage import Coverage
 
@@ -29,13 +29,22 @@ LONGEST_COURSE = 14
 """Maximum number of columns in the course of a network: the newest ones."""
 
 LEGEND = (
-    (Look.of(IpType.DATACENTER.value, Certainty.ASOF_ADDRESS), "Filled: of this address, stated by the attack."),
-    (Look.of(IpType.DATACENTER.value, Certainty.ASOF_NETWORK), "Outlined: of its network, stated by the attack."),
+    (
+        Look.of(IpType.DATACENTER.value, Certainty.ASOF_ADDRESS),
+        "Filled: known for the address at the time of the attack.",
+    ),
+    (
+        Look.of(IpType.DATACENTER.value, Certainty.ASOF_NETWORK),
+        "Outlined: known for its network at the time of the attack.",
+    ),
     (
         Look.of(IpType.DATACENTER.value, Certainty.INFERRED_ADDRESS),
         "Hatched and dashed: inferred, because only a table made after the attack states it.",
     ),
-    (Look.of(None, Certainty.UNKNOWN), "Gray: no table states it, or the statement had expired by the attack."),
+    (
+        Look.of(None, Certainty.UNKNOWN),
+        "Gray: no table states it, or the statement was too old at the time of the attack.",
+    ),
 )
 
 
@@ -87,11 +96,10 @@ class ReportPage:
         period, bucket = self._overview.period, self._overview.span
         if period is None or not period.sessions_before:
             return timeline(self.columns, bucket)
-        length = sentences.period_length(period)
         return timeline(
             self.columns,
             bucket,
-            periods=Periods(begins=period.since, before="before", newest=f"last {length}"),
+            periods=Periods(begins=period.since, before="before", newest=sentences.period_name(self._overview, period)),
         )
 
     @property
@@ -162,20 +170,18 @@ class ReportPage:
     def networks(self) -> Sequence[NetworkRow]:
         """Return the networks with most sessions."""
         most = max((each.group.sessions for each in self._overview.networks), default=1)
-        begins = [f"{column.begins:%Y-%m-%d}" for column in self.columns if column.split][-LONGEST_COURSE:]
+        form = "%Y-%m-%d %H:%M" if self._overview.span is TimeBucket.HOUR else "%Y-%m-%d"
+        begins = [column.begins.strftime(form) for column in self.columns if column.split][-LONGEST_COURSE:]
         return [self._network(each, most, begins) for each in self._overview.networks]
 
     def _network(self, network: NetworkCount, most: int, begins: Sequence[str]) -> NetworkRow:
         split = _split(network.types)
-        course: defaultdict[str, int] = defaultdict(int)
-        for at, sessions in network.course.items():
-            course[at[: len("YYYY-MM-DD")]] += sessions
         label = f"sessions by {self._overview.span.value}"
         return NetworkRow(
             network=network,
             main=max(split, key=lambda each: each[1])[0] if split else Look.of(None, Certainty.UNKNOWN),
             bar=charts.bar(split, most),
-            course=charts.spark([course[at] for at in dict.fromkeys(begins)], label=label),
+            course=charts.spark([network.course.get(at, 0) for at in begins], label=label),
         )
 
     @property
@@ -275,15 +281,14 @@ def _type_bar(part: tuple[Look, int], split: Split) -> Markup:
 
 def _coverage_row(coverage: Coverage, fact: str) -> CoverageRow:
     known, asof, inferred = coverage.by_field[fact], coverage.asof[fact], coverage.inferred[fact]
+    by_network = coverage.asof_by_network if fact == "ip_type" else 0
     parts = [
-        (Certainty.ASOF_ADDRESS, asof),
+        (Certainty.ASOF_ADDRESS, asof - by_network),
+        (Certainty.ASOF_NETWORK, by_network),
         (Certainty.OTHER, known - asof - inferred),
         (Certainty.INFERRED_ADDRESS, inferred),
         (Certainty.UNKNOWN, coverage.reachable - known),
     ]
-    if fact == "ip_type" and coverage.by_network and not inferred:
-        parts[0] = (Certainty.ASOF_ADDRESS, asof - coverage.by_network)
-        parts.insert(1, (Certainty.ASOF_NETWORK, coverage.by_network))
     return CoverageRow(
         name=FIELD_NAMES[fact],
         bar=charts.whole_bar(parts),

@@ -1,6 +1,7 @@
 """The sentences of the report: what happened, what is new, and how certain it is."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from snapshots.adapters.html.formats import counted, day, duration, number, share, signed, visible
 from snapshots.app.queries.changes import Change, Changes
@@ -11,9 +12,12 @@ from snapshots.app.queries.reports import FIELD_NAMES
 from snapshots.app.queries.session_queries import EVERYTHING, Dimension
 
 LONGEST_NAME = 40
+CURRENT = timedelta(days=1)
+"""Maximum time since the end of a period that is called the last one."""
+
 NOTHING_TO_COMPARE = (
-    "No session can be compared with today: no valid table is newer than the attacks. To compare, import or refresh one"
-    " (snapshots facts --help)."
+    "No session can be compared with today: no valid table is newer than both the attack and the tables that the"
+    " snapshot was made from. To compare, import or refresh one (snapshots facts --help)."
 )
 
 
@@ -48,12 +52,13 @@ def _newest(overview: Overview, period: Period) -> Sequence[str]:
     length = period_length(period)
     change = period.sessions - period.sessions_before
     if not period.sessions_before:
-        compared = f"there were none in the {length} before"
+        compared = f"none in the {length} before"
     elif not change:
         compared = f"as many as in the {length} before"
     else:
         compared = f"{number(abs(change))} {'more' if change > 0 else 'fewer'} than in the {length} before"
-    found = [f"{_named(period, overview)} had {counted(period.sessions, 'session')}, {compared}."]
+    name = period_name(overview, period)
+    found = [f"The {name} had {counted(period.sessions, 'session')}, {compared}."]
     networks = period.changes[Dimension.ASN]
     if period.sessions_before:
         found[0] += _listed("New", networks.appeared, "network")
@@ -77,10 +82,12 @@ def _network(change: Change) -> str:
     return f"AS{change.value} {visible(change.name, LONGEST_NAME)}".strip() + f" ({signed(change.by)})"
 
 
-def _named(period: Period, overview: Overview) -> str:
-    """Return the name of the newest period, such as "The last 7 days"; without "last" if it ended before now."""
-    length = period_length(period)
-    return f"These {length}" if overview.session_filter.until is not None else f"The last {length}"
+def period_name(overview: Overview, period: Period) -> str:
+    """Return the name of the newest period: "last 7 days" if it ends now, "newest 7 days" if the data ends before."""
+    if overview.session_filter.until is not None:
+        return f"{period_length(period)} selected"
+    is_current = overview.made_at - period.until < CURRENT
+    return f"{'last' if is_current else 'newest'} {period_length(period)}"
 
 
 def period_length(period: Period) -> str:
@@ -115,8 +122,14 @@ def _certainty(overview: Overview) -> str:
     inferred = [
         f"the {noun} of {number(coverage.inferred[fact])}" for fact, noun in nouns.items() if coverage.inferred[fact]
     ]
+    others = {fact: coverage.by_field[fact] - coverage.asof[fact] - coverage.inferred[fact] for fact in nouns}
+    if any(others.values()):
+        stated = ", ".join(f"the {noun} of {number(others[fact])}" for fact, noun in nouns.items() if others[fact])
+        sentence += f" Corrected, or adopted from another loader: {stated} sessions."
+    elif not inferred and coverage.sealed:
+        sentence += " Everything known was published by the time of the attack."
     if not inferred:
-        return sentence + (" Everything known was stated by the time of the attack." if coverage.sealed else "")
+        return sentence
     return (
         f"{sentence} Inferred from tables made after the attack: {', '.join(inferred)} sessions (hatched below). These"
         " may describe a later holder of the address."

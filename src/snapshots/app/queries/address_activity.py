@@ -30,7 +30,7 @@ class AddressActivity:
         downloads: Number of downloaded and uploaded files.
         protocols: Protocols of the sessions.
         organization: Name of the network of its newest session that has one.
-        networks: How the ASN of the sessions was obtained, and from which builds: (method, source).
+        networks: How the ASN of the sessions was obtained, and from which build: (method, build).
         users: User names that were tried; the lists hold up to MOST_TEXTS different texts, the newest first.
         texts: Commands.
         urls: URLs of downloads.
@@ -75,7 +75,7 @@ class AddressActivity:
             self.protocols.add(line.protocol)
         self.organization = self.organization or line.organization
         if line.asn_method is not None:
-            self.networks.add((line.asn_method, line.source or ""))
+            self.networks.add((line.asn_method, (line.source or "").partition(" ")[0]))  # the ASN's build comes first
         users = [login.user for login in done.logins if login.user is not None]
         for known, more in (
             (self.users, users),

@@ -209,11 +209,15 @@ def methods_text(coverage: Coverage, fact: str = "snapshot") -> str:
     of_all = fact == "snapshot"
     parts = (
         (asof, "with every known fact as of the attack" if of_all else "as of the attack"),
-        (inferred, "with a fact from a table made after it" if of_all else "from a table made after it"),
+        (
+            inferred,
+            "with a fact from a table made after the attack" if of_all else "from a table made after the attack",
+        ),
         (known - asof - inferred, "corrected or adopted"),
     )
     split = ", ".join(f"{count / coverage.total:.1%} {text}" for count, text in parts if count)
-    return f"known for {known / coverage.total:.1%} of {coverage.total:,} sessions" + (f": {split}" if split else "")
+    sessions = "1 session" if coverage.total == 1 else f"{coverage.total:,} sessions"
+    return f"known for {known / coverage.total:.1%} of {sessions}" + (f": {split}" if split else "")
 
 
 def heaviest_text(report: CoverageReport) -> str:

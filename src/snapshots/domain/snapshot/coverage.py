@@ -49,6 +49,7 @@ class Coverage:
             with such a fact.
         distances: The same by `Distance`, for each of `FACTS`.
         by_network: Of the IP types, those that are known of the network and not of the address.
+        asof_by_network: Those of them that were stated by the time of the attack.
         by_gap: Open ones by reason, None for those without a verdict; the counts add up to total - sealed.
     """
 
@@ -62,6 +63,7 @@ class Coverage:
     inferred: Counter[str] = field(default_factory=Counter)
     distances: Mapping[str, Counter[Distance]] = field(default_factory=lambda: {fact: Counter() for fact in FACTS})
     by_network: int = 0
+    asof_by_network: int = 0
     by_gap: Counter[Gap | None] = field(default_factory=Counter)
 
     @classmethod
@@ -93,6 +95,12 @@ class Coverage:
             inferred=_by_field(sealed, Method.INFERRED),
             distances=distances,
             by_network=sum(case.count for case in sealed for fact in case.facts.values() if fact.is_by_network),
+            asof_by_network=sum(
+                case.count
+                for case in sealed
+                for fact in case.facts.values()
+                if fact.is_by_network and fact.method is Method.ASOF
+            ),
             by_gap=by_gap,
         )
 

@@ -110,7 +110,7 @@ def refresh(
     wanted += [(None, folder) for folder in there]
     missing = ", ".join(folder for folder in SYSTEM_FOLDERS if folder not in there)
     if missing:
-        click.echo(f"{missing}: not there.")
+        click.echo(f"{missing}: not found")
     if not wanted:
         click.echo("No other place for new tables is named: use --from or SNAPSHOTS_TABLES.")
     with opened(open_application, options) as application:
@@ -140,7 +140,7 @@ def _build_network_types(application: Application, store: Path | None, used: Col
         yield "network types"
         return
     if path is not None and path.absolute() not in {each.absolute() for each in used}:
-        click.echo(f"{path} has the types that networks state: use it with SNAPSHOTS_NETWORK_TYPES={quote(str(path))}.")
+        click.echo(f"wrote {path}; to use it, set SNAPSHOTS_NETWORK_TYPES={quote(str(path))}")
 
 
 def _location(text: str) -> tuple[IpType | None, str]:

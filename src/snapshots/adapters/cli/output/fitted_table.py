@@ -136,4 +136,11 @@ def print_fitted(console: Console, columns: Sequence[FittedColumn]) -> None:
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
-    console.print(table, width=max(_width_of(columns), console.width), crop=False)
+    width = console.width
+    console.width = max(
+        _width_of(columns), width
+    )  # a table that must be wider is not cut; the terminal wraps its lines
+    try:
+        console.print(table, crop=False)
+    finally:
+        console.width = width

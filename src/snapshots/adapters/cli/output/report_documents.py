@@ -47,7 +47,7 @@ def report_document(report: Report) -> dict[str, Any]:
 
 
 def overview_document(overview: Overview) -> dict[str, Any]:
-    """Return all data of the HTML page, including the tables of `report`."""
+    """Return the data of the HTML page except the courses and types of single networks, with the tables of `report`."""
     return report_document(overview.report) | {
         "made_at": overview.made_at,
         "filter": filter_text(overview.session_filter),
@@ -77,6 +77,7 @@ def overview_document(overview: Overview) -> dict[str, Any]:
         "commands_typed": _groups("command", overview.commands),
         "clients": [_behaviour_seen("hassh", seen) for seen in overview.clients],
         "campaigns": [_behaviour_seen("command_signature", seen) for seen in overview.campaigns],
+        "files": [_behaviour_seen("download_hash", seen) for seen in overview.downloads],
     }
 
 

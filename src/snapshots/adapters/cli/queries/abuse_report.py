@@ -75,11 +75,15 @@ def abuse_report(
     with opened(open_application, {"db": options.pop("db")}) as application:
         session_filter = filter_of(application, options)
         lines = every_line(application.session_queries, session_filter, page=ACTIVITY_PAGE, with_activity=True)
-        found = list(by_address(lines).values())
-        if not found:
+        every = list(by_address(lines).values())
+        if not every:
             check_values(application, session_filter)
+    found = [each for each in every if each.is_attack]
+    if len(found) < len(every):
+        only_connected = count_of(len(every) - len(found), "address", "addresses")
+        click.echo(f"{only_connected} that only connected left out.", err=True)
     if not found:
-        click.echo("No sessions of routable addresses match.", err=True)
+        click.echo("No attacks from routable addresses match.", err=True)
     elif reporter is None:
         for line in text_report(int(asn[1]), found):
             click.echo(line)

@@ -61,7 +61,7 @@ def _explanation(application: Application, session: str) -> Explanation:
         if len(alike) > 1:
             more = " and more" if len(alike) > SHOWN else ""
             raise click.ClickException(
-                f"{session!r}: several sessions begin like this: {', '.join(map(escaped, alike[:SHOWN]))}{more}"
+                f"{session!r}: several session IDs start with this: {', '.join(map(escaped, alike[:SHOWN]))}{more}"
             )
         found = application.reports.explain(alike[0]) if alike else None
     if found is None:

@@ -48,6 +48,10 @@ class Target(Enum):
     ABUSEIPDB = "abuseipdb"
 
 
+WITH_PASSWORDS = {Target.CSV, Target.NDJSON, Target.PARQUET}
+"""Formats with the texts of passwords, if they are stored; such files are readable by their owner only."""
+
+
 @command(
     short_help="Write sessions for other programs.",
     examples=[
@@ -122,7 +126,7 @@ def export(
 
     The filters are those of `query`. A block list has every routable source address once. Reports to AbuseIPDB are of
     addresses that did more than connect, one per address and day. FILE is written atomically: after an error, it is
-    unchanged.
+    unchanged. Files that may contain passwords are readable by their owner only.
     """
     form = Target(target)
     stderr = SafeConsole(stderr=True)
@@ -143,7 +147,7 @@ def export(
     allow_list = AllowList.read(*allow_lists)
     with opened(open_application, {"db": options.pop("db")}) as application, CountBar(stderr, "Written") as bar:
         session_filter = filter_of(application, options)
-        with opened_whole(file) as to:
+        with opened_whole(file, is_private=form in WITH_PASSWORDS) as to:
             if form is Target.BLOCKLIST:
                 addresses = every_address(application.session_queries, session_filter, at_least=min_sessions)
                 read: _Counted[Any] = _Counted(addresses, bar)

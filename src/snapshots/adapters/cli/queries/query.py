@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from snapshots.adapters.cli.command import Section, command, option, renamed_option
 from snapshots.adapters.cli.filters import check_values, filter_of, filter_options
@@ -123,8 +124,7 @@ def query(
     """
     if not by and (change or addresses):
         raise click.UsageError("--change and --addresses need --by")
-    if by and after:
-        raise click.UsageError("--after cannot be combined with --by")
+    _refuse_without_effect(bool(by))
     with opened(open_application, {"db": options.pop("db")}) as application:
         session_filter = filter_of(application, options, network_time=NETWORK_TIMES[network_at])
         if change and session_filter.since is not None and session_filter.until is None:
@@ -134,6 +134,15 @@ def query(
             _count(application, session_filter, keys, top, addresses=addresses, change=change, output=output, full=full)
         else:
             _list(application, session_filter, limit, after, output=output, full=full)
+
+
+def _refuse_without_effect(is_grouped: bool) -> None:  # noqa: FBT001 - of one command
+    """Refuse options that have an effect only with, or only without, --by."""
+    context = click.get_current_context()
+    only = ("limit", "after") if is_grouped else ("top",)
+    for name in only:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} cannot be combined with --by" if is_grouped else f"--{name} needs --by")
 
 
 def _list(
@@ -191,7 +200,8 @@ def _count(
     if len(groups) == top:
         count = application.session_queries.count_groups(session_filter, keys, with_before=change)
         if count > top:
-            click.echo(f"Showing {top:,} of {count_of(count, 'group')}; --top N for more.", err=True)
+            both = " of both periods" if change else ""
+            click.echo(f"Showing {top:,} of {count_of(count, 'group')}{both}; --top N for more.", err=True)
 
 
 def _not_current(

@@ -44,7 +44,9 @@ def runs(open_application: OpenApplication, /, output: str, top: int, **options:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "kind", "state", "started (UTC)", "duration", "counts"):
-        table.add_column(name)
+        table.add_column(
+            name, no_wrap=name == "run", min_width=len("20261129T171724-f9a6d1") if name == "run" else None
+        )
     for record in found:
         counts = ", ".join(f"{name} {count:,}" for name, count in record.counts.items() if count)
         table.add_row(

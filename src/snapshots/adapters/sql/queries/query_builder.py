@@ -321,7 +321,7 @@ class SessionQuery:
 
     def _states_one_of(self, key: Dimension, stated: Sequence[str | int]) -> ColumnElement[bool]:
         if key is Dimension.NETWORK:
-            return is_in_networks_named([str(part) for part in stated])
+            return is_in_networks_named(self._connection, [str(part) for part in stated])
         if key is Dimension.ADDRESS and any("/" in str(text) for text in stated):
             return is_among_addresses(self._connection, [str(text) for text in stated])
         if key in TRIED:

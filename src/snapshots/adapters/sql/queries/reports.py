@@ -24,6 +24,9 @@ from snapshots.domain.facts.observation import label_of
 from snapshots.domain.snapshot.as_of import AsOfReader
 
 SESSIONS = session_summaries.c
+EVERY_TYPE = 100
+"""More types than there are: their number needs no limit."""
+
 LAST_DAYS = 14
 """Days in a report."""
 
@@ -79,7 +82,7 @@ class SqlReports:
                 ),
                 networks=_named(connection, groups.asns.most_frequent(top)),
                 countries=groups.countries.most_frequent(top),
-                types=groups.types.most_frequent(top),
+                types=groups.types.most_frequent(EVERY_TYPE),
                 days=_days(connection, times, which),
                 dead_letters=_dead_letters(connection) if is_whole else {},
                 sources=_sources(connection),

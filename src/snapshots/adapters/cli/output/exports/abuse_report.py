@@ -58,7 +58,7 @@ def text_report(asn: int, found: Sequence[AddressActivity]) -> Iterator[str]:
     yield f"Period: {_time(first)} to {_time(last)} UTC"
     yield f"{count_of(len(found), 'address', 'addresses')}, {count_of(sessions, 'session')}"
     yield ""
-    yield "The network of an address is that at the time of its attack, which can differ from that of today."
+    yield "The network of an address is the one at the time of its attack, as far as it is known; today's may differ."
     yield f"Up to {MOST_TEXTS} of the users, commands, URLs and files of each address are listed."
     for each in found:
         yield ""

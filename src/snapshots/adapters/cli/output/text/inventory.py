@@ -41,8 +41,9 @@ def unused_text(unused: Mapping[str, int]) -> str:
 def show_sources(console: Console, found: Sequence[SourceState]) -> None:
     """Print the registered builds as a table."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("build", "state", "observations", "file", "licence"):
-        table.add_column(name)
+    longest = max((len(state.registered.build.label) for state in found), default=0)
+    for name in ("build", "state", "observations", "file", "license"):
+        table.add_column(name, min_width=longest if name == "build" else None)
     for state in found:
         build = state.registered.build
         table.add_row(

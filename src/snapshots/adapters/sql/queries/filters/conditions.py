@@ -1,9 +1,10 @@
 """Conditions of a filter that are more than a comparison with a column."""
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from sqlalchemy import ColumnElement, Connection, and_, false, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, false, func, or_, select
 
 from snapshots.adapters.sql.connection.dialects.expressions import compared_by_bytes
 from snapshots.adapters.sql.connection.dialects.statements import select_texts
@@ -11,6 +12,8 @@ from snapshots.adapters.sql.schema.tables import known_networks, session_summari
 from snapshots.app.queries.action import Action
 
 SESSIONS = session_summaries.c
+FIRST_SURROGATE, AFTER_SURROGATES = 0xD800, 0xE000
+"""The surrogates are no characters; a text cannot contain them."""
 
 DID: Mapping[Action, ColumnElement[bool]] = {
     Action.LOGIN: func.coalesce(SESSIONS.login_succeeded, false()),
@@ -27,7 +30,17 @@ def begins_with(connection: Connection, column: ColumnElement[str], beginning: s
     text = compared_by_bytes(connection, column)
     if not beginning:
         return column.is_not(None)
-    return and_(text >= beginning, text < beginning[:-1] + chr(ord(beginning[-1]) + 1))
+    end = _next_text(beginning)
+    return text >= beginning if end is None else and_(text >= beginning, text < end)
+
+
+def _next_text(text: str) -> str | None:
+    """Return the least text that is greater than all that begin like *text*; None if there is none."""
+    head = text.rstrip(chr(sys.maxunicode))
+    if not head:
+        return None
+    following = ord(head[-1]) + 1
+    return head[:-1] + chr(AFTER_SURROGATES if following == FIRST_SURROGATE else following)
 
 
 def did_any_of(actions: Collection[Action]) -> ColumnElement[bool]:
@@ -35,11 +48,16 @@ def did_any_of(actions: Collection[Action]) -> ColumnElement[bool]:
     return or_(false(), *(DID[action] for action in actions))
 
 
-def is_in_networks_named(parts: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that the name of a session's network contains one of some texts, in any case."""
-    name = func.lower(known_networks.c.organization_name)
-    named = (name.contains(part.lower(), autoescape=True) for part in parts)
-    return SESSIONS.snapshot_asn.in_(select(known_networks.c.asn_number).where(or_(false(), *named)))
+def is_in_networks_named(connection: Connection, parts: Sequence[str]) -> ColumnElement[bool]:
+    """
+    Return the condition that the name of a session's network contains one of some texts, in any case.
+
+    Names are compared here: the databases fold the case of different letters.
+    """
+    folded = [part.casefold() for part in parts]
+    names = connection.execute(select(known_networks.c.asn_number, known_networks.c.organization_name))
+    found = [str(asn) for asn, name in names if name and any(part in name.casefold() for part in folded)]
+    return SESSIONS.snapshot_asn.in_(select(cast(select_texts(connection, found).subquery().c.value, BigInteger)))
 
 
 def is_among_addresses(connection: Connection, texts: Sequence[str]) -> ColumnElement[bool]:

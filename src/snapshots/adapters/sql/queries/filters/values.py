@@ -40,6 +40,12 @@ def _address(text: str) -> str:
     return str(ip_network(text.strip(), strict=False)) if "/" in text else IpAddress.parse(text).text
 
 
+def _part_of_name(text: str) -> str:
+    if not text.strip():
+        raise InvalidQuery("--network needs a part of a name; none selects sessions without a known network")
+    return text
+
+
 def _password(text: str) -> str:
     """Return the hash of a password, which is given as text or as its hash."""
     return text.lower() if SHA256.fullmatch(text) else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -55,6 +61,7 @@ STORED: Mapping[Dimension, Callable[[str], str | int]] = {
     Dimension.ASN: _asn,
     Dimension.COUNTRY: _country,
     Dimension.IP_TYPE: lambda text: IpType(text.upper()).value,
+    Dimension.NETWORK: _part_of_name,
     Dimension.ADDRESS: _address,
     Dimension.METHOD: lambda text: Method(text.lower()).value,
     **dict.fromkeys(METHODS_OF_FACTS.values(), lambda text: Method(text.lower()).value),
