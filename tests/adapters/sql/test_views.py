@@ -1,7 +1,7 @@
 """The views show other programs what the program itself returns."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.adapters.sql.schema import views
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.inventory import LearnedFacts
+from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.paging import every_line
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionFilter, SessionRow
 from snapshots.domain.facts.ip_type import IpType
@@ -46,7 +47,15 @@ texts = st.sampled_from(HARMFUL) | st.text(
 )
 traits = st.one_of(
     texts.map(command),
-    st.builds(login, st.none() | texts, st.none() | texts, succeeded=st.booleans(), kept=st.none() | texts),
+    st.builds(
+        lambda user, password, succeeded, is_kept: login(
+            user, password, succeeded=succeeded, kept=password if is_kept else None
+        ),
+        st.none() | texts,
+        st.none() | texts,
+        st.booleans(),
+        st.booleans(),
+    ),
     texts.map(lambda url: ((Trait.URL, url),)),
     st.sampled_from("ab").map(lambda digit: ((Trait.DOWNLOAD, digit * 64),)),
     st.just(((Trait.PROTOCOL, "ssh"), (Trait.HASSH, "c" * 32))),
@@ -115,26 +124,28 @@ def facts(line: SessionRow) -> tuple[object, ...]:
     return (line.sensor, line.source_ip, line.asn, line.organization, line.country, line.ip_type, line.method)
 
 
-def rows_of_lists(lines: Sequence[SessionRow]) -> dict[str, tuple[Sequence[str], list[tuple[object, ...]]]]:
+def rows_of_lists(
+    lines: Sequence[SessionRow], tried: Mapping[str, Sequence[StoredLogin]]
+) -> dict[str, tuple[Sequence[str], list[tuple[object, ...]]]]:
     """Return the columns and rows of each view with several rows for a session."""
     logins, commands, downloads = list[tuple[object, ...]](), list[tuple[object, ...]](), list[tuple[object, ...]]()
     for line in lines:
         assert line.activity is not None
-        for each in line.activity.logins:
-            values = (each.at, each.user, each.password_hash, each.password, each.succeeded)
-            logins.append((line.session_id, *values, *facts(line)))
+        own = tried.get(line.session_id, ())
+        logins += [(line.session_id, line.first_event_at, *each, *facts(line)) for each in own]
         for number, command_ in enumerate(line.activity.commands, 1):
             commands.append((line.session_id, number, command_, *facts(line)))
         downloads += [(line.session_id, digest, None, *facts(line)) for digest in line.activity.file_hashes]
         downloads += [(line.session_id, None, url, *facts(line)) for url in line.activity.urls]
     return {
-        "v_logins": (("session_id", "at", "user_name", "password_hash", "password", "succeeded", *SHARED), logins),
+        "v_logins": (("session_id", "first_event_at", *LOGIN, *SHARED), logins),
         "v_commands": (("session_id", "number", "command", *SHARED), commands),
         "v_downloads": (("session_id", "sha256", "url", *SHARED), downloads),
     }
 
 
 SHARED = ("sensor", "source_ip", "asn", "organization", "country", "ip_type", "method")
+LOGIN = ("user_name", "password_hash", "password", "attempts", "successes", "is_others")
 
 
 def test_the_views_have_the_rows_that_the_program_returns(sql_database: SqlDatabase) -> None:
@@ -155,11 +166,23 @@ def test_the_views_have_the_rows_that_the_program_returns(sql_database: SqlDatab
             for name in SESSION_COLUMNS:
                 if name not in ELSEWHERE:
                     assert sessions[line.session_id][NAMES.get(name, name)] == getattr(line, name), name
-        for view, (names, expected) in rows_of_lists(lines).items():
+        for view, (names, expected) in rows_of_lists(lines, session_queries.logins(list(sessions))).items():
             found = [tuple(row[name] for name in names) for row in rows(sql_database, view)]
             assert sorted(found, key=repr) == sorted(expected, key=repr)
 
     check()
+
+
+def test_attempts_that_are_not_stored_one_by_one_are_marked(sql_database: SqlDatabase) -> None:
+    """They share a row without credentials, unlike an attempt that had none."""
+    events = [SessionEvent(1, NOON, EventKind.LOGIN, traits=login(None, None, succeeded=False))]
+    crowded = SessionAggregate.of("s", events).summary().judged(Gap.NO_SOURCE_IP)
+    with sql_database.transaction() as stores:
+        stores.sessions.save([crowded._replace(new_logins=(*crowded.new_logins, ("", 3, 1)))], run="r", saved_at=NOON)
+
+    found = {row["is_others"]: tuple(row[name] for name in LOGIN[:-1]) for row in rows(sql_database, "v_logins")}
+
+    assert found == {False: (None, None, None, 1, 0), True: (None, None, None, 3, 1)}
 
 
 def test_times_in_views_are_those_of_the_events(sql_database: SqlDatabase) -> None:
@@ -172,12 +195,13 @@ def test_times_in_views_are_those_of_the_events(sql_database: SqlDatabase) -> No
     assert [row["number"] for row in sorted(found, key=lambda row: row["at"])] == [1, 2, 3, 4]
 
 
-def test_migrated_databases_have_the_same_views_as_new_ones(sql_database: SqlDatabase) -> None:
+@pytest.mark.parametrize("older", ["0017", "0018"])
+def test_migrated_databases_have_the_same_views_as_new_ones(sql_database: SqlDatabase, older: str) -> None:
     """And an older version has none."""
     before = view_definitions(sql_database)
 
     assert set(before) == {"v_sessions", "v_logins", "v_commands", "v_downloads"}
-    sql_database.migrate("0017")
+    sql_database.migrate(older)
     assert view_definitions(sql_database) == {}
     sql_database.migrate()
     assert view_definitions(sql_database) == before

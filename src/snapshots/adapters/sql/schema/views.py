@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from snapshots.adapters.sql.schema.tables import HOLDS_A_FACT
 from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.behaviour import Trait
+from snapshots.domain.session.logins import OTHERS
 from snapshots.domain.snapshot.snapshot import Method
 
 FIRST_VERSION = "0019"
@@ -29,8 +30,6 @@ class _Sql(NamedTuple):
         number: Number of a value within its session, from 1.
         at: Time of the value.
         value: Text of the value.
-        part: Part {place} of credentials.
-        is_success: Whether the login is the first one that succeeded.
         has: Whether the text {column} contains the text {part}.
     """
 
@@ -38,8 +37,6 @@ class _Sql(NamedTuple):
     number: str
     at: str
     value: str
-    part: str
-    is_success: str
     has: str
 
 
@@ -52,8 +49,6 @@ _SQL: Mapping[str, _Sql] = {
         at=f"strftime('%Y-%m-%d %H:%M:%S', ({_SQLITE_TIME} - {_SQLITE_MICROS}) / 1000000, 'unixepoch')"
         f" || printf('.%06d', {_SQLITE_MICROS})",
         value="json_extract(each.value, '$[1]')",
-        part="json_extract(json_extract(each.value, '$[1]'), '$[{place}]')",
-        is_success=f"json_extract(s.behaviour, '$.success[0][0]') = {_SQLITE_TIME}",
         has="instr({column}, '{part}') > 0",
     ),
     "postgresql": _Sql(
@@ -62,8 +57,6 @@ _SQL: Mapping[str, _Sql] = {
         at="timestamptz 'epoch' + CAST(each.value ->> 0 AS bigint) / 1000000 * interval '1 second'"
         " + CAST(each.value ->> 0 AS bigint) % 1000000 * interval '1 microsecond'",
         value="each.value ->> 1",
-        part="CAST(each.value ->> 1 AS json) ->> {place}",
-        is_success="CAST(s.behaviour AS json) -> 'success' -> 0 ->> 0 = each.value ->> 0",
         has="position('{part}' IN {column}) > 0",
     ),
 }
@@ -82,10 +75,12 @@ SELECT s.session_id, s.first_event_at, s.last_event_at, {facts}, s.source_port, 
        s.command_signature, s.ssh_key_fingerprint AS ssh_key, s.download_hash, s.duration_ms
   {tables}"""
 
-_LOGINS = """
-SELECT s.session_id, {at} AS at, {user} AS user_name, {password_hash} AS password_hash, {password} AS password,
-       coalesce({is_success}, FALSE) AS succeeded, {facts}
-  {tables} CROSS JOIN {each}"""
+_LOGINS = f"""
+SELECT s.session_id, s.first_event_at, c.username AS user_name, c.password_hash, p.password, l.attempts, l.successes,
+       l.credentials_number = {OTHERS} AS is_others, {{facts}}
+  {{tables}} JOIN session_logins l ON l.session_id = s.session_id
+  LEFT JOIN credentials c ON c.credentials_number = l.credentials_number
+  LEFT JOIN passwords p ON p.password_hash = c.password_hash"""
 
 _COMMANDS = """
 SELECT s.session_id, {number} AS number, {at} AS at, {value} AS command, {facts}
@@ -109,14 +104,12 @@ def definitions(dialect: str) -> Mapping[str, str]:
         "number": sql.number,
         "at": sql.at,
         "value": sql.value,
-        "is_success": sql.is_success,
         "files": sql.each.format(trait=Trait.DOWNLOAD.word),
         "urls": sql.each.format(trait=Trait.URL.word),
-        **{name: sql.part.format(place=place) for place, name in enumerate(("user", "password_hash", "password"))},
     }
     return {
         "v_sessions": _SESSIONS.format(**parts),
-        "v_logins": _LOGINS.format(**parts, each=sql.each.format(trait=Trait.CREDENTIALS.word)),
+        "v_logins": _LOGINS.format(**parts),
         "v_commands": _COMMANDS.format(**parts, each=sql.each.format(trait=Trait.COMMAND.word)),
         "v_downloads": _DOWNLOADS.format(**parts),
     }
