@@ -19,14 +19,14 @@ from snapshots.app.ports.key_range import KeyRange
 from snapshots.app.ports.log_source import BadLine, LogEvent, Mark
 from snapshots.app.ports.runs import RunState
 from snapshots.app.ports.runtime import Clock, Runtime
-from snapshots.app.ports.sessions import SessionChange, StoredLogin
+from snapshots.app.ports.sessions import SessionChange
 from snapshots.app.queries.inventory_reports import Drift, InventoryStatus
 from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.observation import IpFacts, SourceBuild
 from snapshots.domain.facts.validation import LARGEST_ASN
-from snapshots.domain.session.logins import OTHERS, Credentials, Tally, bounded, credentials_in
+from snapshots.domain.session.logins import OTHERS, Credentials, StoredLogin, Tally, bounded, credentials_in
 from snapshots.domain.session.session import EventKind, SessionEvent
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary

@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snapshots.app.ports.database import Database
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.domain.session.behaviour import login
-from snapshots.domain.session.logins import MOST_CREDENTIALS, credentials_number
+from snapshots.domain.session.logins import MOST_CREDENTIALS, StoredLogin, credentials_number
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from tests.strategies import DAY, HOME, NOON
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +101,36 @@ def test_what_was_done_is_the_same_in_every_format(hostile: Run, tmp_path: Path)
     assert len(lines) == len(HOSTILE) + 1
     for line, stored, row in zip(lines, table, rows, strict=True):
         assert line["session_id"] == stored["session_id"] == row["session_id"]
-        for name in ("command_texts", "urls", "file_hashes", "ssh_keys"):
+        for name in ("credentials", "command_texts", "urls", "file_hashes", "ssh_keys"):
             assert line[name] == stored[name]
             cell = json.loads(row[name] or "[]")
             assert cell == line[name] or re.fullmatch(r"\.\.\. \d+ more", cell[-1])
-        for one, other in zip(line["credentials"], stored["credentials"], strict=True):
-            assert {**one, "at": None} == {**other, "at": None}
     first = next(line for line in lines if line["session_id"] == "0" * 12)
-    (credential,) = first["credentials"]
-    assert (credential["user"], credential["password"], credential["succeeded"]) == (HOSTILE[0], PASSWORD, False)
+    tried = {each["user"]: (each["password"], each["attempts"], each["successes"]) for each in first["credentials"]}
+    assert tried == {HOSTILE[0]: (PASSWORD, 1, 0), "root": (PASSWORD, 1, 1)}
     assert first["command_texts"] == [f"{HOSTILE[0]} 0", f"{HOSTILE[0]} 1"]
     assert first["file_hashes"] == ["0" * 64]
+
+
+def test_every_login_attempt_is_exported_and_counted_in_reports(hostile: Run) -> None:
+    """Also a success after the first attempt."""
+    tried = Counter[str]()
+    for line in ndjson(hostile("export", "--format", "ndjson")[1]):
+        attempts = sum(each["attempts"] for each in line["credentials"])
+        assert line["logins"] == attempts
+        tried[line["source_ip"]] += attempts
+    ecs = {line["event"]["id"]: line for line in ndjson(hostile("export", "--format", "ecs")[1])}
+    report = hostile("abuse-report", "15169")[1]
+    comments = Counter[str]()
+    for row in reports(hostile)[0]:
+        comments[row["IP"]] += int(re.findall(r"(\d+) login attempt", row["Comment"])[0])
+
+    assert +tried == comments == {"8.8.8.8": 12, "8.8.4.4": 10}
+    assert set(ecs["0" * 12]["user"]["name"]) == {HOSTILE[0], "root"}
+    assert ecs["0" * 12]["event"]["outcome"] == "success"
+    assert "12 login attempts" in report
+    assert "10 login attempts" in report
+    assert report.count("  user: root\n") == len(GOOGLE)
 
 
 def test_passwords_are_exported_only_if_they_are_stored(demo: Run) -> None:

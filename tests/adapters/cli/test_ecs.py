@@ -13,7 +13,8 @@ import pytest
 from snapshots.adapters.cli.output.exports.ecs import INDEX, ecs_document, ecs_lines
 from snapshots.adapters.cli.output.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
-from snapshots.domain.session.activity import Activity, LoginAttempt
+from snapshots.domain.session.activity import Activity
+from snapshots.domain.session.logins import StoredLogin
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCHEMA = {row["field"]: row for row in csv.DictReader(Path("tests/data/ecs-fields.csv").read_text().splitlines())}
@@ -32,7 +33,7 @@ FULL = SessionRow(
         name: TEXTS.get(name, VALUES[re.sub(r"\W|datetime\.", "", KINDS[name])]) for name in SESSION_COLUMNS
     },
     activity=Activity(
-        logins=(LoginAttempt(at=NOON, user="root", password_hash="b" * 64, password="x", succeeded=False),),
+        logins=(StoredLogin("root", "b" * 64, "x", attempts=2, successes=0),),
         commands=("id", "uname -a"),
         urls=("http://192.0.2.1/x",),
         file_hashes=("a" * 64,),

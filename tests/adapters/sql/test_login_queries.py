@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 from snapshots.adapters.sql.database import SqlDatabase
 from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
@@ -152,6 +152,22 @@ def test_attempts_whose_credentials_are_not_stored_are_counted(
     assert [(login.username, login.attempts, login.successes) for login in queries.logins(["s0", "s1"])["s1"]] == [
         ("root", 1, 1)
     ]
+
+
+def test_what_was_done_has_every_login_attempt(database: SqlDatabase, queries: SqlSessionQueries) -> None:
+    """On whichever page a session is; one query reads those of a page."""
+    tried: list[Attempt] = [("root", "1234", False), ("root", "1234", False), ("pi", "word", True)]
+    put(database, [(HOME, tried), (OTHER, []), (HOME, [("a", "", False)])])
+    statements = list[str]()
+    event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+
+    for page in (1, 2, 9):
+        statements.clear()
+        lines = list(every_line(queries, SessionFilter(), page=page, with_activity=True))
+        assert sum("session_logins" in statement for statement in statements) == {1: 4, 2: 2, 9: 1}[page]
+        done = {line.session_id: line.activity.logins for line in lines if line.activity is not None}
+        assert done == {"s0": tuple(queries.logins(["s0"])["s0"]), "s1": (), "s2": tuple(queries.logins(["s2"])["s2"])}
+        assert [(login.username, login.attempts) for login in done["s0"]] == [("root", 2), ("pi", 1)]
 
 
 def test_sessions_that_uploaded_a_file_are_found(database: SqlDatabase, queries: SqlSessionQueries) -> None:

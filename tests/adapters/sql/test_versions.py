@@ -22,8 +22,8 @@ from snapshots.app.ports.log_source import Mark, Reason
 from snapshots.app.ports.logs import Bookmark, DeadLetter
 from snapshots.app.ports.open_sessions import OpenCase
 from snapshots.app.ports.runs import RunKind
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.domain.session.behaviour import Behaviour, login
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap

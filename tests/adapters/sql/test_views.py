@@ -18,12 +18,12 @@ from snapshots.adapters.sql.queries.session_queries import SqlSessionQueries
 from snapshots.adapters.sql.schema import views
 from snapshots.app.errors import StoreUnavailable
 from snapshots.app.ports.inventory import LearnedFacts
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.paging import every_line
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionFilter, SessionRow
 from snapshots.domain.facts.ip_type import IpType
 from snapshots.domain.facts.network_name import NetworkName
 from snapshots.domain.session.behaviour import Trait, Traits, command, login
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method

@@ -1,7 +1,6 @@
 """What single addresses did, by day and in total."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -9,7 +8,8 @@ from hypothesis import strategies as st
 
 from snapshots.app.queries.address_activity import MOST_TEXTS, by_address, by_address_and_day
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
-from snapshots.domain.session.activity import Activity, LoginAttempt
+from snapshots.domain.session.activity import Activity
+from snapshots.domain.session.logins import StoredLogin
 from tests.strategies import NOON
 
 EMPTY = SessionRow(**(dict.fromkeys(SESSION_COLUMNS) | {"session_id": "s"}))  # type: ignore[arg-type]
@@ -70,15 +70,15 @@ def test_a_connection_alone_is_not_an_attack() -> None:
 
 def test_ports_protocols_networks_and_users_are_collected() -> None:
     """The port is that of the earliest session that has one."""
-    attempt = LoginAttempt(at=NOON, user="root", password_hash=None, password=None, succeeded=True)
-    keyed = replace(attempt, user=None)
+    attempts = StoredLogin(username="root", password_hash=None, password=None, attempts=2, successes=1)
+    unnamed = attempts._replace(username=None)
     new = row(2, "8.8.8.8", 1)._replace(
         source_port=2,
         protocol="ssh",
         asn_method="asof",
         source="a@1",
         login_succeeded=True,
-        activity=Activity(logins=(attempt, keyed)),
+        activity=Activity(logins=(attempts, unnamed)),
     )
     old = row(1, "8.8.8.8", 1)._replace(source_port=1, protocol="telnet", asn_method="inferred", activity=None)
     oldest = row(0, "8.8.8.8", 1)._replace(last_event_at=None)

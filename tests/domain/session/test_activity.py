@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from snapshots.domain.session.activity import Activity, LoginAttempt, logins_in
+from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.behaviour import Behaviour, Trait, command, login
+from snapshots.domain.session.logins import StoredLogin
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ATTEMPTS = StoredLogin(username="root", password_hash=None, password=None, attempts=2, successes=1)
 
 
 def test_everything_that_is_stored_is_listed() -> None:
@@ -22,23 +21,8 @@ def test_everything_that_is_stored_is_listed() -> None:
         ]
     )
 
-    done = Activity.of(behaviour)
+    done = Activity.of(behaviour, [ATTEMPTS])
 
     assert (done.commands, done.urls, done.file_hashes) == (("id", "id"), ("http://192.0.2.1/x",), ("a" * 64,))
-    (attempt,) = done.logins
-    assert (attempt.user, attempt.password, attempt.succeeded) == ("root", "x", True)
+    assert done.logins == (ATTEMPTS,)
     assert Activity.of(Behaviour()) == Activity()
-
-
-@given(outcomes=st.lists(st.booleans(), min_size=1, max_size=4))
-def test_the_first_attempt_succeeded_only_if_the_first_success_was_that_attempt(outcomes: list[bool]) -> None:
-    """Whatever came later."""
-    events = [
-        (NOON + timedelta(seconds=at), login(str(at), "x", succeeded=is_success))
-        for at, is_success in enumerate(outcomes)
-    ]
-
-    (attempt,) = logins_in(Behaviour.of(events))
-
-    assert isinstance(attempt, LoginAttempt)
-    assert (attempt.user, attempt.at, attempt.succeeded) == ("0", NOON, outcomes[0])

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.session_totals import NewSession
 from snapshots.domain.session.summary import SessionSummary
 
@@ -15,28 +16,6 @@ class SessionChange:
 
     held: SessionSummary | None
     kept: SessionSummary | NewSession
-
-
-class StoredLogin(NamedTuple):
-    """
-    Login attempts of a session with the same credentials.
-
-    Attributes:
-        username: The user name; None if the events have none.
-        password_hash: SHA-256 of the password, in hexadecimal; None if a key was offered.
-        password: Its text, if it is stored.
-        attempts: The attempts.
-        successes: Those that succeeded.
-        is_others: Whether these are the attempts with all credentials that are not stored one by one; see
-            `logins.MOST_CREDENTIALS`.
-    """
-
-    username: str | None
-    password_hash: str | None
-    password: str | None
-    attempts: int
-    successes: int
-    is_others: bool = False
 
 
 class SessionStore(Protocol):

@@ -76,7 +76,7 @@ class AddressActivity:
         self.organization = self.organization or line.organization
         if line.asn_method is not None:
             self.networks.add((line.asn_method, (line.source or "").partition(" ")[0]))  # the ASN's build comes first
-        users = [login.user for login in done.logins if login.user is not None]
+        users = [login.username for login in done.logins if login.username is not None]
         for known, more in (
             (self.users, users),
             (self.texts, done.commands),

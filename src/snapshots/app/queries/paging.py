@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from snapshots.app.queries.session_queries import SessionFilter, SessionQueries, SessionRow
 
-ACTIVITY_PAGE = 500
-"""Sessions in memory at a time with what was done, which can be 64,000 characters of each."""
+ACTIVITY_PAGE = 200
+"""Sessions in memory at a time with what was done, which can be 64,000 characters and 1,000 credentials of each."""
 
 
 def every_address(

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.inspection import Inspection
 from snapshots.app.queries.session_queries import EVERYTHING, SessionFilter
 from snapshots.domain.facts.observation import IpObservation
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.coverage import Coverage
 from snapshots.domain.snapshot.fact_methods import Distance

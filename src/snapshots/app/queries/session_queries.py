@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.action import Action
 from snapshots.domain.address.source_ip import IpAddress
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.concentration import Concentration
+from snapshots.domain.session.logins import StoredLogin
 
 
 class Dimension(Enum):

@@ -63,6 +63,28 @@ class Tally(NamedTuple):
         return Tally(self.attempts + other.attempts, self.successes + other.successes)
 
 
+class StoredLogin(NamedTuple):
+    """
+    Login attempts of a session with the same credentials.
+
+    Attributes:
+        username: The user name; None if the events have none.
+        password_hash: SHA-256 of the password, in hexadecimal; None if a key was offered.
+        password: Its text, if it is stored.
+        attempts: The attempts.
+        successes: Those that succeeded.
+        is_others: Whether these are the attempts with all credentials that are not stored one by one; see
+            MOST_CREDENTIALS.
+    """
+
+    username: str | None
+    password_hash: str | None
+    password: str | None
+    attempts: int
+    successes: int
+    is_others: bool = False
+
+
 def count_logins(attempts: Collection[NamedTraits]) -> LoginCounts:
     """Count login attempts, each given as the traits of its event."""
     rows = []

@@ -22,8 +22,7 @@ from snapshots.adapters.sql.schema.tables import (
     known_networks,
     session_summaries,
 )
-from snapshots.app.ports.sessions import StoredLogin
-from snapshots.domain.session.logins import LoginCounts
+from snapshots.domain.session.logins import LoginCounts, StoredLogin
 from snapshots.domain.session.summary import SessionSummary
 
 FACTS = (known_addresses, known_networks, ip_observations, fact_sources)

@@ -21,7 +21,6 @@ from snapshots.adapters.sql.rows.session_logins import SqlSessionLogins
 from snapshots.adapters.sql.schema.tables import known_networks, session_summaries
 from snapshots.app.errors import InvalidQuery
 from snapshots.app.ports.runtime import Clock
-from snapshots.app.ports.sessions import StoredLogin
 from snapshots.app.queries.session_queries import (
     SNAPSHOT_FACTS,
     AddressPage,
@@ -35,6 +34,7 @@ from snapshots.app.queries.session_queries import (
 )
 from snapshots.domain.facts.network_types import NETWORK_TYPES
 from snapshots.domain.session.concentration import Concentration
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.snapshot.freshness import CurrentSince
 
 SESSIONS = session_summaries.c
@@ -146,7 +146,8 @@ class SqlSessionQueries:
             if len(found) < limit and session_filter.since is None and session_filter.until is None:
                 found = [*found, *asked.undated(behind, limit - len(found))]
             names = _organizations(connection, {row.asn for row in found})
-            lines = [_line(row, names, with_activity=with_activity) for row in found]
+            tried = SqlSessionLogins(connection).of([row.session_id for row in found]) if with_activity else None
+            lines = [_line(row, names, tried) for row in found]
         last = "" if len(found) < limit else str(SessionCursor(found[-1].stored_at, found[-1].session_id))
         return SessionPage(lines, last)
 
@@ -193,12 +194,14 @@ class SqlSessionQueries:
         return AddressPage(addresses, found[-1] if len(found) == limit else "")
 
 
-def _line(row: Sequence[Any], organizations: Mapping[int, str], *, with_activity: bool) -> SessionRow:
+def _line(
+    row: Sequence[Any], organizations: Mapping[int, str], tried: Mapping[str, Sequence[StoredLogin]] | None
+) -> SessionRow:
     """Return a session from the columns of `SessionQuery.dated` and `undated`, which are in the order of its fields."""
     asn, country, ip_type, _, method, source = row[6:12]
     has = (asn is not None, country is not None, ip_type is not None)
     methods = _methods(has, method, source, seen_for(source, row[SEEN_AT])) if method is not None else NO_METHODS
-    activity = activity_in(row[-1]) if with_activity else None
+    activity = activity_in(row[-1], tried.get(row[0], ())) if tried is not None else None
     return SessionRow._make((*row[:7], organizations.get(asn), *row[7:11], *methods, *row[11 : len(LINE)], activity))
 
 

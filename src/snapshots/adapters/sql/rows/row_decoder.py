@@ -1,7 +1,7 @@
 """Decode rows of sessions and observations, and compute seals."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -22,6 +22,7 @@ from snapshots.domain.facts.validation import LARGEST_ASN, PSEUDO_COUNTRIES
 from snapshots.domain.session.activity import Activity
 from snapshots.domain.session.behaviour import TRAITS, Behaviour
 from snapshots.domain.session.event_time import time_of
+from snapshots.domain.session.logins import StoredLogin
 from snapshots.domain.session.summary import SessionSummary
 from snapshots.domain.snapshot.gap import Gap
 from snapshots.domain.snapshot.snapshot import IpSnapshot, Method
@@ -42,9 +43,9 @@ def behaviour_in(text: str | None) -> Behaviour:
     return behaviour
 
 
-def activity_in(text: str | None) -> Activity:
-    """Return what was done in a session, by the column `behaviour`."""
-    return Activity.of(behaviour_in(text))
+def activity_in(text: str | None, logins: Iterable[StoredLogin]) -> Activity:
+    """Return what was done in a session, by the column `behaviour` and its login attempts."""
+    return Activity.of(behaviour_in(text), logins)
 
 
 SEALED = tuple(column for column in ("session_id", *SNAPSHOT_COLUMNS) if column != "snapshot_seal")

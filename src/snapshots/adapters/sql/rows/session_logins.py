@@ -10,8 +10,14 @@ from snapshots.adapters.sql.connection.dialects.statements import insert, select
 from snapshots.adapters.sql.connection.staging import fill_staging, pack_rows, staging_table_for
 from snapshots.adapters.sql.rows.fingerprints import LARGEST_IN_ROW
 from snapshots.adapters.sql.schema.tables import credentials, passwords, session_logins
-from snapshots.app.ports.sessions import StoredLogin
-from snapshots.domain.session.logins import MOST_CREDENTIALS, OTHERS, Credentials, LoginCounts, credentials_in
+from snapshots.domain.session.logins import (
+    MOST_CREDENTIALS,
+    OTHERS,
+    Credentials,
+    LoginCounts,
+    StoredLogin,
+    credentials_in,
+)
 
 LOGINS = session_logins.c
 STAGING = {table: staging_table_for(table) for table in (session_logins, credentials, passwords)}

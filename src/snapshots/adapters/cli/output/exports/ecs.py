@@ -35,7 +35,7 @@ def bulk_action(session_id: str) -> str:
 def ecs_document(line: SessionRow) -> dict[str, Any]:
     """Return a session as an ECS event. Fields that ECS lacks are under `snapshots`; unknown values are absent."""
     done = line.activity or Activity()
-    users = list(dict.fromkeys(login.user for login in done.logins if login.user is not None))
+    users = list(dict.fromkeys(login.username for login in done.logins if login.username is not None))
     users = users or ([line.user] if line.user is not None else [])
     hashes = list(done.file_hashes) or ([line.download_hash] if line.download_hash is not None else [])
     return _without_empty(

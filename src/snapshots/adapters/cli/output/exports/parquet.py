@@ -1,17 +1,21 @@
 """Write sessions as a Parquet file with pyarrow (extra `parquet`)."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, BinaryIO, get_type_hints
 
-from snapshots.adapters.cli.output.exports.session_columns import EXPORT_COLUMNS, LISTS, export_values
+from snapshots.adapters.cli.output.exports.session_columns import (
+    CREDENTIAL_FIELDS,
+    EXPORT_COLUMNS,
+    LISTS,
+    export_values,
+)
 from snapshots.app.errors import PackageMissing
 from snapshots.app.pip_install import pip_install
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
-from snapshots.domain.session.activity import LoginAttempt
+from snapshots.domain.session.logins import StoredLogin
 
-ROWS_PER_GROUP = 2_000
-"""Rows in memory at a time."""
+VALUES_PER_GROUP = 4_000
+"""A row group is written when it holds that many sessions and credentials. Only one is in memory."""
 
 
 def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
@@ -27,13 +31,13 @@ def write_parquet(lines: Iterable[SessionRow], to: BinaryIO) -> int:
     except ImportError as exc:
         raise PackageMissing(f"Parquet needs pyarrow: {pip_install('pyarrow')}") from exc
     kinds = {"str": pa.string(), "int": pa.int64(), "bool": pa.bool_(), "datetime": pa.timestamp("us", tz="UTC")}
-    hints, parts = get_type_hints(SessionRow), get_type_hints(LoginAttempt)
-    credentials = pa.struct([(name, kinds[_kind(hint)]) for name, hint in parts.items()])
+    hints, parts = get_type_hints(SessionRow), get_type_hints(StoredLogin).values()
+    credentials = pa.struct([(name, kinds[_kind(hint)]) for name, hint in zip(CREDENTIAL_FIELDS, parts, strict=True)])
     fields = [(name, kinds[_kind(hints[name])]) for name in SESSION_COLUMNS]
     fields += [(name, pa.list_(credentials if name == "credentials" else pa.string())) for name in LISTS]
     schema, count = pa.schema(fields), 0
     with parquet.ParquetWriter(to, schema, compression="zstd") as writer:
-        for group in _groups(map(export_values, lines)):
+        for group in _groups(lines):
             columns = dict(zip(EXPORT_COLUMNS, zip(*group, strict=True), strict=True))
             writer.write_table(pa.table(columns, schema=schema))
             count += len(group)
@@ -46,6 +50,13 @@ def _kind(hint: object) -> str:
     return str(kinds[0].__name__)
 
 
-def _groups(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    while group := list(islice(rows, ROWS_PER_GROUP)):
+def _groups(lines: Iterable[SessionRow]) -> Iterator[list[tuple[Any, ...]]]:
+    group, size = list[tuple[Any, ...]](), 0
+    for line in lines:
+        group.append(export_values(line))
+        size += 1 + len(line.activity.logins if line.activity is not None else ())
+        if size >= VALUES_PER_GROUP:
+            yield group
+            group, size = [], 0
+    if group:
         yield group

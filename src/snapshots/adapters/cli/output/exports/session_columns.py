@@ -6,12 +6,16 @@ from typing import Any
 
 from snapshots.adapters.cli.output.json_text import plain
 from snapshots.app.queries.session_queries import SESSION_COLUMNS, SessionRow
-from snapshots.domain.session.activity import Activity, LoginAttempt
+from snapshots.domain.session.activity import Activity
+from snapshots.domain.session.logins import StoredLogin
 
 LISTS = ("credentials", "command_texts", "urls", "file_hashes", "ssh_keys")
 """Columns with lists, after those with one value."""
 
 EXPORT_COLUMNS = (*SESSION_COLUMNS, *LISTS)
+
+CREDENTIAL_FIELDS = ("user", *StoredLogin._fields[1:])
+"""Fields of a value of `credentials`; the user name is named like that of a session."""
 
 LARGEST_CELL = 32_000
 """Characters. A spreadsheet splits or cuts a cell of more than 32,767."""
@@ -28,7 +32,7 @@ def flat_values(line: SessionRow) -> tuple[Any, ...]:
 
 
 def _lists_of(activity: Activity) -> Sequence[list[Any]]:
-    """Return what was done as the columns LISTS; the order is that of the attack."""
+    """Return what was done as the columns LISTS: credentials as in `Activity`, all else in its order."""
     return (
         [credential(login) for login in activity.logins],
         list(activity.commands),
@@ -38,15 +42,9 @@ def _lists_of(activity: Activity) -> Sequence[list[Any]]:
     )
 
 
-def credential(login: LoginAttempt) -> dict[str, Any]:
-    """Return a login attempt."""
-    return {
-        "at": login.at,
-        "user": login.user,
-        "password_hash": login.password_hash,
-        "password": login.password,
-        "succeeded": login.succeeded,
-    }
+def credential(login: StoredLogin) -> dict[str, Any]:
+    """Return login attempts with the same credentials."""
+    return dict(zip(CREDENTIAL_FIELDS, login, strict=True))
 
 
 def list_cell(values: Sequence[Any]) -> str | None:

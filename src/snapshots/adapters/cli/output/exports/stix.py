@@ -73,7 +73,7 @@ class StixWriter:
         at, until = line.first_event_at, line.last_event_at or line.first_event_at
         observed = [*self._address(line)]
         observed.append(self._traffic(line, observed[0].id))
-        users = dict.fromkeys(login.user for login in done.logins if login.user)
+        users = dict.fromkeys(login.username for login in done.logins if login.username)
         observed += [stix.UserAccount(account_login=user) for user in users]
         observed += [
             stix.Process(id=f"process--{_named('process', text)}", command_line=text)
