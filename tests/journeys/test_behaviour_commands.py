@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from snapshots.domain.session.logins import MOST_CREDENTIALS
 from tests.journeys.conftest import NEW, Run
 
 HOSTILE = "\x1b[31mred\x07 [bold]x[/bold]"
@@ -67,6 +68,20 @@ def test_every_login_attempt_is_counted_and_shown(run: Run, tmp_path: Path) -> N
     assert "root, SHA-256" in run("explain", "a")[1]
     assert "1 attempt, 1 succeeded" in run("explain", "a")[1]
     assert json.loads(run("query", "--user", "root", "--password", "other", "--format", "json")[1])["rows"]
+
+
+def test_login_attempts_beyond_the_bound_are_stated_with_the_counts(run: Run, tmp_path: Path) -> None:
+    """They are in no group; their session may be of this version."""
+    shared = {"eventid": "cowrie.login.failed", "session": "a", "timestamp": "2026-11-02T10:00:00Z", "username": "u"}
+    lines = [json.dumps({**shared, "password": str(n)}) for n in range(MOST_CREDENTIALS + 2)]
+    (tmp_path / "cowrie.json").write_text("\n".join(lines) + "\n")
+    assert run("load", tmp_path / "cowrie.json")[0] == 0
+
+    _, out, err = run("query", "--by", "user", "--format", "json")
+
+    assert json.loads(out)["attempts_without_credentials"] == 2
+    assert "2 login attempts without stored credentials: of each session at most 1,000 pairs" in err
+    assert "of each session at most 1,000 pairs" in " ".join(run("query", "--help")[1].split())
 
 
 def test_passwords_that_were_stored_without_text_are_named_when_texts_are_wanted(run: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from snapshots.app.queries.action import Action
 from snapshots.app.queries.paging import every_line
 from snapshots.app.queries.session_queries import Dimension, SessionFilter, TimeBucket
 from snapshots.domain.session.behaviour import login
+from snapshots.domain.session.logins import MOST_CREDENTIALS
 from snapshots.domain.session.session import EventKind, SessionAggregate, SessionEvent
 from snapshots.domain.snapshot.gap import Gap
 from tests.fakes import FixedClock
@@ -168,6 +169,18 @@ def test_what_was_done_has_every_login_attempt(database: SqlDatabase, queries: S
         done = {line.session_id: line.activity.logins for line in lines if line.activity is not None}
         assert done == {"s0": tuple(queries.logins(["s0"])["s0"]), "s1": (), "s2": tuple(queries.logins(["s2"])["s2"])}
         assert [(login.username, login.attempts) for login in done["s0"]] == [("root", 2), ("pi", 1)]
+
+
+def test_attempts_beyond_the_bound_of_a_session_are_counted_as_missing(
+    database: SqlDatabase, queries: SqlSessionQueries
+) -> None:
+    """They are in none of the groups."""
+    put(database, [(HOME, [("root", str(n), False) for n in range(MOST_CREDENTIALS + 3)])])
+
+    (group,) = queries.groups(SessionFilter(), [USER], top=9)
+
+    assert group.attempts == MOST_CREDENTIALS
+    assert queries.attempts_without_credentials(SessionFilter()) == 3
 
 
 def test_sessions_that_uploaded_a_file_are_found(database: SqlDatabase, queries: SqlSessionQueries) -> None:

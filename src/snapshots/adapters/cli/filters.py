@@ -19,9 +19,13 @@ from snapshots.app.queries.session_queries import (
     NetworkTime,
     SessionFilter,
 )
+from snapshots.domain.session.logins import MOST_CREDENTIALS
 
 NONE = "none"
 """The value that selects sessions without a value."""
+
+BOUND = f"of each session at most {MOST_CREDENTIALS:,} pairs of user name and password are stored"
+"""Which login attempts are not found."""
 
 HELP = {
     Dimension.ASN: ("N", "ASN of the network, such as 4134."),
@@ -33,8 +37,8 @@ HELP = {
     Dimension.PROTOCOL: ("NAME", "ssh or telnet."),
     Dimension.CLIENT: ("TEXT", "Exact version string of the client."),
     Dimension.HASSH: ("HASH", "Client fingerprint (HASSH), or how it begins."),
-    Dimension.USER: ("NAME", "User name of any login attempt."),
-    Dimension.PASSWORD: ("TEXT", "Password of any login attempt, its SHA-256, or that as shortened in tables."),
+    Dimension.USER: ("NAME", f"User name of any login attempt; {BOUND}."),
+    Dimension.PASSWORD: ("TEXT", f"Password of any login attempt, or its SHA-256, whole or as in tables; {BOUND}."),
     Dimension.COMMANDS: ("SIGNATURE", "Signature of the commands, or how it begins."),
     Dimension.SSH_KEY: ("FINGERPRINT", "Fingerprint of the first SSH key that was installed, or how it begins."),
     Dimension.DOWNLOAD: ("HASH", "Hash of the first downloaded file, or how it begins."),

@@ -349,7 +349,11 @@ class SessionQueries(Protocol):
         ...
 
     def attempts_without_credentials(self, session_filter: SessionFilter) -> int:
-        """Count the login attempts whose credentials are not stored: an earlier version stored their session."""
+        """
+        Count the login attempts whose credentials are not stored.
+
+        They are beyond `MOST_CREDENTIALS` of their session, or an earlier version stored it.
+        """
         ...
 
     def hidden_passwords(self) -> int:

@@ -23,6 +23,7 @@ from snapshots.app.queries.session_queries import (
     TimeBucket,
 )
 from snapshots.domain.session.concentration import Concentration
+from snapshots.domain.session.logins import MOST_CREDENTIALS
 
 LOGIN = "login"
 """Short for user and password."""
@@ -249,8 +250,9 @@ def _without_credentials(
     count = application.session_queries.attempts_without_credentials(session_filter)
     if count:
         click.echo(
-            f"{count_of(count, 'login attempt')} without stored credentials: an earlier version stored only the first"
-            " of each session",
+            f"{count_of(count, 'login attempt')} without stored credentials: of each session at most"
+            f" {MOST_CREDENTIALS:,} pairs of user name and password are stored, and an earlier version stored only the"
+            " first attempt",
             err=True,
         )
     return {"attempts_without_credentials": count}

@@ -8,6 +8,7 @@ from snapshots.adapters.sql.connection.dialects.statements import select_texts
 from snapshots.adapters.sql.schema.tables import credentials, passwords, session_logins, session_summaries
 from snapshots.app.queries.common_passwords import common_passwords
 from snapshots.app.queries.session_queries import Dimension
+from snapshots.domain.session.logins import OTHERS
 
 SESSIONS, LOGINS = session_summaries.c, session_logins.c
 
@@ -21,7 +22,7 @@ ATTEMPTS = func.sum(LOGINS.attempts)
 
 
 def with_logins(rows: FromClause) -> FromClause:
-    """Return sessions, each as often as it tried different credentials."""
+    """Return sessions, each as often as it tried different credentials; attempts counted as OTHERS have none."""
     tried = credentials.c.credentials_number == LOGINS.credentials_number
     return rows.join(session_logins, LOGINS.session_id == SESSIONS.session_id).join(credentials, tried)
 
@@ -43,7 +44,8 @@ def _sessions_that_tried(which: ColumnElement[bool]) -> Select[str]:
 
 def attempts_without_credentials(conditions: Collection[ColumnElement[bool]], rows: FromClause) -> Select[int]:
     """Return the query that counts the attempts of sessions whose credentials are not stored."""
-    stored = select(func.sum(LOGINS.attempts)).where(LOGINS.session_id == SESSIONS.session_id).scalar_subquery()
+    own = (LOGINS.session_id == SESSIONS.session_id, LOGINS.credentials_number != OTHERS)
+    stored = select(func.sum(LOGINS.attempts)).where(*own).scalar_subquery()
     lacking = SESSIONS.login_attempts - func.coalesce(stored, 0)
     return select(func.coalesce(func.sum(lacking), 0)).select_from(rows).where(*conditions, lacking > 0)
 
